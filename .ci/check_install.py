@@ -1,0 +1,50 @@
+"""
+Check an installed rdv, run with the Python that has it, in a folder that is not a checkout.
+
+Every module can be imported with nothing but the declared dependencies, ``twist`` lists the plugin
+without a word on stderr, and both commands can show their help.
+"""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def run(*command: str) -> str:
+    """The stdout of a command; exits when it fails or writes to stderr."""
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode or done.stderr:
+        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def import_everything() -> None:
+    """
+    Import all modules but the tests, which may use more than the package declares, and
+    ``__main__``, which is a program.
+    """
+    package = importlib.import_module("rdv")
+    for module in pkgutil.walk_packages(package.__path__, "rdv."):
+        if not module.name.startswith("rdv.test") and not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
+if __name__ == "__main__":
+    import_everything()
+    for attempt in ("first", "second"):  # the first one writes Twisted's plugin cache, if it may
+        listing = run("twist", "--help").splitlines()
+        if sum(line.split()[:1] == ["rdv"] for line in listing) != 1:
+            sys.exit(f"twist --help does not list rdv once ({attempt} run)")
+    for command in (["twist", "rdv", "--help"], ["rdv", "--help"]):
+        if not run(*command).strip():
+            sys.exit(f"{' '.join(command)} prints nothing")

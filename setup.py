@@ -1,0 +1,76 @@
+"""Packaging of rdv. The tools' settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).resolve().parent
+
+# Read, not imported: importing rdv here would need its dependencies at build time.
+VERSION = re.search(r'^__version__ = "([^"]+)"$', (HERE / "rdv/__init__.py").read_text(), re.M)
+if VERSION is None:
+    raise SystemExit("rdv/__init__.py does not define __version__")
+
+README = HERE / "README.rst"
+
+TEST = [
+    "hypothesis",
+]
+DOCS = [
+    "sphinx",
+]
+DEV = [
+    "mypy",
+    "mypy-zope",
+    "ruff",
+    "towncrier",
+]
+
+setup(
+    name="rdv",
+    version=VERSION.group(1),
+    description="Relay-assisted p2p TCP connectivity on Twisted",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/x-rst",
+    author="the rdv authors",
+    license="MIT",
+    classifiers=[
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Topic :: Internet",
+        "Typing :: Typed",
+    ],
+    # By hand: find_packages() would miss twisted.plugins, which has no __init__.py on purpose.
+    packages=[
+        "rdv",
+        "rdv.client",
+        "rdv.server",
+        "rdv.test",
+        "twisted.plugins",
+    ],
+    # Makes an editable install put this directory on sys.path. Without it setuptools maps each
+    # package by name, and Twisted, which looks along sys.path, does not find the plugin.
+    package_dir={"": "."},
+    package_data={"rdv": ["py.typed"]},
+    entry_points={"console_scripts": ["rdv = rdv.cli:main"]},
+    python_requires=">=3.11",
+    install_requires=[
+        # Reactor, HTTP server, plugins; 26.10 made the SO_REUSEPORT binding public.
+        "Twisted[tls]>=26.10",
+        # Headers, auth and cookies of the request to the server, as people know them.
+        "treq",
+        # The stock HTTP client drops every 1xx answer, so the 101 is parsed with this.
+        "h11",
+        # The addresses of the interfaces; the standard library lists only their names.
+        "ifaddr",
+    ],
+    extras_require={
+        "test": TEST,
+        "docs": DOCS,
+        "dev": DEV + TEST + DOCS,
+    },
+    zip_safe=False,
+)

@@ -1,0 +1,135 @@
+"""
+Addresses: parsing and formatting of ``ip:port`` lists, address spaces, and this host's own
+addresses.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
+
+__all__ = [
+    "Address",
+    "AddressSpace",
+    "format_addresses",
+    "interface_addresses",
+    "parse_address",
+    "parse_ip",
+    "space_of",
+]
+
+
+class AddressSpace(enum.Flag):
+    """
+    Kinds of IP addresses, to say which of them a client reports, dials and accepts from.
+
+    ``AddressSpace(0)`` holds no address at all and so forces the relay.
+    """
+
+    PUBLIC4 = enum.auto()
+    PUBLIC6 = enum.auto()
+    PRIVATE4 = enum.auto()
+    PRIVATE6 = enum.auto()
+    LINK4 = enum.auto()
+    LINK6 = enum.auto()
+    LOOPBACK = enum.auto()
+
+    NONE = 0
+    DEFAULT = PUBLIC4 | PUBLIC6 | PRIVATE4 | PRIVATE6
+    ALL = DEFAULT | LINK4 | LINK6 | LOOPBACK
+
+
+class Address(NamedTuple):
+    """
+    A TCP address. IPv4-mapped IPv6 addresses do not occur: :func:`parse_ip` unwraps them.
+    """
+
+    ip: IPv4Address | IPv6Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.ip}:{self.port}" if self.ip.version == 4 else f"[{self.ip}]:{self.port}"
+
+
+# RFC 1918, RFC 3927, RFC 4193, RFC 4291. ``ipaddress.is_private`` is another, changing table.
+_SPACES4 = (
+    (IPv4Network("10.0.0.0/8"), AddressSpace.PRIVATE4),
+    (IPv4Network("172.16.0.0/12"), AddressSpace.PRIVATE4),
+    (IPv4Network("192.168.0.0/16"), AddressSpace.PRIVATE4),
+    (IPv4Network("169.254.0.0/16"), AddressSpace.LINK4),
+    (IPv4Network("127.0.0.0/8"), AddressSpace.LOOPBACK),
+    (IPv4Network("224.0.0.0/4"), AddressSpace.NONE),
+    (IPv4Network("0.0.0.0/32"), AddressSpace.NONE),
+    (IPv4Network("255.255.255.255/32"), AddressSpace.NONE),
+    (IPv4Network("0.0.0.0/0"), AddressSpace.PUBLIC4),
+)
+_SPACES6 = (
+    (IPv6Network("fc00::/7"), AddressSpace.PRIVATE6),
+    (IPv6Network("fe80::/10"), AddressSpace.LINK6),
+    (IPv6Network("::1/128"), AddressSpace.LOOPBACK),
+    (IPv6Network("ff00::/8"), AddressSpace.NONE),
+    (IPv6Network("::/128"), AddressSpace.NONE),
+    (IPv6Network("::/0"), AddressSpace.PUBLIC6),
+)
+
+
+def space_of(ip: IPv4Address | IPv6Address) -> AddressSpace:
+    """
+    The one space that ``ip`` belongs to; ``AddressSpace.NONE`` when it can be nobody's address
+    (unspecified, multicast, broadcast). An IPv4-mapped address counts as the IPv4 one it holds.
+    """
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return next(space for network, space in _SPACES6 if ip in network)
+        ip = ip.ipv4_mapped
+    return next(space for network, space in _SPACES4 if ip in network)
+
+
+def parse_ip(text: str) -> IPv4Address | IPv6Address:
+    """
+    Read an IP address without a zone. An IPv4-mapped one is unwrapped.
+
+    :raises ValueError: when it is none.
+    """
+    if "%" in text:
+        raise ValueError(f"an address with a zone: {text[:64]!r}")
+    ip = ip_address(text)
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+
+
+def parse_address(text: str) -> Address:
+    """
+    Read ``1.2.3.4:80`` or ``[2001:db8::7]:80``.
+
+    :raises ValueError: when it is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    digits = port.isascii() and port.isdigit() and len(port) <= 5
+    if not colon or bracketed != (":" in host) or not digits or int(port) > 0xFFFF:
+        raise ValueError(f"not ip:port: {text[:64]!r}")
+    return Address(parse_ip(host), int(port))
+
+
+def format_addresses(addresses: Iterable[Address]) -> str:
+    """The list as it stands in a header: ``1.2.3.4:80, [2001:db8::7]:80``."""
+    return ", ".join(map(str, addresses))
+
+
+def interface_addresses() -> Iterator[IPv4Address | IPv6Address]:
+    """
+    The addresses of this host's network interfaces, in the order in which the system lists them.
+
+    Blocks for some microseconds: it asks the kernel, not the network.
+    """
+    import ifaddr
+
+    for adapter in ifaddr.get_adapters():
+        for entry in adapter.ips:
+            # An IPv6 entry is (address, flow info, scope); link-local ones may carry their zone.
+            text = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
+            yield parse_ip(text.partition("%")[0])

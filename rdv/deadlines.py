@@ -1,0 +1,73 @@
+"""
+One timer for any number of equal timeouts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["Deadlines"]
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Deadlines(Generic[T]):
+    """
+    Tells when members have been in for ``timeout`` seconds.
+
+    Equal timeouts end in the order in which they began, so one ordered dict and one delayed call,
+    for the oldest member, serve all of them. A burst of ends is worked off :attr:`batch` at a time,
+    with the reactor's other work in between.
+
+    :param timeout: seconds; 0 means that nobody's time ever ends.
+    :param expired: called with each member whose time has ended, after it has been taken out.
+    """
+
+    #: How many members expire in one turn of the reactor.
+    batch = 256
+
+    def __init__(self, clock: IReactorTime, timeout: float, expired: Callable[[T], object]) -> None:
+        self._clock = clock
+        self._timeout = timeout
+        self._expired = expired
+        self._ends: dict[T, float] = {}
+        self._call: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, member: T) -> None:
+        """Start the member's time now."""
+        if self._timeout:
+            self._ends[member] = self._clock.seconds() + self._timeout
+            if self._call is None:
+                self._call = self._clock.callLater(self._timeout, self._expire)
+
+    def discard(self, member: T) -> None:
+        """Forget the member, if it is in."""
+        self._ends.pop(member, None)
+        if not self._ends and self._call is not None and self._call.active():
+            self._call.cancel()
+            self._call = None
+
+    def _expire(self) -> None:
+        now = self._clock.seconds()
+        due: list[T] = []
+        for member, end in self._ends.items():
+            if end > now or len(due) == self.batch:
+                break
+            due.append(member)
+        for member in due:
+            # Telling one member may have taken out another, or put it in anew.
+            if self._ends.get(member, math.inf) <= now:
+                del self._ends[member]
+                self._expired(member)
+        if self._ends:
+            oldest = next(iter(self._ends.values()))
+            self._call = self._clock.callLater(max(0.0, oldest - now), self._expire)
+        else:
+            self._call = None

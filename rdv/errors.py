@@ -1,0 +1,76 @@
+"""
+What can go wrong, as exceptions whose text can be shown to a person.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttemptTimeout",
+    "BadRequest",
+    "BadToken",
+    "BadURL",
+    "NoConnection",
+    "ProtocolError",
+    "RdvError",
+    "ServerRefused",
+    "ServerUnreachable",
+]
+
+
+class RdvError(Exception):
+    """Base of every error that rdv raises on purpose."""
+
+
+class BadToken(RdvError):
+    """
+    A token that cannot travel: empty, too long, or with characters that the wire has no room for.
+    """
+
+
+class BadURL(RdvError):
+    """A server URL that is not ``http://host[:port][/path]`` or ``https://...``."""
+
+
+class ProtocolError(RdvError):
+    """The other side, peer or server, said something that rdv/1 does not allow."""
+
+
+class BadRequest(ProtocolError):
+    """
+    A request that the server refuses.
+
+    :ivar status: the HTTP status of the answer.
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class ServerUnreachable(RdvError):
+    """
+    The server cannot be resolved or connected to, or the connection to it ended without an answer.
+    """
+
+
+class ServerRefused(RdvError):
+    """
+    The server answered, but not with 101.
+
+    :ivar status: the HTTP status.
+    :ivar reason: what the server gave as its reason, one line, perhaps empty.
+    """
+
+    def __init__(self, server: str, status: int, phrase: str, reason: str) -> None:
+        detail = f": {reason}" if reason else ""
+        super().__init__(f"{server} refused: {status} {phrase}{detail}")
+        self.status = status
+        self.reason = reason
+
+
+class NoConnection(RdvError):
+    """The server introduced the peers, but neither a direct path nor the relay came to stand."""
+
+
+class AttemptTimeout(RdvError):
+    """The attempt did not end within the time that the caller gave it."""

@@ -1,0 +1,267 @@
+"""
+The rdv/1 protocol without any I/O: requests, answers and the two handshake lines, as bytes.
+
+Section numbers refer to the page *The rdv/1 protocol* of the documentation.
+"""
+
+from __future__ import annotations
+
+import enum
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypeAlias
+
+from rdv.addresses import Address, format_addresses, parse_address
+from rdv.errors import BadRequest, BadToken, ProtocolError
+
+__all__ = [
+    "MAX_PEER_ADDRESSES",
+    "MAX_SELF_ADDRESSES",
+    "MAX_TOKEN",
+    "PROTOCOL",
+    "Answer",
+    "HeaderLookup",
+    "LineMatcher",
+    "Offer",
+    "Role",
+    "check_token",
+    "confirm_line",
+    "hello_line",
+    "parse_answer",
+    "parse_offer",
+    "refusal",
+    "request_headers",
+    "switching_protocols",
+    "token_hint",
+]
+
+PROTOCOL = b"rdv/1"
+
+#: How many addresses a client may report.
+MAX_SELF_ADDRESSES = 9
+#: How many addresses a client is told of its peer: the reported ones and the observed one.
+MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
+#: The longest token, in bytes.
+MAX_TOKEN = 8192
+
+#: Gives all values of a header by its name, in order; an empty sequence when it is missing.
+HeaderLookup: TypeAlias = Callable[[bytes], Sequence[bytes]]
+
+
+class Role(enum.Enum):
+    """What a client is; the value is its HTTP method."""
+
+    DIALER = b"DIAL"
+    ACCEPTOR = b"ACCEPT"
+
+    @property
+    def other(self) -> Role:
+        """The role of its partner."""
+        return Role.ACCEPTOR if self is Role.DIALER else Role.DIALER
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a client's request says (section 1)."""
+
+    role: Role
+    token: bytes
+    self_addresses: Sequence[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the server's 101 says (section 2).
+
+    :ivar observed: this client's address as the server saw it, None when the server does not know.
+    :ivar peer_addresses: the peer's own addresses in its order, then its observed one.
+    """
+
+    observed: Address | None
+    peer_addresses: Sequence[Address]
+
+
+def check_token(token: str | bytes) -> bytes:
+    """
+    The token as it travels.
+
+    :raises BadToken: when it is empty, longer than :data:`MAX_TOKEN` bytes, not UTF-8, or has a
+        control character anywhere or a blank at an end.
+    """
+    try:
+        raw = token.encode() if isinstance(token, str) else token
+        text = raw.decode()
+    except UnicodeError:
+        raise BadToken("the token is not valid UTF-8") from None
+    if not text:
+        raise BadToken("the token is empty")
+    if len(raw) > MAX_TOKEN:
+        raise BadToken(f"the token has {len(raw)} bytes, more than {MAX_TOKEN}")
+    if text != text.strip(" "):
+        raise BadToken("the token begins or ends with a blank")
+    if not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text):
+        raise BadToken("the token contains a control character")
+    return raw
+
+
+def token_hint(token: bytes) -> str:
+    """
+    Enough of a token to tell one from another in a log, never all of it: half of it at most.
+    """
+    text = token.decode(errors="replace")
+    return text[: min(4, len(text) // 2)] + "…"
+
+
+def request_headers(offer: Offer) -> list[tuple[bytes, bytes]]:
+    """The headers that make a request an offer, to be sent with the method ``offer.role.value``."""
+    headers = [
+        (b"Connection", b"upgrade"),
+        (b"Upgrade", PROTOCOL),
+        (b"Rdv-Token", offer.token),
+    ]
+    if offer.self_addresses:
+        headers.append((b"Rdv-Self-Addrs", format_addresses(offer.self_addresses).encode()))
+    return headers
+
+
+def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
+    """
+    Read a client's request.
+
+    :param version: as in the request line, ``b"HTTP/1.1"``.
+    :raises BadRequest: with status 426 when it is no upgrade to rdv/1, else with 400.
+    """
+    if version != b"HTTP/1.1":
+        raise BadRequest("an upgrade needs HTTP/1.1", 426)
+    if b"upgrade" not in _elements(header(b"Connection")):
+        raise BadRequest("missing Connection: upgrade", 426)
+    upgrades = _elements(header(b"Upgrade"))
+    if PROTOCOL not in upgrades:
+        named = "another protocol" if upgrades else "none"
+        raise BadRequest(f"missing Upgrade: rdv/1 (got {named})", 426)
+    try:
+        role = Role(method)
+    except ValueError:
+        raise BadRequest("the method is neither DIAL nor ACCEPT") from None
+    tokens = header(b"Rdv-Token")
+    if len(tokens) != 1:
+        raise BadRequest("more than one Rdv-Token" if tokens else "missing Rdv-Token")
+    try:
+        token = check_token(tokens[0])
+    except BadToken as error:
+        raise BadRequest(str(error)) from None
+    try:
+        addresses = _addresses(header(b"Rdv-Self-Addrs"), MAX_SELF_ADDRESSES)
+    except ValueError as error:
+        raise BadRequest(f"unreadable Rdv-Self-Addrs: {error}") from None
+    return Offer(role, token, addresses)
+
+
+def parse_answer(header: HeaderLookup) -> Answer:
+    """
+    Read the headers of a server's 101.
+
+    :raises ProtocolError: when it does not switch to rdv/1, or an address cannot be read, or there
+        are more than :data:`MAX_PEER_ADDRESSES`.
+    """
+    if b"upgrade" not in _elements(header(b"Connection")):
+        raise ProtocolError("the server's 101 lacks Connection: upgrade")
+    if _elements(header(b"Upgrade")) != [PROTOCOL]:
+        raise ProtocolError("the server's 101 does not switch to rdv/1")
+    try:
+        observed = _addresses(header(b"Rdv-Observed-Addr"), 1)
+        peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES)
+    except ValueError as error:
+        raise ProtocolError(f"unreadable addresses in the server's 101: {error}") from None
+    return Answer(observed[0] if observed else None, peers)
+
+
+def switching_protocols(observed: str, peer_addresses: str) -> bytes:
+    """
+    The whole head of a 101 (section 2), to be sent in one write.
+
+    :param observed: the receiver's observed address, empty when it is not known.
+    :param peer_addresses: its peer's addresses, already formatted.
+    """
+    seen = f"Rdv-Observed-Addr: {observed}\r\n" if observed else ""
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
+        f"{seen}Rdv-Peer-Addrs: {peer_addresses}\r\n\r\n"
+    ).encode()
+
+
+def refusal(status: int, reason: str) -> bytes:
+    """
+    A complete HTTP response that refuses an offer whose connection has already left HTTP.
+
+    :param reason: one line for a person; line breaks in it become blanks.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Refused"
+    body = " ".join(reason.split()).encode(errors="replace") + b"\n"
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def hello_line(token: bytes) -> bytes:
+    """What the acceptor writes on every candidate (section 3)."""
+    return b"rdv/1 HELLO " + token + b"\r\n"
+
+
+def confirm_line(token: bytes) -> bytes:
+    """What the dialer writes on the candidate that it has chosen (section 3)."""
+    return b"rdv/1 CONFIRM " + token + b"\r\n"
+
+
+class LineMatcher:
+    """
+    Compares a stream with one expected line, however it is cut into pieces.
+    """
+
+    __slots__ = ("_expected", "_matched")
+
+    def __init__(self, expected: bytes) -> None:
+        self._expected = expected
+        self._matched = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether any byte of the line has come."""
+        return self._matched > 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        """
+        Compare the next bytes.
+
+        :return: None while the line is incomplete; then what came behind it, perhaps ``b""``.
+        :raises ProtocolError: at the first byte that differs.
+        """
+        wanted = self._expected[self._matched : self._matched + len(data)]
+        if not data.startswith(wanted):
+            raise ProtocolError("the other side did not send the expected handshake line")
+        self._matched += len(wanted)
+        return data[len(wanted) :] if self._matched == len(self._expected) else None
+
+
+def _elements(values: Iterable[bytes]) -> list[bytes]:
+    """The elements of a list-valued header of case-insensitive tokens (RFC 9110, 5.6.1)."""
+    elements = (e.strip(b" \t").lower() for value in values for e in value.split(b","))
+    return [element for element in elements if element]
+
+
+def _addresses(values: Iterable[bytes], most: int) -> list[Address]:
+    """Read an address list; ValueError says what is wrong with it."""
+    joined = b",".join(values).decode("ascii", "replace")
+    elements = [element for element in map(str.strip, joined.split(",")) if element]
+    if len(elements) > most:  # counted first: a header has room for thousands
+        raise ValueError(f"more than {most}")
+    return [parse_address(element) for element in elements]

@@ -1,0 +1,161 @@
+"""
+Taking a transport from one protocol and giving it to another, and what is done to its socket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from typing import Protocol
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocol,
+    ITransport,
+)
+from twisted.protocols.policies import ProtocolWrapper
+from zope.interface import alsoProvides
+
+__all__ = [
+    "StreamTransport",
+    "hand_over",
+    "keep_alive",
+    "linger",
+    "socket_of",
+    "undelivered",
+    "unread",
+]
+
+#: Seconds of silence before the first keepalive probe: below the shortest NAT timeouts in use.
+KEEPALIVE_IDLE = 45
+#: Seconds between probes, and how many may go unanswered.
+KEEPALIVE_INTERVAL = 15
+KEEPALIVE_COUNT = 4
+
+
+class StreamTransport(Protocol):
+    """What rdv needs of a stream transport: what ``tcp.Connection`` and ``HalfCloseTLS`` have."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def stopProducing(self) -> None: ...
+    def getPeer(self) -> IAddress: ...
+    def getHost(self) -> IAddress: ...
+
+
+def hand_over(transport: ITransport, protocol: IProtocol) -> None:
+    """
+    Make ``protocol`` the one that gets what ``transport`` receives, and connect it.
+
+    Its ``transport`` may be another object than the one given: TLS gets a half-close here. The
+    protocol that had the transport before gets no further call from it.
+    """
+    # Late, so that whoever has no TLS does not load it.
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+    from rdv.tls import HalfCloseTLS
+
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        HalfCloseTLS.take_over(transport, protocol)
+        return
+    receive_from(transport, protocol)
+    protocol.makeConnection(transport)
+
+
+def receive_from(transport: ITransport, protocol: IProtocol) -> None:
+    """Point what ``transport`` receives at ``protocol``, without connecting it."""
+    attributes: dict[str, object] = {"protocol": protocol}
+    if isinstance(transport, ProtocolWrapper):
+        attributes = {"wrappedProtocol": protocol}
+        if IHalfCloseableProtocol.providedBy(protocol):
+            # A wrapper, as that of ``haproxy:`` endpoints, does not pass the half-close on by
+            # itself.
+            attributes["readConnectionLost"] = protocol.readConnectionLost
+            attributes["writeConnectionLost"] = protocol.writeConnectionLost
+            alsoProvides(transport, IHalfCloseableProtocol)
+    for name, value in attributes.items():
+        setattr(transport, name, value)
+
+
+def socket_of(transport: object) -> socket.socket | None:
+    """The socket under a transport and its wrappers; None when there is none (in memory)."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    handle = getattr(transport, "getHandle", lambda: None)()
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def unread(transport: object) -> bytes | None:
+    """
+    What the kernel has received on ``transport`` and the reactor has not yet seen.
+
+    :return: None when there is nothing, ``b""`` for an end or a reset, else the first byte.
+    """
+    sock = socket_of(transport)
+    if sock is None:
+        return None
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def keep_alive(transport: object) -> None:
+    """
+    Turn TCP keepalive on, soon and often enough that a NAT keeps its mapping of a silent connection
+    and a peer that has vanished is noticed within two minutes. Where the system has no such options
+    it is on as the system has it.
+    """
+    sock = socket_of(transport)
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def linger(transport: object, reset_on_close: bool) -> None:
+    """
+    Say what closing the socket means while the stream is not complete.
+
+    With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
+    take what has come so far for everything.
+    """
+    sock = socket_of(transport)
+    if sock is not None:
+        option = struct.pack("ii", int(reset_on_close), 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+
+
+def undelivered(transport: object) -> int | None:
+    """
+    How many bytes the kernel holds that the other side's system has not yet acknowledged.
+
+    :return: None when the connection has failed; 0 where the system does not tell.
+    """
+    sock = socket_of(transport)
+    if sock is None:
+        return 0
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        return None
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0

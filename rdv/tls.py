@@ -1,0 +1,273 @@
+"""
+TLS with half-close.
+
+Twisted's TLS transport answers a close_notify by closing both directions, and cannot send one
+alone. A relay over ``https`` needs both, or the end of one direction would cost the other (RFC
+8446, 6.1: a close_notify ends one direction only). :class:`HalfCloseTLS` therefore takes over the
+OpenSSL connection of a Twisted TLS transport whose handshake is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, cast
+
+from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv.handover import StreamTransport, receive_from
+
+if TYPE_CHECKING:
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+__all__ = ["HalfCloseTLS"]
+
+_CHUNK = 1 << 16
+
+
+class _TCPTransport(StreamTransport, Protocol):
+    """What is below: a TCP connection, or a wrapper round one."""
+
+    def getPeer(self) -> IPv4Address | IPv6Address: ...
+    def getHost(self) -> IPv4Address | IPv6Address: ...
+    def getTcpNoDelay(self) -> bool: ...
+    def setTcpNoDelay(self, enabled: bool) -> None: ...
+    def getTcpKeepAlive(self) -> bool: ...
+    def setTcpKeepAlive(self, enabled: bool) -> None: ...
+
+
+@implementer(IProtocol, ISSLTransport, IConsumer, IPushProducer)
+class HalfCloseTLS:
+    """
+    A protocol to the transport below, a transport to the protocol above.
+
+    ``loseWriteConnection`` sends close_notify; a close_notify received is reported as
+    ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
+    The end of the TCP stream without a close_notify is a truncation: ``connectionLost`` with
+    ``ConnectionLost``.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_producer",
+        "_read_ended",
+        "_tls",
+        "_write_ended",
+        "connected",
+        "disconnecting",
+        "protocol",
+        "transport",
+    )
+
+    def __init__(self, tls: Connection, protocol: IProtocol) -> None:
+        self._tls = tls
+        self.protocol = protocol
+        self.connected = True
+        self.disconnecting = False
+        self._blocked = b""
+        self._producer: object = None
+        self._read_ended = False
+        self._write_ended = False
+
+    transport: _TCPTransport
+
+    @classmethod
+    def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> None:
+        """
+        Put a new instance in the place of ``tls`` and connect ``protocol`` to it.
+
+        May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
+        ``protocol`` too.
+        """
+        self = cls(tls.getHandle(), protocol)
+        tls.wrappedProtocol = protocol
+        tls.factory.unregisterProtocol(tls)
+        below = cast(ITCPTransport, tls.transport)
+        self.makeConnection(below)
+        receive_from(below, self)
+        protocol.makeConnection(self)
+
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(_TCPTransport, transport)
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Decrypt what came and deliver it."""
+        self._tls.bio_write(data)
+        if self._blocked:
+            blocked, self._blocked = self._blocked, b""
+            self._encrypt(blocked)
+        while self.connected and not self._read_ended:
+            try:
+                plain = self._tls.recv(_CHUNK)
+            except WantReadError:
+                break
+            except ZeroReturnError:
+                self._end_reading()
+            except Error:
+                self._fail(Failure())
+            else:
+                self.protocol.dataReceived(plain)
+        self._flush()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Report the end, as a loss when it was no end in the terms of TLS."""
+        if not self.connected:
+            return
+        self.connected = False
+        if reason.check(ConnectionDone) and not self._read_ended and not self.disconnecting:
+            reason = Failure(ConnectionLost("TLS stream ended without close_notify"))
+        self.protocol.connectionLost(reason)
+
+    def _end_reading(self) -> None:
+        self._read_ended = True
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    def _fail(self, reason: Failure) -> None:
+        self.connected = False
+        self.transport.abortConnection()
+        self.protocol.connectionLost(reason)
+
+    # The transport, to the protocol above.
+
+    def write(self, data: bytes) -> None:
+        """See :class:`ITransport`."""
+        if self.connected and not self._write_ended:
+            self._encrypt(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """See :class:`ITransport`."""
+        self.write(b"".join(data))
+
+    def _encrypt(self, data: bytes) -> None:
+        if self._blocked:
+            self._blocked += data
+            return
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._tls.send(view[:_CHUNK]) :]
+            except WantReadError:  # TLS 1.2 renegotiation; goes on when the peer has answered
+                self._blocked = bytes(view)
+                break
+            except Error:
+                self._fail(Failure())
+                return
+        self._flush()
+
+    def _flush(self) -> None:
+        while True:
+            try:
+                self.transport.write(self._tls.bio_read(_CHUNK))
+            except WantReadError:
+                return
+
+    def loseWriteConnection(self) -> None:
+        """Send close_notify behind what has been written. Reading goes on."""
+        if not self._write_ended:
+            self._write_ended = True
+            self._close_notify()
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.protocol.writeConnectionLost()
+
+    def loseConnection(self) -> None:
+        """
+        Send close_notify and close the connection below; not before a registered producer is done.
+
+        The peer's close_notify is not waited for (RFC 8446, 6.1, does not ask for it).
+        """
+        self.disconnecting = True
+        if self._producer is None:
+            if not self._write_ended:
+                self._write_ended = True
+                self._close_notify()
+            self.transport.loseConnection()
+
+    def _close_notify(self) -> None:
+        try:
+            self._tls.shutdown()
+        except Error:
+            return  # the connection is broken already, and that is reported elsewhere
+        self._flush()
+
+    def abortConnection(self) -> None:
+        """Close at once, without a word."""
+        self.disconnecting = True
+        self._write_ended = True
+        self.transport.abortConnection()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
+        self._producer = producer
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        self._producer = None
+        self.transport.unregisterProducer()
+        if self.disconnecting:
+            self.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Stop reading; at most what one read of the transport below has brought still comes."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.loseConnection()
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getHost()
+
+    def getHandle(self) -> Connection:
+        """The OpenSSL connection."""
+        return self._tls
+
+    def getPeerCertificate(self) -> object:
+        """See :class:`ISSLTransport`."""
+        return self._tls.get_peer_certificate()
+
+    def getTcpNoDelay(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return bool(self.transport.getTcpNoDelay())
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`."""
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return bool(self.transport.getTcpKeepAlive())
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`."""
+        self.transport.setTcpKeepAlive(enabled)

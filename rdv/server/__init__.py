@@ -1,0 +1,28 @@
+"""
+The server: a rendezvous point and relay, as a ``twisted.web`` resource.
+
+::
+
+    from twisted.web.resource import Resource
+    from rdv.server import Rendezvous, RendezvousResource
+
+    root = Resource()
+    root.putChild(b"rdv", RendezvousResource(Rendezvous(reactor)))
+"""
+
+from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.relay import Outcome, Pair, Tap
+from rdv.server.rendezvous import Rendezvous, ServeHook
+from rdv.server.resource import RendezvousResource
+
+__all__ = [
+    "ObservedAddress",
+    "Outcome",
+    "Pair",
+    "Rendezvous",
+    "RendezvousResource",
+    "ServeHook",
+    "Tap",
+    "forwarded_address",
+    "peer_address",
+]

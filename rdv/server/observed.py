@@ -1,0 +1,65 @@
+"""
+Whose address it really is: what the server tells a client, and its peer, as the observed address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.web.iweb import IRequest
+
+from rdv.addresses import Address, parse_address, parse_ip
+
+__all__ = ["ObservedAddress", "forwarded_address", "peer_address"]
+
+#: Finds the address from which a client came; None when it cannot be known.
+ObservedAddress: TypeAlias = Callable[[IRequest], Address | None]
+
+_FORWARDED_FOR = re.compile(r'(?:^|;)\s*for="?([^";]+)"?', re.IGNORECASE)
+
+
+def peer_address(request: IRequest) -> Address | None:
+    """
+    The other end of the connection, or what a PROXY header says of it when the site listens on a
+    ``haproxy:`` endpoint.
+    """
+    client = request.getClientAddress()
+    if isinstance(client, (IPv4Address, IPv6Address)):
+        return Address(parse_ip(client.host.partition("%")[0]), client.port)
+    return None
+
+
+def forwarded_address(header: str, port_header: str | None = None) -> ObservedAddress:
+    """
+    Trust a header that a reverse proxy sets. Name one only if every request comes through that
+    proxy, and it overwrites or appends to what clients send.
+
+    The last element counts: the one that the nearest proxy has added. It has to hold the port too
+    (``1.2.3.4:5678``, or ``for="1.2.3.4:5678"`` in ``Forwarded``, RFC 7239), unless ``port_header``
+    names the header that does. Without the client's port the address is unknown; a port is never
+    guessed. (``X-Forwarded-Port`` is commonly the *server's* port.)
+
+    :param header: for instance ``X-Forwarded-For``.
+    :param port_header: for instance ``X-Real-Port``; must hold the client's source port.
+    """
+
+    def last(request: IRequest, name: str) -> str:
+        values: list[str] = request.requestHeaders.getRawHeaders(name, [""])
+        return values[-1].rpartition(",")[2].strip()
+
+    def observed(request: IRequest) -> Address | None:
+        text = last(request, header)
+        if found := _FORWARDED_FOR.search(text):
+            text = found[1]
+        try:
+            if port_header is None:
+                return parse_address(text)
+            ip = parse_ip(text.strip("[]"))
+            return parse_address(str(Address(ip, int(last(request, port_header)))))
+        except ValueError:
+            return None
+
+    return observed

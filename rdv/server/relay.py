@@ -1,0 +1,235 @@
+"""
+A dialer and an acceptor who met: their 101s, their handshake lines, then bytes both ways.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from rdv.errors import ProtocolError
+from rdv.pump import Flow
+from rdv.server.leg import Leg
+from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
+
+__all__ = ["Outcome", "Pair", "Tap"]
+
+#: Sees each piece of one direction as it passes.
+Tap = Callable[[bytes], object]
+
+
+class Outcome(enum.Enum):
+    """How a pair's meeting ended."""
+
+    #: A side closed without having sent its line: it had found a direct path.
+    DIRECT = "direct"
+    #: Both lines came, and the relay carried the stream.
+    RELAYED = "relayed"
+    #: A wrong or incomplete line, none in time, or refused.
+    FAILED = "failed"
+
+
+class _Direction:
+    """What comes from one leg: first its line, then a flow."""
+
+    __slots__ = ("flow", "line", "matcher", "sink", "source")
+
+    def __init__(self, source: Leg, sink: Leg, line: bytes, tap: Tap | None) -> None:
+        self.source = source
+        self.sink = sink
+        self.line = line
+        self.matcher: LineMatcher | None = LineMatcher(line)
+        self.flow = Flow(source.transport, sink.transport, tap)
+
+    def feed(self, data: bytes) -> bool:
+        """
+        Move what came; true when it completed the line.
+
+        :raises ProtocolError: when the line is wrong.
+        """
+        if self.matcher is None:
+            self.flow.write(data)
+            return False
+        rest = self.matcher.feed(data)
+        if rest is None:
+            return False
+        self.matcher = None
+        self.sink.transport.write(self.line)
+        if rest:
+            self.flow.write(rest)
+        return True
+
+
+class Pair:
+    """
+    A dialer and an acceptor with one token, joined by the server.
+
+    A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
+    :attr:`tap_dialer` and :attr:`tap_acceptor`, call :meth:`reject`, and follow the end with
+        :meth:`when_ended`.
+
+    :ivar token: the token, as it travelled.
+    :ivar dialer: the dialer's leg: ``addresses`` and ``observed`` say who it is.
+    :ivar acceptor: the acceptor's leg.
+    :ivar idle_timeout: seconds without a byte in either direction after which a relayed pair is
+        cut; 0 for never.
+    :ivar tap_dialer: called with each piece of application bytes that the dialer sends.
+    :ivar tap_acceptor: the same for the acceptor.
+    :ivar outcome: None until it is known.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        dialer: Leg,
+        acceptor: Leg,
+        idle_timeout: float,
+        lines_done: Callable[[Pair], object],
+        closed: Callable[[Pair], object],
+    ) -> None:
+        self._clock = clock
+        self.token = dialer.token
+        self.dialer = dialer
+        self.acceptor = acceptor
+        self.idle_timeout = idle_timeout
+        self.tap_dialer: Tap | None = None
+        self.tap_acceptor: Tap | None = None
+        self.outcome: Outcome | None = None
+        self.rejection: tuple[int, str] | None = None
+        self._lines_done = lines_done
+        self._closed = closed
+        self._directions: dict[Leg, _Direction] = {}
+        self._living: set[Leg] = set()
+        self._active = 0.0
+        self._idle_call: IDelayedCall | None = None
+        self._waiters: list[Deferred[Pair]] = []
+
+    @property
+    def dialer_bytes(self) -> int:
+        """How many application bytes of the dialer were relayed so far."""
+        return self._count(self.dialer)
+
+    @property
+    def acceptor_bytes(self) -> int:
+        """How many application bytes of the acceptor were relayed so far."""
+        return self._count(self.acceptor)
+
+    def _count(self, leg: Leg) -> int:
+        direction = self._directions.get(leg)
+        return direction.flow.count if direction else 0
+
+    def reject(self, status: int, reason: str) -> None:
+        """
+        Refuse the pair: both get ``status`` and ``reason`` instead of a 101. Only for a ``serve``
+        hook, before it is done.
+
+        :param status: an HTTP status of 400 or above.
+        """
+        if not 400 <= status <= 599:
+            raise ValueError(f"not the status of a refusal: {status}")
+        self.rejection = (status, reason)
+
+    def when_ended(self) -> Deferred[Pair]:
+        """
+        A new Deferred that fires with this pair when both connections are gone. Cancelling it only
+        forgets it.
+        """
+        waiter: Deferred[Pair] = Deferred(self._waiters.remove)
+        self._waiters.append(waiter)
+        return waiter
+
+    def start(self) -> None:
+        """Tell both clients about each other, each in one write, and begin to relay."""
+        dialer, acceptor = self.dialer, self.acceptor
+        dialer.owner = acceptor.owner = self
+        self._directions = {
+            dialer: _Direction(dialer, acceptor, confirm_line(self.token), self.tap_dialer),
+            acceptor: _Direction(acceptor, dialer, hello_line(self.token), self.tap_acceptor),
+        }
+        self._living = {dialer, acceptor}
+        dialer.transport.write(switching_protocols(dialer.observed, acceptor.candidates))
+        acceptor.transport.write(switching_protocols(acceptor.observed, dialer.candidates))
+
+    def abort(self) -> None:
+        """Cut both connections now. The outcome is ``FAILED`` if there is none yet."""
+        self._decide(Outcome.FAILED)
+        for leg in list(self._living):
+            leg.transport.abortConnection()
+
+    # What the legs tell.
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """See :class:`LegOwner`."""
+        try:
+            completed = self._directions[leg].feed(data)
+        except ProtocolError:
+            self.abort()
+            return
+        self._active = self._clock.seconds()
+        if completed and all(d.matcher is None for d in self._directions.values()):
+            self._decide(Outcome.RELAYED)
+            self._lines_done(self)
+            self._watch_idle()
+
+    def leg_ended(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+        direction = self._directions[leg]
+        if direction.matcher is not None:
+            self._left_without_line(direction.matcher)
+            return
+        direction.flow.end()
+        if all(d.flow.ended for d in self._directions.values()):
+            self._close()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""
+        direction = self._directions[leg]
+        self._living.discard(leg)
+        other = direction.sink.transport
+        if direction.matcher is not None:
+            self._left_without_line(direction.matcher)
+        if reason.check(ConnectionDone) or self.outcome is not Outcome.RELAYED:
+            # What the other side sends now goes nowhere, but what it is sent still arrives.
+            if not direction.flow.ended:
+                direction.flow.detach()
+            other.loseConnection()
+        else:
+            # A reset: the other side must not take what it got for the whole.
+            other.abortConnection()
+        if not self._living:
+            self._end()
+
+    def _left_without_line(self, matcher: LineMatcher) -> None:
+        self._decide(Outcome.FAILED if matcher.started else Outcome.DIRECT)
+        self._close()
+
+    def _decide(self, outcome: Outcome) -> None:
+        self.outcome = self.outcome or outcome
+
+    def _close(self) -> None:
+        for direction in self._directions.values():
+            if not direction.flow.ended:
+                direction.flow.detach()
+        for leg in list(self._living):
+            leg.transport.loseConnection()
+
+    def _end(self) -> None:
+        if self._idle_call is not None and self._idle_call.active():
+            self._idle_call.cancel()
+        self._closed(self)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.callback(self)
+
+    def _watch_idle(self) -> None:
+        if self.idle_timeout:
+            left = self._active + self.idle_timeout - self._clock.seconds()
+            if left <= 0:
+                self.abort()
+            else:
+                self._idle_call = self._clock.callLater(left, self._watch_idle)

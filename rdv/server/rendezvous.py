@@ -1,0 +1,305 @@
+"""
+The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv.deadlines import Deadlines
+from rdv.handover import keep_alive, unread
+from rdv.server.decision import Decision
+from rdv.server.leg import Leg
+from rdv.server.lobby import Lobby
+from rdv.server.relay import Outcome, Pair
+from rdv.wire import Role, token_hint
+
+__all__ = ["Rendezvous", "ServeHook"]
+
+#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
+ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
+
+#: Seconds that a refused client has to take note and close.
+_LINGER = 5.0
+_SHUTDOWN = (503, "shutting down, try again")
+_EARLY = (400, "bytes before the response")
+
+
+class Rendezvous:
+    """
+    Where clients meet. One is shared by all the resources of a server; it needs no network of its
+    own.
+
+    :param reactor: for its clock.
+    :param lobby_timeout: seconds a client waits for its partner before it gets a 408; 0 for ever.
+    :param handshake_timeout: seconds from the 101 until both lines must have come, or one side have
+        left; 0 for ever.
+    :param idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never. A
+        ``serve`` hook may set another one for its pair.
+    :param serve: called with each :class:`Pair` before the clients are told. It may return None, a
+        Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
+        failure is logged.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        *,
+        lobby_timeout: float = 300.0,
+        handshake_timeout: float = 30.0,
+        idle_timeout: float = 3600.0,
+        serve: ServeHook | None = None,
+    ) -> None:
+        self._clock = reactor
+        self._idle_timeout = idle_timeout
+        self._serve = serve
+        self._lobby: Lobby[Leg] = Lobby(reactor, lobby_timeout, self._expired, self._replaced)
+        self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
+        self._lingering: Deadlines[Leg] = Deadlines(reactor, _LINGER, self._linger_over)
+        self._closing_legs = _Closing(self._lingering, self._check_empty)
+        self._deciding: set[Decision] = set()
+        self._pairs: set[Pair] = set()
+        self._drain_call: IDelayedCall | None = None
+        self._closed: Deferred[None] | None = None
+        #: How many pairs ended in which way, since the start.
+        self.outcomes: Counter[Outcome] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many clients wait in the lobby."""
+        return len(self._lobby)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs have been told of each other and are not yet gone."""
+        return len(self._pairs)
+
+    @property
+    def closing(self) -> bool:
+        """Whether :meth:`close` was called: whoever comes now is refused."""
+        return self._closed is not None
+
+    def enter(self, leg: Leg, early: bytes = b"") -> None:
+        """
+        Take a client in: match it, or let it wait.
+
+        :param leg: connected, its owner this rendezvous.
+        :param early: what the client has sent behind its request; anything is too much.
+        """
+        keep_alive(leg.transport)
+        if self.closing:
+            self._refuse(leg, *_SHUTDOWN)
+        elif early:
+            self._refuse(leg, *_EARLY)
+        elif self._is_silent(leg):
+            waiting = self._lobby.partner(leg)
+            # A client that has just gone is still in the lobby until the reactor reads its end.
+            if waiting is not None and self._is_silent(waiting):
+                self._lobby.leave(waiting)
+                self._meet(waiting, leg)
+            else:
+                self._lobby.enter(leg)
+                self._note("waiting", leg)
+
+    def close(self, drain: float = 0.0) -> Deferred[None]:
+        """
+        Refuse everybody who waits or comes, and let the pairs end by themselves.
+
+        :param drain: after so many seconds what is left is cut.
+        :return: fires when no connection is left. Cancelling it does nothing.
+        """
+        if self._closed is None:
+            self._closed = Deferred()
+            for leg in self._lobby:
+                self._lobby.leave(leg)
+                self._refuse(leg, *_SHUTDOWN)
+            for decision in list(self._deciding):
+                decision.cancel()
+                self._refuse_both(decision.pair, *_SHUTDOWN)
+            self._drain_call = self._clock.callLater(drain, self.abort)
+            self._check_empty()
+        done: Deferred[None] = Deferred()
+        self._closed.addBoth(lambda _: done.callback(None))
+        return done
+
+    def abort(self) -> None:
+        """Cut every pair and every refused client that has not yet closed."""
+        for pair in list(self._pairs):
+            pair.abort()
+        for leg in list(self._closing_legs.legs):
+            leg.transport.abortConnection()
+
+    # What legs in the lobby tell.
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """See :class:`LegOwner`: a waiting client must be silent."""
+        self._lobby.leave(leg)
+        self._refuse(leg, *_EARLY)
+
+    def leg_ended(self, leg: Leg) -> None:
+        """See :class:`LegOwner`: the client does not want to wait any longer."""
+        self._lobby.leave(leg)
+        self._note("left", leg)
+        self._closing_legs.adopt(leg)
+        leg.transport.loseConnection()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""
+        self._lobby.leave(leg)
+        self._note("left", leg)
+
+    # How a leg's stay goes on.
+
+    def _is_silent(self, leg: Leg) -> bool:
+        """Whether the client is still there and has sent nothing; if not, it is out."""
+        data = unread(leg.transport)
+        if data is None:
+            return True
+        if data:
+            self.leg_received(leg, data)
+        else:
+            self.leg_ended(leg)
+        return False
+
+    def _expired(self, leg: Leg) -> None:
+        self._refuse(leg, 408, "no matching peer found")
+
+    def _replaced(self, leg: Leg) -> None:
+        self._refuse(leg, 409, "replaced by another conn")
+
+    def _refuse(self, leg: Leg, status: int, reason: str) -> None:
+        self._note("refused", leg, status=status, reason=reason)
+        self._closing_legs.adopt(leg)
+        leg.refuse(status, reason)
+
+    def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
+        self._refuse(pair.dialer, status, reason)
+        self._refuse(pair.acceptor, status, reason)
+
+    def _linger_over(self, leg: Leg) -> None:
+        leg.transport.abortConnection()
+
+    # How a pair goes on.
+
+    def _meet(self, first: Leg, second: Leg) -> None:
+        dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
+        pair = Pair(
+            self._clock,
+            dialer,
+            acceptor,
+            self._idle_timeout,
+            self._handshakes.discard,
+            self._pair_ended,
+        )
+        if self._serve is None:
+            self._start(pair)
+            return
+        decision = Decision(pair, self._broken_off)
+        self._deciding.add(decision)
+        decision.wait_for(maybeDeferred(_call_hook, self._serve, pair)).addBoth(
+            partial(self._decided, decision)
+        )
+
+    def _broken_off(self, decision: Decision, gone: Leg) -> None:
+        """While the hook was thinking, a client spoke or left: the other one waits again."""
+        self._deciding.discard(decision)
+        pair = decision.pair
+        pair.dialer.owner = pair.acceptor.owner = self
+        self.enter(pair.acceptor if gone is pair.dialer else pair.dialer)
+
+    def _decided(self, decision: Decision, result: object) -> None:
+        self._deciding.discard(decision)
+        pair = decision.pair
+        if decision.cancelled:
+            return
+        if isinstance(result, Failure):
+            self.log.failure("the serve hook failed", failure=result)
+            pair.reject(500, "the server could not decide about this pair")
+        if pair.rejection is not None:
+            self.outcomes[Outcome.FAILED] += 1
+            self._refuse_both(pair, *pair.rejection)
+            return
+        pair.dialer.owner = pair.acceptor.owner = self
+        dialer_silent, acceptor_silent = map(self._is_silent, (pair.dialer, pair.acceptor))
+        if dialer_silent and acceptor_silent:
+            self._start(pair)
+        elif dialer_silent or acceptor_silent:
+            self.enter(pair.dialer if dialer_silent else pair.acceptor)
+
+    def _start(self, pair: Pair) -> None:
+        self._note("matched", pair.dialer)
+        self._pairs.add(pair)
+        self._handshakes.add(pair)
+        pair.start()
+
+    def _pair_ended(self, pair: Pair) -> None:
+        self._handshakes.discard(pair)
+        self._pairs.discard(pair)
+        outcome = pair.outcome or Outcome.FAILED
+        self.outcomes[outcome] += 1
+        self.log.info(
+            "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
+            outcome=outcome.value,
+            token=token_hint(pair.token),
+            dialer_bytes=pair.dialer_bytes,
+            acceptor_bytes=pair.acceptor_bytes,
+        )
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if self._closed is None or self._closed.called or self._pairs or self._closing_legs.legs:
+            return
+        if self._drain_call is not None and self._drain_call.active():
+            self._drain_call.cancel()
+        self._closed.callback(None)
+
+    def _note(self, event: str, leg: Leg, **fields: object) -> None:
+        self.log.debug(
+            "{event}: {role} {token} from {observed}",
+            event=event,
+            role=leg.role.name.lower(),
+            token=token_hint(leg.token),
+            observed=leg.observed or "unknown",
+            **fields,
+        )
+
+
+def _call_hook(serve: ServeHook, pair: Pair) -> object:
+    result = serve(pair)
+    return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+
+
+class _Closing:
+    """Owner of legs that have been answered and only have to end."""
+
+    def __init__(self, lingering: Deadlines[Leg], check_empty: Callable[[], None]) -> None:
+        self._lingering = lingering
+        self._check_empty = check_empty
+        self.legs: set[Leg] = set()
+
+    def adopt(self, leg: Leg) -> None:
+        leg.owner = self
+        self.legs.add(leg)
+        self._lingering.add(leg)
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """Nobody listens any more."""
+
+    def leg_ended(self, leg: Leg) -> None:
+        leg.transport.loseConnection()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        self.legs.discard(leg)
+        self._lingering.discard(leg)
+        self._check_empty()

@@ -1,0 +1,107 @@
+"""
+The ``twisted.web`` resource: refuses what is no offer, and takes the connection of what is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from rdv.addresses import format_addresses, space_of
+from rdv.errors import BadRequest
+from rdv.handover import hand_over
+from rdv.server.leg import Leg
+from rdv.server.observed import ObservedAddress, peer_address
+from rdv.server.rendezvous import Rendezvous
+from rdv.wire import Offer, parse_offer
+
+__all__ = ["RendezvousResource"]
+
+
+class RendezvousResource(Resource):
+    """
+    A rendezvous at some path of some ``Site``, plain or TLS, with whatever resources, guards and
+    wrappers round it.
+
+    Several may share one :class:`Rendezvous`: their clients then meet each other.
+
+    :param rendezvous: where clients meet.
+    :param observed_address: says from which address a request came; see :mod:`rdv.server.observed`.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self, rendezvous: Rendezvous, observed_address: ObservedAddress = peer_address
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._rendezvous = rendezvous
+        self._observed_address = observed_address
+
+    def render(self, request: IRequest) -> int | bytes:
+        """
+        Answer a bad request over HTTP; take the connection of a good one away from HTTP at once.
+
+        A request that was taken writes no access-log line, and its ``notifyFinish`` never fires.
+        """
+        request = cast(Request, request)
+        try:
+            offer = self._parse(request)
+        except BadRequest as error:
+            return _refuse(request, error)
+        leg = Leg(
+            offer,
+            format_addresses(offer.self_addresses),
+            self._observe(request),
+            self._rendezvous,
+        )
+        self._rendezvous.enter(leg, _detach(request, leg))
+        return NOT_DONE_YET
+
+    def _parse(self, request: Request) -> Offer:
+        headers = request.requestHeaders
+        offer = parse_offer(
+            request.method, request.clientproto, lambda name: headers.getRawHeaders(name, [])
+        )
+        if request.content is not None and request.content.read(1):
+            raise BadRequest("bytes before the response")
+        if self._rendezvous.closing:
+            raise BadRequest("shutting down, try again", 503)
+        return offer
+
+    def _observe(self, request: Request) -> str:
+        address = self._observed_address(request)
+        if address is None or not space_of(address.ip) or not address.port:
+            return ""
+        return str(address)
+
+
+def _refuse(request: Request, error: BadRequest) -> bytes:
+    request.setResponseCode(error.status)
+    request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    if error.status == 426:
+        request.responseHeaders.addRawHeader("Connection", "Upgrade")
+        request.setHeader("Upgrade", "rdv/1")
+    return f"{error}\n".encode()
+
+
+def _detach(request: Request, leg: Leg) -> bytes:
+    """
+    Take the connection from ``twisted.web`` and give it to ``leg``.
+
+    Must run inside ``render``, while the channel is still delivering this request: what comes later
+    then arrives at the leg. Channel and request are left to the garbage collector, without a timer.
+
+    :return: what has already been received behind the request.
+    """
+    channel: Any = request.channel
+    behind: bytes = channel.clearLineBuffer()
+    transport = channel.transport
+    transport.unregisterProducer()
+    channel.setTimeout(None)
+    channel.transport = None
+    hand_over(transport, leg)
+    return behind

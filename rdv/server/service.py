@@ -1,0 +1,203 @@
+"""
+A server as a ``twisted.application`` service: its ports, its site, and a shutdown that lets
+transfers end.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from rdv.errors import RdvError
+from rdv.server.observed import ObservedAddress, peer_address
+from rdv.server.rendezvous import Rendezvous
+from rdv.server.resource import RendezvousResource
+
+__all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
+
+_HOST_AND_PORT = re.compile(r"(?:(?P<host>\[[^]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """
+    What an operator can set.
+
+    :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
+        Twisted.
+    :ivar path: the one path that is served; ``/`` for any.
+    :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
+    :ivar drain: seconds that running transfers get when the server is told to stop.
+    :ivar observed_address: see :class:`rdv.server.RendezvousResource`.
+    """
+
+    listen: Sequence[str] = ("8080",)
+    path: str = "/"
+    lobby_timeout: float = 300.0
+    handshake_timeout: float = 30.0
+    idle_timeout: float = 3600.0
+    drain: float = 5.0
+    observed_address: ObservedAddress = field(default=peer_address)
+
+
+class _IReactor(IReactorCore, IReactorTime, IReactorFromThreads):
+    """What the service asks of a reactor."""
+
+
+class RendezvousService(Service):
+    """
+    The server of ``twist rdv`` and ``rdv serve``.
+
+    Stopping it refuses new requests and those who wait with 503, lets running transfers go on for
+    ``settings.drain`` seconds, and only then closes the ports.
+
+    :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
+        once, with exit status 0 either way.
+    :ivar ports: the listening ports, once it runs.
+    :raises RdvError: when an endpoint string cannot be understood.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: _IReactor, settings: ServerSettings, *, handle_signals: bool = False
+    ) -> None:
+        self._reactor = reactor
+        self._drain = settings.drain
+        self._handle_signals = handle_signals
+        self._stopping = False
+        self.ports: list[IListeningPort] = []
+        self.rendezvous = Rendezvous(
+            reactor,
+            lobby_timeout=settings.lobby_timeout,
+            handshake_timeout=settings.handshake_timeout,
+            idle_timeout=settings.idle_timeout,
+        )
+        resource = RendezvousResource(self.rendezvous, settings.observed_address)
+        root = _at_path(resource, settings.path)
+        self._site = Site(root, reactor=reactor)
+        self._endpoints = [
+            (text, _endpoint(reactor, description))
+            for text in settings.listen
+            for description in endpoint_strings(text)
+        ]
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen on all ports.
+
+        :raises RdvError: when one cannot be had.
+        """
+        for text, endpoint in self._endpoints:
+            failures: list[Failure] = []
+            endpoint.listen(self._site).addCallbacks(self.ports.append, failures.append)
+            for failure in failures:
+                reason = getattr(failure.value, "socketError", failure.value)
+                reason = getattr(reason, "strerror", None) or reason
+                raise RdvError(f"cannot listen on {text}: {reason}")
+
+    def startService(self) -> None:
+        """See :class:`IService`. ``twist`` calls nothing else."""
+        if not self.ports:
+            self.privilegedStartService()
+        super().startService()  # type: ignore[no-untyped-call]
+        if self._handle_signals:
+            self._reactor.callWhenRunning(self._install_handlers)
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        See :class:`IService`: fires when the transfers have ended or were cut, and the ports are
+        closed.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        ports, self.ports = self.ports, []
+        closed = self.rendezvous.close(self._drain)
+        return closed.addCallback(
+            lambda _: gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        )
+
+    def _install_handlers(self) -> None:
+        # The reactor's own handlers would make ``twist`` die of the signal instead of exiting with
+        # 0.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._signalled, signal.Signals(number).name)
+
+    def _signalled(self, name: str) -> None:
+        if self._stopping:
+            self.log.info("{name} again: cutting what is left", name=name)
+            self.rendezvous.abort()
+            return
+        self._stopping = True
+        self.log.info(
+            "{name}: {pairs} pairs may end within {drain} s",
+            name=name,
+            pairs=self.rendezvous.pairs,
+            drain=self._drain,
+        )
+        self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
+
+
+def _endpoint(reactor: _IReactor, description: str) -> IStreamServerEndpoint:
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    except Exception as error:  # each parser of endpoint strings has its own
+        raise RdvError(f"cannot listen on {description!r}: {error}") from error
+    return endpoint
+
+
+def _at_path(resource: Resource, path: str) -> Resource:
+    """A root that serves ``resource`` at ``path`` only, or everywhere for ``/``."""
+    segments = [segment.encode() for segment in path.split("/") if segment]
+    for segment in reversed(segments):
+        parent = Resource()
+        parent.putChild(segment, resource)
+        resource = parent
+    return resource
+
+
+def endpoint_strings(text: str) -> list[str]:
+    """
+    Endpoint strings for a port number, ``HOST:PORT`` or ``:PORT``; any other text is one already.
+
+    Without a host they listen on IPv6 and IPv4, as far as this host has them.
+
+    :raises RdvError: for a port above 65535.
+    """
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return [text]
+    host, port = match["host"], int(match["port"])
+    if port > 0xFFFF:
+        raise RdvError(f"not a port: {port}")
+    if host:
+        escaped = host.strip("[]").replace(":", r"\:")
+        return [f"tcp:{port}:interface={escaped}"]
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            v6_only = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return [f"tcp:{port}"]
+    dual = rf"tcp:{port}:interface=\:\:"
+    return [dual, f"tcp:{port}"] if v6_only else [dual]

@@ -1,0 +1,19 @@
+"""
+The client: dialling and accepting.
+
+::
+
+    from rdv.client import Client
+
+    client = Client(reactor)
+    connection = await client.dial("https://example.com/rdv", token)
+    connection.attach(MyProtocol())
+"""
+
+from rdv.client.candidate import Candidate
+from rdv.client.client import Client
+from rdv.client.connection import Connection
+from rdv.client.race import Chooser, relay_penalty
+from rdv.client.tls_policy import tls_policy
+
+__all__ = ["Candidate", "Chooser", "Client", "Connection", "relay_penalty", "tls_policy"]

@@ -1,0 +1,227 @@
+"""
+One connection that may become the one: HELLO and CONFIRM.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IReactorTime,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv.addresses import Address, parse_ip
+from rdv.errors import ProtocolError
+from rdv.handover import StreamTransport, hand_over, keep_alive
+from rdv.wire import LineMatcher, Role, confirm_line, hello_line
+
+__all__ = ["Candidate"]
+
+#: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
+_EARLY_LIMIT = 1 << 16
+
+
+@implementer(IProtocol, IHalfCloseableProtocol)
+class Candidate:
+    """
+    The handshake on one connection, until it is chosen or closed.
+
+    The acceptor says HELLO and waits for CONFIRM; the dialer waits for HELLO and says CONFIRM when
+    it has chosen. Whatever else comes first closes this candidate, and nothing else.
+
+    :ivar is_relay: whether it is the connection to the server.
+    :ivar closed: fires with None when the connection is gone, or has been handed over.
+    """
+
+    transport: StreamTransport
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        role: Role,
+        token: bytes,
+        *,
+        is_relay: bool = False,
+        held: bool = False,
+    ) -> None:
+        """
+        :param held: for an acceptor: say nothing before :meth:`begin`.
+        """
+        self._clock = clock
+        self._role = role
+        self._token = token
+        self._held = held
+        self._connected = False
+        expected = hello_line if role is Role.DIALER else confirm_line
+        self._matcher: LineMatcher | None = LineMatcher(expected(token))
+        self._early = b""
+        self._failure: Failure | None = None
+        self._waiter: Deferred[Candidate] | None = None
+        self.is_relay = is_relay
+        self.closed: Deferred[None] = Deferred()
+
+    @property
+    def peer_address(self) -> Address:
+        """The other end of the connection: the peer, or the server for the relay."""
+        peer = cast(IPv4Address, self.transport.getPeer())
+        return Address(parse_ip(peer.host.partition("%")[0]), peer.port)
+
+    def begin(self) -> None:
+        """Start the handshake on a candidate that was held."""
+        self._held = False
+        if self._connected and self._failure is None and self._role is Role.ACCEPTOR:
+            self.transport.write(hello_line(self._token))
+
+    def shaken(self) -> Deferred[Candidate]:
+        """
+        :return: fires with this candidate when the expected line has come; errbacks with
+            :class:`ProtocolError` or the reason for which the connection was lost. Cancelling it
+            closes the candidate.
+        """
+        waiter: Deferred[Candidate] = Deferred(self._cancelled)
+        if self._failure is not None:
+            waiter.errback(self._failure)
+        elif self._matcher is None:
+            waiter.callback(self)
+        else:
+            self._waiter = waiter
+        return waiter
+
+    def stays(self, seconds: float) -> Deferred[Candidate]:
+        """
+        :param seconds: may be ``math.inf``.
+        :return: fires with this candidate after ``seconds``; errbacks as soon as the connection is
+            lost. Cancelling it closes the candidate.
+        """
+        call: IDelayedCall | None = None
+
+        def settled(result: Candidate | Failure) -> Candidate | Failure:
+            if call is not None and call.active():
+                call.cancel()
+            return result
+
+        waiter: Deferred[Candidate] = Deferred(self._cancelled)
+        if self._failure is not None:
+            waiter.errback(self._failure)
+        elif seconds <= 0:
+            waiter.callback(self)
+        else:
+            self._waiter = waiter
+            if seconds < math.inf:
+                call = self._clock.callLater(seconds, self._fire)
+        return waiter.addBoth(settled)
+
+    def confirm(self) -> None:
+        """Choose this one: say CONFIRM, for a dialer."""
+        if self._role is Role.DIALER:
+            self.transport.write(confirm_line(self._token))
+
+    def release(self, protocol: IProtocol) -> bytes:
+        """
+        Hand the connection over.
+
+        :return: what has come behind the line.
+        """
+        early, self._early = self._early, b""
+        self._connected = False
+        hand_over(cast(ITransport, self.transport), protocol)
+        self._close_done()
+        return early
+
+    def close(self) -> None:
+        """
+        Close the connection, if there is one. A direct one is reset, so that its port is free at
+        once.
+        """
+        if self._failure is None:
+            self._fail(Failure(ConnectionLost("closed")))
+        if not self._connected:
+            self._close_done()
+        elif self.is_relay:
+            self.transport.loseConnection()
+        else:
+            self.transport.abortConnection()
+
+    # The protocol.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(StreamTransport, transport)
+        self._connected = True
+        keep_alive(transport)
+        if self._failure is not None:
+            self.close()
+        elif not self._held:
+            self.begin()
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        if self._failure is not None:
+            return
+        if self._held:
+            self._fail(Failure(ProtocolError("not silent before HELLO")))
+            self.close()
+            return
+        if self._matcher is None:
+            self._early += data
+            if len(self._early) > _EARLY_LIMIT:
+                self._fail(Failure(ProtocolError("too much before the choice")))
+                self.close()
+            return
+        try:
+            rest = self._matcher.feed(data)
+        except ProtocolError:
+            self._fail(Failure())
+            self.close()
+            return
+        if rest is not None:
+            self._matcher = None
+            self._early = rest
+            self._fire()
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
+        self._fail(Failure(ConnectionLost("the other side closed before the choice")))
+        self.close()
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        self._connected = False
+        self._fail(reason)
+        self._close_done()
+
+    def _fire(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(self)
+
+    def _fail(self, reason: Failure) -> None:
+        if self._failure is None:
+            self._failure = reason
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.errback(reason)
+
+    def _cancelled(self, waiter: Deferred[Candidate]) -> None:
+        self._waiter = None
+        self.close()
+
+    def _close_done(self) -> None:
+        if not self.closed.called:
+            self.closed.callback(None)

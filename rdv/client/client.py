@@ -1,0 +1,158 @@
+"""
+Dialling and accepting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import hyperlink
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.web.client import BrowserLikePolicyForHTTPS
+from twisted.web.iweb import IPolicyForHTTPS
+
+from rdv.addresses import Address, AddressSpace, interface_addresses
+from rdv.client.attempt import Attempt, Settings
+from rdv.client.connection import Connection
+from rdv.client.race import Chooser, relay_penalty
+from rdv.client.shared_port import IClientReactor
+from rdv.errors import AttemptTimeout, BadURL, ServerRefused
+from rdv.wire import Role, check_token
+
+__all__ = ["Client"]
+
+#: A server that lets nobody wait is not asked more often than this, in seconds.
+_REENTRY_PAUSE = 1.0
+
+
+def _interface_addresses(port: int) -> Iterable[Address]:
+    return [Address(ip, port) for ip in interface_addresses()]
+
+
+class Client:
+    """
+    Connects to peers that share a token. It keeps no state: one client serves any number of
+    attempts at once.
+
+    :param tls: how an ``https`` server is verified; see :func:`rdv.client.tls_policy`. The default
+        trusts the platform's roots.
+    :param spaces: which addresses are reported, dialled and accepted from. ``AddressSpace.NONE``
+        forces the relay.
+    :param self_addresses: called with the port's number for each attempt; returns this host's
+        addresses, for instance one that a router maps to it. The default are those of the network
+        interfaces.
+    :param local_port: a fixed port to listen and dial from; 0 for a new one each time. With a fixed
+        one, only one attempt at a time makes sense.
+    :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
+    :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
+    :param chooser: replaces the rule that ``penalty`` belongs to; see
+        :data:`rdv.client.race.Chooser`. For dialling only: an acceptor takes what the dialer chose.
+    :param server_timeout: seconds to connect to the server, and for an answer that has begun to be
+        complete.
+    :param handshake_timeout: seconds from the server's answer to a connection.
+    """
+
+    def __init__(
+        self,
+        reactor: IClientReactor,
+        *,
+        tls: IPolicyForHTTPS | None = None,
+        spaces: AddressSpace = AddressSpace.DEFAULT,
+        self_addresses: Callable[[int], Iterable[Address]] = _interface_addresses,
+        local_port: int = 0,
+        lowest_port: int = 1024,
+        penalty: float = 2.0,
+        chooser: Chooser | None = None,
+        server_timeout: float = 10.0,
+        handshake_timeout: float = 30.0,
+    ) -> None:
+        self._reactor = reactor
+        self._settings = Settings(
+            tls=tls or BrowserLikePolicyForHTTPS(),
+            spaces=spaces,
+            self_addresses=self_addresses,
+            local_port=local_port,
+            lowest_port=lowest_port,
+            chooser=chooser or relay_penalty(penalty),
+            server_timeout=server_timeout,
+            handshake_timeout=handshake_timeout,
+        )
+
+    def dial(
+        self, url: str, token: str | bytes, *, timeout: float | None = 60.0, **options: Any
+    ) -> Deferred[Connection]:
+        """
+        Connect to the peer that accepts with the same token.
+
+        :param url: of the server: ``http://host[:port][/path]`` or ``https://...``.
+        :param token: see :func:`rdv.wire.check_token`.
+        :param timeout: seconds for everything, waiting for the peer included; None for as long as
+            it takes. While it lasts, a server that says that nobody came (408) is asked again.
+        :param options: passed to treq's ``request``: ``headers``, ``auth``, ``cookies``,
+            ``params``.
+        :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
+            :class:`rdv.errors.RdvError`: :class:`BadURL` or
+            :class:`BadToken` before any I/O, :class:`AttemptTimeout`, or what
+                :meth:`rdv.client.attempt.Attempt.run` raises.
+            Cancelling it closes everything; it errbacks when that is done.
+        """
+        return self._connect(Role.DIALER, url, token, timeout, options)
+
+    def accept(
+        self, url: str, token: str | bytes, *, timeout: float | None = None, **options: Any
+    ) -> Deferred[Connection]:
+        """
+        Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
+        no timeout.
+        """
+        return self._connect(Role.ACCEPTOR, url, token, timeout, options)
+
+    def _connect(
+        self,
+        role: Role,
+        url: str,
+        token: str | bytes,
+        timeout: float | None,
+        options: dict[str, Any],
+    ) -> Deferred[Connection]:
+        phase = ""
+
+        async def enter() -> Connection:
+            nonlocal phase
+            raw = check_token(token)
+            _check_url(url)
+            while True:
+                begun = self._reactor.seconds()
+                attempt = Attempt(self._reactor, self._settings, role, url, raw, options)
+                try:
+                    return await attempt.run()
+                except ServerRefused as refused:
+                    if refused.status != 408:
+                        raise
+                finally:
+                    phase = attempt.phase
+                pause = begun + _REENTRY_PAUSE - self._reactor.seconds()
+                if pause > 0:
+                    await deferLater(self._reactor, pause)
+
+        def timed_out(result: object, seconds: float) -> object:
+            if isinstance(result, Failure) and result.check(CancelledError):
+                raise AttemptTimeout(f"no connection within {seconds:g} s: {phase}")
+            return result
+
+        entered = Deferred.fromCoroutine(enter())
+        if timeout is not None:
+            entered.addTimeout(timeout, self._reactor, timed_out)
+        return entered
+
+
+def _check_url(url: str) -> None:
+    try:
+        parsed = hyperlink.URL.from_text(url)
+    except ValueError as error:
+        raise BadURL(f"not a URL: {url!r} ({error})") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise BadURL(f"not an http:// or https:// URL: {url!r}")

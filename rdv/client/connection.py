@@ -1,0 +1,195 @@
+"""
+What an attempt ends in: the transport that the application's protocol sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from rdv.addresses import Address
+from rdv.handover import StreamTransport, linger
+
+if TYPE_CHECKING:
+    from rdv.client.candidate import Candidate
+
+__all__ = ["Connection"]
+
+
+@implementer(ITransport, IConsumer, IPushProducer, IProtocol, IHalfCloseableProtocol)
+class Connection:
+    """
+    A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
+
+    It is a transport in the sense of Twisted, with half-close: ``loseWriteConnection`` ends our
+    direction, and a protocol that provides ``IHalfCloseableProtocol`` is told when the peer has
+    ended its own; for any other protocol that closes the connection, as with TCP.
+
+    :ivar is_relay: whether it goes through the server.
+    :ivar peer_address: the peer's address, or the server's for a relayed connection.
+    :ivar observed_address: this host's address as the server saw it; None when the server does not
+        know it, as behind a proxy that it was not told of. Direct paths through NATs are unlikely
+        then.
+    :ivar headers: the headers of the server's answer.
+    """
+
+    transport: StreamTransport
+
+    def __init__(
+        self, winner: Candidate, observed_address: Address | None, headers: Headers
+    ) -> None:
+        self.is_relay = winner.is_relay
+        self.peer_address = winner.peer_address
+        self.observed_address = observed_address
+        self.headers = headers
+        self._protocol: IProtocol | None = None
+        self._paused = True
+        self._read_ended = False
+        self._lost: Failure | None = None
+        self._held = b""
+        self._held = winner.release(self) + self._held
+
+    def attach(self, protocol: IProtocol) -> None:
+        """
+        Connect ``protocol`` to the peer. It gets what has already been received first.
+
+        :raises RuntimeError: when there is a protocol already.
+        """
+        if self._protocol is not None:
+            raise RuntimeError("a protocol is attached already")
+        self._protocol = protocol
+        self._paused = False
+        protocol.makeConnection(self)
+        if not self._paused:
+            self.resumeProducing()
+
+    def _deliver_held(self, protocol: IProtocol) -> None:
+        held, self._held = self._held, b""
+        if held:
+            protocol.dataReceived(held)
+        if self._paused:
+            return
+        if self._read_ended:
+            self._read_ended = False
+            self._end_reading(protocol)
+        if self._lost is not None:
+            reason, self._lost = self._lost, None
+            protocol.connectionLost(reason)
+
+    def _end_reading(self, protocol: IProtocol) -> None:
+        if IHalfCloseableProtocol.providedBy(protocol):
+            protocol.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    # What the application's protocol calls.
+
+    def write(self, data: bytes) -> None:
+        """See :class:`ITransport`."""
+        self.transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """See :class:`ITransport`."""
+        self.transport.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """Close the connection when everything written has been sent."""
+        self.transport.loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """End our direction behind what has been written; the other one goes on."""
+        self.transport.loseWriteConnection()
+
+    def abortConnection(self) -> None:
+        """Close at once. The peer sees a broken stream."""
+        self.transport.abortConnection()
+
+    def break_on_exit(self, enabled: bool) -> None:
+        """
+        Whether the peer is to see a broken stream, not an end, when this process dies while the
+        connection is open.
+
+        To be turned off again before the connection is closed in good order.
+        """
+        linger(self.transport, enabled)
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`."""
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self._paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self._paused = False
+        if self._protocol is not None:
+            self._deliver_held(self._protocol)
+        if not self._paused:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.loseConnection()
+
+    def getPeer(self) -> IAddress:
+        """See :class:`ITransport`."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> IAddress:
+        """See :class:`ITransport`."""
+        return self.transport.getHost()
+
+    # What the transport below calls.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(StreamTransport, transport)
+        self.transport.pauseProducing()
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        if self._protocol is None or self._paused:
+            self._held += data
+        else:
+            self._protocol.dataReceived(data)
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        if self._protocol is None or self._paused:
+            self._read_ended = True
+        else:
+            self._end_reading(self._protocol)
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        if IHalfCloseableProtocol.providedBy(self._protocol):
+            self._protocol.writeConnectionLost()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        if self._protocol is None or (self._paused and (self._held or self._read_ended)):
+            self._lost = reason
+        else:
+            self._protocol.connectionLost(reason)

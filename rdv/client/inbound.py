@@ -1,0 +1,108 @@
+"""
+Connections that others open to the shared port, folded into one contender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
+from typing import Any, TypeAlias
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+
+from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.client.candidate import Candidate
+
+__all__ = ["Inbound"]
+
+IP: TypeAlias = IPv4 | IPv6
+
+
+class Inbound(ServerFactory[Any]):
+    """
+    Listens for the peer, and keeps strangers from getting in its way.
+
+    Whoever connects before the server has answered is held without a word, so that the token is not
+    shown to a port scanner for as long as we wait for a peer. Afterwards an address that the server
+    did not name may still be the peer, behind a NAT that maps it anew; at most
+    :attr:`stranger_limit` of those are entertained at a time, and the oldest makes room.
+
+    :param spaces: from where connections are accepted.
+    :param candidate: makes a candidate for a connection.
+    :ivar first: fires with the first candidate that is ready to be used. Cancelling it closes all
+        of them.
+    """
+
+    noisy = False
+    stranger_limit = 16
+
+    def __init__(self, spaces: AddressSpace, candidate: Callable[[], Candidate]) -> None:
+        self._spaces = spaces
+        self._make_candidate = candidate
+        self._strangers: dict[Candidate, None] = {}
+        self._known: Container[IP] = ()
+        self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
+        self._contending: dict[Candidate, Deferred[Candidate]] = {}
+        self._stopped = False
+        self.first: Deferred[Candidate] = Deferred(lambda _: self.stop())
+
+    def buildProtocol(self, addr: IAddress | None) -> Candidate | None:
+        """See :class:`IProtocolFactory`: None for a connection that is not wanted."""
+        if self._stopped or not isinstance(addr, (IPv4Address, IPv6Address)):
+            return None
+        ip = parse_ip(addr.host.partition("%")[0])
+        if not space_of(ip) & self._spaces:
+            return None
+        candidate = self._make_candidate()
+        if ip not in self._known:
+            self._make_room()
+            self._strangers[candidate] = None
+            candidate.closed.addCallback(lambda _: self._strangers.pop(candidate, None))
+        if self._contend is not None:
+            self._start(candidate, self._contend)
+        return candidate
+
+    def begin(
+        self, known: Container[IP], contend: Callable[[Candidate], Deferred[Candidate]]
+    ) -> None:
+        """
+        The server has answered: start with those who have come so far, and let others in.
+
+        :param known: IP addresses of the peer.
+        :param contend: does the handshake with a candidate.
+        """
+        self._known = known
+        self._contend = contend
+        for candidate in list(self._strangers):
+            self._start(candidate, contend)
+
+    def _start(
+        self, candidate: Candidate, contend: Callable[[Candidate], Deferred[Candidate]]
+    ) -> None:
+        contending = self._contending[candidate] = contend(candidate)
+        contending.addCallbacks(self._ready, lambda _: self._forget(candidate))
+        candidate.begin()
+
+    def _ready(self, candidate: Candidate) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self.first.callback(candidate)
+
+    def _forget(self, candidate: Candidate) -> None:
+        self._contending.pop(candidate, None)
+
+    def _make_room(self) -> None:
+        if len(self._strangers) >= self.stranger_limit:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.close()
+
+    def stop(self) -> None:
+        """Let nobody in any more, and drop who is in. :attr:`first` does not fire after this."""
+        self._stopped = True
+        for contending in list(self._contending.values()):
+            contending.cancel()

@@ -1,0 +1,79 @@
+"""
+Who wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
+from twisted.python.failure import Failure
+
+from rdv.client.candidate import Candidate
+from rdv.errors import NoConnection
+
+__all__ = ["Chooser", "contend", "first", "relay_penalty"]
+
+T = TypeVar("T")
+
+#: Says for a dialer's candidate that is ready how many seconds a better one may still take to come.
+#: It is used when they are over: 0 for at once, ``math.inf`` for never.
+Chooser: TypeAlias = Callable[[Candidate], float]
+
+
+def relay_penalty(seconds: float) -> Chooser:
+    """
+    The default rule: the first direct candidate, or the relay when none has come ``seconds`` after
+    it was ready.
+    """
+    return lambda candidate: seconds if candidate.is_relay else 0.0
+
+
+async def contend(candidate: Candidate, chooser: Chooser) -> Candidate:
+    """
+    Do the handshake and wait out what the chooser says.
+
+    :raises ProtocolError: or the reason for which the connection was lost on the way.
+    """
+    await candidate.shaken()
+    return await candidate.stays(chooser(candidate))
+
+
+def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
+    """
+    The first success among ``contenders``; the others are cancelled then.
+
+    ``DeferredList`` alone does not cancel losers, succeeds when all fail, and never fires when
+    there is none.
+
+    :return: errbacks with :class:`NoConnection`, which names the reasons, when all have failed.
+        Cancelling it cancels them all.
+    """
+    if not contenders:
+        return fail(NoConnection("there is no candidate"))
+    def cancel(winner: Deferred[T]) -> None:
+        winner.errback(CancelledError())
+        race.cancel()
+
+    winner: Deferred[T] = Deferred(cancel)
+    race = DeferredList(contenders, fireOnOneCallback=True, consumeErrors=True)
+
+    def decided(result: object) -> None:
+        for contender in contenders:
+            contender.cancel()
+        if winner.called:  # cancelled
+            return
+        if isinstance(result, tuple):  # (value, index) of a success; else a list of failures
+            winner.callback(result[0])
+            return
+        assert isinstance(result, list)
+        reasons = dict.fromkeys(_reason(failure) for _, failure in result)
+        winner.errback(NoConnection("; ".join(reasons)))
+
+    race.addCallback(decided)
+    return winner
+
+
+def _reason(failure: Failure) -> str:
+    return failure.getErrorMessage().rstrip(".") or type(failure.value).__name__

@@ -1,0 +1,122 @@
+"""
+How the rendezvous server is reached: over IPv4 first, from the shared port, under TLS for
+``https``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import (
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.web.client import URI
+from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
+from zope.interface import implementer
+
+from rdv.addresses import Address, parse_ip
+from rdv.client.shared_port import IClientReactor, SharedPort
+
+__all__ = ["ServerEndpoints"]
+
+
+@implementer(IAgentEndpointFactory)
+class ServerEndpoints:
+    """
+    Endpoints from a shared port to servers.
+
+    :param tls: makes the TLS options for a server's name.
+    :param timeout: seconds for connecting, shared evenly among the server's addresses.
+    """
+
+    def __init__(
+        self, reactor: IClientReactor, port: SharedPort, tls: IPolicyForHTTPS, timeout: float
+    ) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._tls = tls
+        self._timeout = timeout
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """See :class:`IAgentEndpointFactory`."""
+        host = uri.host.decode("ascii").strip("[]")
+        plain = _ServerEndpoint(self._reactor, self._port, host, uri.port, self._timeout)
+        if uri.scheme != b"https":
+            return plain
+        options = self._tls.creatorForNetloc(host.encode("ascii"), uri.port)
+        return wrapClientTLS(options, plain, clock=self._reactor)
+
+
+@implementer(IStreamClientEndpoint)
+class _ServerEndpoint:
+    def __init__(
+        self, reactor: IClientReactor, port: SharedPort, host: str, number: int, timeout: float
+    ) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._host = host
+        self._number = number
+        self._timeout = timeout
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        See :class:`IStreamClientEndpoint`. IPv6 is for servers that have no IPv4: only IPv4 yields
+        a mapping to punch.
+        """
+        return Deferred.fromCoroutine(self._connect(factory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        addresses = await self._resolve()
+        failure: Exception = DNSLookupError(self._host)
+        for address in addresses:
+            kind = IPv4Address if address.ip.version == 4 else IPv6Address
+            protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
+            assert protocol is not None
+            try:
+                return await self._port.connect(address, protocol, self._timeout / len(addresses))
+            except ConnectError as error:
+                failure = error
+        raise failure
+
+    async def _resolve(self) -> Sequence[Address]:
+        try:
+            return [Address(parse_ip(self._host), self._number)]
+        except ValueError:
+            pass
+        for kind in (IPv4Address, IPv6Address):
+            found = _Resolution()
+            self._reactor.nameResolver.resolveHostName(found, self._host, self._number, [kind])
+            hosts = await found.complete.addTimeout(self._timeout, self._reactor)
+            if hosts:
+                return [Address(parse_ip(host), self._number) for host in hosts]
+        return []
+
+
+@implementer(IResolutionReceiver)
+class _Resolution:
+    """Collects what a name resolves to, each address once."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, None] = {}
+        self.complete: Deferred[list[str]] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """See :class:`IResolutionReceiver`."""
+
+    def addressResolved(self, address: object) -> None:
+        """See :class:`IResolutionReceiver`."""
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            self._hosts[address.host] = None
+
+    def resolutionComplete(self) -> None:
+        """See :class:`IResolutionReceiver`."""
+        if not self.complete.called:
+            self.complete.callback(list(self._hosts))

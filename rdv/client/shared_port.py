@@ -1,0 +1,123 @@
+"""
+One local port that listens for the peer and dials it, and the server, at the same time.
+
+That the request leaves from the port on which the client listens is what makes the address that the
+server observes worth dialling.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, TypeVar, cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory, ServerFactory
+from twisted.internet.tcp import makeBinding
+
+from rdv.addresses import Address
+from rdv.errors import NoConnection
+
+__all__ = ["IClientReactor", "SharedPort", "one_protocol"]
+
+P = TypeVar("P", bound=IProtocol)
+
+
+class IClientReactor(IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
+    """What a client asks of a reactor."""
+
+
+class SharedPort:
+    """
+    A port with ``SO_REUSEADDR`` and ``SO_REUSEPORT``, dual stack where the host has IPv6.
+
+    :ivar number: the port's number.
+    """
+
+    def __init__(
+        self, reactor: IClientReactor, factory: ServerFactory[Any], number: int = 0
+    ) -> None:
+        """
+        :param factory: builds the protocols of accepted connections.
+        :param number: a fixed port; 0 lets the system choose.
+        :raises NoConnection: when the port cannot be had.
+        """
+        self._reactor = reactor
+        self._ports: list[IListeningPort] = []
+        try:
+            try:
+                self._listen("::", number, factory)
+            except CannotListenError:
+                # No IPv6 on this host; if it is the port that is taken, this fails as well.
+                self._listen("", number, factory)
+            else:
+                if _is_v6_only(self._ports[0]):
+                    self._listen("", self.number, factory)
+        except CannotListenError as error:
+            self.close()
+            reason = getattr(error.socketError, "strerror", None) or error.socketError
+            raise NoConnection(f"cannot listen on local port {number}: {reason}") from None
+
+    @property
+    def number(self) -> int:
+        """The number of the port."""
+        return cast(IPv4Address, self._ports[0].getHost()).port
+
+    def _listen(self, interface: str, number: int, factory: ServerFactory[Any]) -> None:
+        binding = _binding(interface, number)
+        self._ports.append(self._reactor.listenTCP(binding, factory, interface=interface))
+
+    def connect(self, address: Address, protocol: P, timeout: float) -> Deferred[P]:
+        """
+        Dial ``address`` from this port.
+
+        :param timeout: seconds until it fails with ``twisted.internet.error.TimeoutError``.
+        :return: fires with ``protocol`` when it is connected; errbacks with a
+            ``twisted.internet.error.ConnectError``. Cancelling it closes the socket.
+        """
+        factory = one_protocol(protocol)
+        endpoint_type = TCP4ClientEndpoint if _is_v4(address) else TCP6ClientEndpoint
+        endpoint = endpoint_type(
+            self._reactor,
+            str(address.ip),
+            address.port,
+            timeout=timeout,
+            bindAddress=_binding("", self.number),
+        )
+        return cast("Deferred[P]", endpoint.connect(factory))
+
+    def close(self) -> Deferred[object]:
+        """Stop listening. Connections made from the port stay. Fires when the port is free."""
+        stopping = [maybeDeferred(port.stopListening) for port in self._ports]
+        return cast("Deferred[object]", gatherResults(stopping))
+
+
+def one_protocol(protocol: IProtocol) -> Factory[Any]:
+    """A factory for one connection."""
+    factory: Factory[Any] = Factory()
+    factory.noisy = False
+    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
+    return factory
+
+
+def _binding(interface: str, number: int) -> Any:
+    # What listenTCP and endpoints accept in the place of a port, though their types say int.
+    return makeBinding(interface, number, reuseAddress=True, reusePort=True)
+
+
+def _is_v4(address: Address) -> bool:
+    return address.ip.version == 4
+
+
+def _is_v6_only(port: object) -> bool:
+    sock = getattr(port, "socket", None)
+    return sock is not None and bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))

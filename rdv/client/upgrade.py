@@ -1,0 +1,274 @@
+"""
+An ``IAgent`` that can upgrade: under ``treq`` it surfaces a 101 and hands over its connection.
+
+Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import h11
+from OpenSSL.SSL import Error as TLSError
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IProtocol,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.client import URI, ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from rdv.client.shared_port import one_protocol
+from rdv.errors import ProtocolError, ServerUnreachable
+from rdv.handover import StreamTransport, hand_over, keep_alive
+
+__all__ = ["UpgradeAgent"]
+
+#: How much of the body of a refusal is read.
+_BODY_LIMIT = 4096
+#: How many interim responses (1xx) may come before the final one.
+_INTERIM_LIMIT = 16
+
+
+@implementer(IAgent)
+class UpgradeAgent:
+    """
+    Makes one request on a connection of its own.
+
+    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with the
+    bytes that came behind the head first. Of any other response the body is read before it is
+    returned, up to 4 KiB.
+
+    :param timeout: seconds for a TLS handshake, for a head that has begun, and for the body of a
+        refusal. How long a server may take until it begins to answer is the caller's affair: it may
+        keep a client waiting for its partner.
+    """
+
+    def __init__(
+        self, reactor: IReactorTime, endpoints: IAgentEndpointFactory, timeout: float
+    ) -> None:
+        self._clock = reactor
+        self._endpoints = endpoints
+        self._timeout = timeout
+        self._exchange: _Exchange | None = None
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """
+        See :class:`IAgent`. There is no request body.
+
+        :return: errbacks with :class:`ServerUnreachable`, :class:`ProtocolError`, or what the
+            endpoint fails with. Cancelling it closes the connection.
+        """
+        parsed = URI.fromBytes(uri)
+        names = headers or Headers()
+        fields = [(name, value) for name, values in names.getAllRawHeaders() for value in values]
+        if not names.hasHeader("host"):
+            fields.insert(0, (b"Host", _netloc(parsed)))
+        request = h11.Request(method=method, target=parsed.originForm, headers=fields)
+        return Deferred.fromCoroutine(self._request(parsed, request))
+
+    async def _request(self, uri: URI, request: h11.Request) -> IResponse:
+        exchange = self._exchange = _Exchange(self._clock, request, self._timeout)
+        await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
+        return await exchange.response
+
+    def close(self) -> None:
+        """Close the connection, unless it has been handed over."""
+        if self._exchange is not None:
+            self._exchange.close()
+
+
+def _netloc(uri: URI) -> bytes:
+    default = {b"http": 80, b"https": 443}[uri.scheme]
+    return uri.host if uri.port == default else b"%b:%d" % (uri.host, uri.port)
+
+
+@implementer(IHandshakeListener)
+class _Exchange(Protocol):
+    """One request and its response, as h11 sees them."""
+
+    transport: StreamTransport | None = None  # type: ignore[assignment]
+
+    def __init__(self, clock: IReactorTime, request: h11.Request, timeout: float) -> None:
+        self._clock = clock
+        self._request = request
+        self._timeout = timeout
+        self._http = h11.Connection(h11.CLIENT)
+        self._interim = 0
+        self._final: h11.Response | None = None
+        self._body = b""
+        self._behind = b""
+        self._deadline: IDelayedCall | None = None
+        self._handed_over = False
+        self._lost: Failure | None = None
+        self.response: Deferred[IResponse] = Deferred(lambda _: self.close())
+
+    def connectionMade(self) -> None:
+        keep_alive(self.transport)
+        if ISSLTransport.providedBy(self.transport):
+            self._expect("the TLS handshake")
+        self._send(self._request)
+        self._send(h11.EndOfMessage())
+
+    def handshakeCompleted(self) -> None:
+        self._relax()
+
+    def _send(self, event: h11.Event) -> None:
+        assert self.transport is not None
+        self.transport.write(self._http.send(event) or b"")
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.response.called:
+            self._behind += data  # of the handed over stream, or of no interest
+            return
+        try:
+            self._http.receive_data(data)
+            self._read_events()
+        except h11.RemoteProtocolError as error:
+            self._fail(ProtocolError(f"the server's answer is not HTTP: {error}"))
+
+    def _read_events(self) -> None:
+        while not self.response.called:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if self._final is not None or self._http.trailing_data[0]:
+                    self._expect("the rest of the answer")
+                return
+            if event is h11.PAUSED:  # a 101
+                return
+            if isinstance(event, h11.InformationalResponse):
+                self._relax()
+                if event.status_code == 101:
+                    self._switch(event)
+                    return
+                self._interim += 1
+                if self._interim > _INTERIM_LIMIT:
+                    self._fail(ProtocolError("the server sends interim responses without end"))
+            elif isinstance(event, h11.Response):
+                self._final = event
+            elif isinstance(event, h11.Data):
+                self._body += bytes(event.data)
+                if len(self._body) >= _BODY_LIMIT:
+                    self._finish()
+            else:  # EndOfMessage, or ConnectionClosed behind it
+                self._finish()
+
+    def connectionLost(self, reason: Failure = ConnectionDone) -> None:  # type: ignore[assignment]
+        self._lost = reason
+        if self.response.called:
+            return
+        if self._final is None:
+            self._fail(ServerUnreachable(_loss_text(reason)))
+            return
+        self._finish()
+
+    def _switch(self, event: h11.InformationalResponse) -> None:
+        assert self.transport is not None
+        self._behind = self._http.trailing_data[0]
+        self.transport.pauseProducing()
+        self._respond(event, b"")
+
+    def _finish(self) -> None:
+        assert self._final is not None and self.transport is not None
+        self._relax()
+        self.transport.loseConnection()
+        self._respond(self._final, self._body[:_BODY_LIMIT])
+
+    def _respond(self, event: h11.Response | h11.InformationalResponse, body: bytes) -> None:
+        headers = Headers()
+        for name, value in event.headers:
+            headers.addRawHeader(name, value)
+        self.response.callback(
+            _Response(self, event.status_code, bytes(event.reason), headers, body)
+        )
+
+    def deliver(self, protocol: IProtocol) -> None:
+        """Give the connection to ``protocol``."""
+        assert self.transport is not None
+        self._handed_over = True
+        hand_over(cast(ITransport, self.transport), protocol)
+        behind, self._behind = self._behind, b""
+        if behind:
+            protocol.dataReceived(behind)
+        if self._lost is not None:
+            protocol.connectionLost(self._lost)
+        else:
+            self.transport.resumeProducing()
+
+    def close(self) -> None:
+        """End the exchange, wherever it is."""
+        self._relax()
+        if self.transport is not None and not self._handed_over:
+            self.transport.abortConnection()
+
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        self.response.errback(error)
+
+    def _expect(self, what: str) -> None:
+        if self._deadline is None:
+            self._deadline = self._clock.callLater(self._timeout, self._stalled, what)
+
+    def _relax(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _stalled(self, what: str) -> None:
+        if self._final is not None:
+            self._finish()  # the status is known; only its explanation is late
+        else:
+            self._fail(ServerUnreachable(f"{what} did not come within {self._timeout:g} s"))
+
+
+def _loss_text(reason: Failure) -> str:
+    if isinstance(reason.value, TLSError):
+        # Its arguments are a list of (library, function, reason).
+        details = reason.value.args[0] if reason.value.args else []
+        return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
+    if reason.check(ConnectionDone):
+        return "the connection ended without an answer"
+    return reason.getErrorMessage().rstrip(".")
+
+
+@implementer(IResponse)
+class _Response:
+    version = (b"HTTP", 1, 1)
+    length = UNKNOWN_LENGTH
+    request = None
+    previousResponse = None
+
+    def __init__(
+        self, exchange: _Exchange, code: int, phrase: bytes, headers: Headers, body: bytes
+    ) -> None:
+        self._exchange = exchange
+        self._body = body
+        self.code = code
+        self.phrase = phrase
+        self.headers = headers
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """See :class:`IResponse`; for a 101, hand over the connection."""
+        if self.code == 101:
+            self._exchange.deliver(protocol)
+            return
+        protocol.dataReceived(self._body)
+        protocol.connectionLost(Failure(ResponseDone()))
+
+    def setPreviousResponse(self, response: IResponse) -> None:
+        """See :class:`IResponse`: there are no redirects here."""

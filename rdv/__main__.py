@@ -1,0 +1,7 @@
+"""``python -m rdv``: the ``rdv`` command."""
+
+import sys
+
+from rdv.cli import main
+
+sys.exit(main())

@@ -1,0 +1,152 @@
+"""
+A connection between stdin and stdout, until both directions have ended.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv.client.connection import Connection
+from rdv.errors import RdvError
+from rdv.handover import undelivered
+from rdv.stdio import Sink, Source
+
+__all__ = ["Piping", "StreamBroken"]
+
+#: Seconds between two looks at what the kernel still has to deliver, when all else is done.
+_LOOK_AGAIN = 0.02
+
+
+class StreamBroken(RdvError):
+    """The stream ended before both directions had ended in good order."""
+
+
+@implementer(IHalfCloseableProtocol)
+class Piping(Protocol):
+    """
+    Source to peer, peer to sink.
+
+    The end of the source ends our direction only; the end of the peer's ends the sink. When both
+    have ended, it is done as soon as the other side's system has acknowledged everything. If this
+    process dies before, the peer sees a broken stream.
+
+    :param interactive: the source is a person: when the peer has ended there is nobody left to talk
+        to, so it counts as ended too.
+    :ivar done: fires with None when both directions ended cleanly; errbacks with
+        :class:`StreamBroken`. Cancelling it cuts the connection.
+    :ivar sent: bytes given to the connection.
+    :ivar received: bytes that came from the peer.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, source: Source, sink: Sink, *, interactive: bool = False
+    ) -> None:
+        self._clock = clock
+        self._source = source
+        self._sink = sink
+        self._interactive = interactive
+        self._source_ended = False
+        self._all_written = False
+        self._peer_ended = False
+        self._closing = False
+        self._look: IDelayedCall | None = None
+        self.done: Deferred[None] = Deferred(lambda _: self._break("interrupted"))
+        self.sent = 0
+        self.received = 0
+
+    def connectionMade(self) -> None:
+        """Start both directions."""
+        self._connection.break_on_exit(True)
+        self._sink.done.addErrback(self._sink_failed)
+        self._sink.start(self._connection)
+        self._source.start(self, self._source_done)
+
+    @property
+    def _connection(self) -> Connection:
+        assert isinstance(self.transport, Connection)
+        return self.transport
+
+    # The consumer that the source sees.
+
+    def write(self, data: bytes) -> None:
+        """What the source has."""
+        self.sent += len(data)
+        self._connection.write(data)
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`."""
+        self._connection.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        self._connection.unregisterProducer()
+
+    def _source_done(self, error: OSError | None = None) -> None:
+        if error is not None:
+            self._break(f"cannot read what to send: {(error.strerror or str(error)).lower()}")
+            return
+        self._source_ended = True
+        self._connection.loseWriteConnection()
+
+    # What comes from the peer.
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        self.received += len(data)
+        self._sink.write(data)
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        self._peer_ended = True
+        self._sink.finish()
+        if self._interactive and not self._source_ended:
+            self._source.stop()
+            self._source_done()
+        else:
+            self._check_done()
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: all we had, and our end, is with the kernel."""
+        self._all_written = True
+        self._check_done()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """See :class:`IProtocol`: in good order it comes only after we have closed."""
+        if not self._closing:
+            self._break(reason.getErrorMessage().rstrip(".").lower())
+
+    def _check_done(self) -> None:
+        if not (self._all_written and self._peer_ended) or self.done.called:
+            return
+        left = undelivered(self._connection.transport)
+        if left is None:
+            self._break("the peer has gone before it had everything")
+        elif left:
+            self._look = self._clock.callLater(_LOOK_AGAIN, self._check_done)
+        else:
+            self._closing = True
+            self._connection.break_on_exit(False)
+            self._connection.loseConnection()
+            self._sink.done.addCallback(lambda _: self._finish())
+
+    def _finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(None)
+
+    def _sink_failed(self, failure: Failure) -> None:
+        reason = getattr(failure.value, "strerror", None) or failure.getErrorMessage()
+        self._break(f"cannot write what the peer sends: {reason.lower()}")
+
+    def _break(self, reason: str) -> None:
+        if self.done.called:
+            return
+        if self._look is not None and self._look.active():
+            self._look.cancel()
+        self._source.stop()
+        self._sink.stop()
+        self._connection.abortConnection()
+        self.done.errback(StreamBroken(f"the stream broke: {reason}"))

@@ -1,0 +1,273 @@
+"""
+Descriptors such as stdin and stdout as sources and sinks.
+
+Each is moved by the means that fits what it is: the reactor cannot watch a regular file, and a
+terminal must not be made non-blocking, as it is shared with the shell.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IPullProducer, IPushProducer, IReactorFDSet, IReadDescriptor
+from twisted.internet.main import CONNECTION_LOST
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+__all__ = ["Consumer", "Sink", "Source", "open_sink", "open_source"]
+
+_CHUNK = 1 << 16
+
+#: Told that a source has ended; with the error, when it could not be read to its end.
+Ended: TypeAlias = Callable[[OSError | None], object]
+
+
+class Consumer(Protocol):
+    """Where a source writes to: the part of a transport that it needs."""
+
+    def write(self, data: bytes) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where bytes come from."""
+
+    def start(self, consumer: Consumer, ended: Ended) -> None:
+        """Write all there is to ``consumer``, then call ``ended``."""
+
+    def stop(self) -> None:
+        """Produce no more, and do not call ``ended`` either."""
+
+
+class Sink(Protocol):
+    """
+    Where bytes go to.
+
+    :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
+        when writing fails.
+    """
+
+    done: Deferred[None]
+
+    def start(self, producer: object) -> None:
+        """Steer ``producer``, which is what :meth:`write` is called for, by back-pressure."""
+
+    def write(self, data: bytes) -> None:
+        """Write, now or when there is room."""
+
+    def finish(self) -> None:
+        """Nothing more comes: whoever reads the other end of a pipe shall see its end."""
+
+    def stop(self) -> None:
+        """Forget what is not yet written."""
+
+
+def open_source(reactor: IReactorFDSet, fd: int) -> Source:
+    """A source for a descriptor, whatever it is."""
+    return _WatchedSource(reactor, fd) if _is_watchable(fd) else _FileSource(fd)
+
+
+def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
+    """A sink for a descriptor, whatever it is."""
+    return _FileSink(fd) if os.isatty(fd) or not _is_watchable(fd) else _WatchedSink(reactor, fd)
+
+
+def _is_watchable(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
+@implementer(IPullProducer)
+class _FileSource:
+    """Reads a file, or /dev/null, whenever the consumer has room."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._consumer: Consumer | None = None
+
+    def start(self, consumer: Consumer, ended: Ended) -> None:
+        self._consumer = consumer
+        self._ended = ended
+        consumer.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        if self._consumer is None:
+            return
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except OSError as error:
+            self.stop()
+            self._ended(error)
+            return
+        if data:
+            self._consumer.write(data)
+        else:
+            self.stop()
+            self._ended(None)
+
+    def stopProducing(self) -> None:
+        self._consumer = None
+
+    def stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.unregisterProducer()
+
+
+@implementer(IPushProducer, IReadDescriptor)
+class _WatchedSource:
+    """
+    Reads a pipe, socket or terminal when the reactor says that there is something.
+
+    The descriptor stays as it is, blocking or not: one read after such a notice does not block.
+    """
+
+    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
+        self._reactor = reactor
+        self._fd = fd
+        self._consumer: Consumer | None = None
+
+    def start(self, consumer: Consumer, ended: Ended) -> None:
+        self._consumer = consumer
+        self._ended = ended
+        consumer.registerProducer(self, True)
+        self._reactor.addReader(self)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def logPrefix(self) -> str:
+        return "stdin"
+
+    def doRead(self) -> None:
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:  # a terminal that has hung up
+            data = b""
+        if self._consumer is None:
+            return
+        if data:
+            self._consumer.write(data)
+        else:
+            self._end()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The writers of a pipe are gone, and it is empty."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._consumer is not None:
+            self.stop()
+            self._ended(None)
+
+    def pauseProducing(self) -> None:
+        self._reactor.removeReader(self)
+
+    def resumeProducing(self) -> None:
+        if self._consumer is not None:
+            self._reactor.addReader(self)
+
+    def stopProducing(self) -> None:
+        self._consumer = None
+        self._reactor.removeReader(self)
+
+    def stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._reactor.removeReader(self)
+        if consumer is not None:
+            consumer.unregisterProducer()
+
+
+class _FileSink:
+    """Writes a file or a terminal, at once."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view and not self.done.called:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            self.done.errback(Failure())
+
+    def finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(None)
+
+    def stop(self) -> None:
+        pass
+
+
+class _WatchedSink(FileDescriptor):
+    """
+    Writes a pipe or socket when it has room. The descriptor is non-blocking meanwhile, and as it
+    was afterwards.
+    """
+
+    connected = 1
+
+    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
+        super().__init__(reactor)
+        self._fd = fd
+        self._blocking = os.get_blocking(fd)
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        os.set_blocking(self._fd, False)
+        self.registerProducer(producer, True)  # type: ignore[arg-type]
+        if stat.S_ISFIFO(os.fstat(self._fd).st_mode):
+            # All that reading can tell is that the reader of the pipe has gone.
+            self.startReading()  # type: ignore[no-untyped-call]
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def doRead(self) -> Exception:
+        return CONNECTION_LOST
+
+    def writeSomeData(self, data: bytes) -> int | BaseException:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            return error
+
+    def finish(self) -> None:
+        self.unregisterProducer()
+        self.loseConnection()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        if self.connected:
+            self.connectionLost(Failure(ConnectionDone()))
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        os.set_blocking(self._fd, self._blocking)
+        if self.done.called:
+            return
+        if reason.check(ConnectionDone):
+            # Ends it for the reader, and keeps the number from being given to another file.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._fd)
+            os.close(null)
+            self.done.callback(None)
+        elif reason.check(OSError):
+            self.done.errback(reason)
+        else:
+            self.done.errback(BrokenPipeError("the reader has gone"))

@@ -1,0 +1,158 @@
+"""
+``twist rdv``: the server, or one end of a stream, as a Twisted application service.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.usage import Options as UsageOptions
+
+from rdv.errors import RdvError
+from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.service import RendezvousService, ServerSettings
+
+__all__ = ["Options", "makeService"]
+
+
+class _StreamOptions(UsageOptions):
+    """``twist rdv dial|accept``: what the ``rdv`` command takes, for a process that logs."""
+
+    synopsis = "[options] URL TOKEN"
+    optFlags = [["relay", "r", "Use the relay only."]]
+    optParameters = [
+        ["timeout", None, 60.0, "Seconds to get a connection; 0: for ever.", float],
+    ]
+
+    def parseArgs(self, url: str, token: str) -> None:  # type: ignore[override]
+        self["url"] = url
+        self["token"] = token
+
+
+class _AcceptOptions(_StreamOptions):
+    optParameters = [
+        ["timeout", None, 0.0, "Seconds to get a connection; 0: for ever.", float],
+    ]
+
+
+class Options(UsageOptions):
+    """The options of ``twist rdv``."""
+
+    synopsis = "[options] [dial|accept URL TOKEN]"
+    longdesc = (
+        "Without a command word: serve. For pipes and exit codes use the rdv command; twist logs "
+        "to stdout and cannot choose its exit status."
+    )
+    optParameters = [
+        ["path", None, "/", "The only path to serve; / for any."],
+        ["lobby-timeout", None, 300.0, "Seconds a client waits for its partner; 0: ever.", float],
+        ["handshake-timeout", None, 30.0, "Seconds a matched pair has to connect.", float],
+        ["idle-timeout", None, 3600.0, "Seconds a relayed pair may be silent; 0: ever.", float],
+        ["drain", None, 5.0, "Seconds running transfers get at shutdown.", float],
+        ["observed-header", None, None, "Header that holds the client's ip:port."],
+        ["observed-port-header", None, None, "Header that holds its port, if another one."],
+    ]
+    subCommands = [
+        ["dial", None, _StreamOptions, "Connect stdin and stdout to the accepting peer."],
+        ["accept", None, _AcceptOptions, "Connect stdin and stdout to the dialling peer."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["listen"] = []
+
+    def opt_port(self, text: str) -> None:
+        """Port, HOST:PORT or endpoint string to listen on; repeatable. [default: 8080]"""
+        self["listen"].append(text)
+
+    opt_p = opt_port
+
+    def settings(self) -> ServerSettings:
+        """What the options say to a server."""
+        observed: ObservedAddress = peer_address
+        if self["observed-header"]:
+            observed = forwarded_address(self["observed-header"], self["observed-port-header"])
+        return ServerSettings(
+            listen=self["listen"] or ("8080",),
+            path=self["path"],
+            lobby_timeout=self["lobby-timeout"],
+            handshake_timeout=self["handshake-timeout"],
+            idle_timeout=self["idle-timeout"],
+            drain=self["drain"],
+            observed_address=observed,
+        )
+
+
+def makeService(options: Options) -> IService:
+    """Make what the options ask for."""
+    from twisted.internet import reactor
+
+    if options.subCommand:
+        stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
+        return stream
+    try:
+        service: IService = _ServerService(
+            reactor,  # type: ignore[arg-type]
+            options.settings(),
+            handle_signals=True,
+        )
+    except RdvError as error:
+        raise SystemExit(f"twist rdv: {error}") from error
+    return service
+
+
+class _ServerService(RendezvousService):
+    """Says in one line why it cannot start."""
+
+    def privilegedStartService(self) -> None:
+        try:
+            super().privilegedStartService()
+        except RdvError as error:
+            raise SystemExit(f"twist rdv: {error}") from error
+
+
+class _StreamService(Service):
+    """One end of a stream; the reactor stops when it ends."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, role: str, options: UsageOptions) -> None:
+        self._reactor = reactor
+        self._role = role
+        self._options = options
+        self._running: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.callWhenRunning(self._run)
+
+    def _run(self) -> None:
+        from rdv.addresses import AddressSpace
+        from rdv.client import Client
+        from rdv.stream import stream
+
+        options = self._options
+        spaces = AddressSpace.NONE if options["relay"] else AddressSpace.DEFAULT
+        client = Client(self._reactor, spaces=spaces)
+        connect = client.dial if self._role == "dial" else client.accept
+        connecting = connect(options["url"], options["token"], timeout=options["timeout"] or None)
+        running = Deferred.fromCoroutine(stream(self._reactor, connecting, self.log.info))
+        self._running = running.addErrback(self._failed)
+        self._running.addCallback(lambda _: self._stop())
+
+    def _failed(self, failure: Failure) -> None:
+        self.log.error("{reason}", reason=failure.getErrorMessage())
+
+    def _stop(self) -> None:
+        if self.running:
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None] | None:
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._running is not None:
+            self._running.cancel()
+        return None

@@ -152,6 +152,10 @@ class _Interruption:
         self._reactor = reactor
         self._current: Deferred[Any] | None = None
         self.status: int | None = None
+        # The reactor sets its own when it starts to run.
+        reactor.callWhenRunning(self._install)
+
+    def _install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
 

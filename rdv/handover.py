@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import termios
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import (
     IAddress,
@@ -18,7 +18,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.protocols.policies import ProtocolWrapper
-from zope.interface import alsoProvides
+from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
 
 __all__ = [
     "StreamTransport",
@@ -74,17 +74,18 @@ def hand_over(transport: ITransport, protocol: IProtocol) -> None:
 
 def receive_from(transport: ITransport, protocol: IProtocol) -> None:
     """Point what ``transport`` receives at ``protocol``, without connecting it."""
-    attributes: dict[str, object] = {"protocol": protocol}
-    if isinstance(transport, ProtocolWrapper):
-        attributes = {"wrappedProtocol": protocol}
-        if IHalfCloseableProtocol.providedBy(protocol):
-            # A wrapper, as that of ``haproxy:`` endpoints, does not pass the half-close on by
-            # itself.
-            attributes["readConnectionLost"] = protocol.readConnectionLost
-            attributes["writeConnectionLost"] = protocol.writeConnectionLost
-            alsoProvides(transport, IHalfCloseableProtocol)
-    for name, value in attributes.items():
-        setattr(transport, name, value)
+    receiver: Any = transport
+    if not isinstance(transport, ProtocolWrapper):
+        receiver.protocol = protocol
+        return
+    receiver.wrappedProtocol = protocol
+    # A wrapper, as that of ``haproxy:`` endpoints, does not pass the half-close on by itself.
+    if IHalfCloseableProtocol.providedBy(protocol):
+        receiver.readConnectionLost = protocol.readConnectionLost
+        receiver.writeConnectionLost = protocol.writeConnectionLost
+        alsoProvides(receiver, IHalfCloseableProtocol)
+    elif IHalfCloseableProtocol in directlyProvidedBy(receiver):
+        noLongerProvides(receiver, IHalfCloseableProtocol)
 
 
 def socket_of(transport: object) -> socket.socket | None:

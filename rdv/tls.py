@@ -60,7 +60,6 @@ class HalfCloseTLS:
     """
 
     __slots__ = (
-        "_blocked",
         "_producer",
         "_read_ended",
         "_tls",
@@ -76,7 +75,6 @@ class HalfCloseTLS:
         self.protocol = protocol
         self.connected = True
         self.disconnecting = False
-        self._blocked = b""
         self._producer: object = None
         self._read_ended = False
         self._write_ended = False
@@ -89,7 +87,8 @@ class HalfCloseTLS:
         Put a new instance in the place of ``tls`` and connect ``protocol`` to it.
 
         May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
-        ``protocol`` too.
+        ``protocol`` too, though a close_notify in the same read ends both directions. What was
+        written before must have left the buffers of ``tls``.
         """
         self = cls(tls.getHandle(), protocol)
         tls.wrappedProtocol = protocol
@@ -111,10 +110,7 @@ class HalfCloseTLS:
     def dataReceived(self, data: bytes) -> None:
         """Decrypt what came and deliver it."""
         self._tls.bio_write(data)
-        if self._blocked:
-            blocked, self._blocked = self._blocked, b""
-            self._encrypt(blocked)
-        while self.connected and not self._read_ended:
+        while self.connected and not self._read_ended and not self.disconnecting:
             try:
                 plain = self._tls.recv(_CHUNK)
             except WantReadError:
@@ -160,17 +156,11 @@ class HalfCloseTLS:
         self.write(b"".join(data))
 
     def _encrypt(self, data: bytes) -> None:
-        if self._blocked:
-            self._blocked += data
-            return
         view = memoryview(data)
         while view:
             try:
                 view = view[self._tls.send(view[:_CHUNK]) :]
-            except WantReadError:  # TLS 1.2 renegotiation; goes on when the peer has answered
-                self._blocked = bytes(view)
-                break
-            except Error:
+            except Error:  # also when TLS 1.2 wants to renegotiate, which nobody needs
                 self._fail(Failure())
                 return
         self._flush()

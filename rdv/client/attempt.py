@@ -90,6 +90,7 @@ class Attempt:
         self._chooser = settings.chooser if chooses else _at_once
         self._candidates: set[Candidate] = set()
         self._reasons: dict[str, str] = {}
+        self._closing: list[Deferred[Any]] = []
         self.phase = f"the peer did not come to {url}"
 
     async def run(self) -> Connection:
@@ -103,17 +104,25 @@ class Attempt:
         held = self._role is Role.ACCEPTOR
         inbound = Inbound(self._settings.spaces, lambda: self._candidate(held=held))
         port = SharedPort(self._reactor, inbound, self._settings.local_port)
+        connection = None
         try:
             own = self._own_addresses(port.number)
             relay, answer, headers = await self._ask(port, own)
             self.phase = "no path to the peer"
             winner = await self._race(port, inbound, relay, answer, own)
             winner.confirm()
-            return Connection(winner, answer.observed, headers)
+            connection = Connection(winner, answer.observed, headers)
         finally:
             inbound.stop()
-            await self._close_candidates()
-            await port.close()
+            self._closing.append(port.close())
+            self._close_candidates()
+            try:
+                await _ignoring_cancellation(gatherResults(self._closing))
+            except CancelledError:
+                if connection is not None:
+                    connection.abortConnection()
+                raise
+        return connection
 
     def _own_addresses(self, port: int) -> list[Address]:
         spaces = self._settings.spaces
@@ -126,12 +135,10 @@ class Attempt:
         candidate.closed.addCallback(lambda _: self._candidates.discard(candidate))
         return candidate
 
-    async def _close_candidates(self) -> None:
-        candidates = list(self._candidates)
-        closed = gatherResults([candidate.closed for candidate in candidates])
-        for candidate in candidates:
+    def _close_candidates(self) -> None:
+        for candidate in list(self._candidates):
+            self._closing.append(candidate.closed)
             candidate.close()
-        await closed
 
     async def _ask(
         self, port: SharedPort, own: Sequence[Address]
@@ -163,7 +170,7 @@ class Attempt:
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
             raise ServerUnreachable(f"cannot reach {self._url}: {_why(error)}") from error
         finally:
-            agent.close()
+            self._closing.append(agent.close())
         self.log.debug(
             "{token}: observed as {observed}, the peer may be at {peer_addresses}",
             token=token_hint(self._token),
@@ -231,6 +238,30 @@ class Attempt:
             return failure
 
         return Deferred.fromCoroutine(contender).addErrback(dropped)
+
+
+async def _ignoring_cancellation(closing: Deferred[Any]) -> None:
+    """
+    Wait for ``closing`` however often we are cancelled meanwhile.
+
+    :raises CancelledError: afterwards, if we were.
+    """
+    cancelled = False
+    while not closing.called:
+        woken: Deferred[None] = Deferred()
+        closing.addBoth(_wake, woken)
+        try:
+            await woken
+        except CancelledError:
+            cancelled = True
+    if cancelled:
+        raise CancelledError
+
+
+def _wake(result: Any, sleeper: Deferred[None]) -> Any:
+    if not sleeper.called:
+        sleeper.callback(None)
+    return result
 
 
 def _at_once(candidate: Candidate) -> float:

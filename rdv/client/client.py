@@ -151,8 +151,12 @@ class Client:
 
 def _check_url(url: str) -> None:
     try:
-        parsed = hyperlink.URL.from_text(url)
+        parsed = hyperlink.URL.from_text(url).normalize().to_uri()
     except ValueError as error:
         raise BadURL(f"not a URL: {url!r} ({error})") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise BadURL(f"not an http:// or https:// URL: {url!r}")
+    if parsed.userinfo:
+        raise BadURL("a user does not belong in the URL but in the request: auth=(user, password)")
+    if not 0 < (parsed.port or 0) <= 0xFFFF:
+        raise BadURL(f"not a port: {parsed.port} in {url!r}")

@@ -43,7 +43,7 @@ class Inbound(ServerFactory[Any]):
     def __init__(self, spaces: AddressSpace, candidate: Callable[[], Candidate]) -> None:
         self._spaces = spaces
         self._make_candidate = candidate
-        self._strangers: dict[Candidate, None] = {}
+        self._strangers: dict[Candidate, IP] = {}
         self._known: Container[IP] = ()
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
         self._contending: dict[Candidate, Deferred[Candidate]] = {}
@@ -60,7 +60,7 @@ class Inbound(ServerFactory[Any]):
         candidate = self._make_candidate()
         if ip not in self._known:
             self._make_room()
-            self._strangers[candidate] = None
+            self._strangers[candidate] = ip
             candidate.closed.addCallback(lambda _: self._strangers.pop(candidate, None))
         if self._contend is not None:
             self._start(candidate, self._contend)
@@ -77,7 +77,9 @@ class Inbound(ServerFactory[Any]):
         """
         self._known = known
         self._contend = contend
-        for candidate in list(self._strangers):
+        waiting = self._strangers
+        self._strangers = {each: ip for each, ip in waiting.items() if ip not in known}
+        for candidate in waiting:
             self._start(candidate, contend)
 
     def _start(

@@ -52,6 +52,7 @@ def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
     """
     if not contenders:
         return fail(NoConnection("there is no candidate"))
+
     def cancel(winner: Deferred[T]) -> None:
         winner.errback(CancelledError())
         race.cancel()

@@ -94,29 +94,29 @@ class _ServerEndpoint:
         for kind in (IPv4Address, IPv6Address):
             found = _Resolution()
             self._reactor.nameResolver.resolveHostName(found, self._host, self._number, [kind])
-            hosts = await found.complete.addTimeout(self._timeout, self._reactor)
-            if hosts:
-                return [Address(parse_ip(host), self._number) for host in hosts]
+            addresses = await found.complete.addTimeout(self._timeout, self._reactor)
+            if addresses:
+                return addresses
         return []
 
 
 @implementer(IResolutionReceiver)
 class _Resolution:
-    """Collects what a name resolves to, each address once."""
+    """Collects what a name resolves to, each address once; one with a zone is of no use."""
 
     def __init__(self) -> None:
-        self._hosts: dict[str, None] = {}
-        self.complete: Deferred[list[str]] = Deferred()
+        self._addresses: dict[Address, None] = {}
+        self.complete: Deferred[list[Address]] = Deferred()
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """See :class:`IResolutionReceiver`."""
 
     def addressResolved(self, address: object) -> None:
         """See :class:`IResolutionReceiver`."""
-        if isinstance(address, (IPv4Address, IPv6Address)):
-            self._hosts[address.host] = None
+        if isinstance(address, (IPv4Address, IPv6Address)) and "%" not in address.host:
+            self._addresses[Address(parse_ip(address.host), address.port)] = None
 
     def resolutionComplete(self) -> None:
         """See :class:`IResolutionReceiver`."""
         if not self.complete.called:
-            self.complete.callback(list(self._hosts))
+            self.complete.callback(list(self._addresses))

@@ -8,12 +8,12 @@ server observes worth dialling.
 from __future__ import annotations
 
 import socket
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectingCancelledError
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.tcp import makeBinding
+from twisted.python.failure import Failure
 
 from rdv.addresses import Address
 from rdv.errors import NoConnection
@@ -93,12 +94,20 @@ class SharedPort:
             timeout=timeout,
             bindAddress=_binding("", self.number),
         )
-        return cast("Deferred[P]", endpoint.connect(factory))
+        connecting = cast("Deferred[P]", endpoint.connect(factory))
+        return connecting.addErrback(_cancelled)
 
     def close(self) -> Deferred[object]:
         """Stop listening. Connections made from the port stay. Fires when the port is free."""
         stopping = [maybeDeferred(port.stopListening) for port in self._ports]
         return cast("Deferred[object]", gatherResults(stopping))
+
+
+def _cancelled(failure: Failure) -> NoReturn:
+    """Twisted's endpoints have an error of their own for a cancelled connection."""
+    if failure.check(ConnectingCancelledError):
+        raise CancelledError
+    failure.raiseException()
 
 
 def one_protocol(protocol: IProtocol) -> Factory[Any]:

@@ -10,7 +10,8 @@ from typing import cast
 
 import h11
 from OpenSSL.SSL import Error as TLSError
-from twisted.internet.defer import Deferred
+from service_identity import VerificationError
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -87,15 +88,15 @@ class UpgradeAgent:
         await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         return await exchange.response
 
-    def close(self) -> None:
-        """Close the connection, unless it has been handed over."""
-        if self._exchange is not None:
-            self._exchange.close()
+    def close(self) -> Deferred[None]:
+        """Close the connection, unless it has been handed over. Fires when it is gone."""
+        return succeed(None) if self._exchange is None else self._exchange.close()
 
 
 def _netloc(uri: URI) -> bytes:
+    host = b"[%b]" % uri.host.strip(b"[]") if b":" in uri.host else uri.host
     default = {b"http": 80, b"https": 443}[uri.scheme]
-    return uri.host if uri.port == default else b"%b:%d" % (uri.host, uri.port)
+    return host if uri.port == default else b"%b:%d" % (host, uri.port)
 
 
 @implementer(IHandshakeListener)
@@ -115,8 +116,9 @@ class _Exchange(Protocol):
         self._behind = b""
         self._deadline: IDelayedCall | None = None
         self._handed_over = False
+        self._gone: Deferred[None] = Deferred()
         self._lost: Failure | None = None
-        self.response: Deferred[IResponse] = Deferred(lambda _: self.close())
+        self.response: Deferred[IResponse] = Deferred(self._cancelled)
 
     def connectionMade(self) -> None:
         keep_alive(self.transport)
@@ -170,12 +172,12 @@ class _Exchange(Protocol):
 
     def connectionLost(self, reason: Failure = ConnectionDone) -> None:  # type: ignore[assignment]
         self._lost = reason
-        if self.response.called:
-            return
-        if self._final is None:
-            self._fail(ServerUnreachable(_loss_text(reason)))
-            return
-        self._finish()
+        if not self.response.called:
+            if self._final is None:
+                self._fail(ServerUnreachable(_loss_text(reason)))
+            else:
+                self._finish()
+        self._gone.callback(None)
 
     def _switch(self, event: h11.InformationalResponse) -> None:
         assert self.transport is not None
@@ -210,11 +212,16 @@ class _Exchange(Protocol):
         else:
             self.transport.resumeProducing()
 
-    def close(self) -> None:
-        """End the exchange, wherever it is."""
+    def close(self) -> Deferred[None]:
+        """End the exchange, wherever it is. Fires when there is no connection (any more)."""
         self._relax()
-        if self.transport is not None and not self._handed_over:
-            self.transport.abortConnection()
+        if self.transport is None or self._handed_over or self._lost is not None:
+            return succeed(None)
+        self.transport.abortConnection()
+        return self._gone
+
+    def _cancelled(self, response: Deferred[IResponse]) -> None:
+        self.close()
 
     def _fail(self, error: Exception) -> None:
         self.close()
@@ -241,6 +248,8 @@ def _loss_text(reason: Failure) -> str:
         # Its arguments are a list of (library, function, reason).
         details = reason.value.args[0] if reason.value.args else []
         return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
+    if isinstance(reason.value, VerificationError):
+        return "TLS: the certificate is not for this name"
     if reason.check(ConnectionDone):
         return "the connection ended without an answer"
     return reason.getErrorMessage().rstrip(".")

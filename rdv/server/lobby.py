@@ -61,6 +61,11 @@ class Lobby(Generic[M]):
         waiting = self._waiting.get(member.token)
         return waiting if waiting is not None and waiting.role is not member.role else None
 
+    def rival(self, member: M) -> M | None:
+        """Who waits in the place of ``member``: the same token, the same role."""
+        waiting = self._waiting.get(member.token)
+        return waiting if waiting is not None and waiting.role is member.role else None
+
     def enter(self, member: M) -> None:
         """
         Let ``member`` wait. One of the same role with the same token is replaced.

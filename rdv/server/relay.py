@@ -7,7 +7,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
@@ -107,6 +107,7 @@ class Pair:
         self._living: set[Leg] = set()
         self._active = 0.0
         self._idle_call: IDelayedCall | None = None
+        self._ended = False
         self._waiters: list[Deferred[Pair]] = []
 
     @property
@@ -139,6 +140,8 @@ class Pair:
         A new Deferred that fires with this pair when both connections are gone. Cancelling it only
         forgets it.
         """
+        if self._ended:
+            return succeed(self)
         waiter: Deferred[Pair] = Deferred(self._waiters.remove)
         self._waiters.append(waiter)
         return waiter
@@ -222,6 +225,12 @@ class Pair:
         if self._idle_call is not None and self._idle_call.active():
             self._idle_call.cancel()
         self._closed(self)
+        self.conclude()
+
+    def conclude(self) -> None:
+        """There is nothing more to come; a pair that was never started has failed."""
+        self._ended = True
+        self._decide(Outcome.FAILED)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.callback(self)

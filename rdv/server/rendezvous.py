@@ -186,6 +186,7 @@ class Rendezvous:
     def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
         self._refuse(pair.dialer, status, reason)
         self._refuse(pair.acceptor, status, reason)
+        pair.conclude()
 
     def _linger_over(self, leg: Leg) -> None:
         leg.transport.abortConnection()
@@ -216,7 +217,15 @@ class Rendezvous:
         self._deciding.discard(decision)
         pair = decision.pair
         pair.dialer.owner = pair.acceptor.owner = self
-        self.enter(pair.acceptor if gone is pair.dialer else pair.dialer)
+        self._wait_again(pair.acceptor if gone is pair.dialer else pair.dialer)
+        pair.conclude()
+
+    def _wait_again(self, leg: Leg) -> None:
+        # Whoever came meanwhile is the newer one.
+        if self._lobby.rival(leg) is not None:
+            self._replaced(leg)
+        else:
+            self.enter(leg)
 
     def _decided(self, decision: Decision, result: object) -> None:
         self._deciding.discard(decision)
@@ -234,8 +243,10 @@ class Rendezvous:
         dialer_silent, acceptor_silent = map(self._is_silent, (pair.dialer, pair.acceptor))
         if dialer_silent and acceptor_silent:
             self._start(pair)
-        elif dialer_silent or acceptor_silent:
-            self.enter(pair.dialer if dialer_silent else pair.acceptor)
+            return
+        if dialer_silent or acceptor_silent:
+            self._wait_again(pair.dialer if dialer_silent else pair.acceptor)
+        pair.conclude()
 
     def _start(self, pair: Pair) -> None:
         self._note("matched", pair.dialer)

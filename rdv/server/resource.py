@@ -48,6 +48,8 @@ class RendezvousResource(Resource):
         A request that was taken writes no access-log line, and its ``notifyFinish`` never fires.
         """
         request = cast(Request, request)
+        if request.channel is None:  # the client has left while some guard was thinking
+            return NOT_DONE_YET
         try:
             offer = self._parse(request)
         except BadRequest as error:
@@ -92,16 +94,21 @@ def _detach(request: Request, leg: Leg) -> bytes:
     """
     Take the connection from ``twisted.web`` and give it to ``leg``.
 
-    Must run inside ``render``, while the channel is still delivering this request: what comes later
-    then arrives at the leg. Channel and request are left to the garbage collector, without a timer.
+    What comes from now on arrives at the leg. Channel and request are left to the garbage
+    collector, without a timer.
 
     :return: what has already been received behind the request.
     """
     channel: Any = request.channel
-    behind: bytes = channel.clearLineBuffer()
+    behind: list[bytes] = []
+    # To the channel the request is done, and it takes up what it kept back meanwhile.
+    channel.persistent = True
+    channel.dataReceived = behind.append
+    channel.requestDone(request)
+    behind.append(channel.clearLineBuffer())
     transport = channel.transport
     transport.unregisterProducer()
     channel.setTimeout(None)
     channel.transport = None
     hand_over(transport, leg)
-    return behind
+    return b"".join(behind)

@@ -17,8 +17,9 @@ from rdv.stdio import Sink, Source
 
 __all__ = ["Piping", "StreamBroken"]
 
-#: Seconds between two looks at what the kernel still has to deliver, when all else is done.
-_LOOK_AGAIN = 0.02
+#: Seconds between two looks at the connection after the peer has ended: while there is more to
+#: send, and when only the kernel has something left.
+_STILL_SENDING, _NEARLY_DONE = 0.5, 0.02
 
 
 class StreamBroken(RdvError):
@@ -53,7 +54,7 @@ class Piping(Protocol):
         self._all_written = False
         self._peer_ended = False
         self._closing = False
-        self._look: IDelayedCall | None = None
+        self._next_look: IDelayedCall | None = None
         self.done: Deferred[None] = Deferred(lambda _: self._break("interrupted"))
         self.sent = 0
         self.received = 0
@@ -106,32 +107,38 @@ class Piping(Protocol):
         if self._interactive and not self._source_ended:
             self._source.stop()
             self._source_done()
-        else:
-            self._check_done()
+        self._look()
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: all we had, and our end, is with the kernel."""
         self._all_written = True
-        self._check_done()
+        self._look()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See :class:`IProtocol`: in good order it comes only after we have closed."""
         if not self._closing:
             self._break(reason.getErrorMessage().rstrip(".").lower())
 
-    def _check_done(self) -> None:
-        if not (self._all_written and self._peer_ended) or self.done.called:
+    def _look(self) -> None:
+        """See how far the kernel is: reading does not tell any more whether the peer is there."""
+        self._stop_looking()
+        if not self._peer_ended or self.done.called:
             return
         left = undelivered(self._connection.transport)
         if left is None:
             self._break("the peer has gone before it had everything")
-        elif left:
-            self._look = self._clock.callLater(_LOOK_AGAIN, self._check_done)
+        elif left or not self._all_written:
+            pause = _NEARLY_DONE if self._all_written else _STILL_SENDING
+            self._next_look = self._clock.callLater(pause, self._look)
         else:
             self._closing = True
             self._connection.break_on_exit(False)
             self._connection.loseConnection()
             self._sink.done.addCallback(lambda _: self._finish())
+
+    def _stop_looking(self) -> None:
+        if self._next_look is not None and self._next_look.active():
+            self._next_look.cancel()
 
     def _finish(self) -> None:
         if not self.done.called:
@@ -144,8 +151,7 @@ class Piping(Protocol):
     def _break(self, reason: str) -> None:
         if self.done.called:
             return
-        if self._look is not None and self._look.active():
-            self._look.cancel()
+        self._stop_looking()
         self._source.stop()
         self._sink.stop()
         self._connection.abortConnection()

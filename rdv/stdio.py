@@ -7,6 +7,7 @@ terminal must not be made non-blocking, as it is shared with the shell.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -225,6 +226,7 @@ class _WatchedSink(FileDescriptor):
         super().__init__(reactor)
         self._fd = fd
         self._blocking = os.get_blocking(fd)
+        self._stopped = False
         self.done: Deferred[None] = Deferred()
 
     def start(self, producer: object) -> None:
@@ -250,18 +252,20 @@ class _WatchedSink(FileDescriptor):
 
     def finish(self) -> None:
         self.unregisterProducer()
+        self.stopReading()  # type: ignore[no-untyped-call]
         self.loseConnection()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
+        self._stopped = True
         if self.connected:
             self.connectionLost(Failure(ConnectionDone()))
 
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         os.set_blocking(self._fd, self._blocking)
-        if self.done.called:
+        if self._stopped:
             return
-        if reason.check(ConnectionDone):
+        if self.disconnecting and reason.check(ConnectionDone):
             # Ends it for the reader, and keeps the number from being given to another file.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._fd)
@@ -270,4 +274,4 @@ class _WatchedSink(FileDescriptor):
         elif reason.check(OSError):
             self.done.errback(reason)
         else:
-            self.done.errback(BrokenPipeError("the reader has gone"))
+            self.done.errback(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))

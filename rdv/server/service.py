@@ -25,7 +25,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
 
 from rdv.errors import RdvError
 from rdv.server.observed import ObservedAddress, peer_address
@@ -35,6 +35,10 @@ from rdv.server.resource import RendezvousResource
 __all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
 
 _HOST_AND_PORT = re.compile(r"(?:(?P<host>\[[^]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})")
+
+
+#: Bytes of a request's body that are read before the connection is cut.
+_BODY_LIMIT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class RendezvousService(Service):
         )
         resource = RendezvousResource(self.rendezvous, settings.observed_address)
         root = _at_path(resource, settings.path)
-        self._site = Site(root, reactor=reactor)
+        self._site = Site(root, requestFactory=_Request, reactor=reactor)
         self._endpoints = [
             (text, _endpoint(reactor, description))
             for text in settings.listen
@@ -157,6 +161,16 @@ class RendezvousService(Service):
             drain=self._drain,
         )
         self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
+
+
+class _Request(Request):
+    """A request as rdv/1 has it: without a body. Twisted would store any amount of one."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
+            self.loseConnection()  # type: ignore[no-untyped-call]
+        else:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
 
 
 def _endpoint(reactor: _IReactor, description: str) -> IStreamServerEndpoint:

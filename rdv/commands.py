@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 from twisted.logger import (
@@ -22,7 +23,7 @@ from twisted.logger import (
 )
 from twisted.web.http_headers import Headers
 
-from rdv.addresses import AddressSpace
+from rdv.addresses import Address, AddressSpace, parse_ip
 from rdv.errors import BadToken, BadURL, RdvError
 
 __all__ = ["BROKEN", "NO_CONNECTION", "OK", "USAGE", "run"]
@@ -101,7 +102,11 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     for port in service.ports:
-        say(f"LISTENING: {port.getHost()}")
+        host = port.getHost()
+        if isinstance(host, (IPv4Address, IPv6Address)):
+            say(f"LISTENING: {Address(parse_ip(host.host), host.port)}")
+        else:
+            say(f"LISTENING: {host}")
     await Deferred()  # until a signal stops the reactor
     return OK
 

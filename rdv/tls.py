@@ -87,9 +87,12 @@ class HalfCloseTLS:
         Put a new instance in the place of ``tls`` and connect ``protocol`` to it.
 
         May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
-        ``protocol`` too, though a close_notify in the same read ends both directions. What was
-        written before must have left the buffers of ``tls``.
+        ``protocol`` too, though a close_notify in the same read ends both directions.
         """
+        # Small writes to a Twisted TLS transport wait for a turn; ours must not overtake them.
+        flush = getattr(getattr(tls.write, "__self__", None), "flush", None)
+        if flush is not None:
+            flush()
         self = cls(tls.getHandle(), protocol)
         tls.wrappedProtocol = protocol
         tls.factory.unregisterProtocol(tls)

@@ -4,16 +4,15 @@ One attempt: a port, a request, a race.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from hyperlink import URL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +24,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.inbound import Inbound
 from rdv.client.race import Chooser, contend, first
+from rdv.client.reasons import refusal_text, why
 from rdv.client.server_endpoint import ServerEndpoints
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.upgrade import UpgradeAgent
@@ -75,7 +75,7 @@ class Attempt:
         reactor: IClientReactor,
         settings: Settings,
         role: Role,
-        url: str,
+        url: URL,
         token: bytes,
         options: Mapping[str, Any],
     ) -> None:
@@ -83,6 +83,7 @@ class Attempt:
         self._settings = settings
         self._role = role
         self._url = url
+        self._server = url.to_text()
         self._token = token
         self._options = options
         # The acceptor does not choose, and without address spaces there is only the relay.
@@ -91,7 +92,7 @@ class Attempt:
         self._candidates: set[Candidate] = set()
         self._reasons: dict[str, str] = {}
         self._closing: list[Deferred[Any]] = []
-        self.phase = f"the peer did not come to {url}"
+        self.phase = f"the peer did not come to {self._server}"
 
     async def run(self) -> Connection:
         """
@@ -162,13 +163,13 @@ class Attempt:
             )
             if response.code != 101:
                 phrase = response.phrase.decode("ascii", "replace")
-                reason = _first_line(response.headers, await response.content())
-                raise ServerRefused(self._url, response.code, phrase, reason)
+                reason = refusal_text(response.headers, await response.content())
+                raise ServerRefused(self._server, response.code, phrase, reason)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
             relay = self._candidate(is_relay=True)
             response.deliverBody(relay)
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
-            raise ServerUnreachable(f"cannot reach {self._url}: {_why(error)}") from error
+            raise ServerUnreachable(f"cannot reach {self._server}: {why(error)}") from error
         finally:
             self._closing.append(agent.close())
         self.log.debug(
@@ -231,7 +232,7 @@ class Attempt:
 
         def dropped(failure: Failure) -> Failure:
             if not failure.check(CancelledError):
-                self._reasons[name] = _why(failure.value)
+                self._reasons[name] = why(failure.value)
                 self.log.debug(
                     "{name} dropped out: {reason}", name=name, reason=self._reasons[name]
                 )
@@ -282,22 +283,3 @@ def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:
         for each in value if isinstance(value, list) else [value]:
             headers.addRawHeader(name, each)
     return headers
-
-
-def _first_line(headers: Headers, body: bytes) -> str:
-    """What a refusal says, if it says it in plain text."""
-    if not headers.getRawHeaders("content-type", ["text/plain"])[0].startswith("text/plain"):
-        return ""
-    line = body.decode(errors="replace").strip().partition("\n")[0]
-    return "".join(char if char.isprintable() else "?" for char in line[:200])
-
-
-def _why(error: BaseException | None) -> str:
-    number = getattr(error, "osError", None)
-    if isinstance(error, DNSLookupError):
-        return "the name does not resolve"
-    if isinstance(number, int):
-        return os.strerror(number).lower()
-    if isinstance(error, ConnectTimeoutError | DeferTimeoutError):
-        return "no answer in time"
-    return str(error).rstrip(".") or type(error).__name__

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import hyperlink
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -18,8 +17,9 @@ from rdv.addresses import Address, AddressSpace, interface_addresses
 from rdv.client.attempt import Attempt, Settings
 from rdv.client.connection import Connection
 from rdv.client.race import Chooser, relay_penalty
+from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
-from rdv.errors import AttemptTimeout, BadURL, ServerRefused
+from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
 __all__ = ["Client"]
@@ -94,9 +94,8 @@ class Client:
         :param options: passed to treq's ``request``: ``headers``, ``auth``, ``cookies``,
             ``params``.
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
-            :class:`rdv.errors.RdvError`: :class:`BadURL` or
-            :class:`BadToken` before any I/O, :class:`AttemptTimeout`, or what
-                :meth:`rdv.client.attempt.Attempt.run` raises.
+            :class:`rdv.errors.RdvError`: ``BadURL`` or ``BadToken`` before any I/O,
+            ``AttemptTimeout``, or what :meth:`rdv.client.attempt.Attempt.run` raises.
             Cancelling it closes everything; it errbacks when that is done.
         """
         return self._connect(Role.DIALER, url, token, timeout, options)
@@ -123,10 +122,10 @@ class Client:
         async def enter() -> Connection:
             nonlocal phase
             raw = check_token(token)
-            _check_url(url)
+            server = parse_server_url(url)
             while True:
                 begun = self._reactor.seconds()
-                attempt = Attempt(self._reactor, self._settings, role, url, raw, options)
+                attempt = Attempt(self._reactor, self._settings, role, server, raw, options)
                 try:
                     return await attempt.run()
                 except ServerRefused as refused:
@@ -147,16 +146,3 @@ class Client:
         if timeout is not None:
             entered.addTimeout(timeout, self._reactor, timed_out)
         return entered
-
-
-def _check_url(url: str) -> None:
-    try:
-        parsed = hyperlink.URL.from_text(url).normalize().to_uri()
-    except ValueError as error:
-        raise BadURL(f"not a URL: {url!r} ({error})") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BadURL(f"not an http:// or https:// URL: {url!r}")
-    if parsed.userinfo:
-        raise BadURL("a user does not belong in the URL but in the request: auth=(user, password)")
-    if not 0 < (parsed.port or 0) <= 0xFFFF:
-        raise BadURL(f"not a port: {parsed.port} in {url!r}")

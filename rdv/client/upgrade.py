@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import cast
 
 import h11
-from OpenSSL.SSL import Error as TLSError
-from service_identity import VerificationError
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -28,6 +26,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from rdv.client.reasons import loss_text
 from rdv.client.shared_port import one_protocol
 from rdv.errors import ProtocolError, ServerUnreachable
 from rdv.handover import StreamTransport, hand_over, keep_alive
@@ -174,7 +173,7 @@ class _Exchange(Protocol):
         self._lost = reason
         if not self.response.called:
             if self._final is None:
-                self._fail(ServerUnreachable(_loss_text(reason)))
+                self._fail(ServerUnreachable(loss_text(reason)))
             else:
                 self._finish()
         self._gone.callback(None)
@@ -241,18 +240,6 @@ class _Exchange(Protocol):
             self._finish()  # the status is known; only its explanation is late
         else:
             self._fail(ServerUnreachable(f"{what} did not come within {self._timeout:g} s"))
-
-
-def _loss_text(reason: Failure) -> str:
-    if isinstance(reason.value, TLSError):
-        # Its arguments are a list of (library, function, reason).
-        details = reason.value.args[0] if reason.value.args else []
-        return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
-    if isinstance(reason.value, VerificationError):
-        return "TLS: the certificate is not for this name"
-    if reason.check(ConnectionDone):
-        return "the connection ended without an answer"
-    return reason.getErrorMessage().rstrip(".")
 
 
 @implementer(IResponse)

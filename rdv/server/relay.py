@@ -71,7 +71,7 @@ class Pair:
 
     A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
     :attr:`tap_dialer` and :attr:`tap_acceptor`, call :meth:`reject`, and follow the end with
-        :meth:`when_ended`.
+    :meth:`when_ended`.
 
     :ivar token: the token, as it travelled.
     :ivar dialer: the dialer's leg: ``addresses`` and ``observed`` say who it is.

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from rdv.deadlines import Deadlines
 from rdv.handover import keep_alive, unread
+from rdv.server.closing import ClosingLegs
 from rdv.server.decision import Decision
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
@@ -28,8 +29,6 @@ __all__ = ["Rendezvous", "ServeHook"]
 #: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
-#: Seconds that a refused client has to take note and close.
-_LINGER = 5.0
 _SHUTDOWN = (503, "shutting down, try again")
 _EARLY = (400, "bytes before the response")
 
@@ -66,8 +65,7 @@ class Rendezvous:
         self._serve = serve
         self._lobby: Lobby[Leg] = Lobby(reactor, lobby_timeout, self._expired, self._replaced)
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
-        self._lingering: Deadlines[Leg] = Deadlines(reactor, _LINGER, self._linger_over)
-        self._closing_legs = _Closing(self._lingering, self._check_empty)
+        self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self._deciding: set[Decision] = set()
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
@@ -137,8 +135,7 @@ class Rendezvous:
         """Cut every pair and every refused client that has not yet closed."""
         for pair in list(self._pairs):
             pair.abort()
-        for leg in list(self._closing_legs.legs):
-            leg.transport.abortConnection()
+        self._closing_legs.abort()
 
     # What legs in the lobby tell.
 
@@ -187,9 +184,6 @@ class Rendezvous:
         self._refuse(pair.dialer, status, reason)
         self._refuse(pair.acceptor, status, reason)
         pair.conclude()
-
-    def _linger_over(self, leg: Leg) -> None:
-        leg.transport.abortConnection()
 
     # How a pair goes on.
 
@@ -269,7 +263,7 @@ class Rendezvous:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if self._closed is None or self._closed.called or self._pairs or self._closing_legs.legs:
+        if self._closed is None or self._closed.called or self._pairs or len(self._closing_legs):
             return
         if self._drain_call is not None and self._drain_call.active():
             self._drain_call.cancel()
@@ -289,28 +283,3 @@ class Rendezvous:
 def _call_hook(serve: ServeHook, pair: Pair) -> object:
     result = serve(pair)
     return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
-
-
-class _Closing:
-    """Owner of legs that have been answered and only have to end."""
-
-    def __init__(self, lingering: Deadlines[Leg], check_empty: Callable[[], None]) -> None:
-        self._lingering = lingering
-        self._check_empty = check_empty
-        self.legs: set[Leg] = set()
-
-    def adopt(self, leg: Leg) -> None:
-        leg.owner = self
-        self.legs.add(leg)
-        self._lingering.add(leg)
-
-    def leg_received(self, leg: Leg, data: bytes) -> None:
-        """Nobody listens any more."""
-
-    def leg_ended(self, leg: Leg) -> None:
-        leg.transport.loseConnection()
-
-    def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        self.legs.discard(leg)
-        self._lingering.discard(leg)
-        self._check_empty()

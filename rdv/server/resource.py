@@ -68,8 +68,8 @@ class RendezvousResource(Resource):
         offer = parse_offer(
             request.method, request.clientproto, lambda name: headers.getRawHeaders(name, [])
         )
-        if request.content is not None and request.content.read(1):
-            raise BadRequest("bytes before the response")
+        if headers.hasHeader("expect") or (request.content is not None and request.content.read(1)):
+            raise BadRequest("bytes before the response: an offer has no body")
         if self._rendezvous.closing:
             raise BadRequest("shutting down, try again", 503)
         return offer

@@ -1,0 +1,50 @@
+"""
+Why it did not work, in a few words for a person.
+"""
+
+from __future__ import annotations
+
+import os
+
+from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
+from twisted.internet.defer import TimeoutError as DeferTimeoutError
+from twisted.internet.error import ConnectionDone, DNSLookupError
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+__all__ = ["loss_text", "refusal_text", "why"]
+
+
+def loss_text(reason: Failure) -> str:
+    """Why a connection to the server ended without an answer."""
+    if isinstance(reason.value, TLSError):
+        # Its arguments are a list of (library, function, reason).
+        details = reason.value.args[0] if reason.value.args else []
+        return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
+    if isinstance(reason.value, VerificationError):
+        return "TLS: the certificate is not for this name"
+    if reason.check(ConnectionDone):
+        return "the connection ended without an answer"
+    return reason.getErrorMessage().rstrip(".")
+
+
+def refusal_text(headers: Headers, body: bytes) -> str:
+    """What a refusal says, if it says it in plain text."""
+    if not headers.getRawHeaders("content-type", ["text/plain"])[0].startswith("text/plain"):
+        return ""
+    line = body.decode(errors="replace").strip().partition("\n")[0]
+    return "".join(char if char.isprintable() else "?" for char in line[:200])
+
+
+def why(error: BaseException | None) -> str:
+    """Why a connection could not be made, or did not last."""
+    number = getattr(error, "osError", None)
+    if isinstance(error, DNSLookupError):
+        return "the name does not resolve"
+    if isinstance(number, int):
+        return os.strerror(number).lower()
+    if isinstance(error, ConnectTimeoutError | DeferTimeoutError):
+        return "no answer in time"
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,63 @@
+"""
+Legs that have been answered and only have to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from rdv.deadlines import Deadlines
+from rdv.server.leg import Leg
+
+__all__ = ["ClosingLegs"]
+
+#: Seconds that a refused client has to take note and close.
+_LINGER = 5.0
+
+
+class ClosingLegs:
+    """
+    Owner of refused legs. What they still send is read and dropped: closing a socket with unread
+    input would reset it, and the refusal might not arrive.
+
+    :param ended: called whenever one has gone.
+    """
+
+    def __init__(self, clock: IReactorTime, ended: Callable[[], object]) -> None:
+        self._lingering: Deadlines[Leg] = Deadlines(clock, _LINGER, _cut)
+        self._legs: set[Leg] = set()
+        self._ended = ended
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def adopt(self, leg: Leg) -> None:
+        """Become the owner of ``leg`` until it has gone."""
+        leg.owner = self
+        self._legs.add(leg)
+        self._lingering.add(leg)
+
+    def abort(self) -> None:
+        """Cut them all."""
+        for leg in list(self._legs):
+            _cut(leg)
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """See :class:`LegOwner`: nobody listens any more."""
+
+    def leg_ended(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+        leg.transport.loseConnection()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""
+        self._legs.discard(leg)
+        self._lingering.discard(leg)
+        self._ended()
+
+
+def _cut(leg: Leg) -> None:
+    leg.transport.abortConnection()

@@ -1,0 +1,283 @@
+"""
+What an attempt asks of the server, what it makes of the addresses in the answer, and servers that
+cannot be reached.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.web.http_headers import Headers
+
+from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
+from rdv.errors import ServerUnreachable
+from rdv.test.attempt_doubles import CONFIRM, HELLO, OWN, PEER, TOKEN, URL, AttemptTestCase, answer
+from rdv.test.client_doubles import ByteTransport
+
+
+class RequestTests(AttemptTestCase):
+    """The request."""
+
+    def ask(self, role: str = "dial", **options: Any) -> bytes:
+        """The bytes of a request with ``options`` for treq."""
+        client = self.client()
+        self.attempt = getattr(client, role)(URL, TOKEN, timeout=None, **options)
+        self.server = self.reactor.connected()
+        sent: bytes = self.server.value()
+        return sent
+
+    def self_addresses(self, *addresses: str, **options: Any) -> bytes | None:
+        """What is reported when these are a client's own."""
+        own = [parse_address(address) for address in addresses]
+        self.dial(self_addresses=lambda port: own, **options)
+        lines = self.server.value().split(b"\r\n")
+        found = [line for line in lines if line.startswith(b"Rdv-Self-Addrs: ")]
+        return found[0].partition(b": ")[2] if found else None
+
+    def test_dial(self) -> None:
+        lines = self.ask().split(b"\r\n")
+        self.assertEqual(lines[0], b"DIAL /rdv HTTP/1.1")
+        for line in (
+            b"Host: 192.0.2.80:8080",
+            b"Connection: upgrade",
+            b"Upgrade: rdv/1",
+            b"Rdv-Token: token",
+            b"Rdv-Self-Addrs: 198.51.100.1:40000",
+        ):
+            self.assertEqual(lines.count(line), 1, line)
+        self.assertEqual(lines[-2:], [b"", b""])
+
+    def test_accept(self) -> None:
+        self.assertTrue(self.ask("accept").startswith(b"ACCEPT /rdv HTTP/1.1\r\n"))
+
+    def test_token_is_utf8(self) -> None:
+        self.attempt = self.client().dial(URL, "tök en", timeout=None)
+        self.assertIn(b"\r\nRdv-Token: t\xc3\xb6k en\r\n", self.reactor.connected().value())
+
+    def test_line_break_in_the_url(self) -> None:
+        self.attempt = self.client().dial(URL + "\r\nX-Header: y", TOKEN, timeout=None)
+        lines = self.reactor.connected().value().split(b"\r\n")
+        self.assertEqual(lines[0], b"DIAL /rdv%0D%0AX-Header:%20y HTTP/1.1")
+        self.assertNotIn(b"X-Header: y", lines)
+
+    def test_port_is_told_to_self_addresses(self) -> None:
+        self.dial(self_addresses=lambda port: [Address(parse_ip("192.0.2.9"), port + 1)])
+        self.assertIn(b"Rdv-Self-Addrs: 192.0.2.9:40001\r\n", self.server.value())
+
+    def test_self_addresses_in_the_spaces(self) -> None:
+        reported = self.self_addresses(
+            "127.0.0.1:1",
+            "192.168.1.16:2",
+            "[fe80::1]:3",
+            "[2001:db8::7]:4",
+            "203.0.113.5:5",
+            spaces=AddressSpace.DEFAULT,
+        )
+        self.assertEqual(reported, b"192.168.1.16:2, [2001:db8::7]:4, 203.0.113.5:5")
+
+    def test_no_more_than_nine(self) -> None:
+        own = [f"198.51.100.{n}:4000" for n in range(20)]
+        reported = self.self_addresses(*own)
+        self.assertEqual(reported, ", ".join(own[:9]).encode())
+
+    def test_those_outside_the_spaces_take_no_room(self) -> None:
+        own = [f"198.51.100.{n}:4000" for n in range(9)]
+        reported = self.self_addresses(*["127.0.0.1:1"] * 5, *own, spaces=AddressSpace.PUBLIC4)
+        self.assertEqual(reported, ", ".join(own).encode())
+
+    def test_each_once(self) -> None:
+        reported = self.self_addresses(*["198.51.100.1:4000"] * 20, "198.51.100.2:4000")
+        self.assertEqual(reported, b"198.51.100.1:4000, 198.51.100.2:4000")
+
+    def test_no_spaces(self) -> None:
+        self.assertIsNone(self.self_addresses(OWN, spaces=AddressSpace.NONE))
+
+    def test_headers_object(self) -> None:
+        headers = Headers({"X-Twice": ["1", "2"], "Rdv-Token": ["mine"]})
+        before = list(headers.getAllRawHeaders())
+        lines = self.ask(headers=headers).split(b"\r\n")
+        for line in (b"X-Twice: 1", b"X-Twice: 2", b"Rdv-Token: token"):
+            self.assertIn(line, lines)
+        self.assertNotIn(b"Rdv-Token: mine", lines)
+        self.assertEqual(list(headers.getAllRawHeaders()), before)
+
+    def test_headers_mapping(self) -> None:
+        headers = {"X-One": "1", "X-Twice": ["1", "2"]}
+        lines = self.ask(headers=headers).split(b"\r\n")
+        for line in (b"X-One: 1", b"X-Twice: 1", b"X-Twice: 2"):
+            self.assertIn(line, lines)
+        self.assertEqual(headers, {"X-One": "1", "X-Twice": ["1", "2"]})
+
+    def test_auth_cookies_and_params(self) -> None:
+        lines = self.ask(auth=("user", "secret"), cookies={"a": "b"}, params={"c": "d"}).split(
+            b"\r\n"
+        )
+        self.assertEqual(lines[0], b"DIAL /rdv?c=d HTTP/1.1")
+        self.assertIn(b"Authorization: Basic " + base64.b64encode(b"user:secret"), lines)
+        self.assertIn(b"Cookie: a=b", lines)
+
+    def test_nothing_more_before_the_answer(self) -> None:
+        for role in ("dial", "accept"):
+            sent = self.ask(role)
+            self.assertEqual(sent.count(b"\r\n\r\n"), 1)
+            self.assertTrue(sent.endswith(b"\r\n\r\n"))
+            self._end(self.reactor)
+
+
+class AnswerTests(AttemptTestCase):
+    """What is made of a good answer."""
+
+    def test_headers_and_observed_address(self) -> None:
+        self.accept()
+        extra = "Rdv-Observed-Addr: 198.51.100.9:777\r\nX-Extra: yes\r\n"
+        self.server.deliver(answer(extra=extra) + CONFIRM)
+        connection = self.successResultOf(self.attempt)
+        self.assertEqual(connection.observed_address, parse_address("198.51.100.9:777"))
+        self.assertEqual(connection.headers.getRawHeaders("x-extra"), ["yes"])
+
+    def test_unknown_observed_address(self) -> None:
+        self.accept()
+        self.server.deliver(answer() + CONFIRM)
+        self.assertIsNone(self.successResultOf(self.attempt).observed_address)
+
+    def test_line_in_the_same_segment(self) -> None:
+        self.dial(penalty=0)
+        self.server.clear()
+        self.server.deliver(answer() + HELLO)
+        self.assertEqual(self.server.value(), CONFIRM)
+        self.assertTrue(self.successResultOf(self.attempt).is_relay)
+
+
+class DialledTests(AttemptTestCase):
+    """Which addresses of the peer are dialled."""
+
+    def test_each(self) -> None:
+        self.dial()
+        self.answer(PEER, "192.168.7.2:41000", "203.0.113.9:1024")
+        self.assertEqual(self.dialled(), [PEER, "192.168.7.2:41000", "203.0.113.9:1024"])
+
+    def test_acceptor_dials_too(self) -> None:
+        self.accept()
+        self.answer(PEER)
+        self.assertEqual(self.dialled(), [PEER])
+
+    def test_nothing_before_the_answer(self) -> None:
+        self.dial()
+        self.assertEqual(self.dialled(), [])
+
+    def test_each_once(self) -> None:
+        self.dial()
+        self.answer(PEER, PEER, "[::ffff:203.0.113.9]:41000")
+        self.assertEqual(self.dialled(), [PEER])
+
+    def test_not_its_own(self) -> None:
+        self.dial()
+        self.answer(OWN, PEER)
+        self.assertEqual(self.dialled(), [PEER])
+
+    def test_no_low_ports(self) -> None:
+        self.dial()
+        self.answer("203.0.113.9:1023", "203.0.113.9:22", PEER)
+        self.assertEqual(self.dialled(), [PEER])
+
+    def test_another_lowest_port(self) -> None:
+        self.dial(lowest_port=22)
+        self.answer("203.0.113.9:22", "203.0.113.9:21")
+        self.assertEqual(self.dialled(), ["203.0.113.9:22"])
+
+    def test_only_the_spaces(self) -> None:
+        self.dial(spaces=AddressSpace.PRIVATE4)
+        self.answer(PEER, "192.168.7.2:41000", "[2001:db8::7]:41000", "127.0.0.1:41000")
+        self.assertEqual(self.dialled(), ["192.168.7.2:41000"])
+
+    def test_nobody_s_address(self) -> None:
+        self.dial(spaces=AddressSpace.ALL)
+        self.answer("0.0.0.0:41000", "224.0.0.1:41000", "255.255.255.255:41000", "[::]:41000", PEER)
+        self.assertEqual(self.dialled(), [PEER])
+
+    def test_no_spaces(self) -> None:
+        self.dial(spaces=AddressSpace.NONE)
+        self.answer(PEER)
+        self.assertEqual(self.dialled(), [])
+
+    def test_time_for_connecting(self) -> None:
+        self.dial(handshake_timeout=12)
+        self.answer(PEER)
+        self.assertEqual(self.reactor.tcpClients[1][3], 12)
+
+
+class UnreachableTests(AttemptTestCase):
+    """No connection to the server, or none that lasts."""
+
+    def fails(self) -> str:
+        """What the failure says; nothing is left then."""
+        text = str(self.failureResultOf(self.attempt, ServerUnreachable).value)
+        self.assertTrue(text.startswith("cannot reach http://"), text)
+        self.assertNotIn("\n", text)
+        self.assert_done()
+        return text
+
+    def start(self, url: str = URL) -> None:
+        """Dial, up to the connection."""
+        self.attempt = self.client().dial(url, TOKEN, timeout=None)
+
+    def test_refused(self) -> None:
+        self.start()
+        self.reactor.failed(Refused(osError=111))
+        self.assertEqual(self.fails(), f"cannot reach {URL}: connection refused")
+
+    def test_no_route(self) -> None:
+        self.start()
+        self.reactor.failed(ConnectError(osError=113))
+        self.assertEqual(self.fails(), f"cannot reach {URL}: no route to host")
+
+    def test_no_answer(self) -> None:
+        self.start()
+        self.reactor.failed(ConnectTimeoutError())
+        self.assertEqual(self.fails(), f"cannot reach {URL}: no answer in time")
+
+    def test_time_to_connect(self) -> None:
+        self.attempt = self.client(server_timeout=7).dial(URL, TOKEN, timeout=None)
+        self.assertEqual(self.reactor.tcpClients[0][3], 7)
+
+    def test_unresolvable(self) -> None:
+        self.start("http://nowhere.example/")
+        self.assertIn("the name does not resolve", self.fails())
+
+    def test_resolver_is_silent(self) -> None:
+        self.reactor.resolver.silent = True
+        self.start("http://nowhere.example/")
+        self.reactor.advance(10)
+        self.assertIn("no answer in time", self.fails())
+
+    def test_ended_without_an_answer(self) -> None:
+        self.dial()
+        self.server.lose()
+        self.assertIn("the connection ended without an answer", self.fails())
+
+    def test_lost(self) -> None:
+        self.dial()
+        self.server.lose(ConnectionLost("reset"))
+        self.assertIn("reset", self.fails())
+
+    def test_head_stalls(self) -> None:
+        self.dial(server_timeout=7)
+        self.server.deliver(b"HTTP/1.1 101 Swi")
+        self.reactor.advance(7)
+        self.assertEqual(self.server.closing, "abort")
+        self.assertNoResult(self.attempt)
+        self.server.lose()
+        self.assertIn("did not come within 7 s", self.fails())
+
+    def test_held_ones_are_closed(self) -> None:
+        self.accept()
+        stranger: ByteTransport = self.arrive()
+        self.server.lose()
+        self.assertEqual(stranger.closing, "abort")
+        self.assertNoResult(self.attempt)
+        stranger.lose()
+        self.fails()

@@ -1,0 +1,135 @@
+"""
+Over ``https``, with a certificate authority made for the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface.verify import verifyObject
+
+from rdv.addresses import AddressSpace
+from rdv.client import tls_policy
+from rdv.errors import RdvError, ServerUnreachable
+from rdv.test.client_certificates import Authority
+from rdv.test.client_doubles import HalfWire
+from rdv.test.client_loopback import LoopbackTestCase, RawServer, RealServer
+
+
+class PolicyTests(SynchronousTestCase):
+    """What a policy can be made of."""
+
+    def test_interface(self) -> None:
+        verifyObject(IPolicyForHTTPS, tls_policy())
+
+    def test_no_certificates(self) -> None:
+        for pem in (b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
+            self.assertRaises(RdvError, tls_policy, ca=pem)
+            self.assertRaises(RdvError, tls_policy, certificate=pem)
+
+    def test_certificate_without_its_key(self) -> None:
+        self.assertRaises(RdvError, tls_policy, certificate=Authority().pem)
+
+
+class TLSTests(LoopbackTestCase):
+    """Clients of a server with a certificate for 127.0.0.1."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority()
+
+    def server(self, *, wants_certificate: bool = False, name: str = "127.0.0.1") -> RealServer:
+        """The real server under TLS."""
+        context = self.authority.server_context(name, wants_certificate=wants_certificate)
+        return RealServer(self, context)
+
+    async def assert_joins(self, server: RealServer, **options: Any) -> None:
+        """Two clients meet, and bytes and ends go both ways."""
+        client = self.client(penalty=0, **options)
+        here, there = await gatherResults(
+            [client.dial(server.url, "token"), client.accept(server.url, "token")]
+        )
+        self.assertEqual(here.is_relay, options.get("spaces") is AddressSpace.NONE)
+        wires = HalfWire(), HalfWire()
+        data = b"from the dialer" * 10_000, b"from the acceptor" * 10_000
+        for connection, wire, each in zip((here, there), wires, data, strict=True):
+            connection.attach(wire)
+            self.addCleanup(self._hang_up, wire)
+            connection.write(each)
+        here.loseWriteConnection()
+        self.assertTrue(await wires[1].ended() == data[0])
+        there.write(b"the end")
+        there.loseWriteConnection()
+        self.assertTrue(await wires[0].ended() == data[1] + b"the end")
+
+    async def error(self, server: RealServer | RawServer, **options: Any) -> str:
+        """What a client's failure says: one line, and nothing is left."""
+        attempt = self.client(**options).dial(server.url, "token")
+        error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
+        text = str(error)
+        self.assertTrue(text.startswith(f"cannot reach {server.url}: TLS: "), text)
+        self.assertNotIn("\n", text)
+        self.assert_nothing_left()
+        return text
+
+    async def test_relayed(self) -> None:
+        policy = tls_policy(ca=self.authority.pem)
+        await self.assert_joins(self.server(), tls=policy, spaces=AddressSpace.NONE)
+
+    async def test_direct(self) -> None:
+        await self.assert_joins(self.server(), tls=tls_policy(ca=self.authority.pem))
+
+    async def test_several_authorities(self) -> None:
+        pem = Authority("another").pem + self.authority.pem
+        await self.assert_joins(self.server(), tls=tls_policy(ca=pem))
+
+    async def test_client_certificate(self) -> None:
+        policy = tls_policy(ca=self.authority.pem, certificate=self.authority.issue("a client"))
+        server = self.server(wants_certificate=True)
+        await self.assert_joins(server, tls=policy, spaces=AddressSpace.NONE)
+
+    async def test_client_certificate_is_missing(self) -> None:
+        await self.error(self.server(wants_certificate=True), tls=tls_policy(ca=self.authority.pem))
+
+    async def test_client_certificate_of_another_authority(self) -> None:
+        policy = tls_policy(ca=self.authority.pem, certificate=Authority("x").issue("a client"))
+        await self.error(self.server(wants_certificate=True), tls=policy)
+
+    async def test_unknown_authority(self) -> None:
+        text = await self.error(self.server(), tls=tls_policy(ca=Authority("another").pem))
+        self.assertIn("certificate verify failed", text)
+
+    async def test_platform_does_not_know_the_authority(self) -> None:
+        self.assertIn("certificate verify failed", await self.error(self.server()))
+
+    async def test_another_name(self) -> None:
+        policy = tls_policy(ca=self.authority.pem)
+        await self.error(self.server(name="example.com"), tls=policy)
+
+    async def test_server_speaks_no_tls(self) -> None:
+        server = RawServer(self)
+        server.url = server.url.replace("http:", "https:")
+        server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        await self.error(server, tls=tls_policy(ca=self.authority.pem))
+
+    async def test_server_does_not_shake_hands(self) -> None:
+        server = RawServer(self)
+        url = server.url.replace("http:", "https:")
+        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token")
+        wire = await server.arrival()
+        await wire.until(b"\x16\x03")
+        self.reactor.clock.advance(10)
+        error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
+        self.assertIn("TLS handshake did not come within 10 s", str(error))
+        self.assert_nothing_left()
+
+    async def test_refusal(self) -> None:
+        server = self.server()
+        client = self.client(tls=tls_policy(ca=self.authority.pem))
+        attempt = client.dial(server.url + "x", "token")
+        error: RdvError = await self.assertFailure(cast(Any, attempt), RdvError)
+        self.assertIn("404", str(error))
+        self.assert_nothing_left()

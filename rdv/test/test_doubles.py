@@ -1,0 +1,125 @@
+"""
+The doubles: they provide what they claim, and behave like TCP where tests rely on it.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    IStreamServerEndpoint,
+    ITCPTransport,
+)
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from rdv.test.doubles import HalfCloseRecorder, Recorder, connect, present
+from rdv.test.wrapping import NowhereEndpoint
+
+
+class MemoryTransportTests(SynchronousTestCase):
+    """A connection in memory."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.server, self.client = HalfCloseRecorder(), HalfCloseRecorder()
+        self.at_server, self.at_client = connect(self.clock, self.server, self.client)
+
+    def test_interfaces(self) -> None:
+        for interface in (ITCPTransport, IConsumer, IPushProducer):
+            self.assertTrue(verifyObject(interface, self.at_server))
+        for protocol in (IProtocol, IHalfCloseableProtocol):
+            self.assertTrue(verifyObject(protocol, self.server))
+        self.assertFalse(IHalfCloseableProtocol.providedBy(Recorder()))
+        self.assertTrue(verifyObject(IStreamServerEndpoint, NowhereEndpoint()))
+
+    def test_data_both_ways_in_a_later_turn(self) -> None:
+        self.at_server.write(b"to the client")
+        self.at_client.write(b"to the server")
+        self.assertEqual((self.client.received, self.server.received), (b"", b""))
+        self.clock.advance(0)
+        self.assertEqual(self.client.pieces, [b"to the client"])
+        self.assertEqual(self.server.pieces, [b"to the server"])
+
+    def test_half_close_behind_the_data(self) -> None:
+        self.at_client.write(b"last")
+        self.at_client.loseWriteConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.server.received, self.server.read_ended), (b"last", 1))
+        self.assertEqual(self.client.write_ended, 1)
+        self.at_client.write(b"too late")
+        self.at_server.write(b"answer")
+        self.clock.advance(0)
+        self.assertEqual((self.server.received, self.client.received), (b"last", b"answer"))
+        self.assertIsNone(self.server.lost)
+
+    def test_both_directions_ended_by_close(self) -> None:
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.assertTrue(self.client.lost_cleanly)
+        self.assertEqual((self.server.read_ended, self.server.lost), (1, None))
+        self.at_server.loseConnection()
+        self.clock.advance(0)
+        self.assertTrue(self.server.lost_cleanly)
+
+    def test_end_without_half_close(self) -> None:
+        plain = Recorder()
+        _, at_client = connect(self.clock, plain, HalfCloseRecorder())
+        at_client.loseConnection()
+        self.clock.advance(0)
+        self.assertTrue(plain.lost_cleanly)
+
+    def test_writing_to_one_that_is_gone(self) -> None:
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.at_server.write(b"hello?")
+        self.clock.advance(0)
+        present(self.server.lost).trap(ConnectionLost)
+
+    def test_abort(self) -> None:
+        self.at_server.write(b"dropped")
+        self.at_server.abortConnection()
+        self.assertIsNone(self.server.lost)
+        self.clock.advance(0)
+        present(self.server.lost).trap(ConnectionAborted)
+        present(self.client.lost).trap(ConnectionLost)
+        self.assertEqual(self.client.received, b"")
+        self.assertFalse(present(self.client.lost).check(ConnectionDone))
+
+    def test_back_pressure(self) -> None:
+        other = connect(self.clock, HalfCloseRecorder(), HalfCloseRecorder())[0]
+        self.at_server.registerProducer(other, True)
+        self.at_client.pauseProducing()
+        self.at_server.write(b"x" * self.at_server.limit)
+        self.clock.advance(0)
+        self.assertFalse(other.paused)
+        self.at_server.write(b"x")
+        self.assertTrue(other.paused)
+        self.assertEqual(self.at_server.buffered, self.at_server.limit + 1)
+        self.at_client.resumeProducing()
+        self.clock.advance(0)
+        self.assertFalse(other.paused)
+        self.assertEqual(len(self.client.received), self.at_server.limit + 1)
+
+    def test_producer_stopped_at_the_end(self) -> None:
+        other = connect(self.clock, HalfCloseRecorder(), HalfCloseRecorder())[0]
+        self.at_server.registerProducer(other, True)
+        self.assertRaises(RuntimeError, self.at_server.registerProducer, other, True)
+        self.at_client.abortConnection()
+        self.clock.advance(0)
+        self.assertTrue(other.disconnecting)
+
+    def test_end_noticed_when_no_longer_paused(self) -> None:
+        self.at_server.pauseProducing()
+        self.at_client.write(b"data")
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.server.received, self.server.read_ended), (b"", 0))
+        self.at_server.resumeProducing()
+        self.clock.advance(0)
+        self.assertEqual((self.server.received, self.server.read_ended), (b"data", 1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,111 @@
+"""The two handshake lines, and the matcher that reads one however it is cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.errors import ProtocolError
+from rdv.wire import LineMatcher, confirm_line, hello_line
+
+LINE = b"rdv/1 HELLO token\r\n"
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """``data`` in pieces, cut at the places; some of them may be empty."""
+    edges = sorted([0, len(data), *(place % (len(data) + 1) for place in places)])
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+class LineTests(SynchronousTestCase):
+    """The lines as bytes."""
+
+    def test_exact(self) -> None:
+        self.assertEqual(hello_line(b"a b"), b"rdv/1 HELLO a b\r\n")
+        self.assertEqual(confirm_line("ä".encode()), b"rdv/1 CONFIRM \xc3\xa4\r\n")
+
+
+class LineMatcherTests(SynchronousTestCase):
+    """``LineMatcher``."""
+
+    def test_whole(self) -> None:
+        matcher = LineMatcher(LINE)
+        self.assertFalse(matcher.started)
+        self.assertEqual(matcher.feed(LINE), b"")
+        self.assertTrue(matcher.started)
+
+    def test_bytes_behind_it(self) -> None:
+        self.assertEqual(LineMatcher(LINE).feed(LINE + LINE), LINE)
+
+    def test_byte_by_byte(self) -> None:
+        matcher = LineMatcher(LINE)
+        for byte in LINE[:-1]:
+            self.assertIsNone(matcher.feed(bytes([byte])))
+            self.assertTrue(matcher.started)
+        self.assertEqual(matcher.feed(b"\n"), b"")
+
+    def test_nothing_is_no_start(self) -> None:
+        matcher = LineMatcher(LINE)
+        self.assertIsNone(matcher.feed(b""))
+        self.assertFalse(matcher.started)
+
+    @given(st.binary(max_size=60), st.lists(st.integers(0, 1000)))
+    def test_any_pieces(self, behind: bytes, places: list[int]) -> None:
+        """The answer comes with the piece that ends the line, and loses nothing behind it."""
+        matcher = LineMatcher(LINE)
+        fed = 0
+        for piece in cut(LINE + behind, places):
+            rest = matcher.feed(piece)
+            fed += len(piece)
+            if fed < len(LINE):
+                self.assertIsNone(rest)
+            else:
+                self.assertEqual(rest, (LINE + behind)[len(LINE) : fed])
+                return
+        self.fail("the line never ended")
+
+    @given(
+        st.integers(0, len(LINE) - 1),
+        st.integers(1, 255),
+        st.lists(st.integers(0, 1000)),
+    )
+    def test_first_wrong_byte(self, place: int, change: int, places: list[int]) -> None:
+        """The piece with the first wrong byte fails, none before it."""
+        data = bytearray(LINE)
+        data[place] ^= change
+        matcher = LineMatcher(LINE)
+        fed = 0
+        for piece in cut(bytes(data), places):
+            fed += len(piece)
+            if fed > place:
+                self.assertRaises(ProtocolError, matcher.feed, piece)
+                return
+            self.assertIsNone(matcher.feed(piece))
+        self.fail("the wrong byte passed")
+
+    @given(st.binary(min_size=1, max_size=40))
+    def test_arbitrary(self, data: bytes) -> None:
+        """Right as far as it goes, or ProtocolError."""
+        matcher = LineMatcher(LINE)
+        try:
+            rest = matcher.feed(data)
+        except ProtocolError:
+            self.assertFalse(LINE.startswith(data) or data.startswith(LINE))
+        else:
+            self.assertEqual(rest, data[len(LINE) :] if data.startswith(LINE) else None)
+
+    def test_near_misses(self) -> None:
+        for wrong in (
+            b"rdv/1 hello token\r\n",
+            b"rdv/1 HELLO token\n",
+            b"rdv/1 HELLO token \r\n",
+            b"rdv/1 HELLO tokens\r\n",
+            b"rdv/1  HELLO token\r\n",
+            b"rdv/2 HELLO token\r\n",
+            b"rdv/1 CONFIRM token\r\n",
+            b"\r\nrdv/1 HELLO token\r\n",
+        ):
+            self.assertRaises(ProtocolError, LineMatcher(LINE).feed, wrong)

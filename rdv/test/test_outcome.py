@@ -1,0 +1,217 @@
+"""How a pair ended: found a direct path, was relayed, or failed."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionDone
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
+from zope.interface import implementer
+
+from rdv.server import Outcome, Pair, Rendezvous
+from rdv.test.doubles import present
+from rdv.test.guests import CONFIRM, HELLO, ServerTestCase
+
+
+class DirectTests(ServerTestCase):
+    """A side that closes without having sent its line: that is the success of p2p."""
+
+    def test_dialer_closes(self) -> None:
+        """The usual way: the acceptor has said HELLO, the dialer prefers another candidate."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        self.close_all(dialer)
+        self.assertEqual((acceptor.received, acceptor.read_ended), (b"", 1))
+        self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
+        self.close_all(acceptor)
+        self.assertTrue(acceptor.lost_cleanly)
+        self.assert_over(direct=1)
+
+    def test_dialer_closes_before_hello(self) -> None:
+        dialer, acceptor = self.pair()
+        self.close_all(dialer)
+        self.assertFalse(acceptor.at_server.connected)
+        self.assert_over(direct=1)
+
+    def test_acceptor_closes(self) -> None:
+        dialer, acceptor = self.pair()
+        self.close_all(acceptor)
+        self.assertEqual((dialer.received, dialer.read_ended), (b"", 1))
+        self.assertFalse(dialer.at_server.connected)
+        self.assert_over(direct=1)
+
+    def test_half_close(self) -> None:
+        dialer, acceptor = self.pair()
+        dialer.here.loseWriteConnection()
+        self.settle()
+        self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
+        self.assert_over(direct=1)
+
+    def test_reset(self) -> None:
+        """A client that lets go of its candidates need not be polite."""
+        for number, who in enumerate((0, 1)):
+            guests = self.pair()
+            guests[who].here.abortConnection()
+            self.settle()
+            self.assertFalse(guests[1 - who].at_server.connected)
+            self.assertEqual(self.rendezvous.outcomes[Outcome.DIRECT], number + 1)
+
+    def test_both_close_at_once(self) -> None:
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        acceptor.here.loseConnection()
+        dialer.here.loseConnection()
+        self.settle()
+        self.assert_over(direct=1)
+
+    def test_acceptor_closes_first(self) -> None:
+        """It may hear of the choice before the server does."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.close_all(acceptor)
+        self.assertEqual((dialer.received, dialer.read_ended), (HELLO, 1))
+        self.close_all(dialer)
+        self.assert_over(direct=1)
+
+    def test_no_deadline_afterwards(self) -> None:
+        dialer, _ = self.pair()
+        self.close_all(dialer)
+        self.clock.advance(1000)
+        self.assert_over(direct=1)
+
+
+class FailedTests(ServerTestCase):
+    """Anything that is neither."""
+
+    def test_part_of_a_line(self) -> None:
+        """Whoever began to speak had chosen the relay."""
+        for number in range(1, len(CONFIRM)):
+            self.open()
+            dialer, acceptor = self.pair()
+            dialer.here.write(CONFIRM[:number])
+            dialer.here.loseConnection()
+            self.settle()
+            self.assertFalse(acceptor.at_server.connected)
+            self.assert_over(failed=1)
+
+    def test_part_of_a_line_and_a_reset(self) -> None:
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO[:-1])
+        self.settle()
+        acceptor.here.abortConnection()
+        self.settle()
+        self.assertFalse(dialer.at_server.connected)
+        self.assert_over(failed=1)
+
+    def test_counters_add_up(self) -> None:
+        self.close_all(*self.relayed_pair())
+        self.close_all(*self.relayed_pair())
+        self.close_all(*self.pair())
+        dialer, _ = self.pair()
+        dialer.here.write(b"X")
+        self.settle()
+        self.assert_over(relayed=2, direct=1, failed=1)
+
+
+class PairTests(ServerTestCase):
+    """What a hook can see of a pair."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pairs: list[Pair] = []
+        self.open(serve=self.pairs.append)
+
+    def test_who_they_are(self) -> None:
+        dialer = self.dial(addresses="192.168.7.2:1", observed="198.51.100.4:1")
+        acceptor = self.accept(observed="203.0.113.9:2")
+        pair = self.pairs[0]
+        self.assertEqual(
+            (pair.token, pair.dialer, pair.acceptor), (b"token", dialer.leg, acceptor.leg)
+        )
+        self.assertEqual(pair.dialer.addresses, "192.168.7.2:1")
+        self.assertEqual(pair.dialer.observed, "198.51.100.4:1")
+        self.assertEqual((pair.acceptor.addresses, pair.acceptor.observed), ("", "203.0.113.9:2"))
+
+    def test_outcome(self) -> None:
+        """None until it is known; known as soon as it is certain, and final."""
+        dialer, acceptor = self.pair()
+        pair = self.pairs[0]
+        acceptor.here.write(HELLO)
+        self.settle()
+        self.assertIsNone(pair.outcome)
+        dialer.here.write(CONFIRM)
+        self.settle()
+        self.assertIs(pair.outcome, Outcome.RELAYED)
+        pair.abort()
+        self.settle()
+        self.assertIs(pair.outcome, Outcome.RELAYED)
+        self.assert_over(relayed=1)
+
+    def test_abort(self) -> None:
+        dialer, acceptor = self.pair()
+        self.pairs[0].abort()
+        self.settle()
+        for guest in (dialer, acceptor):
+            self.assertFalse(present(guest.lost).check(ConnectionDone))
+        self.assert_over(failed=1)
+
+    def test_when_ended(self) -> None:
+        """Fires for each who asked, when both connections are gone."""
+        dialer, acceptor = self.relayed_pair()
+        pair = self.pairs[0]
+        one, two = pair.when_ended(), pair.when_ended()
+        forgotten = pair.when_ended()
+        forgotten.cancel()
+        self.failureResultOf(forgotten, CancelledError)
+        dialer.here.loseConnection()
+        self.settle()
+        self.assertNoResult(one)
+        self.close_all(acceptor)
+        self.assertIs(self.successResultOf(one), pair)
+        self.assertIs(self.successResultOf(two), pair)
+
+    def test_when_ended_asked_too_late(self) -> None:
+        """What has ended has ended."""
+        self.close_all(*self.relayed_pair())
+        pair = self.pairs[0]
+        self.assertIs(self.successResultOf(pair.when_ended()), pair)
+
+
+@implementer(ILogObserver)
+class Events:
+    """Collects log events."""
+
+    def __init__(self) -> None:
+        self.seen: list[LogEvent] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.seen.append(event)
+
+
+class LogTests(ServerTestCase):
+    """What is logged."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        events = Events()
+        self.events = events.seen
+        self.patch(Rendezvous, "log", Logger(observer=events))
+
+    def test_never_the_whole_token(self) -> None:
+        token = b"5f0c6a4e-0d0f-4a51"
+        self.close_all(self.dial(token), self.dial(token), self.accept(token))
+        self.dial(token)
+        self.clock.advance(1000)
+        self.assertGreater(len(self.events), 4)
+        for event in self.events:
+            self.assertIn("5f0c", formatEvent(event))
+            self.assertNotIn(token.decode(), formatEvent(event))
+            self.assertNotIn(token.decode(), repr(event))
+
+    def test_outcome(self) -> None:
+        dialer, acceptor = self.relayed_pair()
+        dialer.here.write(b"abc")
+        self.close_all(dialer, acceptor)
+        last = self.events[-1]
+        self.assertEqual(last["outcome"], "relayed")
+        self.assertEqual((last["dialer_bytes"], last["acceptor_bytes"]), (3, 0))

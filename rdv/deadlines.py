@@ -62,13 +62,14 @@ class Deadlines(Generic[T]):
             if end > now or len(due) == self.batch:
                 break
             due.append(member)
-        for member in due:
-            # Telling one member may have taken out another, or put it in anew.
-            if self._ends.get(member, math.inf) <= now:
-                del self._ends[member]
-                self._expired(member)
-        if self._ends:
-            oldest = next(iter(self._ends.values()))
-            self._call = self._clock.callLater(max(0.0, oldest - now), self._expire)
-        else:
+        try:
+            for member in due:
+                # Telling one member may have taken out another, or put it in anew.
+                if self._ends.get(member, math.inf) <= now:
+                    del self._ends[member]
+                    self._expired(member)
+        finally:
             self._call = None
+            if self._ends:
+                oldest = next(iter(self._ends.values()))
+                self._call = self._clock.callLater(max(0.0, oldest - now), self._expire)

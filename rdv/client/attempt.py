@@ -41,6 +41,8 @@ from rdv.wire import (
 
 __all__ = ["Attempt", "Settings"]
 
+log = Logger()
+
 #: When the relay has gone, seconds for a direct CONFIRM or HELLO that is still on its way: two
 #: retransmissions.
 _RELAY_LOST_GRACE = 5.0
@@ -67,8 +69,6 @@ class Attempt:
     :param options: for treq's ``request``.
     :ivar phase: what it is waiting for, for a person.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Attempt:
             raise ServerUnreachable(f"cannot reach {self._server}: {why(error)}") from error
         finally:
             self._closing.append(agent.close())
-        self.log.debug(
+        log.debug(
             "{token}: observed as {observed}, the peer may be at {peer_addresses}",
             token=token_hint(self._token),
             observed=answer.observed,
@@ -233,9 +233,7 @@ class Attempt:
         def dropped(failure: Failure) -> Failure:
             if not failure.check(CancelledError):
                 self._reasons[name] = why(failure.value)
-                self.log.debug(
-                    "{name} dropped out: {reason}", name=name, reason=self._reasons[name]
-                )
+                log.debug("{name} dropped out: {reason}", name=name, reason=self._reasons[name])
             return failure
 
         return Deferred.fromCoroutine(contender).addErrback(dropped)

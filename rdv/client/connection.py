@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 
-@implementer(ITransport, IConsumer, IPushProducer, IProtocol, IHalfCloseableProtocol)
+@implementer(ITransport, IConsumer, IPushProducer)
 class Connection:
     """
     A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
@@ -45,8 +45,6 @@ class Connection:
     :ivar headers: the headers of the server's answer.
     """
 
-    transport: StreamTransport
-
     def __init__(
         self, winner: Candidate, observed_address: Address | None, headers: Headers
     ) -> None:
@@ -54,12 +52,9 @@ class Connection:
         self.peer_address = winner.peer_address
         self.observed_address = observed_address
         self.headers = headers
-        self._protocol: IProtocol | None = None
-        self._paused = True
-        self._read_ended = False
-        self._lost: Failure | None = None
-        self._held = b""
-        self._held = winner.release(self) + self._held
+        self._receiver = _Receiver()
+        self._receiver.held_before(winner.release(self._receiver))
+        self.transport = self._receiver.transport
 
     def attach(self, protocol: IProtocol) -> None:
         """
@@ -67,32 +62,9 @@ class Connection:
 
         :raises RuntimeError: when there is a protocol already.
         """
-        if self._protocol is not None:
-            raise RuntimeError("a protocol is attached already")
-        self._protocol = protocol
-        self._paused = False
+        self._receiver.deliver_to(protocol)
         protocol.makeConnection(self)
-        if not self._paused:
-            self.resumeProducing()
-
-    def _deliver_held(self, protocol: IProtocol) -> None:
-        held, self._held = self._held, b""
-        if held:
-            protocol.dataReceived(held)
-        if self._paused:
-            return
-        if self._read_ended:
-            self._read_ended = False
-            self._end_reading(protocol)
-        if self._lost is not None:
-            reason, self._lost = self._lost, None
-            protocol.connectionLost(reason)
-
-    def _end_reading(self, protocol: IProtocol) -> None:
-        if IHalfCloseableProtocol.providedBy(protocol):
-            protocol.readConnectionLost()
-        else:
-            self.loseConnection()
+        self._receiver.begin()
 
     # What the application's protocol calls.
 
@@ -135,16 +107,11 @@ class Connection:
 
     def pauseProducing(self) -> None:
         """See :class:`IPushProducer`."""
-        self._paused = True
-        self.transport.pauseProducing()
+        self._receiver.pause()
 
     def resumeProducing(self) -> None:
         """See :class:`IPushProducer`."""
-        self._paused = False
-        if self._protocol is not None:
-            self._deliver_held(self._protocol)
-        if not self._paused:
-            self.transport.resumeProducing()
+        self._receiver.resume()
 
     def stopProducing(self) -> None:
         """See :class:`IPushProducer`."""
@@ -158,7 +125,70 @@ class Connection:
         """See :class:`ITransport`."""
         return self.transport.getHost()
 
-    # What the transport below calls.
+
+@implementer(IProtocol, IHalfCloseableProtocol)
+class _Receiver:
+    """
+    What the transport below talks to. It is not the connection itself: a wrapper that the
+    application puts round that would take its ways of receiving for ways of sending.
+
+    :ivar transport: the transport below.
+    """
+
+    transport: StreamTransport
+
+    def __init__(self) -> None:
+        self._protocol: IProtocol | None = None
+        self._paused = True
+        self._held = b""
+        self._read_ended = False
+        self._lost: Failure | None = None
+
+    def held_before(self, data: bytes) -> None:
+        """``data`` came before everything else."""
+        self._held = data + self._held
+
+    def deliver_to(self, protocol: IProtocol) -> None:
+        """From now on ``protocol`` is the one that gets everything, once it has begun."""
+        if self._protocol is not None:
+            raise RuntimeError("a protocol is attached already")
+        self._protocol = protocol
+        self._paused = False
+
+    def begin(self) -> None:
+        """Deliver, unless the protocol has paused us in the meantime."""
+        if not self._paused:
+            self.resume()
+
+    def pause(self) -> None:
+        """Read no more."""
+        self._paused = True
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Deliver what is held, then read on."""
+        self._paused = False
+        if self._protocol is not None:
+            self._deliver_held(self._protocol)
+        if not self._paused:
+            self.transport.resumeProducing()
+
+    def _deliver_held(self, protocol: IProtocol) -> None:
+        held, self._held = self._held, b""
+        if held:
+            protocol.dataReceived(held)
+        if self._read_ended and not self._paused:
+            self._read_ended = False
+            self._end_reading(protocol)
+        if self._lost is not None and not self._paused:
+            reason, self._lost = self._lost, None
+            protocol.connectionLost(reason)
+
+    def _end_reading(self, protocol: IProtocol) -> None:
+        if IHalfCloseableProtocol.providedBy(protocol):
+            protocol.readConnectionLost()
+        else:
+            self.transport.loseConnection()
 
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`."""

@@ -15,7 +15,9 @@ class _ServerURL(URL):
     """A URL whose IPv6 host is not taken for a name to be encoded, as ``idna`` refuses it."""
 
     def to_uri(self) -> URL:
-        return self if ":" in self.host else super().to_uri()
+        if ":" not in self.host:
+            return super().to_uri()
+        return URL.to_uri(self.replace(host="literal")).replace(host=self.host)
 
 
 def parse_server_url(text: str) -> URL:

@@ -7,13 +7,18 @@ server observes worth dialling.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any, NoReturn, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import CannotListenError, ConnectingCancelledError
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectError,
+    ConnectingCancelledError,
+)
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -95,7 +100,7 @@ class SharedPort:
             bindAddress=_binding("", self.number),
         )
         connecting = cast("Deferred[P]", endpoint.connect(factory))
-        return connecting.addErrback(_cancelled)
+        return connecting.addCallbacks(_not_to_itself, _cancelled)
 
     def close(self) -> Deferred[object]:
         """Stop listening. Connections made from the port stay. Fires when the port is free."""
@@ -108,6 +113,15 @@ def _cancelled(failure: Failure) -> NoReturn:
     if failure.check(ConnectingCancelledError):
         raise CancelledError
     failure.raiseException()
+
+
+def _not_to_itself(protocol: P) -> P:
+    """TCP connects a port of this host on which nobody listens to itself, if we dial from it."""
+    transport: Any = protocol.transport  # type: ignore[attr-defined]
+    if transport.getHost() == transport.getPeer():
+        transport.abortConnection()
+        raise ConnectError(errno.ECONNREFUSED)
+    return protocol
 
 
 def one_protocol(protocol: IProtocol) -> Factory[Any]:

@@ -58,7 +58,7 @@ def forwarded_address(header: str, port_header: str | None = None) -> ObservedAd
             if port_header is None:
                 return parse_address(text)
             ip = parse_ip(text.strip("[]"))
-            return parse_address(str(Address(ip, int(last(request, port_header)))))
+            return parse_address(f"{Address(ip, 0)}".removesuffix("0") + last(request, port_header))
         except ValueError:
             return None
 

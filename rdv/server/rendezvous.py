@@ -4,7 +4,6 @@ The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,6 +24,8 @@ from rdv.server.relay import Outcome, Pair
 from rdv.wire import Role, token_hint
 
 __all__ = ["Rendezvous", "ServeHook"]
+
+log = Logger()
 
 #: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
@@ -48,8 +49,6 @@ class Rendezvous:
         Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
         failure is logged.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -202,9 +201,8 @@ class Rendezvous:
             return
         decision = Decision(pair, self._broken_off)
         self._deciding.add(decision)
-        decision.wait_for(maybeDeferred(_call_hook, self._serve, pair)).addBoth(
-            partial(self._decided, decision)
-        )
+        hook = decision.wait_for(maybeDeferred(self._serve, pair))
+        hook.addBoth(partial(self._decided, decision))
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
         """While the hook was thinking, a client spoke or left: the other one waits again."""
@@ -227,7 +225,7 @@ class Rendezvous:
         if decision.cancelled:
             return
         if isinstance(result, Failure):
-            self.log.failure("the serve hook failed", failure=result)
+            log.failure("the serve hook failed", failure=result)
             pair.reject(500, "the server could not decide about this pair")
         if pair.rejection is not None:
             self.outcomes[Outcome.FAILED] += 1
@@ -253,7 +251,7 @@ class Rendezvous:
         self._pairs.discard(pair)
         outcome = pair.outcome or Outcome.FAILED
         self.outcomes[outcome] += 1
-        self.log.info(
+        log.info(
             "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
             outcome=outcome.value,
             token=token_hint(pair.token),
@@ -270,7 +268,7 @@ class Rendezvous:
         self._closed.callback(None)
 
     def _note(self, event: str, leg: Leg, **fields: object) -> None:
-        self.log.debug(
+        log.debug(
             "{event}: {role} {token} from {observed}",
             event=event,
             role=leg.role.name.lower(),
@@ -278,8 +276,3 @@ class Rendezvous:
             observed=leg.observed or "unknown",
             **fields,
         )
-
-
-def _call_hook(serve: ServeHook, pair: Pair) -> object:
-    result = serve(pair)
-    return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result

@@ -4,6 +4,7 @@ The ``twisted.web`` resource: refuses what is no offer, and takes the connection
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, cast
 
 from twisted.web.iweb import IRequest
@@ -82,7 +83,8 @@ class RendezvousResource(Resource):
 
 
 def _refuse(request: Request, error: BadRequest) -> bytes:
-    request.setResponseCode(error.status)
+    # twisted.web has no phrase for 426.
+    request.setResponseCode(error.status, HTTPStatus(error.status).phrase.encode())
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
     if error.status == 426:
         request.responseHeaders.addRawHeader("Connection", "Upgrade")

@@ -34,6 +34,8 @@ from rdv.server.resource import RendezvousResource
 
 __all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
 
+log = Logger()
+
 _HOST_AND_PORT = re.compile(r"(?:(?P<host>\[[^]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})")
 
 
@@ -79,8 +81,6 @@ class RendezvousService(Service):
     :ivar ports: the listening ports, once it runs.
     :raises RdvError: when an endpoint string cannot be understood.
     """
-
-    log = Logger()
 
     def __init__(
         self, reactor: _IReactor, settings: ServerSettings, *, handle_signals: bool = False
@@ -150,11 +150,11 @@ class RendezvousService(Service):
 
     def _signalled(self, name: str) -> None:
         if self._stopping:
-            self.log.info("{name} again: cutting what is left", name=name)
+            log.info("{name} again: cutting what is left", name=name)
             self.rendezvous.abort()
             return
         self._stopping = True
-        self.log.info(
+        log.info(
             "{name}: {pairs} pairs may end within {drain} s",
             name=name,
             pairs=self.rendezvous.pairs,

@@ -1,6 +1,5 @@
 """
-What an attempt asks of the server, what it makes of the addresses in the answer, and servers that
-cannot be reached.
+What an attempt asks of the server, and what it makes of a good answer.
 """
 
 from __future__ import annotations
@@ -8,15 +7,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from twisted.internet.error import ConnectError, ConnectionLost
-from twisted.internet.error import ConnectionRefusedError as Refused
-from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.web.http_headers import Headers
 
 from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
-from rdv.errors import ServerUnreachable
 from rdv.test.attempt_doubles import CONFIRM, HELLO, OWN, PEER, TOKEN, URL, AttemptTestCase, answer
-from rdv.test.client_doubles import ByteTransport
+from rdv.test.client_doubles import ClientReactor
 
 
 class RequestTests(AttemptTestCase):
@@ -58,11 +53,26 @@ class RequestTests(AttemptTestCase):
         self.attempt = self.client().dial(URL, "tök en", timeout=None)
         self.assertIn(b"\r\nRdv-Token: t\xc3\xb6k en\r\n", self.reactor.connected().value())
 
+    def assert_path(self, path: str, expected: bytes) -> None:
+        """What a path becomes in the request line, whatever the host is."""
+        for host in ("192.0.2.80", "[2001:db8::80]", "one.example"):
+            self.reactor = ClientReactor({"one.example": ["192.0.2.1"]})
+            self.attempt = self.client().dial(f"http://{host}{path}", TOKEN, timeout=None)
+            self.assertNoResult(self.attempt)
+            lines = self.reactor.connected().value().split(b"\r\n")
+            self.assertEqual(lines[:2], [b"DIAL %b HTTP/1.1" % expected, f"Host: {host}".encode()])
+            self.assertNotIn(b"X-Header: y", lines)
+            self._end(self.reactor)
+
+    def test_path(self) -> None:
+        self.assert_path("/a/b?c=d", b"/a/b?c=d")
+        self.assert_path("", b"/")
+
+    def test_path_in_another_script(self) -> None:
+        self.assert_path("/ü", b"/%C3%BC")
+
     def test_line_break_in_the_url(self) -> None:
-        self.attempt = self.client().dial(URL + "\r\nX-Header: y", TOKEN, timeout=None)
-        lines = self.reactor.connected().value().split(b"\r\n")
-        self.assertEqual(lines[0], b"DIAL /rdv%0D%0AX-Header:%20y HTTP/1.1")
-        self.assertNotIn(b"X-Header: y", lines)
+        self.assert_path("/\r\nX-Header: y", b"/%0D%0AX-Header:%20y")
 
     def test_port_is_told_to_self_addresses(self) -> None:
         self.dial(self_addresses=lambda port: [Address(parse_ip("192.0.2.9"), port + 1)])
@@ -208,76 +218,3 @@ class DialledTests(AttemptTestCase):
         self.dial(handshake_timeout=12)
         self.answer(PEER)
         self.assertEqual(self.reactor.tcpClients[1][3], 12)
-
-
-class UnreachableTests(AttemptTestCase):
-    """No connection to the server, or none that lasts."""
-
-    def fails(self) -> str:
-        """What the failure says; nothing is left then."""
-        text = str(self.failureResultOf(self.attempt, ServerUnreachable).value)
-        self.assertTrue(text.startswith("cannot reach http://"), text)
-        self.assertNotIn("\n", text)
-        self.assert_done()
-        return text
-
-    def start(self, url: str = URL) -> None:
-        """Dial, up to the connection."""
-        self.attempt = self.client().dial(url, TOKEN, timeout=None)
-
-    def test_refused(self) -> None:
-        self.start()
-        self.reactor.failed(Refused(osError=111))
-        self.assertEqual(self.fails(), f"cannot reach {URL}: connection refused")
-
-    def test_no_route(self) -> None:
-        self.start()
-        self.reactor.failed(ConnectError(osError=113))
-        self.assertEqual(self.fails(), f"cannot reach {URL}: no route to host")
-
-    def test_no_answer(self) -> None:
-        self.start()
-        self.reactor.failed(ConnectTimeoutError())
-        self.assertEqual(self.fails(), f"cannot reach {URL}: no answer in time")
-
-    def test_time_to_connect(self) -> None:
-        self.attempt = self.client(server_timeout=7).dial(URL, TOKEN, timeout=None)
-        self.assertEqual(self.reactor.tcpClients[0][3], 7)
-
-    def test_unresolvable(self) -> None:
-        self.start("http://nowhere.example/")
-        self.assertIn("the name does not resolve", self.fails())
-
-    def test_resolver_is_silent(self) -> None:
-        self.reactor.resolver.silent = True
-        self.start("http://nowhere.example/")
-        self.reactor.advance(10)
-        self.assertIn("no answer in time", self.fails())
-
-    def test_ended_without_an_answer(self) -> None:
-        self.dial()
-        self.server.lose()
-        self.assertIn("the connection ended without an answer", self.fails())
-
-    def test_lost(self) -> None:
-        self.dial()
-        self.server.lose(ConnectionLost("reset"))
-        self.assertIn("reset", self.fails())
-
-    def test_head_stalls(self) -> None:
-        self.dial(server_timeout=7)
-        self.server.deliver(b"HTTP/1.1 101 Swi")
-        self.reactor.advance(7)
-        self.assertEqual(self.server.closing, "abort")
-        self.assertNoResult(self.attempt)
-        self.server.lose()
-        self.assertIn("did not come within 7 s", self.fails())
-
-    def test_held_ones_are_closed(self) -> None:
-        self.accept()
-        stranger: ByteTransport = self.arrive()
-        self.server.lose()
-        self.assertEqual(stranger.closing, "abort")
-        self.assertNoResult(self.attempt)
-        stranger.lose()
-        self.fails()

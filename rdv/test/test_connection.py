@@ -12,12 +12,12 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
-    IProtocol,
     IPushProducer,
     ITransport,
 )
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 from zope.interface.verify import verifyObject
@@ -70,8 +70,20 @@ class AboutTests(SynchronousTestCase):
 
     def test_interfaces(self) -> None:
         connection = self.connection(is_relay=True, observed=None)
-        for interface in (ITransport, IConsumer, IPushProducer, IProtocol, IHalfCloseableProtocol):
+        for interface in (ITransport, IConsumer, IPushProducer):
             verifyObject(interface, connection)
+
+    def test_wrapper_round_it_ends_with_it(self) -> None:
+        """A wrapper claims what its transport provides; the end must not go round in a ring."""
+        connection = self.connection(is_relay=False, observed=None)
+        below = connection.transport
+        wire = Wire()
+        wrapper = ProtocolWrapper(WrappingFactory(Factory()), wire)
+        connection.attach(wrapper)
+        self.assertFalse(IHalfCloseableProtocol.providedBy(wrapper))
+        assert isinstance(below, ByteTransport)
+        below.end()
+        self.assertEqual(below.closing, "close")
 
 
 class ReadingTests(ConnectionTestCase):

@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from zope.interface import implementer
 
-from rdv.server import Outcome, Pair, Rendezvous
+from rdv.server import Outcome, Pair, rendezvous
 from rdv.test.doubles import present
 from rdv.test.guests import CONFIRM, HELLO, ServerTestCase
 
@@ -195,7 +195,7 @@ class LogTests(ServerTestCase):
         super().setUp()
         events = Events()
         self.events = events.seen
-        self.patch(Rendezvous, "log", Logger(observer=events))
+        self.patch(rendezvous, "log", Logger(observer=events))
 
     def test_never_the_whole_token(self) -> None:
         token = b"5f0c6a4e-0d0f-4a51"

@@ -127,7 +127,8 @@ class AcceptanceTests(WebTestCase):
     def test_lists_in_any_case(self) -> None:
         for connection in (b"Upgrade", b"UPGRADE", b"keep-alive, Upgrade", b"Upgrade,keep-alive"):
             self.assert_let_in(request(connection=connection))
-        self.assert_let_in(request(connection=b"keep-alive", more=b"connection: upgrade\r\n"))
+        for other in (b"keep-alive", b"close"):
+            self.assert_let_in(request(connection=other, more=b"connection: upgrade\r\n"))
         for upgrade in (b"RDV/1", b"websocket, rdv/1"):
             self.assert_let_in(request(upgrade=upgrade))
 

@@ -123,6 +123,21 @@ class ProxiedTests(WebTestCase):
         self.assertEqual(acceptor.take(), data)
         self.assertEqual(dialer.take(), data[::-1])
 
+    def test_back_pressure(self) -> None:
+        """A client that does not read stops its partner; the server holds little meanwhile."""
+        one, two = self.relayed_pair(), self.relayed_pair()
+        for sender, receiver in (one, two[::-1]):
+            receiver.here.pauseProducing()
+            sent = 0
+            while not sender.at_server.paused:
+                sender.send(b"x" * 4096)
+                sent += 4096
+                self.assertLess(sent, 1 << 18)
+            receiver.here.resumeProducing()
+            self.clock.advance(0)
+            self.assertFalse(sender.at_server.paused)
+            self.assertEqual(len(receiver.take()), sent)
+
     def test_half_close_each_way(self) -> None:
         one, two = self.relayed_pair(), self.relayed_pair()
         for first, second in (one, two[::-1]):

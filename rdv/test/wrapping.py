@@ -66,7 +66,7 @@ def proxied(factory: IProtocolFactory) -> IProtocolFactory:
 
 
 @cache
-def key_and_certificate() -> tuple[PKey, X509]:
+def key_and_certificate() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """A self-signed certificate for :data:`HOST`, made once."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
@@ -82,14 +82,16 @@ def key_and_certificate() -> tuple[PKey, X509]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return PKey.from_cryptography_key(key), X509.from_cryptography(certificate)
+    return key, certificate
 
 
 def with_tls(
     factory: IProtocolFactory, clock: Clock, is_client: bool, version: TLSVersion
 ) -> TLSMemoryBIOFactory:
     """``factory`` above Twisted's TLS, of no other version."""
-    key, certificate = key_and_certificate()
+    raw_key, raw_certificate = key_and_certificate()
+    key = PKey.from_cryptography_key(raw_key)
+    certificate = X509.from_cryptography(raw_certificate)
     # One bound at its default would be refused when it lies beyond the other.
     bounds = {"insecurelyLowerMinimumTo": version, "lowerMaximumSecurityTo": version}
     options = (

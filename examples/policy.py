@@ -1,0 +1,72 @@
+"""
+A server that decides about each pair, and counts what it relays::
+
+    python examples/policy.py tcp:8080 alice bob
+
+lets those meet whose token begins with ``alice-`` or ``bob-``, and refuses all others.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.task import deferLater, react
+from twisted.web.server import Site
+
+from rdv.server import Pair, Rendezvous, RendezvousResource
+
+
+class Policy:
+    """
+    Who may meet, and for how long they may be silent.
+
+    :ivar relayed: bytes by account.
+    """
+
+    def __init__(self, reactor: Any, accounts: list[str]) -> None:
+        self._reactor = reactor
+        self._accounts = accounts
+        self.relayed: Counter[str] = Counter()
+
+    async def is_known(self, account: str) -> bool:
+        """Stands for a question to a database."""
+        await deferLater(self._reactor, 0)
+        return account in self._accounts
+
+    async def serve(self, pair: Pair) -> None:
+        """The hook: the clients wait, and know nothing, until it is done."""
+        account = pair.token.decode().partition("-")[0]
+        if not await self.is_known(account):
+            pair.reject(403, f"no such account: {account}")
+            return
+
+        def count(data: bytes) -> None:
+            self.relayed[account] += len(data)
+
+        pair.idle_timeout = 600.0
+        pair.tap_dialer = pair.tap_acceptor = count
+        pair.when_ended().addCallback(self.report, account)
+
+    def report(self, pair: Pair, account: str) -> None:
+        """Say how it ended; on a direct path nothing was relayed."""
+        assert pair.outcome is not None
+        there, back = pair.dialer_bytes, pair.acceptor_bytes
+        print(f"{account}: {pair.outcome.value}, {there} bytes there, {back} back,", end=" ")
+        print(f"{self.relayed[account]} in all", flush=True)
+
+
+async def main(reactor: Any, endpoint: str, *accounts: str) -> None:
+    """Serve until a signal comes."""
+    policy = Policy(reactor, list(accounts))
+    rendezvous = Rendezvous(reactor, serve=policy.serve)
+    port = await serverFromString(reactor, endpoint).listen(Site(RendezvousResource(rendezvous)))
+    print(f"listening on port {port.getHost().port}", flush=True)
+    await Deferred()
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

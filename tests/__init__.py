@@ -1,0 +1,1 @@
+"""System tests: real processes, real sockets, real signals. Run with ``trial tests``."""

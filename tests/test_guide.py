@@ -1,0 +1,157 @@
+"""
+The guide does what it says: each of its blocks is run against a server on this host.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.web.iweb import IRequest
+
+from rdv.addresses import AddressSpace
+from rdv.client import Client
+from rdv.server import Rendezvous
+from tests.documents import (
+    REACTOR,
+    Raw,
+    Shell,
+    blocks_without_test,
+    execute,
+    raw_request,
+    replaced,
+    runs,
+    serve,
+    shape,
+)
+from tests.processes import Program
+
+GUIDE = "docs/guide.rst"
+HERE = "http://127.0.0.1:8080"
+
+
+class BlocksTests(SynchronousTestCase):
+    """The blocks themselves."""
+
+    def test_every_block_is_run(self) -> None:
+        """A block that no test runs may be wrong."""
+        self.assertEqual(blocks_without_test(GUIDE), [])
+
+
+class ShellTests(TestCase):
+    """The commands."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+
+    async def check_programs(self, url: str, *commands: str) -> list[Program]:
+        """Run the commands at the same time; all end well."""
+        programs = [self.shell.start(replaced(command, (HERE, url))) for command in commands]
+        for program in programs:
+            self.assertEqual(await program.ended, 0, program.report())
+        return programs
+
+    @runs(GUIDE, "rdv -v serve", "echo.py accept", "echo.py dial", "connected to")
+    async def test_echo(self, server: str, accept: str, dial: str, output: str) -> None:
+        """A server, and the two sides of an echo."""
+        program = self.shell.start(replaced(server, ("127.0.0.1:8080", "127.0.0.1:0")))
+        port = (await program.line(r"LISTENING: .*?(\d+)\W*$"))[1]
+        _, dialer = await self.check_programs(f"http://127.0.0.1:{port}", accept, dial)
+        self.assertEqual(shape(dialer.stdout.decode()), shape(output))
+
+    @runs(GUIDE, "openssl", "authenticated.py accept", "authenticated.py dial", "alice says")
+    async def test_authenticated(
+        self, certificates: str, accept: str, dial: str, output: str
+    ) -> None:
+        """Certificates, and two who show theirs."""
+        if shutil.which("openssl") is None:
+            raise SkipTest("openssl is not installed")
+        program = self.shell.script(certificates)
+        self.assertEqual(await program.ended, 0, program.report())
+        _, dialer = await self.check_programs(serve(self).removesuffix("/rdv"), accept, dial)
+        self.assertEqual(dialer.stdout.decode().strip(), output)
+
+    @runs(GUIDE, "class GreeterTests", "trial test_greeter")
+    async def test_testing(self, module: str, command: str) -> None:
+        """A test of one's own passes, and fails when the protocol is wrong."""
+        test = self.shell.folder / "test_greeter.py"
+        for source, status in ((module, 0), (replaced(module, ('(b"hello")', '(b"hi")')), 1)):
+            test.write_text(source)
+            program = self.shell.start(command)
+            self.assertEqual(await program.ended, status, program.report())
+            self.assertIn(b"Ran 1 tests", program.stdout)
+
+
+class PythonTests(TestCase):
+    """The pieces of programs."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.said: list[Any] = []
+        self.client = Client(REACTOR, spaces=AddressSpace.NONE)
+
+    @runs(GUIDE, "except ServerRefused")
+    async def test_errors(self, source: str) -> None:
+        """Each of the three cases says what it is."""
+        names = {"report": self.said.append, "client": self.client}
+        await execute(source, url=serve(self, closed_rendezvous()), token="t", **names)
+        url = serve(self)
+        dialling = Deferred.fromCoroutine(execute(source, url=url, token="t", **names))
+        acceptor = await Raw.connect(self, urlsplit(url).port or 0)
+        acceptor.write(raw_request("ACCEPT"))
+        await acceptor.head
+        acceptor.close()
+        await dialling
+        await execute(source, url=url, token="", **names)
+        refused, failed, bad = self.said
+        self.assertEqual(refused, "the server answers 503: shutting down, try again")
+        self.assertRegex(failed, "^the peer is there, but there is no way to it: .*relay")
+        self.assertEqual(bad, "the token is empty")
+
+    @runs(GUIDE, "auth=(")
+    async def test_request(self, source: str) -> None:
+        """The server gets what treq is told to send."""
+        asked: list[Any] = []
+
+        def observed(request: IRequest) -> None:
+            asked.append(request)
+
+        url = serve(self, observed_address=observed)
+        names = {"client": self.client, "password": "xyzzy", "trace_id": "4711", "session": "s1"}
+        accepting = Deferred.fromCoroutine(execute(source, url=url, token="t", **names))
+        dialer = await self.client.dial(url, "t")
+        acceptor = (await accepting)["connection"]
+        for connection in (acceptor, dialer):
+            connection.abortConnection()
+        accept = next(request for request in asked if request.method == b"ACCEPT")
+        headers = accept.requestHeaders
+        self.assertEqual(headers.getRawHeaders("X-Trace"), ["4711"])
+        self.assertEqual(headers.getRawHeaders("Cookie"), ["session=s1"])
+        self.assertEqual((accept.getUser(), accept.getPassword()), (b"alice", b"xyzzy"))
+
+    @runs(GUIDE, "def watch(event)")
+    async def test_logging(self, source: str) -> None:
+        """An observer hears of each pair's end."""
+        ended: Deferred[tuple[str, int]] = Deferred()
+        defined = await execute(source, report=lambda *args: ended.callback(args))
+        self.addCleanup(globalLogPublisher.removeObserver, defined["watch"])
+        url = serve(self)
+        sides = [self.client.accept(url, "t"), self.client.dial(url, "t")]
+        for connection in await gatherResults(sides):
+            connection.write(b"12345")
+            connection.loseConnection()
+        self.assertEqual(await ended, ("relayed", 10))
+
+
+def closed_rendezvous() -> Rendezvous:
+    """One that refuses everybody."""
+    rendezvous = Rendezvous(REACTOR)
+    rendezvous.close()
+    return rendezvous

@@ -1,0 +1,187 @@
+"""
+What the page for operators says: its commands and configurations are run, on ports of this host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+
+from rdv.addresses import AddressSpace
+from rdv.client import Client, Connection, tls_policy
+from rdv.errors import ServerRefused
+from rdv.test.client_certificates import Authority
+from tests.documents import (
+    REACTOR,
+    Shell,
+    blocks_without_test,
+    listening_port,
+    replaced,
+    runs,
+    shape,
+)
+from tests.processes import Program
+from tests.reverse_proxies import start_haproxy, start_nginx
+
+OPERATIONS = "docs/operations.rst"
+
+
+@implementer(IHalfCloseableProtocol)
+class Turn(Protocol):
+    """
+    Sends its piece and the end, at once or when the other one has.
+
+    :ivar heard: fires with what the other one has sent, when it has ended.
+    """
+
+    def __init__(self, piece: bytes, *, first: bool) -> None:
+        self._piece = piece
+        self._first = first
+        self._data = b""
+        self.heard: Deferred[bytes] = Deferred()
+
+    def _speak(self) -> None:
+        assert isinstance(self.transport, Connection)
+        self.transport.write(self._piece)
+        self.transport.loseWriteConnection()
+
+    def connectionMade(self) -> None:
+        if self._first:
+            self._speak()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+
+    def readConnectionLost(self) -> None:
+        self.heard.callback(self._data)
+        if not self._first:
+            self._speak()
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+
+class BlocksTests(SynchronousTestCase):
+    """The blocks themselves."""
+
+    def test_every_block_is_run(self) -> None:
+        """A block that no test runs may be wrong."""
+        self.assertEqual(blocks_without_test(OPERATIONS), [])
+
+
+class OperationsTests(TestCase):
+    """Servers, alone and behind proxies."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+
+    def start(self, command: str, *changes: tuple[str, str]) -> Program:
+        """Start a server as the page does, but for its ports."""
+        return self.shell.start(replaced(command, *changes))
+
+    async def meet(self, url: str, token: str = "t", **options: Any) -> list[Connection]:
+        """
+        Connect an acceptor and a dialer through the relay.
+
+        The server has to have seen where they really are.
+        """
+        client = Client(REACTOR, spaces=AddressSpace.NONE, **options)
+        both = await gatherResults([client.accept(url, token), client.dial(url, token)])
+        for connection in both:
+            own: Any = connection.getHost()
+            self.assertEqual(str(connection.observed_address), f"127.0.0.1:{own.port}")
+        return both
+
+    async def meet_and_part(self, url: str, token: str = "t", **options: Any) -> None:
+        """Connect two, and no more."""
+        for connection in await self.meet(url, token, **options):
+            connection.abortConnection()
+
+    @runs(OPERATIONS, "twist rdv --port 8080")
+    async def test_start(self, command: str) -> None:
+        """One port."""
+        port = await listening_port(self.start(command, ("8080", "127.0.0.1:0")))
+        await self.meet_and_part(f"http://127.0.0.1:{port}")
+
+    @runs(OPERATIONS, "--path /rdv")
+    async def test_ports(self, command: str) -> None:
+        """Two ports and one lobby, under one path."""
+        authority = Authority()
+        certificate = authority.issue("127.0.0.1")
+        for name in ("key", "cert"):
+            (self.shell.folder / f"{name}.pem").write_bytes(certificate)
+        here = ":interface=127.0.0.1"
+        program = self.start(command, ("tcp:8080", f"tcp:0{here}"), ("ssl:8443", f"ssl:0{here}"))
+        plain = (await program.line(r"Site starting on (\d+)"))[1]
+        under_tls = (await program.line(r"Site \(TLS\) starting on (\d+)"))[1]
+        policy = tls_policy(ca=authority.pem)
+        client = Client(REACTOR, spaces=AddressSpace.NONE, tls=policy)
+        sides = [
+            client.accept(f"http://127.0.0.1:{plain}/rdv", "t"),
+            client.dial(f"https://127.0.0.1:{under_tls}/rdv", "t"),
+        ]
+        for connection in await gatherResults(sides):
+            connection.abortConnection()
+        elsewhere = client.dial(f"http://127.0.0.1:{plain}/", "t")
+        error: Any = await self.assertFailure(elsewhere, ServerRefused)
+        self.assertEqual(error.status, 404)
+
+    @runs(OPERATIONS, "send-proxy-v2", "haproxy:tcp:8081")
+    async def test_haproxy_tcp(self, config: str, command: str) -> None:
+        """In TCP mode, with half-close."""
+        server = await listening_port(self.start(command, ("8081", "0")))
+        here = (":8080", "fd@0"), ("8081", str(server))
+        port = start_haproxy(self, self.shell, replaced(config, *here))
+        acceptor, dialer = await self.meet(f"http://127.0.0.1:{port}")
+        answers, asks = Turn(b"answer", first=False), Turn(b"question", first=True)
+        acceptor.attach(answers)
+        dialer.attach(asks)
+        self.assertEqual(await answers.heard, b"question")
+        self.assertEqual(await asks.heard, b"answer")
+        acceptor.loseConnection()
+        dialer.loseConnection()
+
+    @runs(OPERATIONS, "--port 127.0.0.1:8081", "hash-type", "upstream rdv")
+    async def test_http_proxies(self, command: str, haproxy: str, nginx: str) -> None:
+        """
+        In HTTP mode, with two servers: the two clients of each token meet, and each server has its
+        share of the tokens.
+        """
+        for name, config, listen in (
+            ("haproxy", haproxy, (":8080", "fd@0")),
+            ("nginx", nginx, ("listen 8080", "listen LISTEN")),
+        ):
+            servers = [self.start(command, ("8081", "0")) for _ in range(2)]
+            first, second = [str(await listening_port(server)) for server in servers]
+            config = replaced(config, listen, ("8081", first), ("8082", second))
+            if name == "haproxy":
+                port = start_haproxy(self, self.shell, config)
+            else:
+                port = await start_nginx(self, self.shell, config)
+            for number in range(8):
+                await self.meet_and_part(f"http://127.0.0.1:{port}/rdv", f"token {number}")
+            for server in servers:
+                await server.line("bytes from dialer")
+
+    @runs(OPERATIONS, "waiting: acceptor")
+    async def test_log(self, lines: str) -> None:
+        """What a server logs of a pair."""
+        program = self.start("rdv -v serve -l 127.0.0.1:0")
+        url = f"http://127.0.0.1:{await listening_port(program)}"
+        client = Client(REACTOR, spaces=AddressSpace.NONE)
+        accepting = client.accept(url, "MY_TOKEN")
+        await program.line("waiting")
+        for connection in await gatherResults([client.dial(url, "MY_TOKEN"), accepting]):
+            connection.loseConnection()
+        await program.line("bytes from dialer")
+        logged = program.stderr.decode().splitlines()
+        said = [line.rpartition("] ")[2] for line in logged if "server.rendezvous" in line]
+        self.assertEqual([shape(line) for line in said], shape(lines).splitlines())
+        self.assertNotIn("MY_TOKEN", program.stderr.decode())

@@ -1,0 +1,171 @@
+"""
+README does what it says: each of its blocks is run, with a server on this host in the place of
+example.com. This module has the commands; the pieces of Python are in ``test_readme_python``.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from rdv.test.client_certificates import Authority
+from tests import test_readme_python
+from tests.documents import (
+    Raw,
+    Shell,
+    blocks_without_test,
+    listening_port,
+    literal_blocks,
+    raw_request,
+    replaced,
+    runs,
+    shape,
+)
+from tests.processes import PYTHON, Program
+from tests.reverse_proxies import start_nginx
+
+README = test_readme_python.README
+EXAMPLE = "http://example.com:8080"
+LISTEN = ("8080", "127.0.0.1:0")
+ROLES = ("accept", "dial")
+
+
+class BlocksTests(SynchronousTestCase):
+    """The blocks themselves."""
+
+    def test_every_block_is_run(self) -> None:
+        """A block that no test runs may be wrong."""
+        self.assertEqual(list(blocks_without_test(README)), [])
+
+    def test_literal_blocks(self) -> None:
+        """Both kinds are found, at any depth, and nothing else."""
+        text = "Say::\n\n    a\n\n      b\n\nor ::\n\n  c\n.. note::\n\n   d\n"
+        text += "* item::\n\n      e\n\n  .. code-block:: python\n\n     f\nend\n"
+        self.assertEqual(literal_blocks(text), ["a\n\n  b", "c", "e", "f"])
+
+
+class ShellTests(TestCase):
+    """The commands."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+
+    async def start_server(self, command: str, *changes: tuple[str, str]) -> None:
+        """Start a server as README does, but on a free port of this host."""
+        self.port = await listening_port(self.shell.start(replaced(command, *changes)))
+
+    def client(self, command: str, *changes: tuple[str, str]) -> Program:
+        """Start a client as README does, but for the addresses."""
+        role = "dial" if "dial" in command else "accept"
+        here = (EXAMPLE, f"http://127.0.0.1:{self.port}"), (role, f"{role} --spaces loopback")
+        return self.shell.start(replaced(command, *here, *changes))
+
+    @runs(README, "rdv demo", "server: http")
+    async def test_demo(self, command: str, output: str) -> None:
+        """
+        The first command. That pip installs the package is not for a test to try, as it needs the
+        network; CI does.
+        """
+        install, demo = command.split(" && ")
+        self.assertEqual(install, "pip install .")
+        program = self.shell.start(demo)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(shape(program.stderr.decode()), shape(output))
+        self.assertEqual(program.stdout, b"")
+
+    @runs(README, "trial rdv tests")
+    async def test_test_command(self, command: str) -> None:
+        """The second command is the one that CI runs, and this test is run by it."""
+        program = Program(self, PYTHON, "-B", ".ci/readme_command.py", README)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(program.stdout.decode().strip(), command)
+        self.assertIn("trial rdv tests", command)
+
+    @runs(
+        README,
+        "twist rdv --port 8080",
+        "rdv accept http://example.com:8080 MY_TOKEN",
+        "rdv dial http://example.com:8080 MY_TOKEN",
+        "CONNECTED",
+    )
+    async def test_chat(self, serve: str, accept: str, dial: str, connected: str) -> None:
+        """Two clients say how they are connected, and what each is told to say comes out there."""
+        await self.start_server(serve, LISTEN)
+        acceptor, dialer = self.client(accept), self.client(dial)
+        for program, other in ((acceptor, dialer), (dialer, acceptor)):
+            said = await program.line("^CONNECTED.*")
+            self.assertEqual(shape(said[0]), shape(connected))
+            other.write(b"hello\n")
+            self.assertEqual(await program.received(6), b"hello\n")
+        acceptor.close_stdin()
+        dialer.close_stdin()
+        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
+
+    @runs(README, "received.tar", "photos.tar")
+    async def test_file(self, receive: str, send: str) -> None:
+        """A file arrives as it was, through the relay too when that is asked for."""
+        content = Random(11).randbytes(3 << 20)
+        (self.shell.folder / "photos.tar").write_bytes(content)
+        await self.start_server("rdv serve -v -l 127.0.0.1:0")
+        for options, path in (((), "p2p"), ((("MY_TOKEN", "MY_TOKEN -r"),), "relay")):
+            acceptor, dialer = self.client(receive, *options), self.client(send, *options)
+            self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
+            await dialer.line(f"^CONNECTED: {path} ")
+            self.assertEqual((self.shell.folder / "received.tar").read_bytes(), content)
+
+    @runs(README, "--port ssl:8443")
+    async def test_tls(self, serve: str) -> None:
+        """A server under TLS, whose certificate a client checks."""
+        authority = Authority()
+        certificate = authority.issue("127.0.0.1")
+        for name, pem in (("key", certificate), ("cert", certificate), ("ca", authority.pem)):
+            (self.shell.folder / f"{name}.pem").write_bytes(pem)
+        await self.start_server(serve, ("ssl:8443", r"ssl:0:interface=127.0.0.1"))
+        changes = ("http:", "https:"), ("MY_TOKEN", "MY_TOKEN -r --ca ca.pem </dev/null")
+        clients = [self.client(f"rdv {role} {EXAMPLE} MY_TOKEN", *changes) for role in ROLES]
+        for client in clients:
+            self.assertEqual(await client.ended, 0, client.report())
+            await client.line("^CONNECTED: relay ")
+
+    @runs(README, "--port haproxy:tcp:8080")
+    async def test_proxy_protocol(self, serve: str) -> None:
+        """The address in a PROXY header is the one that the peer is told."""
+        await self.start_server(serve, ("tcp:8080", "tcp:0:interface=127.0.0.1"))
+        heads = []
+        for role, source in (
+            ("ACCEPT", "203.0.113.9 127.0.0.1 39841"),
+            ("DIAL", "198.51.100.4 127.0.0.1 40112"),
+        ):
+            raw = await Raw.connect(self, self.port)
+            raw.write(f"PROXY TCP4 {source} 8080\r\n{raw_request(role)}")
+            heads.append(raw.head)
+        acceptor, dialer = await gatherResults(heads)
+        self.assertIn("Rdv-Observed-Addr: 203.0.113.9:39841", acceptor)
+        self.assertIn("Rdv-Peer-Addrs: 203.0.113.9:39841\r\n", dialer)
+
+    @runs(README, "NOTICE", "--observed-header", "location /rdv")
+    async def test_http_proxy(self, notice: str, serve: str, nginx: str) -> None:
+        """
+        A server that is told to look into headers misses them when there is no proxy, and finds the
+        client's own port in those of nginx.
+        """
+        await self.start_server(serve, LISTEN)
+        command = f"rdv -v {{}} {EXAMPLE}/rdv MY_TOKEN </dev/null"
+        clients = [self.client(command.format(role)) for role in ROLES]
+        for client in clients:
+            await client.line(f"^{notice}$")
+            self.assertEqual(await client.ended, 0)
+        proxied = replaced(nginx, ("127.0.0.1:8080", f"127.0.0.1:{self.port}"))
+        site = f"server {{ listen LISTEN; {proxied} }}"
+        self.port = await start_nginx(self, self.shell, site)
+        acceptor, dialer = (self.client(command.format(role)) for role in ROLES)
+        observed = (await dialer.line(r"observed as (127\.0\.0\.1:\d+)"))[1]
+        # What the dialer has reported of itself comes first, what the server has seen comes last.
+        await acceptor.line(rf"peer may be at \['{observed}', .*'{observed}'\]")
+        for client in (acceptor, dialer):
+            self.assertEqual(await client.ended, 0)
+            self.assertNotIn(notice.encode(), client.stderr)

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
+
+from rdv.options import port, seconds
 
 __all__ = ["main"]
 
@@ -43,6 +46,9 @@ def _fill_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +110,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(
             flag,
-            type=_seconds,
+            type=seconds,
             default=default,
             metavar="SECONDS",
             help=f"how long {text} (default {default:g})",
@@ -126,7 +132,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     parser.add_argument("token", metavar="TOKEN", help="what both peers know")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=timeout,
         metavar="SECONDS",
         help=f"to get a connection; 0: for ever (default {timeout:g})",
@@ -146,11 +152,11 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "private6, link4, link6, loopback",
     )
     parser.add_argument(
-        "--local-port", type=int, default=0, metavar="PORT", help="to listen on and dial from"
+        "--local-port", type=port, default=0, metavar="PORT", help="to listen on and dial from"
     )
     parser.add_argument(
         "--penalty",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
         help="the relay, when ready, gives a direct path to come (default 2)",
@@ -159,13 +165,6 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
     )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
-    return seconds
 
 
 def _version() -> str:

@@ -8,6 +8,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,8 +70,9 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace) -> None
 
 def say(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody may be reading it
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def _begin_logging(verbose: bool) -> None:
@@ -191,7 +193,10 @@ def _headers(lines: list[str]) -> Headers:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
             raise BadUsage(f"not NAME: VALUE: {line!r}")
-        headers.addRawHeader(name.strip(), value.strip())
+        try:
+            headers.addRawHeader(name.strip(), value.strip())
+        except ValueError:
+            raise BadUsage(f"not the name of a header: {name!r}") from None
     return headers
 
 

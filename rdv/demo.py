@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -60,7 +60,12 @@ async def _move(reactor: Any, say: Callable[[str], object], url: str, spaces: Ad
     token = os.urandom(16).hex()
     begun = reactor.seconds()
     accepting, dialling = client.accept(url, token), client.dial(url, token)
-    acceptor, dialer = await gatherResults([accepting, dialling])
+    try:
+        acceptor, dialer = await gatherResults([accepting, dialling], consumeErrors=True)
+    except FirstError as error:
+        accepting.cancel()
+        dialling.cancel()
+        error.subFailure.raiseException()
     connected = reactor.seconds()
     kind = "relay" if dialer.is_relay else "p2p"
     elapsed = (connected - begun) * 1000

@@ -11,6 +11,7 @@ import sys
 import termios
 from typing import Any, Protocol
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
@@ -22,6 +23,7 @@ from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
 
 __all__ = [
     "StreamTransport",
+    "TCPTransport",
     "hand_over",
     "keep_alive",
     "linger",
@@ -53,6 +55,18 @@ class StreamTransport(Protocol):
     def getHost(self) -> IAddress: ...
 
 
+class TCPTransport(StreamTransport, Protocol):
+    """A TCP connection, or a wrapper round one."""
+
+    def getPeer(self) -> IPv4Address | IPv6Address: ...
+    def getHost(self) -> IPv4Address | IPv6Address: ...
+    def getHandle(self) -> object: ...
+    def getTcpNoDelay(self) -> bool: ...
+    def setTcpNoDelay(self, enabled: bool) -> None: ...
+    def getTcpKeepAlive(self) -> bool: ...
+    def setTcpKeepAlive(self, enabled: bool) -> None: ...
+
+
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:
     """
     Make ``protocol`` the one that gets what ``transport`` receives, and connect it.
@@ -66,8 +80,15 @@ def hand_over(transport: ITransport, protocol: IProtocol) -> None:
     from rdv.tls import HalfCloseTLS
 
     if isinstance(transport, TLSMemoryBIOProtocol):
-        HalfCloseTLS.take_over(transport, protocol)
+        protocol.makeConnection(HalfCloseTLS.take_over(transport, protocol))
         return
+    wrapper: ITransport | None = transport
+    while isinstance(wrapper, ProtocolWrapper):
+        below = wrapper.transport
+        if isinstance(below, TLSMemoryBIOProtocol):
+            wrapper.transport = HalfCloseTLS.take_over(below, wrapper)
+            break
+        wrapper = below
     receive_from(transport, protocol)
     protocol.makeConnection(transport)
 
@@ -92,7 +113,10 @@ def socket_of(transport: object) -> socket.socket | None:
     """The socket under a transport and its wrappers; None when there is none (in memory)."""
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
-    handle = getattr(transport, "getHandle", lambda: None)()
+    try:
+        handle = getattr(transport, "getHandle", lambda: None)()
+    except AttributeError:  # a transport of Twisted that has lost its connection
+        return None
     return handle if isinstance(handle, socket.socket) else None
 
 

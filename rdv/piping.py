@@ -5,6 +5,7 @@ A connection between stdin and stdout, until both directions have ended.
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -116,7 +117,9 @@ class Piping(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See :class:`IProtocol`: in good order it comes only after we have closed."""
-        if not self._closing:
+        if self._closing and reason.check(ConnectionDone):
+            self._sink.done.addCallback(lambda _: self._finish())
+        else:
             self._break(reason.getErrorMessage().rstrip(".").lower())
 
     def _look(self) -> None:
@@ -134,7 +137,6 @@ class Piping(Protocol):
             self._closing = True
             self._connection.break_on_exit(False)
             self._connection.loseConnection()
-            self._sink.done.addCallback(lambda _: self._finish())
 
     def _stop_looking(self) -> None:
         if self._next_look is not None and self._next_look.active():

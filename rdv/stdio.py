@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from twisted.internet.abstract import FileDescriptor
@@ -152,23 +154,26 @@ class _WatchedSource:
             data = os.read(self._fd, _CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # a terminal that has hung up
+        except OSError as error:
+            if error.errno != errno.EIO:  # which is a terminal that has hung up
+                self._end(error)
+                return
             data = b""
         if self._consumer is None:
             return
         if data:
             self._consumer.write(data)
         else:
-            self._end()
+            self._end(None)
 
     def connectionLost(self, reason: Failure) -> None:
         """The writers of a pipe are gone, and it is empty."""
-        self._end()
+        self._end(None if reason.check(ConnectionDone) else OSError(reason.getErrorMessage()))
 
-    def _end(self) -> None:
+    def _end(self, error: OSError | None) -> None:
         if self._consumer is not None:
             self.stop()
-            self._ended(None)
+            self._ended(error)
 
     def pauseProducing(self) -> None:
         self._reactor.removeReader(self)
@@ -266,6 +271,10 @@ class _WatchedSink(FileDescriptor):
         if self._stopped:
             return
         if self.disconnecting and reason.check(ConnectionDone):
+            if not stat.S_ISFIFO(os.fstat(self._fd).st_mode):
+                # stdin may be the same socket.
+                with socket.socket(fileno=os.dup(self._fd)) as sock, suppress(OSError):
+                    sock.shutdown(socket.SHUT_WR)
             # Ends it for the reader, and keeps the number from being given to another file.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._fd)

@@ -7,12 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from rdv.errors import RdvError
+from rdv.options import seconds
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.service import RendezvousService, ServerSettings
 
@@ -25,7 +26,7 @@ class _StreamOptions(UsageOptions):
     synopsis = "[options] URL TOKEN"
     optFlags = [["relay", "r", "Use the relay only."]]
     optParameters = [
-        ["timeout", None, 60.0, "Seconds to get a connection; 0: for ever.", float],
+        ["timeout", None, 60.0, "Seconds to get a connection; 0: for ever.", seconds],
     ]
 
     def parseArgs(self, url: str, token: str) -> None:  # type: ignore[override]
@@ -35,7 +36,7 @@ class _StreamOptions(UsageOptions):
 
 class _AcceptOptions(_StreamOptions):
     optParameters = [
-        ["timeout", None, 0.0, "Seconds to get a connection; 0: for ever.", float],
+        ["timeout", None, 0.0, "Seconds to get a connection; 0: for ever.", seconds],
     ]
 
 
@@ -49,10 +50,10 @@ class Options(UsageOptions):
     )
     optParameters = [
         ["path", None, "/", "The only path to serve; / for any."],
-        ["lobby-timeout", None, 300.0, "Seconds a client waits for its partner; 0: ever.", float],
-        ["handshake-timeout", None, 30.0, "Seconds a matched pair has to connect.", float],
-        ["idle-timeout", None, 3600.0, "Seconds a relayed pair may be silent; 0: ever.", float],
-        ["drain", None, 5.0, "Seconds running transfers get at shutdown.", float],
+        ["lobby-timeout", None, 300.0, "Seconds a client waits for its partner; 0: ever.", seconds],
+        ["handshake-timeout", None, 30.0, "Seconds a matched pair has to connect.", seconds],
+        ["idle-timeout", None, 3600.0, "Seconds a relayed pair may be silent; 0: ever.", seconds],
+        ["drain", None, 5.0, "Seconds running transfers get at shutdown.", seconds],
         ["observed-header", None, None, "Header that holds the client's ip:port."],
         ["observed-port-header", None, None, "Header that holds its port, if another one."],
     ]
@@ -145,6 +146,8 @@ class _StreamService(Service):
         self._running.addCallback(lambda _: self._stop())
 
     def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError):  # the reactor is being stopped
+            return
         self.log.error("{reason}", reason=failure.getErrorMessage())
 
     def _stop(self) -> None:

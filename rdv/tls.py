@@ -9,8 +9,8 @@ OpenSSL connection of a Twisted TLS transport whose handshake is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
 from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
     IProtocol,
+    IPullProducer,
     IPushProducer,
     ISSLTransport,
     ITCPTransport,
@@ -27,7 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv.handover import StreamTransport, receive_from
+from rdv.handover import TCPTransport, receive_from
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -37,15 +38,22 @@ __all__ = ["HalfCloseTLS"]
 _CHUNK = 1 << 16
 
 
-class _TCPTransport(StreamTransport, Protocol):
-    """What is below: a TCP connection, or a wrapper round one."""
+@implementer(IPullProducer)
+class _Drain:
+    """Has nothing to produce, and learns in this way when the consumer has sent everything."""
 
-    def getPeer(self) -> IPv4Address | IPv6Address: ...
-    def getHost(self) -> IPv4Address | IPv6Address: ...
-    def getTcpNoDelay(self) -> bool: ...
-    def setTcpNoDelay(self, enabled: bool) -> None: ...
-    def getTcpKeepAlive(self) -> bool: ...
-    def setTcpKeepAlive(self, enabled: bool) -> None: ...
+    def __init__(self, drained: Callable[[], object]) -> None:
+        self._drained = drained
+        self._registered = False
+
+    def resumeProducing(self) -> None:
+        # The first time it is the registration itself.
+        if self._registered:
+            self._drained()
+        self._registered = True
+
+    def stopProducing(self) -> None:
+        pass
 
 
 @implementer(IProtocol, ISSLTransport, IConsumer, IPushProducer)
@@ -79,12 +87,12 @@ class HalfCloseTLS:
         self._read_ended = False
         self._write_ended = False
 
-    transport: _TCPTransport
+    transport: TCPTransport
 
     @classmethod
-    def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> None:
+    def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> HalfCloseTLS:
         """
-        Put a new instance in the place of ``tls`` and connect ``protocol`` to it.
+        Put a new instance in the place of ``tls``, to deliver to ``protocol``.
 
         May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
         ``protocol`` too, though a close_notify in the same read ends both directions.
@@ -99,13 +107,13 @@ class HalfCloseTLS:
         below = cast(ITCPTransport, tls.transport)
         self.makeConnection(below)
         receive_from(below, self)
-        protocol.makeConnection(self)
+        return self
 
     # The protocol, to the transport below.
 
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`."""
-        self.transport = cast(_TCPTransport, transport)
+        self.transport = cast(TCPTransport, transport)
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
@@ -176,12 +184,20 @@ class HalfCloseTLS:
                 return
 
     def loseWriteConnection(self) -> None:
-        """Send close_notify behind what has been written. Reading goes on."""
+        """
+        Send close_notify behind what has been written. Reading goes on. The protocol's
+        ``writeConnectionLost`` tells that all of it has left.
+        """
         if not self._write_ended:
             self._write_ended = True
             self._close_notify()
-            if IHalfCloseableProtocol.providedBy(self.protocol):
-                self.protocol.writeConnectionLost()
+            if self.connected and not self.disconnecting:
+                self.transport.registerProducer(_Drain(self._written), False)
+
+    def _written(self) -> None:
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
 
     def loseConnection(self) -> None:
         """
@@ -190,7 +206,9 @@ class HalfCloseTLS:
         The peer's close_notify is not waited for (RFC 8446, 6.1, does not ask for it).
         """
         self.disconnecting = True
-        if self._producer is None:
+        if self._producer is not None:
+            self.transport.pauseProducing()
+        else:
             if not self._write_ended:
                 self._write_ended = True
                 self._close_notify()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -67,7 +67,7 @@ class Offer:
     """What a client's request says (section 1)."""
 
     role: Role
-    token: bytes
+    token: bytes = field(repr=False)
     self_addresses: Sequence[Address]
 
 

@@ -24,11 +24,11 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.inbound import Inbound
 from rdv.client.race import Chooser, contend, first
-from rdv.client.reasons import refusal_text, why
+from rdv.client.reasons import printable, refusal_text, why
 from rdv.client.server_endpoint import ServerEndpoints
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.upgrade import UpgradeAgent
-from rdv.errors import NoConnection, ServerRefused, ServerUnreachable
+from rdv.errors import NoConnection, ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
     MAX_SELF_ADDRESSES,
     Answer,
@@ -67,7 +67,6 @@ class Attempt:
     One attempt at a connection. :meth:`run` closes whatever is not the winner, however it ends.
 
     :param options: for treq's ``request``.
-    :ivar phase: what it is waiting for, for a person.
     """
 
     def __init__(
@@ -92,7 +91,8 @@ class Attempt:
         self._candidates: set[Candidate] = set()
         self._reasons: dict[str, str] = {}
         self._closing: list[Deferred[Any]] = []
-        self.phase = f"the peer did not come to {self._server}"
+        self._agent: UpgradeAgent | None = None
+        self._racing = False
 
     async def run(self) -> Connection:
         """
@@ -109,7 +109,7 @@ class Attempt:
         try:
             own = self._own_addresses(port.number)
             relay, answer, headers = await self._ask(port, own)
-            self.phase = "no path to the peer"
+            self._racing = True
             winner = await self._race(port, inbound, relay, answer, own)
             winner.confirm()
             connection = Connection(winner, answer.observed, headers)
@@ -124,6 +124,15 @@ class Attempt:
                     connection.abortConnection()
                 raise
         return connection
+
+    @property
+    def lacking(self) -> str:
+        """What it has not got so far, for a person."""
+        if self._racing:
+            return "no path to the peer"
+        if self._agent is not None and self._agent.asked:
+            return f"the peer did not come to {self._server}"
+        return f"{self._server} did not answer"
 
     def _own_addresses(self, port: int) -> list[Address]:
         spaces = self._settings.spaces
@@ -147,7 +156,7 @@ class Attempt:
         """Make the request; the connection on which the answer came is the relay candidate."""
         settings = self._settings
         endpoints = ServerEndpoints(self._reactor, port, settings.tls, settings.server_timeout)
-        agent = UpgradeAgent(self._reactor, endpoints, settings.server_timeout)
+        agent = self._agent = UpgradeAgent(self._reactor, endpoints, settings.server_timeout)
         offer = Offer(self._role, self._token, own[:MAX_SELF_ADDRESSES])
         headers = _headers(self._options.get("headers"))
         for name, value in request_headers(offer):
@@ -162,7 +171,7 @@ class Attempt:
                 reactor=cast(Any, self._reactor),
             )
             if response.code != 101:
-                phrase = response.phrase.decode("ascii", "replace")
+                phrase = printable(response.phrase)
                 reason = refusal_text(response.headers, await response.content())
                 raise ServerRefused(self._server, response.code, phrase, reason)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
@@ -170,6 +179,8 @@ class Attempt:
             response.deliverBody(relay)
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
             raise ServerUnreachable(f"cannot reach {self._server}: {why(error)}") from error
+        except ValueError as error:  # a header that is no text
+            raise ProtocolError(f"the answer of {self._server} is not HTTP: {error}") from error
         finally:
             self._closing.append(agent.close())
         log.debug(
@@ -201,8 +212,7 @@ class Attempt:
                     contenders.append(self._contend(str(address), self._dial(port, address)))
         race = first(contenders)
         limit = self._reactor.callLater(settings.handshake_timeout, race.cancel)
-        if not relay.closed.called:
-            relay.closed.addCallback(lambda _: _shorten(self._reactor, limit))
+        relay.closed.addCallback(lambda _: _shorten(self._reactor, limit))
         try:
             return await race
         except (NoConnection, CancelledError) as error:

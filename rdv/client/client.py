@@ -132,7 +132,7 @@ class Client:
                     if refused.status != 408:
                         raise
                 finally:
-                    phase = attempt.phase
+                    phase = attempt.lacking
                 pause = begun + _REENTRY_PAUSE - self._reactor.seconds()
                 if pause > 0:
                     await deferLater(self._reactor, pause)

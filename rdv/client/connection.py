@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
-    IAddress,
     IConsumer,
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
+    ITCPTransport,
     ITransport,
 )
 from twisted.python.failure import Failure
@@ -20,7 +21,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv.addresses import Address
-from rdv.handover import StreamTransport, linger
+from rdv.handover import TCPTransport, linger
 
 if TYPE_CHECKING:
     from rdv.client.candidate import Candidate
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ITCPTransport, IConsumer, IPushProducer)
 class Connection:
     """
     A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
@@ -43,6 +44,7 @@ class Connection:
         know it, as behind a proxy that it was not told of. Direct paths through NATs are unlikely
         then.
     :ivar headers: the headers of the server's answer.
+    :ivar disconnecting: whether this side is closing it, as Twisted's own protocols ask.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Connection:
         self._receiver = _Receiver()
         self._receiver.held_before(winner.release(self._receiver))
         self.transport = self._receiver.transport
+        self.disconnecting = False
 
     def attach(self, protocol: IProtocol) -> None:
         """
@@ -78,6 +81,8 @@ class Connection:
 
     def loseConnection(self) -> None:
         """Close the connection when everything written has been sent."""
+        self.disconnecting = True
+        self._receiver.close()
         self.transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
@@ -86,6 +91,8 @@ class Connection:
 
     def abortConnection(self) -> None:
         """Close at once. The peer sees a broken stream."""
+        self.disconnecting = True
+        self._receiver.close()
         self.transport.abortConnection()
 
     def break_on_exit(self, enabled: bool) -> None:
@@ -117,13 +124,33 @@ class Connection:
         """See :class:`IPushProducer`."""
         self.loseConnection()
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> IPv4Address | IPv6Address:
         """See :class:`ITransport`."""
         return self.transport.getPeer()
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> IPv4Address | IPv6Address:
         """See :class:`ITransport`."""
         return self.transport.getHost()
+
+    def getHandle(self) -> object:
+        """See :class:`ISystemHandle`: of the transport below."""
+        return self.transport.getHandle()
+
+    def getTcpNoDelay(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`."""
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`. It is on already."""
+        self.transport.setTcpKeepAlive(enabled)
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -135,11 +162,12 @@ class _Receiver:
     :ivar transport: the transport below.
     """
 
-    transport: StreamTransport
+    transport: TCPTransport
 
     def __init__(self) -> None:
         self._protocol: IProtocol | None = None
         self._paused = True
+        self._closing = False
         self._held = b""
         self._read_ended = False
         self._lost: Failure | None = None
@@ -159,6 +187,12 @@ class _Receiver:
         """Deliver, unless the protocol has paused us in the meantime."""
         if not self._paused:
             self.resume()
+
+    def close(self) -> None:
+        """Whoever closes gets nothing more but ``connectionLost``."""
+        self._closing = True
+        self._held = b""
+        self._read_ended = False
 
     def pause(self) -> None:
         """Read no more."""
@@ -192,7 +226,7 @@ class _Receiver:
 
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`."""
-        self.transport = cast(StreamTransport, transport)
+        self.transport = cast(TCPTransport, transport)
         self.transport.pauseProducing()
 
     def connectionMade(self) -> None:
@@ -200,6 +234,8 @@ class _Receiver:
 
     def dataReceived(self, data: bytes) -> None:
         """See :class:`IProtocol`."""
+        if self._closing:
+            return
         if self._protocol is None or self._paused:
             self._held += data
         else:

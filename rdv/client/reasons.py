@@ -14,7 +14,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-__all__ = ["loss_text", "refusal_text", "why"]
+__all__ = ["loss_text", "printable", "refusal_text", "why"]
 
 
 def loss_text(reason: Failure) -> str:
@@ -32,10 +32,15 @@ def loss_text(reason: Failure) -> str:
 
 def refusal_text(headers: Headers, body: bytes) -> str:
     """What a refusal says, if it says it in plain text."""
-    if not headers.getRawHeaders("content-type", ["text/plain"])[0].startswith("text/plain"):
+    if not headers.getRawHeaders(b"content-type", [b"text/plain"])[0].startswith(b"text/plain"):
         return ""
-    line = body.decode(errors="replace").strip().partition("\n")[0]
-    return "".join(char if char.isprintable() else "?" for char in line[:200])
+    return printable(body.strip().partition(b"\n")[0])
+
+
+def printable(text: bytes) -> str:
+    """What the other side said, without what a terminal would obey."""
+    decoded = text.decode(errors="replace")[:200]
+    return "".join(char if char.isprintable() else "?" for char in decoded)
 
 
 def why(error: BaseException | None) -> str:

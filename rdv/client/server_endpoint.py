@@ -34,7 +34,8 @@ class ServerEndpoints:
     Endpoints from a shared port to servers.
 
     :param tls: makes the TLS options for a server's name.
-    :param timeout: seconds for connecting, shared evenly among the server's addresses.
+    :param timeout: seconds for connecting, shared evenly among the server's IPv4 addresses, and
+        again among its IPv6 addresses when those fail.
     """
 
     def __init__(
@@ -74,30 +75,28 @@ class _ServerEndpoint:
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        addresses = await self._resolve()
         failure: Exception = DNSLookupError(self._host)
-        for address in addresses:
-            kind = IPv4Address if address.ip.version == 4 else IPv6Address
-            protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
-            assert protocol is not None
-            try:
-                return await self._port.connect(address, protocol, self._timeout / len(addresses))
-            except ConnectError as error:
-                failure = error
+        for kind in (IPv4Address, IPv6Address):
+            addresses = await self._resolve(kind)
+            for address in addresses:
+                protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
+                assert protocol is not None
+                share = self._timeout / len(addresses)
+                try:
+                    return await self._port.connect(address, protocol, share)
+                except ConnectError as error:
+                    failure = error
         raise failure
 
-    async def _resolve(self) -> Sequence[Address]:
+    async def _resolve(self, kind: type[IPv4Address | IPv6Address]) -> Sequence[Address]:
         try:
-            return [Address(parse_ip(self._host), self._number)]
+            literal = parse_ip(self._host)
         except ValueError:
-            pass
-        for kind in (IPv4Address, IPv6Address):
             found = _Resolution()
             self._reactor.nameResolver.resolveHostName(found, self._host, self._number, [kind])
-            addresses = await found.complete.addTimeout(self._timeout, self._reactor)
-            if addresses:
-                return addresses
-        return []
+            return await found.complete.addTimeout(self._timeout, self._reactor)
+        wanted = (literal.version == 4) == (kind is IPv4Address)
+        return [Address(literal, self._number)] if wanted else []
 
 
 @implementer(IResolutionReceiver)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 import h11
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -79,13 +79,21 @@ class UpgradeAgent:
         fields = [(name, value) for name, values in names.getAllRawHeaders() for value in values]
         if not names.hasHeader("host"):
             fields.insert(0, (b"Host", _netloc(parsed)))
-        request = h11.Request(method=method, target=parsed.originForm, headers=fields)
+        try:
+            request = h11.Request(method=method, target=parsed.originForm, headers=fields)
+        except h11.LocalProtocolError:  # its text may show the value
+            return fail(ProtocolError("a header of the request cannot be sent"))
         return Deferred.fromCoroutine(self._request(parsed, request))
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
         exchange = self._exchange = _Exchange(self._clock, request, self._timeout)
         await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         return await exchange.response
+
+    @property
+    def asked(self) -> bool:
+        """Whether there was a connection, and so a request."""
+        return self._exchange is not None and self._exchange.transport is not None
 
     def close(self) -> Deferred[None]:
         """Close the connection, unless it has been handed over. Fires when it is gone."""
@@ -150,8 +158,6 @@ class _Exchange(Protocol):
                 if self._final is not None or self._http.trailing_data[0]:
                     self._expect("the rest of the answer")
                 return
-            if event is h11.PAUSED:  # a 101
-                return
             if isinstance(event, h11.InformationalResponse):
                 self._relax()
                 if event.status_code == 101:
@@ -166,7 +172,7 @@ class _Exchange(Protocol):
                 self._body += bytes(event.data)
                 if len(self._body) >= _BODY_LIMIT:
                     self._finish()
-            else:  # EndOfMessage, or ConnectionClosed behind it
+            else:  # EndOfMessage
                 self._finish()
 
     def connectionLost(self, reason: Failure = ConnectionDone) -> None:  # type: ignore[assignment]
@@ -193,7 +199,11 @@ class _Exchange(Protocol):
     def _respond(self, event: h11.Response | h11.InformationalResponse, body: bytes) -> None:
         headers = Headers()
         for name, value in event.headers:
-            headers.addRawHeader(name, value)
+            # What it names is not undone: not of the stream behind a 101, nor of an explanation.
+            if name == b"content-encoding":
+                body = b""
+            else:
+                headers.addRawHeader(name, value)
         self.response.callback(
             _Response(self, event.status_code, bytes(event.reason), headers, body)
         )

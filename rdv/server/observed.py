@@ -51,10 +51,10 @@ def forwarded_address(header: str, port_header: str | None = None) -> ObservedAd
         return values[-1].rpartition(",")[2].strip()
 
     def observed(request: IRequest) -> Address | None:
-        text = last(request, header)
-        if found := _FORWARDED_FOR.search(text):
-            text = found[1]
         try:
+            text = last(request, header)
+            if found := _FORWARDED_FOR.search(text):
+                text = found[1]
             if port_header is None:
                 return parse_address(text)
             ip = parse_ip(text.strip("[]"))

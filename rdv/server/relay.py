@@ -133,6 +133,8 @@ class Pair:
         """
         if not 400 <= status <= 599:
             raise ValueError(f"not the status of a refusal: {status}")
+        if self._directions or self._ended:
+            raise RuntimeError("the pair has been told already")
         self.rejection = (status, reason)
 
     def when_ended(self) -> Deferred[Pair]:
@@ -142,9 +144,13 @@ class Pair:
         """
         if self._ended:
             return succeed(self)
-        waiter: Deferred[Pair] = Deferred(self._waiters.remove)
+        waiter: Deferred[Pair] = Deferred(self._forget)
         self._waiters.append(waiter)
         return waiter
+
+    def _forget(self, waiter: Deferred[Pair]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
     def start(self) -> None:
         """Tell both clients about each other, each in one write, and begin to relay."""
@@ -196,6 +202,8 @@ class Pair:
         other = direction.sink.transport
         if direction.matcher is not None:
             self._left_without_line(direction.matcher)
+        elif not reason.check(ConnectionDone):
+            self._decide(Outcome.FAILED)
         if reason.check(ConnectionDone) or self.outcome is not Outcome.RELAYED:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:

@@ -4,12 +4,13 @@ The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -30,7 +31,10 @@ log = Logger()
 #: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
+#: Seconds that refused clients get at shutdown, however short the drain time.
+_TIME_TO_REFUSE = 1.0
 _SHUTDOWN = (503, "shutting down, try again")
+_UNDECIDED = (500, "the server could not decide about this pair")
 _EARLY = (400, "bytes before the response")
 
 
@@ -42,7 +46,7 @@ class Rendezvous:
     :param reactor: for its clock.
     :param lobby_timeout: seconds a client waits for its partner before it gets a 408; 0 for ever.
     :param handshake_timeout: seconds from the 101 until both lines must have come, or one side have
-        left; 0 for ever.
+        left; also what the ``serve`` hook may take; 0 for ever.
     :param idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never. A
         ``serve`` hook may set another one for its pair.
     :param serve: called with each :class:`Pair` before the clients are told. It may return None, a
@@ -59,6 +63,8 @@ class Rendezvous:
         idle_timeout: float = 3600.0,
         serve: ServeHook | None = None,
     ) -> None:
+        if not min(lobby_timeout, handshake_timeout, idle_timeout) >= 0:
+            raise ValueError("a timeout is negative or not a number")
         self._clock = reactor
         self._idle_timeout = idle_timeout
         self._serve = serve
@@ -66,6 +72,9 @@ class Rendezvous:
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self._deciding: set[Decision] = set()
+        self._decisions: Deadlines[Decision] = Deadlines(
+            reactor, handshake_timeout, self._never_decided
+        )
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
         self._closed: Deferred[None] | None = None
@@ -113,7 +122,7 @@ class Rendezvous:
         """
         Refuse everybody who waits or comes, and let the pairs end by themselves.
 
-        :param drain: after so many seconds what is left is cut.
+        :param drain: after so many seconds the pairs that are left are cut.
         :return: fires when no connection is left. Cancelling it does nothing.
         """
         if self._closed is None:
@@ -124,7 +133,7 @@ class Rendezvous:
             for decision in list(self._deciding):
                 decision.cancel()
                 self._refuse_both(decision.pair, *_SHUTDOWN)
-            self._drain_call = self._clock.callLater(drain, self.abort)
+            self._drain_call = self._clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
             self._check_empty()
         done: Deferred[None] = Deferred()
         self._closed.addBoth(lambda _: done.callback(None))
@@ -132,9 +141,19 @@ class Rendezvous:
 
     def abort(self) -> None:
         """Cut every pair and every refused client that has not yet closed."""
+        self._abort_pairs()
+        self._closing_legs.abort()
+
+    def _drained(self, left: float) -> None:
+        self._abort_pairs()
+        if left > 0:
+            self._drain_call = self._clock.callLater(left, self.abort)
+        else:
+            self.abort()
+
+    def _abort_pairs(self) -> None:
         for pair in list(self._pairs):
             pair.abort()
-        self._closing_legs.abort()
 
     # What legs in the lobby tell.
 
@@ -201,16 +220,26 @@ class Rendezvous:
             return
         decision = Decision(pair, self._broken_off)
         self._deciding.add(decision)
-        hook = decision.wait_for(maybeDeferred(self._serve, pair))
+        self._decisions.add(decision)
+        hook = decision.wait_for(Deferred.fromCoroutine(_ask(self._serve, pair)))
         hook.addBoth(partial(self._decided, decision))
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
         """While the hook was thinking, a client spoke or left: the other one waits again."""
         self._deciding.discard(decision)
+        self._decisions.discard(decision)
         pair = decision.pair
         pair.dialer.owner = pair.acceptor.owner = self
         self._wait_again(pair.acceptor if gone is pair.dialer else pair.dialer)
         pair.conclude()
+
+    def _never_decided(self, decision: Decision) -> None:
+        log.error("the serve hook did not decide in time")
+        self._deciding.discard(decision)
+        self._decisions.discard(decision)
+        decision.cancel()
+        self.outcomes[Outcome.FAILED] += 1
+        self._refuse_both(decision.pair, *_UNDECIDED)
 
     def _wait_again(self, leg: Leg) -> None:
         # Whoever came meanwhile is the newer one.
@@ -221,12 +250,13 @@ class Rendezvous:
 
     def _decided(self, decision: Decision, result: object) -> None:
         self._deciding.discard(decision)
+        self._decisions.discard(decision)
         pair = decision.pair
         if decision.cancelled:
             return
         if isinstance(result, Failure):
             log.failure("the serve hook failed", failure=result)
-            pair.reject(500, "the server could not decide about this pair")
+            pair.reject(*_UNDECIDED)
         if pair.rejection is not None:
             self.outcomes[Outcome.FAILED] += 1
             self._refuse_both(pair, *pair.rejection)
@@ -276,3 +306,9 @@ class Rendezvous:
             observed=leg.observed or "unknown",
             **fields,
         )
+
+
+async def _ask(serve: ServeHook, pair: Pair) -> None:
+    answer = serve(pair)
+    if inspect.isawaitable(answer):
+        await answer

@@ -36,7 +36,10 @@ __all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
 
 log = Logger()
 
-_HOST_AND_PORT = re.compile(r"(?:(?P<host>\[[^]]+\]|[^:\[\]]*):)?(?P<port>\d{1,5})")
+# A name without a dot is the type of an endpoint: tcp:8080.
+_HOST_AND_PORT = re.compile(
+    r"(?:(?P<host>\[[^]]+\]|localhost|[^:\[\]]+\.[^:\[\]]*|):)?(?P<port>\d{1,5})"
+)
 
 
 #: Bytes of a request's body that are read before the connection is cut.

@@ -63,6 +63,7 @@ class MemoryTransport:
         self.buffered = 0
         self.producer: IPushProducer | None = None
         self._producer_paused = False
+        self._pulling = False
         self._queue: list[bytes] = []
         self._ending = False
         self._write_ended = False
@@ -78,7 +79,7 @@ class MemoryTransport:
         self.writes.append(data)
         self._queue.append(data)
         self.buffered += len(data)
-        if self.producer is not None and self.buffered > self.limit:
+        if self.producer is not None and not self._pulling and self.buffered > self.limit:
             self._producer_paused = True
             self.producer.pauseProducing()
         self._later()
@@ -108,12 +109,14 @@ class MemoryTransport:
     def registerProducer(self, producer: object, streaming: bool) -> None:
         if self.producer is not None:
             raise RuntimeError("a second producer")
-        assert streaming
         push_producer = cast(IPushProducer, producer)
-        if self.connected:
-            self.producer = push_producer
-        else:
+        if not self.connected:
             push_producer.stopProducing()
+            return
+        self.producer = push_producer
+        self._pulling = not streaming
+        if self._pulling:
+            push_producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
         self.producer = None
@@ -181,7 +184,7 @@ class MemoryTransport:
             self.other._receive(data)
         if not self.connected or self._queue or self.aborted:
             return
-        if self.producer is not None and self._producer_paused:
+        if self.producer is not None and (self._pulling or self._producer_paused):
             self._producer_paused = False
             self.producer.resumeProducing()
         elif self.disconnecting:

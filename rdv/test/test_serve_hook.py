@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.task import deferLater
 
 from rdv.server import Outcome, Pair
 from rdv.test.guests import Guest, ServerTestCase
@@ -50,6 +54,25 @@ class ServeTests(ServerTestCase):
 
         self.open(serve=serve)
         self.assert_both_refused(*REFUSED)
+
+    def test_other_awaitable(self) -> None:
+        """A policy is waited for whatever kind of awaitable it is."""
+
+        class Policy:
+            def __init__(self, pair: Pair) -> None:
+                self.pair = pair
+
+            def __await__(self) -> Generator[Any, Any, None]:
+                yield from deferLater(clock, 1).__await__()
+                self.pair.reject(*REFUSED)
+
+        clock = self.clock
+        self.open(serve=Policy)
+        dialer, acceptor = self.dial(), self.accept()
+        self.clock.advance(1)
+        self.settle()
+        self.assert_refused(dialer, *REFUSED)
+        self.assert_refused(acceptor, *REFUSED)
 
     def test_reject_needs_the_status_of_a_refusal(self) -> None:
         def serve(pair: Pair) -> None:
@@ -134,13 +157,15 @@ class ThinkingTests(ServerTestCase):
         self.decide()
         self.assertEqual((dialer.status, acceptor.status), (101, 101))
 
-    def test_no_timeout_meanwhile(self) -> None:
-        """Neither that of the lobby nor that of the lines has begun."""
+    def test_for_ever(self) -> None:
+        """It may take as long as the handshake; whoever never decides has not decided."""
         dialer, acceptor = self.thinking()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.clock.advance(1000)
-        self.decide()
-        self.assertEqual((dialer.status, acceptor.status), (101, 101))
+        self.clock.advance(29)
+        self.assertEqual((dialer.received, acceptor.received), (b"", b""))
+        self.clock.advance(1)
+        self.settle()
+        self.assert_refused(dialer, *FAILED)
+        self.assert_refused(acceptor, *FAILED)
 
     def test_refused_in_the_end(self) -> None:
         dialer, acceptor = self.thinking()

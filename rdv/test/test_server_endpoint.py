@@ -104,11 +104,13 @@ class AddressTests(EndpointTestCase):
         self.assertEqual(self.dialled(), [("192.0.2.1", 80)])
         self.assertEqual(self.reactor.resolver.asked, [("both.example", [IPv4Address])])
 
-    def test_ipv4_only_if_there_is_any(self) -> None:
+    def test_ipv6_when_ipv4_leads_nowhere(self) -> None:
         connecting = self.connect("http://both.example/")
         self.reactor.failed(Refused())
-        self.failureResultOf(connecting, Refused)
-        self.assertEqual(len(self.dialled()), 1)
+        self.assertEqual(len(self.dialled()), 2)
+        self.assertIn(":", self.dialled()[1][0])
+        self.reactor.connected(1)
+        self.assertIs(self.successResultOf(connecting), self.wire)
 
     def test_ipv6_when_there_is_no_ipv4(self) -> None:
         connecting = self.connect("http://six.example/")

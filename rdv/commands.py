@@ -84,12 +84,9 @@ def _begin_logging(verbose: bool) -> None:
 
 
 async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
-    from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+    from rdv.server.observed import observed_by
     from rdv.server.service import RendezvousService, ServerSettings
 
-    observed: ObservedAddress = peer_address
-    if arguments.observed_header:
-        observed = forwarded_address(arguments.observed_header, arguments.observed_port_header)
     settings = ServerSettings(
         listen=arguments.listen or ("8080",),
         path=arguments.path,
@@ -97,7 +94,7 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
         handshake_timeout=arguments.handshake_timeout,
         idle_timeout=arguments.idle_timeout,
         drain=arguments.drain,
-        observed_address=observed,
+        observed_address=observed_by(arguments.observed_header, arguments.observed_port_header),
     )
     service = RendezvousService(reactor, settings, handle_signals=True)
     service.privilegedStartService()

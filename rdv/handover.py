@@ -23,6 +23,7 @@ from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
 
 __all__ = [
     "StreamTransport",
+    "TCPForwarding",
     "TCPTransport",
     "hand_over",
     "keep_alive",
@@ -65,6 +66,38 @@ class TCPTransport(StreamTransport, Protocol):
     def setTcpNoDelay(self, enabled: bool) -> None: ...
     def getTcpKeepAlive(self) -> bool: ...
     def setTcpKeepAlive(self, enabled: bool) -> None: ...
+
+
+class TCPForwarding:
+    """What a transport only passes on to the TCP transport below it."""
+
+    __slots__ = ()
+
+    transport: TCPTransport
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`."""
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`. It is on already."""
+        self.transport.setTcpKeepAlive(enabled)
 
 
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:

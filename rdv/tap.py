@@ -14,7 +14,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from rdv.errors import RdvError
 from rdv.options import seconds
-from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.observed import observed_by
 from rdv.server.service import RendezvousService, ServerSettings
 
 __all__ = ["Options", "makeService"]
@@ -74,9 +74,6 @@ class Options(UsageOptions):
 
     def settings(self) -> ServerSettings:
         """What the options say to a server."""
-        observed: ObservedAddress = peer_address
-        if self["observed-header"]:
-            observed = forwarded_address(self["observed-header"], self["observed-port-header"])
         return ServerSettings(
             listen=self["listen"] or ("8080",),
             path=self["path"],
@@ -84,7 +81,7 @@ class Options(UsageOptions):
             handshake_timeout=self["handshake-timeout"],
             idle_timeout=self["idle-timeout"],
             drain=self["drain"],
-            observed_address=observed,
+            observed_address=observed_by(self["observed-header"], self["observed-port-header"]),
         )
 
 

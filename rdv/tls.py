@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -28,7 +27,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv.handover import TCPTransport, receive_from
+from rdv.handover import TCPForwarding, TCPTransport, receive_from
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -57,7 +56,7 @@ class _Drain:
 
 
 @implementer(IProtocol, ISSLTransport, IConsumer, IPushProducer)
-class HalfCloseTLS:
+class HalfCloseTLS(TCPForwarding):
     """
     A protocol to the transport below, a transport to the protocol above.
 
@@ -234,6 +233,8 @@ class HalfCloseTLS:
 
     def unregisterProducer(self) -> None:
         """See :class:`IConsumer`."""
+        if self._producer is None:  # below there may be one of our own
+            return
         self._producer = None
         self.transport.unregisterProducer()
         if self.disconnecting:
@@ -251,14 +252,6 @@ class HalfCloseTLS:
         """See :class:`IPushProducer`."""
         self.loseConnection()
 
-    def getPeer(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
-        return self.transport.getPeer()
-
-    def getHost(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
-        return self.transport.getHost()
-
     def getHandle(self) -> Connection:
         """The OpenSSL connection."""
         return self._tls
@@ -266,19 +259,3 @@ class HalfCloseTLS:
     def getPeerCertificate(self) -> object:
         """See :class:`ISSLTransport`."""
         return self._tls.get_peer_certificate()
-
-    def getTcpNoDelay(self) -> bool:
-        """See :class:`ITCPTransport`."""
-        return bool(self.transport.getTcpNoDelay())
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`."""
-        self.transport.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        """See :class:`ITCPTransport`."""
-        return bool(self.transport.getTcpKeepAlive())
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`."""
-        self.transport.setTcpKeepAlive(enabled)

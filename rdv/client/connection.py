@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -21,7 +20,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv.addresses import Address
-from rdv.handover import TCPTransport, linger
+from rdv.handover import TCPForwarding, TCPTransport, linger
 
 if TYPE_CHECKING:
     from rdv.client.candidate import Candidate
@@ -30,7 +29,7 @@ __all__ = ["Connection"]
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)
-class Connection:
+class Connection(TCPForwarding):
     """
     A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
 
@@ -124,33 +123,9 @@ class Connection:
         """See :class:`IPushProducer`."""
         self.loseConnection()
 
-    def getPeer(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
-        return self.transport.getPeer()
-
-    def getHost(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
-        return self.transport.getHost()
-
     def getHandle(self) -> object:
         """See :class:`ISystemHandle`: of the transport below."""
         return self.transport.getHandle()
-
-    def getTcpNoDelay(self) -> bool:
-        """See :class:`ITCPTransport`."""
-        return self.transport.getTcpNoDelay()
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`."""
-        self.transport.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        """See :class:`ITCPTransport`."""
-        return self.transport.getTcpKeepAlive()
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`. It is on already."""
-        self.transport.setTcpKeepAlive(enabled)
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)

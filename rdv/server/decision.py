@@ -4,7 +4,10 @@ A pair about which the ``serve`` hook is still thinking.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -12,7 +15,19 @@ from twisted.python.failure import Failure
 from rdv.server.leg import Leg
 from rdv.server.relay import Pair
 
-__all__ = ["Decision"]
+__all__ = ["Decision", "ServeHook", "ask"]
+
+#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
+ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
+
+
+async def ask(serve: ServeHook, pair: Pair) -> None:
+    """Call the hook, and wait for whatever kind of awaitable it returns."""
+    answer: object = serve(pair)
+    if isinstance(answer, asyncio.Future):
+        answer = Deferred.fromFuture(answer)
+    if inspect.isawaitable(answer):
+        await answer
 
 
 class Decision:

@@ -4,11 +4,8 @@ The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -18,7 +15,7 @@ from twisted.python.failure import Failure
 from rdv.deadlines import Deadlines
 from rdv.handover import keep_alive, unread
 from rdv.server.closing import ClosingLegs
-from rdv.server.decision import Decision
+from rdv.server.decision import Decision, ServeHook, ask
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
 from rdv.server.relay import Outcome, Pair
@@ -27,9 +24,6 @@ from rdv.wire import Role, token_hint
 __all__ = ["Rendezvous", "ServeHook"]
 
 log = Logger()
-
-#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
-ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
 #: Seconds that refused clients get at shutdown, however short the drain time.
 _TIME_TO_REFUSE = 1.0
@@ -100,7 +94,7 @@ class Rendezvous:
         """
         Take a client in: match it, or let it wait.
 
-        :param leg: connected, its owner this rendezvous.
+        :param leg: connected; this rendezvous is its owner.
         :param early: what the client has sent behind its request; anything is too much.
         """
         keep_alive(leg.transport)
@@ -207,25 +201,19 @@ class Rendezvous:
 
     def _meet(self, first: Leg, second: Leg) -> None:
         dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
-        pair = Pair(
-            self._clock,
-            dialer,
-            acceptor,
-            self._idle_timeout,
-            self._handshakes.discard,
-            self._pair_ended,
-        )
+        told = (self._handshakes.discard, self._pair_ended)
+        pair = Pair(self._clock, dialer, acceptor, self._idle_timeout, *told)
         if self._serve is None:
             self._start(pair)
             return
         decision = Decision(pair, self._broken_off)
         self._deciding.add(decision)
         self._decisions.add(decision)
-        hook = decision.wait_for(Deferred.fromCoroutine(_ask(self._serve, pair)))
+        hook = decision.wait_for(Deferred.fromCoroutine(ask(self._serve, pair)))
         hook.addBoth(partial(self._decided, decision))
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
-        """While the hook was thinking, a client spoke or left: the other one waits again."""
+        # While the hook was thinking, a client spoke or left: the other one waits again.
         self._deciding.discard(decision)
         self._decisions.discard(decision)
         pair = decision.pair
@@ -306,9 +294,3 @@ class Rendezvous:
             observed=leg.observed or "unknown",
             **fields,
         )
-
-
-async def _ask(serve: ServeHook, pair: Pair) -> None:
-    answer = serve(pair)
-    if inspect.isawaitable(answer):
-        await answer

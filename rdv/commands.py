@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import react
 from twisted.logger import (
     FilteringLogObserver,
@@ -23,6 +24,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace, parse_ip
 from rdv.errors import BadToken, BadURL, RdvError
@@ -100,27 +102,29 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    for port in service.ports:
+    # Once it runs, and so its signal handlers are there.
+    reactor.callWhenRunning(_announce, service.ports)
+    await Deferred()  # until a signal stops the reactor
+    return OK
+
+
+def _announce(ports: list[IListeningPort]) -> None:
+    for port in ports:
         host = port.getHost()
         if isinstance(host, (IPv4Address, IPv6Address)):
             say(f"LISTENING: {Address(parse_ip(host.host), host.port)}")
         else:
             say(f"LISTENING: {host}")
-    await Deferred()  # until a signal stops the reactor
-    return OK
 
 
 async def _stream(reactor: Any, arguments: argparse.Namespace) -> int:
     """Dial or accept, and join the connection with stdin and stdout."""
-    from rdv.client import Client, tls_policy
+    from rdv.client import Client
     from rdv.stream import StreamBroken, stream
 
-    tls = None
-    if arguments.ca or arguments.cert:
-        tls = tls_policy(ca=_contents(arguments.ca), certificate=_contents(arguments.cert))
     client = Client(
         reactor,
-        tls=tls,
+        tls=_tls(arguments.ca, arguments.cert),
         spaces=AddressSpace.NONE if arguments.relay else _spaces(arguments.spaces),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
@@ -177,11 +181,21 @@ class _Interruption:
             self._current.cancel()
 
 
-def _contents(path: str | None) -> bytes | None:
-    try:
-        return Path(path).read_bytes() if path else None
-    except OSError as error:
-        raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+def _tls(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
+    from rdv.client import tls_policy
+
+    files: dict[str, bytes] = {}
+    for use, path in (("ca", ca), ("certificate", certificate)):
+        if path is None:
+            continue
+        try:
+            files[use] = Path(path).read_bytes()
+            tls_policy(**{use: files[use]})
+        except OSError as error:
+            raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+        except RdvError as error:
+            raise BadUsage(f"{path}: {error}") from error
+    return tls_policy(**files) if files else None
 
 
 def _headers(lines: list[str]) -> Headers:

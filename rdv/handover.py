@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import termios
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
@@ -112,18 +112,21 @@ def hand_over(transport: ITransport, protocol: IProtocol) -> None:
 
     from rdv.tls import HalfCloseTLS
 
-    if isinstance(transport, TLSMemoryBIOProtocol):
-        protocol.makeConnection(HalfCloseTLS.take_over(transport, protocol))
-        return
-    wrapper: ITransport | None = transport
-    while isinstance(wrapper, ProtocolWrapper):
-        below = wrapper.transport
-        if isinstance(below, TLSMemoryBIOProtocol):
-            wrapper.transport = HalfCloseTLS.take_over(below, wrapper)
+    # Down through wrappers such as TLS, PROXY headers and timeouts, to the TCP connection.
+    top, receiver, current = transport, protocol, transport
+    while True:
+        if isinstance(current, TLSMemoryBIOProtocol):
+            tls, below = HalfCloseTLS.take_over(current, receiver), current.transport
+            if receiver is protocol:
+                top = tls
+            else:
+                cast(Any, receiver).transport = tls
+            receiver, current = tls, cast(ITransport, below)
+        receive_from(current, receiver)
+        if not isinstance(current, ProtocolWrapper):
             break
-        wrapper = below
-    receive_from(transport, protocol)
-    protocol.makeConnection(transport)
+        receiver, current = current, cast(ITransport, current.transport)
+    protocol.makeConnection(top)
 
 
 def receive_from(transport: ITransport, protocol: IProtocol) -> None:

@@ -266,6 +266,7 @@ class _WatchedSink(FileDescriptor):
             self.connectionLost(Failure(ConnectionDone()))
 
     def connectionLost(self, reason: Failure) -> None:
+        self.unregisterProducer()  # or it would be stopped, in an order of its own
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         os.set_blocking(self._fd, self._blocking)
         if self._stopped:

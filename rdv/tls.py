@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -21,13 +21,12 @@ from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
     ISSLTransport,
-    ITCPTransport,
     ITransport,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv.handover import TCPForwarding, TCPTransport, receive_from
+from rdv.handover import TCPForwarding, TCPTransport
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -55,7 +54,7 @@ class _Drain:
         pass
 
 
-@implementer(IProtocol, ISSLTransport, IConsumer, IPushProducer)
+@implementer(IProtocol, IHalfCloseableProtocol, ISSLTransport, IConsumer, IPushProducer)
 class HalfCloseTLS(TCPForwarding):
     """
     A protocol to the transport below, a transport to the protocol above.
@@ -91,7 +90,8 @@ class HalfCloseTLS(TCPForwarding):
     @classmethod
     def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> HalfCloseTLS:
         """
-        Put a new instance in the place of ``tls``, to deliver to ``protocol``.
+        Make a new instance in the place of ``tls``, to deliver to ``protocol``. What is below has
+        still to be told.
 
         May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
         ``protocol`` too, though a close_notify in the same read ends both directions.
@@ -103,9 +103,7 @@ class HalfCloseTLS(TCPForwarding):
         self = cls(tls.getHandle(), protocol)
         tls.wrappedProtocol = protocol
         tls.factory.unregisterProtocol(tls)
-        below = cast(ITCPTransport, tls.transport)
-        self.makeConnection(below)
-        receive_from(below, self)
+        self.makeConnection(cast(ITransport, tls.transport))
         return self
 
     # The protocol, to the transport below.
@@ -133,14 +131,19 @@ class HalfCloseTLS(TCPForwarding):
                 self.protocol.dataReceived(plain)
         self._flush()
 
+    def readConnectionLost(self) -> None:
+        """The end of TCP says nothing after the end of TLS; before it, something was cut off."""
+        if self.connected and not self._read_ended and not self.disconnecting:
+            self._fail(Failure(ConnectionLost("TLS stream ended without close_notify")))
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
+
     def connectionLost(self, reason: Failure) -> None:
-        """Report the end, as a loss when it was no end in the terms of TLS."""
-        if not self.connected:
-            return
-        self.connected = False
-        if reason.check(ConnectionDone) and not self._read_ended and not self.disconnecting:
-            reason = Failure(ConnectionLost("TLS stream ended without close_notify"))
-        self.protocol.connectionLost(reason)
+        """See :class:`IProtocol`."""
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(reason)
 
     def _end_reading(self) -> None:
         self._read_ended = True

@@ -168,6 +168,9 @@ class _Receiver:
         self._closing = True
         self._held = b""
         self._read_ended = False
+        if self._protocol is not None and self._lost is not None:
+            reason, self._lost = self._lost, None
+            self._protocol.connectionLost(reason)
 
     def pause(self) -> None:
         """Read no more."""

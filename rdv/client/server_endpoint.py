@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
 from rdv.client.shared_port import IClientReactor, SharedPort
+from rdv.errors import BadURL
 
 __all__ = ["ServerEndpoints"]
 
@@ -52,7 +53,10 @@ class ServerEndpoints:
         plain = _ServerEndpoint(self._reactor, self._port, host, uri.port, self._timeout)
         if uri.scheme != b"https":
             return plain
-        options = self._tls.creatorForNetloc(host.encode("ascii"), uri.port)
+        try:
+            options = self._tls.creatorForNetloc(host.encode("ascii"), uri.port)
+        except ValueError as error:
+            raise BadURL(f"not a name for https: {host!r} ({error})") from error
         return wrapClientTLS(options, plain, clock=self._reactor)
 
 

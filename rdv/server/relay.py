@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rdv.errors import ProtocolError
+from rdv.handover import linger
 from rdv.pump import Flow
 from rdv.server.leg import Leg
 from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
@@ -182,6 +183,8 @@ class Pair:
         self._active = self._clock.seconds()
         if completed and all(d.matcher is None for d in self._directions.values()):
             self._decide(Outcome.RELAYED)
+            # Should this process die, neither side shall take what it got for the whole.
+            self._linger(reset_on_close=True)
             self._lines_done(self)
             self._watch_idle()
 
@@ -208,6 +211,7 @@ class Pair:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:
                 direction.flow.detach()
+            self._linger(reset_on_close=False)
             other.loseConnection()
         else:
             # A reset: the other side must not take what it got for the whole.
@@ -226,8 +230,13 @@ class Pair:
         for direction in self._directions.values():
             if not direction.flow.ended:
                 direction.flow.detach()
+        self._linger(reset_on_close=False)
         for leg in list(self._living):
             leg.transport.loseConnection()
+
+    def _linger(self, *, reset_on_close: bool) -> None:
+        for leg in self._living:
+            linger(leg.transport, reset_on_close)
 
     def _end(self) -> None:
         if self._idle_call is not None and self._idle_call.active():
@@ -241,7 +250,8 @@ class Pair:
         self._decide(Outcome.FAILED)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.callback(self)
+            if not waiter.called:  # one may cancel another
+                waiter.callback(self)
 
     def _watch_idle(self) -> None:
         if self.idle_timeout:

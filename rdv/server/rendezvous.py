@@ -57,7 +57,7 @@ class Rendezvous:
         idle_timeout: float = 3600.0,
         serve: ServeHook | None = None,
     ) -> None:
-        if not min(lobby_timeout, handshake_timeout, idle_timeout) >= 0:
+        if not all(each >= 0 for each in (lobby_timeout, handshake_timeout, idle_timeout)):
             raise ValueError("a timeout is negative or not a number")
         self._clock = reactor
         self._idle_timeout = idle_timeout
@@ -126,6 +126,7 @@ class Rendezvous:
                 self._refuse(leg, *_SHUTDOWN)
             for decision in list(self._deciding):
                 decision.cancel()
+                self._decisions.discard(decision)
                 self._refuse_both(decision.pair, *_SHUTDOWN)
             self._drain_call = self._clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
             self._check_empty()

@@ -166,7 +166,7 @@ class HalfCloseTests(TLSTestCase):
         self.deliver(self.peer.sealed_end())
         self.at_peer.loseConnection()
         self.clock.advance(0)
-        self.assertTrue(self.ours.lost_cleanly)
+        self.assertIsNone(self.ours.lost)
         self.assertEqual(self.recorder().read_ended, 1)
 
     def test_truncation(self) -> None:

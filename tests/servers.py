@@ -1,0 +1,190 @@
+"""
+Servers, clients and files for the system tests.
+
+::
+
+    class MyTests(SystemTestCase):
+        async def test_it(self) -> None:
+            await self.serve()
+            acceptor, dialer = self.accept(*DIRECT), self.dial(*DIRECT)
+            await self.connected("p2p", acceptor, dialer)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from tests.processes import PYTHON, ROOT, Program
+
+__all__ = [
+    "CONNECTED",
+    "DIRECT",
+    "LISTENING",
+    "MEGABYTE",
+    "RELAYED",
+    "TWIST",
+    "StartServer",
+    "SystemTestCase",
+    "digest",
+    "noise",
+]
+
+MEGABYTE = 1 << 20
+TWIST = str(Path(PYTHON).parent / "twist")
+#: Options with which two clients on this host find a direct path, or none.
+DIRECT = ("--spaces", "loopback")
+RELAYED = ("-r",)
+#: What a server says on stderr, for each port.
+LISTENING = r"^LISTENING: .*(?:\]:|port=|[\d*]:)(\d+)"
+#: What a client says on stderr; to be formatted with its path.
+CONNECTED = r"CONNECTED: {} (?:127\.0\.0\.1|\[::1\]):\d+, \d+ms"
+
+#: Starts a server with additional options, as the methods of :class:`SystemTestCase` do.
+StartServer = Callable[..., Awaitable[Program]]
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Bytes in which no two places look alike."""
+    return Random(seed).randbytes(size)
+
+
+def digest(path: str) -> str:
+    """What a file holds."""
+    with open(path, "rb") as file:
+        return sha256(file.read()).hexdigest()
+
+
+class _Reader(Protocol):
+    """Reads to the end."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self.closed: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.closed.callback(self._data)
+
+
+class SystemTestCase(TestCase):
+    """
+    Starts the product's programs, all on loopback.
+
+    :ivar url: of the server that was started last.
+    :ivar port: its port.
+    """
+
+    timeout = 60
+
+    def rdv(self, *arguments: str, **options: Any) -> Program:
+        """Start the ``rdv`` command; ``options`` are those of :class:`Program`."""
+        return Program(self, PYTHON, "-m", "rdv", *arguments, **options)
+
+    async def serve(self, *options: str, listen: str = "127.0.0.1:0") -> Program:
+        """Start ``rdv serve``, which tells what happens, and wait until it listens."""
+        server = self.rdv("serve", "-v", "-l", listen, *options)
+        found = await server.line(LISTENING)
+        self.url, self.port = f"http://127.0.0.1:{found[1]}/rdv", int(found[1])
+        return server
+
+    async def twist(self, *options: str, listen: str = "tcp:0:interface=127.0.0.1") -> Program:
+        """Start ``twist rdv``, which tells what happens, and wait until it listens."""
+        server = self.twist_program("rdv", "--port", listen, *options)
+        found = await server.line(r"(?:Site|HAProxyWrappingFactory) .*starting on (\d+)$")
+        self.url, self.port = f"http://127.0.0.1:{found[1]}/rdv", int(found[1])
+        return server
+
+    def twist_program(self, *arguments: str, log: str = "-") -> Program:
+        """
+        Start the ``twist`` command.
+
+        :param log: the file for its log; by default stdout.
+        """
+        environment = {"PYTHONPATH": str(ROOT)}  # the plugin, when nothing is installed
+        path = log if log == "-" else str(Path(log).absolute())
+        options = ("--log-level", "debug", "--log-format", "text", "--log-file", path)
+        return Program(self, TWIST, *options, *arguments, env=environment)
+
+    def dial(self, *options: str, token: str = "a token", **descriptors: int | None) -> Program:
+        """Start a dialer, without waiting for anything; stdin and stdout may be given."""
+        return self.rdv("dial", *options, self.url, token, **descriptors)
+
+    def accept(self, *options: str, token: str = "a token", **descriptors: int | None) -> Program:
+        """Start an acceptor, likewise."""
+        return self.rdv("accept", *options, self.url, token, **descriptors)
+
+    async def connected(self, path: str, *clients: Program) -> None:
+        """Wait until they are connected, by the path ``p2p`` or ``relay``."""
+        for client in clients:
+            await client.line("^" + CONNECTED.format(path) + "$")
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send something to the server that was started last, and read until it closes."""
+        endpoint = TCP4ClientEndpoint(cast(IReactorTCP, reactor), "127.0.0.1", self.port)
+        connection: _Reader = await connectProtocol(endpoint, _Reader())
+        assert connection.transport is not None
+        connection.transport.write(request)
+        return await connection.closed
+
+    async def assert_ended(self, program: Program, status: int, *said: str) -> None:
+        """
+        Wait for its end.
+
+        :param said: patterns, one for each line that it has written to stderr, and no more.
+        """
+        self.assertEqual(await program.ended, status, program.report())
+        lines = program.stderr.decode(errors="replace").splitlines()
+        self.assertEqual(len(lines), len(said), program.report())
+        for line, pattern in zip(lines, said, strict=True):
+            self.assertRegex(line, f"^{pattern}$")
+
+    async def check_end_reaches_reader(self, said: str, *options: str) -> None:
+        """The peer's end closes stdout at once, while our own direction goes on."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        acceptor = self.accept(*options, stdout=writer)
+        os.close(writer)
+        tail = Program(self, "/bin/cat", stdin=reader)
+        dialer = self.dial(*options)
+        dialer.write(b"all of it")
+        dialer.close_stdin()
+        self.assertEqual(await tail.ended, 0)
+        self.assertEqual(tail.stdout, b"all of it")
+        self.assertIsNone(acceptor.exit_code)
+        acceptor.write(b"answer")
+        acceptor.close_stdin()
+        await self.assert_ended(acceptor, 0, said)
+        await self.assert_ended(dialer, 0, said)
+        self.assertEqual(dialer.stdout, b"answer")
+
+    def opened(self, path: str, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of a file, closed when the test is over."""
+        fd = os.open(path, flags)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def created(self) -> tuple[str, int]:
+        """A new file and a descriptor to write to it."""
+        path = self.mktemp()
+        return path, self.opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+    def file_of(self, content: bytes) -> str:
+        """A new file; its path is absolute."""
+        path = Path(self.mktemp()).absolute()
+        path.write_bytes(content)
+        return str(path)

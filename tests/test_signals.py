@@ -1,0 +1,170 @@
+"""
+Programs that are interrupted, or killed in the middle of a stream.
+
+A stream that was cut must never look like one that has ended: the kernel of a killed process
+closes its sockets, too.
+"""
+
+from __future__ import annotations
+
+from tests.processes import Program
+from tests.servers import CONNECTED, DIRECT, MEGABYTE, RELAYED, SystemTestCase, noise
+
+P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
+BROKEN = "the stream broke: .+"
+
+
+class SignalTestCase(SystemTestCase):
+    """A stream in the middle of its life."""
+
+    async def stream(self, *options: str, stdin: int | None = None) -> tuple[Program, Program]:
+        """
+        Let a dialer send a megabyte to an acceptor, and wait until it is there. The dialer has not
+        ended; the acceptor's stdin may be given.
+        """
+        dialer, acceptor = self.dial(*options), self.accept(*options, stdin=stdin)
+        content = noise(1, MEGABYTE)
+        dialer.write(content)
+        self.assertEqual(await acceptor.received(len(content)), content)
+        return dialer, acceptor
+
+
+class InterruptTests(SignalTestCase):
+    """SIGINT and SIGTERM."""
+
+    async def check_waiting(self, name: str, status: int) -> None:
+        """Nobody has come so far; the server is told that nobody is waiting any more."""
+        server = await self.serve()
+        for role in ("dialer", "acceptor"):
+            client = self.dial() if role == "dialer" else self.accept()
+            await server.line(f"waiting: {role}")
+            client.signal(name)
+            await self.assert_ended(client, status)
+            await server.line(f"left: {role}")
+
+    async def check_streaming(self, name: str, status: int, said: str, *options: str) -> None:
+        """The peer learns that it was no end."""
+        await self.serve()
+        dialer, acceptor = await self.stream(*options)
+        dialer.signal(name)
+        self.assertEqual(await dialer.ended, status, dialer.report())
+        self.assertNotIn(b"Traceback", dialer.stderr)
+        await self.assert_ended(acceptor, 3, said, BROKEN)
+
+    async def test_interrupt_while_waiting(self) -> None:
+        """^C."""
+        await self.check_waiting("INT", 130)
+
+    async def test_terminate_while_waiting(self) -> None:
+        """SIGTERM."""
+        await self.check_waiting("TERM", 143)
+
+    async def test_interrupt_while_streaming(self) -> None:
+        """^C."""
+        await self.check_streaming("INT", 130, P2P, *DIRECT)
+
+    async def test_terminate_while_streaming(self) -> None:
+        """SIGTERM."""
+        await self.check_streaming("TERM", 143, P2P, *DIRECT)
+
+    async def test_interrupt_while_relayed(self) -> None:
+        """^C, through the relay."""
+        await self.check_streaming("INT", 130, RELAY, *RELAYED)
+
+    async def test_twist_client(self) -> None:
+        """A client under ``twist`` ends too, and its peer does not take that for an end."""
+        await self.serve()
+        log = self.mktemp()
+        dialer = self.twist_program("rdv", "dial", "-r", self.url, "a token", log=log)
+        acceptor = self.accept(*RELAYED)
+        dialer.write(b"x")
+        await acceptor.received(1)
+        dialer.signal("INT")
+        await self.assert_ended(acceptor, 3, RELAY, BROKEN)
+        await dialer.ended
+
+
+class KilledTests(SignalTestCase):
+    """SIGKILL: no process can say a last word."""
+
+    async def check_sender(self, said: str, *options: str) -> None:
+        """The receiver, which has nothing to say itself, does not take a part for the whole."""
+        await self.serve()
+        null = self.opened("/dev/null")
+        dialer, acceptor = await self.stream(*options, stdin=null)
+        dialer.signal("KILL")
+        await self.assert_ended(acceptor, 3, said, BROKEN)
+
+    async def test_sender_direct(self) -> None:
+        """Directly."""
+        await self.check_sender(P2P, *DIRECT)
+
+    async def test_sender_relayed(self) -> None:
+        """Through the relay."""
+        await self.check_sender(RELAY, *RELAYED)
+
+    async def check_receiver(self, said: str, *options: str) -> None:
+        """The sender, which waits at its stdin, ends."""
+        await self.serve()
+        dialer, acceptor = await self.stream(*options)
+        acceptor.signal("KILL")
+        await self.assert_ended(dialer, 3, said, BROKEN)
+
+    async def test_receiver_direct(self) -> None:
+        """Directly."""
+        await self.check_receiver(P2P, *DIRECT)
+
+    async def test_receiver_relayed(self) -> None:
+        """Through the relay."""
+        await self.check_receiver(RELAY, *RELAYED)
+
+    async def check_receiver_that_has_ended(self, said: str, *options: str) -> None:
+        """A receiver with nothing to say has ended its own direction long ago."""
+        await self.serve()
+        null = self.opened("/dev/null")
+        dialer, acceptor = await self.stream(*options, stdin=null)
+        acceptor.signal("KILL")
+        # An idle sender may learn of it late; one that sends on must.
+        for seed in range(16):
+            dialer.write(noise(seed, MEGABYTE))
+        await self.assert_ended(dialer, 3, said, BROKEN)
+
+    async def test_receiver_that_has_ended_direct(self) -> None:
+        """Directly."""
+        await self.check_receiver_that_has_ended(P2P, *DIRECT)
+
+    async def test_receiver_that_has_ended_relayed(self) -> None:
+        """Through the relay."""
+        await self.check_receiver_that_has_ended(RELAY, *RELAYED)
+
+    async def test_reader_after_the_end(self) -> None:
+        """The sender has sent all, but the receiver is killed before it has read it."""
+        await self.serve()
+        acceptor = self.accept(*DIRECT)
+        dialer = self.dial(*DIRECT, stdin=self.opened(self.file_of(noise(2, 8 * MEGABYTE))))
+        await self.connected("p2p", dialer, acceptor)
+        acceptor.signal("STOP")
+        acceptor.signal("KILL")
+        await self.assert_ended(dialer, 3, P2P, BROKEN)
+
+    async def test_server(self) -> None:
+        """The relay's host is gone: neither side takes that for the other's end."""
+        server = await self.serve()
+        null = self.opened("/dev/null")
+        dialer, acceptor = await self.stream(*RELAYED, stdin=null)
+        server.signal("KILL")
+        await self.assert_ended(acceptor, 3, RELAY, BROKEN)
+        await self.assert_ended(dialer, 3, RELAY, BROKEN)
+
+    async def test_server_of_direct_stream(self) -> None:
+        """Two that have found each other do not need it any more."""
+        server = await self.serve()
+        dialer, acceptor = await self.stream(*DIRECT)
+        server.signal("KILL")
+        await server.ended
+        acceptor.write(b"still there?")
+        await dialer.received(12)
+        dialer.close_stdin()
+        acceptor.close_stdin()
+        await self.assert_ended(dialer, 0, P2P)
+        await self.assert_ended(acceptor, 0, P2P)

@@ -108,8 +108,8 @@ def replaced(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def shape(text: str) -> str:
-    """A text without its numbers: what two runs of a program have in common."""
-    return re.sub(r"\d+", "N", text).strip()
+    """A text without its addresses and numbers: what two runs of a program have in common."""
+    return re.sub(r"\d+", "N", re.sub(r"\[[0-9a-f:]+\]|\d+(\.\d+){3}", "IP", text)).strip()
 
 
 class Shell:

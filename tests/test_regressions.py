@@ -142,22 +142,3 @@ class UsageTests(SystemTestCase):
             program = self.twist_program("rdv", *arguments)
             self.assertNotEqual(await program.ended, 0)
             self.assertNotIn(b"Traceback", program.stdout + program.stderr)
-
-
-class TwistTests(SystemTestCase):
-    """``twist rdv dial``, told to stop."""
-
-    async def test_signal_is_no_error(self) -> None:
-        """Nothing went wrong, so nothing is said to have."""
-        server = await self.serve()
-        for name in ("TERM", "INT"):
-            log = self.mktemp()
-            dialer = self.twist_program("rdv", "dial", "--relay", self.url, name, log=log)
-            await server.line(f"waiting: dialer {name[:1]}")
-            dialer.signal(name)
-            await dialer.ended
-            with open(log) as file:
-                text = file.read()
-            self.assertIn(f"Received SIG{name}", text)
-            for word in ("error", "critical", "Traceback", "CancelledError"):
-                self.assertNotIn(word, text)

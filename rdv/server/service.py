@@ -42,6 +42,9 @@ _HOST_AND_PORT = re.compile(
 )
 
 
+#: Connections that may wait to be accepted. With Twisted's 50 a burst of clients loses SYNs, and a
+#: second for each.
+_BACKLOG = 4096
 #: Bytes of a request's body that are read before the connection is cut.
 _BODY_LIMIT = 1 << 16
 
@@ -210,11 +213,11 @@ def endpoint_strings(text: str) -> list[str]:
         raise RdvError(f"not a port: {port}")
     if host:
         escaped = host.strip("[]").replace(":", r"\:")
-        return [f"tcp:{port}:interface={escaped}"]
+        return [f"tcp:{port}:backlog={_BACKLOG}:interface={escaped}"]
     try:
         with socket.socket(socket.AF_INET6) as probe:
             v6_only = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     except OSError:
-        return [f"tcp:{port}"]
-    dual = rf"tcp:{port}:interface=\:\:"
-    return [dual, f"tcp:{port}"] if v6_only else [dual]
+        return [f"tcp:{port}:backlog={_BACKLOG}"]
+    dual = rf"tcp:{port}:backlog={_BACKLOG}:interface=\:\:"
+    return [dual, f"tcp:{port}:backlog={_BACKLOG}"] if v6_only else [dual]

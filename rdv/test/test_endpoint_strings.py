@@ -18,8 +18,10 @@ class EndpointStringTests(SynchronousTestCase):
     def assert_everywhere(self, text: str, port: int) -> None:
         """It stands for a port on all addresses of this host."""
         found = endpoint_strings(text)
-        dual = rf"tcp:{port}:interface=\:\:"
-        self.assertIn(found, ([dual], [dual, f"tcp:{port}"], [f"tcp:{port}"]))
+        dual = rf"tcp:{port}:backlog=4096:interface=\:\:"
+        self.assertIn(
+            found, ([dual], [dual, f"tcp:{port}:backlog=4096"], [f"tcp:{port}:backlog=4096"])
+        )
 
     def test_numbers(self) -> None:
         self.assert_everywhere("8080", 8080)
@@ -31,12 +33,12 @@ class EndpointStringTests(SynchronousTestCase):
 
     def test_host_and_port(self) -> None:
         for text, wanted in (
-            ("127.0.0.1:8080", "tcp:8080:interface=127.0.0.1"),
-            ("server.example:8080", "tcp:8080:interface=server.example"),
-            ("server.:8080", "tcp:8080:interface=server."),
-            ("localhost:8080", "tcp:8080:interface=localhost"),
-            ("[::1]:8080", r"tcp:8080:interface=\:\:1"),
-            ("[::]:0", r"tcp:0:interface=\:\:"),
+            ("127.0.0.1:8080", "tcp:8080:backlog=4096:interface=127.0.0.1"),
+            ("server.example:8080", "tcp:8080:backlog=4096:interface=server.example"),
+            ("server.:8080", "tcp:8080:backlog=4096:interface=server."),
+            ("localhost:8080", "tcp:8080:backlog=4096:interface=localhost"),
+            ("[::1]:8080", r"tcp:8080:backlog=4096:interface=\:\:1"),
+            ("[::]:0", r"tcp:0:backlog=4096:interface=\:\:"),
         ):
             self.assertEqual(endpoint_strings(text), [wanted])
 
@@ -67,7 +69,7 @@ class EndpointStringTests(SynchronousTestCase):
             raise OSError("no such family")
 
         self.patch(socket, "socket", no_socket)
-        self.assertEqual(endpoint_strings("8080"), ["tcp:8080"])
+        self.assertEqual(endpoint_strings("8080"), ["tcp:8080:backlog=4096"])
 
 
 class ListenTests(SynchronousTestCase):

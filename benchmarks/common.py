@@ -1,0 +1,186 @@
+"""
+What the benchmarks share: programs under test, what the system says of them, and tables.
+
+The benchmarks need Linux: they read ``/proc`` and connect from many addresses of ``127.0.0.0/8``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from threading import Timer
+from typing import IO, Any
+
+__all__ = [
+    "COMMAND",
+    "ROOT",
+    "Program",
+    "allow_files",
+    "environment",
+    "kill_when_late",
+    "listening",
+    "machine",
+    "of_medians",
+    "percentile",
+    "table",
+]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What the installed ``rdv`` script does, with the interpreter that runs the benchmark.
+COMMAND = (sys.executable, "-c", "import sys; from rdv.cli import main; sys.exit(main())")
+
+#: Seconds after which a program that is waited for is stuck.
+_PATIENCE = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Program:
+    """A program under test, ended when the ``with`` block ends."""
+
+    def __init__(self, *argv: str, env: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+            env=env,
+            cwd=ROOT,
+        )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+    def _pipe(self, pipe: IO[str] | None) -> IO[str]:
+        assert pipe is not None
+        return pipe
+
+    def tell(self, line: str) -> None:
+        """Write a line to its stdin."""
+        self._pipe(self._process.stdin).write(f"{line}\n")
+
+    def line(self, pattern: str) -> re.Match[str]:
+        """
+        Read on to the first line in which *pattern* is found.
+
+        :raises RuntimeError: when the program ends before, or takes too long.
+        """
+        seen = []
+        with kill_when_late(self._process):
+            for line in self._pipe(self._process.stdout):
+                if match := re.search(pattern, line):
+                    return match
+                seen.append(line)
+        raise RuntimeError(f"no {pattern!r} in: {''.join(seen[-20:])}")
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it has used so far, in user and in kernel mode together."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident(self) -> int:
+        """Bytes of memory that it occupies. What the kernel holds for its sockets is not in it."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def kill_when_late(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """No benchmark waits for ever: a program that takes too long is killed."""
+    timer = Timer(_PATIENCE, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def listening(*argv: str) -> Iterator[tuple[Program, int]]:
+    """A server that says where on 127.0.0.1 it listens, and its port."""
+    with Program(*argv) as server:
+        yield server, int(server.line(r"LISTENING: .*:(\d+)")[1])
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, str]]:
+    """
+    An environment in which Python finds compiled modules after the first run, as it does when a
+    package is installed, whatever our own says and without a file left behind.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        unwanted = {"PYTHONDONTWRITEBYTECODE"}
+        env = {name: value for name, value in os.environ.items() if name not in unwanted}
+        yield {**env, "PYTHONPYCACHEPREFIX": folder}
+
+
+def allow_files(number: int) -> int:
+    """
+    Raise the limit of open files, for this process and the server that it starts.
+
+    :return: how many clients fit in.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = number + 500
+    if soft != unlimited and soft < wanted:
+        soft = wanted if hard == unlimited else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return number if soft == unlimited else min(number, soft - 500)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that so many percent of *values* do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def machine() -> str:
+    """What a reader has to know of this machine to compare."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}, Twisted {version('Twisted')}; "
+        f"load before the run {load:.1f}"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they must be; all but the first to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        padded = [first[0].ljust(first[1])] + [text.rjust(width) for text, width in others]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(head), "  ".join("-" * width for width in widths), *map(line, rows)])
+
+
+def of_medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """For each name the median over the runs."""
+    return {name: median(run[name] for run in runs) for name in runs[0]}

@@ -67,11 +67,21 @@ class SharedPort:
                 self._listen("", number, factory)
             else:
                 if _is_v6_only(self._ports[0]):
-                    self._listen("", self.number, factory)
+                    self._listen_on_ipv4_too(number, factory)
         except CannotListenError as error:
             self.close()
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise NoConnection(f"cannot listen on local port {number}: {reason}") from None
+
+    def _listen_on_ipv4_too(self, number: int, factory: ServerFactory[Any]) -> None:
+        try:
+            self._listen("", self.number, factory)
+        except CannotListenError:
+            if number:
+                raise
+            # What was chosen for IPv6 is taken for IPv4, which matters more.
+            self._ports.pop().stopListening()
+            self._listen("", 0, factory)
 
     @property
     def number(self) -> int:

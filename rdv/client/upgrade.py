@@ -87,7 +87,12 @@ class UpgradeAgent:
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
         exchange = self._exchange = _Exchange(self._clock, request, self._timeout)
-        await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
+        try:
+            await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
+        except BaseException:
+            # It may have been connected for a moment, as to itself; nobody waits for it any more.
+            exchange.response.addErrback(lambda _: None)
+            raise
         return await exchange.response
 
     @property

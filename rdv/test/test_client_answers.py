@@ -185,6 +185,17 @@ class EndTests(AnswersTestCase):
         error = await self.error(self.client().dial(gone.url, "token"), ServerUnreachable)
         self.assertEqual(str(error), f"cannot reach {gone.url}: connection refused")
 
+    async def test_server_would_be_the_client_itself(self) -> None:
+        """
+        TCP connects the port to itself. That is no server, and the request that was made on the
+        connection is nobody's any more: no error of it may be left to the garbage collector.
+        """
+        gone = RawServer(self)
+        await gone.stop()
+        attempt = self.client(local_port=gone.number).dial(gone.url, "token")
+        error = await self.error(attempt, ServerUnreachable)
+        self.assertEqual(str(error), f"cannot reach {gone.url}: connection refused")
+
     async def test_dies_before_the_answer(self) -> None:
         await self.answered(b"", ServerUnreachable, close=True)
 

@@ -82,21 +82,33 @@ class PathTests(PathsTestCase):
         connections = dict(zip(order, await gatherResults(results), strict=True))
         return server, connections[0], connections[1]
 
-    async def test_direct(self) -> None:
-        for dialer_first in (True, False):
-            server, dialer, acceptor = await self.connect(dialer_first)
-            self.assertFalse(dialer.is_relay)
-            self.assertFalse(acceptor.is_relay)
-            await self.assert_joined(dialer, acceptor)
-            self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.DIRECT: 1})
+    async def assert_direct(self, dialer_first: bool) -> None:
+        """They find each other on the same host."""
+        server, dialer, acceptor = await self.connect(dialer_first)
+        self.assertFalse(dialer.is_relay)
+        self.assertFalse(acceptor.is_relay)
+        await self.assert_joined(dialer, acceptor)
+        self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.DIRECT: 1})
 
-    async def test_relayed(self) -> None:
-        for dialer_first in (True, False):
-            server, dialer, acceptor = await self.connect(dialer_first, **RELAY, penalty=0)
-            self.assertTrue(dialer.is_relay)
-            self.assertTrue(acceptor.is_relay)
-            await self.assert_joined(dialer, acceptor)
-            self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.RELAYED: 1})
+    async def test_direct_dialer_first(self) -> None:
+        await self.assert_direct(dialer_first=True)
+
+    async def test_direct_acceptor_first(self) -> None:
+        await self.assert_direct(dialer_first=False)
+
+    async def assert_relayed(self, dialer_first: bool) -> None:
+        """They find each other through the server."""
+        server, dialer, acceptor = await self.connect(dialer_first, **RELAY, penalty=0)
+        self.assertTrue(dialer.is_relay)
+        self.assertTrue(acceptor.is_relay)
+        await self.assert_joined(dialer, acceptor)
+        self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.RELAYED: 1})
+
+    async def test_relayed_dialer_first(self) -> None:
+        await self.assert_relayed(dialer_first=True)
+
+    async def test_relayed_acceptor_first(self) -> None:
+        await self.assert_relayed(dialer_first=False)
 
     async def test_addresses(self) -> None:
         _, dialer, acceptor = await self.connect(dialer_first=True)

@@ -7,18 +7,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
-    CannotListenError,
     ConnectError,
     ConnectingCancelledError,
 )
-from twisted.internet.error import ConnectionRefusedError as Refused
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.tcp import Port, makeBinding
+from twisted.internet.tcp import makeBinding
 
 from rdv.addresses import Address, parse_address
 from rdv.client.shared_port import SharedPort
@@ -32,41 +28,7 @@ from rdv.test.client_loopback import (
     has_ipv6,
     sockets_at,
 )
-
-
-class WithoutIPv6(SteppedReactor):
-    """A host that knows no IPv6."""
-
-    def listenTCP(
-        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
-        if ":" in interface:
-            error = OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-            raise CannotListenError(interface, port, error)
-        return super().listenTCP(port, factory, backlog, interface)
-
-
-class V6OnlyPort(Port):
-    """Listens as on a host whose IPv6 sockets do not take IPv4."""
-
-    def createInternetSocket(self) -> socket.socket:  # noqa: N802
-        sock: socket.socket = super().createInternetSocket()
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        return sock
-
-
-class SeparateStacks(SteppedReactor):
-    """A host where ``::`` does not include IPv4."""
-
-    def listenTCP(
-        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
-        if ":" not in interface:
-            return super().listenTCP(port, factory, backlog, interface)
-        listening = V6OnlyPort(port, factory, backlog, interface, REACTOR)
-        listening.startListening()
-        self.ports.append(listening.getHost().port)
-        return cast(IListeningPort, listening)
+from rdv.test.shared_port_doubles import SeparateStacks, Unlucky, WithoutIPv6
 
 
 class SharedPortTestCase(LoopbackTestCase):
@@ -158,8 +120,23 @@ class ListenTests(SharedPortTestCase):
         await turn
         self.assertEqual(len(sockets_at([taken])), 1)
 
+    async def test_chosen_port_is_taken_for_ipv4_only(self) -> None:
+        """Whoever leaves the choice to the system does not care which one it is."""
+        self.reactor = unlucky = Unlucky(REACTOR)
+        peer = RawServer(self)
+        unlucky.taken = RawServer(self).number
+        number = self.listen(peer).number
+        self.assertNotEqual(number, unlucky.taken)
+        unlucky.taken = 0
+        await self.assert_reaches(f"127.0.0.1:{number}", peer)
+
     if not has_ipv6():
-        for _test in (test_ipv6, test_separate_stacks, test_taken_for_ipv4_only):
+        for _test in (
+            test_ipv6,
+            test_separate_stacks,
+            test_taken_for_ipv4_only,
+            test_chosen_port_is_taken_for_ipv4_only,
+        ):
             _test.skip = "no IPv6 loopback"  # type: ignore[attr-defined]
 
 
@@ -220,7 +197,7 @@ class DialTests(SharedPortTestCase):
         await gone.close()
         port = self.listen(RawServer(self))
         await self.assertFailure(
-            port.connect(parse_address(f"127.0.0.1:{number}"), Wire(), 10), Refused
+            port.connect(parse_address(f"127.0.0.1:{number}"), Wire(), 10), ConnectError
         )
 
     async def test_cancelled(self) -> None:

@@ -50,8 +50,9 @@ class Client:
     :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
         :data:`rdv.client.race.Chooser`. For dialling only: an acceptor takes what the dialer chose.
-    :param server_timeout: seconds to connect to the server, and for an answer that has begun to be
-        complete.
+    :param server_timeout: seconds to resolve the server's name, to connect to it, for a TLS
+        handshake, and for an answer that has begun to be complete. Each step has its own, and IPv6,
+        which is tried when IPv4 has failed, begins anew.
     :param handshake_timeout: seconds from the server's answer to a connection.
     """
 

@@ -1,12 +1,11 @@
 """
-Addresses: parsing and formatting of ``ip:port`` lists, address spaces, and this host's own
-addresses.
+Addresses: parsing and formatting of ``ip:port`` lists, and address spaces.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
@@ -15,7 +14,6 @@ __all__ = [
     "Address",
     "AddressSpace",
     "format_addresses",
-    "interface_addresses",
     "parse_address",
     "parse_ip",
     "space_of",
@@ -126,18 +124,3 @@ def parse_address(text: str) -> Address:
 def format_addresses(addresses: Iterable[Address]) -> str:
     """The list as it stands in a header: ``1.2.3.4:80, [2001:db8::7]:80``."""
     return ", ".join(map(str, addresses))
-
-
-def interface_addresses() -> Iterator[IPv4Address | IPv6Address]:
-    """
-    The addresses of this host's network interfaces, in the order in which the system lists them.
-
-    Blocks for some microseconds: it asks the kernel, not the network.
-    """
-    import ifaddr
-
-    for adapter in ifaddr.get_adapters():
-        for entry in adapter.ips:
-            # An IPv6 entry is (address, flow info, scope); link-local ones may carry their zone.
-            text = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
-            yield parse_ip(text.partition("%")[0])

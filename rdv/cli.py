@@ -116,6 +116,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
             help=f"how long {text} (default {default:g})",
         )
     parser.add_argument(
+        "--no-align",
+        dest="align",
+        action="store_false",
+        help="tell both clients of a pair at once, however far each of them is",
+    )
+    parser.add_argument(
         "--observed-header",
         metavar="NAME",
         help="take the client's ip:port from this header, which a reverse proxy must set",
@@ -152,7 +158,11 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "private6, link4, link6, loopback",
     )
     parser.add_argument(
-        "--local-port", type=port, default=0, metavar="PORT", help="to listen on and dial from"
+        "--local-port",
+        type=port,
+        default=0,
+        metavar="PORT",
+        help="to listen on and dial from (default: any)",
     )
     parser.add_argument(
         "--penalty",

@@ -105,6 +105,7 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
         lobby_timeout=arguments.lobby_timeout,
         handshake_timeout=arguments.handshake_timeout,
         idle_timeout=arguments.idle_timeout,
+        align=arguments.align,
         drain=arguments.drain,
         observed_address=observed_by(arguments.observed_header, arguments.observed_port_header),
     )

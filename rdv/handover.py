@@ -26,9 +26,9 @@ __all__ = [
     "TCPForwarding",
     "TCPTransport",
     "hand_over",
-    "keep_alive",
     "linger",
     "socket_of",
+    "tune",
     "undelivered",
     "unread",
 ]
@@ -173,15 +173,17 @@ def unread(transport: object) -> bytes | None:
         return b""
 
 
-def keep_alive(transport: object) -> None:
+def tune(transport: object) -> None:
     """
-    Turn TCP keepalive on, soon and often enough that a NAT keeps its mapping of a silent connection
-    and a peer that has vanished is noticed within two minutes. Where the system has no such options
-    it is on as the system has it.
+    Set what every TCP connection of ours wants: small writes leave at once, and keepalive is on,
+    soon and often enough that a NAT keeps its mapping of a silent connection and a peer that has
+    vanished is noticed within two minutes. Where the system has no such options it is on as the
+    system has it.
     """
     sock = socket_of(transport)
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", KEEPALIVE_IDLE),

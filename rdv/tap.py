@@ -48,6 +48,9 @@ class Options(UsageOptions):
         "Without a command word: serve. For pipes and exit codes use the rdv command; twist logs "
         "to stdout and cannot choose its exit status."
     )
+    optFlags = [
+        ["no-align", None, "Tell both clients of a pair at once, however far each of them is."],
+    ]
     optParameters = [
         ["path", None, "/", "The only path to serve; / for any."],
         ["lobby-timeout", None, 300.0, "Seconds a client waits for its partner; 0: ever.", seconds],
@@ -80,6 +83,7 @@ class Options(UsageOptions):
             lobby_timeout=self["lobby-timeout"],
             handshake_timeout=self["handshake-timeout"],
             idle_timeout=self["idle-timeout"],
+            align=not self["no-align"],
             drain=self["drain"],
             observed_address=observed_by(self["observed-header"], self["observed-port-header"]),
         )

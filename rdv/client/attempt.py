@@ -4,7 +4,7 @@ One attempt: a port, a request, a race.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,22 +13,25 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace, space_of
 from rdv.client.candidate import Candidate
+from rdv.client.candidates import Candidates
 from rdv.client.connection import Connection
+from rdv.client.contest import Contest
 from rdv.client.inbound import Inbound
-from rdv.client.race import Chooser, contend, first
+from rdv.client.own_addresses import SelfAddresses
+from rdv.client.port_mapping import MappedPort, PortMapping
+from rdv.client.race import Chooser
 from rdv.client.reasons import printable, refusal_text, why
 from rdv.client.server_endpoint import ServerEndpoints
 from rdv.client.shared_port import IClientReactor, SharedPort
+from rdv.client.targets import targets
 from rdv.client.upgrade import UpgradeAgent
-from rdv.errors import NoConnection, ProtocolError, ServerRefused, ServerUnreachable
+from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
     MAX_SELF_ADDRESSES,
     Answer,
@@ -43,10 +46,6 @@ __all__ = ["Attempt", "Settings"]
 
 log = Logger()
 
-#: When the relay has gone, seconds for a direct CONFIRM or HELLO that is still on its way: two
-#: retransmissions.
-_RELAY_LOST_GRACE = 5.0
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,7 +53,8 @@ class Settings:
 
     tls: IPolicyForHTTPS
     spaces: AddressSpace
-    self_addresses: Callable[[int], Iterable[Address]]
+    self_addresses: SelfAddresses
+    port_mapping: PortMapping | None
     local_port: int
     lowest_port: int
     chooser: Chooser
@@ -88,8 +88,7 @@ class Attempt:
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = role is Role.DIALER and settings.spaces
         self._chooser = settings.chooser if chooses else _at_once
-        self._candidates: set[Candidate] = set()
-        self._reasons: dict[str, str] = {}
+        self._candidates = Candidates(reactor, role, token)
         self._closing: list[Deferred[Any]] = []
         self._agent: UpgradeAgent | None = None
         self._racing = False
@@ -103,20 +102,21 @@ class Attempt:
             port cannot be had.
         """
         held = self._role is Role.ACCEPTOR
-        inbound = Inbound(self._settings.spaces, lambda: self._candidate(held=held))
+        inbound = Inbound(self._settings.spaces, lambda: self._candidates.make(held=held))
         port = SharedPort(self._reactor, inbound, self._settings.local_port)
-        connection = None
+        mapped = MappedPort(self._reactor, self._settings.port_mapping)
+        connection = reserve = None
         try:
-            own = self._own_addresses(port.number)
+            own = await self._own_addresses(port.number, mapped)
             relay, answer, headers = await self._ask(port, own)
-            self._racing = True
             winner = await self._race(port, inbound, relay, answer, own)
-            winner.confirm()
-            connection = Connection(winner, answer.observed, headers)
+            if relay.connected and not winner.is_relay and winner.confirmed is not None:
+                reserve = relay
+            connection = Connection(winner, answer.observed, headers, reserve)
         finally:
             inbound.stop()
-            self._closing.append(port.close())
-            self._close_candidates()
+            self._closing += [port.close(), *self._candidates.close(kept=reserve)]
+            self._closing.append(Deferred.fromCoroutine(mapped.close()))
             try:
                 await _ignoring_cancellation(gatherResults(self._closing))
             except CancelledError:
@@ -134,21 +134,11 @@ class Attempt:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"
 
-    def _own_addresses(self, port: int) -> list[Address]:
+    async def _own_addresses(self, port: int, mapped: MappedPort) -> list[Address]:
         spaces = self._settings.spaces
-        addresses = dict.fromkeys(self._settings.self_addresses(port))
+        outside = await mapped.open(port) if spaces else []
+        addresses = dict.fromkeys([*outside, *self._settings.self_addresses(port)])
         return [address for address in addresses if space_of(address.ip) & spaces]
-
-    def _candidate(self, *, is_relay: bool = False, held: bool = False) -> Candidate:
-        candidate = Candidate(self._reactor, self._role, self._token, is_relay=is_relay, held=held)
-        self._candidates.add(candidate)
-        candidate.closed.addCallback(lambda _: self._candidates.discard(candidate))
-        return candidate
-
-    def _close_candidates(self) -> None:
-        for candidate in list(self._candidates):
-            self._closing.append(candidate.closed)
-            candidate.close()
 
     async def _ask(
         self, port: SharedPort, own: Sequence[Address]
@@ -175,7 +165,7 @@ class Attempt:
                 reason = refusal_text(response.headers, await response.content())
                 raise ServerRefused(self._server, response.code, phrase, reason)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
-            relay = self._candidate(is_relay=True)
+            relay = self._candidates.make(is_relay=True)
             response.deliverBody(relay)
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
             raise ServerUnreachable(f"cannot reach {self._server}: {why(error)}") from error
@@ -199,54 +189,21 @@ class Attempt:
         answer: Answer,
         own: Sequence[Address],
     ) -> Candidate:
+        self._racing = True
         settings = self._settings
-        contenders = [self._contend("relay", contend(relay, self._chooser))]
-        if settings.spaces:
-            inbound.begin(
-                {address.ip for address in answer.peer_addresses},
-                lambda candidate: self._contend("inbound", contend(candidate, self._chooser)),
-            )
-            contenders.append(inbound.first)
-            for address in dict.fromkeys(answer.peer_addresses):
-                if self._may_dial(address) and address not in own:
-                    contenders.append(self._contend(str(address), self._dial(port, address)))
-        race = first(contenders)
-        limit = self._reactor.callLater(settings.handshake_timeout, race.cancel)
-        relay.closed.addCallback(lambda _: _shorten(self._reactor, limit))
-        try:
-            return await race
-        except (NoConnection, CancelledError) as error:
-            if limit.active() and isinstance(error, CancelledError):
-                raise
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
-            raise NoConnection(f"no path to the peer: {reasons or 'nobody answered'}") from None
-        finally:
-            if limit.active():
-                limit.cancel()
-
-    def _may_dial(self, address: Address) -> bool:
-        settings = self._settings
-        return bool(space_of(address.ip) & settings.spaces) and address.port >= settings.lowest_port
-
-    async def _dial(self, port: SharedPort, address: Address) -> Candidate:
-        candidate = self._candidate()
-        try:
-            await port.connect(address, candidate, self._settings.handshake_timeout)
-        except BaseException:
-            candidate.close()
-            raise
-        return await contend(candidate, self._chooser)
-
-    def _contend(self, name: str, contender: Coroutine[Any, Any, Candidate]) -> Deferred[Candidate]:
-        """Run a contender, and remember why it dropped out."""
-
-        def dropped(failure: Failure) -> Failure:
-            if not failure.check(CancelledError):
-                self._reasons[name] = why(failure.value)
-                log.debug("{name} dropped out: {reason}", name=name, reason=self._reasons[name])
-            return failure
-
-        return Deferred.fromCoroutine(contender).addErrback(dropped)
+        contest = Contest(
+            self._reactor,
+            self._chooser,
+            port,
+            inbound,
+            relay,
+            answer,
+            targets(answer, own, port.number, settings.spaces, settings.lowest_port),
+            own,
+            self._candidates,
+            settings.handshake_timeout,
+        )
+        return await (contest.all_ways() if settings.spaces else contest.relay_only())
 
 
 async def _ignoring_cancellation(closing: Deferred[Any]) -> None:
@@ -275,11 +232,6 @@ def _wake(result: Any, sleeper: Deferred[None]) -> Any:
 
 def _at_once(candidate: Candidate) -> float:
     return 0.0
-
-
-def _shorten(clock: IReactorTime, limit: IDelayedCall) -> None:
-    if limit.active() and limit.getTime() - clock.seconds() > _RELAY_LOST_GRACE:
-        limit.reset(_RELAY_LOST_GRACE)
 
 
 def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:

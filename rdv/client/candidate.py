@@ -9,7 +9,7 @@ from typing import cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -22,13 +22,18 @@ from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
 from rdv.errors import ProtocolError
-from rdv.handover import StreamTransport, hand_over, keep_alive
+from rdv.handover import StreamTransport, hand_over, tune
+from rdv.tcp_info import bytes_acknowledged
 from rdv.wire import LineMatcher, Role, confirm_line, hello_line
 
 __all__ = ["Candidate"]
 
 #: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
 _EARLY_LIMIT = 1 << 16
+#: Seconds for the CONFIRM on a suspect connection to be acknowledged: two retransmissions.
+_ACKNOWLEDGED_WITHIN = 1.5
+#: The kernel has no event for an acknowledgement: seconds between two looks.
+_LOOK_EVERY = 0.005
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -39,7 +44,13 @@ class Candidate:
     The acceptor says HELLO and waits for CONFIRM; the dialer waits for HELLO and says CONFIRM when
     it has chosen. Whatever else comes first closes this candidate, and nothing else.
 
+    :ivar clock: the clock of its waits.
+    :ivar role: our role.
     :ivar is_relay: whether it is the connection to the server.
+    :ivar suspect: whether a NAT between may drop all that we send: then it counts as chosen only
+        when the other side's system has acknowledged our CONFIRM.
+    :ivar detour: whether it leaves a site at which the peer is too.
+    :ivar since: when the connection came to stand.
     :ivar closed: fires with None when the connection is gone, or has been handed over.
     """
 
@@ -57,8 +68,8 @@ class Candidate:
         """
         :param held: for an acceptor: say nothing before :meth:`begin`.
         """
-        self._clock = clock
-        self._role = role
+        self.clock = clock
+        self.role = role
         self._token = token
         self._held = held
         self._connected = False
@@ -67,7 +78,11 @@ class Candidate:
         self._early = b""
         self._failure: Failure | None = None
         self._waiter: Deferred[Candidate] | None = None
+        self._unconfirmed = 0
         self.is_relay = is_relay
+        self.suspect = False
+        self.detour = False
+        self.since = 0.0
         self.closed: Deferred[None] = Deferred()
 
     @property
@@ -76,17 +91,32 @@ class Candidate:
         peer = cast(IPv4Address, self.transport.getPeer())
         return Address(parse_ip(peer.host.partition("%")[0]), peer.port)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands and nothing speaks against it."""
+        return self._connected and self._failure is None
+
+    @property
+    def confirmed(self) -> bool | None:
+        """
+        Whether the other side's system has acknowledged the CONFIRM of a dialer.
+
+        :return: None where the system does not tell.
+        """
+        acknowledged = bytes_acknowledged(self.transport)
+        return None if acknowledged is None else acknowledged >= self._unconfirmed
+
     def begin(self) -> None:
         """Start the handshake on a candidate that was held."""
         self._held = False
-        if self._connected and self._failure is None and self._role is Role.ACCEPTOR:
+        if self._connected and self._failure is None and self.role is Role.ACCEPTOR:
             self.transport.write(hello_line(self._token))
 
     def shaken(self) -> Deferred[Candidate]:
         """
         :return: fires with this candidate when the expected line has come; errbacks with
             :class:`ProtocolError` or the reason for which the connection was lost. Cancelling it
-            closes the candidate.
+            ends the waiting, not the connection.
         """
         waiter: Deferred[Candidate] = Deferred(self._cancelled)
         if self._failure is not None:
@@ -100,8 +130,8 @@ class Candidate:
     def stays(self, seconds: float) -> Deferred[Candidate]:
         """
         :param seconds: may be ``math.inf``.
-        :return: fires with this candidate after ``seconds``; errbacks as soon as the connection is
-            lost. Cancelling it closes the candidate.
+        :return: fires with this candidate after ``seconds``, or at :meth:`hurry`; errbacks as soon
+            as the connection is lost. Cancelling it ends the waiting, not the connection.
         """
         call: IDelayedCall | None = None
 
@@ -118,13 +148,35 @@ class Candidate:
         else:
             self._waiter = waiter
             if seconds < math.inf:
-                call = self._clock.callLater(seconds, self._fire)
+                call = self.clock.callLater(seconds, self._fire)
         return waiter.addBoth(settled)
 
-    def confirm(self) -> None:
-        """Choose this one: say CONFIRM, for a dialer."""
-        if self._role is Role.DIALER:
-            self.transport.write(confirm_line(self._token))
+    def hurry(self) -> None:
+        """Nothing better can come any more: end what :meth:`stays` waits for."""
+        if self._matcher is None:
+            self._fire()
+
+    async def choose(self) -> None:
+        """
+        Choose this one: say CONFIRM, for a dialer. If it is suspect, see it acknowledged.
+
+        :raises ConnectionLost: when the connection is lost, or the acknowledgement does not come.
+        """
+        if self._failure is not None:
+            self._failure.raiseException()
+        if self.role is Role.DIALER:
+            line = confirm_line(self._token)
+            self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(line)
+            self.transport.write(line)
+            if self.suspect:
+                await self._acknowledged()
+
+    async def _acknowledged(self) -> None:
+        end = self.clock.seconds() + _ACKNOWLEDGED_WITHIN
+        while self.confirmed is False:
+            if self.clock.seconds() >= end:
+                raise ConnectionLost("what we send does not arrive")
+            await self.stays(_LOOK_EVERY)
 
     def release(self, protocol: IProtocol) -> bytes:
         """
@@ -158,7 +210,8 @@ class Candidate:
         """See :class:`IProtocol`."""
         self.transport = cast(StreamTransport, transport)
         self._connected = True
-        keep_alive(transport)
+        self.since = self.clock.seconds()
+        tune(transport)
         if self._failure is not None:
             self.close()
         elif not self._held:
@@ -194,7 +247,7 @@ class Candidate:
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
-        self._fail(Failure(ConnectionLost("the other side closed before the choice")))
+        self._fail(Failure(ConnectionDone("the other side closed before the choice")))
         self.close()
 
     def writeConnectionLost(self) -> None:
@@ -220,7 +273,6 @@ class Candidate:
 
     def _cancelled(self, waiter: Deferred[Candidate]) -> None:
         self._waiter = None
-        self.close()
 
     def _close_done(self) -> None:
         if not self.closed.called:

@@ -4,7 +4,6 @@ Dialling and accepting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,9 +12,11 @@ from twisted.python.failure import Failure
 from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
-from rdv.addresses import Address, AddressSpace, interface_addresses
+from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt, Settings
 from rdv.client.connection import Connection
+from rdv.client.own_addresses import SelfAddresses, own_addresses
+from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
@@ -28,10 +29,6 @@ __all__ = ["Client"]
 _REENTRY_PAUSE = 1.0
 
 
-def _interface_addresses(port: int) -> Iterable[Address]:
-    return [Address(ip, port) for ip in interface_addresses()]
-
-
 class Client:
     """
     Connects to peers that share a token. It keeps no state: one client serves any number of
@@ -42,10 +39,14 @@ class Client:
     :param spaces: which addresses are reported, dialled and accepted from. ``AddressSpace.NONE``
         forces the relay.
     :param self_addresses: called with the port's number for each attempt; returns this host's
-        addresses, for instance one that a router maps to it. The default are those of the network
-        interfaces.
-    :param local_port: a fixed port to listen and dial from; 0 for a new one each time. With a fixed
-        one, only one attempt at a time makes sense.
+        addresses, the most useful first, as the peer is told nine at most. The default is
+        :func:`rdv.client.own_addresses.own_addresses`. For a port that a router always maps to this
+        host, put its address in front of those.
+    :param port_mapping: has a router map the port for the time of an attempt; see
+        :data:`rdv.client.port_mapping.PortMapping`. It is given 0.3 seconds.
+    :param local_port: a fixed port to listen and dial from, for instance one that a router maps to
+        this host; 0 for a new one each time. With a fixed one, only one attempt at a time makes
+        sense.
     :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
     :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
@@ -62,7 +63,8 @@ class Client:
         *,
         tls: IPolicyForHTTPS | None = None,
         spaces: AddressSpace = AddressSpace.DEFAULT,
-        self_addresses: Callable[[int], Iterable[Address]] = _interface_addresses,
+        self_addresses: SelfAddresses = own_addresses,
+        port_mapping: PortMapping | None = None,
         local_port: int = 0,
         lowest_port: int = 1024,
         penalty: float = 2.0,
@@ -75,6 +77,7 @@ class Client:
             tls=tls or BrowserLikePolicyForHTTPS(),
             spaces=spaces,
             self_addresses=self_addresses,
+            port_mapping=port_mapping,
             local_port=local_port,
             lowest_port=lowest_port,
             chooser=chooser or relay_penalty(penalty),

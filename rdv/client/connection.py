@@ -5,25 +5,24 @@ What an attempt ends in: the transport that the application's protocol sees.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from twisted.internet.interfaces import (
     IConsumer,
-    IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
     ITCPTransport,
     ITransport,
 )
-from twisted.python.failure import Failure
+from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv.addresses import Address
-from rdv.handover import TCPForwarding, TCPTransport, linger
-
-if TYPE_CHECKING:
-    from rdv.client.candidate import Candidate
+from rdv.client.candidate import Candidate
+from rdv.client.probation import Probation
+from rdv.client.receiver import Receiver
+from rdv.handover import TCPForwarding, TCPTransport, linger, receive_from
 
 __all__ = ["Connection"]
 
@@ -37,6 +36,10 @@ class Connection(TCPForwarding):
     direction, and a protocol that provides ``IHalfCloseableProtocol`` is told when the peer has
     ended its own; for any other protocol that closes the connection, as with TCP.
 
+    A direct path that proves dead before the peer has got anything is replaced by the relay;
+    :mod:`rdv.client.probation` tells how.
+
+    :param relay: what may replace a direct winner.
     :ivar is_relay: whether it goes through the server.
     :ivar peer_address: the peer's address, or the server's for a relayed connection.
     :ivar observed_address: this host's address as the server saw it; None when the server does not
@@ -47,16 +50,49 @@ class Connection(TCPForwarding):
     """
 
     def __init__(
-        self, winner: Candidate, observed_address: Address | None, headers: Headers
+        self,
+        winner: Candidate,
+        observed_address: Address | None,
+        headers: Headers,
+        relay: Candidate | None = None,
     ) -> None:
-        self.is_relay = winner.is_relay
-        self.peer_address = winner.peer_address
         self.observed_address = observed_address
         self.headers = headers
-        self._receiver = _Receiver()
-        self._receiver.held_before(winner.release(self._receiver))
-        self.transport = self._receiver.transport
         self.disconnecting = False
+        self._reset_on_exit = False
+        self._probation: Probation | None = None
+        self._receiver = Receiver()
+        self._take(winner)
+        if relay is not None and not self._receiver.received:
+            self._probation = Probation(
+                winner,
+                self.transport,
+                relay,
+                self._replace,
+                self._choice_is_final,
+                self._receiver.begin,
+            )
+            self._receiver.settle = self._probation.settle
+            self._receiver.lost = self._probation.lost
+        elif relay is not None:  # the peer has chosen it too
+            relay.close()
+
+    def _take(self, candidate: Candidate) -> None:
+        self.is_relay = candidate.is_relay
+        self.peer_address = candidate.peer_address
+        self._receiver.held_before(candidate.release(self._receiver))
+        self.transport = self._receiver.transport
+
+    def _replace(self, relay: Candidate) -> TCPTransport:
+        dead = self.transport
+        receive_from(cast(ITransport, dead), Protocol())
+        dead.abortConnection()
+        self._take(relay)
+        linger(self.transport, self._reset_on_exit)
+        return self.transport
+
+    def _choice_is_final(self) -> None:
+        self._probation = self._receiver.settle = self._receiver.lost = None
 
     def attach(self, protocol: IProtocol) -> None:
         """
@@ -72,26 +108,34 @@ class Connection(TCPForwarding):
 
     def write(self, data: bytes) -> None:
         """See :class:`ITransport`."""
-        self.transport.write(data)
+        (self._probation or self.transport).write(data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """See :class:`ITransport`."""
-        self.transport.write(b"".join(data))
+        self.write(b"".join(data))
 
     def loseConnection(self) -> None:
         """Close the connection when everything written has been sent."""
         self.disconnecting = True
         self._receiver.close()
-        self.transport.loseConnection()
+        if self._probation is not None:
+            self._probation.close()
+        else:
+            self.transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
         """End our direction behind what has been written; the other one goes on."""
-        self.transport.loseWriteConnection()
+        if self._probation is not None:
+            self._probation.end_writing()
+        else:
+            self.transport.loseWriteConnection()
 
     def abortConnection(self) -> None:
         """Close at once. The peer sees a broken stream."""
         self.disconnecting = True
         self._receiver.close()
+        if self._probation is not None:
+            self._probation.abort()
         self.transport.abortConnection()
 
     def break_on_exit(self, enabled: bool) -> None:
@@ -101,15 +145,22 @@ class Connection(TCPForwarding):
 
         To be turned off again before the connection is closed in good order.
         """
+        self._reset_on_exit = enabled
         linger(self.transport, enabled)
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`IConsumer`."""
-        self.transport.registerProducer(producer, streaming)
+        if self._probation is not None:
+            self._probation.register(producer, streaming)
+        else:
+            self.transport.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """See :class:`IConsumer`."""
-        self.transport.unregisterProducer()
+        if self._probation is not None:
+            self._probation.unregister()
+        else:
+            self.transport.unregisterProducer()
 
     def pauseProducing(self) -> None:
         """See :class:`IPushProducer`."""
@@ -126,114 +177,3 @@ class Connection(TCPForwarding):
     def getHandle(self) -> object:
         """See :class:`ISystemHandle`: of the transport below."""
         return self.transport.getHandle()
-
-
-@implementer(IProtocol, IHalfCloseableProtocol)
-class _Receiver:
-    """
-    What the transport below talks to. It is not the connection itself: a wrapper that the
-    application puts round that would take its ways of receiving for ways of sending.
-
-    :ivar transport: the transport below.
-    """
-
-    transport: TCPTransport
-
-    def __init__(self) -> None:
-        self._protocol: IProtocol | None = None
-        self._paused = True
-        self._closing = False
-        self._held = b""
-        self._read_ended = False
-        self._lost: Failure | None = None
-
-    def held_before(self, data: bytes) -> None:
-        """``data`` came before everything else."""
-        self._held = data + self._held
-
-    def deliver_to(self, protocol: IProtocol) -> None:
-        """From now on ``protocol`` is the one that gets everything, once it has begun."""
-        if self._protocol is not None:
-            raise RuntimeError("a protocol is attached already")
-        self._protocol = protocol
-        self._paused = False
-
-    def begin(self) -> None:
-        """Deliver, unless the protocol has paused us in the meantime."""
-        if not self._paused:
-            self.resume()
-
-    def close(self) -> None:
-        """Whoever closes gets nothing more but ``connectionLost``."""
-        self._closing = True
-        self._held = b""
-        self._read_ended = False
-        if self._protocol is not None and self._lost is not None:
-            reason, self._lost = self._lost, None
-            self._protocol.connectionLost(reason)
-
-    def pause(self) -> None:
-        """Read no more."""
-        self._paused = True
-        self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Deliver what is held, then read on."""
-        self._paused = False
-        if self._protocol is not None:
-            self._deliver_held(self._protocol)
-        if not self._paused:
-            self.transport.resumeProducing()
-
-    def _deliver_held(self, protocol: IProtocol) -> None:
-        held, self._held = self._held, b""
-        if held:
-            protocol.dataReceived(held)
-        if self._read_ended and not self._paused:
-            self._read_ended = False
-            self._end_reading(protocol)
-        if self._lost is not None and not self._paused:
-            reason, self._lost = self._lost, None
-            protocol.connectionLost(reason)
-
-    def _end_reading(self, protocol: IProtocol) -> None:
-        if IHalfCloseableProtocol.providedBy(protocol):
-            protocol.readConnectionLost()
-        else:
-            self.transport.loseConnection()
-
-    def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
-        self.transport = cast(TCPTransport, transport)
-        self.transport.pauseProducing()
-
-    def connectionMade(self) -> None:
-        """See :class:`IProtocol`."""
-
-    def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
-        if self._closing:
-            return
-        if self._protocol is None or self._paused:
-            self._held += data
-        else:
-            self._protocol.dataReceived(data)
-
-    def readConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
-        if self._protocol is None or self._paused:
-            self._read_ended = True
-        else:
-            self._end_reading(self._protocol)
-
-    def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
-        if IHalfCloseableProtocol.providedBy(self._protocol):
-            self._protocol.writeConnectionLost()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
-        if self._protocol is None or (self._paused and (self._held or self._read_ended)):
-            self._lost = reason
-        else:
-            self._protocol.connectionLost(reason)

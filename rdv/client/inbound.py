@@ -33,8 +33,8 @@ class Inbound(ServerFactory[Any]):
 
     :param spaces: from where connections are accepted.
     :param candidate: makes a candidate for a connection.
-    :ivar first: fires with the first candidate that is ready to be used. Cancelling it closes all
-        of them.
+    :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
+        of all of them.
     """
 
     noisy = False
@@ -73,7 +73,7 @@ class Inbound(ServerFactory[Any]):
         The server has answered: start with those who have come so far, and let others in.
 
         :param known: IP addresses of the peer.
-        :param contend: does the handshake with a candidate.
+        :param contend: does the handshake with a candidate, to the choice.
         """
         self._known = known
         self._contend = contend
@@ -104,7 +104,7 @@ class Inbound(ServerFactory[Any]):
             oldest.close()
 
     def stop(self) -> None:
-        """Let nobody in any more, and drop who is in. :attr:`first` does not fire after this."""
+        """Let nobody in any more. :attr:`first` does not fire after this."""
         self._stopped = True
         for contending in list(self._contending.values()):
             contending.cancel()

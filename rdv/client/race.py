@@ -7,15 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, fail
 from twisted.python.failure import Failure
 
 from rdv.client.candidate import Candidate
 from rdv.errors import NoConnection
 
-__all__ = ["Chooser", "contend", "first", "relay_penalty"]
+__all__ = ["Chooser", "choose", "first", "relay_penalty"]
 
 T = TypeVar("T")
+
+#: Seconds: more than the round trip of a LAN, less than a person or a protocol notices.
+_DETOUR_PATIENCE = 0.005
 
 #: Says for a dialer's candidate that is ready how many seconds a better one may still take to come.
 #: It is used when they are over: 0 for at once, ``math.inf`` for never.
@@ -25,19 +28,36 @@ Chooser: TypeAlias = Callable[[Candidate], float]
 def relay_penalty(seconds: float) -> Chooser:
     """
     The default rule: the first direct candidate, or the relay when none has come ``seconds`` after
-    it was ready.
+    it was ready. A path round through a NAT that both peers are behind gives the one within it a
+    moment.
     """
-    return lambda candidate: seconds if candidate.is_relay else 0.0
+
+    def patience(candidate: Candidate) -> float:
+        if candidate.is_relay:
+            return seconds
+        return _DETOUR_PATIENCE if candidate.detour else 0.0
+
+    return patience
 
 
-async def contend(candidate: Candidate, chooser: Chooser) -> Candidate:
+async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
     """
-    Do the handshake and wait out what the chooser says.
+    Choose a candidate that is ready, as soon as no other one is being chosen.
 
-    :raises ProtocolError: or the reason for which the connection was lost on the way.
+    :param choice: held by the one that is being chosen, and to the end by the one that was.
+    :raises ConnectionLost: when it was none after all; it is closed then, and the next may try.
     """
-    await candidate.shaken()
-    return await candidate.stays(chooser(candidate))
+    await choice.acquire()
+    try:
+        await candidate.choose()
+    except CancelledError:  # the race is over: nobody else is to be chosen
+        candidate.close()
+        raise
+    except BaseException:
+        choice.release()
+        candidate.close()
+        raise
+    return candidate
 
 
 def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:

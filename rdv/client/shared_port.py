@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Collection
 from typing import Any, NoReturn, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
@@ -26,16 +27,22 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorTime,
 )
-from twisted.internet.protocol import Factory, ServerFactory
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.tcp import makeBinding
 from twisted.python.failure import Failure
 
 from rdv.addresses import Address
+from rdv.client.dial import dial, one_protocol
+from rdv.client.syn_filter import ignore_syns
 from rdv.errors import NoConnection
 
-__all__ = ["IClientReactor", "SharedPort", "one_protocol"]
+__all__ = ["IClientReactor", "NobodyListens", "SharedPort"]
 
 P = TypeVar("P", bound=IProtocol)
+
+
+class NobodyListens(ConnectError):
+    """The address is that of our own port, and the connection was one to ourselves."""
 
 
 class IClientReactor(IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
@@ -100,6 +107,10 @@ class SharedPort:
         :return: fires with ``protocol`` when it is connected; errbacks with a
             ``twisted.internet.error.ConnectError``. Cancelling it closes the socket.
         """
+        if isinstance(getattr(self._ports[0], "socket", None), socket.socket):
+            dialling = dial(self._reactor, self.number, address, protocol, timeout)
+            return dialling.addCallback(_not_to_itself)
+        # A reactor without sockets of the system, as in tests.
         factory = one_protocol(protocol)
         endpoint_type = TCP4ClientEndpoint if _is_v4(address) else TCP6ClientEndpoint
         endpoint = endpoint_type(
@@ -111,6 +122,14 @@ class SharedPort:
         )
         connecting = cast("Deferred[P]", endpoint.connect(factory))
         return connecting.addCallbacks(_not_to_itself, _cancelled)
+
+    def ignore_syns(self, addresses: Collection[Address]) -> None:
+        """
+        From now on let the SYNs of ``addresses``, and of no others, go unanswered where the system
+        can do that; see :mod:`rdv.client.syn_filter`.
+        """
+        for port in self._ports:
+            ignore_syns(getattr(port, "socket", None), addresses)
 
     def close(self) -> Deferred[object]:
         """Stop listening. Connections made from the port stay. Fires when the port is free."""
@@ -130,16 +149,8 @@ def _not_to_itself(protocol: P) -> P:
     transport: Any = protocol.transport  # type: ignore[attr-defined]
     if transport.getHost() == transport.getPeer():
         transport.abortConnection()
-        raise ConnectError(errno.ECONNREFUSED)
+        raise NobodyListens(errno.ECONNREFUSED)  # type: ignore[no-untyped-call]
     return protocol
-
-
-def one_protocol(protocol: IProtocol) -> Factory[Any]:
-    """A factory for one connection."""
-    factory: Factory[Any] = Factory()
-    factory.noisy = False
-    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
-    return factory
 
 
 def _binding(interface: str, number: int) -> Any:

@@ -26,10 +26,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from rdv.client.dial import one_protocol
 from rdv.client.reasons import loss_text
-from rdv.client.shared_port import one_protocol
 from rdv.errors import ProtocolError, ServerUnreachable
-from rdv.handover import StreamTransport, hand_over, keep_alive
+from rdv.handover import StreamTransport, hand_over, tune
 
 __all__ = ["UpgradeAgent"]
 
@@ -133,7 +133,7 @@ class _Exchange(Protocol):
         self.response: Deferred[IResponse] = Deferred(self._cancelled)
 
     def connectionMade(self) -> None:
-        keep_alive(self.transport)
+        tune(self.transport)
         if ISSLTransport.providedBy(self.transport):
             self._expect("the TLS handshake")
         self._send(self._request)

@@ -40,6 +40,11 @@ class ClosingLegs:
         self._legs.add(leg)
         self._lingering.add(leg)
 
+    def close(self, leg: Leg) -> None:
+        """Become the owner of ``leg``, and close it behind what it has been sent."""
+        self.adopt(leg)
+        leg.transport.loseConnection()
+
     def abort(self) -> None:
         """Cut them all."""
         for leg in list(self._legs):

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv.deadlines import Deadlines
 from rdv.server.leg import Leg
 from rdv.server.relay import Pair
 
-__all__ = ["Decision", "ServeHook", "ask"]
+__all__ = ["Decision", "Decisions", "ServeHook"]
 
 #: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
 
-async def ask(serve: ServeHook, pair: Pair) -> None:
+async def _ask(serve: ServeHook, pair: Pair) -> None:
     """Call the hook, and wait for whatever kind of awaitable it returns."""
     answer: object = serve(pair)
     if isinstance(answer, asyncio.Future):
@@ -45,10 +48,14 @@ class Decision:
         self._hook: Deferred[object] | None = None
         pair.dialer.owner = pair.acceptor.owner = self
 
-    def wait_for(self, hook: Deferred[object]) -> Deferred[object]:
-        """Remember what is to be cancelled if the pair breaks off."""
-        self._hook = hook
-        return hook
+    def ask(self, serve: ServeHook, decided: Callable[[Decision, object], object]) -> None:
+        """
+        Call the hook.
+
+        :param decided: called with this and what the hook has said, perhaps a Failure.
+        """
+        self._hook = Deferred.fromCoroutine(_ask(serve, self.pair))
+        self._hook.addBoth(partial(decided, self))
 
     def cancel(self) -> None:
         """Ask the hook no longer. What it still says does not count."""
@@ -74,3 +81,37 @@ class Decision:
         """See :class:`LegOwner`."""
         self._break_off(leg)
         leg.owner.leg_lost(leg, reason)
+
+
+class Decisions:
+    """
+    Those that are not yet made.
+
+    :param timeout: seconds that one may take; 0 for ever.
+    :param never_made: called with one whose time is over, after it has been taken out.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, timeout: float, never_made: Callable[[Decision], object]
+    ) -> None:
+        self._open: set[Decision] = set()
+        self._deadlines: Deadlines[Decision] = Deadlines(clock, timeout, self._expire)
+        self._never_made = never_made
+
+    def __iter__(self) -> Iterator[Decision]:
+        """In a copy that may be worked through while some of them are made."""
+        return iter(list(self._open))
+
+    def add(self, decision: Decision) -> None:
+        """Its time begins."""
+        self._open.add(decision)
+        self._deadlines.add(decision)
+
+    def discard(self, decision: Decision) -> None:
+        """It is made, or will not be."""
+        self._open.discard(decision)
+        self._deadlines.discard(decision)
+
+    def _expire(self, decision: Decision) -> None:
+        self._open.discard(decision)
+        self._never_made(decision)

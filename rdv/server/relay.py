@@ -16,6 +16,7 @@ from rdv.errors import ProtocolError
 from rdv.handover import linger
 from rdv.pump import Flow
 from rdv.server.leg import Leg
+from rdv.server.release import HeldBack, Hold
 from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
 
 __all__ = ["Outcome", "Pair", "Tap"]
@@ -92,6 +93,7 @@ class Pair:
         idle_timeout: float,
         lines_done: Callable[[Pair], object],
         closed: Callable[[Pair], object],
+        broken_off: Callable[[Pair, Leg, Leg], object],
     ) -> None:
         self._clock = clock
         self.token = dialer.token
@@ -104,6 +106,8 @@ class Pair:
         self.rejection: tuple[int, str] | None = None
         self._lines_done = lines_done
         self._closed = closed
+        self._broken_off = broken_off
+        self._held: HeldBack | None = None
         self._directions: dict[Leg, _Direction] = {}
         self._living: set[Leg] = set()
         self._active = 0.0
@@ -134,7 +138,7 @@ class Pair:
         """
         if not 400 <= status <= 599:
             raise ValueError(f"not the status of a refusal: {status}")
-        if self._directions or self._ended:
+        if self._living or self._ended:
             raise RuntimeError("the pair has been told already")
         self.rejection = (status, reason)
 
@@ -153,21 +157,52 @@ class Pair:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
-    def start(self) -> None:
-        """Tell both clients about each other, each in one write, and begin to relay."""
+    def start(self, hold: Hold | None = None) -> None:
+        """
+        Tell both clients about each other, each in one write, and begin to relay.
+
+        :param hold: who is told later than the other one.
+        """
+        self._living = {self.dialer, self.acceptor}
+        if hold is None:
+            self._join()
+            self._tell(self.dialer)
+            self._tell(self.acceptor)
+        else:
+            self._held = HeldBack(self._clock, hold, self._tell_held, self._part)
+            self._tell(hold.far)
+
+    def _tell(self, leg: Leg) -> None:
+        peer = self.acceptor if leg is self.dialer else self.dialer
+        leg.transport.write(switching_protocols(leg.observed, peer.candidates))
+
+    def _join(self) -> None:
+        # Not before both are told: from here each transport steers the other one.
+        self._held = None
         dialer, acceptor = self.dialer, self.acceptor
         dialer.owner = acceptor.owner = self
         self._directions = {
             dialer: _Direction(dialer, acceptor, confirm_line(self.token), self.tap_dialer),
             acceptor: _Direction(acceptor, dialer, hello_line(self.token), self.tap_acceptor),
         }
-        self._living = {dialer, acceptor}
-        dialer.transport.write(switching_protocols(dialer.observed, acceptor.candidates))
-        acceptor.transport.write(switching_protocols(acceptor.observed, dialer.candidates))
+
+    def _tell_held(self, held: HeldBack) -> None:
+        self._join()
+        self._tell(held.near)
+
+    def _part(self, held: HeldBack, gone: Leg) -> None:
+        # No success of a direct path: one of them knew of none.
+        self._held = None
+        self._living.clear()
+        self._broken_off(self, gone, held.far)
+        self._end()
 
     def abort(self) -> None:
         """Cut both connections now. The outcome is ``FAILED`` if there is none yet."""
         self._decide(Outcome.FAILED)
+        if self._held is not None:
+            self._held.cancel()
+            self._join()
         for leg in list(self._living):
             leg.transport.abortConnection()
 

@@ -5,7 +5,6 @@ The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -13,12 +12,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv.deadlines import Deadlines
-from rdv.handover import keep_alive, unread
+from rdv.handover import tune, unread
 from rdv.server.closing import ClosingLegs
-from rdv.server.decision import Decision, ServeHook, ask
+from rdv.server.decision import Decision, Decisions, ServeHook
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
 from rdv.server.relay import Outcome, Pair
+from rdv.server.release import hold_back
 from rdv.wire import Role, token_hint
 
 __all__ = ["Rendezvous", "ServeHook"]
@@ -30,6 +30,7 @@ _TIME_TO_REFUSE = 1.0
 _SHUTDOWN = (503, "shutting down, try again")
 _UNDECIDED = (500, "the server could not decide about this pair")
 _EARLY = (400, "bytes before the response")
+_HELD = ", {held} held back for {hold:.3f} s"
 
 
 class Rendezvous:
@@ -46,6 +47,7 @@ class Rendezvous:
     :param serve: called with each :class:`Pair` before the clients are told. It may return None, a
         Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
         failure is logged.
+    :param align: tell the nearer client later, so that both get their 101 at the same moment.
     """
 
     def __init__(
@@ -56,19 +58,18 @@ class Rendezvous:
         handshake_timeout: float = 30.0,
         idle_timeout: float = 3600.0,
         serve: ServeHook | None = None,
+        align: bool = True,
     ) -> None:
         if not all(each >= 0 for each in (lobby_timeout, handshake_timeout, idle_timeout)):
             raise ValueError("a timeout is negative or not a number")
         self._clock = reactor
         self._idle_timeout = idle_timeout
         self._serve = serve
+        self._align = align
         self._lobby: Lobby[Leg] = Lobby(reactor, lobby_timeout, self._expired, self._replaced)
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
-        self._deciding: set[Decision] = set()
-        self._decisions: Deadlines[Decision] = Deadlines(
-            reactor, handshake_timeout, self._never_decided
-        )
+        self._decisions = Decisions(reactor, handshake_timeout, self._never_decided)
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
         self._closed: Deferred[None] | None = None
@@ -97,7 +98,7 @@ class Rendezvous:
         :param leg: connected; this rendezvous is its owner.
         :param early: what the client has sent behind its request; anything is too much.
         """
-        keep_alive(leg.transport)
+        tune(leg.transport)
         if self.closing:
             self._refuse(leg, *_SHUTDOWN)
         elif early:
@@ -124,7 +125,7 @@ class Rendezvous:
             for leg in self._lobby:
                 self._lobby.leave(leg)
                 self._refuse(leg, *_SHUTDOWN)
-            for decision in list(self._deciding):
+            for decision in self._decisions:
                 decision.cancel()
                 self._decisions.discard(decision)
                 self._refuse_both(decision.pair, *_SHUTDOWN)
@@ -161,8 +162,7 @@ class Rendezvous:
         """See :class:`LegOwner`: the client does not want to wait any longer."""
         self._lobby.leave(leg)
         self._note("left", leg)
-        self._closing_legs.adopt(leg)
-        leg.transport.loseConnection()
+        self._closing_legs.close(leg)
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
@@ -202,30 +202,31 @@ class Rendezvous:
 
     def _meet(self, first: Leg, second: Leg) -> None:
         dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
-        told = (self._handshakes.discard, self._pair_ended)
+        told = (self._handshakes.discard, self._pair_ended, self._part)
         pair = Pair(self._clock, dialer, acceptor, self._idle_timeout, *told)
         if self._serve is None:
             self._start(pair)
             return
         decision = Decision(pair, self._broken_off)
-        self._deciding.add(decision)
         self._decisions.add(decision)
-        hook = decision.wait_for(Deferred.fromCoroutine(ask(self._serve, pair)))
-        hook.addBoth(partial(self._decided, decision))
+        decision.ask(self._serve, self._decided)
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
-        # While the hook was thinking, a client spoke or left: the other one waits again.
-        self._deciding.discard(decision)
         self._decisions.discard(decision)
-        pair = decision.pair
+        self._part(decision.pair, gone)
+        decision.pair.conclude()
+
+    def _part(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
+        # One spoke or left before both were told: the other one waits again, unless it was told.
         pair.dialer.owner = pair.acceptor.owner = self
-        self._wait_again(pair.acceptor if gone is pair.dialer else pair.dialer)
-        pair.conclude()
+        other = pair.acceptor if gone is pair.dialer else pair.dialer
+        if other is told:
+            self._closing_legs.close(other)
+        else:
+            self._wait_again(other)
 
     def _never_decided(self, decision: Decision) -> None:
         log.error("the serve hook did not decide in time")
-        self._deciding.discard(decision)
-        self._decisions.discard(decision)
         decision.cancel()
         self.outcomes[Outcome.FAILED] += 1
         self._refuse_both(decision.pair, *_UNDECIDED)
@@ -238,7 +239,6 @@ class Rendezvous:
             self.enter(leg)
 
     def _decided(self, decision: Decision, result: object) -> None:
-        self._deciding.discard(decision)
         self._decisions.discard(decision)
         pair = decision.pair
         if decision.cancelled:
@@ -260,10 +260,12 @@ class Rendezvous:
         pair.conclude()
 
     def _start(self, pair: Pair) -> None:
-        self._note("matched", pair.dialer)
+        hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
+        seconds, held = (hold.seconds, hold.near.role.name.lower()) if hold else (0.0, None)
+        self._note("matched", pair.dialer, hold=seconds, held=held)
         self._pairs.add(pair)
         self._handshakes.add(pair)
-        pair.start()
+        pair.start(hold)
 
     def _pair_ended(self, pair: Pair) -> None:
         self._handshakes.discard(pair)
@@ -288,7 +290,7 @@ class Rendezvous:
 
     def _note(self, event: str, leg: Leg, **fields: object) -> None:
         log.debug(
-            "{event}: {role} {token} from {observed}",
+            "{event}: {role} {token} from {observed}" + (_HELD if fields.get("held") else ""),
             event=event,
             role=leg.role.name.lower(),
             token=token_hint(leg.token),

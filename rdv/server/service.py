@@ -58,6 +58,7 @@ class ServerSettings:
         Twisted.
     :ivar path: the one path that is served; ``/`` for any.
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
+    :ivar align: see there too.
     :ivar drain: seconds that running transfers get when the server is told to stop.
     :ivar observed_address: see :class:`rdv.server.RendezvousResource`.
     """
@@ -67,6 +68,7 @@ class ServerSettings:
     lobby_timeout: float = 300.0
     handshake_timeout: float = 30.0
     idle_timeout: float = 3600.0
+    align: bool = True
     drain: float = 5.0
     observed_address: ObservedAddress = field(default=peer_address)
 
@@ -101,6 +103,7 @@ class RendezvousService(Service):
             lobby_timeout=settings.lobby_timeout,
             handshake_timeout=settings.handshake_timeout,
             idle_timeout=settings.idle_timeout,
+            align=settings.align,
         )
         resource = RendezvousResource(self.rendezvous, settings.observed_address)
         root = _at_path(resource, settings.path)

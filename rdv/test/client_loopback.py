@@ -1,41 +1,29 @@
 """
-The client on real sockets: a reactor whose clock only the test moves, and servers on loopback that
-do as they are told.
+The client on real sockets, and servers on loopback that do as they are told.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import socket
-import stat
-from collections.abc import Container, Iterator, Sequence
 from typing import Any, cast
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.interfaces import (
-    IConnector,
-    IDelayedCall,
-    IHostnameResolver,
-    IListeningPort,
-)
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client
-from rdv.client.shared_port import IClientReactor
 from rdv.server import Rendezvous, RendezvousResource
 from rdv.test.client_doubles import Wire, here
+from rdv.test.stepped_reactor import SteppedReactor
 
 REACTOR: Any = global_reactor
 
@@ -46,109 +34,6 @@ def has_ipv6() -> bool:
         sock.bind(("::1", 0))
         return True
     return False
-
-
-@implementer(IClientReactor)
-class SteppedReactor:
-    """
-    A reactor with real sockets, and a clock that stands still until the test moves it.
-
-    :ivar clock: the clock.
-    :ivar ports: the numbers of all ports that were listened on.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._awaited: list[tuple[float, Deferred[None]]] = []
-        self._soon: list[IDelayedCall] = []
-        self.clock = Clock()
-        self.ports: list[int] = []
-        self.nameResolver = reactor.nameResolver
-
-    def installNameResolver(  # noqa: N802
-        self, resolver: IHostnameResolver
-    ) -> IHostnameResolver:
-        raise NotImplementedError
-
-    def listenTCP(
-        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
-        listening: IListeningPort = self._reactor.listenTCP(port, factory, backlog, interface)
-        self.ports.append(cast(IPv4Address, listening.getHost()).port)
-        return listening
-
-    def connectTCP(
-        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
-    ) -> IConnector:
-        connector = self._reactor.connectTCP(host, port, factory, timeout, bindAddress)
-        return cast(IConnector, connector)
-
-    def seconds(self) -> float:
-        return self.clock.seconds()
-
-    def callLater(  # type: ignore[override]
-        self, delay: float, function: Any, *args: Any, **kwargs: Any
-    ) -> IDelayedCall:
-        if delay == 0:  # soon is soon, even where time stands still
-            soon: IDelayedCall = self._reactor.callLater(0, function, *args, **kwargs)
-            self._soon.append(soon)
-            return soon
-        call = self.clock.callLater(delay, function, *args, **kwargs)
-        for awaited in list(self._awaited):
-            if awaited[0] == delay:
-                self._awaited.remove(awaited)
-                # Not from here: the caller has yet to store the call.
-                self._reactor.callLater(0, awaited[1].callback, None)
-        return call
-
-    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        return [*self.clock.getDelayedCalls(), *(call for call in self._soon if call.active())]
-
-    def scheduled(self, delay: float) -> Deferred[None]:
-        """Fires when somebody next asks for a call after ``delay`` seconds."""
-        awaited: Deferred[None] = Deferred()
-        self._awaited.append((delay, awaited))
-        return awaited
-
-    def left_over(self) -> list[str]:
-        """What the client has not cleaned up: delayed calls, and sockets bound to its ports."""
-        return [*map(str, self.getDelayedCalls()), *sockets_at(self.ports)]
-
-
-def sockets_at(ports: Container[int]) -> list[str]:
-    """This process's IP sockets that are bound to one of ``ports``."""
-    found = []
-    for sock in _own_sockets():
-        local = sock.getsockname()
-        if local[1] in ports:
-            found.append(f"socket at {local}")
-    return found
-
-
-def keep_alive_states(port: int) -> dict[str, bool]:
-    """Whether keepalive is on, by the other end, for the connections from ``port``."""
-    found = {}
-    for sock in _own_sockets():
-        if sock.getsockname()[1] == port:
-            with contextlib.suppress(OSError):  # not connected
-                host, number = sock.getpeername()[:2]
-                on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                found[f"{host}:{number}"] = bool(on)
-    return found
-
-
-def _own_sockets() -> Iterator[socket.socket]:
-    for name in os.listdir("/dev/fd"):
-        try:
-            duplicate = os.dup(int(name))
-        except OSError:
-            continue  # the one that lists the directory is gone again
-        if not stat.S_ISSOCK(os.fstat(duplicate).st_mode):
-            os.close(duplicate)
-            continue
-        with socket.socket(fileno=duplicate) as sock:
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                yield sock
 
 
 class RawServer(ServerFactory[Any]):
@@ -242,7 +127,8 @@ class RealServer:
             self._port = REACTOR.listenSSL(0, site, tls, interface=interface)
         scheme = "http" if tls is None else "https"
         host = f"[{interface}]" if ":" in interface else interface
-        self.url = f"{scheme}://{host}:{self._port.getHost().port}/rdv"
+        self.number: int = self._port.getHost().port
+        self.url = f"{scheme}://{host}:{self.number}/rdv"
         test.addCleanup(self._stop)
 
     def arrival(self) -> Deferred[None]:

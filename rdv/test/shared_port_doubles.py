@@ -13,7 +13,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.tcp import Port, makeBinding
 
-from rdv.test.client_loopback import REACTOR, SteppedReactor
+from rdv.test.client_loopback import REACTOR
+from rdv.test.stepped_reactor import SteppedReactor
 
 
 class WithoutIPv6(SteppedReactor):

@@ -1,4 +1,4 @@
-"""Addresses: spaces, parsing and formatting, interfaces."""
+"""Addresses: spaces, parsing and formatting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rdv.addresses import (
     Address,
     AddressSpace,
     format_addresses,
-    interface_addresses,
     parse_address,
     parse_ip,
     space_of,
@@ -154,37 +153,3 @@ class AddressTests(SynchronousTestCase):
     def test_port_boundaries(self) -> None:
         self.assertEqual(parse_address("1.2.3.4:0").port, 0)
         self.assertEqual(parse_address("1.2.3.4:65535").port, 65535)
-
-
-class FakeIP:
-    """As ``ifaddr`` has it: IPv4 as text, IPv6 as (text, flow info, scope)."""
-
-    def __init__(self, ip: str | tuple[str, int, int]) -> None:
-        self.ip = ip
-
-
-class FakeAdapter:
-    """An interface with its addresses."""
-
-    def __init__(self, *ips: str | tuple[str, int, int]) -> None:
-        self.ips = [FakeIP(ip) for ip in ips]
-
-
-class InterfaceTests(SynchronousTestCase):
-    """``interface_addresses``."""
-
-    def test_order_and_zones(self) -> None:
-        adapters = [
-            FakeAdapter("127.0.0.1", ("::1", 0, 0)),
-            FakeAdapter(("fe80::1%eth0", 0, 2), "192.168.1.16", ("2001:db8::7", 0, 0)),
-        ]
-        self.patch(__import__("ifaddr"), "get_adapters", lambda: adapters)
-        self.assertEqual(
-            [str(ip) for ip in interface_addresses()],
-            ["127.0.0.1", "::1", "fe80::1", "192.168.1.16", "2001:db8::7"],
-        )
-
-    def test_this_host(self) -> None:
-        """The real thing yields addresses, and on every host the one of loopback."""
-        spaces = [space_of(ip) for ip in interface_addresses()]
-        self.assertIn(AddressSpace.LOOPBACK, spaces)

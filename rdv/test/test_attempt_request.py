@@ -167,8 +167,15 @@ class DialledTests(AttemptTestCase):
 
     def test_each(self) -> None:
         self.dial()
-        self.answer(PEER, "192.168.7.2:41000", "203.0.113.9:1024")
-        self.assertEqual(self.dialled(), [PEER, "192.168.7.2:41000", "203.0.113.9:1024"])
+        addresses = [PEER, "192.168.7.2:41000", "203.0.113.9:1024", "198.51.100.7:41000"]
+        self.answer(*addresses)
+        self.assertEqual(self.dialled(), addresses)
+
+    def test_ports_behind_one_that_a_nat_has_changed(self) -> None:
+        self.dial()
+        self.answer("192.168.7.2:40000", PEER)
+        self.assertEqual(self.dialled()[0], PEER)
+        self.assertIn("203.0.113.9:41001", self.dialled())
 
     def test_acceptor_dials_too(self) -> None:
         self.accept()
@@ -186,8 +193,8 @@ class DialledTests(AttemptTestCase):
 
     def test_not_its_own(self) -> None:
         self.dial()
-        self.answer(OWN, PEER)
-        self.assertEqual(self.dialled(), [PEER])
+        self.answer(OWN, "203.0.113.9:40000")
+        self.assertEqual(self.dialled(), ["203.0.113.9:40000"])
 
     def test_no_low_ports(self) -> None:
         self.dial()

@@ -9,6 +9,7 @@ import socket
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.internet.task import Clock
@@ -39,6 +40,11 @@ def opened(
     return candidate, transport
 
 
+def chosen(candidate: Candidate) -> Deferred[None]:
+    """The candidate is chosen."""
+    return Deferred.fromCoroutine(candidate.choose())
+
+
 def awaited(role: Role) -> bytes:
     """The line that a candidate of this role waits for."""
     return HELLO if role is Role.DIALER else CONFIRM
@@ -65,14 +71,23 @@ class LineTests(SynchronousTestCase):
     def test_dialer_confirms(self) -> None:
         candidate, transport = opened(Role.DIALER)
         transport.deliver(HELLO)
-        candidate.confirm()
+        self.successResultOf(chosen(candidate))
         self.assertEqual(transport.value(), CONFIRM)
 
     def test_acceptor_does_not_confirm(self) -> None:
         candidate, transport = opened(Role.ACCEPTOR)
         transport.deliver(CONFIRM)
-        candidate.confirm()
+        self.successResultOf(chosen(candidate))
         self.assertEqual(transport.value(), HELLO)
+
+    def test_lost_before_the_choice(self) -> None:
+        for role in Role:
+            candidate, transport = opened(role)
+            transport.deliver(awaited(role))
+            transport.clear()
+            transport.lose(ConnectionLost())
+            self.failureResultOf(chosen(candidate), ConnectionLost)
+            self.assertEqual(transport.value(), b"")
 
     def test_awaits_its_line(self) -> None:
         for role in Role:

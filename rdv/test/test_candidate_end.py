@@ -60,7 +60,7 @@ class StaysTests(CandidateTestCase):
     def test_half_closed_meanwhile(self) -> None:
         staying = self.candidate.stays(2)
         self.transport.end()
-        self.failureResultOf(staying, ConnectionLost)
+        self.failureResultOf(staying, ConnectionDone)
         self.assertEqual(self.transport.closing, "abort")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -83,17 +83,30 @@ class StaysTests(CandidateTestCase):
         self.assertNoResult(staying)
 
     def test_cancelled(self) -> None:
-        staying = self.candidate.stays(2)
-        staying.cancel()
-        self.failureResultOf(staying, CancelledError)
-        self.assertEqual(self.transport.closing, "abort")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for seconds in (2, math.inf):
+            staying = self.candidate.stays(seconds)
+            staying.cancel()
+            self.failureResultOf(staying, CancelledError)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_cancelled_for_ever(self) -> None:
-        staying = self.candidate.stays(math.inf)
-        staying.cancel()
-        self.failureResultOf(staying, CancelledError)
-        self.assertEqual(self.transport.closing, "abort")
+    def test_connection_outlives_the_waiting(self) -> None:
+        """Its owner may wait again."""
+        self.candidate.stays(2).addErrback(lambda _: None).cancel()
+        self.assertEqual(self.transport.closing, "")
+        staying = self.candidate.stays(2)
+        self.clock.advance(2)
+        self.assertIs(self.successResultOf(staying), self.candidate)
+
+    def test_hurry(self) -> None:
+        for seconds in (2, math.inf):
+            staying = self.candidate.stays(seconds)
+            self.candidate.hurry()
+            self.assertIs(self.successResultOf(staying), self.candidate)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_hurry_is_not_remembered(self) -> None:
+        self.candidate.hurry()
+        self.assertNoResult(self.candidate.stays(2).addErrback(lambda _: None))
 
 
 class LossTests(CandidateTestCase):
@@ -116,13 +129,13 @@ class LossTests(CandidateTestCase):
         self.transport.connect()
         shaken = self.candidate.shaken()
         self.transport.end()
-        self.failureResultOf(shaken, ConnectionLost)
+        self.failureResultOf(shaken, ConnectionDone)
         self.assertEqual(self.transport.closing, "abort")
 
     def test_half_closed_behind_the_line(self) -> None:
         self.open()
         self.transport.end()
-        self.failureResultOf(self.candidate.shaken(), ConnectionLost)
+        self.failureResultOf(self.candidate.shaken(), ConnectionDone)
 
     def test_first_reason_counts(self) -> None:
         self.transport.connect()
@@ -136,19 +149,20 @@ class LossTests(CandidateTestCase):
         shaken = self.candidate.shaken()
         shaken.cancel()
         self.failureResultOf(shaken, CancelledError)
-        self.assertEqual(self.transport.closing, "abort")
-        self.assertNoResult(self.candidate.closed)
-        self.transport.lose(ConnectionLost())
-        self.successResultOf(self.candidate.closed)
+        self.assertEqual(self.transport.closing, "")
 
-    def test_cancelled_relay_is_closed_in_good_order(self) -> None:
-        relay = Candidate(self.clock, Role.DIALER, TOKEN, is_relay=True)
-        transport = ByteTransport(relay)
-        transport.connect()
-        shaken = relay.shaken()
-        shaken.cancel()
-        self.failureResultOf(shaken, CancelledError)
-        self.assertEqual(transport.closing, "close")
+    def test_line_after_a_cancelled_waiting(self) -> None:
+        self.transport.connect()
+        self.candidate.shaken().addErrback(lambda _: None).cancel()
+        shaken = self.candidate.shaken()
+        self.transport.deliver(HELLO)
+        self.assertIs(self.successResultOf(shaken), self.candidate)
+
+    def test_hurry_does_not_stand_for_the_line(self) -> None:
+        self.transport.connect()
+        shaken = self.candidate.shaken().addErrback(lambda _: None)
+        self.candidate.hurry()
+        self.assertNoResult(shaken)
 
 
 class CloseTests(CandidateTestCase):
@@ -161,6 +175,23 @@ class CloseTests(CandidateTestCase):
         self.assertNoResult(self.candidate.closed)
         self.transport.lose(ConnectionLost())
         self.assertIsNone(self.successResultOf(self.candidate.closed))
+
+    def test_relay_is_closed_in_good_order(self) -> None:
+        relay = Candidate(self.clock, Role.DIALER, TOKEN, is_relay=True)
+        transport = ByteTransport(relay)
+        transport.connect()
+        relay.close()
+        self.assertEqual(transport.closing, "close")
+
+    def test_connected(self) -> None:
+        """Whether it may still be used."""
+        self.assertFalse(self.candidate.connected)
+        self.clock.advance(5)
+        self.transport.connect()
+        self.assertTrue(self.candidate.connected)
+        self.assertEqual(self.candidate.since, 5)
+        self.candidate.close()
+        self.assertFalse(self.candidate.connected)
 
     def test_twice(self) -> None:
         fired: list[None] = []

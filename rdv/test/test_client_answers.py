@@ -20,12 +20,8 @@ from rdv.errors import (
 )
 from rdv.test.attempt_doubles import answer
 from rdv.test.client_doubles import Wire
-from rdv.test.client_loopback import (
-    LoopbackTestCase,
-    RawServer,
-    RealServer,
-    keep_alive_states,
-)
+from rdv.test.client_loopback import LoopbackTestCase, RawServer, RealServer
+from rdv.test.stepped_reactor import keep_alive_states
 
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: rdv/1\r\n"

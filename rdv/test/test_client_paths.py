@@ -5,6 +5,7 @@ Two clients and the real server on loopback: direct and relayed, in every order,
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -12,14 +13,8 @@ from rdv.addresses import AddressSpace, parse_address
 from rdv.client import Client, Connection
 from rdv.server import Outcome, Pair
 from rdv.test.client_doubles import HalfWire, Wire
-from rdv.test.client_loopback import (
-    REACTOR,
-    LoopbackTestCase,
-    RealServer,
-    SteppedReactor,
-    has_ipv6,
-    sockets_at,
-)
+from rdv.test.client_loopback import REACTOR, LoopbackTestCase, RawServer, RealServer, has_ipv6
+from rdv.test.stepped_reactor import SteppedReactor, sockets_at
 
 TOKEN = "a token"
 RELAY = {"spaces": AddressSpace.NONE}
@@ -43,18 +38,25 @@ class PathsTestCase(LoopbackTestCase):
         self.addCleanup(self._hang_up, wire)
         return wire
 
-    async def assert_joined(self, dialer: Connection, acceptor: Connection) -> None:
-        """Bytes and ends go both ways, and nothing else is open."""
-        for reactor in self.reactors:
-            self.assertEqual(len(sockets_at(reactor.ports)), 1, reactor.left_over())
-            self.assertEqual(reactor.getDelayedCalls(), [])
+    async def assert_joined(
+        self, server: RealServer, dialer: Connection, acceptor: Connection
+    ) -> None:
+        """Bytes and ends go both ways, and nothing else stays open."""
         here, there = HalfWire(), HalfWire()
         self.attach(dialer, here)
         self.attach(acceptor, there)
-        here.write(b"from the dialer")
+        here.write(b"from the ")
+        there.write(b"from the ")
+        await gatherResults([here.until(b"the "), there.until(b"the ")])
+        for reactor in self.reactors:
+            if not dialer.is_relay:
+                await reactor.gone(server.number)
+            self.assertEqual(len(sockets_at(reactor.ports)), 1, reactor.left_over())
+            self.assertEqual(reactor.getDelayedCalls(), [])
+        here.write(b"dialer")
         dialer.loseWriteConnection()
         self.assertEqual(await there.ended(), b"from the dialer")
-        there.write(b"from the acceptor")
+        there.write(b"acceptor")
         acceptor.loseWriteConnection()
         self.assertEqual(await here.ended(), b"from the acceptor")
         here.close()
@@ -87,7 +89,7 @@ class PathTests(PathsTestCase):
         server, dialer, acceptor = await self.connect(dialer_first)
         self.assertFalse(dialer.is_relay)
         self.assertFalse(acceptor.is_relay)
-        await self.assert_joined(dialer, acceptor)
+        await self.assert_joined(server, dialer, acceptor)
         self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.DIRECT: 1})
 
     async def test_direct_dialer_first(self) -> None:
@@ -101,7 +103,7 @@ class PathTests(PathsTestCase):
         server, dialer, acceptor = await self.connect(dialer_first, **RELAY, penalty=0)
         self.assertTrue(dialer.is_relay)
         self.assertTrue(acceptor.is_relay)
-        await self.assert_joined(dialer, acceptor)
+        await self.assert_joined(server, dialer, acceptor)
         self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.RELAYED: 1})
 
     async def test_relayed_dialer_first(self) -> None:
@@ -111,19 +113,19 @@ class PathTests(PathsTestCase):
         await self.assert_relayed(dialer_first=False)
 
     async def test_addresses(self) -> None:
-        _, dialer, acceptor = await self.connect(dialer_first=True)
+        server, dialer, acceptor = await self.connect(dialer_first=True)
         ports = [reactor.ports[0] for reactor in self.reactors]
         self.assertEqual(dialer.peer_address, parse_address(f"127.0.0.1:{ports[1]}"))
         self.assertEqual(acceptor.peer_address, parse_address(f"127.0.0.1:{ports[0]}"))
         self.assertEqual(dialer.observed_address, parse_address(f"127.0.0.1:{ports[0]}"))
         self.assertEqual(acceptor.observed_address, parse_address(f"127.0.0.1:{ports[1]}"))
-        await self.assert_joined(dialer, acceptor)
+        await self.assert_joined(server, dialer, acceptor)
 
     async def test_address_of_a_relayed_connection(self) -> None:
         server, dialer, acceptor = await self.connect(dialer_first=True, **RELAY, penalty=0)
         for connection in (dialer, acceptor):
             self.assertIn(f"//{connection.peer_address}/", server.url)
-        await self.assert_joined(dialer, acceptor)
+        await self.assert_joined(server, dialer, acceptor)
 
     async def test_server_over_ipv6(self) -> None:
         server = RealServer(self, interface="::1")
@@ -132,34 +134,47 @@ class PathTests(PathsTestCase):
             [acceptor.accept(server.url, TOKEN), dialer.dial(server.url, TOKEN)]
         )
         self.assertEqual(here.observed_address, parse_address(f"[::1]:{self.reactors[0].ports[0]}"))
-        await self.assert_joined(here, there)
+        await self.assert_joined(server, here, there)
 
     if not has_ipv6():
         test_server_over_ipv6.skip = "no IPv6 loopback"  # type: ignore[attr-defined]
 
     async def test_headers(self) -> None:
-        _, dialer, acceptor = await self.connect(dialer_first=False)
+        server, dialer, acceptor = await self.connect(dialer_first=False)
         for connection, reactor in zip((dialer, acceptor), self.reactors, strict=True):
             (observed,) = connection.headers.getRawHeaders("rdv-observed-addr", [])
             self.assertEqual(observed, f"127.0.0.1:{reactor.ports[0]}")
-        await self.assert_joined(dialer, acceptor)
+        await self.assert_joined(server, dialer, acceptor)
 
 
 class PenaltyTests(PathsTestCase):
-    """The relay when no direct path comes."""
+    """The relay when no direct path comes: the acceptor neither listens to loopback nor dials."""
 
     async def test_after_the_penalty(self) -> None:
-        """The acceptor is not to be reached: it neither listens to loopback nor dials it."""
-        server = RealServer(self)
-        dialer = self.client(self.reactors[0])
-        acceptor = self.client(self.reactors[1], **RELAY)
+        """Somebody is at the address that it names, and says nothing."""
+        server, silent = RealServer(self), RawServer(self)
         ready = self.reactors[0].scheduled(2)
-        results = [acceptor.accept(server.url, TOKEN), dialer.dial(server.url, TOKEN)]
+        results = self.meet(server, headers={"Rdv-Self-Addrs": f"127.0.0.1:{silent.number}"})
+        await silent.arrival()
         await ready
+        self.assertNoResult(results[1])
         self.reactors[0].clock.advance(2)
         there, here = await gatherResults(results)
         self.assertTrue(here.is_relay)
-        await self.assert_joined(here, there)
+        await self.assert_joined(server, here, there)
+
+    async def test_before_it_when_nobody_is_there(self) -> None:
+        """Whoever answers at its address hangs up."""
+        server = RealServer(self)
+        there, here = await gatherResults(self.meet(server))
+        self.assertTrue(here.is_relay)
+        await self.assert_joined(server, here, there)
+
+    def meet(self, server: RealServer, **options: Any) -> list[Deferred[Connection]]:
+        """An acceptor with ``options`` for its request, and a dialer."""
+        dialer = self.client(self.reactors[0])
+        acceptor = self.client(self.reactors[1], **RELAY)
+        return [acceptor.accept(server.url, TOKEN, **options), dialer.dial(server.url, TOKEN)]
 
 
 class StreamTests(PathsTestCase):

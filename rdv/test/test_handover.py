@@ -16,10 +16,10 @@ from rdv.handover import (
     KEEPALIVE_IDLE,
     KEEPALIVE_INTERVAL,
     hand_over,
-    keep_alive,
     linger,
     receive_from,
     socket_of,
+    tune,
     unread,
 )
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
@@ -190,7 +190,7 @@ class UnreadTests(SocketTestCase):
         at_server, _ = ends(Clock())
         self.assertIsNone(socket_of(at_server))
         self.assertIsNone(unread(at_server))
-        keep_alive(at_server)
+        tune(at_server)
         linger(at_server, True)
 
     def test_silence(self) -> None:
@@ -223,14 +223,16 @@ class UnreadTests(SocketTestCase):
 
 
 class OptionTests(SocketTestCase):
-    """``keep_alive`` and ``linger`` on a TCP socket."""
+    """``tune`` and ``linger`` on a TCP socket."""
 
     def option(self, name: str) -> int:
         return self.near.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
 
     def test_keep_alive(self) -> None:
         self.assertFalse(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-        keep_alive(self.transport)
+        self.assertFalse(self.option("TCP_NODELAY"))
+        tune(self.transport)
+        self.assertTrue(self.option("TCP_NODELAY"))
         self.assertTrue(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         self.assertEqual(self.option("TCP_KEEPIDLE"), KEEPALIVE_IDLE)
         self.assertEqual(self.option("TCP_KEEPINTVL"), KEEPALIVE_INTERVAL)
@@ -254,7 +256,7 @@ class UnixSocketTests(SocketTestCase):
     family: int = socket.AF_UNIX
 
     def test_keep_alive(self) -> None:
-        keep_alive(self.transport)
+        tune(self.transport)
         self.assertFalse(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     def test_unread(self) -> None:

@@ -181,6 +181,18 @@ class StubbornTests(ServerTestCase):
         self.settle()
         self.assert_told_once(*UNDECIDED, failed=1)
 
+    def test_shutdown_after_given_up(self) -> None:
+        """They have their answer already, and get no more time to take note of it."""
+        self.clock.advance(30)
+        self.clock.advance(3)
+        self.rendezvous.close(drain=60)
+        for guest in self.guests:
+            self.assert_refused(guest, *UNDECIDED)
+        self.clock.advance(2)
+        self.settle()
+        self.assertFalse(any(guest.at_server.connected for guest in self.guests))
+        self.assert_over(failed=1)
+
     def test_shutdown(self) -> None:
         done = self.rendezvous.close(drain=5)
         self.settle()

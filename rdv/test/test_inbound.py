@@ -13,12 +13,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import AddressSpace
 from rdv.client.candidate import Candidate
 from rdv.client.inbound import IP, Inbound
-from rdv.client.race import contend
 from rdv.test.client_doubles import ByteTransport
 from rdv.wire import Role
 
@@ -34,6 +34,7 @@ class InboundTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.inbound = Inbound(AddressSpace.ALL, self.candidate)
         self.contending: list[Candidate] = []
+        self.cancelled = 0
 
     def candidate(self) -> Candidate:
         """What an acceptor makes of a connection."""
@@ -43,9 +44,13 @@ class InboundTestCase(SynchronousTestCase):
         """The server has answered."""
         ips: set[IP] = {ip_address(ip) for ip in known}
 
+        def dropped(failure: Failure) -> Failure:
+            self.cancelled += failure.check(CancelledError) is not None
+            return failure
+
         def contending(candidate: Candidate) -> Deferred[Candidate]:
             self.contending.append(candidate)
-            return Deferred.fromCoroutine(contend(candidate, lambda _: 0))
+            return candidate.shaken().addErrback(dropped)
 
         self.inbound.begin(ips, contending)
 
@@ -215,21 +220,23 @@ class FirstTests(InboundTestCase):
 
 
 class StopTests(InboundTestCase):
-    """The end of listening."""
+    """The end of listening. Connections are closed by whoever has made their candidates."""
 
-    def test_drops_who_is_in(self) -> None:
+    def test_stops_the_handshakes(self) -> None:
         self.begin(PEER)
         transports = [self.arrive(PEER), self.arrive(STRANGER)]
         self.inbound.stop()
-        self.assertEqual([t.closing for t in transports], ["abort", "abort"])
+        self.assertEqual(self.cancelled, 2)
+        for transport in transports:
+            transport.deliver(CONFIRM)
         self.assertNoResult(self.inbound.first)
 
     def test_keeps_the_first(self) -> None:
         self.begin(PEER)
-        loser, winner = self.arrive(PEER), self.arrive(STRANGER)
-        winner.deliver(CONFIRM)
+        self.arrive(PEER)
+        self.arrive(STRANGER).deliver(CONFIRM)
         self.inbound.stop()
-        self.assertEqual((loser.closing, winner.closing), ("abort", ""))
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
 
     def test_lets_nobody_in(self) -> None:
         self.inbound.stop()
@@ -237,8 +244,8 @@ class StopTests(InboundTestCase):
 
     def test_cancelling_first_is_the_same(self) -> None:
         self.begin(PEER)
-        transport = self.arrive(PEER)
+        self.arrive(PEER)
         self.inbound.first.cancel()
         self.failureResultOf(self.inbound.first, CancelledError)
-        self.assertEqual(transport.closing, "abort")
+        self.assertEqual(self.cancelled, 1)
         self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))

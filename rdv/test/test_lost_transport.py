@@ -12,7 +12,7 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.handover import keep_alive, linger, socket_of, undelivered, unread
+from rdv.handover import linger, socket_of, tune, undelivered, unread
 from rdv.test.doubles import CLIENT, Recorder
 from rdv.test.wrapping import OneProtocol
 
@@ -33,7 +33,7 @@ class LostTransportTests(SynchronousTestCase):
         self.assertIsNone(socket_of(transport))
         self.assertIsNone(unread(transport))
         self.assertEqual(undelivered(transport), 0)
-        keep_alive(transport)
+        tune(transport)
         linger(transport, True)
 
     def test_before(self) -> None:

@@ -5,20 +5,20 @@ Who wins.
 from __future__ import annotations
 
 import gc
-import math
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.candidate import Candidate
-from rdv.client.race import Chooser, contend, first, relay_penalty
-from rdv.errors import NoConnection, ProtocolError
+from rdv.client.race import Chooser, choose, first, relay_penalty
+from rdv.errors import NoConnection
 from rdv.test.client_doubles import ByteTransport
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"
+CONFIRM = b"rdv/1 CONFIRM token\r\n"
 
 
 class Oops(Exception):
@@ -164,77 +164,88 @@ class FirstTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(winner), "value")
 
 
-class ContendTests(SynchronousTestCase):
-    """A candidate's way to readiness."""
+class ChooseTests(SynchronousTestCase):
+    """One is chosen at a time."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
-        self.candidate = Candidate(self.clock, Role.DIALER, b"token", is_relay=True)
-        self.transport = ByteTransport(self.candidate)
-        self.transport.connect()
-        self.asked: list[Candidate] = []
+        self.choice = DeferredLock()
 
-    def contend(self, seconds: float) -> Deferred[Candidate]:
-        """Let the candidate contend under a chooser that gives it ``seconds``."""
+    def ready(self) -> tuple[Candidate, ByteTransport]:
+        """A candidate that has heard HELLO."""
+        candidate = Candidate(Clock(), Role.DIALER, b"token")
+        transport = ByteTransport(candidate)
+        transport.connect()
+        transport.deliver(HELLO)
+        return candidate, transport
 
-        def chooser(candidate: Candidate) -> float:
-            self.asked.append(candidate)
-            return seconds
+    def choose(self, candidate: Candidate) -> Deferred[Candidate]:
+        """Let it be chosen when its turn comes."""
+        return Deferred.fromCoroutine(choose(candidate, self.choice))
 
-        return Deferred.fromCoroutine(contend(self.candidate, chooser))
+    def suspect(self) -> tuple[Candidate, ByteTransport]:
+        """One whose CONFIRM is never acknowledged."""
+        candidate, transport = self.ready()
+        candidate.suspect = True
+        self.patch(Candidate, "confirmed", property(lambda each: not each.suspect))
+        return candidate, transport
 
-    def test_at_once(self) -> None:
-        contending = self.contend(0)
-        self.assertNoResult(contending)
-        self.transport.deliver(HELLO)
-        self.assertIs(self.successResultOf(contending), self.candidate)
+    def test_one(self) -> None:
+        candidate, transport = self.ready()
+        self.assertIs(self.successResultOf(self.choose(candidate)), candidate)
+        self.assertEqual((transport.value(), transport.closing), (CONFIRM, ""))
 
-    def test_chooser_is_asked_when_it_is_ready(self) -> None:
-        self.contend(1).addErrback(lambda _: None)
-        self.assertEqual(self.asked, [])
-        self.transport.deliver(HELLO)
-        self.assertEqual(self.asked, [self.candidate])
+    def test_no_other_after_it(self) -> None:
+        self.choose(self.ready()[0])
+        other, transport = self.ready()
+        self.assertNoResult(self.choose(other))
+        self.assertEqual((transport.value(), transport.closing), (b"", ""))
 
-    def test_patience(self) -> None:
-        contending = self.contend(3)
-        self.transport.deliver(HELLO)
-        self.clock.advance(2.9)
-        self.assertNoResult(contending)
-        self.clock.advance(0.1)
-        self.assertIs(self.successResultOf(contending), self.candidate)
+    def test_next_when_it_was_none_after_all(self) -> None:
+        first_one, gone = self.ready()
+        gone.lose(ConnectionLost())
+        self.failureResultOf(self.choose(first_one), ConnectionLost)
+        other, transport = self.ready()
+        self.assertIs(self.successResultOf(self.choose(other)), other)
+        self.assertEqual(transport.value(), CONFIRM)
 
-    def test_time_runs_from_the_line(self) -> None:
-        contending = self.contend(3)
-        self.clock.advance(100)
-        self.transport.deliver(HELLO)
-        self.assertNoResult(contending)
+    def test_next_waits_while_one_is_being_chosen(self) -> None:
+        doubtful, doubtful_transport = self.suspect()
+        choosing = self.choose(doubtful)
+        other, transport = self.ready()
+        waiting = self.choose(other)
+        self.assertNoResult(choosing)
+        self.assertEqual((doubtful_transport.value(), transport.value()), (CONFIRM, b""))
+        doubtful_transport.lose(ConnectionLost())
+        self.failureResultOf(choosing, ConnectionLost)
+        self.assertIs(self.successResultOf(waiting), other)
+        self.assertEqual(transport.value(), CONFIRM)
 
-    def test_never(self) -> None:
-        contending = self.contend(math.inf)
-        self.transport.deliver(HELLO)
-        self.clock.advance(1e6)
-        self.assertNoResult(contending)
+    def test_lost_while_it_waits_for_its_turn(self) -> None:
+        doubtful, doubtful_transport = self.suspect()
+        self.choose(doubtful).addErrback(lambda _: None)
+        other, transport = self.ready()
+        waiting = self.choose(other)
+        transport.lose(ConnectionLost())
+        doubtful_transport.lose(ConnectionLost())
+        self.failureResultOf(waiting, ConnectionLost)
+        self.assertEqual(transport.value(), b"")
 
-    def test_wrong_line(self) -> None:
-        contending = self.contend(0)
-        self.transport.deliver(b"?")
-        self.failureResultOf(contending, ProtocolError)
+    def test_cancelled_while_it_waits_for_its_turn(self) -> None:
+        doubtful, doubtful_transport = self.suspect()
+        self.choose(doubtful).addErrback(lambda _: None)
+        other, transport = self.ready()
+        waiting = self.choose(other)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        doubtful_transport.lose(ConnectionLost())
+        self.assertEqual((transport.value(), transport.closing), (b"", ""))
 
-    def test_lost_in_patience(self) -> None:
-        contending = self.contend(3)
-        self.transport.deliver(HELLO)
-        self.transport.lose(ConnectionLost())
-        self.failureResultOf(contending, ConnectionLost)
-
-    def test_cancelled_before_and_in_patience(self) -> None:
-        for line in (b"", HELLO):
-            self.setUp()
-            contending = self.contend(3)
-            self.transport.deliver(line)
-            contending.cancel()
-            self.failureResultOf(contending, CancelledError)
-            self.assertEqual(self.transport.closing, "close")
-            self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_one_that_is_given_up_is_closed(self) -> None:
+        doubtful, transport = self.suspect()
+        choosing = self.choose(doubtful)
+        choosing.cancel()
+        self.failureResultOf(choosing, CancelledError)
+        self.assertEqual(transport.closing, "abort")
 
 
 class RelayPenaltyTests(SynchronousTestCase):
@@ -249,3 +260,11 @@ class RelayPenaltyTests(SynchronousTestCase):
 
     def test_relay(self) -> None:
         self.assertEqual(self.patience(relay_penalty(2.5), is_relay=True), 2.5)
+
+    def test_way_round_both_peers_nat(self) -> None:
+        """It leaves the LAN a moment, and not a second."""
+        candidate = Candidate(Clock(), Role.DIALER, b"token")
+        candidate.detour = True
+        patience = relay_penalty(2.5)(candidate)
+        self.assertGreater(patience, 0)
+        self.assertLess(patience, 0.1)

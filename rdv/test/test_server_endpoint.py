@@ -24,8 +24,9 @@ from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from rdv.client.dial import one_protocol
 from rdv.client.server_endpoint import ServerEndpoints
-from rdv.client.shared_port import SharedPort, one_protocol
+from rdv.client.shared_port import SharedPort
 from rdv.client.tls_policy import tls_policy
 from rdv.test.client_doubles import ClientReactor, Wire
 

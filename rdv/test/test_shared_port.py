@@ -20,15 +20,9 @@ from rdv.addresses import Address, parse_address
 from rdv.client.shared_port import SharedPort
 from rdv.errors import NoConnection
 from rdv.test.client_doubles import ClientReactor, Wire
-from rdv.test.client_loopback import (
-    REACTOR,
-    LoopbackTestCase,
-    RawServer,
-    SteppedReactor,
-    has_ipv6,
-    sockets_at,
-)
+from rdv.test.client_loopback import REACTOR, LoopbackTestCase, RawServer, has_ipv6
 from rdv.test.shared_port_doubles import SeparateStacks, Unlucky, WithoutIPv6
+from rdv.test.stepped_reactor import SteppedReactor, sockets_at
 
 
 class SharedPortTestCase(LoopbackTestCase):

@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from rdv.client.shared_port import one_protocol
+from rdv.client.dial import one_protocol
 from rdv.client.tls_policy import tls_policy
 from rdv.client.upgrade import UpgradeAgent
 from rdv.errors import ServerUnreachable

@@ -1,0 +1,1 @@
+Peers behind NATs and firewalls that refuse a stray connection attempt, by a reset or by ICMP, meet directly: refused dials are repeated from the same port within microseconds, in bounded number. Ports of NATs that count them up are predicted.

@@ -1,0 +1,1 @@
+A direct connection that never carries a byte, or dies before its first one, is replaced by the relay, and nothing that was written is lost. The relay penalty ends early when no direct path can come any more.

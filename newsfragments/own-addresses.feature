@@ -1,0 +1,1 @@
+A client tells the addresses that are most likely to be reached first, since only nine are told; those of interfaces that can reach nobody, such as the bridges of containers that do not run, are left out.

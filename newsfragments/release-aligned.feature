@@ -1,0 +1,1 @@
+The server tells the farther client of a pair first and the nearer one a little later, so that both hear of each other at the same moment and their connection attempts cross (Linux; ``--no-align`` or ``Rendezvous(align=False)`` for the old way).

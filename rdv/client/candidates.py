@@ -1,0 +1,47 @@
+"""
+All candidates of one attempt that are not closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from rdv.client.candidate import Candidate
+from rdv.wire import Role
+
+__all__ = ["Candidates"]
+
+
+class Candidates:
+    """Makes them, and closes what is left."""
+
+    def __init__(self, clock: IReactorTime, role: Role, token: bytes) -> None:
+        self._clock = clock
+        self._role = role
+        self._token = token
+        self._living: set[Candidate] = set()
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._living)
+
+    def make(self, *, is_relay: bool = False, held: bool = False) -> Candidate:
+        """A new one; the options are those of :class:`Candidate`."""
+        candidate = Candidate(self._clock, self._role, self._token, is_relay=is_relay, held=held)
+        self._living.add(candidate)
+        candidate.closed.addCallback(lambda _: self._living.discard(candidate))
+        return candidate
+
+    def close(self, kept: Candidate | None) -> list[Deferred[Any]]:
+        """
+        Close all but ``kept``.
+
+        :return: what fires when they are closed.
+        """
+        left = [candidate for candidate in self._living if candidate is not kept]
+        for candidate in left:
+            candidate.close()
+        return [candidate.closed for candidate in left]

@@ -1,0 +1,72 @@
+"""
+A port that a router maps to ours while we look for the peer.
+
+rdv speaks to no router itself. Whoever knows how to, by UPnP, NAT-PMP or PCP, gives the client a
+:data:`PortMapping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeAlias
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from rdv.addresses import Address
+
+__all__ = ["MappedPort", "PortMapping"]
+
+log = Logger()
+
+#: Called with the number of our port for each attempt. Entering what it returns maps the port and
+#: gives the addresses at which the router takes connections for us; leaving it undoes that. Both
+#: have to end when what they await is cancelled.
+PortMapping: TypeAlias = Callable[[int], AbstractAsyncContextManager[Iterable[Address]]]
+
+
+class MappedPort:
+    """
+    The mapping of one attempt. It may fail or take long, and the attempt goes on without it.
+
+    :param mapping: None for no mapping at all.
+    :param patience: seconds that it may take to map the port, and to undo that.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, mapping: PortMapping | None, patience: float = 0.3
+    ) -> None:
+        self._clock = clock
+        self._mapping = mapping
+        self._patience = patience
+        self._entered = AsyncExitStack()
+
+    async def open(self, port: int) -> list[Address]:
+        """
+        Map the port.
+
+        :return: its addresses outside; none if there is no mapping.
+        """
+        if self._mapping is None:
+            return []
+        entering = Deferred.fromCoroutine(self._enter(self._mapping, port))
+        try:
+            return await entering.addTimeout(self._patience, self._clock)
+        except CancelledError:
+            raise
+        except Exception as error:
+            log.debug("port {port} is not mapped: {error!r}", port=port, error=error)
+            return []
+
+    async def _enter(self, mapping: PortMapping, port: int) -> list[Address]:
+        return list(await self._entered.enter_async_context(mapping(port)))
+
+    async def close(self) -> None:
+        """Undo it, if the patience suffices. It does not fail."""
+        leaving = Deferred.fromCoroutine(self._entered.aclose())
+        try:
+            await leaving.addTimeout(self._patience, self._clock)
+        except Exception as error:
+            log.debug("a mapped port may remain so: {error!r}", error=error)

@@ -1,0 +1,87 @@
+"""
+A listening socket that leaves the SYNs of some addresses unanswered.
+
+While we redial an address, its own SYN may come at a moment at which no dial of ours is under way.
+The listener would answer it, with a sequence number that the NAT between, which remembers the dial
+that was refused, has not seen: the connection would be dead, or die after its first bytes. Left
+alone, that SYN is met by our next dial, and both NATs see a simultaneous open.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+import sys
+from collections.abc import Collection
+from ipaddress import IPv4Address
+
+from rdv.addresses import Address
+
+__all__ = ["ignore_syns"]
+
+# linux/filter.h: code, jump if true, jump if false, operand. A packet's TCP header is at 0, its IP
+# header at SKF_NET_OFF.
+_NETWORK = 0xFFF00000
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30
+_AND, _SHIFT, _EQUAL, _RETURN = 0x54, 0x74, 0x15, 0x06
+_DROP = (_RETURN, 0, 0, 0)
+_PASS = (_RETURN, 0, 0, 0xFFFFFFFF)
+_SYN, _SYN_OR_ACK = 0x02, 0x12
+
+# asm-generic/socket.h; not all architectures have these numbers, and the rest do without.
+_ATTACH, _DETACH = 26, 27
+
+_Instruction = tuple[int, int, int, int]
+
+
+def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
+    """
+    Let the listening ``sock`` drop SYNs from ``addresses``, and from no others.
+
+    :return: whether this system can do it.
+    """
+    if sys.platform != "linux" or not isinstance(sock, socket.socket):
+        return False
+    try:
+        if not addresses:
+            sock.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+            return True
+        program = filter_program(addresses)
+        code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+        buffer = ctypes.create_string_buffer(code)
+        sock.setsockopt(
+            socket.SOL_SOCKET, _ATTACH, struct.pack("HP", len(program), ctypes.addressof(buffer))
+        )
+    except OSError:
+        return not addresses  # there was none to be detached
+    return True
+
+
+def filter_program(addresses: Collection[Address]) -> list[_Instruction]:
+    """The classic BPF program for :func:`ignore_syns`."""
+    program: list[_Instruction] = [
+        (_LOAD_BYTE, 0, 0, 13),  # TCP flags
+        (_AND, 0, 0, _SYN_OR_ACK),
+        (_EQUAL, 1, 0, _SYN),
+        _PASS,
+    ]
+    for ip, port in addresses:
+        checks: list[tuple[_Instruction, ...]] = [
+            ((_LOAD_BYTE, 0, 0, _NETWORK), (_SHIFT, 0, 0, 4), (_EQUAL, 0, 0, ip.version)),
+        ]
+        start = 12 if isinstance(ip, IPv4Address) else 8
+        for place in range(0, len(ip.packed), 4):
+            word = int.from_bytes(ip.packed[place : place + 4], "big")
+            load = (_LOAD_WORD, 0, 0, _NETWORK + start + place)
+            checks.append((load, (_EQUAL, 0, 0, word)))
+        checks.append(((_LOAD_HALF, 0, 0, 0), (_EQUAL, 0, 0, port)))
+        block = [instruction for check in checks for instruction in check]
+        for place, (code, _, _, operand) in enumerate(block):
+            if code == _EQUAL:  # else go on behind this address
+                program.append((code, 0, len(block) - place, operand))
+            else:
+                program.append((code, 0, 0, operand))
+        program.append(_DROP)
+    program.append(_PASS)
+    return program

@@ -1,0 +1,99 @@
+"""
+Where to dial: which of the peer's addresses, in which order, and which ports beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rdv.addresses import Address, AddressSpace, space_of
+from rdv.wire import Answer
+
+__all__ = ["Target", "same_site", "targets"]
+
+#: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
+_AHEAD = range(1, 5)
+_LAST_PORT = 0xFFFF
+
+_LOCAL = (
+    AddressSpace.PRIVATE4
+    | AddressSpace.PRIVATE6
+    | AddressSpace.LINK4
+    | AddressSpace.LINK6
+    | AddressSpace.LOOPBACK
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """
+    :ivar guessed: whether the port is predicted.
+    """
+
+    address: Address
+    guessed: bool = False
+
+
+def same_site(answer: Answer) -> bool:
+    """Whether the peer seems to be behind the same NAT: the server sees it at our own address."""
+    observed = answer.observed
+    return observed is not None and any(a.ip == observed.ip for a in answer.peer_addresses)
+
+
+def is_local(address: Address) -> bool:
+    """Whether the address has a meaning in its own network only."""
+    return bool(space_of(address.ip) & _LOCAL)
+
+
+def targets(
+    answer: Answer,
+    own: Collection[Address],
+    local_port: int,
+    spaces: AddressSpace,
+    lowest_port: int,
+) -> list[Target]:
+    """
+    What to dial, in order.
+
+    A NAT gives itself away when the port that the server observes is none of those that the client
+    itself has named. Where the peer's does, the ports behind the observed one are dialled too. If
+    ours does as well, each of our dials leaves from the next port: then those behind the observed
+    one come first of all and in their order, as the peer's do, so that the n-th dial of each side
+    meets the n-th of the other.
+
+    :param own: the addresses that we have named; they are not dialled.
+    :param local_port: from which we dial.
+    """
+    wanted = [
+        address
+        for address in dict.fromkeys(answer.peer_addresses)
+        if space_of(address.ip) & spaces and address.port >= lowest_port and address not in own
+    ]
+    found = [Target(address) for address in wanted]
+    seen = _stepped(answer)
+    if seen is None or seen not in wanted:
+        return found
+    guesses = [
+        Target(Address(seen.ip, seen.port + step), guessed=True)
+        for step in _AHEAD
+        if seen.port + step <= _LAST_PORT
+    ]
+    guesses = [each for each in guesses if each.address not in {*wanted, *own}]
+    found.remove(Target(seen))
+    ours_steps = answer.observed is not None and answer.observed.port not in {
+        local_port,
+        *(address.port for address in own),
+    }
+    first = [*guesses, Target(seen)] if ours_steps else [Target(seen), *guesses]
+    return first + found
+
+
+def _stepped(answer: Answer) -> Address | None:
+    """The peer's observed address, if its NAT has changed the port."""
+    if len(answer.peer_addresses) < 2:
+        return None
+    *named, last = answer.peer_addresses
+    ports = {address.port for address in named}
+    changed = len(ports) == 1 and last.port not in ports
+    return last if changed and not is_local(last) else None

@@ -1,0 +1,121 @@
+"""
+When the two clients of a pair are told: at the same moment, as they see it.
+
+Each client's first SYN opens the NAT on its own side, and has to leave before the other one's
+arrives there. So the 101 of the client that is nearer to the server is held back until that of the
+farther one is as far from its destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from rdv.addresses import Address, parse_address, parse_ip
+from rdv.handover import socket_of
+from rdv.server.leg import Leg
+from rdv.tcp_info import round_trip
+
+__all__ = ["LONGEST_HOLD", "SHORTEST_HOLD", "HeldBack", "Hold", "hold_back"]
+
+#: Seconds that a client is held back at most. One-way delays on the ground do not differ by more.
+#: What does comes from the farther client's own link, over a satellite say, which its way to its
+#: peer has as well, so that the SYNs cross all the same; or from a handshake that lost a packet,
+#: which tells nothing.
+LONGEST_HOLD = 0.25
+#: Seconds below which it is not worth a timer: the reactor is no more exact.
+SHORTEST_HOLD = 0.001
+
+
+class Hold(NamedTuple):
+    """Which of two legs is told later than the other one, and by how many seconds."""
+
+    near: Leg
+    far: Leg
+    seconds: float
+
+
+def hold_back(one: Leg, other: Leg) -> Hold | None:
+    """
+    Look at the round trips to two clients.
+
+    :return: None when both are to be told at once: they are equally far, or how far one of them is
+        cannot be known.
+    """
+    one_trip, other_trip = _round_trip(one), _round_trip(other)
+    if one_trip is None or other_trip is None:
+        return None
+    seconds = min(abs(one_trip - other_trip) / 2, LONGEST_HOLD)
+    if seconds < SHORTEST_HOLD:
+        return None
+    near, far = (one, other) if one_trip < other_trip else (other, one)
+    return Hold(near, far, seconds)
+
+
+def _round_trip(leg: Leg) -> float | None:
+    """None, too, when it would be that to a proxy: the connection is not the client's own."""
+    trip = round_trip(leg.transport)
+    sock = socket_of(leg.transport)
+    if trip is None or sock is None:
+        return None
+    try:
+        host, port = sock.getpeername()[:2]
+        is_own = Address(parse_ip(host), port) == parse_address(leg.observed)
+    except (OSError, ValueError):  # it has just been reset; there is no observed address
+        return None
+    return trip if is_own else None
+
+
+class HeldBack:
+    """
+    Owner of both legs while the farther one has been told and the nearer one not: to that client
+    nothing has happened yet. It is told when its time comes, or when the other one speaks, who has
+    its 101 then. One that speaks or leaves before that breaks it off.
+
+    :param due: called with this when the nearer one has to be told; gives both another owner.
+    :param broken_off: called with this and the leg in question; gives both another owner.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        hold: Hold,
+        due: Callable[[HeldBack], object],
+        broken_off: Callable[[HeldBack, Leg], object],
+    ) -> None:
+        self.near, self.far, seconds = hold
+        self._due = due
+        self._broken_off = broken_off
+        self._call = clock.callLater(seconds, due, self)
+        self.near.owner = self.far.owner = self
+
+    def cancel(self) -> None:
+        """Hold nobody any longer."""
+        if self._call.active():
+            self._call.cancel()
+
+    def _break_off(self, leg: Leg) -> None:
+        self.cancel()
+        self._broken_off(self, leg)
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """See :class:`LegOwner`."""
+        if leg is self.far:
+            self.cancel()
+            self._due(self)
+        else:
+            self._break_off(leg)
+        leg.owner.leg_received(leg, data)
+
+    def leg_ended(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+        self._break_off(leg)
+        leg.owner.leg_ended(leg)
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""
+        self._break_off(leg)
+        leg.owner.leg_lost(leg, reason)

@@ -1,0 +1,74 @@
+"""
+What the kernel knows of a TCP connection. Only Linux tells; elsewhere ``TCP_INFO`` is missing or
+another structure.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from rdv.handover import socket_of
+
+__all__ = ["bytes_acknowledged", "is_closed", "round_trip"]
+
+# Offsets in struct tcp_info of linux/tcp.h, to which fields are only ever appended.
+_STATE = 0
+_RTT = 68
+_BYTES_ACKED = 120
+_MIN_RTT = 148
+_LENGTH = _MIN_RTT + 4
+
+#: TCP_CLOSE of include/net/tcp_states.h.
+_CLOSE = 7
+#: What the kernel has where it has not measured yet.
+_NO_SAMPLE = (0, 0xFFFFFFFF)
+
+
+def round_trip(transport: object) -> float | None:
+    """
+    The shortest round trip, in seconds, that the kernel has seen on this connection. Behind a proxy
+    that is the way to the proxy.
+
+    :return: None where the system does not tell.
+    """
+    info = _tcp_info(socket_of(transport))
+    for offset in (_MIN_RTT, _RTT):
+        microseconds = _number(info, offset, 4)
+        if microseconds is not None and microseconds not in _NO_SAMPLE:
+            return microseconds / 1e6
+    return None
+
+
+def bytes_acknowledged(transport: object) -> int | None:
+    """
+    How many bytes the other side's system has acknowledged.
+
+    :return: None where the system does not tell.
+    """
+    return _number(_tcp_info(socket_of(transport)), _BYTES_ACKED, 8)
+
+
+def is_closed(sock: socket.socket) -> bool | None:
+    """
+    Whether the system has given the connection up, or there was none.
+
+    :return: None where the system does not tell.
+    """
+    state = _number(_tcp_info(sock), _STATE, 1)
+    return None if state is None else state == _CLOSE
+
+
+def _tcp_info(sock: socket.socket | None) -> bytes:
+    if sock is None or sys.platform != "linux":
+        return b""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
+    except OSError:  # no TCP, or closed by us
+        return b""
+
+
+def _number(info: bytes, offset: int, size: int) -> int | None:
+    """A field, if this kernel has it."""
+    field = info[offset : offset + size]
+    return int.from_bytes(field, sys.byteorder) if len(field) == size else None

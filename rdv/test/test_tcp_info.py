@@ -1,0 +1,121 @@
+"""
+What the kernel knows of a connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv import tcp_info
+from rdv.tcp_info import bytes_acknowledged, is_closed
+from rdv.test.client_doubles import ByteTransport
+
+
+def transport_of(sock: object) -> ByteTransport:
+    """A transport over ``sock``."""
+    transport = ByteTransport()
+    transport.handle = sock
+    return transport
+
+
+class AcknowledgedTests(SynchronousTestCase):
+    """How many bytes have been acknowledged."""
+
+    if sys.platform != "linux":
+        skip = "only Linux tells"
+
+    def setUp(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.here = socket.create_connection(listener.getsockname(), timeout=10)
+            self.addCleanup(self.here.close)
+            self.there, _ = listener.accept()
+        self.addCleanup(self.there.close)
+        self.there.settimeout(10)
+
+    def acknowledged(self) -> int:
+        """By the other side."""
+        count = bytes_acknowledged(transport_of(self.here))
+        assert count is not None
+        return count
+
+    def exchange(self, data: bytes) -> None:
+        """Send, and let the other side answer: its answer acknowledges what it has got."""
+        self.here.sendall(data)
+        left = len(data)
+        while left:
+            left -= len(self.there.recv(left))
+        self.there.sendall(b".")
+        self.assertEqual(self.here.recv(1), b".")
+
+    def test_grows_to_what_was_sent(self) -> None:
+        before = self.acknowledged()
+        self.exchange(b"one")
+        self.assertEqual(self.acknowledged() - before, 3)
+        self.exchange(bytes(100_000))
+        self.assertEqual(self.acknowledged() - before, 100_003)
+
+    def test_what_is_received_does_not_count(self) -> None:
+        before = self.acknowledged()
+        self.there.sendall(b"data")
+        self.here.recv(4)
+        self.assertEqual(self.acknowledged(), before)
+
+    def test_through_a_wrapper(self) -> None:
+        outer = ByteTransport()
+        outer.transport = transport_of(self.here)  # type: ignore[attr-defined]
+        self.assertEqual(bytes_acknowledged(outer), self.acknowledged())
+
+    def test_reset(self) -> None:
+        """What is known of it does not change, as long as the socket is open."""
+        before = self.acknowledged()
+        self.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.there.close()
+        self.assertRaises(ConnectionResetError, self.here.recv, 1)
+        self.assertEqual(self.acknowledged(), before)
+
+    def test_closed(self) -> None:
+        """By the system, whatever we know of it."""
+        self.assertIs(is_closed(self.here), False)
+        self.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.there.close()
+        self.assertRaises(ConnectionResetError, self.here.recv, 1)
+        self.assertIs(is_closed(self.here), True)
+
+    def test_not_connected_yet(self) -> None:
+        with socket.socket() as sock:
+            self.assertIs(is_closed(sock), True)
+
+
+class UnknownTests(SynchronousTestCase):
+    """Where the system does not tell."""
+
+    def test_no_socket(self) -> None:
+        self.assertIsNone(bytes_acknowledged(transport_of(None)))
+        self.assertIsNone(bytes_acknowledged(object()))
+
+    def test_other_kinds(self) -> None:
+        pair = socket.socketpair()
+        for sock in (*pair, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)):
+            with sock:
+                self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+                self.assertIsNone(is_closed(sock))
+
+    def test_closed(self) -> None:
+        with socket.socket() as sock:
+            pass
+        self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+
+    def test_another_system(self) -> None:
+        """What it has under this name is another structure."""
+        self.patch(sys, "platform", "darwin")
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+            self.assertIsNone(is_closed(sock))
+
+    def test_old_kernel(self) -> None:
+        """Its answer ends before the field."""
+        self.patch(tcp_info, "_tcp_info", lambda sock: bytes(104))
+        self.assertIsNone(bytes_acknowledged(object()))

@@ -14,6 +14,7 @@ __all__ = [
     "Address",
     "AddressSpace",
     "format_addresses",
+    "is_local",
     "parse_address",
     "parse_ip",
     "space_of",
@@ -87,6 +88,20 @@ def space_of(ip: IPv4Address | IPv6Address) -> AddressSpace:
             return next(space for network, space in _SPACES6 if ip in network)
         ip = ip.ipv4_mapped
     return next(space for network, space in _SPACES4 if ip in network)
+
+
+_LOCAL = (
+    AddressSpace.PRIVATE4
+    | AddressSpace.PRIVATE6
+    | AddressSpace.LINK4
+    | AddressSpace.LINK6
+    | AddressSpace.LOOPBACK
+)
+
+
+def is_local(address: Address) -> bool:
+    """Whether the address has a meaning in its own network only."""
+    return bool(space_of(address.ip) & _LOCAL)
 
 
 def parse_ip(text: str) -> IPv4Address | IPv6Address:

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
+from rdv.client.acknowledgement import acknowledged, may_be_half_dead
 from rdv.errors import ProtocolError
 from rdv.handover import StreamTransport, hand_over, tune
 from rdv.tcp_info import bytes_acknowledged
@@ -79,6 +80,7 @@ class Candidate:
         self._failure: Failure | None = None
         self._waiter: Deferred[Candidate] | None = None
         self._unconfirmed = 0
+        self._probe: Deferred[None] | None = None
         self.is_relay = is_relay
         self.suspect = False
         self.detour = False
@@ -103,14 +105,28 @@ class Candidate:
 
         :return: None where the system does not tell.
         """
-        acknowledged = bytes_acknowledged(self.transport)
-        return None if acknowledged is None else acknowledged >= self._unconfirmed
+        count = bytes_acknowledged(self.transport)
+        return None if count is None else count >= self._unconfirmed
 
     def begin(self) -> None:
         """Start the handshake on a candidate that was held."""
         self._held = False
-        if self._connected and self._failure is None and self.role is Role.ACCEPTOR:
-            self.transport.write(hello_line(self._token))
+        if not self.connected or self.role is not Role.ACCEPTOR:
+            return
+        line = hello_line(self._token)
+        if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
+            count = (bytes_acknowledged(self.transport) or 0) + 1
+            self.transport.write(line[:1])
+            line = line[1:]
+            self._probe = acknowledged(self.clock, self.transport, count)
+            self._probe.addCallbacks(lambda _: self._say(line), lambda _: None)
+        else:
+            self._say(line)
+
+    def _say(self, line: bytes) -> None:
+        self._probe = None
+        if self.connected:
+            self.transport.write(line)
 
     def shaken(self) -> Deferred[Candidate]:
         """
@@ -267,6 +283,8 @@ class Candidate:
     def _fail(self, reason: Failure) -> None:
         if self._failure is None:
             self._failure = reason
+        if self._probe is not None:
+            self._probe.cancel()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.errback(reason)

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv.addresses import Address
+from rdv.addresses import Address, is_local
 from rdv.client.candidate import Candidate
 from rdv.client.candidates import Candidates
 from rdv.client.dialling import Dialling
@@ -21,7 +21,7 @@ from rdv.client.inbound import Inbound
 from rdv.client.race import Chooser, choose, first
 from rdv.client.reasons import why
 from rdv.client.shared_port import IClientReactor, SharedPort
-from rdv.client.targets import Target, is_local, same_site
+from rdv.client.targets import Target, same_site
 from rdv.errors import NoConnection
 from rdv.wire import Answer
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rdv.addresses import Address, AddressSpace, space_of
+from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
 
 __all__ = ["Target", "same_site", "targets"]
@@ -15,14 +15,6 @@ __all__ = ["Target", "same_site", "targets"]
 #: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
 _AHEAD = range(1, 5)
 _LAST_PORT = 0xFFFF
-
-_LOCAL = (
-    AddressSpace.PRIVATE4
-    | AddressSpace.PRIVATE6
-    | AddressSpace.LINK4
-    | AddressSpace.LINK6
-    | AddressSpace.LOOPBACK
-)
 
 
 @dataclass(frozen=True)
@@ -39,11 +31,6 @@ def same_site(answer: Answer) -> bool:
     """Whether the peer seems to be behind the same NAT: the server sees it at our own address."""
     observed = answer.observed
     return observed is not None and any(a.ip == observed.ip for a in answer.peer_addresses)
-
-
-def is_local(address: Address) -> bool:
-    """Whether the address has a meaning in its own network only."""
-    return bool(space_of(address.ip) & _LOCAL)
 
 
 def targets(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.addresses import Address, AddressSpace, parse_address, space_of
-from rdv.client.targets import Target, is_local, same_site, targets
+from rdv.addresses import Address, AddressSpace, is_local, parse_address, space_of
+from rdv.client.targets import Target, same_site, targets
 from rdv.wire import Answer
 
 PORT = 40000

@@ -1,0 +1,130 @@
+"""
+Two peers meet in every topology of the laboratory, the way that the topology allows.
+
+What counts is which way the bytes came, as packet counters at the peers saw it. How soon is for
+``benchmarks/natmatrix.py`` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from rdv.client.redial import SYN_BUDGET
+from tests import natlab
+from tests.natlab import TOPOLOGIES, Conditions, Expected, Result
+
+#: First dials of an attempt: the server, ten addresses, four guesses; and their retransmissions in
+#: the time until the relay.
+FIRST_DIALS = 15 * 4
+
+
+class ConnectivityTestCase(TestCase):
+    """Meetings, in a thread."""
+
+    timeout = 120
+    skip = natlab.unavailable()
+
+    def meet(
+        self, name: str, distance: str, *, runs: int = 1, loss: float = 0.0, **options: Any
+    ) -> Deferred[list[Result]]:
+        conditions = Conditions.named(distance, loss=loss, seed=1)
+        return deferToThread(natlab.meet, name, conditions, runs=runs, **options)
+
+    def assert_good(self, results: list[Result], path: str | None = None) -> None:
+        """The conversations came to their end, in the given way if one is given."""
+        for result in results:
+            self.assertTrue(result.ok, result.line())
+            self.assertFalse(result.half_dead, result.line())
+            self.assertIn(result.path, ["direct", "relay"] if path is None else [path])
+            self.assertLessEqual(max(result.syns), SYN_BUDGET + FIRST_DIALS, result.line())
+
+
+def _plain(*peers: str) -> dict[str, Any]:
+    return dict.fromkeys(peers, "plain")
+
+
+def _meets(name: str, distance: str, path: str) -> Callable[[ConnectivityTestCase], object]:
+    async def test(self: ConnectivityTestCase) -> None:
+        self.assert_good(await self.meet(name, distance), path)
+
+    test.__doc__ = f"{TOPOLOGIES[name].text} ({distance})"
+    return test
+
+
+class EveryTopologyTests(ConnectivityTestCase):
+    """20 ms between the peers, with the server in the middle."""
+
+
+class DistanceTests(ConnectivityTestCase):
+    """Refusing boxes, where one peer is much nearer to the server."""
+
+
+for name, topology in TOPOLOGIES.items():
+    direct = topology.expected in (Expected.DIRECT, Expected.PREDICTED)
+    path = "direct" if direct else "relay"
+    setattr(EveryTopologyTests, f"test_{name.replace('-', '_')}", _meets(name, "20", path))
+for name in ("reset", "prohibited", "firewall-reset", "sequential", "double-reset"):
+    for distance in ("unequal", "unequal-acceptor"):
+        method = f"test_{name}_{distance}".replace("-", "_")
+        setattr(DistanceTests, method, _meets(name, distance, "direct"))
+
+
+class SwitchTests(ConnectivityTestCase):
+    """What the server's alignment is good for: peers that dial once, and refusing NATs."""
+
+    async def test_not_aligned(self) -> None:
+        """A server far off both, at different distances: the SYNs do not cross by themselves."""
+        plain = _plain("dialer", "acceptor")
+        alone = ["--no-align"]
+        self.assert_good(await self.meet("reset", "far", server_options=alone, **plain), "relay")
+
+
+class NearTests(ConnectivityTestCase):
+    """
+    In one room two SYNs hardly cross, and a NAT may let the first bytes through and no more. Direct
+    or not is a matter of luck; a connection that carries nothing is not.
+    """
+
+    async def test_refusing(self) -> None:
+        """Peers of ours."""
+        for name in ("reset", "unreachable", "prohibited", "firewall-prohibited"):
+            self.assert_good(await self.meet(name, "0", runs=3))
+
+    async def test_old_dialer(self) -> None:
+        """One that trusts its own CONFIRM meets an acceptor of ours."""
+        for name in ("unreachable", "prohibited"):
+            self.assert_good(await self.meet(name, "0", runs=3, dialer="plain"))
+
+    async def test_old_acceptor(self) -> None:
+        """A dialer of ours sees whether its CONFIRM arrives."""
+        for name in ("unreachable", "prohibited"):
+            self.assert_good(await self.meet(name, "0", runs=3, acceptor="plain"))
+
+
+class OldPeerTests(ConnectivityTestCase):
+    """With one peer that dials once, and with both, our server."""
+
+    async def test_each_way(self) -> None:
+        """NATs that refuse are passed: the answers leave at the right moments."""
+        for old in ("dialer", "acceptor"):
+            for name in ("silent", "reset"):
+                self.assert_good(await self.meet(name, "20", **_plain(old)), "direct")
+
+    async def test_ports_that_step(self) -> None:
+        """The peer's NAT gives it away, and it need not know."""
+        self.assert_good(await self.meet("sequential-dialer", "20", dialer="plain"), "direct")
+        self.assert_good(await self.meet("sequential-acceptor", "20", acceptor="plain"), "direct")
+
+
+class LossTests(ConnectivityTestCase):
+    """Packets get lost."""
+
+    async def test_loss(self) -> None:
+        """Whatever is lost, there is a connection, and it carries everything."""
+        for name in ("silent", "reset"):
+            self.assert_good(await self.meet(name, "20", runs=5, loss=5))

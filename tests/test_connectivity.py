@@ -74,6 +74,17 @@ for name in ("reset", "prohibited", "firewall-reset", "sequential", "double-rese
         setattr(DistanceTests, method, _meets(name, distance, "direct"))
 
 
+class ChoiceTests(ConnectivityTestCase):
+    """More than one direct path is open."""
+
+    async def test_lan_before_hairpin(self) -> None:
+        """The router would turn the connection round, but it need not leave the LAN."""
+        results = await self.meet("lan-hairpin", "20", runs=3)
+        self.assert_good(results, "direct")
+        for result in results:
+            self.assertRegex(result.dialer.peer, r"^192\.168\.")
+
+
 class SwitchTests(ConnectivityTestCase):
     """What the server's alignment is good for: peers that dial once, and refusing NATs."""
 

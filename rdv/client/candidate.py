@@ -206,16 +206,16 @@ class Candidate:
         self._close_done()
         return early
 
-    def close(self) -> None:
+    def close(self, *, abort: bool = False) -> None:
         """
         Close the connection, if there is one. A direct one is reset, so that its port is free at
-        once.
+        once; the relay only with ``abort``.
         """
         if self._failure is None:
             self._fail(Failure(ConnectionLost("closed")))
         if not self._connected:
             self._close_done()
-        elif self.is_relay:
+        elif self.is_relay and not abort:
             self.transport.loseConnection()
         else:
             self.transport.abortConnection()

@@ -147,6 +147,8 @@ class Connection(TCPForwarding):
         """
         self._reset_on_exit = enabled
         linger(self.transport, enabled)
+        if self._probation is not None:
+            self._probation.reset_on_exit(enabled)
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`IConsumer`."""

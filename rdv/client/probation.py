@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from rdv.client.candidate import Candidate
-from rdv.handover import TCPTransport
+from rdv.handover import TCPTransport, linger
 from rdv.wire import Role
 
 __all__ = ["Probation"]
@@ -99,16 +99,24 @@ class Probation:
         self._limit()
 
     def abort(self) -> None:
-        """The application does not want any of it."""
+        """
+        The application does not want any of it. The relay is reset too: were it only ended, a peer
+        that falls back to it now could take that for the end of the stream.
+        """
         if not self._over:
-            self._without_relay()
+            self._without_relay(abort=True)
             self._stop_producer()
 
-    def _without_relay(self) -> None:
+    def reset_on_exit(self, enabled: bool) -> None:
+        """As :meth:`rdv.client.Connection.break_on_exit`, for the relay."""
+        linger(self._relay.transport, enabled)
+
+    def _without_relay(self, *, abort: bool = False) -> None:
         self._finish()
         if self._switching is not None:
             self._switching.cancel()
-        self._relay.close()
+        linger(self._relay.transport, abort)
+        self._relay.close(abort=abort)
 
     def _limit(self) -> None:
         """If the relay cannot be used soon, it goes, which is noticed."""

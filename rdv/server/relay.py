@@ -226,8 +226,9 @@ class Pair:
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
         direction = self._directions[leg]
-        if direction.matcher is not None:
-            self._left_without_line(direction.matcher)
+        missing = direction.matcher or self._directions[direction.sink].matcher
+        if missing is not None:  # an acceptor that does not wait for CONFIRM has left as well
+            self._left_without_line(missing)
             return
         direction.flow.end()
         if all(d.flow.ended for d in self._directions.values()):

@@ -40,6 +40,17 @@ class DirectTests(ServerTestCase):
         self.assertFalse(dialer.at_server.connected)
         self.assert_over(direct=1)
 
+    def test_acceptor_closes_after_hello(self) -> None:
+        """It does not wait for CONFIRM: the dialer cannot have the relay any more."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        acceptor.here.loseWriteConnection()
+        self.settle()
+        self.assertEqual((dialer.received, dialer.read_ended), (HELLO, 1))
+        self.assertFalse(dialer.at_server.connected)
+        self.assert_over(direct=1)
+
     def test_half_close(self) -> None:
         dialer, acceptor = self.pair()
         dialer.here.loseWriteConnection()

@@ -54,6 +54,13 @@ class ApplicationTests(ProbationTestCase):
                 self.assert_nothing_left()
                 self.assertEqual(self.relay.received, b"")
 
+    def test_abort_breaks_the_relay_too(self) -> None:
+        """A peer that falls back to it must not take its end for that of the stream."""
+        self.connection.abortConnection()
+        self.clock.advance(0)
+        self.assertFalse(self.relay.near.connected)
+        self.assertFalse(self.relay.ended)
+
     def test_abort_when_it_is_decided(self) -> None:
         self.acknowledge()
         self.connection.abortConnection()

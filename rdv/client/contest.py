@@ -98,6 +98,7 @@ class Contest:
 
     async def _decide(self, contenders: list[Deferred[Candidate]]) -> Candidate:
         race = first(contenders)
+        race.addBoth(self._stop_dialling)
         limit = self._reactor.callLater(self._timeout, race.cancel)
         self._relay.closed.addCallback(lambda _: _shorten(self._reactor, limit))
         try:
@@ -112,6 +113,10 @@ class Contest:
         finally:
             if limit.active():
                 limit.cancel()
+
+    def _stop_dialling(self, result: Any) -> Any:
+        self._dialling.stop()
+        return result
 
     def _entrant(self, name: str, contends: Coroutine[Any, Any, Candidate]) -> Deferred[Candidate]:
         """Let somebody take part, and remember why it dropped out."""

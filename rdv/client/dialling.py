@@ -72,6 +72,7 @@ class Dialling:
         self._gave_up = gave_up
         self._random = random or Random()
         self._budget = SYN_BUDGET
+        self._stopped = False
         self._ignored = {target.address for target in targets}
         self._hopeful = {target.address for target in targets if not target.guessed}
         self.refused: dict[Address, Exception] = {}
@@ -116,6 +117,8 @@ class Dialling:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
                     self._give_up(address)
+                    if self._stopped:  # that was what the relay has waited for
+                        raise CancelledError
                 self._ignore(address, redials.fast)
                 for wait in (pause, *(0.0,) * redials.turns(took))[not pause :]:
                     await deferLater(self._reactor, wait)
@@ -125,6 +128,10 @@ class Dialling:
             self._ignore(address, False)
             self._give_up(address)
             raise
+
+    def stop(self) -> None:
+        """The race is over. Dials that wait are cancelled by whoever runs them."""
+        self._stopped = True
 
     async def _connect(self, address: Address, candidate: Candidate) -> Candidate:
         try:

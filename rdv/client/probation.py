@@ -13,14 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rdv.client.candidate import Candidate
 from rdv.handover import TCPTransport, linger
 from rdv.wire import Role
 
 __all__ = ["Probation"]
+
+log = Logger()
 
 #: Seconds for a dialer's CONFIRM to be acknowledged, and for an acceptor's peer to end the relay.
 _CONFIRMED_WITHIN, _ENDED_WITHIN = 1.5, 10.0
@@ -106,6 +110,8 @@ class Probation:
         if not self._over:
             self._without_relay(abort=True)
             self._stop_producer()
+            if self._report_loss is not None:
+                self._report_loss()
 
     def reset_on_exit(self, enabled: bool) -> None:
         """As :meth:`rdv.client.Connection.break_on_exit`, for the relay."""
@@ -138,8 +144,14 @@ class Probation:
     def _switch(self) -> None:
         if self._switching is None:
             self._switching = Deferred.fromCoroutine(self._to_the_relay())
-            # If the relay has failed as well it is closed, which is noticed.
-            self._switching.addErrback(lambda _: self._relay.close())
+            self._switching.addErrback(self._not_switched)
+
+    def _not_switched(self, failure: Failure) -> None:
+        if not self._over:  # the relay has failed as well; that it is closed is noticed
+            self._relay.close()
+        elif not failure.check(CancelledError):  # an error of the application's, as in a reactor
+            log.failure("the protocol failed", failure=failure)
+            self._transport.abortConnection()
 
     async def _to_the_relay(self) -> None:
         await self._relay.shaken()

@@ -13,10 +13,11 @@ import ctypes
 import socket
 import struct
 import sys
-from collections.abc import Collection
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv6Address
 
 from rdv.addresses import Address
+from rdv.client.own_addresses import route_to
 
 __all__ = ["ignore_syns"]
 
@@ -37,7 +38,8 @@ _Instruction = tuple[int, int, int, int]
 
 def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
     """
-    Let the listening ``sock`` drop SYNs from ``addresses``, and from no others.
+    Let the listening ``sock`` drop SYNs from ``addresses``, and from no others, to the address from
+    which this host dials them. To another one of ours they may be the only way.
 
     :return: whether this system can do it.
     """
@@ -47,7 +49,7 @@ def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
         if not addresses:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
             return True
-        program = filter_program(addresses)
+        program = filter_program((address, route_to(address.ip)) for address in addresses)
         code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
         buffer = ctypes.create_string_buffer(code)
         sock.setsockopt(
@@ -58,21 +60,29 @@ def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
     return True
 
 
-def filter_program(addresses: Collection[Address]) -> list[_Instruction]:
-    """The classic BPF program for :func:`ignore_syns`."""
+def filter_program(
+    ignored: Iterable[tuple[Address, IPv4Address | IPv6Address | None]],
+) -> list[_Instruction]:
+    """
+    The classic BPF program for :func:`ignore_syns`.
+
+    :param ignored: where a SYN comes from, and where it goes; None for anywhere.
+    """
     program: list[_Instruction] = [
         (_LOAD_BYTE, 0, 0, 13),  # TCP flags
         (_AND, 0, 0, _SYN_OR_ACK),
         (_EQUAL, 1, 0, _SYN),
         _PASS,
     ]
-    for ip, port in addresses:
+    for (ip, port), destination in ignored:
         checks: list[tuple[_Instruction, ...]] = [
             ((_LOAD_BYTE, 0, 0, _NETWORK), (_SHIFT, 0, 0, 4), (_EQUAL, 0, 0, ip.version)),
         ]
         start = 12 if isinstance(ip, IPv4Address) else 8
-        for place in range(0, len(ip.packed), 4):
-            word = int.from_bytes(ip.packed[place : place + 4], "big")
+        # The source, and behind it the destination.
+        packed = ip.packed + (destination.packed if destination is not None else b"")
+        for place in range(0, len(packed), 4):
+            word = int.from_bytes(packed[place : place + 4], "big")
             load = (_LOAD_WORD, 0, 0, _NETWORK + start + place)
             checks.append((load, (_EQUAL, 0, 0, word)))
         checks.append(((_LOAD_HALF, 0, 0, 0), (_EQUAL, 0, 0, port)))

@@ -57,6 +57,15 @@ class NothingCanComeTests(ContestTestCase):
         self.reactor.failed(REFUSED, 2)
         self.assert_relayed()
 
+    def test_no_dial_after_the_choice(self) -> None:
+        """Though it is the refused dial itself that lets the relay win."""
+        self.begin(PEER)
+        self.reactor.advance(dialling._HOPELESS_AFTER)
+        dials = len(self.reactor.tcpClients)
+        self.reactor.failed(REFUSED, 1)
+        self.assert_relayed()
+        self.assertEqual(len(self.reactor.tcpClients), dials)
+
     def test_not_at_the_first_refusal(self) -> None:
         self.begin(PEER)
         self.reactor.failed(REFUSED, 1)

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any, cast
 
-from rdv.test.probation_doubles import LONG, ProbationTestCase
+from rdv.test.probation_doubles import HELLO, LONG, ProbationTestCase
 
 
 class ApplicationTests(ProbationTestCase):
@@ -60,6 +60,29 @@ class ApplicationTests(ProbationTestCase):
         self.clock.advance(0)
         self.assertFalse(self.relay.near.connected)
         self.assertFalse(self.relay.ended)
+
+    def test_abort_after_a_loss(self) -> None:
+        """Whoever aborts is told of the end, though nobody has heard of the loss yet."""
+        self.begin(relay_ready=False)
+        self.direct.lose()
+        self.assertIsNone(self.wire.lost)
+        self.connection.abortConnection()
+        self.assertIsNotNone(self.wire.lost)
+        self.assert_nothing_left()
+
+    def test_failing_protocol(self) -> None:
+        """Its error in what the relay brings is logged, and ends the connection."""
+        self.begin(relay_ready=False)
+
+        def fail(data: bytes) -> None:
+            raise ZeroDivisionError("the application's")
+
+        self.patch(self.wire, "dataReceived", fail)
+        self.direct.lose()
+        self.relay.deliver(HELLO + b"data")
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(self.relay.open)
 
     def test_abort_when_it_is_decided(self) -> None:
         self.acknowledge()

@@ -80,7 +80,8 @@ def run(program: Collection[tuple[int, int, int, int]], head: bytes, data: bytes
 
 def passes(ignored: Collection[Address], source: Address, flags: int = SYN) -> bool:
     """Whether a packet gets through; as a whole, or not at all."""
-    let_through = run(filter_program(ignored), *packet(source, flags))
+    program = filter_program((address, None) for address in ignored)
+    let_through = run(program, *packet(source, flags))
     if let_through not in (0, 0xFFFFFFFF):
         raise AssertionError("the packet was cut")
     return let_through > 0
@@ -106,6 +107,14 @@ class ProgramTests(SynchronousTestCase):
         for source in (f"[0:0:{0xCB00:x}:{0x7109:x}::]:41000", "[cb00:7109::]:41000"):
             self.assertTrue(passes([PEER], parse_address(source)))
         self.assertTrue(passes([parse_address("[::]:41000")], parse_address("0.0.0.0:41000")))
+
+    def test_destination(self) -> None:
+        """Only what comes to the address from which we dial; :func:`packet` says where it goes."""
+        here, here6 = IPv4Address("192.0.2.1"), IPv6Address(0)
+        elsewhere, elsewhere6 = IPv4Address("192.0.2.2"), IPv6Address(1)
+        for peer, ours, other in ((PEER, here, elsewhere), (PEER6, here6, elsewhere6)):
+            self.assertEqual(run(filter_program([(peer, ours)]), *packet(peer, SYN)), 0)
+            self.assertGreater(run(filter_program([(peer, other)]), *packet(peer, SYN)), 0)
 
     def test_several(self) -> None:
         addresses = [parse_address(f"203.0.113.{n}:{41000 + n}") for n in range(9)] + [PEER6]
@@ -133,7 +142,7 @@ class ProgramTests(SynchronousTestCase):
 
     def test_size(self) -> None:
         """The kernel takes 4096 instructions; a jump goes 255 far."""
-        program = filter_program([PEER6] * 100)
+        program = filter_program([(PEER6, PEER6.ip)] * 100)
         self.assertLess(len(program), 4096)
         self.assertLess(max(max(each[1:3]) for each in program), 256)
 

@@ -191,6 +191,17 @@ class DialTests(DialTestCase):
             self.assertEqual(self.failure_of(self.begin(self.bound())), errno.ECONNREFUSED)
         self.assert_connected(self.begin())
 
+    def test_port_is_shared(self) -> None:
+        """With our own listener."""
+        with socket.socket(self.family) as shared:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                shared.setsockopt(socket.SOL_SOCKET, option, 1)
+            shared.bind((self.host, self.local_port))
+            shared.listen()
+            dialling = self.begin()
+            self.assertNoResult(dialling)
+        self.assert_connected(dialling)
+
     def test_refused_later(self) -> None:
         """While the reactor waits, which may tell of it as of a loss."""
         dialling = self.begin(self.silent())

@@ -95,7 +95,8 @@ class _Dial:
         number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         over = is_closed(self._socket)
         if over or (over is None and number):
-            self._fail(_error(number))
+            # Its number may have been taken with a soft error, or with the error queue.
+            self._fail(_error(number or errno.ECONNREFUSED))
             return True
         _forget_errors(self._socket)
         return False
@@ -131,7 +132,8 @@ class _Dial:
                 self._socket.fileno(), cast(Any, self._socket.family), factory
             )
         except OSError as error:  # gone again, or no descriptor
-            self._fail(_error(error.errno or errno.EIO))
+            if not self._refused():
+                self._fail(_error(error.errno))
             return
         self._end()
         self._connected.callback(self._protocol)

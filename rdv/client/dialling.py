@@ -117,8 +117,8 @@ class Dialling:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
                     self._give_up(address)
-                    if self._stopped:  # that was what the relay has waited for
-                        raise CancelledError
+                if self._stopped:  # that was what the relay, or the next in line, waited for
+                    raise CancelledError
                 self._ignore(address, redials.fast)
                 for wait in (pause, *(0.0,) * redials.turns(took))[not pause :]:
                     await deferLater(self._reactor, wait)

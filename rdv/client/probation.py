@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from rdv.client.candidate import Candidate
 from rdv.handover import TCPTransport, linger
+from rdv.tcp_info import round_trip
 from rdv.wire import Role
 
 __all__ = ["Probation"]
@@ -28,6 +29,8 @@ log = Logger()
 
 #: Seconds for a dialer's CONFIRM to be acknowledged, and for an acceptor's peer to end the relay.
 _CONFIRMED_WITHIN, _ENDED_WITHIN = 1.5, 10.0
+#: On a long way the system sends a lost CONFIRM again after three round trips.
+_ROUND_TRIPS = 6
 #: The kernel has no event for an acknowledgement: seconds until the first look, and how the pause
 #: grows.
 _FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.002, 1.5, 0.05
@@ -76,7 +79,8 @@ class Probation:
 
         self._pulling: IDelayedCall | None = None
         self._pause = _FIRST_LOOK
-        self._end = self._clock.seconds() + _CONFIRMED_WITHIN
+        patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
+        self._end = self._clock.seconds() + patience
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(self._pause, self._look)
         else:

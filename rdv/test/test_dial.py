@@ -298,6 +298,22 @@ class DialTests(DialTestCase):
         self.patch(dial_module, "is_closed", lambda sock: True)
         self.assertEqual(self.failure_of(self.begin()), errno.EHOSTUNREACH)
 
+    def test_closed_for_a_reason_that_is_gone(self) -> None:
+        """It went with a soft error; whatever it was, the dial is worth another one."""
+        self.script(0)
+        self.patch(dial_module, "is_closed", lambda sock: True)
+        self.assertEqual(self.failure_of(self.begin()), errno.ECONNREFUSED)
+
+    def test_reset_while_the_reactor_takes_it(self) -> None:
+        def adopt(*arguments: object) -> int:
+            sock, _ = self.listener.accept()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+            raise OSError(errno.ENOTCONN, "no peer any more")
+
+        self.patch(self.reactor, "adoptStreamConnection", adopt)
+        self.assertEqual(self.failure_of(self.begin()), errno.ECONNRESET)
+
     def test_system_that_does_not_tell(self) -> None:
         """There every error is the end, and none is not."""
         self.patch(dial_module, "is_closed", lambda sock: None)

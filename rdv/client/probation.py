@@ -73,7 +73,7 @@ class Probation:
         # What the application does meanwhile.
         self._written = bytearray()
         self._passed_on = 0
-        self._write_ended = self._end_passed_on = self._closing = False
+        self._write_ended = self._closing = False
         self._producer: Any = None
         self._streaming = self._producer_paused = False
 
@@ -162,7 +162,7 @@ class Probation:
         await self._relay.choose()
         self._finish()
         self._transport = self._replace(self._relay)
-        self._passed_on, self._end_passed_on = 0, False
+        self._passed_on = 0
         self._pass_on()
         self._begin()
 
@@ -193,7 +193,7 @@ class Probation:
         transport, producer = self._transport, self._producer
         if left := bytes(self._written[self._passed_on :]):
             transport.write(left)
-        if self._write_ended and not self._end_passed_on:
+        if self._write_ended:
             transport.loseWriteConnection()
         if producer is not None:
             transport.registerProducer(producer, self._streaming)
@@ -215,11 +215,11 @@ class Probation:
             self._pause_producer()
 
     def end_writing(self) -> None:
-        """As ``loseWriteConnection``, behind everything that waits."""
+        """
+        As ``loseWriteConnection``, when the choice is final: the application is told once that all
+        it wrote is with the system, and not of a path that is given up.
+        """
         self._write_ended = True
-        if self._passed_on == len(self._written) and not self._end_passed_on:
-            self._end_passed_on = True
-            self._transport.loseWriteConnection()
 
     def close(self) -> None:
         """As ``loseConnection``, when the choice is final."""

@@ -4,8 +4,6 @@ What the application has written before the choice is final: all of it arrives, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from rdv.client import probation
 from rdv.test.probation_application import PIECE, WritingTestCase
 from rdv.test.probation_doubles import CONFIRM, HELLO, Source
@@ -77,19 +75,19 @@ class WritingTests(WritingTestCase):
 class EndTests(WritingTestCase):
     """The end of our direction."""
 
-    def test_goes_out_at_once(self) -> None:
-        ends: list[object] = []
-        near: Any = self.direct.near
-        end = near.loseWriteConnection
-        near.loseWriteConnection = lambda: ends.append(end())
-        self.application.write(1000)
-        self.connection.loseWriteConnection()
-        self.clock.advance(0)
-        self.assertEqual(self.direct.far.read_ended, 1)
-        self.assertEqual(self.direct.received, self.application.written)
-        self.acknowledge()
-        self.assertTrue(self.direct.open)
-        self.assertEqual((len(ends), self.wire.write_ended), (1, 1))
+    def test_told_once(self) -> None:
+        """What was written goes at once, the end when it is known which way."""
+        for switch in (False, True):
+            self.begin()
+            self.application.write(1000)
+            self.connection.loseWriteConnection()
+            self.clock.advance(0)
+            self.assertEqual(self.direct.received, self.application.written)
+            self.assertEqual((self.direct.far.read_ended, self.wire.write_ended), (0, 0))
+            chosen = self.relay if switch else self.direct
+            (self.switch if switch else self.acknowledge)()
+            self.clock.advance(0)
+            self.assertEqual((chosen.far.read_ended, self.wire.write_ended), (1, 1))
 
     def test_behind_what_is_held_back(self) -> None:
         self.application.write(MUCH)

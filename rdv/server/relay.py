@@ -14,15 +14,14 @@ from twisted.python.failure import Failure
 
 from rdv.errors import ProtocolError
 from rdv.handover import linger
-from rdv.pump import Flow
+from rdv.rate import RateLimit
+from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
 from rdv.server.release import HeldBack, Hold
+from rdv.splicing import SplicedFlow, Splicer
 from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
 
 __all__ = ["Outcome", "Pair", "Tap"]
-
-#: Sees each piece of one direction as it passes.
-Tap = Callable[[bytes], object]
 
 
 class Outcome(enum.Enum):
@@ -36,50 +35,20 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
-class _Direction:
-    """What comes from one leg: first its line, then a flow."""
-
-    __slots__ = ("flow", "line", "matcher", "sink", "source")
-
-    def __init__(self, source: Leg, sink: Leg, line: bytes, tap: Tap | None) -> None:
-        self.source = source
-        self.sink = sink
-        self.line = line
-        self.matcher: LineMatcher | None = LineMatcher(line)
-        self.flow = Flow(source.transport, sink.transport, tap)
-
-    def feed(self, data: bytes) -> bool:
-        """
-        Move what came; true when it completed the line.
-
-        :raises ProtocolError: when the line is wrong.
-        """
-        if self.matcher is None:
-            self.flow.write(data)
-            return False
-        rest = self.matcher.feed(data)
-        if rest is None:
-            return False
-        self.matcher = None
-        self.sink.transport.write(self.line)
-        if rest:
-            self.flow.write(rest)
-        return True
-
-
 class Pair:
     """
     A dialer and an acceptor with one token, joined by the server.
 
     A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
-    :attr:`tap_dialer` and :attr:`tap_acceptor`, call :meth:`reject`, and follow the end with
-    :meth:`when_ended`.
+    :attr:`rate_limit`, :attr:`tap_dialer` and :attr:`tap_acceptor`, call :meth:`reject`, and follow
+    the end with :meth:`when_ended`.
 
     :ivar token: the token, as it travelled.
     :ivar dialer: the dialer's leg: ``addresses`` and ``observed`` say who it is.
     :ivar acceptor: the acceptor's leg.
     :ivar idle_timeout: seconds without a byte in either direction after which a relayed pair is
         cut; 0 for never.
+    :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
     :ivar tap_dialer: called with each piece of application bytes that the dialer sends.
     :ivar tap_acceptor: the same for the acceptor.
     :ivar outcome: None until it is known.
@@ -94,12 +63,14 @@ class Pair:
         lines_done: Callable[[Pair], object],
         closed: Callable[[Pair], object],
         broken_off: Callable[[Pair, Leg, Leg], object],
+        splicer: Splicer | None = None,
     ) -> None:
         self._clock = clock
         self.token = dialer.token
         self.dialer = dialer
         self.acceptor = acceptor
         self.idle_timeout = idle_timeout
+        self.rate_limit = 0.0
         self.tap_dialer: Tap | None = None
         self.tap_acceptor: Tap | None = None
         self.outcome: Outcome | None = None
@@ -107,8 +78,10 @@ class Pair:
         self._lines_done = lines_done
         self._closed = closed
         self._broken_off = broken_off
+        self._splicer = splicer
+        self._spliced: tuple[SplicedFlow, SplicedFlow] | None = None
         self._held: HeldBack | None = None
-        self._directions: dict[Leg, _Direction] = {}
+        self._directions: dict[Leg, Direction] = {}
         self._living: set[Leg] = set()
         self._active = 0.0
         self._idle_call: IDelayedCall | None = None
@@ -182,9 +155,16 @@ class Pair:
         dialer, acceptor = self.dialer, self.acceptor
         dialer.owner = acceptor.owner = self
         self._directions = {
-            dialer: _Direction(dialer, acceptor, confirm_line(self.token), self.tap_dialer),
-            acceptor: _Direction(acceptor, dialer, hello_line(self.token), self.tap_acceptor),
+            dialer: Direction(
+                dialer, acceptor, confirm_line(self.token), self.tap_dialer, self._limit()
+            ),
+            acceptor: Direction(
+                acceptor, dialer, hello_line(self.token), self.tap_acceptor, self._limit()
+            ),
         }
+
+    def _limit(self) -> RateLimit | None:
+        return RateLimit(self._clock, self.rate_limit) if self.rate_limit else None
 
     def _tell_held(self, held: HeldBack) -> None:
         self._join()
@@ -203,6 +183,7 @@ class Pair:
         if self._held is not None:
             self._held.cancel()
             self._join()
+        self._stop_splicing()
         for leg in list(self._living):
             leg.transport.abortConnection()
 
@@ -216,12 +197,26 @@ class Pair:
             self.abort()
             return
         self._active = self._clock.seconds()
+        if self._splicer is not None and self.outcome is Outcome.RELAYED:
+            self._splice(self._splicer)
         if completed and all(d.matcher is None for d in self._directions.values()):
             self._decide(Outcome.RELAYED)
             # Should this process die, neither side shall take what it got for the whole.
             self._linger(reset_on_close=True)
             self._lines_done(self)
             self._watch_idle()
+
+    def _splice(self, splicer: Splicer) -> None:
+        # Not as soon as both lines are there: many a pair never sends more than its end.
+        self._splicer = None
+        dialer, acceptor = self._directions[self.dialer], self._directions[self.acceptor]
+        self._spliced = splicer.take_over(dialer.flow, acceptor.flow)
+        if self._spliced is not None:
+            dialer.flow, acceptor.flow = self._spliced
+
+    def _stop_splicing(self) -> None:
+        for flow in self._spliced or ():
+            flow.detach()
 
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
@@ -238,6 +233,7 @@ class Pair:
         """See :class:`LegOwner`."""
         direction = self._directions[leg]
         self._living.discard(leg)
+        self._stop_splicing()
         other = direction.sink.transport
         if direction.matcher is not None:
             self._left_without_line(direction.matcher)
@@ -291,7 +287,8 @@ class Pair:
 
     def _watch_idle(self) -> None:
         if self.idle_timeout:
-            left = self._active + self.idle_timeout - self._clock.seconds()
+            active = max(self._active, *(flow.active for flow in self._spliced or ()), 0.0)
+            left = active + self.idle_timeout - self._clock.seconds()
             if left <= 0:
                 self.abort()
             else:

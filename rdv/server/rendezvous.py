@@ -19,6 +19,7 @@ from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
+from rdv.splicing import Splicer
 from rdv.wire import Role, token_hint
 
 __all__ = ["Rendezvous", "ServeHook"]
@@ -63,6 +64,7 @@ class Rendezvous:
         if not all(each >= 0 for each in (lobby_timeout, handshake_timeout, idle_timeout)):
             raise ValueError("a timeout is negative or not a number")
         self._clock = reactor
+        self._splicer = Splicer.for_reactor(reactor)
         self._idle_timeout = idle_timeout
         self._serve = serve
         self._align = align
@@ -203,7 +205,7 @@ class Rendezvous:
     def _meet(self, first: Leg, second: Leg) -> None:
         dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
         told = (self._handshakes.discard, self._pair_ended, self._part)
-        pair = Pair(self._clock, dialer, acceptor, self._idle_timeout, *told)
+        pair = Pair(self._clock, dialer, acceptor, self._idle_timeout, *told, self._splicer)
         if self._serve is None:
             self._start(pair)
             return

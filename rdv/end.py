@@ -1,0 +1,130 @@
+"""
+A descriptor from which and to which bytes are moved, and what it waits for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from typing import Protocol
+
+from rdv.watcher import Watcher
+
+__all__ = ["Drain", "End", "Spring"]
+
+_BROKEN = EPOLLERR | EPOLLHUP
+_READABLE = EPOLLIN | _BROKEN
+
+
+class Spring(Protocol):
+    """What reads from an end."""
+
+    def readable(self) -> None:
+        """The end has something to read: bytes, their end, or an error."""
+
+
+class Drain(Protocol):
+    """What writes to an end."""
+
+    def writable(self) -> None:
+        """The end has room again."""
+
+
+class End:
+    """
+    A descriptor that is the source of one direction, the sink of another, or both.
+
+    :param file: non-blocking; read and written by nobody else from now on. It belongs to the
+        caller, who calls :meth:`forget` before closing it.
+    :param lost: called when reading or writing has failed, with the error; nothing is watched any
+        more.
+    :param directions: how many directions there are: what ``leave`` is called for.
+    """
+
+    __slots__ = (
+        "_directions",
+        "_events",
+        "_gone",
+        "_lost",
+        "_socket",
+        "_watched",
+        "_watcher",
+        "fd",
+        "from_here",
+        "to_here",
+    )
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        file: socket.socket | int,
+        lost: Callable[[OSError], object],
+        directions: int = 2,
+    ) -> None:
+        self._watcher = watcher
+        self._socket = None if isinstance(file, int) else file
+        self.fd = file if isinstance(file, int) else file.fileno()
+        self._lost = lost
+        self._events = 0
+        self._watched = False
+        self._gone = False
+        self._directions = directions
+        self.from_here: Spring | None = None
+        self.to_here: Drain | None = None
+
+    def want(self, events: int, wanted: bool = True) -> None:
+        """Be told of ``events``, or no longer."""
+        now = self._events | events if wanted else self._events & ~events
+        if self._gone or (self._watched and now == self._events):
+            return
+        self._events = now
+        if self._watched:
+            self._watcher.change(self.fd, now)
+        else:
+            self._watcher.watch(self.fd, now, self._happened)
+            self._watched = True
+
+    def forget(self) -> None:
+        """Be told of nothing any more."""
+        self._gone = True
+        self._sleep()
+
+    def _sleep(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._watcher.forget(self.fd)
+
+    def leave(self) -> None:
+        """One of the two directions is done with."""
+        self._directions -= 1
+        if not self._directions:
+            self.forget()
+
+    def fail(self, error: OSError) -> None:
+        """Reading or writing has failed."""
+        self.forget()
+        self._lost(error)
+
+    def _happened(self, events: int) -> None:
+        if events & EPOLLOUT and self.to_here is not None:
+            self.to_here.writable()
+        if self._events & EPOLLIN:
+            # Reading tells what an error or a hang-up means.
+            if events & _READABLE and self.from_here is not None:
+                self.from_here.readable()
+        elif events & _BROKEN and self._watched:
+            self._look_at_error(events)
+
+    def _look_at_error(self, events: int) -> None:
+        error = errno.EPIPE if events & EPOLLERR else 0
+        if self._socket is not None:
+            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self.fail(OSError(error, os.strerror(error)))
+        elif not self._events & EPOLLOUT:
+            # Both directions have ended, but something is still to be read, which has to wait.
+            # A level-triggered epoll would tell again and again.
+            self._sleep()

@@ -1,0 +1,81 @@
+"""
+Pipes through which the kernel moves bytes from one socket to another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import NamedTuple
+
+__all__ = ["CAPACITY", "Pipe", "Pipes"]
+
+#: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
+#: which may be a part of a page or a whole run of pages.
+CAPACITY = 1 << 18
+
+
+class Pipe(NamedTuple):
+    """The two descriptors of a pipe."""
+
+    read_end: int
+    write_end: int
+
+
+class Pipes:
+    """
+    A stock of empty pipes. A flow takes one when it moves something and gives it back as soon as
+    nothing is in it, so that a stock of a few serves any number of flows that are not stalled.
+
+    :param limit: how many may be out at one time.
+    :param spare: how many are kept when they come back.
+    """
+
+    def __init__(self, limit: int = 1024, spare: int = 16) -> None:
+        self._limit = limit
+        self._spare = spare
+        self._stock: list[Pipe] = []
+        #: How many are out.
+        self.taken = 0
+
+    def take(self) -> Pipe | None:
+        """An empty pipe; None when too many are out, or there are no descriptors left."""
+        if self._stock:
+            self.taken += 1
+            return self._stock.pop()
+        if self.taken >= self._limit:
+            return None
+        try:
+            pipe = Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return None
+        # A user may not have any number of large ones.
+        with suppress(OSError):
+            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, CAPACITY)
+        self.taken += 1
+        return pipe
+
+    def give_back(self, pipe: Pipe) -> None:
+        """The pipe is empty."""
+        self.taken -= 1
+        if len(self._stock) < self._spare:
+            self._stock.append(pipe)
+        else:
+            _close(pipe)
+
+    def discard(self, pipe: Pipe) -> None:
+        """The pipe is not empty, and nobody wants what is in it."""
+        self.taken -= 1
+        _close(pipe)
+
+    def close(self) -> None:
+        """Close all that are in stock."""
+        stock, self._stock = self._stock, []
+        for pipe in stock:
+            _close(pipe)
+
+
+def _close(pipe: Pipe) -> None:
+    for fd in pipe:
+        os.close(fd)

@@ -1,0 +1,52 @@
+"""
+What comes from one client of a pair and goes to the other: first its line, then bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from rdv.pump import Flow
+from rdv.rate import RateLimit
+from rdv.server.leg import Leg
+from rdv.splicing import SplicedFlow
+from rdv.wire import LineMatcher
+
+__all__ = ["Direction", "Tap"]
+
+#: Sees each piece of one direction as it passes.
+Tap: TypeAlias = Callable[[bytes], object]
+
+
+class Direction:
+    """What comes from one leg: first its line, then a flow."""
+
+    __slots__ = ("flow", "line", "matcher", "sink", "source")
+
+    def __init__(
+        self, source: Leg, sink: Leg, line: bytes, tap: Tap | None, limit: RateLimit | None
+    ) -> None:
+        self.source = source
+        self.sink = sink
+        self.line = line
+        self.matcher: LineMatcher | None = LineMatcher(line)
+        self.flow: Flow | SplicedFlow = Flow(source.transport, sink.transport, tap, limit)
+
+    def feed(self, data: bytes) -> bool:
+        """
+        Move what came; true when it completed the line.
+
+        :raises ProtocolError: when the line is wrong.
+        """
+        if self.matcher is None:
+            self.flow.write(data)
+            return False
+        rest = self.matcher.feed(data)
+        if rest is None:
+            return False
+        self.matcher = None
+        self.sink.transport.write(self.line)
+        if rest:
+            self.flow.write(rest)
+        return True

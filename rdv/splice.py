@@ -1,0 +1,232 @@
+"""
+One direction between two descriptors, moved by the kernel. Linux only.
+
+What comes in small pieces is read into a buffer and written from there: two system calls, and
+little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
+source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
+flow goes back to the buffer.
+
+The source is not read while something is held for the sink, so a receiver that is slow, or does
+not read at all, stops its sender, and what is held here is one piece.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT
+
+from twisted.internet.interfaces import IDelayedCall
+
+from rdv.end import End
+from rdv.pipes import Pipe, Pipes
+from rdv.rate import RateLimit
+from rdv.watcher import Watcher
+
+__all__ = ["Splice"]
+
+#: Bytes that are read into the buffer at once. All flows share one: nothing stays in it.
+_BUFFER = bytearray(1 << 16)
+_VIEW = memoryview(_BUFFER)
+_VECTOR = [_BUFFER]
+#: Bytes that one splice moves at most.
+_PIECE = 1 << 20
+#: A splice of fewer bytes than these would have been cheaper as a copy. So many of them in a row
+#: and the flow copies again.
+_SMALL, _PATIENCE = 1 << 13, 8
+
+_FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+
+class Splice:
+    """
+    What comes from ``source`` goes to ``sink``, until the source ends.
+
+    :param ended: called when the source has ended and everything has been written.
+    :param count: bytes moved before.
+    :param limit: how fast it may go. Then it never uses a pipe: at what a limit is for, copying
+        costs little, and pieces have to be small.
+    :ivar count: bytes moved.
+    :ivar active: the time at which the last of them came, in seconds of the reactor's clock.
+    """
+
+    __slots__ = (
+        "_bulk",
+        "_ended",
+        "_held",
+        "_in_pipe",
+        "_limit",
+        "_pipe",
+        "_pipes",
+        "_resting",
+        "_sink",
+        "_small",
+        "_source",
+        "_watcher",
+        "active",
+        "count",
+    )
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        pipes: Pipes,
+        source: End,
+        sink: End,
+        ended: Callable[[], object],
+        count: int = 0,
+        limit: RateLimit | None = None,
+    ) -> None:
+        self._watcher = watcher
+        self._pipes = pipes
+        self._source = source
+        self._sink = sink
+        self._ended = ended
+        self._limit = limit
+        self._resting: IDelayedCall | None = None
+        self._bulk = False
+        self._small = 0
+        self._held = b""
+        self._pipe: Pipe | None = None
+        self._in_pipe = 0
+        self.count = count
+        self.active = watcher.now
+        source.from_here = self
+        sink.to_here = self
+        source.want(EPOLLIN)
+
+    def readable(self) -> None:
+        """The source has something, or its end."""
+        if self._bulk:
+            pipe = self._pipes.take()
+            if pipe is not None:
+                self._splice(pipe)
+                return
+        self._copy()
+
+    def writable(self) -> None:
+        """The sink has room."""
+        if self._pipe is not None:
+            self._from_pipe(self._pipe)
+        elif self._held:
+            self._write(memoryview(self._held))
+
+    def stop(self) -> None:
+        """Forget what is still held, and move nothing more."""
+        if self._source.from_here is None:
+            return
+        self._source.from_here = self._sink.to_here = None
+        self._source.want(EPOLLIN, False)
+        self._sink.want(EPOLLOUT, False)
+        self._held = b""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if self._pipe is not None:
+            self._pipes.discard(self._pipe)
+            self._pipe = None
+
+    def _copy(self) -> None:
+        try:
+            size = os.readv(self._source.fd, _VECTOR)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._source.fail(error)
+            return
+        if not size:
+            self._end()
+            return
+        self.count += size
+        self.active = self._watcher.now
+        if self._limit is not None:
+            self._rest(self._limit.pause(size))
+        elif size == len(_BUFFER):
+            self._bulk = True
+        self._write(_VIEW[:size])
+
+    def _write(self, data: memoryview) -> None:
+        try:
+            written = os.write(self._sink.fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        blocked = bool(self._held)
+        if written < len(data):
+            self._held = bytes(data[written:])
+            if not blocked:
+                self._block()
+        elif blocked:
+            self._held = b""
+            self._unblock()
+
+    def _splice(self, pipe: Pipe) -> None:
+        try:
+            size = os.splice(self._source.fd, pipe.write_end, _PIECE, None, None, _FLAGS)
+        except BlockingIOError:
+            self._pipes.give_back(pipe)
+            return
+        except OSError as error:
+            self._pipes.give_back(pipe)
+            self._source.fail(error)
+            return
+        if not size:
+            self._pipes.give_back(pipe)
+            self._end()
+            return
+        self.count += size
+        self.active = self._watcher.now
+        if size >= _SMALL:
+            self._small = 0
+        else:
+            self._small += 1
+            if self._small == _PATIENCE:
+                self._small = 0
+                self._bulk = False
+        self._in_pipe = size
+        self._from_pipe(pipe)
+
+    def _from_pipe(self, pipe: Pipe) -> None:
+        try:
+            written = os.splice(pipe.read_end, self._sink.fd, self._in_pipe, None, None, _FLAGS)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            if self._pipe is None:
+                self._pipes.discard(pipe)
+            self._sink.fail(error)
+            return
+        self._in_pipe -= written
+        if not self._in_pipe:
+            self._pipes.give_back(pipe)
+            if self._pipe is not None:
+                self._pipe = None
+                self._unblock()
+        elif self._pipe is None:
+            self._pipe = pipe
+            self._block()
+
+    def _block(self) -> None:
+        self._source.want(EPOLLIN, False)
+        self._sink.want(EPOLLOUT)
+
+    def _unblock(self) -> None:
+        self._sink.want(EPOLLOUT, False)
+        if self._resting is None:
+            self._source.want(EPOLLIN)
+
+    def _rest(self, seconds: float) -> None:
+        if seconds:
+            self._source.want(EPOLLIN, False)
+            self._resting = self._watcher.reactor.callLater(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        if not self._held:
+            self._source.want(EPOLLIN)
+
+    def _end(self) -> None:
+        self.stop()
+        self._ended()

@@ -1,0 +1,209 @@
+"""
+From two transports that copy to each other to two sockets between which the kernel moves bytes.
+
+A transport of Twisted may still hold bytes that it has to write, and may have been told of input
+that it has not read yet. Both come first: a direction is taken over when its source has been paused
+for a turn of the reactor and the transport of its sink has written everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeGuard, cast
+
+from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorFDSet
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv.end import End
+from rdv.pipes import Pipes
+from rdv.pump import Flow
+from rdv.rate import RateLimit
+from rdv.splice import Splice
+from rdv.watcher import IReactor, Watcher
+
+__all__ = ["SplicedFlow", "Splicer"]
+
+
+class Splicer:
+    """
+    What the spliced flows of one reactor share. While there are none it holds nothing but a few
+    pipes.
+
+    :param reactor: one that can watch descriptors; see :meth:`for_reactor`.
+    """
+
+    def __init__(self, reactor: IReactor) -> None:
+        self.reactor = reactor
+        self.watcher = Watcher(reactor)
+        self.pipes = Pipes()
+
+    @classmethod
+    def for_reactor(cls, reactor: object) -> Splicer | None:
+        """None where the kernel or the reactor cannot do it: then flows go on copying."""
+        if sys.platform == "linux" and IReactorFDSet.providedBy(reactor):
+            return cls(cast(IReactor, reactor))
+        return None
+
+    def take_over(
+        self, there: Flow | SplicedFlow, back: Flow | SplicedFlow
+    ) -> tuple[SplicedFlow, SplicedFlow] | None:
+        """
+        Let the kernel do what two flows, one between the same transports as the other and in the
+        other direction, did so far.
+
+        To the protocols of both transports nothing changes, except that they get no more data: of
+        the end of reading and of a loss they are told as before.
+
+        :return: what takes the place of the two; None when they have to go on copying, since one of
+            them is looked into, has ended, or is not between two sockets.
+        """
+        if isinstance(there, SplicedFlow) or isinstance(back, SplicedFlow):
+            return None
+        one, other = there.source, there.sink
+        if there.tap or back.tap or there.ended or back.ended:
+            return None
+        if not (_is_plain(one) and _is_plain(other)):
+            return None
+        ends = self._end(one), self._end(other)
+        try:
+            for end in ends:
+                end.want(0)
+        except OSError:  # no descriptor left for an epoll
+            for end in ends:
+                end.forget()
+            return None
+        there.detach()
+        back.detach()
+        return (
+            SplicedFlow(self, one, other, *ends, there.count, there.limit),
+            SplicedFlow(self, other, one, ends[1], ends[0], back.count, back.limit),
+        )
+
+    def _end(self, transport: Connection) -> End:
+        def lost(error: OSError) -> None:
+            transport.connectionLost(Failure(CONNECTION_LOST))
+
+        return End(self.watcher, transport.getHandle(), lost)
+
+
+def _is_plain(transport: object) -> TypeGuard[Connection]:
+    """Whether what is written to ``transport`` is just what its socket sends."""
+    return isinstance(transport, Connection) and not transport.TLS
+
+
+@implementer(IPullProducer)
+class SplicedFlow:
+    """
+    One direction between two transports, in the place of a :class:`rdv.pump.Flow`.
+
+    It is a producer only to learn when the sink's transport has written all that it had.
+
+    :ivar ended: whether the source has ended.
+    """
+
+    __slots__ = (
+        "_before",
+        "_call",
+        "_limit",
+        "_sink",
+        "_sink_end",
+        "_source",
+        "_source_end",
+        "_splice",
+        "_splicer",
+        "_waiting",
+        "ended",
+    )
+
+    def __init__(
+        self,
+        splicer: Splicer,
+        source: Connection,
+        sink: Connection,
+        source_end: End,
+        sink_end: End,
+        count: int,
+        limit: RateLimit | None,
+    ) -> None:
+        self._splicer = splicer
+        self._source = source
+        self._sink = sink
+        self._source_end = source_end
+        self._sink_end = sink_end
+        self._before = count
+        self._limit = limit
+        self._splice: Splice | None = None
+        self._waiting = False
+        self.ended = False
+        source.pauseProducing()
+        # What this turn of the reactor has found already may still be read.
+        self._call: IDelayedCall | None = splicer.reactor.callLater(0, self._wait)
+
+    @property
+    def count(self) -> int:
+        """Bytes moved, those before this took over included."""
+        return self._before if self._splice is None else self._splice.count
+
+    @property
+    def active(self) -> float:
+        """The time at which the last of them came; 0 before the kernel has moved any."""
+        return 0.0 if self._splice is None else self._splice.active
+
+    def write(self, data: bytes) -> None:
+        """What the source's transport has still read."""
+        self._before += len(data)
+        self._sink.write(data)
+
+    def _wait(self) -> None:
+        self._call = None
+        self._sink.registerProducer(self, False)
+        self._waiting = True
+        # Even if there is nothing to write, or nobody would ask for more.
+        self._sink.startWriting()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPullProducer`: everything is written, if this is not the registration."""
+        if self._waiting:
+            self._waiting = False
+            self._sink.unregisterProducer()
+            splicer = self._splicer
+            self._splice = Splice(
+                splicer.watcher,
+                splicer.pipes,
+                self._source_end,
+                self._sink_end,
+                self._source_ended,
+                self._before,
+                self._limit,
+            )
+
+    def stopProducing(self) -> None:
+        """See :class:`IPullProducer`: the sink is lost, and its protocol is told of that."""
+
+    def _source_ended(self) -> None:
+        self._source.readConnectionLost(Failure(CONNECTION_DONE))
+
+    def end(self) -> None:
+        """The source has ended, and all it sent is written: let the sink end too."""
+        if not self.ended:
+            self.detach()
+            self._sink.loseWriteConnection()
+
+    def detach(self) -> None:
+        """Move nothing more, and forget what is held."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._waiting:
+            self._waiting = False
+            self._sink.unregisterProducer()
+        if self._splice is not None:
+            self._splice.stop()
+        self._source_end.leave()
+        self._sink_end.leave()

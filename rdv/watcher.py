@@ -1,0 +1,135 @@
+"""
+An epoll of our own, which the reactor watches as one descriptor.
+
+A reactor of Twisted takes several microseconds to get from an event to the descriptor's method, and
+two system calls to change what it watches a descriptor for. Bytes that are only moved on need none
+of that. So their descriptors are watched here, all at once, and whichever reactor there is sees a
+single one that is readable while any of them has something to do.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+__all__ = ["Handler", "IReactor", "Watcher"]
+
+log = Logger()
+
+#: Told of the events of one descriptor, as ``select.epoll`` has them.
+Handler: TypeAlias = Callable[[int], object]
+
+#: Events taken from the kernel at once.
+_EVENTS = 64
+#: Getting here through the reactor costs more than handling an event does. So when the last event
+#: is no longer ago than ``_BUSY`` seconds, the next one is waited for here, ``_LINGER`` seconds at
+#: most. After ``_TURN`` seconds the reactor has its turn again.
+_BUSY, _LINGER, _TURN = 0.0005, 0.001, 0.001
+
+
+class IReactor(IReactorFDSet, IReactorTime):
+    """What this needs of a reactor."""
+
+
+@implementer(IReadDescriptor)
+class Watcher:
+    """
+    Watches descriptors, level-triggered. It holds one descriptor, and is with the reactor, only
+    while it watches any.
+
+    :ivar reactor: the one given.
+    :ivar now: the reactor's time when the events now being handled were looked up, in seconds.
+    """
+
+    def __init__(self, reactor: IReactor) -> None:
+        self.reactor = reactor
+        self._handlers: dict[int, Handler] = {}
+        self._epoll: select.epoll | None = None
+        self.now = reactor.seconds()
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+    def watch(self, fd: int, events: int, handler: Handler) -> None:
+        """
+        Call ``handler`` with what happens on ``fd``; an error or a hang-up is always told.
+
+        :raises OSError: when no descriptor is left for the epoll, or ``fd`` cannot be watched.
+        """
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self.reactor.addReader(self)
+        try:
+            self._epoll.register(fd, events)
+        except OSError:
+            self._rest()
+            raise
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch a descriptor for other events than before."""
+        assert self._epoll is not None
+        self._epoll.modify(fd, events)
+
+    def forget(self, fd: int) -> None:
+        """Watch ``fd`` no longer, if it was watched; it may have been closed already."""
+        if self._handlers.pop(fd, None) is not None:
+            assert self._epoll is not None
+            with suppress(OSError):
+                self._epoll.unregister(fd)
+            self._rest()
+
+    def _rest(self) -> None:
+        if not self._handlers and self._epoll is not None:
+            self.reactor.removeReader(self)
+            self._epoll.close()
+            self._epoll = None
+
+    # What the reactor calls.
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """See :class:`ILoggingContext`."""
+        return "watcher"
+
+    def doRead(self) -> None:
+        """
+        Handle what has happened. While one thing happens after the other, go on for some time
+        without the reactor.
+        """
+        clock = self.reactor.seconds
+        begun = clock()
+        wait = _LINGER if begun - self.now < _BUSY else 0
+        while self._epoll is not None:  # its last descriptor may have been forgotten
+            events = self._epoll.poll(wait, _EVENTS)
+            if not events:
+                return
+            self.now = now = clock()
+            self._handle(events)
+            if now - begun > _TURN:
+                return
+
+    def _handle(self, events: list[tuple[int, int]]) -> None:
+        handlers = self._handlers
+        for fd, what in events:
+            handler = handlers.get(fd)  # an earlier one may have forgotten it
+            if handler is not None:
+                try:
+                    handler(what)
+                except Exception:
+                    # A mistake of ours costs the one descriptor, and not all the others.
+                    log.failure("while {fd} was handled", fd=fd)
+                    self.forget(fd)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IFileDescriptor`: an epoll is never lost."""

@@ -20,7 +20,6 @@ from zope.interface import implementer
 from rdv.end import End
 from rdv.pipes import Pipes
 from rdv.pump import Flow
-from rdv.rate import RateLimit
 from rdv.splice import Splice
 from rdv.watcher import IReactor, Watcher
 
@@ -49,44 +48,42 @@ class Splicer:
 
     def take_over(
         self, there: Flow | SplicedFlow, back: Flow | SplicedFlow
-    ) -> tuple[SplicedFlow, SplicedFlow] | None:
+    ) -> tuple[Flow | SplicedFlow, Flow | SplicedFlow]:
         """
-        Let the kernel do what two flows, one between the same transports as the other and in the
-        other direction, did so far.
+        Let the kernel do what two flows did so far; the second one goes back to where the first
+        one comes from.
 
         To the protocols of both transports nothing changes, except that they get no more data: of
         the end of reading and of a loss they are told as before.
 
-        :return: what takes the place of the two; None when they have to go on copying, since one of
-            them is looked into, has ended, or is not between two sockets.
+        :return: what takes the place of each: the flow itself when it has ended, and both when
+            they have to go on copying, since somebody looks into one, or they are not between two
+            plain sockets.
         """
-        if isinstance(there, SplicedFlow) or isinstance(back, SplicedFlow):
-            return None
-        one, other = there.source, there.sink
-        if there.tap or back.tap or there.ended or back.ended:
-            return None
-        if not (_is_plain(one) and _is_plain(other)):
-            return None
-        ends = self._end(one), self._end(other)
+        if not (isinstance(there, Flow) and isinstance(back, Flow)):
+            return there, back
+        first, second = there.source, there.sink
+        if there.tap or back.tap or not (_is_plain(first) and _is_plain(second)):
+            return there, back
+        directions = [there.ended, back.ended].count(False)
+        one, other = self._end(first, directions), self._end(second, directions)
         try:
-            for end in ends:
-                end.want(0)
+            one.want(0)
+            other.want(0)
         except OSError:  # no descriptor left for an epoll
-            for end in ends:
-                end.forget()
-            return None
-        there.detach()
-        back.detach()
+            one.forget()
+            other.forget()
+            return there, back
         return (
-            SplicedFlow(self, one, other, *ends, there.count, there.limit),
-            SplicedFlow(self, other, one, ends[1], ends[0], back.count, back.limit),
+            there if there.ended else SplicedFlow(self, there, first, second, one, other),
+            back if back.ended else SplicedFlow(self, back, second, first, other, one),
         )
 
-    def _end(self, transport: Connection) -> End:
+    def _end(self, transport: Connection, directions: int) -> End:
         def lost(error: OSError) -> None:
             transport.connectionLost(Failure(CONNECTION_LOST))
 
-        return End(self.watcher, transport.getHandle(), lost)
+        return End(self.watcher, transport.getHandle(), lost, directions)
 
 
 def _is_plain(transport: object) -> TypeGuard[Connection]:
@@ -121,20 +118,20 @@ class SplicedFlow:
     def __init__(
         self,
         splicer: Splicer,
+        flow: Flow,
         source: Connection,
         sink: Connection,
         source_end: End,
         sink_end: End,
-        count: int,
-        limit: RateLimit | None,
     ) -> None:
+        flow.detach()
         self._splicer = splicer
         self._source = source
         self._sink = sink
         self._source_end = source_end
         self._sink_end = sink_end
-        self._before = count
-        self._limit = limit
+        self._before = flow.count
+        self._limit = flow.limit
         self._splice: Splice | None = None
         self._waiting = False
         self.ended = False

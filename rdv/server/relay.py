@@ -4,12 +4,9 @@ A dialer and an acceptor who met: their 101s, their handshake lines, then bytes 
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from rdv.errors import ProtocolError
@@ -17,22 +14,12 @@ from rdv.handover import linger
 from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
+from rdv.server.outcome import Outcome, PairOwner
 from rdv.server.release import HeldBack, Hold
-from rdv.splicing import SplicedFlow, Splicer
+from rdv.splicing import SplicedFlow
 from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
 
-__all__ = ["Outcome", "Pair", "Tap"]
-
-
-class Outcome(enum.Enum):
-    """How a pair's meeting ended."""
-
-    #: A side closed without having sent its line: it had found a direct path.
-    DIRECT = "direct"
-    #: Both lines came, and the relay carried the stream.
-    RELAYED = "relayed"
-    #: A wrong or incomplete line, none in time, or refused.
-    FAILED = "failed"
+__all__ = ["Outcome", "Pair", "PairOwner", "Tap"]
 
 
 class Pair:
@@ -54,18 +41,31 @@ class Pair:
     :ivar outcome: None until it is known.
     """
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        dialer: Leg,
-        acceptor: Leg,
-        idle_timeout: float,
-        lines_done: Callable[[Pair], object],
-        closed: Callable[[Pair], object],
-        broken_off: Callable[[Pair, Leg, Leg], object],
-        splicer: Splicer | None = None,
-    ) -> None:
-        self._clock = clock
+    # A server holds thousands.
+    __slots__ = (
+        "__weakref__",
+        "_active",
+        "_directions",
+        "_ended",
+        "_held",
+        "_idle_call",
+        "_living",
+        "_owner",
+        "_spliced",
+        "_waiters",
+        "acceptor",
+        "dialer",
+        "idle_timeout",
+        "outcome",
+        "rate_limit",
+        "rejection",
+        "tap_acceptor",
+        "tap_dialer",
+        "token",
+    )
+
+    def __init__(self, owner: PairOwner, dialer: Leg, acceptor: Leg, idle_timeout: float) -> None:
+        self._owner = owner
         self.token = dialer.token
         self.dialer = dialer
         self.acceptor = acceptor
@@ -75,18 +75,15 @@ class Pair:
         self.tap_acceptor: Tap | None = None
         self.outcome: Outcome | None = None
         self.rejection: tuple[int, str] | None = None
-        self._lines_done = lines_done
-        self._closed = closed
-        self._broken_off = broken_off
-        self._splicer = splicer
-        self._spliced: tuple[SplicedFlow, SplicedFlow] | None = None
         self._held: HeldBack | None = None
-        self._directions: dict[Leg, Direction] = {}
-        self._living: set[Leg] = set()
+        self._directions: tuple[Direction, ...] = ()
+        self._living: tuple[Leg, ...] = ()
+        #: Those that the kernel moves; None before that was tried.
+        self._spliced: tuple[SplicedFlow, ...] | None = None
         self._active = 0.0
         self._idle_call: IDelayedCall | None = None
         self._ended = False
-        self._waiters: list[Deferred[Pair]] = []
+        self._waiters: tuple[Deferred[Pair], ...] = ()
 
     @property
     def dialer_bytes(self) -> int:
@@ -99,8 +96,10 @@ class Pair:
         return self._count(self.acceptor)
 
     def _count(self, leg: Leg) -> int:
-        direction = self._directions.get(leg)
-        return direction.flow.count if direction else 0
+        return self._from(leg).flow.count if self._directions else 0
+
+    def _from(self, leg: Leg) -> Direction:
+        return self._directions[leg is not self.dialer]
 
     def reject(self, status: int, reason: str) -> None:
         """
@@ -123,12 +122,11 @@ class Pair:
         if self._ended:
             return succeed(self)
         waiter: Deferred[Pair] = Deferred(self._forget)
-        self._waiters.append(waiter)
+        self._waiters += (waiter,)
         return waiter
 
     def _forget(self, waiter: Deferred[Pair]) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+        self._waiters = tuple(each for each in self._waiters if each is not waiter)
 
     def start(self, hold: Hold | None = None) -> None:
         """
@@ -136,13 +134,13 @@ class Pair:
 
         :param hold: who is told later than the other one.
         """
-        self._living = {self.dialer, self.acceptor}
+        self._living = (self.dialer, self.acceptor)
         if hold is None:
             self._join()
             self._tell(self.dialer)
             self._tell(self.acceptor)
         else:
-            self._held = HeldBack(self._clock, hold, self._tell_held, self._part)
+            self._held = HeldBack(self._owner.clock, hold, self._tell_held, self._part)
             self._tell(hold.far)
 
     def _tell(self, leg: Leg) -> None:
@@ -154,17 +152,14 @@ class Pair:
         self._held = None
         dialer, acceptor = self.dialer, self.acceptor
         dialer.owner = acceptor.owner = self
-        self._directions = {
-            dialer: Direction(
-                dialer, acceptor, confirm_line(self.token), self.tap_dialer, self._limit()
-            ),
-            acceptor: Direction(
-                acceptor, dialer, hello_line(self.token), self.tap_acceptor, self._limit()
-            ),
-        }
+        confirm, hello = confirm_line(self.token), hello_line(self.token)
+        self._directions = (
+            Direction(dialer, acceptor, confirm, self.tap_dialer, self._limit()),
+            Direction(acceptor, dialer, hello, self.tap_acceptor, self._limit()),
+        )
 
     def _limit(self) -> RateLimit | None:
-        return RateLimit(self._clock, self.rate_limit) if self.rate_limit else None
+        return RateLimit(self._owner.clock, self.rate_limit) if self.rate_limit else None
 
     def _tell_held(self, held: HeldBack) -> None:
         self._join()
@@ -173,8 +168,8 @@ class Pair:
     def _part(self, held: HeldBack, gone: Leg) -> None:
         # No success of a direct path: one of them knew of none.
         self._held = None
-        self._living.clear()
-        self._broken_off(self, gone, held.far)
+        self._living = ()
+        self._owner.pair_parted(self, gone, held.far)
         self._end()
 
     def abort(self) -> None:
@@ -184,7 +179,7 @@ class Pair:
             self._held.cancel()
             self._join()
         self._stop_splicing()
-        for leg in list(self._living):
+        for leg in self._living:
             leg.transport.abortConnection()
 
     # What the legs tell.
@@ -192,27 +187,28 @@ class Pair:
     def leg_received(self, leg: Leg, data: bytes) -> None:
         """See :class:`LegOwner`."""
         try:
-            completed = self._directions[leg].feed(data)
+            completed = self._from(leg).feed(data)
         except ProtocolError:
             self.abort()
             return
-        self._active = self._clock.seconds()
-        if self._splicer is not None and self.outcome is Outcome.RELAYED:
-            self._splice(self._splicer)
-        if completed and all(d.matcher is None for d in self._directions.values()):
+        self._active = self._owner.clock.seconds()
+        if self.outcome is Outcome.RELAYED and self._spliced is None:
+            # Not as soon as both lines are there: many a pair never sends more than its end.
+            self._splice()
+        if completed and all(d.matcher is None for d in self._directions):
             self._decide(Outcome.RELAYED)
             # Should this process die, neither side shall take what it got for the whole.
             self._linger(reset_on_close=True)
-            self._lines_done(self)
+            self._owner.pair_joined(self)
             self._watch_idle()
 
-    def _splice(self, splicer: Splicer) -> None:
-        # Not as soon as both lines are there: many a pair never sends more than its end.
-        self._splicer = None
-        dialer, acceptor = self._directions[self.dialer], self._directions[self.acceptor]
-        self._spliced = splicer.take_over(dialer.flow, acceptor.flow)
-        if self._spliced is not None:
-            dialer.flow, acceptor.flow = self._spliced
+    def _splice(self) -> None:
+        self._spliced = ()
+        if self._owner.splicer is not None:
+            there, back = self._directions
+            there.flow, back.flow = self._owner.splicer.take_over(there.flow, back.flow)
+            flows = (there.flow, back.flow)
+            self._spliced = tuple(flow for flow in flows if isinstance(flow, SplicedFlow))
 
     def _stop_splicing(self) -> None:
         for flow in self._spliced or ():
@@ -220,19 +216,19 @@ class Pair:
 
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
-        direction = self._directions[leg]
-        missing = direction.matcher or self._directions[direction.sink].matcher
+        direction = self._from(leg)
+        missing = direction.matcher or self._from(direction.sink).matcher
         if missing is not None:  # an acceptor that does not wait for CONFIRM has left as well
             self._left_without_line(missing)
             return
         direction.flow.end()
-        if all(d.flow.ended for d in self._directions.values()):
+        if all(d.flow.ended for d in self._directions):
             self._close()
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
-        direction = self._directions[leg]
-        self._living.discard(leg)
+        direction = self._from(leg)
+        self._living = tuple(each for each in self._living if each is not leg)
         self._stop_splicing()
         other = direction.sink.transport
         if direction.matcher is not None:
@@ -259,11 +255,11 @@ class Pair:
         self.outcome = self.outcome or outcome
 
     def _close(self) -> None:
-        for direction in self._directions.values():
+        for direction in self._directions:
             if not direction.flow.ended:
                 direction.flow.detach()
         self._linger(reset_on_close=False)
-        for leg in list(self._living):
+        for leg in self._living:
             leg.transport.loseConnection()
 
     def _linger(self, *, reset_on_close: bool) -> None:
@@ -273,14 +269,14 @@ class Pair:
     def _end(self) -> None:
         if self._idle_call is not None and self._idle_call.active():
             self._idle_call.cancel()
-        self._closed(self)
+        self._owner.pair_ended(self)
         self.conclude()
 
     def conclude(self) -> None:
         """There is nothing more to come; a pair that was never started has failed."""
         self._ended = True
         self._decide(Outcome.FAILED)
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.called:  # one may cancel another
                 waiter.callback(self)
@@ -288,8 +284,8 @@ class Pair:
     def _watch_idle(self) -> None:
         if self.idle_timeout:
             active = max(self._active, *(flow.active for flow in self._spliced or ()), 0.0)
-            left = active + self.idle_timeout - self._clock.seconds()
+            left = active + self.idle_timeout - self._owner.clock.seconds()
             if left <= 0:
                 self.abort()
             else:
-                self._idle_call = self._clock.callLater(left, self._watch_idle)
+                self._idle_call = self._owner.clock.callLater(left, self._watch_idle)

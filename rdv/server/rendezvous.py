@@ -63,8 +63,8 @@ class Rendezvous:
     ) -> None:
         if not all(each >= 0 for each in (lobby_timeout, handshake_timeout, idle_timeout)):
             raise ValueError("a timeout is negative or not a number")
-        self._clock = reactor
-        self._splicer = Splicer.for_reactor(reactor)
+        self.clock = reactor
+        self.splicer = Splicer.for_reactor(reactor)
         self._idle_timeout = idle_timeout
         self._serve = serve
         self._align = align
@@ -131,7 +131,7 @@ class Rendezvous:
                 decision.cancel()
                 self._decisions.discard(decision)
                 self._refuse_both(decision.pair, *_SHUTDOWN)
-            self._drain_call = self._clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
+            self._drain_call = self.clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
             self._check_empty()
         done: Deferred[None] = Deferred()
         self._closed.addBoth(lambda _: done.callback(None))
@@ -145,7 +145,7 @@ class Rendezvous:
     def _drained(self, left: float) -> None:
         self._abort_pairs()
         if left > 0:
-            self._drain_call = self._clock.callLater(left, self.abort)
+            self._drain_call = self.clock.callLater(left, self.abort)
         else:
             self.abort()
 
@@ -204,8 +204,7 @@ class Rendezvous:
 
     def _meet(self, first: Leg, second: Leg) -> None:
         dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
-        told = (self._handshakes.discard, self._pair_ended, self._part)
-        pair = Pair(self._clock, dialer, acceptor, self._idle_timeout, *told, self._splicer)
+        pair = Pair(self, dialer, acceptor, self._idle_timeout)
         if self._serve is None:
             self._start(pair)
             return
@@ -215,17 +214,8 @@ class Rendezvous:
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
         self._decisions.discard(decision)
-        self._part(decision.pair, gone)
+        self.pair_parted(decision.pair, gone)
         decision.pair.conclude()
-
-    def _part(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
-        # One spoke or left before both were told: the other one waits again, unless it was told.
-        pair.dialer.owner = pair.acceptor.owner = self
-        other = pair.acceptor if gone is pair.dialer else pair.dialer
-        if other is told:
-            self._closing_legs.close(other)
-        else:
-            self._wait_again(other)
 
     def _never_decided(self, decision: Decision) -> None:
         log.error("the serve hook did not decide in time")
@@ -269,7 +259,23 @@ class Rendezvous:
         self._handshakes.add(pair)
         pair.start(hold)
 
-    def _pair_ended(self, pair: Pair) -> None:
+    # What pairs tell.
+
+    def pair_joined(self, pair: Pair) -> None:
+        """See :class:`PairOwner`."""
+        self._handshakes.discard(pair)
+
+    def pair_parted(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
+        """See :class:`PairOwner`: the other one waits again, unless it was told."""
+        pair.dialer.owner = pair.acceptor.owner = self
+        other = pair.acceptor if gone is pair.dialer else pair.dialer
+        if other is told:
+            self._closing_legs.close(other)
+        else:
+            self._wait_again(other)
+
+    def pair_ended(self, pair: Pair) -> None:
+        """See :class:`PairOwner`."""
         self._handshakes.discard(pair)
         self._pairs.discard(pair)
         outcome = pair.outcome or Outcome.FAILED

@@ -41,6 +41,7 @@ class End:
         caller, who calls :meth:`forget` before closing it.
     :param lost: called when reading or writing has failed, with the error; nothing is watched any
         more.
+    :ivar socket: the socket that it is; None for another kind of file.
     :param directions: how many directions there are: what ``leave`` is called for.
     """
 
@@ -49,11 +50,11 @@ class End:
         "_events",
         "_gone",
         "_lost",
-        "_socket",
         "_watched",
         "_watcher",
         "fd",
         "from_here",
+        "socket",
         "to_here",
     )
 
@@ -65,7 +66,7 @@ class End:
         directions: int = 2,
     ) -> None:
         self._watcher = watcher
-        self._socket = None if isinstance(file, int) else file
+        self.socket = None if isinstance(file, int) else file
         self.fd = file if isinstance(file, int) else file.fileno()
         self._lost = lost
         self._events = 0
@@ -120,8 +121,8 @@ class End:
 
     def _look_at_error(self, events: int) -> None:
         error = errno.EPIPE if events & EPOLLERR else 0
-        if self._socket is not None:
-            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if self.socket is not None:
+            error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             self.fail(OSError(error, os.strerror(error)))
         elif not self._events & EPOLLOUT:

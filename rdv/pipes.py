@@ -9,11 +9,12 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-__all__ = ["CAPACITY", "Pipe", "Pipes"]
+__all__ = ["Pipe", "Pipes"]
 
 #: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
-#: which may be a part of a page or a whole run of pages.
-CAPACITY = 1 << 18
+#: which may be a part of a page or a whole run of pages. Only those that are always in use are as
+#: large as the first number: a user may have no more than 64 MiB of them.
+_CAPACITY, _CAPACITY_OF_MORE = 1 << 20, 1 << 18
 
 
 class Pipe(NamedTuple):
@@ -32,7 +33,7 @@ class Pipes:
     :param spare: how many are kept when they come back.
     """
 
-    def __init__(self, limit: int = 1024, spare: int = 16) -> None:
+    def __init__(self, limit: int = 256, spare: int = 16) -> None:
         self._limit = limit
         self._spare = spare
         self._stock: list[Pipe] = []
@@ -50,9 +51,9 @@ class Pipes:
             pipe = Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError:
             return None
-        # A user may not have any number of large ones.
-        with suppress(OSError):
-            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, CAPACITY)
+        capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
+        with suppress(OSError):  # it is just smaller then
+            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, capacity)
         self.taken += 1
         return pipe
 

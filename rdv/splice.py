@@ -18,6 +18,7 @@ from select import EPOLLIN, EPOLLOUT
 
 from twisted.internet.interfaces import IDelayedCall
 
+from rdv.batching import Batching
 from rdv.end import End
 from rdv.pipes import Pipe, Pipes
 from rdv.rate import RateLimit
@@ -31,6 +32,11 @@ _VIEW = memoryview(_BUFFER)
 _VECTOR = [_BUFFER]
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
+#: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
+#: ones, shall not wait for its last bytes.
+_LONG_RUN = 1 << 24
+#: A sweep that finds fewer bytes than these ends the batching.
+_SWEPT = 1 << 16
 #: A splice of fewer bytes than these would have been cheaper as a copy. So many of them in a row
 #: and the flow copies again.
 _SMALL, _PATIENCE = 1 << 13, 8
@@ -51,6 +57,7 @@ class Splice:
     """
 
     __slots__ = (
+        "_batching",
         "_bulk",
         "_ended",
         "_held",
@@ -59,6 +66,8 @@ class Splice:
         "_pipe",
         "_pipes",
         "_resting",
+        "_run",
+        "_seen",
         "_sink",
         "_small",
         "_source",
@@ -71,6 +80,7 @@ class Splice:
         self,
         watcher: Watcher,
         pipes: Pipes,
+        batching: Batching,
         source: End,
         sink: End,
         ended: Callable[[], object],
@@ -79,6 +89,7 @@ class Splice:
     ) -> None:
         self._watcher = watcher
         self._pipes = pipes
+        self._batching = batching
         self._source = source
         self._sink = sink
         self._ended = ended
@@ -86,6 +97,8 @@ class Splice:
         self._resting: IDelayedCall | None = None
         self._bulk = False
         self._small = 0
+        self._run = 0
+        self._seen = 0
         self._held = b""
         self._pipe: Pipe | None = None
         self._in_pipe = 0
@@ -119,6 +132,7 @@ class Splice:
         self._source.want(EPOLLIN, False)
         self._sink.want(EPOLLOUT, False)
         self._held = b""
+        self._batching.forget(self)
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
@@ -178,15 +192,32 @@ class Splice:
             return
         self.count += size
         self.active = self._watcher.now
+        self._run += size
         if size >= _SMALL:
             self._small = 0
+            if self._run - size < _LONG_RUN <= self._run and self._source.socket is not None:
+                self._batching.begin(self, self._source.socket)
         else:
             self._small += 1
             if self._small == _PATIENCE:
-                self._small = 0
-                self._bulk = False
+                self._calm_down()
         self._in_pipe = size
         self._from_pipe(pipe)
+
+    def sweep(self) -> None:
+        """See :class:`rdv.batching.Sweepable`."""
+        count = self.count
+        if count == self._seen and self._pipe is None and not self._held:
+            self.readable()
+            if self.count - count < _SWEPT:
+                self._calm_down()
+        self._seen = self.count
+
+    def _calm_down(self) -> None:
+        self._bulk = False
+        self._small = self._run = 0
+        if self._source.socket is not None:
+            self._batching.end(self, self._source.socket)
 
     def _from_pipe(self, pipe: Pipe) -> None:
         try:

@@ -17,6 +17,7 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv.batching import Batching
 from rdv.end import End
 from rdv.pipes import Pipes
 from rdv.pump import Flow
@@ -38,6 +39,7 @@ class Splicer:
         self.reactor = reactor
         self.watcher = Watcher(reactor)
         self.pipes = Pipes()
+        self.batching = Batching(reactor)
 
     @classmethod
     def for_reactor(cls, reactor: object) -> Splicer | None:
@@ -170,6 +172,7 @@ class SplicedFlow:
             self._splice = Splice(
                 splicer.watcher,
                 splicer.pipes,
+                splicer.batching,
                 self._source_end,
                 self._sink_end,
                 self._source_ended,

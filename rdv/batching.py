@@ -1,0 +1,72 @@
+"""
+Sockets that wake us only when a good piece has come.
+
+A sender at full speed wakes whoever reads after every segment or two, and that costs more than
+moving the bytes does. With ``SO_RCVLOWAT`` the kernel waits until there are more. It does not know
+which bytes are the last ones for now, so those that lie there are swept up every few milliseconds.
+The end of a stream and an error are told at once.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["Batching", "Sweepable"]
+
+#: Bytes that must have come before there is an event.
+_BATCH = 1 << 19
+#: Seconds between two sweeps. Bytes are late by two of them at most.
+_INTERVAL = 0.004
+
+
+class Sweepable(Protocol):
+    """One whose socket may have something to read without an event."""
+
+    def sweep(self) -> None:
+        """Look."""
+
+
+class Batching:
+    """
+    Those whose sockets wait for more. It has a timer while there are any.
+
+    :param clock: the reactor.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._members: dict[Sweepable, None] = {}
+        self._call: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def begin(self, member: Sweepable, sock: socket.socket) -> None:
+        """Let ``sock`` wait for more, and ask ``member`` to look at it now and then."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _BATCH)
+        self._members[member] = None
+        if self._call is None:
+            self._call = self._clock.callLater(_INTERVAL, self._sweep)
+
+    def end(self, member: Sweepable, sock: socket.socket) -> None:
+        """Let ``sock`` tell of every byte again, if it did not; of those that are there, too."""
+        if member in self._members:
+            self.forget(member)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+    def forget(self, member: Sweepable) -> None:
+        """Nobody is interested in the socket any more; it may be closed."""
+        self._members.pop(member, None)
+        if not self._members and self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _sweep(self) -> None:
+        # Put in place first: a member may leave.
+        self._call = self._clock.callLater(_INTERVAL, self._sweep)
+        for member in list(self._members):
+            if member in self._members:
+                member.sweep()

@@ -31,6 +31,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -75,8 +76,8 @@ static enum mode mode = ONEWAY;
 static int relay_port, backend_port, backend_fd = -1;
 static const char *path = "/rdv";
 static int pairs = 1, at_once = 24;
-static double warmup = 0.5, measured = 2.0;
-static size_t message = 64, chunk = 128 << 10;
+static double warmup = 1.0, measured = 2.0;
+static size_t message = 64, chunk = 256 << 10;
 static uint64_t exactly, push_mib;
 static pid_t watched;
 static bool from_file;
@@ -431,8 +432,8 @@ static void listen_backend(void)
         if (bind(backend_fd, (struct sockaddr *)&address, sizeof address))
             die("backend port %d: %m", backend_port);
     }
-    if (listen(backend_fd, 4096))
-        die("listen: %m");
+    if (listen(backend_fd, 4096) || fcntl(backend_fd, F_SETFL, O_NONBLOCK))
+        die("the backend's listener: %m");
     watch(EPOLL_CTL_ADD, backend_fd, EPOLLIN, LISTENER);
 }
 
@@ -531,6 +532,16 @@ static void report_fairness(void)
     double mean = (double)total / pairs;
     printf(", \"worst\": %llu, \"mean\": %.1f, \"fairness\": %.4f", (unsigned long long)worst, mean,
            mean ? worst / mean : 0);
+}
+
+/* Leave nothing behind: what is under way would keep the kernel and the relay busy for a while. */
+static void reset_all(void)
+{
+    struct linger at_once = {.l_onoff = 1};
+    for (int i = 0; i < 2 * pairs; i++) {
+        setsockopt(ends[i].fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        close(ends[i].fd);
+    }
 }
 
 /* ---- flood: oneway and both ----------------------------------------------------------------- */
@@ -1006,5 +1017,7 @@ int main(int argc, char **argv)
         verify(setup);
     else
         flood(setup);
+    if (!exactly)
+        reset_all();
     return 0;
 }

@@ -1,0 +1,189 @@
+"""
+What does the relay cost, and how fast is it, beside those that one could take instead?
+
+Each relay in turn gets the same load, from ``benchmarks/load.c``: *rdv* (``rdv serve``), *haproxy*
+in TCP mode with splicing, *transit* (magic-wormhole-transit-relay), *socat*, and the *C loop*,
+which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one thread,
+but socat, which forks for every pair and is left out where that are too many.
+
+``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
+and system time of the relay for that, and ``generator`` that of the load generator; the two share
+the machine. ``busy`` is the same by the clock: whoever is at 100 % is the limit, and where that is
+the generator the relay could do more. ``fairness`` is what the pair that got least got, of the mean.
+``p50`` and ``p99`` are of the time from a message to its answer, so of two trips through the relay.
+``KiB`` is by how much a pair makes the resident memory of the relay grow.
+
+It needs Linux, a C compiler, haproxy, socat and, in an environment of its own, the PyPI package
+magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with two cores or more::
+
+    python -m benchmarks.relay --transit-python venv/bin/python
+    python -m benchmarks.relay --quick --only rdv "C loop" oneway
+
+It ends by itself, after twenty-five minutes or so; with ``--quick`` after one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import allow_files, machine, of_medians
+from benchmarks.relay_report import report
+from benchmarks.relays import RELAYS, Running, Tools, build, missing
+
+#: socat has a process for every pair.
+_MOST_FORKS = 100
+#: MiB each way through a pair whose memory is looked at.
+_TRAFFIC = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    A row for each relay.
+
+    :ivar size: bytes of a message, for ping-pong.
+    """
+
+    group: str
+    pairs: int
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return f"{self.group} {self.size} B, {self.pairs}" if self.size else (
+            f"{self.group}, {self.pairs}"
+        )
+
+    def measure(self, running: Running, seconds: float) -> dict[str, float]:
+        """One run."""
+        if self.group == "memory":
+            return _memory(running, self.pairs)
+        times = ("--warmup", f"{seconds / 3:.1f}", "--seconds", f"{seconds:.1f}")
+        size = ("--size", str(self.size)) if self.size else ()
+        return running.load("--mode", self.group, "--pairs", str(self.pairs), *times, *size)
+
+
+CASES = (
+    *(Case("oneway", pairs) for pairs in (1, 10, 100, 1000)),
+    *(Case("both", pairs) for pairs in (1, 100)),
+    *(Case("pingpong", pairs, size) for size in (64, 4096) for pairs in (1, 50)),
+    Case("memory", 1000),
+)
+
+
+def _memory(running: Running, pairs: int) -> dict[str, float]:
+    """By how many KiB each of so many pairs makes the relay grow, idle and after traffic."""
+    # What is loaded and allocated once is not to be counted.
+    running.load("--mode", "idle", "--pairs", "10", "--mib", str(_TRAFFIC))
+    before = running.program.resident()
+    mib = ("--mib", str(_TRAFFIC))
+    with running.holding("--mode", "idle", "--pairs", str(pairs), *mib) as generator:
+        generator.line("^ready$")
+        idle = running.program.resident() - before
+        generator.tell("push")
+        generator.line("^done$")
+        used = running.program.resident() - before
+        generator.tell("end")
+        generator.line("^{")  # no pair was lost
+    return {"idle_kib": idle / pairs / 1024, "used_kib": used / pairs / 1024}
+
+
+def measure(
+    cases: Sequence[Case], relays: Sequence[str], tools: Tools, runs: int, seconds: float
+) -> list[dict[str, Any]]:
+    """All runs, in turns so that all have the same weather; a row for each case and relay."""
+    found: dict[tuple[Case, str], list[dict[str, float]]] = {}
+    for run in range(runs):
+        for case in cases:
+            for relay in relays:
+                if relay == "socat" and case.pairs > _MOST_FORKS and case.group != "memory":
+                    continue
+                sys.stderr.write(f"run {run + 1} of {runs}: {case.name}: {relay}\n")
+                with RELAYS[relay](tools) as running:
+                    if relay == "socat" and case.pairs > _MOST_FORKS:
+                        result = Case(case.group, _MOST_FORKS).measure(running, seconds)
+                    else:
+                        result = case.measure(running, seconds)
+                found.setdefault((case, relay), []).append(result)
+    return [
+        {
+            "case": case.name,
+            "group": case.group,
+            "pairs": case.pairs,
+            "size": case.size,
+            "relay": relay,
+            "median": of_medians(results),
+            "runs": results,
+        }
+        for (case, relay), results in found.items()
+    ]
+
+
+def _options() -> argparse.Namespace:
+    groups = list(dict.fromkeys(case.group for case in CASES))
+    names = [*RELAYS, *groups]
+    parser = argparse.ArgumentParser(description="The relay beside others.")
+    parser.add_argument("--runs", type=int, default=5, help="the median counts (default 5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run (default 3)")
+    parser.add_argument("--quick", action="store_true", help="one run of a second, fewer rows")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=[], metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--pairs", type=int, nargs="+", default=[], help="only rows with so many")
+    parser.add_argument("--pin", action="store_true", help="generator on core 0, relay on core 1")
+    parser.add_argument("--transit-python", default=sys.executable, metavar="PROGRAM")
+    parser.add_argument("--json", metavar="FILE", help="write every run there")
+    options = parser.parse_args()
+    options.relays = [name for name in RELAYS if name in options.only] or list(RELAYS)
+    chosen = [name for name in groups if name in options.only] or groups
+    options.cases = [
+        case
+        for case in CASES
+        if case.group in chosen
+        and (not options.pairs or case.pairs in options.pairs)
+        and not (options.quick and case.pairs == 10)
+    ]
+    if options.quick:
+        options.runs, options.seconds = 1, min(options.seconds, 1.0)
+    return options
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    allow_files(10_000)
+    about = machine() + ("; pinned" if options.pin else "")
+    print(about, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tools = Tools(Path(folder), options.transit_python, options.pin)
+        build(tools.folder)
+        relays = []
+        for name in options.relays:
+            if reason := missing(name, tools):
+                print(f"left out: {name}: {reason}", flush=True)
+            else:
+                relays.append(name)
+        with tools.backend:
+            rows = measure(options.cases, relays, tools, options.runs, options.seconds)
+    if options.json:
+        everything = {
+            "machine": about,
+            "pinned": options.pin,
+            "runs": options.runs,
+            "seconds": options.seconds,
+            "rows": rows,
+        }
+        Path(options.json).write_text(json.dumps(everything, indent=1) + "\n")
+    print(report(rows))
+
+
+if __name__ == "__main__":
+    main()

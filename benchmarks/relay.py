@@ -3,14 +3,17 @@ What does the relay cost, and how fast is it, beside those that one could take i
 
 Each relay in turn gets the same load, from ``benchmarks/load.c``: *rdv* (``rdv serve``), *haproxy*
 in TCP mode with splicing, *transit* (magic-wormhole-transit-relay), *socat*, and the *C loop*,
-which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one thread,
-but socat, which forks for every pair and is left out where that are too many.
+which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one
+thread, but socat, which forks for every pair and is left out where that are too many.
 
 ``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
 and system time of the relay for that, and ``generator`` that of the load generator; the two share
 the machine. ``busy`` is the same by the clock: whoever is at 100 % is the limit, and where that is
 the generator the relay could do more. ``fairness`` is what the pair that got least got, of the mean.
-``p50`` and ``p99`` are of the time from a message to its answer, so of two trips through the relay.
+``p50`` and ``p99`` are of the time from a message to its answer, so of two trips through the relay,
+in two settings: with generator and relay on one core, where the time is what they compute, and on
+one each, where it is mostly what it takes to wake a core. Left to themselves they change between
+the two as they like, and nothing could be compared.
 ``KiB`` is by how much a pair makes the resident memory of the relay grow.
 
 It needs Linux, a C compiler, haproxy, socat and, in an environment of its own, the PyPI package
@@ -19,7 +22,7 @@ magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with 
     python -m benchmarks.relay --transit-python venv/bin/python
     python -m benchmarks.relay --quick --only rdv "C loop" oneway
 
-It ends by itself, after twenty-five minutes or so; with ``--quick`` after one.
+It ends by itself, after half an hour or so; with ``--quick`` after one.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +52,23 @@ class Case:
     A row for each relay.
 
     :ivar size: bytes of a message, for ping-pong.
+    :ivar cores: 1 when generator and relay share one, 2 when each has its own, 0 when they run
+        where they like.
     """
 
     group: str
     pairs: int
     size: int = 0
-
-    @property
-    def name(self) -> str:
-        """What tells it from the others."""
-        return f"{self.group} {self.size} B, {self.pairs}" if self.size else (
-            f"{self.group}, {self.pairs}"
-        )
+    cores: int = 0
 
     def measure(self, running: Running, seconds: float) -> dict[str, float]:
         """One run."""
         if self.group == "memory":
             return _memory(running, self.pairs)
-        times = ("--warmup", f"{seconds / 3:.1f}", "--seconds", f"{seconds:.1f}")
+        # Buffers of a thousand pairs take time to fill, and a virtual machine to give the memory.
+        many = self.pairs >= 1000
+        warmup, seconds = (4.0, 1.5 * seconds) if many else (seconds / 3, seconds)
+        times = ("--warmup", f"{warmup:.1f}", "--seconds", f"{seconds:.1f}")
         size = ("--size", str(self.size)) if self.size else ()
         return running.load("--mode", self.group, "--pairs", str(self.pairs), *times, *size)
 
@@ -74,9 +76,17 @@ class Case:
 CASES = (
     *(Case("oneway", pairs) for pairs in (1, 10, 100, 1000)),
     *(Case("both", pairs) for pairs in (1, 100)),
-    *(Case("pingpong", pairs, size) for size in (64, 4096) for pairs in (1, 50)),
+    *(
+        Case("pingpong", pairs, size, cores)
+        for size in (64, 4096)
+        for pairs in (1, 50)
+        for cores in (1, 2)
+    ),
+    Case("memory", 100),
     Case("memory", 1000),
 )
+#: For each :attr:`Case.cores` that of the generator and that of the relay.
+_CORES = {0: None, 1: (0, 0), 2: (0, 1)}
 
 
 def _memory(running: Running, pairs: int) -> dict[str, float]:
@@ -103,28 +113,22 @@ def measure(
     found: dict[tuple[Case, str], list[dict[str, float]]] = {}
     for run in range(runs):
         for case in cases:
+            cores = _CORES[case.cores] or tools.cores
             for relay in relays:
-                if relay == "socat" and case.pairs > _MOST_FORKS and case.group != "memory":
+                if relay == "socat" and case.pairs > _MOST_FORKS:
                     continue
-                sys.stderr.write(f"run {run + 1} of {runs}: {case.name}: {relay}\n")
-                with RELAYS[relay](tools) as running:
-                    if relay == "socat" and case.pairs > _MOST_FORKS:
-                        result = Case(case.group, _MOST_FORKS).measure(running, seconds)
-                    else:
-                        result = case.measure(running, seconds)
+                sys.stderr.write(f"run {run + 1} of {runs}: {relay}: {case}\n")
+                with RELAYS[relay](replace(tools, cores=cores)) as running:
+                    result = case.measure(running, seconds)
                 found.setdefault((case, relay), []).append(result)
     return [
-        {
-            "case": case.name,
-            "group": case.group,
-            "pairs": case.pairs,
-            "size": case.size,
-            "relay": relay,
-            "median": of_medians(results),
-            "runs": results,
-        }
+        {**asdict(case), "relay": relay, "median": of_medians(results), "runs": results}
         for (case, relay), results in found.items()
     ]
+
+
+def _is_extra(case: Case) -> bool:
+    return case.pairs == 10 or case.size == 4096 or case == Case("memory", 100)
 
 
 def _options() -> argparse.Namespace:
@@ -138,7 +142,9 @@ def _options() -> argparse.Namespace:
         "--only", nargs="+", choices=names, default=[], metavar="NAME", help=", ".join(names)
     )
     parser.add_argument("--pairs", type=int, nargs="+", default=[], help="only rows with so many")
-    parser.add_argument("--pin", action="store_true", help="generator on core 0, relay on core 1")
+    parser.add_argument(
+        "--pin", action="store_true", help="generator on core 0, relay on core 1 in all rows"
+    )
     parser.add_argument("--transit-python", default=sys.executable, metavar="PROGRAM")
     parser.add_argument("--json", metavar="FILE", help="write every run there")
     options = parser.parse_args()
@@ -149,7 +155,7 @@ def _options() -> argparse.Namespace:
         for case in CASES
         if case.group in chosen
         and (not options.pairs or case.pairs in options.pairs)
-        and not (options.quick and case.pairs == 10)
+        and not (options.quick and _is_extra(case))
     ]
     if options.quick:
         options.runs, options.seconds = 1, min(options.seconds, 1.0)
@@ -163,7 +169,7 @@ def main() -> None:
     about = machine() + ("; pinned" if options.pin else "")
     print(about, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        tools = Tools(Path(folder), options.transit_python, options.pin)
+        tools = Tools(Path(folder), options.transit_python, _CORES[2] if options.pin else None)
         build(tools.folder)
         relays = []
         for name in options.relays:

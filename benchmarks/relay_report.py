@@ -17,8 +17,8 @@ from benchmarks.common import table
 
 __all__ = ["report"]
 
-#: The medians of a relay in a case, by (group, pairs, size) and relay.
-_Results: TypeAlias = Mapping[tuple[str, int, int], Mapping[str, Mapping[str, float]]]
+#: The medians of a relay in a case, by (group, pairs, size, cores) and relay.
+_Results: TypeAlias = Mapping[tuple[str, int, int, int], Mapping[str, Mapping[str, float]]]
 
 _WORDS = {"oneway": "one way", "both": "both ways"}
 
@@ -33,7 +33,7 @@ class _Aim:
     """
 
     what: str
-    where: tuple[str, int, int]
+    where: tuple[str, int, int, int]
     figure: str
     other: str | None
     bound: float
@@ -41,27 +41,26 @@ class _Aim:
 
 
 _AIMS = (
-    _Aim("throughput", ("oneway", 1, 0), "gb_per_second", "haproxy", 1.5, least=True),
-    _Aim("throughput", ("oneway", 1, 0), "gb_per_second", "C loop", 1.0, least=True),
+    _Aim("throughput", ("oneway", 1, 0, 0), "gb_per_second", "haproxy", 1.5, least=True),
+    _Aim("throughput", ("oneway", 1, 0, 0), "gb_per_second", "C loop", 1.0, least=True),
     *(
-        _Aim("throughput", ("oneway", pairs, 0), "gb_per_second", other, 1.0, least=True)
+        _Aim("throughput", ("oneway", pairs, 0, 0), "gb_per_second", other, 1.0, least=True)
         for pairs in (100, 1000)
         for other in ("haproxy", "C loop")
     ),
-    _Aim("CPU per GB", ("oneway", 1, 0), "relay_cpu_per_gb", "C loop", 1.1),
-    _Aim("CPU per GB", ("oneway", 100, 0), "relay_cpu_per_gb", "C loop", 1.3),
+    _Aim("CPU per GB", ("oneway", 1, 0, 0), "relay_cpu_per_gb", "C loop", 1.1),
+    _Aim("CPU per GB", ("oneway", 100, 0, 0), "relay_cpu_per_gb", "C loop", 1.3),
     *(
-        _Aim("p50", ("pingpong", pairs, size), "p50_us", "haproxy", 1.2)
+        _Aim("p50", ("pingpong", pairs, size, cores), "p50_us", "haproxy", 1.2)
         for size in (64, 4096)
         for pairs in (1, 50)
+        for cores in (1, 2)
     ),
-    _Aim("KiB of an idle pair", ("memory", 1000, 0), "idle_kib", None, 5.0),
+    _Aim("KiB of an idle pair", ("memory", 1000, 0, 0), "idle_kib", None, 5.0),
 )
 
 
-def _ratio(
-    figure: str, other: str, relays: Mapping[str, Mapping[str, float]], relay: str
-) -> str:
+def _ratio(figure: str, other: str, relays: Mapping[str, Mapping[str, float]], relay: str) -> str:
     """How a relay's figure compares with another's, as ``1.25x``."""
     if other not in relays or not relays[other][figure]:
         return ""
@@ -121,9 +120,10 @@ _TABLES: dict[str, tuple[Sequence[str], _Cells]] = {
 }
 
 
-def _name(group: str, pairs: int, size: int) -> str:
+def _name(group: str, pairs: int, size: int, cores: int) -> str:
     words = [f"{size} B"] if size else [_WORDS[group]] if group in _WORDS else []
-    return ", ".join([*words, "1 pair" if pairs == 1 else f"{pairs} pairs"])
+    words.append("1 pair" if pairs == 1 else f"{pairs} pairs")
+    return ", ".join(words + [f"on {cores} core{'s'[: cores - 1]}"] * bool(cores))
 
 
 def _tables(results: _Results) -> list[str]:
@@ -165,9 +165,9 @@ def _aims(results: _Results) -> str:
 
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Everything that there is to say of the rows, as text."""
-    results: dict[tuple[str, int, int], dict[str, Mapping[str, float]]] = {}
+    results: dict[tuple[str, int, int, int], dict[str, Mapping[str, float]]] = {}
     for row in rows:
-        where = (row["group"], row["pairs"], row["size"])
+        where = (row["group"], row["pairs"], row["size"], row["cores"])
         results.setdefault(where, {})[row["relay"]] = row["median"]
     return "\n\n".join(filter(None, [*_tables(results), _aims(results)]))
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,12 +55,12 @@ class Tools:
 
     :ivar folder: where the compiled programs are, and room for files.
     :ivar transit_python: an interpreter that has magic-wormhole-transit-relay.
-    :ivar pin: whether the generator gets core 0 and the relay core 1, each for itself.
+    :ivar cores: on which core the generator runs, and on which the relay; None: on any.
     """
 
     folder: Path
     transit_python: str = sys.executable
-    pin: bool = False
+    cores: tuple[int, int] | None = None
     backend: socket.socket = field(
         default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=4096)
     )
@@ -71,9 +71,17 @@ class Tools:
         port: int = self.backend.getsockname()[1]
         return port
 
-    def on_core(self, core: int, *argv: str) -> tuple[str, ...]:
-        """A command that runs on one core, if programs are pinned."""
-        return ("taskset", "-c", str(core), *argv) if self.pin else argv
+    def relay(self, *argv: str, fds: Sequence[int] = ()) -> Program:
+        """Start a relay."""
+        return Program(*_on(self.cores and self.cores[1], argv), fds=fds)
+
+    def generator(self, *arguments: str) -> tuple[str, ...]:
+        """The command of the load generator."""
+        return _on(self.cores and self.cores[0], (str(self.folder / "load"), *arguments))
+
+
+def _on(core: int | None, argv: tuple[str, ...]) -> tuple[str, ...]:
+    return argv if core is None else ("taskset", "-c", str(core), *argv)
 
 
 @dataclass(frozen=True)
@@ -90,11 +98,10 @@ class Running:
     port: int
 
     def _command(self, *arguments: str) -> tuple[str, ...]:
-        backend = self.tools.backend.fileno()
-        return self.tools.on_core(
-            0,
-            *(str(self.tools.folder / "load"), "--kind", self.kind, "--relay", str(self.port)),
-            *("--backend-fd", str(backend), "--watch", str(self.program.pid), *arguments),
+        backend = str(self.tools.backend.fileno())
+        return self.tools.generator(
+            *("--kind", self.kind, "--relay", str(self.port), "--backend-fd", backend),
+            *("--watch", str(self.program.pid), *arguments),
         )
 
     def load(self, *arguments: str) -> dict[str, float]:
@@ -136,14 +143,14 @@ def build(folder: Path) -> None:
 @contextmanager
 def _rdv(tools: Tools) -> Iterator[Running]:
     argv = (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600", "--drain", "0")
-    with Program(*tools.on_core(1, *argv)) as program:
+    with tools.relay(*argv) as program:
         yield Running(tools, program, "rdv", int(program.line(r"LISTENING: .*:(\d+)")[1]))
 
 
 @contextmanager
 def _splice(tools: Tools) -> Iterator[Running]:
     argv = (str(tools.folder / "splice"), str(tools.backend_port))
-    with Program(*tools.on_core(1, *argv)) as program:
+    with tools.relay(*argv) as program:
         yield Running(tools, program, "tcp", int(program.line(r"LISTENING: .*:(\d+)")[1]))
 
 
@@ -151,7 +158,7 @@ def _splice(tools: Tools) -> Iterator[Running]:
 def _transit(tools: Tools) -> Iterator[Running]:
     argv = (tools.transit_python, "-m", "twisted", "--log-format", "text", "transitrelay")
     port = "--port=tcp:0:interface=127.0.0.1:backlog=4096"
-    with Program(*tools.on_core(1, *argv, port)) as program:
+    with tools.relay(*argv, port) as program:
         yield Running(tools, program, "transit", int(program.line(r" starting on (\d+)")[1]))
 
 
@@ -161,7 +168,7 @@ def _haproxy(tools: Tools) -> Iterator[Running]:
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         file.write_text(_HAPROXY.format(listener=listener.fileno(), backend=tools.backend_port))
         argv = (_which("haproxy") or "haproxy", "-db", "-f", str(file))
-        program = Program(*tools.on_core(1, *argv), fds=[listener.fileno()])
+        program = tools.relay(*argv, fds=[listener.fileno()])
         port = listener.getsockname()[1]
     with program:  # who connects before it is ready waits in the queue
         yield Running(tools, program, "tcp", port)
@@ -176,7 +183,7 @@ def _socat(tools: Tools) -> Iterator[Running]:
         port = holder.getsockname()[1]
         listen = f"TCP4-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,reuseport,backlog=4096,nodelay"
         argv = (_which("socat") or "socat", listen, backend)
-        with Program(*tools.on_core(1, *argv)) as program:
+        with tools.relay(*argv) as program:
             _await_listener(port)
             yield Running(tools, program, "tcp", port)
 

@@ -9,12 +9,16 @@ thread, but socat, which forks for every pair and is left out where that are too
 ``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
 and system time of the relay for that, and ``generator`` that of the load generator; the two share
 the machine. ``busy`` is the same by the clock: whoever is at 100 % is the limit, and where that is
-the generator the relay could do more. ``fairness`` is what the pair that got least got, of the mean.
+the generator the relay could do more. ``fairness`` is what the pair that got least got, divided by
+the mean.
+
 ``p50`` and ``p99`` are of the time from a message to its answer, so of two trips through the relay,
 in two settings: with generator and relay on one core, where the time is what they compute, and on
 one each, where it is mostly what it takes to wake a core. Left to themselves they change between
-the two as they like, and nothing could be compared.
-``KiB`` is by how much a pair makes the resident memory of the relay grow.
+the two as they like, and nothing could be compared. A pair makes two messages of each round.
+
+``KiB`` is by how much a pair makes the resident memory of the relay grow; what the kernel holds for
+its sockets and pipes is not in it.
 
 It needs Linux, a C compiler, haproxy, socat and, in an environment of its own, the PyPI package
 magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with two cores or more::

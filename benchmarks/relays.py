@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.common import COMMAND, ROOT, Program
 
-__all__ = ["RELAYS", "Running", "Tools", "build", "missing"]
+__all__ = ["RELAYS", "Running", "Tools", "build", "missing", "rdv"]
 
 #: Where Debian has what is not for everybody.
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
@@ -141,9 +141,10 @@ def build(folder: Path) -> None:
 
 
 @contextmanager
-def _rdv(tools: Tools) -> Iterator[Running]:
+def rdv(tools: Tools, *options: str) -> Iterator[Running]:
+    """``rdv serve``."""
     argv = (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600", "--drain", "0")
-    with tools.relay(*argv) as program:
+    with tools.relay(*argv, *options) as program:
         yield Running(tools, program, "rdv", int(program.line(r"LISTENING: .*:(\d+)")[1]))
 
 
@@ -200,7 +201,7 @@ def _await_listener(port: int) -> None:
 
 #: How to start each; what is measured comes first.
 RELAYS: dict[str, Callable[[Tools], AbstractContextManager[Running]]] = {
-    "rdv": _rdv,
+    "rdv": rdv,
     "haproxy": _haproxy,
     "transit": _transit,
     "socat": _socat,

@@ -546,11 +546,15 @@ static void reset_all(void)
 
 /* ---- flood: oneway and both ----------------------------------------------------------------- */
 
+/* A connection has ended before its time. result: of the call that has told, or 0. */
 static void lost(struct end *end, ssize_t result)
 {
-    die("pair %d: the %s side was %s", (int)index_of(end) / 2,
-        is_acceptor(end) ? "second" : "first",
-        result < 0 ? strerror(errno) : "closed by the relay");
+    int failure = result < 0 ? errno : 0;
+    socklen_t size = sizeof failure;
+    if (!failure)
+        getsockopt(end->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    die("pair %d: the %s side lost its connection: %s", (int)index_of(end) / 2,
+        is_acceptor(end) ? "second" : "first", failure ? strerror(failure) : "closed");
 }
 
 static void flood_event(struct end *end, uint32_t happened)

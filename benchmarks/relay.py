@@ -38,6 +38,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 from benchmarks.common import allow_files, machine, of_medians
@@ -112,23 +113,34 @@ def _memory(running: Running, pairs: int) -> dict[str, float]:
 
 def measure(
     cases: Sequence[Case], relays: Sequence[str], tools: Tools, runs: int, seconds: float
-) -> list[dict[str, Any]]:
-    """All runs, in turns so that all have the same weather; a row for each case and relay."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """
+    All runs, in turns so that all have the same weather.
+
+    :return: a row for each case and relay, and what went wrong.
+    """
     found: dict[tuple[Case, str], list[dict[str, float]]] = {}
+    failures = []
     for run in range(runs):
         for case in cases:
             cores = _CORES[case.cores] or tools.cores
             for relay in relays:
                 if relay == "socat" and case.pairs > _MOST_FORKS:
                     continue
-                sys.stderr.write(f"run {run + 1} of {runs}: {relay}: {case}\n")
-                with RELAYS[relay](replace(tools, cores=cores)) as running:
-                    result = case.measure(running, seconds)
-                found.setdefault((case, relay), []).append(result)
-    return [
+                about = f"run {run + 1} of {runs}: {relay}: {case}"
+                sys.stderr.write(f"{about}\n")
+                try:
+                    with RELAYS[relay](replace(tools, cores=cores)) as running:
+                        result = case.measure(running, seconds)
+                except (RuntimeError, TimeoutExpired) as error:
+                    failures.append(f"{about}: {error}")
+                else:
+                    found.setdefault((case, relay), []).append(result)
+    rows = [
         {**asdict(case), "relay": relay, "median": of_medians(results), "runs": results}
         for (case, relay), results in found.items()
     ]
+    return rows, failures
 
 
 def _is_extra(case: Case) -> bool:
@@ -182,7 +194,7 @@ def main() -> None:
             else:
                 relays.append(name)
         with tools.backend:
-            rows = measure(options.cases, relays, tools, options.runs, options.seconds)
+            rows, failures = measure(options.cases, relays, tools, options.runs, options.seconds)
     if options.json:
         everything = {
             "machine": about,
@@ -190,9 +202,12 @@ def main() -> None:
             "runs": options.runs,
             "seconds": options.seconds,
             "rows": rows,
+            "failures": failures,
         }
         Path(options.json).write_text(json.dumps(everything, indent=1) + "\n")
     print(report(rows))
+    if failures:
+        sys.exit("\n".join(["", "failed:", *failures]))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def _throughput(relays: Mapping[str, Mapping[str, float]], relay: str) -> list[s
         _ratio("gb_per_second", "haproxy", relays, relay),
         _ratio("gb_per_second", "C loop", relays, relay),
         f"{run['relay_cpu_per_gb']:.3f}",
+        _ratio("relay_cpu_per_gb", "haproxy", relays, relay),
         _ratio("relay_cpu_per_gb", "C loop", relays, relay),
         _busy(run, "relay"),
         f"{run['generator_cpu_per_gb']:.3f}",
@@ -91,6 +92,7 @@ def _latency(relays: Mapping[str, Mapping[str, float]], relay: str) -> list[str]
     return [
         f"{run['p50_us']:.0f} us",
         _ratio("p50_us", "haproxy", relays, relay),
+        _ratio("p50_us", "C loop", relays, relay),
         f"{run['p99_us']:.0f} us",
         f"{run['messages_per_second']:.0f}",
         f"{run['relay_cpu_per_message'] * 1e6:.1f} us",
@@ -106,14 +108,17 @@ def _memory(relays: Mapping[str, Mapping[str, float]], relay: str) -> list[str]:
 
 _Cells: TypeAlias = Callable[[Mapping[str, Mapping[str, float]], str], list[str]]
 _THROUGHPUT = (
-    ("GB/s", "/haproxy", "/C loop", "CPU s/GB", "/C loop", "busy", "generator", "busy", "fairness"),
+    (
+        *("GB/s", "/haproxy", "/C loop", "CPU s/GB", "/haproxy", "/C loop", "busy"),
+        *("generator", "busy", "fairness"),
+    ),
     _throughput,
 )
 _TABLES: dict[str, tuple[Sequence[str], _Cells]] = {
     "oneway": _THROUGHPUT,
     "both": _THROUGHPUT,
     "pingpong": (
-        ("p50", "/haproxy", "p99", "messages/s", "CPU each", "busy", "generator busy"),
+        ("p50", "/haproxy", "/C loop", "p99", "messages/s", "CPU each", "busy", "generator"),
         _latency,
     ),
     "memory": (("KiB idle", "KiB after 1 MiB each way"), _memory),

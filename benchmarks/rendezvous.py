@@ -18,10 +18,7 @@ server's resident memory grow.
 For comparison the same with ``benchmarks/bare.py``: what is left when a server does nothing but
 read the request with ``twisted.web``, join two connections and copy.
 
-With ``--workers`` it compares ``rdv serve --workers N`` for several N instead, by direct pairs. The
-clients are then ``benchmarks/load.c``, built by ``cc``, and the CPU time of the server is that of
-all its processes. Where the machine has no time left a worker more cannot help: the clients run on
-it, too.
+With ``--workers`` it compares numbers of worker processes instead: see ``benchmarks/workers.py``.
 
 Run it from the checkout, on a quiet machine with two cores or more::
 

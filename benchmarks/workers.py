@@ -2,9 +2,9 @@
 The part of ``benchmarks/rendezvous.py`` that compares numbers of worker processes.
 
 Pairs meet in ``rdv serve --workers N`` and leave as soon as they have HELLO. The clients here are
-``benchmarks/load.c``, built by ``cc``: those in Python would be the limit. ``server CPU`` is that of
-all processes of the server. Where ``machine busy`` comes near to 100 % one worker more cannot help,
-as the clients need a part of the machine, too.
+``benchmarks/load.c``, built by ``cc``: those in Python would be the limit. ``server CPU`` is that
+of all processes of the server. Where ``machine busy`` comes near to 100 % one worker more cannot
+help, as the clients need a part of the machine, too.
 """
 
 from __future__ import annotations

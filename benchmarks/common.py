@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -47,9 +47,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Program:
-    """A program under test, ended when the ``with`` block ends."""
+    """
+    A program under test, ended when the ``with`` block ends.
 
-    def __init__(self, *argv: str, env: Mapping[str, str] | None = None) -> None:
+    :param fds: descriptors that it inherits, under the same numbers.
+    """
+
+    def __init__(
+        self, *argv: str, env: Mapping[str, str] | None = None, fds: Sequence[int] = ()
+    ) -> None:
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -59,6 +65,7 @@ class Program:
             bufsize=1,
             env=env,
             cwd=ROOT,
+            pass_fds=fds,
         )
         self.pid = self._process.pid
 
@@ -102,9 +109,37 @@ class Program:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def resident(self) -> int:
-        """Bytes of memory that it occupies. What the kernel holds for its sockets is not in it."""
+        """
+        Bytes of memory that it occupies, it and the processes that it has started; what these
+        share counts once. What the kernel holds for its sockets is not in it.
+        """
+        pids = _family(self.pid)
+        if len(pids) > 1:
+            return sum(_share(pid) for pid in pids)
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    family = [pid]
+    for member in family:
+        family += children.get(member, ())
+    return family
+
+
+def _share(pid: int) -> int:
+    """Bytes of memory of a process, where what *n* processes share counts one *n*-th."""
+    with suppress(OSError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        if match := re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE):
+            return int(match[1]) * 1024
+    return 0
 
 
 @contextmanager

@@ -18,10 +18,13 @@ server's resident memory grow.
 For comparison the same with ``benchmarks/bare.py``: what is left when a server does nothing but
 read the request with ``twisted.web``, join two connections and copy.
 
+With ``--workers`` it compares numbers of worker processes instead: see ``benchmarks/workers.py``.
+
 Run it from the checkout, on a quiet machine with two cores or more::
 
     python -m benchmarks.rendezvous
     python -m benchmarks.rendezvous --pairs 500 --waiting 1000 --runs 1
+    python -m benchmarks.rendezvous --workers 1 2
 
 It ends by itself, after half a minute or so.
 """
@@ -46,6 +49,7 @@ from benchmarks.common import (
     percentile,
     table,
 )
+from benchmarks.workers import compare
 from rdv.wire import confirm_line, hello_line
 
 #: A client address has 28,000 ports, and each is out of use for a minute after its connection.
@@ -256,9 +260,13 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=16, help="for the throughput (default 16)")
     parser.add_argument("--waiting", type=int, default=10_000, help="clients (default 10000)")
     parser.add_argument("--runs", type=int, default=3, help="the median counts (default 3)")
+    parser.add_argument("--workers", type=int, nargs="+", help="compare so many, instead")
     options = parser.parse_args()
     waiting = allow_files(options.waiting)
     print(machine(), flush=True)
+    if options.workers:
+        print(compare(options.workers, options.pairs, options.at_once, options.runs))
+        return
 
     many = options.at_once
     cases = [("rdv", kind, at_once) for kind in ("direct", "relayed") for at_once in (1, many)]

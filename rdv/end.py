@@ -8,10 +8,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Protocol
 
-from rdv.watcher import Watcher
+from rdv.watcher import Handler, Watcher
 
 __all__ = ["Drain", "End", "Spring"]
 
@@ -22,8 +23,8 @@ _READABLE = EPOLLIN | _BROKEN
 class Spring(Protocol):
     """What reads from an end."""
 
-    def readable(self) -> None:
-        """The end has something to read: bytes, their end, or an error."""
+    def readable(self, events: int = EPOLLIN) -> None:
+        """The end has something to read: bytes, their end, or an error; reading tells which."""
 
 
 class Drain(Protocol):
@@ -31,6 +32,10 @@ class Drain(Protocol):
 
     def writable(self) -> None:
         """The end has room again."""
+
+
+def _read_into(fd: int, buffer: bytearray) -> int:
+    return os.readv(fd, (buffer,))
 
 
 class End:
@@ -41,9 +46,15 @@ class End:
         caller, who calls :meth:`forget` before closing it.
     :param lost: called when reading or writing has failed, with the error; nothing is watched any
         more.
+    :ivar fd: its number.
+    :ivar read_into: reads into a buffer and returns the number of bytes.
+    :ivar write: writes as many bytes as there is room for and returns their number.
     :ivar socket: the socket that it is; None for another kind of file.
     :param directions: how many directions there are: what ``leave`` is called for.
     """
+
+    read_into: Callable[[bytearray], int]
+    write: Callable[[bytes | memoryview], int]
 
     __slots__ = (
         "_directions",
@@ -54,8 +65,10 @@ class End:
         "_watcher",
         "fd",
         "from_here",
+        "read_into",
         "socket",
         "to_here",
+        "write",
     )
 
     def __init__(
@@ -67,7 +80,14 @@ class End:
     ) -> None:
         self._watcher = watcher
         self.socket = None if isinstance(file, int) else file
-        self.fd = file if isinstance(file, int) else file.fileno()
+        if isinstance(file, int):
+            self.fd = file
+            self.read_into = partial(_read_into, file)
+            self.write = partial(os.write, file)
+        else:
+            self.fd = file.fileno()
+            self.read_into = file.recv_into
+            self.write = file.send
         self._lost = lost
         self._events = 0
         self._watched = False
@@ -82,10 +102,13 @@ class End:
         if self._gone or (self._watched and now == self._events):
             return
         self._events = now
+        handler: Handler = self._happened
+        if now == EPOLLIN and self.from_here is not None:
+            handler = self.from_here.readable  # nearly always, and one call less
         if self._watched:
-            self._watcher.change(self.fd, now)
+            self._watcher.change(self.fd, now, handler)
         else:
-            self._watcher.watch(self.fd, now, self._happened)
+            self._watcher.watch(self.fd, now, handler)
             self._watched = True
 
     def forget(self) -> None:
@@ -113,7 +136,6 @@ class End:
         if events & EPOLLOUT and self.to_here is not None:
             self.to_here.writable()
         if self._events & EPOLLIN:
-            # Reading tells what an error or a hang-up means.
             if events & _READABLE and self.from_here is not None:
                 self.from_here.readable()
         elif events & _BROKEN and self._watched:

@@ -29,7 +29,7 @@ __all__ = ["Splice"]
 #: Bytes that are read into the buffer at once. All flows share one: nothing stays in it.
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
-_VECTOR = [_BUFFER]
+_FULL = len(_BUFFER)
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
 #: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
@@ -65,6 +65,7 @@ class Splice:
         "_limit",
         "_pipe",
         "_pipes",
+        "_read_into",
         "_resting",
         "_run",
         "_seen",
@@ -72,6 +73,7 @@ class Splice:
         "_small",
         "_source",
         "_watcher",
+        "_write",
         "active",
         "count",
     )
@@ -104,25 +106,50 @@ class Splice:
         self._in_pipe = 0
         self.count = count
         self.active = watcher.now
+        self._read_into = source.read_into
+        self._write = sink.write
         source.from_here = self
         sink.to_here = self
         source.want(EPOLLIN)
 
-    def readable(self) -> None:
-        """The source has something, or its end."""
-        if self._bulk:
-            pipe = self._pipes.take()
-            if pipe is not None:
-                self._splice(pipe)
-                return
-        self._copy()
+    def readable(self, events: int = EPOLLIN) -> None:
+        """See :class:`rdv.end.Spring`."""
+        if self._bulk and (pipe := self._pipes.take()) is not None:
+            self._splice(pipe)
+            return
+        try:
+            size = self._read_into(_BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._source.fail(error)
+            return
+        if not size:
+            self._end()
+            return
+        self.count += size
+        self.active = self._watcher.now
+        try:
+            written = self._write(_VIEW[:size])
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        if written < size:
+            self._held = bytes(_VIEW[written:size])
+            self._block()
+        if self._limit is not None:
+            self._rest(self._limit.pause(size))
+        elif size == _FULL:
+            self._bulk = True
 
     def writable(self) -> None:
         """The sink has room."""
         if self._pipe is not None:
             self._from_pipe(self._pipe)
         elif self._held:
-            self._write(memoryview(self._held))
+            self._write_held()
 
     def stop(self) -> None:
         """Forget what is still held, and move nothing more."""
@@ -140,40 +167,16 @@ class Splice:
             self._pipes.discard(self._pipe)
             self._pipe = None
 
-    def _copy(self) -> None:
+    def _write_held(self) -> None:
         try:
-            size = os.readv(self._source.fd, _VECTOR)
+            written = self._write(self._held)
         except BlockingIOError:
             return
-        except OSError as error:
-            self._source.fail(error)
-            return
-        if not size:
-            self._end()
-            return
-        self.count += size
-        self.active = self._watcher.now
-        if self._limit is not None:
-            self._rest(self._limit.pause(size))
-        elif size == len(_BUFFER):
-            self._bulk = True
-        self._write(_VIEW[:size])
-
-    def _write(self, data: memoryview) -> None:
-        try:
-            written = os.write(self._sink.fd, data)
-        except BlockingIOError:
-            written = 0
         except OSError as error:
             self._sink.fail(error)
             return
-        blocked = bool(self._held)
-        if written < len(data):
-            self._held = bytes(data[written:])
-            if not blocked:
-                self._block()
-        elif blocked:
-            self._held = b""
+        self._held = self._held[written:]
+        if not self._held:
             self._unblock()
 
     def _splice(self, pipe: Pipe) -> None:

@@ -73,10 +73,11 @@ class Watcher:
             raise
         self._handlers[fd] = handler
 
-    def change(self, fd: int, events: int) -> None:
-        """Watch a descriptor for other events than before."""
+    def change(self, fd: int, events: int, handler: Handler) -> None:
+        """Watch a descriptor for other events than before, and tell ``handler`` of them."""
         assert self._epoll is not None
         self._epoll.modify(fd, events)
+        self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
         """Watch ``fd`` no longer, if it was watched; it may have been closed already."""
@@ -107,7 +108,7 @@ class Watcher:
         Handle what has happened. While one thing happens after the other, go on for some time
         without the reactor.
         """
-        clock = self.reactor.seconds
+        clock, handlers = self.reactor.seconds, self._handlers
         begun = clock()
         wait = _LINGER if begun - self.now < _BUSY else 0
         while self._epoll is not None:  # its last descriptor may have been forgotten
@@ -115,21 +116,17 @@ class Watcher:
             if not events:
                 return
             self.now = now = clock()
-            self._handle(events)
+            for fd, what in events:
+                handler = handlers.get(fd)  # an earlier one may have forgotten it
+                if handler is not None:
+                    try:
+                        handler(what)
+                    except Exception:
+                        # A mistake of ours costs the one descriptor, and not all the others.
+                        log.failure("while {fd} was handled", fd=fd)
+                        self.forget(fd)
             if now - begun > _TURN:
                 return
-
-    def _handle(self, events: list[tuple[int, int]]) -> None:
-        handlers = self._handlers
-        for fd, what in events:
-            handler = handlers.get(fd)  # an earlier one may have forgotten it
-            if handler is not None:
-                try:
-                    handler(what)
-                except Exception:
-                    # A mistake of ours costs the one descriptor, and not all the others.
-                    log.failure("while {fd} was handled", fd=fd)
-                    self.forget(fd)
 
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IFileDescriptor`: an epoll is never lost."""

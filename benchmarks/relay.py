@@ -25,6 +25,9 @@ magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with 
 
     python -m benchmarks.relay --transit-python venv/bin/python
     python -m benchmarks.relay --quick --only rdv "C loop" oneway
+    python -m benchmarks.relay --congestion cubic
+
+The last one is for a system whose default is BBR, which paces even over loopback.
 
 It ends by itself, after half an hour or so; with ``--quick`` after one.
 """
@@ -42,6 +45,7 @@ from subprocess import TimeoutExpired
 from typing import Any
 
 from benchmarks.common import allow_files, machine, of_medians
+from benchmarks.namespace import run_inside
 from benchmarks.relay_report import report
 from benchmarks.relays import RELAYS, Running, Tools, build, missing
 
@@ -161,6 +165,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--pin", action="store_true", help="generator on core 0, relay on core 1 in all rows"
     )
+    parser.add_argument(
+        "--congestion",
+        metavar="NAME",
+        help="in a network namespace whose loopback has this congestion control (root)",
+    )
     parser.add_argument("--transit-python", default=sys.executable, metavar="PROGRAM")
     parser.add_argument("--json", metavar="FILE", help="write every run there")
     options = parser.parse_args()
@@ -181,8 +190,14 @@ def _options() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     options = _options()
+    if options.congestion:
+        status = run_inside("benchmarks.relay", sys.argv[1:], options.congestion)
+        if status is not None:
+            sys.exit(status)
     allow_files(10_000)
     about = machine() + ("; pinned" if options.pin else "")
+    if options.congestion:
+        about += f"; {options.congestion} on loopback, in a network namespace"
     print(about, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         tools = Tools(Path(folder), options.transit_python, _CORES[2] if options.pin else None)

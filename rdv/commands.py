@@ -95,9 +95,11 @@ def _keep_what_is_loaded() -> None:
 
 
 async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
+    from rdv.descriptors import raise_limit
     from rdv.server.observed import observed_by
     from rdv.server.service import RendezvousService, ServerSettings
 
+    raise_limit(reactor)
     _keep_what_is_loaded()
     settings = ServerSettings(
         listen=arguments.listen or ("8080",),

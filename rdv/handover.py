@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     ITransport,
 )
+from twisted.internet.tcp import Server
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
 
@@ -27,6 +28,7 @@ __all__ = [
     "TCPTransport",
     "hand_over",
     "linger",
+    "name",
     "socket_of",
     "tune",
     "undelivered",
@@ -147,13 +149,29 @@ def receive_from(transport: ITransport, protocol: IProtocol) -> None:
 
 def socket_of(transport: object) -> socket.socket | None:
     """The socket under a transport and its wrappers; None when there is none (in memory)."""
-    while (below := getattr(transport, "transport", None)) is not None:
-        transport = below
+    transport = _bottom(transport)
     try:
         handle = getattr(transport, "getHandle", lambda: None)()
     except AttributeError:  # a transport of Twisted that has lost its connection
         return None
     return handle if isinstance(handle, socket.socket) else None
+
+
+def _bottom(transport: object) -> object:
+    """What is under all wrappers."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
+
+
+def name(transport: object, text: str) -> None:
+    """
+    Say how logs call a connection that came from a port. Twisted has made up two names, after the
+    protocol that had it first; a text that is kept anyway costs nothing.
+    """
+    connection = _bottom(transport)
+    if isinstance(connection, Server):
+        connection.logstr = connection.repstr = text
 
 
 def unread(transport: object) -> bytes | None:

@@ -9,6 +9,8 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
+from rdv.descriptors import first_reserved
+
 __all__ = ["Pipe", "Pipes"]
 
 #: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
@@ -41,7 +43,7 @@ class Pipes:
         self.taken = 0
 
     def take(self) -> Pipe | None:
-        """An empty pipe; None when too many are out, or there are no descriptors left."""
+        """An empty pipe; None when too many are out, or descriptors are running short."""
         if self._stock:
             self.taken += 1
             return self._stock.pop()
@@ -50,6 +52,9 @@ class Pipes:
         try:
             pipe = Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError:
+            return None
+        if max(pipe) >= first_reserved():
+            _close(pipe)
             return None
         capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
         with suppress(OSError):  # it is just smaller then

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
+from rdv.descriptors import raise_limit
 from rdv.errors import RdvError
 from rdv.options import seconds
 from rdv.server.observed import observed_by
@@ -108,9 +109,10 @@ def makeService(options: Options) -> IService:
 
 
 class _ServerService(RendezvousService):
-    """Says in one line why it cannot start."""
+    """Has the process to itself, and says in one line why it cannot start."""
 
     def privilegedStartService(self) -> None:
+        raise_limit(self._reactor)
         try:
             super().privilegedStartService()
         except RdvError as error:

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_SELF_ADDRESSES",
     "MAX_TOKEN",
     "PROTOCOL",
+    "RETRY_AFTER",
     "Answer",
     "HeaderLookup",
     "LineMatcher",
@@ -45,6 +46,8 @@ MAX_SELF_ADDRESSES = 9
 MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 #: The longest token, in bytes.
 MAX_TOKEN = 8192
+#: Seconds after which a client that got a 503 may ask again.
+RETRY_AFTER = 10
 
 #: Gives all values of a header by its name, in order; an empty sequence when it is missing.
 HeaderLookup: TypeAlias = Callable[[bytes], Sequence[bytes]]
@@ -204,8 +207,9 @@ def refusal(status: int, reason: str) -> bytes:
     except ValueError:
         phrase = "Refused"
     body = " ".join(reason.split()).encode(errors="replace") + b"\n"
+    later = f"Retry-After: {RETRY_AFTER}\r\n" if status == 503 else ""
     head = (
-        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
+        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n{later}"
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITran
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv.handover import StreamTransport
+from rdv.handover import StreamTransport, name
 from rdv.wire import Offer, Role, refusal
 
 __all__ = ["Leg", "LegOwner"]
@@ -63,6 +63,7 @@ class Leg:
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`."""
         self.transport = cast(StreamTransport, transport)
+        name(transport, self.observed or "client")
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""

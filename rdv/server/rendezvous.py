@@ -19,6 +19,7 @@ from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
+from rdv.server.room import Room
 from rdv.splicing import Splicer
 from rdv.wire import Role, token_hint
 
@@ -72,6 +73,7 @@ class Rendezvous:
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self._decisions = Decisions(reactor, handshake_timeout, self._never_decided)
+        self._room = Room(reactor)
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
         self._closed: Deferred[None] | None = None
@@ -92,6 +94,14 @@ class Rendezvous:
     def closing(self) -> bool:
         """Whether :meth:`close` was called: whoever comes now is refused."""
         return self._closed is not None
+
+    def has_room(self, leg: Leg, transport: object) -> bool:
+        """
+        Whether the process has a descriptor to spare for a client, so that it may :meth:`enter`.
+
+        :param transport: its connection, which the leg need not have yet.
+        """
+        return self._room.has_place(transport, self._lobby.partner(leg) is not None)
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """

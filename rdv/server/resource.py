@@ -17,7 +17,7 @@ from rdv.handover import hand_over
 from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.server.rendezvous import Rendezvous
-from rdv.wire import Offer, parse_offer
+from rdv.wire import RETRY_AFTER, Offer, parse_offer
 
 __all__ = ["RendezvousResource"]
 
@@ -61,6 +61,8 @@ class RendezvousResource(Resource):
             self._observe(request),
             self._rendezvous,
         )
+        if not self._rendezvous.has_room(leg, request.channel.transport):
+            return _refuse(request, BadRequest("no room for more clients, try again later", 503))
         self._rendezvous.enter(leg, _detach(request, leg))
         return NOT_DONE_YET
 
@@ -89,6 +91,12 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
     if error.status == 426:
         request.responseHeaders.addRawHeader("Connection", "Upgrade")
         request.setHeader("Upgrade", "rdv/1")
+    if error.status == 503:
+        request.setHeader("Retry-After", str(RETRY_AFTER))
+        # Nor is there anything else for this client.
+        request.setHeader("Connection", "close")
+        channel: Any = request.channel
+        channel.persistent = False
     return f"{error}\n".encode()
 
 

@@ -25,12 +25,12 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
 
 from rdv.errors import RdvError
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import RendezvousResource
+from rdv.server.site import RendezvousSite
 
 __all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
 
@@ -45,8 +45,6 @@ _HOST_AND_PORT = re.compile(
 #: Connections that may wait to be accepted. With Twisted's 50 a burst of clients loses SYNs, and a
 #: second for each.
 _BACKLOG = 4096
-#: Bytes of a request's body that are read before the connection is cut.
-_BODY_LIMIT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class RendezvousService(Service):
         )
         resource = RendezvousResource(self.rendezvous, settings.observed_address)
         root = _at_path(resource, settings.path)
-        self._site = Site(root, requestFactory=_Request, reactor=reactor)
+        self._site = RendezvousSite(root, reactor)
         self._endpoints = [
             (text, _endpoint(reactor, description))
             for text in settings.listen
@@ -127,6 +125,7 @@ class RendezvousService(Service):
                 reason = getattr(failure.value, "socketError", failure.value)
                 reason = getattr(reason, "strerror", None) or reason
                 raise RdvError(f"cannot listen on {text}: {reason}")
+        self._site.serves(self.ports)
 
     def startService(self) -> None:
         """See :class:`IService`. ``twist`` calls nothing else."""
@@ -170,16 +169,6 @@ class RendezvousService(Service):
             drain=self._drain,
         )
         self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
-
-
-class _Request(Request):
-    """A request as rdv/1 has it: without a body. Twisted would store any amount of one."""
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
-            self.loseConnection()  # type: ignore[no-untyped-call]
-        else:
-            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
 
 
 def _endpoint(reactor: _IReactor, description: str) -> IStreamServerEndpoint:

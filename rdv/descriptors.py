@@ -1,0 +1,91 @@
+"""
+How many descriptors this process may have, and which of them are kept free.
+
+A new descriptor gets the lowest number that is free. So its number tells, without any counting, how
+near the process is to its limit: whoever gets a number from :func:`first_reserved` on has found all
+lower ones taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+
+from twisted.logger import Logger
+
+__all__ = ["first_reserved", "limit", "lowest_free", "raise_limit", "reserve"]
+
+log = Logger()
+
+#: An eighth of the limit is kept free, but not less than the first and not more than the second.
+_RESERVE = (64, 512)
+#: What ``select`` can watch, the FD_SETSIZE of every system in use.
+_SELECT = 1024
+#: What macOS allows, whose hard limit may be none, which cannot be set.
+_OPEN_MAX = 10240
+#: Below this a busy server will meet its limit one day.
+_FEW = 4096
+
+
+def limit() -> int:
+    """How many descriptors the process may have: above all their numbers."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def reserve() -> int:
+    """
+    How many of them are kept free of what may stay for long, for what passes: connections that are
+    about to be refused.
+    """
+    return _part_of(limit())
+
+
+def first_reserved() -> int:
+    """The lowest number of those that are kept free."""
+    number = limit()
+    return number - _part_of(number)
+
+
+def _part_of(number: int) -> int:
+    least, most = _RESERVE
+    return min(max(number // 8, least), most, number // 2)
+
+
+def lowest_free(fd: int) -> int:
+    """
+    The number that the next descriptor will get, or the limit when there is none left.
+
+    :param fd: any that is open.
+    """
+    try:
+        found = os.dup(fd)
+    except OSError:
+        return limit()
+    os.close(found)
+    return found
+
+
+def raise_limit(reactor: object) -> int:
+    """
+    Let this process have as many descriptors as the system allows it and ``reactor`` can watch.
+    For programs of our own: a library has no business with the limits of its process.
+
+    :return: how many.
+    """
+    # Late: whoever does not serve does not need it.
+    from twisted.internet.selectreactor import SelectReactor
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # With more than it can watch that reactor would drop clients at random.
+    wanted = (_SELECT,) if isinstance(reactor, SelectReactor) else (hard, max(_OPEN_MAX, soft))
+    for number in wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+            break
+    tell = log.warn if limit() < _FEW else log.info
+    number = limit()
+    tell("up to {limit} open files, {room} for clients", limit=number, room=first_reserved())
+    return number

@@ -1,0 +1,63 @@
+"""
+The HTTP site of a server of its own: what Twisted's has no limits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from rdv.server.intake import Intake
+
+__all__ = ["RendezvousSite"]
+
+#: Bytes of a request's body that are read before the connection is cut.
+_BODY_LIMIT = 1 << 16
+#: Seconds of silence that are left to a client when descriptors run out, until its request is
+#: complete.
+_HURRY = 5
+
+
+class RendezvousSite(Site):
+    """
+    A site that can still answer when descriptors run out: it always has one for a client that it
+    refuses.
+    """
+
+    def __init__(self, root: Resource, reactor: IReactorTime) -> None:
+        super().__init__(root, requestFactory=_Request, reactor=reactor)  # type: ignore[no-untyped-call]
+        self._intake = Intake(reactor)
+
+    def serves(self, ports: Iterable[IListeningPort]) -> None:
+        """The ports that accept connections for it."""
+        self._intake.watch(ports)
+
+    def stopFactory(self) -> None:
+        """The ports are closed."""
+        self._intake.stop()
+        super().stopFactory()
+
+    def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
+        """See :class:`IProtocolFactory`."""
+        channel: HTTPChannel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        if self._intake.accepted():
+            channel.timeOut = _HURRY
+        return channel
+
+
+class _Request(Request):
+    """A request as rdv/1 has it: without a body. Twisted would store any amount of one."""
+
+    def gotLength(self, length: int | None) -> None:
+        # In memory: a large one would be a file, and another descriptor.
+        super().gotLength(0)  # type: ignore[no-untyped-call]
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
+            self.loseConnection()  # type: ignore[no-untyped-call]
+        else:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]

@@ -1,0 +1,131 @@
+"""
+A server whose descriptors run out, and how many it lets itself have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+
+from twisted.internet.defer import gatherResults
+
+from rdv.wire import RETRY_AFTER
+from tests.callers import Caller, call, call_all, first_gone, join, silent
+from tests.processes import PYTHON, ROOT, Program
+from tests.servers import LISTENING, TWIST, SystemTestCase
+
+#: What a server may have, and the first of those that it keeps free.
+LIMIT, RESERVED = 200, 136
+
+
+def open_files(program: Program) -> int:
+    """How many descriptors it has."""
+    return len(os.listdir(f"/proc/{program.transport.pid}/fd"))
+
+
+class LimitedTestCase(SystemTestCase):
+    """Servers with few descriptors."""
+
+    def limited(self, limit: str, *argv: str) -> Program:
+        """Start a program with a limit, in the words of the shell."""
+        environment = {"PYTHONPATH": str(ROOT)}
+        script = f'ulimit {limit} && exec "$0" "$@"'
+        return Program(self, "/bin/sh", "-c", script, *argv, env=environment)
+
+    async def serve_within(self, limit: str) -> Program:
+        """``rdv serve``, which tells what happens."""
+        serve = (PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--lobby-timeout", "0")
+        server = self.limited(limit, *serve)
+        self.port = int((await server.line(LISTENING))[1])
+        return server
+
+    async def assert_meet(self, waiting: Caller) -> None:
+        """Its partner comes, and they go."""
+        partner = await call(self.port, "DIAL", waiting.token.decode())
+        for caller in (partner, waiting):
+            head = await caller.head
+            self.assertTrue(head.startswith(b"HTTP/1.1 101 "), head)
+        await gatherResults([partner.leave(), waiting.leave()])
+
+    async def assert_stops(self, server: Program) -> str:
+        """It ends well, and had nothing unexpected to say; what it said."""
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+        said = server.stderr.decode()
+        self.assertNotIn("Traceback", said)
+        return said
+
+
+class FullTests(LimitedTestCase):
+    """More clients than fit."""
+
+    timeout = 120
+
+    async def test_clear_refusal(self) -> None:
+        """
+        Of 400 at once, those who fit wait. Each of the others is told that it does not, and when
+        to come again. Those who wait are found by their partners, as full as the server is, and
+        afterwards there is room again.
+        """
+        server = await self.serve_within(f"-n {LIMIT}")
+        room = RESERVED - open_files(server)
+        callers = await call_all(self.port, "ACCEPT", [f"token {n}" for n in range(400)])
+        await first_gone(callers, len(callers) - room)
+        refused = [caller for caller in callers if caller.gone.called]
+        self.assertEqual(len(refused), len(callers) - room)
+        for caller in refused:
+            head, _, body = (await caller.gone).partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), head)
+            self.assertIn(f"\r\nRetry-After: {RETRY_AFTER}\r\n".encode(), head)
+            self.assertEqual(body, b"no room for more clients, try again later\n")
+        for caller in callers:
+            if caller not in refused:
+                await self.assert_meet(caller)
+        for token in ("one", "another"):
+            await self.assert_meet(await call(self.port, "ACCEPT", token))
+        said = await self.assert_stops(server)
+        self.assertIn(f"too few descriptors, refusing clients: {LIMIT} open files", said)
+        self.assertNotIn("EMFILE", said)
+
+    async def test_silent_clients(self) -> None:
+        """
+        Clients that ask for nothing take what there is. The server goes on for those it has, lets
+        further ones wait where they take nothing, and sees to them when there is room again.
+        """
+        server = await self.serve_within(f"-n {LIMIT}")
+        pair = await join(self.port, "a token")
+        callers = await gatherResults([silent(self.port) for _ in range(2 * LIMIT)])
+        for source, sink in (pair, pair[::-1]):
+            heard = sink.hear(b"still there\n")
+            source.say(b"still there\n")
+            await heard
+        self.assertLess(open_files(server), LIMIT)
+        await gatherResults([caller.leave() for caller in callers])
+        await self.assert_meet(await call(self.port, "ACCEPT", "another token"))
+        await gatherResults([caller.leave() for caller in pair])
+        said = await self.assert_stops(server)
+        self.assertIn(f"too few descriptors, accepting nobody for now: {LIMIT} open files", said)
+        self.assertNotIn("EMFILE", said)
+
+
+class RaisedTests(LimitedTestCase):
+    """The programs take what they can get."""
+
+    async def assert_raised(self, server: Program) -> None:
+        """It says so, and has."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        await server.line(f"up to {hard} open files")
+        with open(f"/proc/{server.transport.pid}/limits") as file:
+            found = re.search(r"^Max open files +(\d+)", file.read(), re.MULTILINE)
+        assert found is not None
+        self.assertEqual(int(found[1]), hard)
+
+    async def test_serve(self) -> None:
+        """``rdv serve``."""
+        await self.assert_raised(await self.serve_within("-S -n 100"))
+
+    async def test_twist(self) -> None:
+        """``twist rdv``."""
+        twist = (TWIST, "--log-format", "text", "rdv", "--port", "tcp:0:interface=127.0.0.1")
+        await self.assert_raised(self.limited("-S -n 100", *twist))

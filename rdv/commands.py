@@ -95,7 +95,6 @@ def _keep_what_is_loaded() -> None:
 
 
 async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
-    from rdv.server.observed import observed_by
     from rdv.server.service import RendezvousService, ServerSettings
 
     _keep_what_is_loaded()
@@ -107,14 +106,15 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
         idle_timeout=arguments.idle_timeout,
         align=arguments.align,
         drain=arguments.drain,
-        observed_address=observed_by(arguments.observed_header, arguments.observed_port_header),
+        observed_header=arguments.observed_header,
+        observed_port_header=arguments.observed_port_header,
     )
     service = RendezvousService(reactor, settings, handle_signals=True)
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    # Once it runs, and so its signal handlers are there.
-    reactor.callWhenRunning(_announce, service.ports)
+    await service.ready  # so that its signal handlers are there
+    _announce(service.ports)
     await Deferred()  # until a signal stops the reactor
     return OK
 

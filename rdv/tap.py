@@ -14,7 +14,6 @@ from twisted.python.usage import Options as UsageOptions
 
 from rdv.errors import RdvError
 from rdv.options import seconds
-from rdv.server.observed import observed_by
 from rdv.server.service import RendezvousService, ServerSettings
 
 __all__ = ["Options", "makeService"]
@@ -85,7 +84,8 @@ class Options(UsageOptions):
             idle_timeout=self["idle-timeout"],
             align=not self["no-align"],
             drain=self["drain"],
-            observed_address=observed_by(self["observed-header"], self["observed-port-header"]),
+            observed_header=self["observed-header"],
+            observed_port_header=self["observed-port-header"],
         )
 
 

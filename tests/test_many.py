@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace
@@ -99,7 +100,13 @@ class Turns(Protocol):
 
 
 class ManyTestCase(SystemTestCase):
-    """Clients in this process, the server in another."""
+    """
+    Clients in this process, the server in another.
+
+    :ivar tls: how they verify it, if it speaks TLS.
+    """
+
+    tls: IPolicyForHTTPS | None = None
 
     def clients(self) -> dict[str, Client]:
         """One that goes directly, and one that does not."""
@@ -107,6 +114,7 @@ class ManyTestCase(SystemTestCase):
         return {
             outcome: Client(
                 reactor,  # type: ignore[arg-type]
+                tls=self.tls,
                 spaces=space,
                 self_addresses=lambda port: [Address(IPv4Address("127.0.0.1"), port)],
             )

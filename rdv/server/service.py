@@ -233,6 +233,7 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
         failures: list[Failure] = []
         maybeDeferred(endpoint.listen, factory).addCallbacks(ports.append, failures.append)
         for failure in failures:
+            close_ports(ports)
             reason = getattr(failure.value, "socketError", failure.value)
             reason = getattr(reason, "strerror", None) or reason
             raise RdvError(f"cannot listen on {text}: {reason}")

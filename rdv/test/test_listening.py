@@ -20,7 +20,7 @@ from rdv.server.listening import AdoptedPorts, OpenedPorts
 from rdv.server.service import ServerSettings, close_ports, listen, make_endpoints
 from rdv.test.client_certificates import Authority
 from rdv.test.client_doubles import Wire
-from rdv.test.workers_doubles import REACTOR
+from rdv.test.workers_doubles import REACTOR, turn
 from rdv.test.wrapping import PROXY_HEADER
 
 HERE = "interface=127.0.0.1"
@@ -99,6 +99,15 @@ class SharedTests(TestCase):
         wire = await connectProtocol(wrapClientTLS(trust, endpoint), Wire())
         wire.write(REQUEST)
         self.assertIn(b" 404 ", await wire.lost())
+
+    async def test_port_in_use(self) -> None:
+        """Then the one that could be had is not kept."""
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            string = f"tcp:{busy.getsockname()[1]}:{HERE}"
+            error = self.assertRaises(RdvError, self.open, f"tcp:0:{HERE}", string)
+        self.assertEqual(str(error), f"cannot listen on {string}: Address already in use")
+        await turn()
+        self.assertEqual([port.connected for port in self.opened.ports], [False])
 
     async def test_both_accept(self) -> None:
         """One that is not there does not keep the other from it."""

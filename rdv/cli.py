@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rdv.options import port, seconds
+from rdv.options import port, seconds, workers
 
 __all__ = ["main"]
 
@@ -115,6 +115,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
             metavar="SECONDS",
             help=f"how long {text} (default {default:g})",
         )
+    parser.add_argument(
+        "--workers",
+        type=workers,
+        default=1,
+        metavar="N",
+        help="how many processes serve; 0: one for each processor (default 1)",
+    )
     parser.add_argument(
         "--no-align",
         dest="align",

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,6 +29,9 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace, parse_ip
 from rdv.errors import BadToken, BadURL, RdvError
+
+if TYPE_CHECKING:
+    from rdv.server.workers import WorkersService
 
 __all__ = ["BROKEN", "NO_CONNECTION", "OK", "USAGE", "run"]
 
@@ -79,11 +82,15 @@ def say(text: str) -> None:
 
 
 def _begin_logging(verbose: bool) -> None:
-    level = LogLevel.debug if verbose else LogLevel.critical
+    level = LogLevel.levelWithName(_log_level(verbose))
     observer = FilteringLogObserver(
         textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def _log_level(verbose: bool) -> str:
+    return "debug" if verbose else "critical"
 
 
 def _keep_what_is_loaded() -> None:
@@ -96,7 +103,6 @@ def _keep_what_is_loaded() -> None:
 
 async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
     from rdv.descriptors import raise_limit
-    from rdv.server.observed import observed_by
     from rdv.server.service import RendezvousService, ServerSettings
 
     raise_limit(reactor)
@@ -109,14 +115,27 @@ async def _serve(reactor: Any, arguments: argparse.Namespace) -> int:
         idle_timeout=arguments.idle_timeout,
         align=arguments.align,
         drain=arguments.drain,
-        observed_address=observed_by(arguments.observed_header, arguments.observed_port_header),
+        observed_header=arguments.observed_header,
+        observed_port_header=arguments.observed_port_header,
     )
-    service = RendezvousService(reactor, settings, handle_signals=True)
+    service: RendezvousService | WorkersService
+    if arguments.workers == 1:
+        service = RendezvousService(reactor, settings, handle_signals=True)
+    else:
+        from rdv.server.workers import WorkersService
+
+        service = WorkersService(
+            reactor,
+            settings,
+            arguments.workers,
+            level=_log_level(arguments.verbose),
+            handle_signals=True,
+        )
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    # Once it runs, and so its signal handlers are there.
-    reactor.callWhenRunning(_announce, service.ports)
+    await service.ready  # so that its signal handlers are there
+    _announce(service.ports)
     await Deferred()  # until a signal stops the reactor
     return OK
 

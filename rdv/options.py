@@ -4,7 +4,12 @@ Values on a command line, for argparse and for Twisted's options alike.
 
 from __future__ import annotations
 
-__all__ = ["port", "seconds"]
+import os
+
+__all__ = ["port", "seconds", "workers"]
+
+#: More processes than this are a slip of the finger.
+_MOST_WORKERS = 256
 
 
 def seconds(text: str) -> float:
@@ -29,3 +34,21 @@ def port(text: str) -> int:
     if not 0 <= value <= 0xFFFF:
         raise ValueError(f"not a port: {text}")
     return value
+
+
+def workers(text: str) -> int:
+    """
+    A number of processes; 0 stands for as many as there are processors to use.
+
+    :raises ValueError: when it is none, or a thousand.
+    """
+    value = int(text)
+    if not 0 <= value <= _MOST_WORKERS:
+        raise ValueError(f"not a number of workers: {text}")
+    return value or _processors()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

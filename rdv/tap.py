@@ -8,15 +8,15 @@ from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
 from rdv.descriptors import raise_limit
 from rdv.errors import RdvError
-from rdv.options import seconds
-from rdv.server.observed import observed_by
+from rdv.options import seconds, workers
 from rdv.server.service import RendezvousService, ServerSettings
+from rdv.server.workers import WorkersService
 
 __all__ = ["Options", "makeService"]
 
@@ -60,6 +60,7 @@ class Options(UsageOptions):
         ["drain", None, 5.0, "Seconds running transfers get at shutdown.", seconds],
         ["observed-header", None, None, "Header that holds the client's ip:port."],
         ["observed-port-header", None, None, "Header that holds its port, if another one."],
+        ["workers", None, 1, "Processes that serve; 0: one for each processor.", workers],
     ]
     subCommands = [
         ["dial", None, _StreamOptions, "Connect stdin and stdout to the accepting peer."],
@@ -86,7 +87,8 @@ class Options(UsageOptions):
             idle_timeout=self["idle-timeout"],
             align=not self["no-align"],
             drain=self["drain"],
-            observed_address=observed_by(self["observed-header"], self["observed-port-header"]),
+            observed_header=self["observed-header"],
+            observed_port_header=self["observed-port-header"],
         )
 
 
@@ -98,25 +100,46 @@ def makeService(options: Options) -> IService:
         stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
         return stream
     try:
-        service: IService = _ServerService(
-            reactor,  # type: ignore[arg-type]
-            options.settings(),
-            handle_signals=True,
-        )
+        service: IService = _server(reactor, options)
     except RdvError as error:
         raise SystemExit(f"twist rdv: {error}") from error
     return service
 
 
-class _ServerService(RendezvousService):
-    """Has the process to itself, and says in one line why it cannot start."""
+def _server(reactor: Any, options: Options) -> RendezvousService | WorkersService:
+    raise_limit(reactor)
+    if options["workers"] == 1:
+        return _ServerService(reactor, options.settings(), handle_signals=True)
+    # The options of ``twist`` itself.
+    level = (getattr(options, "parent", None) or {}).get("logLevel", LogLevel.info)
+    service = _WorkersService(
+        reactor, options.settings(), options["workers"], level=level.name, handle_signals=True
+    )
+    service.ready.addErrback(_give_up, reactor)
+    return service
+
+
+def _give_up(failure: Failure, reactor: Any) -> None:
+    Logger().critical("{reason}", reason=failure.getErrorMessage())
+    reactor.stop()
+
+
+class _SaysWhy:
+    """Says in one line why it cannot start."""
 
     def privilegedStartService(self) -> None:
-        raise_limit(self._reactor)
         try:
-            super().privilegedStartService()
+            super().privilegedStartService()  # type: ignore[misc]
         except RdvError as error:
             raise SystemExit(f"twist rdv: {error}") from error
+
+
+class _ServerService(_SaysWhy, RendezvousService):
+    pass
+
+
+class _WorkersService(_SaysWhy, WorkersService):
+    pass
 
 
 class _StreamService(Service):

@@ -110,6 +110,16 @@ class OperationsTests(TestCase):
         port = await listening_port(self.start(command, ("8080", "127.0.0.1:0")))
         await self.meet_and_part(f"http://127.0.0.1:{port}")
 
+    @runs(OPERATIONS, "--workers 2")
+    async def test_workers(self, command: str) -> None:
+        """Two processes, one port."""
+        program = self.start(command, ("8080", "127.0.0.1:0"))
+        port = await listening_port(program)
+        for number in range(8):
+            await self.meet_and_part(f"http://127.0.0.1:{port}", f"token {number}")
+        for worker in range(2):
+            await program.line(rf'"worker": {worker}\b')
+
     @runs(OPERATIONS, "--path /rdv")
     async def test_ports(self, command: str) -> None:
         """Two ports and one lobby, under one path."""

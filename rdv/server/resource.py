@@ -5,7 +5,7 @@ The ``twisted.web`` resource: refuses what is no offer, and takes the connection
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
@@ -14,12 +14,25 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rdv.addresses import format_addresses, space_of
 from rdv.errors import BadRequest
 from rdv.handover import hand_over
-from rdv.server.leg import Leg
+from rdv.server.leg import Leg, LegOwner
 from rdv.server.observed import ObservedAddress, peer_address
-from rdv.server.rendezvous import Rendezvous
 from rdv.wire import RETRY_AFTER, Offer, parse_offer
 
-__all__ = ["RendezvousResource"]
+__all__ = ["MeetingPlace", "RendezvousResource"]
+
+
+class MeetingPlace(LegOwner, Protocol):
+    """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether whoever comes now is refused."""
+
+    def has_room(self, leg: Leg, transport: object) -> bool:
+        """Whether the client on ``transport`` may enter; see there, too."""
+
+    def enter(self, leg: Leg, early: bytes = b"") -> None:
+        """Take a client in, whose owner it is; see :meth:`rdv.server.Rendezvous.enter`."""
 
 
 class RendezvousResource(Resource):
@@ -36,7 +49,7 @@ class RendezvousResource(Resource):
     isLeaf = True
 
     def __init__(
-        self, rendezvous: Rendezvous, observed_address: ObservedAddress = peer_address
+        self, rendezvous: MeetingPlace, observed_address: ObservedAddress = peer_address
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._rendezvous = rendezvous

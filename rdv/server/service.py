@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 import signal
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
+    IProtocolFactory,
     IReactorCore,
     IReactorFromThreads,
     IReactorTime,
@@ -27,12 +28,23 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from rdv.errors import RdvError
-from rdv.server.observed import ObservedAddress, peer_address
+from rdv.server.observed import observed_by
 from rdv.server.rendezvous import Rendezvous
-from rdv.server.resource import RendezvousResource
+from rdv.server.resource import MeetingPlace, RendezvousResource
 from rdv.server.site import RendezvousSite
 
-__all__ = ["RendezvousService", "ServerSettings", "endpoint_strings"]
+__all__ = [
+    "Endpoints",
+    "RendezvousService",
+    "ServerSettings",
+    "close_ports",
+    "endpoint_strings",
+    "listen",
+    "make_endpoints",
+    "make_rendezvous",
+    "make_site",
+    "take_signals",
+]
 
 log = Logger()
 
@@ -50,7 +62,7 @@ _BACKLOG = 4096
 @dataclass(frozen=True)
 class ServerSettings:
     """
-    What an operator can set.
+    What an operator can set: text and numbers only, which can be handed to another process.
 
     :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
         Twisted.
@@ -58,7 +70,8 @@ class ServerSettings:
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: seconds that running transfers get when the server is told to stop.
-    :ivar observed_address: see :class:`rdv.server.RendezvousResource`.
+    :ivar observed_header: see :func:`rdv.server.observed.observed_by`, as for the next one.
+    :ivar observed_port_header: see there.
     """
 
     listen: Sequence[str] = ("8080",)
@@ -68,7 +81,12 @@ class ServerSettings:
     idle_timeout: float = 3600.0
     align: bool = True
     drain: float = 5.0
-    observed_address: ObservedAddress = field(default=peer_address)
+    observed_header: str | None = None
+    observed_port_header: str | None = None
+
+
+#: What to listen on, as the operator has it, and as Twisted has it.
+Endpoints: TypeAlias = Sequence[tuple[str, IStreamServerEndpoint]]
 
 
 class _IReactor(IReactorCore, IReactorTime, IReactorFromThreads):
@@ -85,6 +103,7 @@ class RendezvousService(Service):
     :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
         once, with exit status 0 either way.
     :ivar ports: the listening ports, once it runs.
+    :ivar ready: fires when clients can be served and signals be handled.
     :raises RdvError: when an endpoint string cannot be understood.
     """
 
@@ -96,21 +115,10 @@ class RendezvousService(Service):
         self._handle_signals = handle_signals
         self._stopping = False
         self.ports: list[IListeningPort] = []
-        self.rendezvous = Rendezvous(
-            reactor,
-            lobby_timeout=settings.lobby_timeout,
-            handshake_timeout=settings.handshake_timeout,
-            idle_timeout=settings.idle_timeout,
-            align=settings.align,
-        )
-        resource = RendezvousResource(self.rendezvous, settings.observed_address)
-        root = _at_path(resource, settings.path)
-        self._site = RendezvousSite(root, reactor)
-        self._endpoints = [
-            (text, _endpoint(reactor, description))
-            for text in settings.listen
-            for description in endpoint_strings(text)
-        ]
+        self.ready: Deferred[None] = Deferred()
+        self.rendezvous = make_rendezvous(reactor, settings)
+        self._site = make_site(reactor, settings, self.rendezvous)
+        self._endpoints = make_endpoints(reactor, settings)
 
     def privilegedStartService(self) -> None:
         """
@@ -118,13 +126,7 @@ class RendezvousService(Service):
 
         :raises RdvError: when one cannot be had.
         """
-        for text, endpoint in self._endpoints:
-            failures: list[Failure] = []
-            endpoint.listen(self._site).addCallbacks(self.ports.append, failures.append)
-            for failure in failures:
-                reason = getattr(failure.value, "socketError", failure.value)
-                reason = getattr(reason, "strerror", None) or reason
-                raise RdvError(f"cannot listen on {text}: {reason}")
+        self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
 
     def startService(self) -> None:
@@ -132,8 +134,7 @@ class RendezvousService(Service):
         if not self.ports:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
-        if self._handle_signals:
-            self._reactor.callWhenRunning(self._install_handlers)
+        self._reactor.callWhenRunning(self._run)
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -142,19 +143,13 @@ class RendezvousService(Service):
         """
         super().stopService()  # type: ignore[no-untyped-call]
         ports, self.ports = self.ports, []
-        closed = self.rendezvous.close(self._drain)
-        return closed.addCallback(
-            lambda _: gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        )
+        return self.rendezvous.close(self._drain).addCallback(lambda _: close_ports(ports))
 
-    def _install_handlers(self) -> None:
-        # The reactor's own handlers would make ``twist`` die of the signal instead of exiting with
-        # 0.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._signalled, signal.Signals(number).name)
+    def _run(self) -> None:
+        if self._handle_signals:
+            take_signals(self._reactor, self._signalled)
+        if not self.ready.called:
+            self.ready.callback(None)
 
     def _signalled(self, name: str) -> None:
         if self._stopping:
@@ -171,7 +166,77 @@ class RendezvousService(Service):
         self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
 
 
-def _endpoint(reactor: _IReactor, description: str) -> IStreamServerEndpoint:
+def take_signals(reactor: IReactorFromThreads, signalled: Callable[[str], object]) -> None:
+    """
+    Have ``signalled`` called, by the reactor, with the name of each SIGINT and SIGTERM. Once the
+    reactor runs: its own handlers would make ``twist`` die of the signal instead of exiting with 0.
+    """
+
+    def handle(number: int, frame: object) -> None:
+        reactor.callFromThread(signalled, signal.Signals(number).name)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def make_rendezvous(reactor: IReactorTime, settings: ServerSettings) -> Rendezvous:
+    """Where clients meet, as ``settings`` want it."""
+    return Rendezvous(
+        reactor,
+        lobby_timeout=settings.lobby_timeout,
+        handshake_timeout=settings.handshake_timeout,
+        idle_timeout=settings.idle_timeout,
+        align=settings.align,
+    )
+
+
+def make_site(
+    reactor: IReactorTime, settings: ServerSettings, meeting: MeetingPlace
+) -> RendezvousSite:
+    """The site that takes clients to ``meeting``; it has to be told of its ports."""
+    observed = observed_by(settings.observed_header, settings.observed_port_header)
+    root = _at_path(RendezvousResource(meeting, observed), settings.path)
+    return RendezvousSite(root, reactor)
+
+
+def make_endpoints(reactor: object, settings: ServerSettings) -> Endpoints:
+    """
+    What to listen on.
+
+    :param reactor: whose ``listenTCP`` and ``listenSSL`` will be called.
+    :raises RdvError: when an endpoint string cannot be understood.
+    """
+    return [
+        (text, _endpoint(reactor, description))
+        for text in settings.listen
+        for description in endpoint_strings(text)
+    ]
+
+
+def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPort]:
+    """
+    Listen on all of them.
+
+    :raises RdvError: when one cannot be had.
+    """
+    ports: list[IListeningPort] = []
+    for text, endpoint in endpoints:
+        failures: list[Failure] = []
+        maybeDeferred(endpoint.listen, factory).addCallbacks(ports.append, failures.append)
+        for failure in failures:
+            close_ports(ports)
+            reason = getattr(failure.value, "socketError", failure.value)
+            reason = getattr(reason, "strerror", None) or reason
+            raise RdvError(f"cannot listen on {text}: {reason}")
+    return ports
+
+
+def close_ports(ports: Sequence[IListeningPort]) -> Deferred[Any]:
+    """Listen no longer."""
+    return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+
+
+def _endpoint(reactor: object, description: str) -> IStreamServerEndpoint:
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser of endpoint strings has its own

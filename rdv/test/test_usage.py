@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -11,9 +12,11 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv import cli
-from rdv.options import port, seconds
+from rdv.options import port, seconds, workers
 from rdv.server import Rendezvous
-from rdv.tap import Options
+from rdv.server.service import RendezvousService
+from rdv.server.workers import WorkersService
+from rdv.tap import Options, makeService
 
 BAD_SECONDS = ("nan", "-1", "inf", "-inf", "1e9", "x", "", "-0.001")
 
@@ -32,6 +35,16 @@ class ValueTests(SynchronousTestCase):
             self.assertEqual(port(str(number)), number)
         for text in ("65536", "70000", "-1", "-5", "x", "", "1.5"):
             self.assertRaises(ValueError, port, text)
+
+    def test_workers(self) -> None:
+        for number in (1, 2, 256):
+            self.assertEqual(workers(str(number)), number)
+        for text in ("-1", "257", "x", "", "1.5"):
+            self.assertRaises(ValueError, workers, text)
+
+    def test_as_many_as_processors(self) -> None:
+        self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})
+        self.assertEqual(workers("0"), 3)
 
 
 class CommandTests(SynchronousTestCase):
@@ -61,9 +74,23 @@ class CommandTests(SynchronousTestCase):
                 arguments = (role, "--local-port", text, "http://h/", "t")
                 self.assert_usage(*arguments, names="--local-port")
 
+    def test_workers(self) -> None:
+        for text in ("-1", "257", "x", "1.5"):
+            self.assert_usage("serve", f"--workers={text}", names="--workers")
+
 
 class TwistTests(SynchronousTestCase):
     """``twist rdv``."""
+
+    def test_workers(self) -> None:
+        """One process, or several that log what ``twist`` wants to know."""
+        options = Options()
+        options.parseOptions([])
+        self.assertIsInstance(makeService(options), RendezvousService)
+        options.parseOptions(["--workers", "2"])
+        several = makeService(options)
+        self.assertIsInstance(several, WorkersService)
+        self.assertRaises(UsageError, Options().parseOptions, ["--workers=x"])
 
     def test_seconds(self) -> None:
         for option in ("--lobby-timeout", "--handshake-timeout", "--idle-timeout", "--drain"):

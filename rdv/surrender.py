@@ -1,0 +1,106 @@
+"""
+Taking the socket out of a transport, so that another process can go on with the connection, and
+what that process does with it.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import cache
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorSocket,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory, ServerFactory
+from twisted.protocols.haproxy import proxyEndpoint
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from zope.interface import implementer
+
+__all__ = ["adopt", "surrender"]
+
+
+def surrender(transport: object) -> socket.socket | None:
+    """
+    Take the socket out of ``transport``, which is of no use afterwards: the reactor has forgotten
+    it, and its protocol hears nothing more, of a loss neither.
+
+    To end it otherwise, by ``loseConnection`` or the ``connectionLost`` that the reactor calls,
+    would shut the connection down for whoever has its descriptor.
+
+    :return: the socket, for the caller to close. None when nothing has been done: there is more to
+        the transport than a socket (TLS, a wrapper, or memory only), or something is yet to be
+        sent.
+    """
+    wrappers: list[Any] = []
+    current: Any = transport
+    while type(current) is _proxy_wrapper():  # has nothing of its own behind the PROXY header
+        wrappers.append(current)
+        current = current.transport
+    if isinstance(current, ProtocolWrapper) or getattr(current, "TLS", False):
+        return None
+    handle = getattr(current, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or not _is_flushed(current):
+        return None
+    current.stopReading()
+    current.stopWriting()
+    for wrapper in wrappers:
+        wrapper.factory.unregisterProtocol(wrapper)
+    return handle
+
+
+def adopt(reactor: IReactorSocket, sock: socket.socket, protocol: IProtocol) -> None:
+    """
+    Go on with a connection: ``protocol`` gets a transport of ``reactor`` for it.
+
+    :param sock: for the caller to close: the transport has a descriptor of its own.
+    :raises OSError: when the connection has been reset, or there are too many descriptors.
+    """
+    sock.getpeername()  # while nothing has been opened that an error would leave behind
+    reactor.adoptStreamConnection(sock.fileno(), sock.family, _Give(protocol))
+
+
+class _Give(ServerFactory[Any]):
+    """A factory of a protocol that is there already."""
+
+    noisy = False
+
+    def __init__(self, protocol: IProtocol) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+        return self._protocol
+
+
+def _is_flushed(transport: Any) -> bool:
+    """Whether all that was written is with the kernel, where it can be."""
+    # Written, and not yet sent, are answers to earlier requests on this connection.
+    return transport.doWrite() is None and not transport.dataBuffer
+
+
+@cache
+def _proxy_wrapper() -> type[ProtocolWrapper] | None:
+    """The wrapper round a connection to a ``haproxy:`` endpoint. Twisted has no public name."""
+    endpoint = _Endpoint()
+    proxyEndpoint(endpoint).listen(Factory())
+    if not isinstance(endpoint.factory, WrappingFactory):
+        return None
+    wrapper: type[ProtocolWrapper] = endpoint.factory.protocol  # type: ignore[assignment]
+    return wrapper
+
+
+@implementer(IStreamServerEndpoint)
+class _Endpoint:
+    """Listens nowhere. :ivar factory: what would have been listening."""
+
+    factory: IProtocolFactory
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        self.factory = protocolFactory
+        return Deferred()

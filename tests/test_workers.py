@@ -1,0 +1,190 @@
+"""
+Servers of several processes: how they start, die and end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from twisted.internet.error import ConnectionDone
+
+from rdv.test.doubles import present
+from rdv.test.workers_doubles import token_of
+from tests import test_shutdown
+from tests.processes import ROOT, Program
+from tests.servers import LISTENING
+from tests.workers import WORKERS, WorkersTestCase
+
+
+class DeathTests(WorkersTestCase):
+    """A worker dies."""
+
+    async def test_others_are_unharmed(self) -> None:
+        """Its clients are lost, and not theirs; then it is there again."""
+        await self.serve_with_workers()
+        tokens = [token_of(index, WORKERS) for index in range(WORKERS)]
+        pairs = [await self.relayed(token) for token in tokens]
+        lonely = [token_of(index, WORKERS, f"{index} waits") for index in range(WORKERS)]
+        waiting = [await self.ask(b"ACCEPT", token) for token in lonely]
+        for index in range(WORKERS):
+            await self.server.line(f"waiting: acceptor {index}")
+        for index, pair in enumerate(pairs):
+            await self.exchange(pair, b"before %d" % index)
+        victim = self.processes()[1]
+        os.kill(victim, signal.SIGKILL)
+        await self.server.line("worker 1 died: signal 9")
+        for wire in pairs[1]:  # nobody takes a part for the whole
+            await wire.lost()
+            self.assertIsNone(present(wire.reason).check(ConnectionDone))
+        self.assertEqual(await waiting[1].ended(), b"")
+        for index in (0, 2):
+            await self.exchange(pairs[index], b"after")
+            self.assertIsNone(waiting[index].reason)
+        await self.server.line(rf"worker 1 serves as process (?!{victim}$)")
+        for index in range(WORKERS):
+            await self.exchange(await self.relayed(token_of(index, WORKERS, "new")), b"again")
+        dialer = await self.ask(b"DIAL", lonely[2])
+        await self.shake_hands(lonely[2], waiting[2], dialer)
+
+    async def test_inbox_outlasts_it(self) -> None:
+        """Who was passed on to it is served by its successor."""
+        await self.serve_with_workers()
+        victim, token = self.processes()[1], token_of(1, WORKERS)
+        os.kill(victim, signal.SIGSTOP)
+        acceptor, dialer = [await self.ask(method, token) for method in (b"ACCEPT", b"DIAL")]
+        for role in ("acceptor", "dialer"):
+            await self.server.line(f"passed on: {role} tok… to worker 1")
+        os.kill(victim, signal.SIGKILL)
+        await self.shake_hands(token, acceptor, dialer)
+        await self.exchange((acceptor, dialer), b"words")
+
+    async def test_told_to_everybody(self) -> None:
+        """Also without -v: it is a failure. And no more than that."""
+        self.server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", "2")
+        found = await self.server.line(LISTENING)
+        self.port = int(found[1])
+        parent = self.server.transport.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        await self.server.line("worker [01] died: signal 9")
+        self.server.signal("TERM")
+        self.assertEqual(await self.server.ended, 0)
+        self.assertEqual(len(self.server.stderr.splitlines()), 2, self.server.report())
+
+
+class ParentTests(WorkersTestCase):
+    """The parent dies."""
+
+    async def test_nobody_is_left(self) -> None:
+        """Its workers go, too: their output ends."""
+        await self.serve_with_workers("--drain", "0")
+        pair = await self.relayed(b"token")
+        await self.ask(b"ACCEPT", b"another")
+        self.server.signal("KILL")
+        self.assertEqual(await self.server.ended, -signal.SIGKILL)
+        for wire in pair:
+            await wire.lost()
+
+    async def test_its_successor(self) -> None:
+        """It gets the port at once, while the workers let their pairs end."""
+        await self.serve_with_workers("--drain", "600")
+        orphans = self.server
+        pairs = [await self.relayed(token_of(index, WORKERS)) for index in range(WORKERS)]
+        orphans.signal("KILL")
+        os.waitid(os.P_PID, present(orphans.transport.pid), os.WEXITED | os.WNOWAIT)
+        for turn in range(3):  # the end of the parent comes first
+            for pair in pairs:
+                await self.exchange(pair, b"turn %d" % turn)
+        await self.serve_with_workers(listen=f"127.0.0.1:{self.port}")
+        await self.exchange(await self.relayed(b"token"), b"words")
+        self.assertIsNone(orphans.exit_code)
+        for pair in pairs:
+            await self.exchange(pair, b"the last words")
+            for wire in pair:
+                wire.transport.loseConnection()  # type: ignore[union-attr]
+        self.assertEqual(await orphans.ended, -signal.SIGKILL)
+
+    async def test_worker_that_hears_signals(self) -> None:
+        """A terminal sends them to all of the group: nobody is told twice."""
+        await self.serve_with_workers("--drain", "600")
+        pair = await self.relayed(b"token")
+        for name in (signal.SIGINT, signal.SIGTERM):
+            for pid in self.processes():
+                os.kill(pid, name)
+        self.server.signal("INT")
+        for index in range(WORKERS):
+            await self.server.line(rf"\[worker {index}, .* pairs may end within")
+        await self.exchange(pair, b"words")
+        self.server.signal("INT")
+        for wire in pair:
+            await wire.lost()
+        self.assertEqual(await self.server.ended, 0)
+
+
+class StartTests(WorkersTestCase):
+    """When they cannot start."""
+
+    async def test_port_in_use(self) -> None:
+        """One line says so."""
+        await self.serve_with_workers()
+        second = self.rdv("serve", "-l", f"127.0.0.1:{self.port}", "--workers", "2")
+        said = rf"cannot listen on 127\.0\.0\.1:{self.port}: Address already in use"
+        await self.assert_ended(second, 1, said)
+
+    async def test_nothing_to_share(self) -> None:
+        """Nor is anything started that cannot work."""
+        server = self.rdv("serve", "-l", "unix:/nowhere", "--workers", "2")
+        said = "cannot listen on unix:/nowhere: several workers can share nothing but TCP ports.*"
+        await self.assert_ended(server, 1, said)
+
+    async def test_worker_that_cannot_start(self) -> None:
+        """Nothing waits for it, and nothing is left."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        code = "import os, sys\nif 'rdv.server.worker' in sys.orig_argv: os._exit(7)\n"
+        (folder / "sitecustomize.py").write_text(code)
+        server = self.rdv(
+            *("serve", "-l", "127.0.0.1:0", "--workers", "2"),
+            env={"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        )
+        await self.assert_ended(server, 1, "worker [01] did not start: exit status 7")
+
+
+class ShutdownTests(test_shutdown.ShutdownChecks):
+    """``rdv serve --workers 2`` ends as one process does."""
+
+    async def serve_two(self, *options: str) -> Program:
+        """Start it."""
+        return await self.serve("--workers", "2", *options)
+
+    async def stopping(self, server: Program, pairs: int, name: str = "TERM") -> None:
+        """Tell it to stop, and wait until both workers do."""
+        server.signal(name)
+        await server.line(f"SIG{name}: stopping 2 workers")
+        for index in range(2):
+            await server.line(rf"\[worker {index}, .* pairs may end within")
+
+    async def test_waiting(self) -> None:
+        """Those who wait get 503."""
+        await self.check_waiting(self.serve_two)
+
+    async def test_drain(self) -> None:
+        """A running stream may end."""
+        await self.check_drain(self.serve_two)
+
+    async def test_no_drain(self) -> None:
+        """``--drain 0`` cuts it."""
+        await self.check_no_drain(self.serve_two)
+
+    async def test_second_signal(self) -> None:
+        """So does a second signal."""
+        await self.check_second_signal(self.serve_two)
+
+    async def test_idle(self) -> None:
+        """A server without clients ends at once."""
+        for name in ("INT", "TERM"):
+            server = await self.serve_two("--drain", "600")
+            server.signal(name)
+            self.assertEqual(await server.ended, 0, server.report())

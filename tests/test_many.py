@@ -4,9 +4,9 @@ Many pairs at once through one server, and what it holds for them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from contextlib import suppress
 from hashlib import sha256
 from ipaddress import IPv4Address
 from random import Random
@@ -135,7 +135,7 @@ class ManyTestCase(SystemTestCase):
         folder = f"/proc/{pid}/fd"
         targets = []
         for name in os.listdir(folder):
-            with suppress(FileNotFoundError):  # that of the listing itself
+            with contextlib.suppress(FileNotFoundError):  # that of the listing itself
                 targets.append(os.readlink(f"{folder}/{name}"))
         return sum(not target.startswith("pipe:") for target in targets)
 

@@ -28,10 +28,12 @@ Handler: TypeAlias = Callable[[int], object]
 
 #: Events taken from the kernel at once.
 _EVENTS = 64
-#: Getting here through the reactor costs more than handling an event does. So when the last event
-#: is no longer ago than ``_BUSY`` seconds, the next one is waited for here, ``_LINGER`` seconds at
-#: most. After ``_TURN`` seconds the reactor has its turn again.
-_BUSY, _LINGER, _TURN = 0.0005, 0.001, 0.001
+#: Getting here through the reactor costs more than handling an event does. So when ``_STREAK`` times
+#: in a row there was something to do within ``_BUSY`` seconds, the next event is waited for here,
+#: ``_LINGER`` seconds at most. (A shorter wait costs more: below the tick of the kernel it has to
+#: program a timer each time, which in a virtual machine takes longer than all the rest.) After
+#: ``_TURN`` seconds the reactor has its turn again.
+_STREAK, _BUSY, _LINGER, _TURN = 8, 0.0005, 0.004, 0.001
 
 
 class IReactor(IReactorFDSet, IReactorTime):
@@ -52,6 +54,7 @@ class Watcher:
         self.reactor = reactor
         self._handlers: dict[int, Handler] = {}
         self._epoll: select.epoll | None = None
+        self._streak = 0
         self.now = reactor.seconds()
 
     def __len__(self) -> int:
@@ -110,7 +113,8 @@ class Watcher:
         """
         clock, handlers = self.reactor.seconds, self._handlers
         begun = clock()
-        wait = _LINGER if begun - self.now < _BUSY else 0
+        self._streak = self._streak + 1 if begun - self.now < _BUSY else 0
+        wait = _LINGER if self._streak >= _STREAK else 0
         while self._epoll is not None:  # its last descriptor may have been forgotten
             events = self._epoll.poll(wait, _EVENTS)
             if not events:

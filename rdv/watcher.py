@@ -28,11 +28,11 @@ Handler: TypeAlias = Callable[[int], object]
 
 #: Events taken from the kernel at once.
 _EVENTS = 64
-#: Getting here through the reactor costs more than handling an event does. So when ``_STREAK`` times
-#: in a row there was something to do within ``_BUSY`` seconds, the next event is waited for here,
-#: ``_LINGER`` seconds at most. (A shorter wait costs more: below the tick of the kernel it has to
-#: program a timer each time, which in a virtual machine takes longer than all the rest.) After
-#: ``_TURN`` seconds the reactor has its turn again.
+#: Getting here through the reactor costs more than handling an event does. So when, ``_STREAK``
+#: times in a row, there was something to do within ``_BUSY`` seconds, the next event is waited for
+#: here, ``_LINGER`` seconds at most. (A shorter wait costs more: below the kernel's tick it takes a
+#: timer each time, and in a virtual machine that is dearer than all the rest.) After ``_TURN``
+#: seconds the reactor has its turn again.
 _STREAK, _BUSY, _LINGER, _TURN = 8, 0.0005, 0.004, 0.001
 
 

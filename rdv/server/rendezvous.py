@@ -17,11 +17,12 @@ from rdv.server.closing import ClosingLegs
 from rdv.server.decision import Decision, Decisions, ServeHook
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
+from rdv.server.notes import note_client, note_end
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
 from rdv.server.room import Room
 from rdv.splicing import Splicer
-from rdv.wire import Role, token_hint
+from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]
 
@@ -32,7 +33,6 @@ _TIME_TO_REFUSE = 1.0
 _SHUTDOWN = (503, "shutting down, try again")
 _UNDECIDED = (500, "the server could not decide about this pair")
 _EARLY = (400, "bytes before the response")
-_HELD = ", {held} held back for {hold:.3f} s"
 
 
 class Rendezvous:
@@ -123,7 +123,7 @@ class Rendezvous:
                 self._meet(waiting, leg)
             else:
                 self._lobby.enter(leg)
-                self._note("waiting", leg)
+                note_client(log, "waiting", leg)
 
     def close(self, drain: float = 0.0) -> Deferred[None]:
         """
@@ -173,13 +173,13 @@ class Rendezvous:
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`: the client does not want to wait any longer."""
         self._lobby.leave(leg)
-        self._note("left", leg)
+        note_client(log, "left", leg)
         self._closing_legs.close(leg)
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         self._lobby.leave(leg)
-        self._note("left", leg)
+        note_client(log, "left", leg)
 
     # How a leg's stay goes on.
 
@@ -201,7 +201,7 @@ class Rendezvous:
         self._refuse(leg, 409, "replaced by another conn")
 
     def _refuse(self, leg: Leg, status: int, reason: str) -> None:
-        self._note("refused", leg, status=status, reason=reason)
+        note_client(log, "refused", leg, status=status, reason=reason)
         self._closing_legs.adopt(leg)
         leg.refuse(status, reason)
 
@@ -264,7 +264,7 @@ class Rendezvous:
     def _start(self, pair: Pair) -> None:
         hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
         seconds, held = (hold.seconds, hold.near.role.name.lower()) if hold else (0.0, None)
-        self._note("matched", pair.dialer, hold=seconds, held=held)
+        note_client(log, "matched", pair.dialer, hold=seconds, held=held)
         self._pairs.add(pair)
         self._handshakes.add(pair)
         pair.start(hold)
@@ -290,13 +290,7 @@ class Rendezvous:
         self._pairs.discard(pair)
         outcome = pair.outcome or Outcome.FAILED
         self.outcomes[outcome] += 1
-        log.info(
-            "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
-            outcome=outcome.value,
-            token=token_hint(pair.token),
-            dialer_bytes=pair.dialer_bytes,
-            acceptor_bytes=pair.acceptor_bytes,
-        )
+        note_end(log, pair, outcome)
         self._check_empty()
 
     def _check_empty(self) -> None:
@@ -305,13 +299,3 @@ class Rendezvous:
         if self._drain_call is not None and self._drain_call.active():
             self._drain_call.cancel()
         self._closed.callback(None)
-
-    def _note(self, event: str, leg: Leg, **fields: object) -> None:
-        log.debug(
-            "{event}: {role} {token} from {observed}" + (_HELD if fields.get("held") else ""),
-            event=event,
-            role=leg.role.name.lower(),
-            token=token_hint(leg.token),
-            observed=leg.observed or "unknown",
-            **fields,
-        )

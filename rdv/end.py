@@ -107,7 +107,7 @@ class End:
             handler = self.from_here.readable  # nearly always, and one call less
         if self._watched:
             self._watcher.change(self.fd, now, handler)
-        else:
+        elif wanted:
             self._watcher.watch(self.fd, now, handler)
             self._watched = True
 

@@ -74,9 +74,13 @@ class Watcher:
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
-        """Watch a descriptor for other events than before, and tell ``handler`` of them."""
+        """
+        Watch a descriptor for other events than before, and tell ``handler`` of them; it may have
+        been closed already.
+        """
         assert self._epoll is not None
-        self._epoll.modify(fd, events)
+        with suppress(OSError):
+            self._epoll.modify(fd, events)
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:

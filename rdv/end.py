@@ -107,8 +107,8 @@ class End:
             handler = self.from_here.readable  # nearly always, and one call less
         if self._watched:
             self._watcher.change(self.fd, now, handler)
-        else:
-            self._watcher.watch(self.fd, now, handler)
+        elif wanted:
+            self._watcher.watch(self.fd, now, handler, self)
             self._watched = True
 
     def forget(self) -> None:
@@ -128,7 +128,7 @@ class End:
             self.forget()
 
     def fail(self, error: OSError) -> None:
-        """Reading or writing has failed."""
+        """Reading or writing has failed; see :class:`rdv.watcher.Owner`, too."""
         self.forget()
         self._lost(error)
 

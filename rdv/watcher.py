@@ -9,22 +9,31 @@ single one that is readable while any of them has something to do.
 
 from __future__ import annotations
 
+import errno
 import select
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Handler", "IReactor", "Watcher"]
+__all__ = ["Handler", "IReactor", "Owner", "Watcher"]
 
 log = Logger()
 
 #: Told of the events of one descriptor, as ``select.epoll`` has them.
 Handler: TypeAlias = Callable[[int], object]
+
+
+class Owner(Protocol):
+    """Whose descriptor it is."""
+
+    def fail(self, error: OSError) -> None:
+        """It is watched no longer."""
+
 
 #: Events taken from the kernel at once.
 _EVENTS = 64
@@ -53,6 +62,7 @@ class Watcher:
     def __init__(self, reactor: IReactor) -> None:
         self.reactor = reactor
         self._handlers: dict[int, Handler] = {}
+        self._owners: dict[int, Owner] = {}
         self._epoll: select.epoll | None = None
         self._streak = 0
         self.now = reactor.seconds()
@@ -60,31 +70,38 @@ class Watcher:
     def __len__(self) -> int:
         return len(self._handlers)
 
-    def watch(self, fd: int, events: int, handler: Handler) -> None:
+    def watch(self, fd: int, events: int, handler: Handler, owner: Owner) -> None:
         """
         Call ``handler`` with what happens on ``fd``; an error or a hang-up is always told.
 
+        :param owner: told when a handler has failed.
         :raises OSError: when no descriptor is left for the epoll, or ``fd`` cannot be watched.
         """
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self.reactor.addReader(self)
         try:
+            if self._epoll is None:
+                self._epoll = select.epoll()
+                self.reactor.addReader(self)
             self._epoll.register(fd, events)
         except OSError:
             self._rest()
             raise
         self._handlers[fd] = handler
+        self._owners[fd] = owner
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
-        """Watch a descriptor for other events than before, and tell ``handler`` of them."""
+        """
+        Watch a descriptor for other events than before, and tell ``handler`` of them; it may have
+        been closed already.
+        """
         assert self._epoll is not None
-        self._epoll.modify(fd, events)
+        with suppress(OSError):
+            self._epoll.modify(fd, events)
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
         """Watch ``fd`` no longer, if it was watched; it may have been closed already."""
         if self._handlers.pop(fd, None) is not None:
+            del self._owners[fd]
             assert self._epoll is not None
             with suppress(OSError):
                 self._epoll.unregister(fd)
@@ -126,11 +143,20 @@ class Watcher:
                     try:
                         handler(what)
                     except Exception:
-                        # A mistake of ours costs the one descriptor, and not all the others.
-                        log.failure("while {fd} was handled", fd=fd)
-                        self.forget(fd)
+                        self._has_failed(fd)
             if now - begun > _TURN:
                 return
+
+    def _has_failed(self, fd: int) -> None:
+        # A mistake of ours costs the one descriptor, and not all the others.
+        log.failure("while {fd} was handled", fd=fd)
+        owner = self._owners.get(fd)
+        self.forget(fd)
+        if owner is not None:
+            try:
+                owner.fail(OSError(errno.EIO, "a mistake in this program"))
+            except Exception:
+                log.failure("while the failure of {fd} was told", fd=fd)
 
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IFileDescriptor`: an epoll is never lost."""

@@ -298,4 +298,6 @@ class Rendezvous:
             return
         if self._drain_call is not None and self._drain_call.active():
             self._drain_call.cancel()
+        if self.splicer is not None:
+            self.splicer.pipes.close()
         self._closed.callback(None)

@@ -249,11 +249,12 @@ class NoDescriptorTests(WatcherTestCase):
 class TurnTests(WatcherTestCase):
     """How long it works before the reactor has its turn again."""
 
-    def looks(self, step: float, readable: bool) -> list[float]:
+    def looks(self, step: float, readable: bool, streak: int = watcher._STREAK) -> list[float]:
         """
         For how long it would have waited, each time it looked for events.
 
         :param step: see :class:`HandReactor`.
+        :param streak: how many times it has been called before.
         """
         waits: list[float] = []
 
@@ -273,7 +274,9 @@ class TurnTests(WatcherTestCase):
         if not readable:
             self.watcher.watch(fd, EPOLLIN, self.handler(fd), self.owner)
         self.reactor.step = step
-        self.watcher.doRead()
+        for _ in range(streak):
+            waits.clear()
+            self.watcher.doRead()
         self.reactor.step = 0.01
         patch.restore()
         self.forget(fd)
@@ -288,6 +291,11 @@ class TurnTests(WatcherTestCase):
         """When the last event was not long ago."""
         self.assertEqual(set(self.looks(watcher._BUSY * 0.9, True)), {watcher._LINGER})
         self.assertEqual(set(self.looks(watcher._BUSY * 1.1, True)), {0})
+
+    def test_does_not_wait_at_once(self) -> None:
+        """A question and its answer are not yet a stream of events."""
+        few = self.looks(watcher._BUSY * 0.9, True, watcher._STREAK - 1)
+        self.assertEqual(set(few), {0})
 
     def test_ends_when_nothing_happens(self) -> None:
         self.assertEqual(self.looks(0, False), [watcher._LINGER])

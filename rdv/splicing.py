@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TypeGuard, cast
 
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
@@ -83,7 +84,10 @@ class Splicer:
 
     def _end(self, transport: Connection, directions: int) -> End:
         def lost(error: OSError) -> None:
-            transport.connectionLost(Failure(CONNECTION_LOST))
+            # If it stands, and the error is ours, its other side shall not see an end.
+            is_dead = isinstance(error, (ConnectionError, TimeoutError))
+            reason = CONNECTION_LOST if is_dead else ConnectionAborted()
+            transport.connectionLost(Failure(reason))
 
         return End(self.watcher, transport.getHandle(), lost, directions)
 

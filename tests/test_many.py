@@ -23,6 +23,8 @@ from zope.interface import implementer
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
 from rdv.client.connection import Connection
+from rdv.client.tls_policy import tls_policy
+from rdv.test.client_certificates import Authority
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise
 
@@ -121,6 +123,16 @@ class ManyTestCase(SystemTestCase):
             )
             for outcome, space in spaces.items()
         }
+
+    async def serve_tls(self, *options: str) -> Program:
+        """Start a server that speaks TLS, and that the clients trust."""
+        authority = Authority()
+        self.tls = tls_policy(ca=authority.pem)
+        path = self.file_of(authority.issue("127.0.0.1"))
+        listen = f"ssl:0:interface=127.0.0.1:privateKey={path}:certKey={path}"
+        server = await self.serve(*options, listen=listen)
+        self.url = f"https://127.0.0.1:{self.port}/rdv"
+        return server
 
     async def pair(self, token: str) -> tuple[Connection, Connection]:
         """A dialer and an acceptor, relayed."""

@@ -8,14 +8,11 @@ import re
 
 from twisted.internet.error import ConnectionDone
 
-from rdv.client import tls_policy
-from rdv.test.client_certificates import Authority
 from rdv.test.client_doubles import HalfWire
 from rdv.test.doubles import present
 from rdv.test.workers_doubles import token_of
 from rdv.test.wrapping import PROXY_HEADER
 from tests import test_many
-from tests.processes import Program
 from tests.servers import MEGABYTE, noise
 from tests.workers import WORKERS, WorkersTestCase
 
@@ -44,26 +41,16 @@ class PairsTests(test_many.CrossTalkTests):
 class TLSTests(test_many.CrossTalkTests):
     """Clients that come by TLS, to workers that do not own their tokens."""
 
-    async def serve_tls(self, *options: str) -> Program:
-        """Start two workers."""
-        authority = Authority()
-        self.tls = tls_policy(ca=authority.pem)
-        path = self.file_of(authority.issue("127.0.0.1"))
-        listen = f"ssl:0:interface=127.0.0.1:privateKey={path}:certKey={path}"
-        server = await self.serve("--workers", "2", *options, listen=listen)
-        self.url = f"https://127.0.0.1:{self.port}/rdv"
-        return server
-
     async def test_pairs(self) -> None:
         """Each gets its own bytes, to the end of each direction."""
-        server = await self.serve_tls()
+        server = await self.serve_tls("--workers", "2")
         await self.check(1, 30, server)
         self.assertIn(b"passed on: ", server.stderr)
         self.assertNotIn(b"Traceback", server.stderr)
 
     async def test_drain(self) -> None:
         """Streams that go through a worker that does not relay them may end, too."""
-        server = await self.serve_tls("--drain", "600")
+        server = await self.serve_tls("--workers", "2", "--drain", "600")
         tokens = [token_of(number % 2, 2, f"{number}").decode() for number in range(6)]
         pairs = [await self.pair(token) for token in tokens]
         self.assertIn(b"passed on: ", server.stderr)
@@ -81,7 +68,7 @@ class TLSTests(test_many.CrossTalkTests):
 
     async def test_loss(self) -> None:
         """A stream that breaks does not look complete, however many processes it goes through."""
-        await self.serve_tls()
+        await self.serve_tls("--workers", "2")
         for number in range(6):
             token = token_of(number % 2, 2, f"{number}").decode()
             dialer, acceptor = await self.pair(token)

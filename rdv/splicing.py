@@ -12,20 +12,20 @@ import sys
 from typing import TypeGuard, cast
 
 from twisted.internet.error import ConnectionAborted
-from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorFDSet
+from twisted.internet.interfaces import IDelayedCall, IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from rdv.batching import Batching
 from rdv.end import End
+from rdv.flush import Flush
 from rdv.pipes import Pipes
 from rdv.pump import Flow
 from rdv.splice import Splice
 from rdv.watcher import IReactor, Watcher
 
-__all__ = ["SplicedFlow", "Splicer"]
+__all__ = ["SplicedFlow", "Splicer", "is_plain"]
 
 
 class Splicer:
@@ -66,10 +66,10 @@ class Splicer:
         if not (isinstance(there, Flow) and isinstance(back, Flow)):
             return there, back
         first, second = there.source, there.sink
-        if there.tap or back.tap or not (_is_plain(first) and _is_plain(second)):
+        if there.tap or back.tap or not (is_plain(first) and is_plain(second)):
             return there, back
         directions = [there.ended, back.ended].count(False)
-        one, other = self._end(first, directions), self._end(second, directions)
+        one, other = self.end_of(first, directions), self.end_of(second, directions)
         try:
             one.want(0)
             other.want(0)
@@ -82,7 +82,9 @@ class Splicer:
             back if back.ended else SplicedFlow(self, back, second, first, other, one),
         )
 
-    def _end(self, transport: Connection, directions: int) -> End:
+    def end_of(self, transport: Connection, directions: int = 2) -> End:
+        """The socket of a transport, which is told of its loss."""
+
         def lost(error: OSError) -> None:
             # If it stands, and the error is ours, its other side shall not see an end.
             is_dead = isinstance(error, (ConnectionError, TimeoutError))
@@ -92,17 +94,14 @@ class Splicer:
         return End(self.watcher, transport.getHandle(), lost, directions)
 
 
-def _is_plain(transport: object) -> TypeGuard[Connection]:
+def is_plain(transport: object) -> TypeGuard[Connection]:
     """Whether what is written to ``transport`` is just what its socket sends."""
     return isinstance(transport, Connection) and not transport.TLS
 
 
-@implementer(IPullProducer)
 class SplicedFlow:
     """
     One direction between two transports, in the place of a :class:`rdv.pump.Flow`.
-
-    It is a producer only to learn when the sink's transport has written all that it had.
 
     :ivar ended: whether the source has ended.
     """
@@ -110,6 +109,7 @@ class SplicedFlow:
     __slots__ = (
         "_before",
         "_call",
+        "_flush",
         "_limit",
         "_sink",
         "_sink_end",
@@ -117,7 +117,6 @@ class SplicedFlow:
         "_source_end",
         "_splice",
         "_splicer",
-        "_waiting",
         "ended",
     )
 
@@ -139,7 +138,7 @@ class SplicedFlow:
         self._before = flow.count
         self._limit = flow.limit
         self._splice: Splice | None = None
-        self._waiting = False
+        self._flush: Flush | None = None
         self.ended = False
         source.pauseProducing()
         # What this turn of the reactor has found already may still be read.
@@ -162,30 +161,21 @@ class SplicedFlow:
 
     def _wait(self) -> None:
         self._call = None
-        self._sink.registerProducer(self, False)
-        self._waiting = True
-        # Even if there is nothing to write, or nobody would ask for more.
-        self._sink.startWriting()
+        self._flush = Flush(self._sink, self._begin)
 
-    def resumeProducing(self) -> None:
-        """See :class:`IPullProducer`: everything is written, if this is not the registration."""
-        if self._waiting:
-            self._waiting = False
-            self._sink.unregisterProducer()
-            splicer = self._splicer
-            self._splice = Splice(
-                splicer.watcher,
-                splicer.pipes,
-                splicer.batching,
-                self._source_end,
-                self._sink_end,
-                self._source_ended,
-                self._before,
-                self._limit,
-            )
-
-    def stopProducing(self) -> None:
-        """See :class:`IPullProducer`: the sink is lost, and its protocol is told of that."""
+    def _begin(self) -> None:
+        self._flush = None
+        splicer = self._splicer
+        self._splice = Splice(
+            splicer.watcher,
+            splicer.pipes,
+            splicer.batching,
+            self._source_end,
+            self._sink_end,
+            self._source_ended,
+            self._before,
+            self._limit,
+        )
 
     def _source_ended(self) -> None:
         self._source.readConnectionLost(Failure(CONNECTION_DONE))
@@ -204,9 +194,8 @@ class SplicedFlow:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        if self._waiting:
-            self._waiting = False
-            self._sink.unregisterProducer()
+        if self._flush is not None:
+            self._flush.cancel()
         if self._splice is not None:
             self._splice.stop()
         self._source_end.leave()

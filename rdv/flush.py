@@ -1,0 +1,52 @@
+"""
+Learning when a transport has written all that it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IPullProducer
+from zope.interface import implementer
+
+__all__ = ["Flush"]
+
+
+@implementer(IPullProducer)
+class Flush:
+    """
+    Waits until a transport of Twisted has given everything to its descriptor.
+
+    It does so as the transport's producer, so the transport must not have another one, and nothing
+    may be written to it any more that could not as well come too late.
+
+    :param written: called once then, in a later turn of the reactor; not if the transport is lost.
+    """
+
+    __slots__ = ("_transport", "_waiting", "_written")
+
+    def __init__(self, transport: FileDescriptor, written: Callable[[], object]) -> None:
+        self._transport = transport
+        self._written = written
+        self._waiting = False
+        transport.registerProducer(self, False)
+        self._waiting = True
+        # Even if there is nothing to write, or nobody would ask for more.
+        transport.startWriting()
+
+    def cancel(self) -> None:
+        """Wait no longer."""
+        if self._waiting:
+            self._waiting = False
+            self._transport.unregisterProducer()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPullProducer`: everything is written, if this is not the registration."""
+        if self._waiting:
+            self.cancel()
+            self._written()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPullProducer`: the transport is lost, and its protocol is told of that."""
+        self._waiting = False

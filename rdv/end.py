@@ -12,9 +12,11 @@ from functools import partial
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Protocol
 
+from twisted.internet.interfaces import IDelayedCall
+
 from rdv.watcher import Handler, Watcher
 
-__all__ = ["Drain", "End", "Spring"]
+__all__ = ["Drain", "End", "FileEnd", "Spring"]
 
 _BROKEN = EPOLLERR | EPOLLHUP
 _READABLE = EPOLLIN | _BROKEN
@@ -142,12 +144,68 @@ class End:
             self._look_at_error(events)
 
     def _look_at_error(self, events: int) -> None:
-        error = errno.EPIPE if events & EPOLLERR else 0
-        if self.socket is not None:
-            error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        error = _socket_error(self.fd)
+        if error is None:  # a pipe, of which the readers are gone, or the writers
+            error = errno.EPIPE if events & EPOLLERR else 0
         if error:
             self.fail(OSError(error, os.strerror(error)))
         elif not self._events & EPOLLOUT:
             # Both directions have ended, but something is still to be read, which has to wait.
             # A level-triggered epoll would tell again and again.
             self._sleep()
+
+
+class FileEnd(End):
+    """
+    A file or a device as a sink. It can always be written to, and an epoll does not take it: what
+    could not be written is tried again in the next turn of the reactor.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        file: socket.socket | int,
+        lost: Callable[[OSError], object],
+        directions: int = 1,
+    ) -> None:
+        super().__init__(watcher, file, lost, directions)
+        self._call: IDelayedCall | None = None
+
+    def want(self, events: int, wanted: bool = True) -> None:
+        """See :class:`End`."""
+        if events & EPOLLOUT:
+            self._cancel()
+            if wanted and not self._gone:
+                self._soon()
+
+    def forget(self) -> None:
+        """See :class:`End`."""
+        super().forget()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _soon(self) -> None:
+        self._call = self._watcher.reactor.callLater(0, self._writable)
+
+    def _writable(self) -> None:
+        self._soon()  # until that is not wanted any more
+        if self.to_here is not None:
+            self.to_here.writable()
+
+
+def _socket_error(fd: int) -> int | None:
+    """What has happened to a socket, or 0; None for something else."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        return None
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    finally:
+        sock.detach()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rdv.descriptors import first_reserved
 
-__all__ = ["Pipe", "Pipes"]
+__all__ = ["Pipe", "Pipes", "enlarge"]
 
 #: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
 #: which may be a part of a page or a whole run of pages. Only those that are always in use are as
@@ -56,9 +56,7 @@ class Pipes:
         if max(pipe) >= first_reserved():
             _close(pipe)
             return None
-        capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
-        with suppress(OSError):  # it is just smaller then
-            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, capacity)
+        enlarge(pipe.write_end, _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE)
         self.taken += 1
         return pipe
 
@@ -80,6 +78,13 @@ class Pipes:
         stock, self._stock = self._stock, []
         for pipe in stock:
             _close(pipe)
+
+
+def enlarge(fd: int, capacity: int = _CAPACITY_OF_MORE) -> None:
+    """Let a pipe hold so many bytes, or what it may."""
+    with suppress(OSError):  # it is just smaller then
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < capacity:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, capacity)
 
 
 def _close(pipe: Pipe) -> None:

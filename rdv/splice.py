@@ -4,7 +4,8 @@ One direction between two descriptors, moved by the kernel. Linux only.
 What comes in small pieces is read into a buffer and written from there: two system calls, and
 little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
 source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
-flow goes back to the buffer.
+flow goes back to the buffer. So it does for good when an end has no ``splice``, as a file that is
+appended to.
 
 The source is not read while something is held for the sink, so a receiver that is slow, or does
 not read at all, stops its sender, and what is held here is one piece.
@@ -12,6 +13,7 @@ not read at all, stops its sender, and what is held here is one piece.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT
@@ -59,6 +61,7 @@ class Splice:
     __slots__ = (
         "_batching",
         "_bulk",
+        "_copies",
         "_ended",
         "_held",
         "_in_pipe",
@@ -97,7 +100,7 @@ class Splice:
         self._ended = ended
         self._limit = limit
         self._resting: IDelayedCall | None = None
-        self._bulk = False
+        self._bulk = self._copies = False
         self._small = 0
         self._run = 0
         self._seen = 0
@@ -142,7 +145,7 @@ class Splice:
         if self._limit is not None:
             self._rest(self._limit.pause(size))
         elif size == _FULL:
-            self._bulk = True
+            self._bulk = not self._copies
 
     def writable(self) -> None:
         """The sink has room."""
@@ -187,7 +190,11 @@ class Splice:
             return
         except OSError as error:
             self._pipes.give_back(pipe)
-            self._source.fail(error)
+            if error.errno == errno.EINVAL:
+                self._copy_from_now_on()
+                self.readable()
+            else:
+                self._source.fail(error)
             return
         if not size:
             self._pipes.give_back(pipe)
@@ -228,6 +235,9 @@ class Splice:
         except BlockingIOError:
             written = 0
         except OSError as error:
+            if error.errno == errno.EINVAL:
+                self._copy_from(pipe)
+                return
             if self._pipe is None:
                 self._pipes.discard(pipe)
             self._sink.fail(error)
@@ -241,6 +251,20 @@ class Splice:
         elif self._pipe is None:
             self._pipe = pipe
             self._block()
+
+    def _copy_from_now_on(self) -> None:
+        self._copies = True
+        self._calm_down()
+
+    def _copy_from(self, pipe: Pipe) -> None:
+        self._copy_from_now_on()
+        data = b""
+        while len(data) < self._in_pipe:
+            data += os.read(pipe.read_end, self._in_pipe - len(data))
+        self._pipes.give_back(pipe)
+        if self._pipe is None:
+            self._block()
+        self._pipe, self._held = None, data
 
     def _block(self) -> None:
         self._source.want(EPOLLIN, False)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol, TypeAlias
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPullProducer, IPushProducer, IReactorFDSet, IReadDescriptor
-from twisted.internet.main import CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from rdv.sinks import FileSink, WatchedSink
 
 __all__ = ["Consumer", "Sink", "Source", "open_sink", "open_source"]
 
@@ -40,7 +38,14 @@ class Consumer(Protocol):
 
 
 class Source(Protocol):
-    """Where bytes come from."""
+    """
+    Where bytes come from. Once it is stopped, somebody else may read its descriptor; it can be
+    started again.
+
+    :ivar fd: the descriptor.
+    """
+
+    fd: int
 
     def start(self, consumer: Consumer, ended: Ended) -> None:
         """Write all there is to ``consumer``, then call ``ended``."""
@@ -53,10 +58,12 @@ class Sink(Protocol):
     """
     Where bytes go to.
 
+    :ivar fd: the descriptor.
     :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
         when writing fails.
     """
 
+    fd: int
     done: Deferred[None]
 
     def start(self, producer: object) -> None:
@@ -64,6 +71,18 @@ class Sink(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write, now or when there is room."""
+
+    def release(self) -> None:
+        """Steer the producer no more."""
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """
+        When it has been released, call ``written`` as soon as it has nothing left to write. From
+        then on somebody else may write to the descriptor.
+        """
+
+    def fail(self, error: OSError) -> None:
+        """Somebody else has not been able to write."""
 
     def finish(self) -> None:
         """Nothing more comes: whoever reads the other end of a pipe shall see its end."""
@@ -79,7 +98,7 @@ def open_source(reactor: IReactorFDSet, fd: int) -> Source:
 
 def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
     """A sink for a descriptor, whatever it is."""
-    return _FileSink(fd) if os.isatty(fd) or not _is_watchable(fd) else _WatchedSink(reactor, fd)
+    return FileSink(fd) if os.isatty(fd) or not _is_watchable(fd) else WatchedSink(reactor, fd)
 
 
 def _is_watchable(fd: int) -> bool:
@@ -92,7 +111,7 @@ class _FileSource:
     """Reads a file, or /dev/null, whenever the consumer has room."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self._consumer: Consumer | None = None
 
     def start(self, consumer: Consumer, ended: Ended) -> None:
@@ -104,7 +123,7 @@ class _FileSource:
         if self._consumer is None:
             return
         try:
-            data = os.read(self._fd, _CHUNK)
+            data = os.read(self.fd, _CHUNK)
         except OSError as error:
             self.stop()
             self._ended(error)
@@ -134,7 +153,7 @@ class _WatchedSource:
 
     def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
         self._reactor = reactor
-        self._fd = fd
+        self.fd = fd
         self._consumer: Consumer | None = None
 
     def start(self, consumer: Consumer, ended: Ended) -> None:
@@ -144,14 +163,16 @@ class _WatchedSource:
         self._reactor.addReader(self)
 
     def fileno(self) -> int:
-        return self._fd
+        return self.fd
 
     def logPrefix(self) -> str:
         return "stdin"
 
     def doRead(self) -> None:
+        if self._consumer is None:  # it is somebody else's turn to read
+            return
         try:
-            data = os.read(self._fd, _CHUNK)
+            data = os.read(self.fd, _CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
@@ -159,8 +180,6 @@ class _WatchedSource:
                 self._end(error)
                 return
             data = b""
-        if self._consumer is None:
-            return
         if data:
             self._consumer.write(data)
         else:
@@ -191,97 +210,3 @@ class _WatchedSource:
         self._reactor.removeReader(self)
         if consumer is not None:
             consumer.unregisterProducer()
-
-
-class _FileSink:
-    """Writes a file or a terminal, at once."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self.done: Deferred[None] = Deferred()
-
-    def start(self, producer: object) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        try:
-            while view and not self.done.called:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            self.done.errback(Failure())
-
-    def finish(self) -> None:
-        if not self.done.called:
-            self.done.callback(None)
-
-    def stop(self) -> None:
-        pass
-
-
-class _WatchedSink(FileDescriptor):
-    """
-    Writes a pipe or socket when it has room. The descriptor is non-blocking meanwhile, and as it
-    was afterwards.
-    """
-
-    connected = 1
-
-    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
-        super().__init__(reactor)
-        self._fd = fd
-        self._blocking = os.get_blocking(fd)
-        self._stopped = False
-        self.done: Deferred[None] = Deferred()
-
-    def start(self, producer: object) -> None:
-        os.set_blocking(self._fd, False)
-        self.registerProducer(producer, True)  # type: ignore[arg-type]
-        if stat.S_ISFIFO(os.fstat(self._fd).st_mode):
-            # All that reading can tell is that the reader of the pipe has gone.
-            self.startReading()  # type: ignore[no-untyped-call]
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def doRead(self) -> Exception:
-        return CONNECTION_LOST
-
-    def writeSomeData(self, data: bytes) -> int | BaseException:
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            return error
-
-    def finish(self) -> None:
-        self.unregisterProducer()
-        self.stopReading()  # type: ignore[no-untyped-call]
-        self.loseConnection()  # type: ignore[no-untyped-call]
-
-    def stop(self) -> None:
-        self._stopped = True
-        if self.connected:
-            self.connectionLost(Failure(ConnectionDone()))
-
-    def connectionLost(self, reason: Failure) -> None:
-        self.unregisterProducer()  # or it would be stopped, in an order of its own
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
-        os.set_blocking(self._fd, self._blocking)
-        if self._stopped:
-            return
-        if self.disconnecting and reason.check(ConnectionDone):
-            if not stat.S_ISFIFO(os.fstat(self._fd).st_mode):
-                # stdin may be the same socket.
-                with socket.socket(fileno=os.dup(self._fd)) as sock, suppress(OSError):
-                    sock.shutdown(socket.SHUT_WR)
-            # Ends it for the reader, and keeps the number from being given to another file.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._fd)
-            os.close(null)
-            self.done.callback(None)
-        elif reason.check(OSError):
-            self.done.errback(reason)
-        else:
-            self.done.errback(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))

@@ -1,0 +1,157 @@
+"""
+Sinks for descriptors such as stdout; see :class:`rdv.stdio.Sink`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.main import CONNECTION_LOST
+from twisted.python.failure import Failure
+
+from rdv.flush import Flush
+
+__all__ = ["FileSink", "WatchedSink"]
+
+
+class FileSink:
+    """Writes a file or a terminal, at once."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        """See :class:`rdv.stdio.Sink`: it needs no back-pressure."""
+
+    def write(self, data: bytes) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        view = memoryview(data)
+        try:
+            while view and not self.done.called:
+                view = view[os.write(self.fd, view) :]
+        except OSError:
+            self.done.errback(Failure())
+
+    def release(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """See :class:`rdv.stdio.Sink`: it never has anything left."""
+        if not self.done.called:
+            written()
+
+    def fail(self, error: OSError) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        if not self.done.called:
+            self.done.errback(error)
+
+    def finish(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        if not self.done.called:
+            self.done.callback(None)
+
+    def stop(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+
+
+class WatchedSink(FileDescriptor):
+    """
+    Writes a pipe or socket when it has room. The descriptor is non-blocking meanwhile, and as it
+    was afterwards.
+    """
+
+    connected = 1
+
+    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
+        super().__init__(reactor)
+        self.fd = fd
+        self._blocking = os.get_blocking(fd)
+        self._stopped = False
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        os.set_blocking(self.fd, False)
+        self.registerProducer(producer, True)  # type: ignore[arg-type]
+        if stat.S_ISFIFO(os.fstat(self.fd).st_mode):
+            # All that reading can tell is that the reader of the pipe has gone.
+            self.startReading()  # type: ignore[no-untyped-call]
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return self.fd
+
+    def doRead(self) -> Exception:
+        """See :class:`IReadDescriptor`."""
+        return CONNECTION_LOST
+
+    def writeSomeData(self, data: bytes) -> int | BaseException:
+        """See :class:`FileDescriptor`."""
+        try:
+            return os.write(self.fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            return error
+
+    def release(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        self.unregisterProducer()
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+
+        def idle() -> None:
+            self.stopReading()  # type: ignore[no-untyped-call]
+            written()
+
+        Flush(self, idle)
+
+    def fail(self, error: OSError) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        if self.connected:
+            self.connectionLost(Failure(error))
+
+    def finish(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        self.unregisterProducer()
+        self.stopReading()  # type: ignore[no-untyped-call]
+        self.loseConnection()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """See :class:`rdv.stdio.Sink`."""
+        self._stopped = True
+        if self.connected:
+            self.connectionLost(Failure(ConnectionDone()))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IFileDescriptor`."""
+        self.unregisterProducer()  # or it would be stopped, in an order of its own
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        os.set_blocking(self.fd, self._blocking)
+        if self._stopped:
+            return
+        if self.disconnecting and reason.check(ConnectionDone):
+            if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
+                # stdin may be the same socket.
+                with socket.socket(fileno=os.dup(self.fd)) as sock, suppress(OSError):
+                    sock.shutdown(socket.SHUT_WR)
+            # Ends it for the reader, and keeps the number from being given to another file.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fd)
+            os.close(null)
+            self.done.callback(None)
+        elif reason.check(OSError):
+            self.done.errback(reason)
+        else:
+            self.done.errback(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))

@@ -4,6 +4,8 @@ A connection between stdin and stdout, until both directions have ended.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
@@ -15,6 +17,10 @@ from rdv.client.connection import Connection
 from rdv.errors import RdvError
 from rdv.handover import undelivered
 from rdv.stdio import Sink, Source
+
+if TYPE_CHECKING:
+    from rdv.shortcut import Shortcut
+    from rdv.splicing import Splicer
 
 __all__ = ["Piping", "StreamBroken"]
 
@@ -36,29 +42,41 @@ class Piping(Protocol):
     have ended, it is done as soon as the other side's system has acknowledged everything. If this
     process dies before, the peer sees a broken stream.
 
+    With the first byte that passes when the choice of the path is final, whatever the kernel can do
+    alone is left to it: see :mod:`rdv.shortcut`.
+
     :param interactive: the source is a person: when the peer has ended there is nobody left to talk
         to, so it counts as ended too.
+    :param splicer: None where the kernel cannot do it.
     :ivar done: fires with None when both directions ended cleanly; errbacks with
         :class:`StreamBroken`. Cancelling it cuts the connection.
-    :ivar sent: bytes given to the connection.
-    :ivar received: bytes that came from the peer.
+    :ivar shortcut: None as long as everything goes through the connection.
     """
 
     def __init__(
-        self, clock: IReactorTime, source: Source, sink: Sink, *, interactive: bool = False
+        self,
+        clock: IReactorTime,
+        source: Source,
+        sink: Sink,
+        *,
+        interactive: bool = False,
+        splicer: Splicer | None = None,
     ) -> None:
         self._clock = clock
         self._source = source
         self._sink = sink
         self._interactive = interactive
+        self._splicer = splicer
+        self.shortcut: Shortcut | None = None
+        self._next_turn: IDelayedCall | None = None
         self._source_ended = False
         self._all_written = False
         self._peer_ended = False
         self._closing = False
         self._next_look: IDelayedCall | None = None
         self.done: Deferred[None] = Deferred(lambda _: self._break("interrupted"))
-        self.sent = 0
-        self.received = 0
+        self._written = 0
+        self._read = 0
 
     def connectionMade(self) -> None:
         """Start both directions."""
@@ -72,12 +90,23 @@ class Piping(Protocol):
         assert isinstance(self.transport, Connection)
         return self.transport
 
+    @property
+    def sent(self) -> int:
+        """Bytes given to the connection."""
+        return self._written + (0 if self.shortcut is None else self.shortcut.sent)
+
+    @property
+    def received(self) -> int:
+        """Bytes that came from the peer."""
+        return self._read + (0 if self.shortcut is None else self.shortcut.received)
+
     # The consumer that the source sees.
 
     def write(self, data: bytes) -> None:
         """What the source has."""
-        self.sent += len(data)
+        self._written += len(data)
         self._connection.write(data)
+        self._shorten()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`IConsumer`."""
@@ -98,12 +127,15 @@ class Piping(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See :class:`IProtocol`."""
-        self.received += len(data)
+        self._read += len(data)
         self._sink.write(data)
+        self._shorten()
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`."""
         self._peer_ended = True
+        if self.shortcut is not None:
+            self.shortcut.stop_receiving()
         self._sink.finish()
         if self._interactive and not self._source_ended:
             self._source.stop()
@@ -118,9 +150,37 @@ class Piping(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See :class:`IProtocol`: in good order it comes only after we have closed."""
         if self._closing and reason.check(ConnectionDone):
+            self._leave()
             self._sink.done.addCallback(lambda _: self._finish())
         else:
             self._break(reason.getErrorMessage().rstrip(".").lower())
+
+    def _shorten(self) -> None:
+        if self._splicer is not None and self._connection.final_transport is not None:
+            splicer, self._splicer = self._splicer, None
+            # Not in the middle of what the transport is doing.
+            self._next_turn = self._clock.callLater(0, self._take_shortcut, splicer)
+
+    def _take_shortcut(self, splicer: Splicer) -> None:
+        from rdv.shortcut import Shortcut  # only Linux has what it needs
+
+        self._next_turn = None
+        connection = self._connection
+        shortcut = self.shortcut = Shortcut.past(splicer, connection.final_transport)
+        if shortcut is not None:
+            if not self._source_ended:
+                shortcut.send(self._source, self, self._source_done)
+            if not self._peer_ended:
+                shortcut.receive(self._sink, connection)
+
+    def _leave(self) -> None:
+        """The connection has gone, or is to go."""
+        self._splicer = None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        if self.shortcut is not None:
+            self.shortcut.close()
 
     def _look(self) -> None:
         """See how far the kernel is: reading does not tell any more whether the peer is there."""
@@ -154,6 +214,7 @@ class Piping(Protocol):
         if self.done.called:
             return
         self._stop_looking()
+        self._leave()
         self._source.stop()
         self._sink.stop()
         self._connection.abortConnection()

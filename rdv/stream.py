@@ -5,6 +5,7 @@ A connection joined with stdin and stdout: what the commands do.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,15 @@ async def stream(
     kind = "relay" if connection.is_relay else "p2p"
     say(f"CONNECTED: {kind} {connection.peer_address}, {elapsed}ms")
     source, sink = open_source(reactor, 0), open_sink(reactor, 1)
-    piping = Piping(reactor, source, sink, interactive=os.isatty(0))
+    splicer = None
+    if sys.platform == "linux":
+        from rdv.splicing import Splicer  # others have not what it needs
+
+        splicer = Splicer.for_reactor(reactor)
+    piping = Piping(reactor, source, sink, interactive=os.isatty(0), splicer=splicer)
     connection.attach(piping)
-    await piping.done
+    try:
+        await piping.done
+    finally:
+        if splicer is not None:
+            splicer.pipes.close()

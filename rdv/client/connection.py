@@ -104,6 +104,11 @@ class Connection(TCPForwarding):
         protocol.makeConnection(self)
         self._receiver.begin()
 
+    @property
+    def final_transport(self) -> TCPTransport | None:
+        """The transport below; None as long as another one may take its place."""
+        return self.transport if self._probation is None else None
+
     # What the application's protocol calls.
 
     def write(self, data: bytes) -> None:

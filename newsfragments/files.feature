@@ -1,0 +1,1 @@
+On Linux the kernel moves the bytes of files, pipes and sockets that are stdin or stdout of ``rdv dial`` and ``rdv accept``: up to three times as fast, for two fifths of the CPU or less. Terminals and TLS are copied as before.

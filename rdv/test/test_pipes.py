@@ -143,7 +143,7 @@ class PipesTests(SynchronousTestCase):
     def test_no_large_one(self) -> None:
         """A small one is better than none."""
 
-        def refuse(fd: int, command: int, argument: int) -> int:
+        def refuse(fd: int, command: int, argument: int = 0) -> int:
             raise PermissionError(errno.EPERM, "too much")
 
         stock = self.stock()

@@ -13,8 +13,11 @@ import socket
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 __all__ = ["Batching", "Sweepable"]
+
+log = Logger()
 
 #: Bytes that must have come before there is an event.
 _BATCH = 1 << 19
@@ -69,4 +72,8 @@ class Batching:
         self._call = self._clock.callLater(_INTERVAL, self._sweep)
         for member in list(self._members):
             if member in self._members:
-                member.sweep()
+                try:
+                    member.sweep()
+                except Exception:
+                    log.failure("while {member} was swept", member=member)
+                    self.forget(member)

@@ -5,8 +5,11 @@ A descriptor from which and to which bytes are moved, and what it waits for.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from functools import partial
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
@@ -112,6 +115,13 @@ class End:
         elif wanted:
             self._watcher.watch(self.fd, now, handler, self)
             self._watched = True
+
+    def unread(self) -> int:
+        """How many bytes could be read now."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     def forget(self) -> None:
         """Be told of nothing any more."""

@@ -35,9 +35,9 @@ _FULL = len(_BUFFER)
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
 #: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
-#: ones, shall not wait for its last bytes.
+#: ones, shall not wait for its last bytes. Each time that the source pauses it takes twice as many.
 _LONG_RUN = 1 << 24
-#: A sweep that finds fewer bytes than these ends the batching.
+#: Fewer bytes than these between two sweeps are a pause.
 _SWEPT = 1 << 16
 #: A splice of fewer bytes than these would have been cheaper as a copy. So many of them in a row
 #: and the flow copies again.
@@ -66,6 +66,7 @@ class Splice:
         "_held",
         "_in_pipe",
         "_limit",
+        "_long_run",
         "_pipe",
         "_pipes",
         "_read_into",
@@ -75,6 +76,7 @@ class Splice:
         "_sink",
         "_small",
         "_source",
+        "_unread",
         "_watcher",
         "_write",
         "active",
@@ -103,7 +105,8 @@ class Splice:
         self._bulk = self._copies = False
         self._small = 0
         self._run = 0
-        self._seen = 0
+        self._long_run = _LONG_RUN
+        self._seen = self._unread = 0
         self._held = b""
         self._pipe: Pipe | None = None
         self._in_pipe = 0
@@ -117,8 +120,7 @@ class Splice:
 
     def readable(self, events: int = EPOLLIN) -> None:
         """See :class:`rdv.end.Spring`."""
-        if self._bulk and (pipe := self._pipes.take()) is not None:
-            self._splice(pipe)
+        if self._bulk and self._spliced():
             return
         try:
             size = self._read_into(_BUFFER)
@@ -179,48 +181,69 @@ class Splice:
             self._sink.fail(error)
             return
         self._held = self._held[written:]
+        self.active = self._watcher.now
         if not self._held:
             self._unblock()
 
-    def _splice(self, pipe: Pipe) -> None:
+    def _spliced(self) -> bool:
+        """
+        Move a piece through a pipe.
+
+        :return: False when nothing has come in that way. That is not the end, and there may be
+            something all the same: a splice does not get past an urgent byte. Reading tells.
+        """
+        pipe = self._pipes.take()
+        if pipe is None:
+            return False
         try:
             size = os.splice(self._source.fd, pipe.write_end, _PIECE, None, None, _FLAGS)
         except BlockingIOError:
-            self._pipes.give_back(pipe)
-            return
+            size = 0
         except OSError as error:
             self._pipes.give_back(pipe)
             if error.errno == errno.EINVAL:
                 self._copy_from_now_on()
-                self.readable()
-            else:
-                self._source.fail(error)
-            return
+                return False
+            self._source.fail(error)  # now: who reads next would find an end
+            return True
         if not size:
             self._pipes.give_back(pipe)
-            self._end()
-            return
+            return False
         self.count += size
         self.active = self._watcher.now
+        self._in_pipe = size
+        self._from_pipe(pipe)
+        self._adapt(size)
+        return True
+
+    def _adapt(self, size: int) -> None:
+        """A piece of that size has been spliced."""
+        if self._source.from_here is not self:  # that was the last one
+            return
         self._run += size
         if size >= _SMALL:
             self._small = 0
-            if self._run - size < _LONG_RUN <= self._run and self._source.socket is not None:
+            if self._run - size < self._long_run <= self._run and self._source.socket is not None:
                 self._batching.begin(self, self._source.socket)
         else:
             self._small += 1
             if self._small == _PATIENCE:
                 self._calm_down()
-        self._in_pipe = size
-        self._from_pipe(pipe)
 
     def sweep(self) -> None:
         """See :class:`rdv.batching.Sweepable`."""
-        count = self.count
-        if count == self._seen and self._pipe is None and not self._held:
-            self.readable()
-            if self.count - count < _SWEPT:
+        if self._pipe is not None or self._held:  # it is the sink that is slow
+            self._unread = 0
+        elif self.count != self._seen:
+            self._unread = self._source.unread()
+        else:
+            before, self._unread = self._unread, self._source.unread()
+            if self._unread - before < _SWEPT:
+                # The source has paused: perhaps it waits for an answer to what lies here.
+                self._long_run *= 2
                 self._calm_down()
+            self._unread = 0
+            self.readable()
         self._seen = self.count
 
     def _calm_down(self) -> None:
@@ -243,6 +266,7 @@ class Splice:
             self._sink.fail(error)
             return
         self._in_pipe -= written
+        self.active = self._watcher.now
         if not self._in_pipe:
             self._pipes.give_back(pipe)
             if self._pipe is not None:
@@ -282,6 +306,7 @@ class Splice:
 
     def _rested(self) -> None:
         self._resting = None
+        self.active = self._watcher.reactor.seconds()
         if not self._held:
             self._source.want(EPOLLIN)
 

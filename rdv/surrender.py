@@ -23,7 +23,15 @@ from twisted.protocols.haproxy import proxyEndpoint
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import implementer
 
-__all__ = ["adopt", "surrender"]
+__all__ = ["adopt", "can_surrender", "surrender"]
+
+
+def can_surrender(transport: object) -> bool:
+    """Whether there is no more to ``transport`` than a socket, or a wrapper that is done with."""
+    current: Any = transport
+    while type(current) is _proxy_wrapper():
+        current = current.transport
+    return not isinstance(current, ProtocolWrapper) and not getattr(current, "TLS", False)
 
 
 def surrender(transport: object) -> socket.socket | None:
@@ -43,7 +51,7 @@ def surrender(transport: object) -> socket.socket | None:
     while type(current) is _proxy_wrapper():  # has nothing of its own behind the PROXY header
         wrappers.append(current)
         current = current.transport
-    if isinstance(current, ProtocolWrapper) or getattr(current, "TLS", False):
+    if not can_surrender(current):
         return None
     handle = getattr(current, "getHandle", lambda: None)()
     if not isinstance(handle, socket.socket) or not _is_flushed(current):

@@ -19,7 +19,7 @@ from rdv.server.leg import Leg
 from rdv.server.mailbox import Outbox
 from rdv.server.passing import BUSY, SHUTTING_DOWN, Client, refuse
 from rdv.server.rendezvous import Rendezvous
-from rdv.surrender import adopt, surrender
+from rdv.surrender import adopt, can_surrender, surrender
 from rdv.wire import Offer, token_hint
 
 __all__ = ["Assignment", "owner_of"]
@@ -58,8 +58,9 @@ class Assignment:
         return self._rendezvous.closing
 
     def has_room(self, leg: Leg, transport: object) -> bool:
-        """See :class:`MeetingPlace`. Whoever is passed on takes up no room here."""
-        return self._owner(leg) != self._index or self._rendezvous.has_room(leg, transport)
+        """See :class:`MeetingPlace`. Whose socket is passed on takes up no room here."""
+        is_passed_on = self._owner(leg) != self._index and can_surrender(transport)
+        return is_passed_on or self._rendezvous.has_room(leg, transport)
 
     def _owner(self, leg: Leg) -> int:
         return owner_of(leg.token, len(self._outboxes) + 1)

@@ -14,12 +14,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv.deadlines import Deadlines
 from rdv.errors import ProtocolError
 from rdv.server.passing import BUSY, Client, decode, encode, receive, refuse, send
+from rdv.watcher import IReactor
 
 __all__ = ["Inbox", "Outbox"]
 
 log = Logger()
+
+#: Seconds that a client waits for room in an inbox before it gets a 503: a worker that is started
+#: again is there by then.
+_PATIENCE = 10.0
 
 
 @implementer(IWriteDescriptor)
@@ -31,11 +37,12 @@ class Outbox:
     :param limit: how many clients may wait; those beyond it get a 503.
     """
 
-    def __init__(self, reactor: IReactorFDSet, sock: socket.socket, limit: int = 1024) -> None:
+    def __init__(self, reactor: IReactor, sock: socket.socket, limit: int = 1024) -> None:
         self._reactor = reactor
         self._sock = sock
         self._limit = limit
         self._waiting: deque[tuple[bytes, socket.socket]] = deque()
+        self._deadlines: Deadlines[socket.socket] = Deadlines(reactor, _PATIENCE, self._give_up)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -55,13 +62,24 @@ class Outbox:
             refuse(sock, *BUSY)
             return
         self._waiting.append((message, sock))
+        self._deadlines.add(sock)
         self._reactor.addWriter(self)
 
     def refuse_waiting(self, status: int, reason: str) -> None:
         """Those who wait here shall not wait any longer."""
         self._reactor.removeWriter(self)
         while self._waiting:
-            refuse(self._waiting.popleft()[1], status, reason)
+            _, sock = self._waiting.popleft()
+            self._deadlines.discard(sock)
+            refuse(sock, status, reason)
+
+    def _give_up(self, sock: socket.socket) -> None:
+        # The oldest one's time ends first.
+        log.error("a worker takes no clients: one was refused")
+        self._waiting.popleft()
+        refuse(sock, *BUSY)
+        if not self._waiting:
+            self._reactor.removeWriter(self)
 
     def _sent(self, message: bytes, sock: socket.socket) -> bool:
         try:
@@ -86,8 +104,10 @@ class Outbox:
     def doWrite(self) -> None:
         """There is room."""
         while self._waiting:
-            if not self._sent(*self._waiting[0]):
+            message, sock = self._waiting[0]
+            if not self._sent(message, sock):
                 return
+            self._deadlines.discard(sock)
             self._waiting.popleft()
         self._reactor.removeWriter(self)
 

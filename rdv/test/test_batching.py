@@ -158,6 +158,16 @@ class BatchedSpliceTests(SpliceTestCase):
         self.until(lambda: self.moving.count == self.sent)
         self.get(1)
 
+    def test_sender_waits_for_an_answer(self) -> None:
+        """To one that sends a block and then waits, large or not, a sweep is too late."""
+        self.send(2 * FULL)
+        self.sweep(2)
+        self.get(2 * FULL)
+        self.assert_batched(False)
+        self.send(100_000)  # it takes twice as much from now on
+        self.get(100_000)
+        self.assert_batched(False)
+
     def test_sweep_of_nothing(self) -> None:
         self.sweep(2)
         self.assert_batched(False)

@@ -105,6 +105,18 @@ class MailboxTests(TestCase):
         self.send(len(sent))
         self.assertEqual(len(self.outbox), 2)
 
+    async def test_patience(self) -> None:
+        """Nobody waits for ever for a worker that takes nobody."""
+        self.patch(mailbox, "_PATIENCE", 0.001)
+        self.outbox = Outbox(REACTOR, self.sending, limit=5)
+        for _ in self.fill():
+            pass
+        here = self.send(1000)
+        while len(self.outbox):
+            await turn()
+        self.assert_refused(here, *BUSY)
+        self.assertNotIn(self.outbox, REACTOR.getWriters())
+
     async def test_limit(self) -> None:
         """One too many is refused; those before it are not."""
         sent = len(list(self.fill()))

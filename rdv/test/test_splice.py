@@ -111,6 +111,38 @@ class MovingTests(SpliceTestCase):
             self.assertEqual(getattr(left.error, "errno", None), errno.ECONNRESET)
             self.assertEqual((right.error, left.ends), (None, 0))
 
+    def test_urgent_byte(self) -> None:
+        """A splice does not get past it. It is no end, and nothing is left lying behind it."""
+        for ends in (0, 1):
+            left, right = self.new_side(), self.new_side()
+            moving = self.splice(left, right)
+            left.send(NOISE[:FULL])
+            self.receive(right, FULL)
+            left.far.send(b"!", socket.MSG_OOB)
+            left.far.sendall(NOISE[:5000])
+            if ends:
+                left.finish()
+            self.assertEqual(self.receive(right, 5000), NOISE[:5000])
+            while left.ends < ends:
+                self.step()
+            self.settle()
+            self.assertEqual((moving.count, left.ends, left.error), (FULL + 5000, ends, None))
+            moving.stop()
+
+    def test_slow_reader_is_no_silence(self) -> None:
+        """What is written from a pipe counts as much as what comes."""
+        left, right = self.new_side(), self.new_side(4096)
+        moving = self.splice(left, right)
+        left.send(NOISE[:FULL])
+        self.receive(right, FULL)
+        left.send(NOISE[: 4 * FULL])
+        self.settle()
+        last = moving.active
+        self.receive(right, FULL)
+        self.settle()
+        self.assertGreater(moving.active, last)
+        moving.stop()
+
     def test_no_pipe(self) -> None:
         """Nor a descriptor for one: then it is copied, until there is one again."""
 

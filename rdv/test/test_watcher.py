@@ -189,13 +189,14 @@ class WatchingTests(WatcherTestCase):
         self.assertEqual(self.owner.failures, [])
         self.forget()
 
-    def test_never_lost(self) -> None:
-        """Whatever a reactor says when it stops."""
-        good = self.readable()
+    def test_lost(self) -> None:
+        """A reactor that stops, or cannot watch it, would never tell of anything any more."""
+        self.readable()
         self.watcher.connectionLost(Failure(RuntimeError()))
         self.watcher.doRead()
-        self.assertEqual(self.told, [(good, EPOLLIN)])
-        self.forget(good)
+        self.assertEqual((self.told, len(self.owner.failures), len(self.watcher)), ([], 1, 0))
+        self.assertEqual(self.reactor.getReaders(), [])
+        self.forget()
 
 
 class NoDescriptorTests(WatcherTestCase):
@@ -249,6 +250,10 @@ class NoDescriptorTests(WatcherTestCase):
 class TurnTests(WatcherTestCase):
     """How long it works before the reactor has its turn again."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(watcher, "_OTHERS", 1e9)
+
     def looks(self, step: float, readable: bool, streak: int = watcher._STREAK) -> list[float]:
         """
         For how long it would have waited, each time it looked for events.
@@ -291,6 +296,16 @@ class TurnTests(WatcherTestCase):
         """When the last event was not long ago."""
         self.assertEqual(set(self.looks(watcher._BUSY * 0.9, True)), {watcher._LINGER})
         self.assertEqual(set(self.looks(watcher._BUSY * 1.1, True)), {0})
+
+    def test_others_have_work(self) -> None:
+        """When the reactor computes between two turns, each is as short as can be."""
+        self.patch(watcher, "_OTHERS", -1.0)
+        self.assertEqual(self.looks(watcher._TURN * 0.1, True), [0])
+
+    def test_others_have_no_work_any_more(self) -> None:
+        self.patch(self.watcher, "_polite", watcher._POLITE)
+        turns = watcher._POLITE + watcher._STREAK
+        self.assertEqual(set(self.looks(watcher._TURN * 0.1, True, turns)), {watcher._LINGER})
 
     def test_does_not_wait_at_once(self) -> None:
         """A question and its answer are not yet a stream of events."""

@@ -56,7 +56,9 @@ class Pipes:
         if max(pipe) >= first_reserved():
             _close(pipe)
             return None
-        enlarge(pipe.write_end, _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE)
+        capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
+        with suppress(OSError):  # it is just smaller then
+            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, capacity)
         self.taken += 1
         return pipe
 
@@ -80,11 +82,11 @@ class Pipes:
             _close(pipe)
 
 
-def enlarge(fd: int, capacity: int = _CAPACITY_OF_MORE) -> None:
-    """Let a pipe hold so many bytes, or what it may."""
-    with suppress(OSError):  # it is just smaller then
-        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < capacity:
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, capacity)
+def enlarge(fd: int) -> None:
+    """Let somebody else's pipe hold more than the usual 64 KiB, if it may; never less."""
+    with suppress(OSError):
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < _CAPACITY_OF_MORE:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CAPACITY_OF_MORE)
 
 
 def _close(pipe: Pipe) -> None:

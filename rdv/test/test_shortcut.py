@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import tty
@@ -51,7 +52,17 @@ class SourceTests(PipingTestCase):
         self.assertEqual(os.lseek(source, 0, os.SEEK_CUR), MUCH)
 
     async def test_pipe(self) -> None:
-        await self.check_written(*self.pipe())
+        """It holds more afterwards."""
+        source, target = self.pipe()
+        await self.check_written(source, target)
+        self.assertEqual(fcntl.fcntl(source, fcntl.F_GETPIPE_SZ), 1 << 18)
+
+    async def test_large_pipe(self) -> None:
+        """It stays as it is."""
+        source, target = self.pipe()
+        fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, 1 << 19)
+        await self.check_written(source, target)
+        self.assertEqual(fcntl.fcntl(source, fcntl.F_GETPIPE_SZ), 1 << 19)
 
     async def test_fifo(self) -> None:
         path = self.mktemp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 from random import Random
@@ -130,6 +131,8 @@ class BrokenTests(ShortcutTestCase):
     async def test_reader_leaves_while_much_is_held(self) -> None:
         sending = self.send(CONTENT)
         self.assertTrue(await self.read(self.reader, 100_000) == CONTENT[:100_000])
+        # No more is left there than in any other pipe: it has hardly begun.
+        self.assertEqual(fcntl.fcntl(self.reader, fcntl.F_GETPIPE_SZ), 1 << 16)
         self.close(self.reader)
         await self.broken("cannot write what the peer sends: broken pipe")
         self.assert_as_before()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
@@ -163,6 +164,8 @@ class StalledTests(PipingTestCase):
             self.assertLess(self.piping.received - len(read), 4 << 20)
         await sending
         await self.piping.done
+        # Its pipe has become larger, as it goes on.
+        self.assertEqual(fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ), 1 << 18)
         self.assertTrue(read == content)
 
     async def test_peer(self) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import stat
-from select import EPOLLOUT
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.main import CONNECTION_DONE
@@ -18,6 +17,7 @@ from rdv.pipes import enlarge
 from rdv.splice import Splice
 from rdv.splicing import Splicer
 from rdv.stdio import Sink
+from rdv.watcher import EPOLLOUT
 
 __all__ = ["Download"]
 

@@ -12,12 +12,11 @@ import sys
 import termios
 from collections.abc import Callable
 from functools import partial
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from rdv.watcher import Handler, Watcher
+from rdv.watcher import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Handler, Watcher
 
 __all__ = ["Drain", "End", "FileEnd", "Spring"]
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from select import EPOLLIN, EPOLLOUT
 
 from twisted.internet.interfaces import IDelayedCall
 
@@ -24,7 +23,7 @@ from rdv.batching import Batching
 from rdv.end import End
 from rdv.pipes import Pipe, Pipes
 from rdv.rate import RateLimit
-from rdv.watcher import Watcher
+from rdv.watcher import EPOLLIN, EPOLLOUT, Watcher
 
 __all__ = ["Splice"]
 
@@ -43,7 +42,7 @@ _SWEPT = 1 << 16
 #: and the flow copies again.
 _SMALL, _PATIENCE = 1 << 13, 8
 
-_FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+_FLAGS: int = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
 
 
 class Splice:

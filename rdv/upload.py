@@ -5,7 +5,6 @@ From a descriptor such as stdin to a socket, moved by the kernel. Linux only.
 from __future__ import annotations
 
 import os
-from select import EPOLLOUT
 
 from twisted.internet.tcp import Connection
 
@@ -16,6 +15,7 @@ from rdv.splice import Splice
 from rdv.splicing import Splicer
 from rdv.stdio import Consumer, Ended, Source
 from rdv.tcp_info import is_closed
+from rdv.watcher import EPOLLOUT
 
 __all__ = ["FileUpload", "Upload"]
 

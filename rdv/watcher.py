@@ -21,9 +21,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Handler", "IReactor", "Owner", "Watcher"]
+__all__ = [
+    "EPOLLERR",
+    "EPOLLHUP",
+    "EPOLLIN",
+    "EPOLLOUT",
+    "Handler",
+    "IReactor",
+    "Owner",
+    "Watcher",
+]
 
 log = Logger()
+
+# Other systems can load all this, but have none of it.
+EPOLLERR: int = getattr(select, "EPOLLERR", 0)
+EPOLLHUP: int = getattr(select, "EPOLLHUP", 0)
+EPOLLIN: int = getattr(select, "EPOLLIN", 0)
+EPOLLOUT: int = getattr(select, "EPOLLOUT", 0)
 
 #: Told of the events of one descriptor, as ``select.epoll`` has them.
 Handler: TypeAlias = Callable[[int], object]

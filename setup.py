@@ -47,6 +47,7 @@ setup(
     packages=[
         "rdv",
         "rdv.client",
+        "rdv.commands",
         "rdv.server",
         "rdv.test",
         "twisted.plugins",

@@ -8,12 +8,11 @@ interrupt, 143 after SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
-from rdv.options import port, seconds, workers
+from rdv.arguments import parser
 
 __all__ = ["main"]
 
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status.
     """
     _fill_standard_descriptors()
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
         arguments.command, arguments.command
     )
@@ -49,142 +48,3 @@ def _fill_standard_descriptors() -> None:
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, "w"))
-
-
-def _parser() -> argparse.ArgumentParser:
-    # An option may stand before the command word or behind it. Behind it only what was given may be
-    # set, or its default would hide what stood before.
-    parser = argparse.ArgumentParser(
-        prog="rdv", description="Relay-assisted peer-to-peer TCP connections."
-    )
-    parser.add_argument("--version", action="version", version=_version())
-    _add_common(parser, verbose=False, relay=False, listen=None)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    serve = commands.add_parser("serve", aliases=["s"], help="run a rendezvous server")
-    _add_common(serve)
-    _add_serve(serve)
-    for name, aliases, text in (
-        ("dial", ["d"], "connect to the peer that accepts with the same token"),
-        ("accept", ["a"], "wait for the peer that dials with the same token"),
-    ):
-        client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
-        _add_common(client)
-        _add_client(client, 60.0 if name == "dial" else 0.0)
-    demo = commands.add_parser(
-        "demo", help="server, dialer and acceptor in one process, moving real bytes"
-    )
-    _add_common(demo)
-    return parser
-
-
-_CLIENT_TEXT = (
-    "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
-    "authenticated by rdv itself: whoever knows the token can be the peer."
-)
-
-
-def _add_common(parser: argparse.ArgumentParser, **defaults: object) -> None:
-    def add(flag: str, name: str, **keywords: object) -> None:
-        default = defaults.get(name, argparse.SUPPRESS)
-        parser.add_argument(flag, dest=name, default=default, **keywords)  # type: ignore[arg-type]
-
-    add("-v", "verbose", action="store_true", help="say what happens, on stderr")
-    add("-r", "relay", action="store_true", help="dial, accept: use the relay only")
-    add(
-        "-l",
-        "listen",
-        action="append",
-        metavar="ADDRESS",
-        help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
-    )
-
-
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--path", default="/", help="the only path to serve (default: any)")
-    for flag, default, text in (
-        ("--lobby-timeout", 300.0, "a client waits for its partner; 0: for ever"),
-        ("--handshake-timeout", 30.0, "a matched pair has to connect; 0: for ever"),
-        ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
-        ("--drain", 5.0, "running transfers get at shutdown"),
-    ):
-        parser.add_argument(
-            flag,
-            type=seconds,
-            default=default,
-            metavar="SECONDS",
-            help=f"how long {text} (default {default:g})",
-        )
-    parser.add_argument(
-        "--workers",
-        type=workers,
-        default=1,
-        metavar="N",
-        help="how many processes serve; 0: one for each processor (default 1)",
-    )
-    parser.add_argument(
-        "--no-align",
-        dest="align",
-        action="store_false",
-        help="tell both clients of a pair at once, however far each of them is",
-    )
-    parser.add_argument(
-        "--observed-header",
-        metavar="NAME",
-        help="take the client's ip:port from this header, which a reverse proxy must set",
-    )
-    parser.add_argument(
-        "--observed-port-header", metavar="NAME", help="the client's port, if it is elsewhere"
-    )
-
-
-def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
-    parser.add_argument(
-        "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
-    )
-    parser.add_argument("token", metavar="TOKEN", help="what both peers know")
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=timeout,
-        metavar="SECONDS",
-        help=f"to get a connection; 0: for ever (default {timeout:g})",
-    )
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="a header for the request to the server; repeatable",
-    )
-    parser.add_argument(
-        "--spaces",
-        default="default",
-        metavar="LIST",
-        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
-        "private6, link4, link6, loopback",
-    )
-    parser.add_argument(
-        "--local-port",
-        type=port,
-        default=0,
-        metavar="PORT",
-        help="to listen on and dial from (default: any)",
-    )
-    parser.add_argument(
-        "--penalty",
-        type=seconds,
-        default=2.0,
-        metavar="SECONDS",
-        help="the relay, when ready, gives a direct path to come (default 2)",
-    )
-    parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
-    parser.add_argument(
-        "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
-    )
-
-
-def _version() -> str:
-    from rdv import __version__
-
-    return f"rdv {__version__}"

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -15,16 +14,20 @@ from rdv.client.connection import Connection
 from rdv.piping import Piping, StreamBroken
 from rdv.stdio import open_sink, open_source
 
-__all__ = ["StreamBroken", "stream"]
+__all__ = ["StreamBroken", "Tell", "stream"]
 
 
-async def stream(
-    reactor: Any, connecting: Deferred[Connection], say: Callable[[str], object]
-) -> None:
+class Tell(Protocol):
+    """Is told what happens, as :meth:`rdv.telling.Teller.tell`."""
+
+    def __call__(self, event: str, text: str = "", **fields: object) -> None: ...
+
+
+async def stream(reactor: Any, connecting: Deferred[Connection], tell: Tell) -> None:
     """
     Wait for a connection, then move bytes until both directions have ended.
 
-    :param say: told in one line when there is a connection, and of what kind.
+    :param tell: told when there is a connection, and of what kind.
     :raises RdvError: what ``connecting`` fails with.
     :raises StreamBroken: when the stream broke.
     """
@@ -32,9 +35,16 @@ async def stream(
     connection = await connecting
     elapsed = round((reactor.seconds() - begun) * 1000)
     if connection.observed_address is None:
-        say("NOTICE: missing observed address")
-    kind = "relay" if connection.is_relay else "p2p"
-    say(f"CONNECTED: {kind} {connection.peer_address}, {elapsed}ms")
+        tell("notice", "NOTICE: missing observed address", message="missing observed address")
+    kind, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
+    tell(
+        "connected",
+        f"CONNECTED: {kind} {peer}, {elapsed}ms",
+        path=kind,
+        peer=str(peer),
+        observed=None if connection.observed_address is None else str(connection.observed_address),
+        milliseconds=elapsed,
+    )
     source, sink = open_source(reactor, 0), open_sink(reactor, 1)
     splicer = None
     if sys.platform == "linux":

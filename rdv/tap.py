@@ -167,9 +167,12 @@ class _StreamService(Service):
         client = Client(self._reactor, spaces=spaces)
         connect = client.dial if self._role == "dial" else client.accept
         connecting = connect(options["url"], options["token"], timeout=options["timeout"] or None)
-        running = Deferred.fromCoroutine(stream(self._reactor, connecting, self.log.info))
+        running = Deferred.fromCoroutine(stream(self._reactor, connecting, self._tell))
         self._running = running.addErrback(self._failed)
         self._running.addCallback(lambda _: self._stop())
+
+    def _tell(self, event: str, text: str = "", **fields: object) -> None:
+        self.log.info("{text}", text=text, event=event, **fields)
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):  # the reactor is being stopped

@@ -30,6 +30,7 @@ from rdv.client.reasons import printable, refusal_text, why
 from rdv.client.server_endpoint import ServerEndpoints
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.targets import targets
+from rdv.client.trace import Tracer, What
 from rdv.client.upgrade import UpgradeAgent
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
@@ -67,6 +68,7 @@ class Attempt:
     One attempt at a connection. :meth:`run` closes whatever is not the winner, however it ends.
 
     :param options: for treq's ``request``.
+    :param tracer: told of what happens.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Attempt:
         url: URL,
         token: bytes,
         options: Mapping[str, Any],
+        tracer: Tracer | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -85,6 +88,7 @@ class Attempt:
         self._server = url.to_text()
         self._token = token
         self._options = options
+        self._tracer = tracer
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = role is Role.DIALER and settings.spaces
         self._chooser = settings.chooser if chooses else _at_once
@@ -101,9 +105,27 @@ class Attempt:
         :raises NoConnection: when neither a direct path nor the relay comes to stand, or the local
             port cannot be had.
         """
+        try:
+            connection = await self._run()
+        except BaseException as error:
+            self._note(What.FAILED, reason=why(error))
+            raise
+        self._note(
+            What.CONNECTED,
+            path="relay" if connection.is_relay else "p2p",
+            peer=connection.peer_address,
+        )
+        return connection
+
+    def _note(self, what: What, **fields: object) -> None:
+        if self._tracer is not None:
+            self._tracer(what, **fields)
+
+    async def _run(self) -> Connection:
         held = self._role is Role.ACCEPTOR
         inbound = Inbound(self._settings.spaces, lambda: self._candidates.make(held=held))
         port = SharedPort(self._reactor, inbound, self._settings.local_port)
+        self._note(What.BEGUN, role=self._role.value, server=self._server, port=port.number)
         mapped = MappedPort(self._reactor, self._settings.port_mapping)
         connection = reserve = None
         try:
@@ -146,7 +168,9 @@ class Attempt:
         """Make the request; the connection on which the answer came is the relay candidate."""
         settings = self._settings
         endpoints = ServerEndpoints(self._reactor, port, settings.tls, settings.server_timeout)
-        agent = self._agent = UpgradeAgent(self._reactor, endpoints, settings.server_timeout)
+        agent = self._agent = UpgradeAgent(
+            self._reactor, endpoints, settings.server_timeout, lambda: self._note(What.ASKED)
+        )
         offer = Offer(self._role, self._token, own[:MAX_SELF_ADDRESSES])
         headers = _headers(self._options.get("headers"))
         for name, value in request_headers(offer):
@@ -165,6 +189,9 @@ class Attempt:
                 reason = refusal_text(response.headers, await response.content())
                 raise ServerRefused(self._server, response.code, phrase, reason)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
+            self._note(
+                What.MET, observed=answer.observed, peer_addresses=list(answer.peer_addresses)
+            )
             relay = self._candidates.make(is_relay=True)
             response.deliverBody(relay)
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:

@@ -4,6 +4,7 @@ Dialling and accepting.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,6 +21,7 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
+from rdv.client.trace import Trace, Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -31,8 +33,7 @@ _REENTRY_PAUSE = 1.0
 
 class Client:
     """
-    Connects to peers that share a token. It keeps no state: one client serves any number of
-    attempts at once.
+    Connects to peers that share a token. One client serves any number of attempts at once.
 
     :param tls: how an ``https`` server is verified; see :func:`rdv.client.tls_policy`. The default
         trusts the platform's roots.
@@ -55,6 +56,8 @@ class Client:
         handshake, and for an answer that has begun to be complete. Each step has its own, and IPv6,
         which is tried when IPv4 has failed, begins anew.
     :param handshake_timeout: seconds from the server's answer to a connection.
+    :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
+        nothing is recorded.
     """
 
     def __init__(
@@ -71,8 +74,11 @@ class Client:
         chooser: Chooser | None = None,
         server_timeout: float = 10.0,
         handshake_timeout: float = 30.0,
+        trace: Trace | None = None,
     ) -> None:
         self._reactor = reactor
+        self._trace = trace
+        self._numbers = count(1)
         self._settings = Settings(
             tls=tls or BrowserLikePolicyForHTTPS(),
             spaces=spaces,
@@ -86,7 +92,13 @@ class Client:
         )
 
     def dial(
-        self, url: str, token: str | bytes, *, timeout: float | None = 60.0, **options: Any
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = 60.0,
+        trace: Trace | None = None,
+        **options: Any,
     ) -> Deferred[Connection]:
         """
         Connect to the peer that accepts with the same token.
@@ -95,6 +107,7 @@ class Client:
         :param token: see :func:`rdv.wire.check_token`.
         :param timeout: seconds for everything, waiting for the peer included; None for as long as
             it takes. While it lasts, a server that says that nobody came (408) is asked again.
+        :param trace: told of what happens in this call only, beside the client's own.
         :param options: passed to treq's ``request``: ``headers``, ``auth``, ``cookies``,
             ``params``.
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
@@ -102,16 +115,22 @@ class Client:
             ``AttemptTimeout``, or what :meth:`rdv.client.attempt.Attempt.run` raises.
             Cancelling it closes everything; it errbacks when that is done.
         """
-        return self._connect(Role.DIALER, url, token, timeout, options)
+        return self._connect(Role.DIALER, url, token, timeout, trace, options)
 
     def accept(
-        self, url: str, token: str | bytes, *, timeout: float | None = None, **options: Any
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = None,
+        trace: Trace | None = None,
+        **options: Any,
     ) -> Deferred[Connection]:
         """
         Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
         no timeout.
         """
-        return self._connect(Role.ACCEPTOR, url, token, timeout, options)
+        return self._connect(Role.ACCEPTOR, url, token, timeout, trace, options)
 
     def _connect(
         self,
@@ -119,9 +138,11 @@ class Client:
         url: str,
         token: str | bytes,
         timeout: float | None,
+        trace: Trace | None,
         options: dict[str, Any],
     ) -> Deferred[Connection]:
         phase = ""
+        traces = tuple(each for each in (self._trace, trace) if each is not None)
 
         async def enter() -> Connection:
             nonlocal phase
@@ -129,7 +150,9 @@ class Client:
             server = parse_server_url(url)
             while True:
                 begun = self._reactor.seconds()
-                attempt = Attempt(self._reactor, self._settings, role, server, raw, options)
+                attempt = Attempt(
+                    self._reactor, self._settings, role, server, raw, options, self._tracer(traces)
+                )
                 try:
                     return await attempt.run()
                 except ServerRefused as refused:
@@ -150,3 +173,6 @@ class Client:
         if timeout is not None:
             entered.addTimeout(timeout, self._reactor, timed_out)
         return entered
+
+    def _tracer(self, traces: tuple[Trace, ...]) -> Tracer | None:
+        return Tracer(self._reactor, next(self._numbers), traces) if traces else None

@@ -6,6 +6,7 @@ Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import h11
@@ -51,14 +52,20 @@ class UpgradeAgent:
     :param timeout: seconds for a TLS handshake, for a head that has begun, and for the body of a
         refusal. How long a server may take until it begins to answer is the caller's affair: it may
         keep a client waiting for its partner.
+    :param sent: called when the request has been written.
     """
 
     def __init__(
-        self, reactor: IReactorTime, endpoints: IAgentEndpointFactory, timeout: float
+        self,
+        reactor: IReactorTime,
+        endpoints: IAgentEndpointFactory,
+        timeout: float,
+        sent: Callable[[], object] | None = None,
     ) -> None:
         self._clock = reactor
         self._endpoints = endpoints
         self._timeout = timeout
+        self._sent = sent
         self._exchange: _Exchange | None = None
 
     def request(
@@ -86,7 +93,7 @@ class UpgradeAgent:
         return Deferred.fromCoroutine(self._request(parsed, request))
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
-        exchange = self._exchange = _Exchange(self._clock, request, self._timeout)
+        exchange = self._exchange = _Exchange(self._clock, request, self._timeout, self._sent)
         try:
             await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         except BaseException:
@@ -117,8 +124,15 @@ class _Exchange(Protocol):
 
     transport: StreamTransport | None = None  # type: ignore[assignment]
 
-    def __init__(self, clock: IReactorTime, request: h11.Request, timeout: float) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        request: h11.Request,
+        timeout: float,
+        sent: Callable[[], object] | None,
+    ) -> None:
         self._clock = clock
+        self._sent = sent
         self._request = request
         self._timeout = timeout
         self._http = h11.Connection(h11.CLIENT)
@@ -138,6 +152,8 @@ class _Exchange(Protocol):
             self._expect("the TLS handshake")
         self._send(self._request)
         self._send(h11.EndOfMessage())
+        if self._sent is not None:
+            self._sent()
 
     def handshakeCompleted(self) -> None:
         self._relax()

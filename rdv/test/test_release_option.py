@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from rdv import cli, commands
-from rdv.errors import RdvError
-from rdv.server import service
+from rdv.arguments import parser
+from rdv.commands.serve import settings_of
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.tap import Options
 from rdv.test.release_doubles import FAR, HOLD, NEAR, HeldTestCase
@@ -22,24 +19,7 @@ class OptionTests(HeldTestCase):
 
     def serve(self, *options: str) -> ServerSettings:
         """What ``rdv serve`` would serve with these options."""
-        seen: list[Any] = []
-
-        def run(arguments: argparse.Namespace) -> int:
-            seen.append(arguments)
-            return 0
-
-        def start(reactor: object, settings: ServerSettings, **keywords: object) -> None:
-            seen.append(settings)
-            raise RdvError("not now")
-
-        self.patch(commands, "run", run)
-        self.patch(commands, "_keep_what_is_loaded", lambda: None)
-        self.patch(service, "RendezvousService", start)
-        cli.main(["serve", *options])
-        started = Deferred.fromCoroutine(commands._serve(None, seen[0]))
-        self.failureResultOf(started, RdvError)
-        settings: ServerSettings = seen[1]
-        return settings
+        return settings_of(parser().parse_args(["serve", *options]))
 
     def test_rdv_serve(self) -> None:
         self.assertTrue(self.serve().align)

@@ -1,0 +1,56 @@
+"""
+What the ``rdv`` command does, once its arguments are read and Twisted is there.
+
+Each command is a module here with a coroutine ``run(reactor, arguments, teller)`` that returns the
+exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from rdv.commands.logs import begin_logging
+from rdv.commands.status import NO_CONNECTION, OK, USAGE, BadUsage
+from rdv.errors import BadToken, BadURL, RdvError
+from rdv.telling import Form, Teller
+
+__all__ = ["run"]
+
+_MODULES = {
+    "serve": "serve",
+    "dial": "stream",
+    "accept": "stream",
+    "demo": "demo",
+}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Run the command that was chosen.
+
+    :return: the exit status.
+    """
+    begin_logging(arguments.verbose)
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments)))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return OK
+
+
+async def _exit_with_status(reactor: Any, arguments: argparse.Namespace) -> None:
+    # Each command loads only what it needs.
+    module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
+    teller = Teller(getattr(arguments, "form", Form.TEXT))
+    try:
+        status = await module.run(reactor, arguments, teller)
+    except RdvError as error:
+        usage = isinstance(error, (BadToken, BadURL, BadUsage))
+        status = USAGE if usage else NO_CONNECTION
+        teller.fail(str(error), status)
+    raise SystemExit(status)

@@ -1,0 +1,19 @@
+"""
+``rdv demo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rdv.commands.status import BROKEN, OK
+from rdv.demo import demonstrate
+from rdv.telling import Teller
+
+__all__ = ["run"]
+
+
+async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+    """Show that it works."""
+    return OK if await demonstrate(reactor, lambda text: teller.tell("step", text)) else BROKEN

@@ -1,0 +1,52 @@
+"""What a command tells, in each form."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.telling import Form, Teller
+
+
+class TellerTests(SynchronousTestCase):
+    """Lines, failures only, and JSON."""
+
+    def told(self, form: Form) -> list[str]:
+        """What stands on stderr after an event without a text, one with a text, and a failure."""
+        stderr = io.StringIO()
+        self.patch(sys, "stderr", stderr)
+        teller = Teller(form)
+        teller.tell("silent", size=1)
+        teller.tell("connected", "CONNECTED", peer="a", path=OSError("no form"))
+        teller.fail("it broke", 3)
+        return stderr.getvalue().splitlines()
+
+    def test_text(self) -> None:
+        self.assertEqual(self.told(Form.TEXT), ["CONNECTED", "it broke"])
+
+    def test_quiet(self) -> None:
+        self.assertEqual(self.told(Form.QUIET), ["it broke"])
+
+    def test_json(self) -> None:
+        """One object a line."""
+        self.assertEqual(
+            [json.loads(line) for line in self.told(Form.JSON)],
+            [
+                {"event": "silent", "size": 1},
+                {"event": "connected", "peer": "a", "path": "no form"},
+                {"event": "failed", "message": "it broke", "status": 3},
+            ],
+        )
+
+    def test_nobody_reads(self) -> None:
+        """A closed stderr is no reason to fail."""
+
+        class Closed(io.StringIO):
+            def write(self, text: str) -> int:
+                raise BrokenPipeError
+
+        self.patch(sys, "stderr", Closed())
+        Teller().tell("connected", "CONNECTED")

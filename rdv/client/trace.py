@@ -47,6 +47,19 @@ class Event:
     what: What
     fields: Mapping[str, object] = field(default_factory=dict)
 
+    def record(self) -> dict[str, object]:
+        """The event as JSON can say it; ``what`` is called ``event`` there."""
+        fields = {name: _plain(value) for name, value in self.fields.items()}
+        return {"event": self.what.value, "time": self.time, "attempt": self.attempt, **fields}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return str(value)
+
 
 #: Is called with each event, at once. An exception is logged, and changes nothing.
 Trace: TypeAlias = Callable[[Event], object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.addresses import parse_address
 from rdv.client.trace import Event, Tracer, What
 
 
@@ -29,3 +30,24 @@ class TracerTests(SynchronousTestCase):
         Tracer(Clock(), 1, (fail, seen.append))(What.MET)
         self.assertEqual(len(seen), 1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class RecordTests(SynchronousTestCase):
+    """An event for JSON."""
+
+    def test_fields(self) -> None:
+        """Addresses become texts, within lists too; what JSON knows stays."""
+        address = parse_address("192.0.2.1:7")
+        fields = {"observed": None, "port": 1, "peer_addresses": [address], "peer": address}
+        self.assertEqual(
+            Event(1.5, 2, What.MET, fields).record(),
+            {
+                "event": "met",
+                "time": 1.5,
+                "attempt": 2,
+                "observed": None,
+                "port": 1,
+                "peer_addresses": ["192.0.2.1:7"],
+                "peer": "192.0.2.1:7",
+            },
+        )

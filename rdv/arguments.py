@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from rdv.options import port, seconds, workers
+from rdv.options import forwards, port, seconds, workers
 
 __all__ = ["parser"]
 
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
         _add_common(client)
         _add_client(client, 60.0 if name == "dial" else 0.0)
+    _add_forwarding(commands)
     demo = commands.add_parser(
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
     )
@@ -99,18 +100,74 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    expose = commands.add_parser(
+        "expose",
+        help="let peers that connect with the same token reach one target",
+        description=f"Each peer reaches TARGET and nothing else. {_FORWARDING_TEXT}",
+    )
+    connect = commands.add_parser(
+        "connect",
+        help="listen here, and forward to the peer that exposes with the same token",
+        description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
+    )
+    for command in (expose, connect):
+        _add_common(command)
+        _add_server(command)
+        command.set_defaults(local_port=0)
+        command.add_argument(
+            "--max",
+            dest="most",
+            type=forwards,
+            default=100,
+            metavar="N",
+            help="forwards at once; a further one is reset (default 100)",
+        )
+    expose.add_argument(
+        "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
+    )
+    connect.add_argument(
+        "--listen",
+        dest="listen_at",
+        required=True,
+        metavar="[HOST:]PORT",
+        help="or unix:PATH; without a host on 127.0.0.1 only; port 0: any that is free",
+    )
+    _add_timeout(connect, 60.0, "a local connection waits for the peer")
+
+
+_FORWARDING_TEXT = (
+    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"{text}; 0: for ever (default {default:g})",
+    )
+
+
 def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
+    _add_server(parser)
+    _add_timeout(parser, timeout, "to get a connection")
+    parser.add_argument(
+        "--local-port",
+        type=port,
+        default=0,
+        metavar="PORT",
+        help="to listen on and dial from (default: any)",
+    )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
     )
     parser.add_argument("token", metavar="TOKEN", help="what both peers know")
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        default=timeout,
-        metavar="SECONDS",
-        help=f"to get a connection; 0: for ever (default {timeout:g})",
-    )
     parser.add_argument(
         "--header",
         action="append",
@@ -124,13 +181,6 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="LIST",
         help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
         "private6, link4, link6, loopback",
-    )
-    parser.add_argument(
-        "--local-port",
-        type=port,
-        default=0,
-        metavar="PORT",
-        help="to listen on and dial from (default: any)",
     )
     parser.add_argument(
         "--penalty",

@@ -5,19 +5,24 @@ The arguments of the ``rdv`` command.
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from rdv.options import forwards, port, seconds, workers
+from rdv.telling import Form, Teller
 
 __all__ = ["parser"]
 
 
-def parser() -> argparse.ArgumentParser:
-    """For the whole command line. It imports nothing of Twisted, so help comes at once."""
+def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
+    """
+    For the whole command line. It imports nothing of Twisted, so help comes at once.
+
+    :param form: how wrong usage is told: lines for a person, or JSON.
+    """
     # An option may stand before the command word or behind it. Behind it only what was given may be
     # set, or its default would hide what stood before.
-    top = argparse.ArgumentParser(
-        prog="rdv", description="Relay-assisted peer-to-peer TCP connections."
-    )
+    new = _ForPrograms if form is Form.JSON else argparse.ArgumentParser
+    top = new(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
     top.add_argument("--version", action="version", version=_version())
     _add_common(top, verbose=False, relay=False, listen=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -31,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
         _add_common(client)
+        _add_form(client)
         _add_client(client, 60.0 if name == "dial" else 0.0)
     _add_forwarding(commands)
     demo = commands.add_parser(
@@ -46,20 +52,44 @@ _CLIENT_TEXT = (
 )
 
 
-def _add_common(parser: argparse.ArgumentParser, **defaults: object) -> None:
+class _ForPrograms(argparse.ArgumentParser):
+    """Tells wrong usage as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        Teller(Form.JSON).fail(message, 2)
+        self.exit(2)
+
+
+def _add_common(
+    parser: argparse.ArgumentParser, *, listens: bool = True, **defaults: object
+) -> None:
     def add(flag: str, name: str, **keywords: object) -> None:
         default = defaults.get(name, argparse.SUPPRESS)
         parser.add_argument(flag, dest=name, default=default, **keywords)  # type: ignore[arg-type]
 
     add("-v", "verbose", action="store_true", help="say what happens, on stderr")
-    add("-r", "relay", action="store_true", help="dial, accept: use the relay only")
-    add(
-        "-l",
-        "listen",
-        action="append",
-        metavar="ADDRESS",
-        help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
-    )
+    add("-r", "relay", action="store_true", help="all but serve: use the relay only")
+    if listens:
+        add(
+            "-l",
+            "listen",
+            action="append",
+            metavar="ADDRESS",
+            help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default "
+            "8080)",
+        )
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    """How it is told what happens: ``form``."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, form, text in (
+        (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
+        (("--json",), Form.JSON, "tell everything that happens on stderr, as lines of JSON"),
+    ):
+        group.add_argument(
+            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
+        )
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +142,8 @@ def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser
         description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
     )
     for command in (expose, connect):
-        _add_common(command)
+        _add_common(command, listens=False)
+        _add_form(command)
         _add_server(command)
         command.set_defaults(local_port=0)
         command.add_argument(
@@ -127,6 +158,7 @@ def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser
         "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
     )
     connect.add_argument(
+        "-l",
         "--listen",
         dest="listen_at",
         required=True,

@@ -10,14 +10,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
 from rdv.client.connection import Connection
 from rdv.client.reasons import why
 from rdv.joint import Joint
-from rdv.stream import Tell
+from rdv.telling import Teller
 
 if TYPE_CHECKING:
     from rdv.splicing import Splicer
@@ -33,7 +33,7 @@ class Forwarder(Factory[Protocol]):
     happens to one forward, the others go on.
 
     :param endpoint: the only thing that it ever connects to.
-    :param tell: told of each forward: ``connected`` or ``failed``, then ``ended``.
+    :param teller: told of each forward: ``connected`` or ``refused``, then ``ended``.
     :param target: what a person calls the endpoint, when peers come and are to be joined with it.
         None when local connections come, and the endpoint leads to peers.
     :param most: how many forwards there may be at once; a further one is reset.
@@ -46,7 +46,7 @@ class Forwarder(Factory[Protocol]):
         self,
         reactor: Any,
         endpoint: IStreamClientEndpoint,
-        tell: Tell,
+        teller: Teller,
         *,
         target: str | None = None,
         most: int,
@@ -54,7 +54,7 @@ class Forwarder(Factory[Protocol]):
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._tell = tell
+        self._teller = teller
         self._target = target
         self._most = most
         self._detailed = detailed
@@ -63,16 +63,13 @@ class Forwarder(Factory[Protocol]):
         self._running: dict[Joint, Deferred[None]] = {}
         self._closed = False
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """See :class:`IProtocolFactory`: a connection has come."""
         if self._closed:
             return _Reset()
         if len(self._running) >= self._most:
-            self._tell(
-                "full",
-                f"FULL: {self._most} forwards at once, one more is reset",
-                most=self._most,
-            )
+            text = f"FULL: {self._most} forwards at once, one more is reset"
+            self._teller.warn("full", text, most=self._most)
             return _Reset()
         joint = Joint(self._reactor, self._splicer)
         came = joint.near if self._target is None else joint.far
@@ -84,7 +81,10 @@ class Forwarder(Factory[Protocol]):
         forward.addErrback(lambda failure: log.failure("a forward failed", failure=failure))
         if not forward.called:
             self._running[joint] = forward
-            forward.addCallback(lambda _: self._running.pop(joint) and None)
+            forward.addCallback(lambda _: self._forget(joint))
+
+    def _forget(self, joint: Joint) -> None:
+        del self._running[joint]
 
     async def _forward(self, number: int, joint: Joint) -> None:
         begun = self._reactor.seconds()
@@ -96,25 +96,25 @@ class Forwarder(Factory[Protocol]):
         except Exception as error:
             # Nothing is told if the one that came has gone first, or we shall end.
             if joint.broken is None:
-                self._tell_failed(number, error)
+                self._tell_refused(number, error)
             joint.abort("there is nothing to join it with")
         else:
             self._tell_connected(number, joint, begun)
         await joint.done
         self._tell_ended(number, joint)
 
-    def _tell_failed(self, number: int, error: Exception) -> None:
+    def _tell_refused(self, number: int, error: Exception) -> None:
         reason = why(error)
         if self._target is not None:
             reason = f"cannot connect to {self._target}: {reason}"
-        self._tell("failed", f"FAILED {number}: {reason}", forward=number, message=reason)
+        self._teller.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)
 
     def _tell_connected(self, number: int, joint: Joint, begun: float) -> None:
         elapsed = round((self._reactor.seconds() - begun) * 1000)
         connection: object = joint.far.transport
         assert isinstance(connection, Connection)
         path, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
-        self._tell(
+        self._teller.tell(
             "connected",
             f"CONNECTED {number}: {path} {peer}, {elapsed}ms",
             forward=number,
@@ -126,7 +126,7 @@ class Forwarder(Factory[Protocol]):
     def _tell_ended(self, number: int, joint: Joint) -> None:
         how = "ended" if joint.broken is None else f"broke ({joint.broken})"
         text = f"ENDED {number}: {joint.sent} bytes sent, {joint.received} received, {how}"
-        self._tell(
+        self._teller.tell(
             "ended",
             text if self._detailed else "",
             forward=number,

@@ -239,7 +239,7 @@ class _Only(Factory[Leg]):
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
 
-    def buildProtocol(self, addr: IAddress) -> Leg:
+    def buildProtocol(self, addr: IAddress | None) -> Leg:
         """See :class:`IProtocolFactory`."""
         return self._leg
 

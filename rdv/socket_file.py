@@ -41,7 +41,7 @@ class SocketFile(unix.Port):
         """
         try:
             _remove_stale(self._path)
-            super().startListening()
+            super().startListening()  # type: ignore[no-untyped-call]
             self._ours = _identity(self._path)
         except OSError as error:
             raise CannotListenError(None, self._path, error) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from rdv.client.server_url import parse_server_url
 from rdv.commands.client import client_of, headers_of
@@ -37,7 +37,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         headers=headers_of(arguments),
     )
     forwarder = Forwarder(
-        reactor, endpoint, teller.tell, most=arguments.most, detailed=arguments.verbose
+        reactor, endpoint, teller, most=arguments.most, detailed=arguments.verbose
     )
 
     async def serve() -> None:
@@ -47,8 +47,8 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
             raise BadUsage(str(error)) from error
         try:
             teller.tell("listening", f"LISTENING: {address}", address=address)
-            await Deferred()
+            await Deferred()  # until a signal cancels it
         finally:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
 
     return await run_until_stopped(reactor, serve(), forwarder)

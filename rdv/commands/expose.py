@@ -23,16 +23,20 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     target = place_of(arguments.target)
     hint = token_hint(check_token(arguments.token))
 
+    waiting = False
+
     def trouble(error: RdvError | None) -> None:
+        if not waiting:
+            return  # it is what this ends with
         if error is None:
-            teller.tell("back", f"BACK: waiting at {arguments.url} again")
+            teller.warn("back", f"BACK: waiting at {arguments.url} again", url=arguments.url)
         else:
-            teller.tell("trouble", f"TROUBLE: {error}", message=str(error))
+            teller.warn("trouble", f"TROUBLE: {error}", message=str(error))
 
     forwarder = Forwarder(
         reactor,
         target.endpoint(reactor),
-        teller.tell,
+        teller,
         target=str(target),
         most=arguments.most,
         detailed=arguments.verbose,
@@ -46,9 +50,11 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     )
 
     async def serve() -> None:
+        nonlocal waiting
         port: Any = await endpoint.listen(forwarder)
         try:
             await port.waiting
+            waiting = True
             teller.tell(
                 "waiting",
                 f"WAITING: {target} is exposed at {arguments.url}, token {hint}",

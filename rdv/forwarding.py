@@ -63,6 +63,11 @@ class Forwarder(Factory[Protocol]):
         self._running: dict[Joint, Deferred[None]] = {}
         self._closed = False
 
+    @property
+    def running(self) -> int:
+        """How many forwards there are."""
+        return len(self._running)
+
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """See :class:`IProtocolFactory`: a connection has come."""
         if self._closed:
@@ -124,8 +129,9 @@ class Forwarder(Factory[Protocol]):
         )
 
     def _tell_ended(self, number: int, joint: Joint) -> None:
-        how = "ended" if joint.broken is None else f"broke ({joint.broken})"
-        text = f"ENDED {number}: {joint.sent} bytes sent, {joint.received} received, {how}"
+        text = f"ENDED {number}: {joint.sent} bytes sent, {joint.received} received"
+        if joint.broken is not None:
+            text = f"{text}; broken: {joint.broken}"
         self._teller.tell(
             "ended",
             text if self._detailed else "",
@@ -140,12 +146,25 @@ class Forwarder(Factory[Protocol]):
         self._closed = True
         for joint in list(self._running):
             joint.abort("interrupted")
-        all_ended: Deferred[Any] = gatherResults(list(self._running.values()))
-        return all_ended.addCallback(lambda _: self._free())
+        return self.idle().addCallback(lambda _: self._free())
+
+    def idle(self) -> Deferred[None]:
+        """Fires when those forwards that there are now have ended. To be cancelled freely."""
+        return gatherResults([_end_of(each) for each in self._running.values()]).addCallback(_none)
 
     def _free(self) -> None:
         if self._splicer is not None:
             self._splicer.pipes.close()
+
+
+def _end_of(forward: Deferred[None]) -> Deferred[None]:
+    ended: Deferred[None] = Deferred()
+    forward.addCallback(lambda _: None if ended.called else ended.callback(None))
+    return ended
+
+
+def _none(result: object) -> None:
+    """Fire with nothing."""
 
 
 class _Reset(Protocol):

@@ -51,4 +51,4 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         finally:
             await maybeDeferred(port.stopListening)
 
-    return await run_until_stopped(reactor, serve(), forwarder)
+    return await run_until_stopped(reactor, serve, forwarder)

@@ -62,7 +62,14 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
                 url=arguments.url,
             )
             await port.stopped
+        except RdvError as error:
+            if forwarder.running:
+                # They have nothing to do with it, and go on to their end.
+                going_on = f"{forwarder.running} forwards go on"
+                teller.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
+                await forwarder.idle()
+            raise
         finally:
             await port.stopListening()
 
-    return await run_until_stopped(reactor, serve(), forwarder)
+    return await run_until_stopped(reactor, serve, forwarder)

@@ -4,10 +4,11 @@ What ``rdv expose`` and ``rdv connect`` share.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import OK, BadUsage
@@ -32,19 +33,25 @@ def place_of(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
 
 
 async def run_until_stopped(
-    reactor: Any, serving: Coroutine[Any, Any, None], forwarder: Forwarder
+    reactor: Any, serve: Callable[[], Coroutine[Any, Any, None]], forwarder: Forwarder
 ) -> int:
     """
-    Let ``serving`` give connections to ``forwarder`` until it ends, or a signal ends it; then reset
+    Let ``serve`` give connections to ``forwarder`` until it ends, or a signal ends it; then reset
     those that are left.
 
     :return: the exit status.
-    :raises RdvError: what ``serving`` fails with.
+    :raises RdvError: what ``serve`` fails with.
     """
+
+    async def begin() -> None:
+        # Only then signals are handled, and the port's file is removed whatever happens.
+        await deferLater(reactor, 0)
+        await serve()
+
     raise_limit(reactor)
     interruption = Interruption(reactor)
     try:
-        await interruption.cancels(Deferred.fromCoroutine(serving))
+        await interruption.cancels(Deferred.fromCoroutine(begin()))
     except (CancelledError, RdvError):
         if interruption.status is None:
             raise

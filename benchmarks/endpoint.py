@@ -72,6 +72,7 @@ class _Counter(Protocol):
             self._missing, data = int(size), rest
         self._missing -= len(data)
         if self._missing == 0:
+            self._missing, self._head = None, b""
             self.transport.write(b"!")
 
 

@@ -5,6 +5,7 @@ test's own.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,7 +20,7 @@ from twisted.internet.endpoints import (
     UNIXServerEndpoint,
     connectProtocol,
 )
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -194,7 +195,17 @@ class ForwardingTestCase(SystemTestCase):
         self.addCleanup(talker.close)
         return cast(Talker, talker)
 
-    async def forward(self, *options: str) -> tuple[Talker, Talker]:
+    async def assert_visit_reset(self) -> None:
+        """A local connection is reset, perhaps before anybody could see that it stood."""
+        try:
+            local = await self.visit()
+        except ConnectError as error:
+            self.assertEqual(error.osError, errno.ECONNRESET)
+        else:
+            await local.gone()
+            self.assertTrue(local.is_reset, local.lost)
+
+    async def forward(self) -> tuple[Talker, Talker]:
         """A local connection, and what has come to the target because of it."""
         local = await self.visit()
         return local, await self.visitors.get()

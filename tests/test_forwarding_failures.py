@@ -163,9 +163,7 @@ class TargetTests(FailureTestCase):
         await self.connect()
         local, visitor = await self.forward()
         await port.stopListening()
-        refused = await self.visit()
-        await refused.gone()
-        self.assertTrue(refused.is_reset)
+        await self.assert_visit_reset()
         said = f"^REFUSED 2: cannot connect to {self.where}: connection refused$"
         await exposing.line(said)
         await self.check_both_ways(local, visitor, b"still", b"there")
@@ -176,9 +174,7 @@ class TargetTests(FailureTestCase):
         self.where = f"unix:{self.folder()}/nothing"
         exposing = await self.expose()
         await self.connect()
-        local = await self.visit()
-        await local.gone()
-        self.assertTrue(local.is_reset)
+        await self.assert_visit_reset()
         await exposing.line(f"^REFUSED 1: cannot connect to {self.where}: no such file.*")
 
     async def test_name(self) -> None:
@@ -187,7 +183,7 @@ class TargetTests(FailureTestCase):
         self.where = "nobody.invalid:80"
         exposing = await self.expose()
         await self.connect()
-        await (await self.visit()).gone()
+        await self.assert_visit_reset()
         await exposing.line("^REFUSED 1: cannot connect to nobody.invalid:80: the name does not")
 
 
@@ -202,9 +198,7 @@ class ServerTests(FailureTestCase):
         await self.assert_fails(1, said, "expose", self.url, "t", "127.0.0.1:1")
         connecting = await self.connect()
         for number in (1, 2):
-            local = await self.visit()
-            await local.gone()
-            self.assertTrue(local.is_reset)
+            await self.assert_visit_reset()
             await connecting.line(f"^REFUSED {number}: {said}$")
 
     async def test_refuses(self) -> None:
@@ -254,9 +248,7 @@ class LimitTests(FailureTestCase):
     async def check(self, program: Program) -> None:
         """One is there; the next is reset, and one behind it is welcome."""
         local, visitor = await self.forward()
-        further = await self.visit()
-        await further.gone()
-        self.assertTrue(further.is_reset)
+        await self.assert_visit_reset()
         await program.line("^FULL: 1 forwards at once, one more is reset$")
         await self.check_both_ways(local, visitor, b"still", b"there")
         await program.line("^ENDED 1: ")

@@ -4,6 +4,8 @@ Two connections joined, in memory.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -273,6 +275,17 @@ class BreakingTests(JointTestCase):
         self.settle()
         self.assert_reset(self.local)
         self.assert_reset(self.peer)
+        self.assert_done("interrupted")
+
+    def test_abort_before_the_kernel_takes_over(self) -> None:
+        """It is not asked to any more."""
+        splicer: Any = object()
+        self.joint._splicer = splicer
+        self.at_local.write(b"more")
+        self.clock.advance(0)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.joint.abort("interrupted")
+        self.settle()
         self.assert_done("interrupted")
 
     def test_abort_after_the_end(self) -> None:

@@ -136,6 +136,19 @@ class TCPTests(SocketsTestCase):
         self.assertIsNone(self.joint.broken)
         self.assertEqual((self.joint.sent, self.joint.received), (8, 6 * MEBI))
 
+    async def test_end_of_the_peer_with_its_first_bytes(self) -> None:
+        """The same, the other way round."""
+        await self.begin()
+        self.peer.sendall(b"greeting")
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.local), b"greeting")
+        await self.pass_on(self.local, self.peer, b"answer" * MEBI)
+        self.assertIsInstance(self.joint.near.flow, SplicedFlow)
+        self.local.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.peer), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
     async def test_peer_lost(self) -> None:
         """The local program sees a reset."""
         await self.begin()

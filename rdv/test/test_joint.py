@@ -281,10 +281,11 @@ class BreakingTests(JointTestCase):
         """It is not asked to any more."""
         splicer: Any = object()
         self.joint._splicer = splicer
-        self.at_local.write(b"more")
-        self.clock.advance(0)
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.joint.near.dataReceived(b"more")
+        waiting = self.joint._next_turn
+        self.assertTrue(waiting is not None and waiting.active())
         self.joint.abort("interrupted")
+        self.assertTrue(waiting is not None and not waiting.active())
         self.settle()
         self.assert_done("interrupted")
 

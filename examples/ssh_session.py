@@ -1,10 +1,9 @@
 """
-An SSH session in Python over rdv, with Conch. On the host behind NAT, a Python shell::
+An SSH session over rdv, with Conch. On the host behind NAT, a Python shell::
 
     twist manhole --sshPort DESCRIPTION --passwd users --sshKeyDir . --sshKeyName host.key
 
-where a line of ``users`` is ``NAME:PASSWORD``, and here, with the fingerprint of the host key as
-``ssh-keygen -lf host.key`` shows it::
+where a line of ``users`` is ``NAME:PASSWORD``; here, with what ``ssh-keygen -lf host.key`` shows::
 
     python examples/ssh_session.py DESCRIPTION NAME PASSWORD FINGERPRINT '6 * 7'
 """
@@ -46,13 +45,12 @@ class Transport(transport.SSHClientTransport):
     """Goes on with one host key only: rdv does not say who the peer is."""
 
     def __init__(self, trusted: str, login: userauth.SSHUserAuthClient) -> None:
-        self.trusted, self.login = trusted, login
-        self.ended: Deferred[object] = Deferred()
+        self.trusted, self.login, self.ended = trusted, login, Deferred[object]()
 
     def verifyHostKey(self, key: bytes, fingerprint: bytes) -> Deferred[Any]:
-        kind = keys.FingerprintFormats.SHA256_BASE64
-        shown = "SHA256:" + keys.Key.fromString(key).fingerprint(kind)
-        return succeed(1) if shown.rstrip("=") == self.trusted else fail(ValueError(shown))
+        shown = keys.Key.fromString(key).fingerprint(keys.FingerprintFormats.SHA256_BASE64)
+        known = self.trusted == "SHA256:" + shown.rstrip("=")
+        return succeed(1) if known else fail(ValueError(shown))
 
     def connectionSecure(self) -> None:
         self.requestService(self.login)
@@ -61,15 +59,15 @@ class Transport(transport.SSHClientTransport):
         self.ended.callback(None)
 
 
-async def main(reactor: Any, description: str, name: str, *more: str) -> None:
+async def main(reactor: Any, description: str, *words: str) -> None:
     """Log in, and say one line."""
-    password, fingerprint, line = more
+    name, password, trusted, line = words
     conch: Any = connection.SSHConnection()
     session = Session(conn=conch, data=line.encode())
     conch.serviceStarted = lambda: conch.openChannel(session)
     login: Any = userauth.SSHUserAuthClient(name.encode(), conch)
     login.getPassword = lambda: succeed(password.encode())
-    ssh = Transport(fingerprint, login)
+    ssh = Transport(trusted, login)
     await connectProtocol(clientFromString(reactor, description), ssh)
     await ssh.ended
     if not session.shown:

@@ -72,9 +72,10 @@ class _Streams(Protocol):
         self._loop = asyncio.get_running_loop()
         self.reader = asyncio.StreamReader(loop=self._loop)
         self._streams = asyncio.StreamReaderProtocol(self.reader, connected, loop=self._loop)
+        self._paused = self._ended = False
 
     def connectionMade(self) -> None:
-        transport = _Transport(self.transport, self._streams)
+        transport = _Transport(self.transport, self._streams, self._writes_no_more)
         self.writer = asyncio.StreamWriter(transport, self._streams, self.reader, self._loop)
         cast(Any, self.transport).registerProducer(self, True)
         self._streams.connection_made(transport)
@@ -97,10 +98,19 @@ class _Streams(Protocol):
     # Twisted tells who writes too fast.
 
     def pauseProducing(self) -> None:
+        self._paused = True
         self._streams.pause_writing()
 
     def resumeProducing(self) -> None:
-        self._streams.resume_writing()
+        if self._paused:
+            self._paused = False
+            self._streams.resume_writing()
+
+    def _writes_no_more(self) -> None:
+        if not self._ended:
+            self._ended = True
+            cast(Any, self.transport).unregisterProducer()
+            self.resumeProducing()
 
     def stopProducing(self) -> None:
         """The connection is lost, which is told too."""
@@ -109,11 +119,14 @@ class _Streams(Protocol):
 class _Transport(asyncio.Transport):
     """What asyncio sees."""
 
-    def __init__(self, below: Any, protocol: asyncio.BaseProtocol) -> None:
+    def __init__(
+        self, below: Any, protocol: asyncio.BaseProtocol, writes_no_more: Callable[[], object]
+    ) -> None:
         names = {"peername": below.getPeer(), "sockname": below.getHost()}
         super().__init__({name: (each.host, each.port) for name, each in names.items()})
         self._below = below
         self._protocol = protocol
+        self._writes_no_more = writes_no_more
         self._closing = False
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -126,7 +139,7 @@ class _Transport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        self._below.unregisterProducer()
+        self._writes_no_more()
         self._below.loseWriteConnection()
 
     def is_closing(self) -> bool:
@@ -135,7 +148,7 @@ class _Transport(asyncio.Transport):
     def close(self) -> None:
         if not self._closing:
             self._closing = True
-            self._below.unregisterProducer()
+            self._writes_no_more()
             self._below.loseConnection()
 
     def abort(self) -> None:

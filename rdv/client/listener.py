@@ -19,6 +19,7 @@ from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
 from rdv.client.occasion import Occasion
 from rdv.client.trace import Event, What
+from rdv.client.turns import HEAD_START
 from rdv.errors import (
     BadToken,
     BadURL,
@@ -119,7 +120,8 @@ class Listener:
             await self._room.acquire()
             error = await self._in_the_lobby()
             if error is None:
-                # In the next turn: the race of the one that has met its peer goes first.
+                # Calls come before events: between the two what a new protocol writes is sent.
+                await deferLater(self._clock, 0)
                 await deferLater(self._clock, 0)
                 continue
             if self._is_final(error):
@@ -130,31 +132,39 @@ class Listener:
             await deferLater(self._clock, self._backoff.next())
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:
-        """Begin an attempt. Fires when it has met its peer, or with why it has not."""
+        """
+        Begin an attempt. Fires when it has met its peer and had a head start, or is over, or with
+        why it has not met anybody.
+        """
         left: Deferred[BaseException | None] = Deferred()
+        head_start: IDelayedCall | None = None
 
         def happened(event: Event) -> None:
+            nonlocal head_start
             if event.what is What.ASKED and self._settling is None:
                 self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
-            elif event.what is What.MET:
-                met()
+            elif event.what is What.MET and head_start is None:
+                self._met()
+                head_start = self._clock.callLater(HEAD_START, leave)
 
-        def met() -> None:
+        def leave(error: BaseException | None = None) -> None:
+            if head_start is not None and head_start.active():
+                head_start.cancel()
             if not left.called:
-                self._met_once = True
-                self._settled()
-                left.callback(None)
+                left.callback(error)
 
         def ended(result: Connection | Failure) -> None:
             self._attempts.discard(attempt)
-            if isinstance(result, Connection) or not isinstance(result, Failure):
-                met()
+            if not isinstance(result, Failure):
+                self._met()
                 self._hand_out(result)
-            elif not left.called:
-                self._unsettle()
-                left.callback(result.value)
-            elif not result.check(CancelledError):
+                leave()
+            elif head_start is not None:
                 self._came_to_nothing(result)
+                leave()
+            else:
+                self._unsettle()
+                leave(result.value)
             self._room.release()
             self._check_closed()
 
@@ -176,6 +186,8 @@ class Listener:
             connection.abortConnection()
 
     def _came_to_nothing(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
         if failure.check(RdvError):
             text = "{token}: a peer came, but {reason}"
             log.info(text, token=self._hint, reason=failure.getErrorMessage())
@@ -184,14 +196,19 @@ class Listener:
 
     # How things stand with the server.
 
+    def _met(self) -> None:
+        self._met_once = True
+        self._settled()
+
     def _settled(self) -> None:
         """The server lets us wait."""
         self._unsettle()
         self._backoff.reset()
+        if self._in_trouble or not self.waiting.happened:
+            log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
         self.waiting.happen(None)
         if self._in_trouble:
             self._in_trouble = False
-            log.info("{token}: waiting again", token=self._hint)
             self._call_trouble(None)
 
     def _unsettle(self) -> None:

@@ -21,12 +21,15 @@ from rdv.client.trace import Event, What
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token, token_hint
 
-__all__ = ["Turns"]
+__all__ = ["HEAD_START", "Turns"]
 
 log = Logger()
 
 T = TypeVar("T")
 
+#: Seconds in which an attempt that has met its peer has the processor for itself: its race is short
+#: where the way is, and to prepare the next attempt takes milliseconds.
+HEAD_START = 0.02
 #: Seconds, at most, until a dialer that was replaced tries again: at first, and in the end.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
@@ -134,9 +137,9 @@ class _Turn:
         return self._lobby.acquire().addCallback(enter)
 
     def leave_soon(self) -> None:
-        """Leave in the next turn of the reactor: what is under way now goes first."""
+        """Leave a moment later, or when :meth:`leave` is called."""
         if self._leaving is None:
-            self._leaving = self._clock.callLater(0, self.leave)
+            self._leaving = self._clock.callLater(HEAD_START, self.leave)
 
     def leave(self) -> None:
         """Make room for the next one, if that has not been done."""

@@ -15,6 +15,7 @@ from twisted.web.http_headers import Headers
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.trace import Event, Trace, What
+from rdv.client.turns import HEAD_START
 from rdv.errors import ServerRefused
 from rdv.test.client_doubles import ByteTransport
 from rdv.wire import Role, confirm_line
@@ -163,5 +164,9 @@ class FakeClient:
         """The newest one has met its peer; what follows from that has happened."""
         attempt = self.last
         attempt.happens(What.MET)
-        self.clock.advance(0)
+        self.next_begins()
         return attempt
+
+    def next_begins(self) -> None:
+        """So much later the next attempt begins, when one has met its peer."""
+        self.clock.pump([HEAD_START, 0, 0])

@@ -92,6 +92,8 @@ class DirectTests(EndpointTestCase):
             [Deferred.fromCoroutine(self.ask(endpoint, each)) for each in questions]
         )
         self.assertEqual([wire.data for wire in wires], questions)
+        for _ in range(2 * len(questions) + 1):
+            await self.server.arrival()
         self.assertEqual(self.server.rendezvous.waiting, 1)
 
     async def test_stop_listening(self) -> None:

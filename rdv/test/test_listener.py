@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.connection import Connection
 from rdv.client.listener import Listener
 from rdv.client.trace import What
+from rdv.client.turns import HEAD_START
 from rdv.errors import (
     BadToken,
     NoConnection,
@@ -91,11 +92,26 @@ class AcceptingTests(ListenerTestCase):
         self.assertEqual(len(self.client.attempts), 2)
         self.assertEqual(self.client.most_in_lobby, 1)
 
+    def test_head_start(self) -> None:
+        """The race is not disturbed; when it is over the next attempt need not wait."""
+        for ends in (
+            lambda: self.client.last.connects(),
+            lambda: self.client.last.fails(NoConnection("no path")),
+        ):
+            count = len(self.client.attempts)
+            self.client.last.happens(What.MET)
+            self.clock.advance(HEAD_START / 2)
+            self.assertEqual(len(self.client.attempts), count)
+            ends()
+            self.clock.pump([0, 0])
+            self.assertEqual(len(self.client.attempts), count + 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_client_without_trace(self) -> None:
         """One that only connects does as well."""
         for count in (1, 2, 3):
             self.client.last.connects()
-            self.clock.advance(0)
+            self.clock.pump([0, 0])
             self.assertEqual(len(self.delivered), count)
             self.assertEqual(len(self.client.attempts), count + 1)
 
@@ -190,6 +206,7 @@ class TroubleTests(ListenerTestCase):
         self.client.last.fails(refused(503))
         self.assertEqual(self.told, [error])
         self.again_after(2)
+        self.assertEqual(self.told, [error])
         self.client.last.happens(What.ASKED)
         self.clock.advance(0.5)
         self.assertEqual(self.told, [error, None])

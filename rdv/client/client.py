@@ -4,6 +4,7 @@ Dialling and accepting.
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any
 
@@ -21,7 +22,8 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
-from rdv.client.trace import Trace, Tracer
+from rdv.client.trace import Trace
+from rdv.client.tracer import Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -148,10 +150,18 @@ class Client:
             nonlocal phase
             raw = check_token(token)
             server = parse_server_url(url)
+            ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
                 attempt = Attempt(
-                    self._reactor, self._settings, role, server, raw, options, self._tracer(traces)
+                    self._reactor,
+                    self._settings,
+                    role,
+                    server,
+                    raw,
+                    options,
+                    self._tracer(traces, role),
+                    ends,
                 )
                 try:
                     return await attempt.run()
@@ -174,5 +184,5 @@ class Client:
             entered.addTimeout(timeout, self._reactor, timed_out)
         return entered
 
-    def _tracer(self, traces: tuple[Trace, ...]) -> Tracer | None:
-        return Tracer(self._reactor, next(self._numbers), traces) if traces else None
+    def _tracer(self, traces: tuple[Trace, ...], role: Role) -> Tracer | None:
+        return Tracer(self._reactor, next(self._numbers), traces, role) if traces else None

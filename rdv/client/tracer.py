@@ -8,7 +8,7 @@ import errno
 import math
 from typing import Any
 
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -140,13 +140,23 @@ class Way:
     :ivar number: its number in the attempt.
     """
 
-    __slots__ = ("_dials", "_expected", "_over", "_reason", "_since", "_tracer", "kind", "number")
+    __slots__ = (
+        "_dials",
+        "_expected",
+        "_over",
+        "_reason",
+        "_since",
+        "_stood",
+        "_tracer",
+        "kind",
+        "number",
+    )
 
     def __init__(self, tracer: Tracer, number: int, kind: str) -> None:
         self._tracer = tracer
         self._dials = 0
         self._since: float | None = None
-        self._over = False
+        self._over = self._stood = False
         self._expected = "HELLO" if tracer.role is Role.DIALER else "CONFIRM"
         self._reason = "it came to nothing"  # why it is lost, if nothing else is said
         self.kind = kind
@@ -168,7 +178,8 @@ class Way:
         """See :attr:`What.REFUSED`."""
         number = getattr(error, "osError", None) if isinstance(error, ConnectError) else None
         seconds = None if self._since is None else self._tracer.now - self._since
-        self._reason = why(error)
+        self._reason = _words(error)
+        self._stood = False
         self(
             What.REFUSED,
             dial=self._dials,
@@ -180,6 +191,7 @@ class Way:
     def stands(self, transport: object) -> None:
         """See :attr:`What.STANDS`."""
         self._reason = f"no {self._expected} came"
+        self._stood = True
         seconds = None if self._since is None else self._tracer.now - self._since
         self(What.STANDS, seconds=seconds, round_trip=round_trip(transport))
 
@@ -209,19 +221,19 @@ class Way:
         elif isinstance(error, ProtocolError) and self._reason:
             reason = f"it said something else than {self._expected}"
         else:
-            reason = why(error)
+            reason = _words(error)
         self(What.LOST, reason=reason, dials=self._dials)
         self._end()
 
     def _race_is_over(self) -> str:
         winner = self._tracer.chosen
-        if self._reason:
+        if winner is None or winner.kind == "relay":
+            return self._reason or "it was ready, but not chosen in time"
+        if not self._stood and self.kind != "relay":
             return self._reason
-        if winner is None:
-            return "it was ready, but not chosen in time"
-        if self.kind == "relay":
-            return "a direct path was there in time"
-        return "the relay was chosen" if winner.kind == "relay" else "another one was faster"
+        other = "a direct path" if self.kind == "relay" else "another one"
+        dialer = self._tracer.role is Role.DIALER
+        return f"{other} was faster" if dialer else f"the peer chose {other}"
 
     def _end(self) -> None:
         self._over = True
@@ -239,3 +251,13 @@ class Way:
 def space_name(address: Address) -> str:
     """The name of an address' space, in lower case; ``none`` for an address of nobody."""
     return str(space_of(address.ip).name or "none").lower()
+
+
+def _words(error: BaseException) -> str:
+    """As :func:`why`, without what Twisted puts in front of the text of a loss."""
+    if not isinstance(error, (ConnectionDone, ConnectionLost)):
+        return why(error)
+    if error.args:
+        return str(error.args[0])
+    closed = isinstance(error, ConnectionDone)
+    return "the other side has closed it" if closed else "the connection was reset"

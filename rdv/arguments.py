@@ -143,6 +143,20 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
     )
+    _add_explain(parser)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="when the attempt has ended, tell on stderr what happened in it",
+    )
+    parser.add_argument(
+        "--explain-to",
+        metavar="FILE",
+        help="likewise, to a file: .html, .svg or .ndjson",
+    )
 
 
 def _version() -> str:

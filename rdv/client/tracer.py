@@ -23,6 +23,9 @@ __all__ = ["Tracer", "Way", "space_name"]
 
 log = Logger()
 
+#: A dial from a port that is in use for this address. With no route it says so by itself.
+_TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
+
 
 class Tracer:
     """
@@ -187,6 +190,8 @@ class Way:
             errno=errno.errorcode.get(number) if isinstance(number, int) else None,
             seconds=seconds,
         )
+        if number in _TAKEN:
+            self._reason = "the connection from the other side took its place"
 
     def stands(self, transport: object) -> None:
         """See :attr:`What.STANDS`."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -17,6 +17,9 @@ from rdv.errors import RdvError
 from rdv.stream import StreamBroken, stream
 from rdv.telling import Teller
 
+if TYPE_CHECKING:
+    from rdv.commands.explaining import Explaining
+
 __all__ = ["run"]
 
 
@@ -26,13 +29,17 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     # the end of the process by a good part of what loading them took.
     gc.freeze()
     client = client_of(reactor, arguments)
+    explaining = _explaining(arguments, teller)
     connect = client.dial if arguments.command == "dial" else client.accept
     connecting = connect(
         arguments.url,
         arguments.token,
         timeout=arguments.timeout or None,
         headers=headers_of(arguments),
+        trace=explaining,
     )
+    if explaining is not None:
+        connecting.addBoth(explaining.ended)
     interruption = Interruption(reactor)
     try:
         await interruption.cancels(Deferred.fromCoroutine(stream(reactor, connecting, teller.tell)))
@@ -44,3 +51,11 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         teller.fail(str(error), BROKEN)
         return BROKEN
     return OK
+
+
+def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:
+    if not arguments.explain and arguments.explain_to is None:
+        return None
+    from rdv.commands.explaining import Explaining  # only then
+
+    return Explaining(teller, arguments.explain, arguments.explain_to)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 __all__ = ["Scale"]
 
-#: A wait in the lobby takes no more than this share of the axis, if something comes behind it.
-_LOBBY_SHARE = 0.12
+#: A wait in the lobby that is so many times as long as all the rest gets this share of the axis.
+_LONG, _LOBBY_SHARE = 3, 0.12
 _STEPS = (1.0, 2.0, 5.0)
 
 
@@ -31,7 +31,7 @@ class Scale:
             waited = lobby[1] - lobby[0]
             rest = self._length - waited
             shown = rest * _LOBBY_SHARE / (1 - _LOBBY_SHARE)
-            if rest > 0 and shown < waited:
+            if rest > 0 and waited > _LONG * rest:
                 self.cut = True
                 self._lobby = lobby
                 self._shrink = shown / waited

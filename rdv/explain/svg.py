@@ -19,7 +19,7 @@ WIDTH = 1000
 #: In pixels: where the chart is, and where the text behind it begins.
 _LABEL, _CHART, _CHART_END, _TEXT = 16, 322, 700, 718
 #: Characters of a line of text, of a label, and of a line across all of it.
-_TEXT_CHARS, _LABEL_CHARS, _LINE_CHARS = 42, 46, 128
+_TEXT_CHARS, _LABEL_CHARS, _LINE_CHARS = 40, 46, 128
 _LINE, _BAR, _GAP = 16, 12, 12
 
 #: Colours by name, so that one picture fits a light and a dark page.
@@ -49,6 +49,7 @@ svg.rdv { background: var(--back); font: 12px system-ui, "Segoe UI", "DejaVu San
 .rdv .REFUSED, .rdv .LOST { stroke: var(--lost); }
 .rdv .DIAL { stroke: var(--faint); }
 .rdv .letter { font-size: 9px; font-weight: 700; text-anchor: middle; }
+.rdv .tick { text-anchor: middle; }
 .rdv .CHOSEN { fill: var(--won); stroke: none; }
 """.strip()
 
@@ -80,14 +81,14 @@ def picture(told: Story, style: str = "") -> str:
     for number, row in enumerate(told.rows):
         height = _height(row)
         if number % 2 == 0:
-            body.append(_rect("stripe", 0, y, WIDTH, height))
+            parts.append(_rect("stripe", 0, y, WIDTH, height))
         body += _row(row, y)
         y += height
     parts += _grid(told.scale, top, y)
     parts += body
     y += 26
-    parts.append(_legend(told, y))
-    height = y + 16
+    parts += _legend(told, y)
+    height = y + 36
     title, described = escape(told.heading), escape(told.summary)
     return (
         f'<svg class="rdv" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" '
@@ -146,8 +147,9 @@ def _mark(mark: Mark, x: float, y: float) -> str:
             return f'<path class="mark {mark.name}" d="{cross}"/>'
         case Mark.STANDS:
             return f'<circle class="mark {mark.name}" cx="{x:.1f}" cy="{y:g}" r="3"/>'
-        case Mark.HELLO | Mark.CONFIRM:
-            return _text(x, y - 7, mark.value[0], f"letter {mark.name}")
+        case Mark.HELLO | Mark.CONFIRM:  # often at the same place
+            aside = -4 if mark is Mark.HELLO else 4
+            return _text(x + aside, y - 7, mark.value[0], f"letter {mark.name}")
         case Mark.CHOSEN:
             star = "l2.4 5 5.6 .7 -4 3.9 1 5.5 -5 -2.7 -5 2.7 1 -5.5 -4 -3.9 5.6 -.7z"
             return f'<path class="{mark.name}" d="M{x:.1f} {y - 8:g}{star}"/>'
@@ -158,13 +160,13 @@ def _grid(scale: Scale, top: float, bottom: float) -> list[str]:
     for place, seconds in scale.ticks(5):
         x = _x(place)
         parts.append(f'<path class="grid" d="M{x:.1f} {top - 4:g}V{bottom:g}"/>')
-        anchor = ' text-anchor="end"' if place > 0.9 else ""
-        text = duration(seconds)
-        parts.append(f'<text class="faint" x="{x:.1f}" y="{top - 10:g}"{anchor}>{text}</text>')
+        text = ("+" if scale.cut else "") + duration(seconds)
+        parts.append(_text(x, top - 10, text, "tick faint"))
     return parts
 
 
-def _legend(told: Story, y: float) -> str:
+def _legend(told: Story, y: float) -> list[str]:
+    """Two lines: of bars, and of marks."""
     used = {bar.span for row in told.rows for bar in row.bars}
     marks = {mark for row in told.rows for _, mark in row.marks}
     parts, x = [], float(_LABEL)
@@ -172,13 +174,14 @@ def _legend(told: Story, y: float) -> str:
         if span in used:
             parts.append(_rect(f"bar-key {span.name}", x, y - 9, 18, 9))
             parts.append(_text(x + 24, y, span.value, "faint"))
-            x += 36 + 6.6 * len(span.value)
+            x += 44 + 6.4 * len(span.value)
+    x, y = float(_LABEL), y + 20
     for mark in Mark:
         if mark in marks:
             parts.append(_mark(mark, x + 6, y + 3 if mark.value.isupper() else y - 4))
             parts.append(_text(x + 17, y, mark.value, "faint"))
-            x += 30 + 7.2 * len(mark.value)
-    return "\n".join(parts)
+            x += 38 + 7.2 * len(mark.value)
+    return parts
 
 
 def _x(place: float) -> float:

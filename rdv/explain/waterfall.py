@@ -84,8 +84,8 @@ def _axis(scale: Scale, width: int) -> str:
     """Times above the chart, as many as there is room for."""
     line = [" "] * width
     free = 0
-    for place, seconds in scale.ticks(max(width // 12, 1)):
-        text = duration(seconds)
+    for place, seconds in scale.ticks(max(width // 10, 2)):
+        text = ("+" if scale.cut else "") + duration(seconds)
         start = min(round(place * (width - 1)), width - len(text))
         if start >= free:
             line[start : start + len(text)] = text

@@ -10,9 +10,11 @@ __all__ = ["duration", "heading", "outcome", "server_outcome", "summary"]
 
 
 def duration(seconds: float) -> str:
-    """A length of time as one says it: ``340 ms``, ``2.1 s``, ``3 min 5 s``."""
-    if seconds < 0.0005:
-        return "0 ms" if seconds <= 0 else "under 1 ms"
+    """A length of time as one says it: ``0.3 ms``, ``340 ms``, ``2.1 s``, ``3 min 5 s``."""
+    if seconds < 0.00005:
+        return "0 ms" if seconds <= 0 else "under 0.1 ms"
+    if seconds < 0.00995:
+        return f"{seconds * 1e3:.1f} ms".replace(".0 ms", " ms")
     if seconds < 0.9995:
         return f"{seconds * 1e3:.0f} ms"
     if seconds < 9.95:
@@ -30,7 +32,7 @@ def heading(facts: Facts) -> str:
     verb = {"dialer": "Dialling", "acceptor": "Accepting"}.get(facts.role, "Connecting")
     took = duration(facts.ended - facts.begun)
     if facts.path is not None:
-        way = "through the relay" if facts.path == "relay" else f"directly to {facts.peer}"
+        way = "through the relay" if facts.path == "relay" else "directly"
         result = f"connected {way} after {took}"
     elif facts.failed is not None:
         result = f"no connection after {took}"
@@ -99,7 +101,9 @@ def _failed(facts: Facts) -> str:
         return f"{no} the server answered {facts.status} {facts.phrase}".rstrip() + "."
     if facts.asked is not None and facts.answered is None:
         waited = duration(facts.ended - facts.asked)
-        return f"{no} nobody came with this token within {waited} ({facts.failed})."
+        late = (facts.failed or "").startswith("time is up")
+        why = "" if late else f" ({facts.failed})"
+        return f"{no} nobody came with this token within {waited}{why}."
     if facts.calls and all(call.reason is not None for call in facts.calls):
         return f"{no} the server cannot be reached: {facts.calls[-1].reason}."
     return f"{no} {facts.failed}."

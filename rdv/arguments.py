@@ -5,19 +5,24 @@ The arguments of the ``rdv`` command.
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from rdv.options import port, seconds, workers
+from rdv.telling import Form, Teller
 
 __all__ = ["parser"]
 
 
-def parser() -> argparse.ArgumentParser:
-    """For the whole command line. It imports nothing of Twisted, so help comes at once."""
+def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
+    """
+    For the whole command line. It imports nothing of Twisted, so help comes at once.
+
+    :param form: how wrong usage is told: lines for a person, or JSON.
+    """
     # An option may stand before the command word or behind it. Behind it only what was given may be
     # set, or its default would hide what stood before.
-    top = argparse.ArgumentParser(
-        prog="rdv", description="Relay-assisted peer-to-peer TCP connections."
-    )
+    new = _ForPrograms if form is Form.JSON else argparse.ArgumentParser
+    top = new(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
     top.add_argument("--version", action="version", version=_version())
     _add_common(top, verbose=False, relay=False, listen=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -31,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
         _add_common(client)
+        _add_form(client)
         _add_client(client, 60.0 if name == "dial" else 0.0)
     demo = commands.add_parser(
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
@@ -43,6 +49,14 @@ _CLIENT_TEXT = (
     "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
     "authenticated by rdv itself: whoever knows the token can be the peer."
 )
+
+
+class _ForPrograms(argparse.ArgumentParser):
+    """Tells wrong usage as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        Teller(Form.JSON).fail(message, 2)
+        self.exit(2)
 
 
 def _add_common(parser: argparse.ArgumentParser, **defaults: object) -> None:
@@ -59,6 +73,18 @@ def _add_common(parser: argparse.ArgumentParser, **defaults: object) -> None:
         metavar="ADDRESS",
         help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
     )
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    """How it is told what happens: ``form``."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, form, text in (
+        (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
+        (("--json",), Form.JSON, "tell everything that happens on stderr, as lines of JSON"),
+    ):
+        group.add_argument(
+            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
+        )
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

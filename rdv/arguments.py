@@ -193,6 +193,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="PORT",
         help="to listen on and dial from (default: any)",
     )
+    _add_explain(parser)
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +226,6 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
     )
-    _add_explain(parser)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:

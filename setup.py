@@ -48,6 +48,7 @@ setup(
         "rdv",
         "rdv.client",
         "rdv.commands",
+        "rdv.explain",
         "rdv.server",
         "rdv.test",
         "twisted.plugins",

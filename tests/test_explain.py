@@ -107,7 +107,7 @@ class ConnectedTests(ExplainTestCase):
             program.close_stdin()
         for program in (acceptor, dialer):
             self.assertEqual(await program.ended, 0, program.report())
-        self.assertRegex(self.said(acceptor), r"\(the last of \d attempts\)")
+        self.assertRegex(self.said(acceptor), r"\(the last\s+of \d attempts\)")
         found = records(path)
         self.assertGreater(found[-1]["attempt"], 1)
         self.assertEqual(found[0]["attempt"], 1)

@@ -4,6 +4,7 @@ The waterfall as a picture.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -21,6 +22,10 @@ _LABEL, _CHART, _CHART_END, _TEXT = 16, 322, 700, 718
 _TEXT_WIDTH, _LINE_WIDTH, _LABEL_CHARS = 272, 960, 46
 #: Of a character at 12 pixels: most, and the widest ones.
 _NARROW, _WIDE = 7.0, 11.5
+#: How far beside its place a letter stands.
+_ASIDE = {Mark.HELLO: -4, Mark.CONFIRM: 4}
+#: Where a line may end: not before a unit.
+_BREAKS = re.compile(r" +(?!(?:ms|s|min|h)\b)")
 _LINE, _BAR, _GAP = 16, 12, 12
 
 #: Colours by name, so that one picture fits a light and a dark page.
@@ -149,8 +154,7 @@ def _mark(mark: Mark, x: float, y: float) -> str:
         case Mark.STANDS:
             return f'<circle class="mark {mark.name}" cx="{x:.1f}" cy="{y:g}" r="3"/>'
         case Mark.HELLO | Mark.CONFIRM:  # often at the same place
-            aside = -4 if mark is Mark.HELLO else 4
-            return _text(x + aside, y - 7, mark.value[0], f"letter {mark.name}")
+            return _text(x + _ASIDE[mark], y - 7, mark.value[0], f"letter {mark.name}")
         case Mark.CHOSEN:
             star = "l2.4 5 5.6 .7 -4 3.9 1 5.5 -5 -2.7 -5 2.7 1 -5.5 -4 -3.9 5.6 -.7z"
             return f'<path class="{mark.name}" d="M{x:.1f} {y - 8:g}{star}"/>'
@@ -179,7 +183,8 @@ def _legend(told: Story, y: float) -> list[str]:
     x, y = float(_LABEL), y + 20
     for mark in Mark:
         if mark in marks:
-            parts.append(_mark(mark, x + 6, y + 3 if mark.value.isupper() else y - 4))
+            letter = mark in _ASIDE
+            parts.append(_mark(mark, x + 6 - _ASIDE.get(mark, 0), y + 7 if letter else y - 4))
             parts.append(_text(x + 17, y, mark.value, "faint"))
             x += 38 + 7.2 * len(mark.value)
     return parts
@@ -194,7 +199,7 @@ def _lines(text: str, width: float) -> list[str]:
     lines: list[str] = []
     left = 0.0
     most = int(width / _WIDE)
-    for word in text.split():
+    for word in _BREAKS.split(text.strip()):
         for piece in (word[start : start + most] for start in range(0, len(word), most)):
             needed = sum(_WIDE if char.isupper() or char in "mw@%" else _NARROW for char in piece)
             if lines and needed <= left:

@@ -54,6 +54,7 @@ setup(
         "rdv",
         "rdv.client",
         "rdv.commands",
+        "rdv.explain",
         "rdv.server",
         "rdv.test",
         "twisted.plugins",

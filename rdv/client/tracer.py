@@ -174,7 +174,8 @@ class Way:
         """See :attr:`What.DIALLED`."""
         self._dials += 1
         self._since = self._tracer.now
-        self._reason = "no answer"
+        if self._dials == 1:  # later the last refusal says more
+            self._reason = "no answer"
         self(What.DIALLED, dial=self._dials)
 
     def refused(self, error: Exception) -> None:

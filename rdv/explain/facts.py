@@ -35,6 +35,7 @@ class Dial:
     """One dial, and how it ended, if it did."""
 
     begun: float
+    stood: float | None = None
     ended: float | None = None
     reason: str | None = None  # why it came to nothing
 
@@ -225,7 +226,7 @@ def _of_way(facts: Facts, what: What, time: float, fields: Any) -> None:
             way.stands = None
         case What.STANDS:
             if way.dials:
-                way.dials[-1].ended = time
+                way.dials[-1].stood = time
             way.stands = time
         case What.SAID | What.HEARD:
             way.lines.append(Line(time, str(fields.get("line", "")), what is What.HEARD))

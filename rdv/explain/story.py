@@ -168,10 +168,14 @@ def _way_row(facts: Facts, way: WayFacts, scale: Scale) -> Row:
     bars, marks = [], []
     for dial in way.dials:
         stop = end if dial.ended is None else dial.ended
-        bars.append(Bar(at(dial.begun), at(stop), Span.CONNECT))
+        stood = stop if dial.stood is None else dial.stood
+        bars.append(Bar(at(dial.begun), at(stood), Span.CONNECT))
         marks.append((at(dial.begun), Mark.DIAL))
+        if dial.stood is not None and dial.ended is not None:  # and was lost
+            bars.append(Bar(at(stood), at(stop), Span.HANDSHAKE))
+            marks.append((at(stood), Mark.STANDS))
         if dial.ended is not None:
-            marks.append((at(stop), Mark.STANDS if dial.reason is None else Mark.REFUSED))
+            marks.append((at(stop), Mark.REFUSED))
     if way.stands is not None:
         ready = way.heard()
         bars.append(Bar(at(way.stands), at(end if ready is None else ready), Span.HANDSHAKE))

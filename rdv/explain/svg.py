@@ -4,9 +4,9 @@ The waterfall as a picture.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
-from textwrap import wrap
 
 from rdv.client.trace import Event
 from rdv.explain.scale import Scale
@@ -18,8 +18,14 @@ __all__ = ["STYLE", "picture", "svg"]
 WIDTH = 1000
 #: In pixels: where the chart is, and where the text behind it begins.
 _LABEL, _CHART, _CHART_END, _TEXT = 16, 322, 700, 718
-#: Characters of a line of text, of a label, and of a line across all of it.
-_TEXT_CHARS, _LABEL_CHARS, _LINE_CHARS = 40, 46, 128
+#: How wide a line of the text may be, and one across all of it; and the characters of a label.
+_TEXT_WIDTH, _LINE_WIDTH, _LABEL_CHARS = 272, 960, 46
+#: Of a character at 12 pixels: most, and the widest ones.
+_NARROW, _WIDE = 7.0, 11.5
+#: How far beside its place a letter stands.
+_ASIDE = {Mark.HELLO: -4, Mark.CONFIRM: 4}
+#: Where a line may end: not before a unit.
+_BREAKS = re.compile(r" +(?!(?:ms|s|min|h)\b)")
 _LINE, _BAR, _GAP = 16, 12, 12
 
 #: Colours by name, so that one picture fits a light and a dark page.
@@ -68,11 +74,11 @@ def picture(told: Story, style: str = "") -> str:
     """
     parts: list[str] = []
     y = 16.0
-    for text in wrap(told.heading, int(_LINE_CHARS * 0.78)):
+    for text in _lines(told.heading, _LINE_WIDTH / 1.35):
         y += 18
         parts.append(_text(_LABEL, y, text, "head"))
     y += 4
-    for text in wrap(told.summary, _LINE_CHARS):
+    for text in _lines(told.summary, _LINE_WIDTH):
         y += _LINE
         parts.append(_text(_LABEL, y, text))
     y += 34
@@ -103,7 +109,7 @@ def picture(told: Story, style: str = "") -> str:
 
 
 def _height(row: Row) -> float:
-    lines = max(len(_lines(row.outcome, _TEXT_CHARS)), 2 if row.note else 1)
+    lines = max(len(_lines(row.outcome, _TEXT_WIDTH)), 2 if row.note else 1)
     return lines * _LINE + _GAP
 
 
@@ -125,7 +131,7 @@ def _row(row: Row, y: float) -> list[str]:
         parts.append(_rect(f"bar {bar.span.name}", start, middle - thin / 2, width, thin))
     parts += [_mark(mark, _x(place), middle) for place, mark in _distinct(row)]
     kind = "won" if row.state is State.WON else ""
-    for number, line in enumerate(_lines(row.outcome, _TEXT_CHARS)):
+    for number, line in enumerate(_lines(row.outcome, _TEXT_WIDTH)):
         parts.append(_text(_TEXT, base + number * _LINE, line, kind))
     return [*parts, "</g>"]
 
@@ -148,8 +154,7 @@ def _mark(mark: Mark, x: float, y: float) -> str:
         case Mark.STANDS:
             return f'<circle class="mark {mark.name}" cx="{x:.1f}" cy="{y:g}" r="3"/>'
         case Mark.HELLO | Mark.CONFIRM:  # often at the same place
-            aside = -4 if mark is Mark.HELLO else 4
-            return _text(x + aside, y - 7, mark.value[0], f"letter {mark.name}")
+            return _text(x + _ASIDE[mark], y - 7, mark.value[0], f"letter {mark.name}")
         case Mark.CHOSEN:
             star = "l2.4 5 5.6 .7 -4 3.9 1 5.5 -5 -2.7 -5 2.7 1 -5.5 -4 -3.9 5.6 -.7z"
             return f'<path class="{mark.name}" d="M{x:.1f} {y - 8:g}{star}"/>'
@@ -178,7 +183,8 @@ def _legend(told: Story, y: float) -> list[str]:
     x, y = float(_LABEL), y + 20
     for mark in Mark:
         if mark in marks:
-            parts.append(_mark(mark, x + 6, y + 3 if mark.value.isupper() else y - 4))
+            letter = mark in _ASIDE
+            parts.append(_mark(mark, x + 6 - _ASIDE.get(mark, 0), y + 7 if letter else y - 4))
             parts.append(_text(x + 17, y, mark.value, "faint"))
             x += 38 + 7.2 * len(mark.value)
     return parts
@@ -188,8 +194,21 @@ def _x(place: float) -> float:
     return _CHART + place * (_CHART_END - _CHART)
 
 
-def _lines(text: str, width: int) -> list[str]:
-    return wrap(text, width)
+def _lines(text: str, width: float) -> list[str]:
+    """In lines that are no wider, whatever the font."""
+    lines: list[str] = []
+    left = 0.0
+    most = int(width / _WIDE)
+    for word in _BREAKS.split(text.strip()):
+        for piece in (word[start : start + most] for start in range(0, len(word), most)):
+            needed = sum(_WIDE if char.isupper() or char in "mw@%" else _NARROW for char in piece)
+            if lines and needed <= left:
+                lines[-1] += f" {piece}"
+            else:
+                lines.append(piece)
+                left = width + _NARROW
+            left -= needed + _NARROW
+    return lines
 
 
 def _shortened(label: str) -> str:

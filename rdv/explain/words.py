@@ -135,7 +135,7 @@ def _fate(way: WayFacts) -> str:
         return "got as far as the handshake"
     if way.stands is not None:
         return "connected without a handshake"
-    if any(dial.reason == "the connection was reset" for dial in way.refusals):
+    if any(dial.stood is not None for dial in way.refusals):
         return "connected and broke"
     return "refused" if way.refusals else "did not answer"
 

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.trace import Event, What
 from rdv.explain import last_attempt, story, waterfall
 from rdv.explain.scale import Scale
+from rdv.explain.story import Mark, Span
 from rdv.explain.words import duration
 from rdv.test.explain_events import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, direct, relayed
 from rdv.test.explain_strategies import events_lists
@@ -144,6 +145,20 @@ class SummaryTests(SynchronousTestCase):
         tell.refuse(110, 2, 1, 1)
         self.assertIn(
             "of 2 addresses 1 refused, 1 did not answer", story([*events, *tell.events]).summary
+        )
+
+    def test_broken(self) -> None:
+        """A connection that did not last is none that stands, and is drawn all the same."""
+        events = [event for event in RELAYED if event.fields.get("way") != 3]
+        tell = Telling()
+        tell(600, What.STANDS, way=2, seconds=0.5, round_trip=0.1)
+        tell(1500, What.REFUSED, way=2, dial=1, reason="the connection was reset", errno=None)
+        told = story([*events, *tell.events])
+        self.assertIn("the one address connected and broke within 2 s", told.summary)
+        row = next(row for row in told.rows if row.label == "203.0.113.9:41000")
+        self.assertEqual([bar.span for bar in row.bars], [Span.CONNECT, Span.HANDSHAKE])
+        self.assertEqual(
+            [mark for _, mark in row.marks], [Mark.DIAL, Mark.STANDS, Mark.REFUSED, Mark.LOST]
         )
 
     def test_hurried(self) -> None:

@@ -20,6 +20,8 @@ PROGRESS = [
     "tqdm",
 ]
 TEST = [
+    # An example is an SSH session, and its test starts the server for it.
+    "Twisted[conch]",
     "hypothesis",
     *PROGRESS,
 ]

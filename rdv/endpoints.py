@@ -121,7 +121,8 @@ class RendezvousServerEndpoint:
     """
     Keeps accepting peers under one token.
 
-    :param client: makes the connections.
+    :param client: makes the connections; not one with a ``local_port``, as there are several
+        attempts at a time.
     :param url: of the server.
     :param token: what both sides know. Only one program can accept with it.
     :param headers: for the requests to the server.

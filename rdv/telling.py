@@ -51,6 +51,16 @@ class Teller:
         elif text and self.form is Form.TEXT:
             self._write(text)
 
+    def warn(self, event: str, text: str, **fields: object) -> None:
+        """
+        As :meth:`tell`, of something that has gone wrong while the command goes on: a person who
+        wants quiet is told, too.
+        """
+        if self.form is Form.QUIET:
+            self._write(text)
+        else:
+            self.tell(event, text, **fields)
+
     def fail(self, text: str, status: int) -> None:
         """
         It went wrong.

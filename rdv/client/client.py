@@ -4,10 +4,12 @@ Dialling and accepting.
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import BrowserLikePolicyForHTTPS
@@ -21,7 +23,8 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
-from rdv.client.trace import Trace, Tracer
+from rdv.client.trace import Trace
+from rdv.client.tracer import Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -91,6 +94,11 @@ class Client:
             handshake_timeout=handshake_timeout,
         )
 
+    @property
+    def clock(self) -> IReactorTime:
+        """What tells the time of the attempts: the reactor."""
+        return self._reactor
+
     def dial(
         self,
         url: str,
@@ -148,10 +156,18 @@ class Client:
             nonlocal phase
             raw = check_token(token)
             server = parse_server_url(url)
+            ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
                 attempt = Attempt(
-                    self._reactor, self._settings, role, server, raw, options, self._tracer(traces)
+                    self._reactor,
+                    self._settings,
+                    role,
+                    server,
+                    raw,
+                    options,
+                    self._tracer(traces, role),
+                    ends,
                 )
                 try:
                     return await attempt.run()
@@ -174,5 +190,5 @@ class Client:
             entered.addTimeout(timeout, self._reactor, timed_out)
         return entered
 
-    def _tracer(self, traces: tuple[Trace, ...]) -> Tracer | None:
-        return Tracer(self._reactor, next(self._numbers), traces) if traces else None
+    def _tracer(self, traces: tuple[Trace, ...], role: Role) -> Tracer | None:
+        return Tracer(self._reactor, next(self._numbers), traces, role) if traces else None

@@ -24,6 +24,8 @@ from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
 from rdv.client.shared_port import IClientReactor, SharedPort
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer
 from rdv.errors import BadURL
 
 __all__ = ["ServerEndpoints"]
@@ -37,20 +39,29 @@ class ServerEndpoints:
     :param tls: makes the TLS options for a server's name.
     :param timeout: seconds for connecting, shared evenly among the server's IPv4 addresses, and
         again among its IPv6 addresses when those fail.
+    :param tracer: told of names and connections.
     """
 
     def __init__(
-        self, reactor: IClientReactor, port: SharedPort, tls: IPolicyForHTTPS, timeout: float
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        tls: IPolicyForHTTPS,
+        timeout: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self._reactor = reactor
         self._port = port
         self._tls = tls
         self._timeout = timeout
+        self._tracer = tracer
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """See :class:`IAgentEndpointFactory`."""
         host = uri.host.decode("ascii").strip("[]")
-        plain = _ServerEndpoint(self._reactor, self._port, host, uri.port, self._timeout)
+        plain = _ServerEndpoint(
+            self._reactor, self._port, host, uri.port, self._timeout, self._tracer
+        )
         if uri.scheme != b"https":
             return plain
         try:
@@ -63,13 +74,20 @@ class ServerEndpoints:
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
     def __init__(
-        self, reactor: IClientReactor, port: SharedPort, host: str, number: int, timeout: float
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        host: str,
+        number: int,
+        timeout: float,
+        tracer: Tracer | None,
     ) -> None:
         self._reactor = reactor
         self._port = port
         self._host = host
         self._number = number
         self._timeout = timeout
+        self._tracer = tracer
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -82,17 +100,30 @@ class _ServerEndpoint:
         failure: ConnectError | None = None
         for kind in (IPv4Address, IPv6Address):
             addresses = await self._resolve(kind)
+            if self._tracer is not None and addresses:
+                self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
             reason: ConnectError | None = None
             for address in addresses:
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
                 share = self._timeout / len(addresses)
                 try:
-                    return await self._port.connect(address, protocol, share)
+                    return await self._call(address, protocol, share)
                 except ConnectError as error:
                     reason = error
             failure = failure or reason
         raise failure or DNSLookupError(self._host)
+
+    async def _call(self, address: Address, protocol: IProtocol, timeout: float) -> IProtocol:
+        tracer = self._tracer
+        if tracer is None:
+            return await self._port.connect(address, protocol, timeout)
+        tracer.called(address)
+        try:
+            return await self._port.connect(address, protocol, timeout)
+        except ConnectError as error:
+            tracer.unreached(error)
+            raise
 
     async def _resolve(self, kind: type[IPv4Address | IPv6Address]) -> Sequence[Address]:
         try:

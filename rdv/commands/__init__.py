@@ -25,6 +25,8 @@ _MODULES = {
     "serve": "serve",
     "dial": "stream",
     "accept": "stream",
+    "expose": "expose",
+    "connect": "connect",
     "demo": "demo",
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from twisted.logger import Logger
@@ -84,7 +84,7 @@ class Progress:
         if self._draw is not None and terminal.may_draw(fd):
             # Behind a line that fills the terminal some of them begin a new one.
             width = terminal.columns(fd) - 1
-            self._teller.show(self._line(self._draw, moved, speeds, meter.seconds, width))
+            self._teller.show(self.line(self._draw, moved, speeds, meter.seconds, width))
 
     def finish(self, meter: Meter) -> None:
         """See :class:`rdv.meter.Display`."""
@@ -101,14 +101,22 @@ class Progress:
             if count
         )
 
-    def _line(
+    def line(
         self,
         draw: Draw,
         moved: tuple[int, int],
-        speeds: list[float],
+        speeds: Sequence[float],
         elapsed: float,
         width: int,
     ) -> str:
+        """
+        What is shown.
+
+        :param moved: bytes sent, and bytes received.
+        :param speeds: the same in a second.
+        :param elapsed: seconds since the beginning.
+        :param width: columns that there are.
+        """
         sent, received = moved
         size = _size(self._stdin, self._begin)
         sends = sent < size or sent >= received

@@ -82,9 +82,8 @@ class Explaining:
         if self._teller.form is Form.JSON:
             self._teller.tell("explained", message=text)
             return
-        with suppress(OSError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+        self._teller.clear()
+        self._teller.write(text)
 
     def _colour(self) -> bool:
         wanted = self._teller.form is not Form.JSON and not os.environ.get("NO_COLOR")

@@ -9,7 +9,7 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
@@ -61,6 +61,7 @@ class Forwarder(Factory[Protocol]):
         self._splicer = _splicer(reactor)
         self._numbers = count(1)
         self._running: dict[Joint, Deferred[None]] = {}
+        self._waiters: list[Deferred[None]] = []
         self._closed = False
 
     @property
@@ -90,6 +91,7 @@ class Forwarder(Factory[Protocol]):
 
     def _forget(self, joint: Joint) -> None:
         del self._running[joint]
+        self._look_for_waiters()
 
     async def _forward(self, number: int, joint: Joint) -> None:
         begun = self._reactor.seconds()
@@ -149,22 +151,22 @@ class Forwarder(Factory[Protocol]):
         return self.idle().addCallback(lambda _: self._free())
 
     def idle(self) -> Deferred[None]:
-        """Fires when those forwards that there are now have ended. To be cancelled freely."""
-        return gatherResults([_end_of(each) for each in self._running.values()]).addCallback(_none)
+        """A new Deferred that fires when there is no forward. Cancelling it changes nothing."""
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append(waiter)
+        self._look_for_waiters()
+        return waiter
+
+    def _look_for_waiters(self) -> None:
+        if not self._running:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.called:
+                    waiter.callback(None)
 
     def _free(self) -> None:
         if self._splicer is not None:
             self._splicer.pipes.close()
-
-
-def _end_of(forward: Deferred[None]) -> Deferred[None]:
-    ended: Deferred[None] = Deferred()
-    forward.addCallback(lambda _: None if ended.called else ended.callback(None))
-    return ended
-
-
-def _none(result: object) -> None:
-    """Fire with nothing."""
 
 
 class _Reset(Protocol):

@@ -45,6 +45,20 @@ class TellerTests(SynchronousTestCase):
             ],
         )
 
+    def test_warning(self) -> None:
+        """It is told to everybody, and is no end."""
+        for form, told in (
+            (Form.TEXT, "TROUBLE: gone"),
+            (Form.QUIET, "TROUBLE: gone"),
+            (Form.JSON, {"event": "trouble", "time": 1.0, "message": "gone"}),
+        ):
+            stderr = io.StringIO()
+            self.patch(sys, "stderr", stderr)
+            self.patch(time, "time", lambda: 1.0)
+            Teller(form).warn("trouble", "TROUBLE: gone", message="gone")
+            line = stderr.getvalue().removesuffix("\n")
+            self.assertEqual(json.loads(line) if form is Form.JSON else line, told)
+
     def test_shown(self) -> None:
         """It is gone before something else is told, and once it is gone nothing is cleared."""
         stderr = io.StringIO()

@@ -50,6 +50,7 @@ setup(
         "rdv.commands",
         "rdv.server",
         "rdv.test",
+        "rdv.testing",
         "twisted.plugins",
     ],
     # Makes an editable install put this directory on sys.path. Without it setuptools maps each

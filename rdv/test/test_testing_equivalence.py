@@ -60,7 +60,7 @@ class Witness(Protocol):
         self._check()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.seen += [self.data, reason.type.__name__]
+        self.seen += [self.data, type(reason.value).__name__]
         self.lost.callback(None)
 
 
@@ -212,7 +212,7 @@ class EquivalenceTests(TestCase):
     async def on_loopback(self, scenario: Scenario) -> object:
         """Play it over real sockets."""
         rendezvous = Rendezvous(REACTOR, serve=serve)
-        site = Site(RendezvousResource(rendezvous), reactor=REACTOR)  # type: ignore[no-untyped-call]
+        site = Site(RendezvousResource(rendezvous), reactor=REACTOR)
         port = REACTOR.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.addCleanup(rendezvous.close)

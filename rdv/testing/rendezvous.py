@@ -4,6 +4,7 @@ A rendezvous in memory: a server, and clients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from typing import Any
@@ -42,7 +43,7 @@ class MemoryRendezvous:
     :param options: for :class:`rdv.server.Rendezvous`: ``serve``, ``lobby_timeout`` and so on.
     :ivar url: for :meth:`Client.dial <rdv.client.Client.dial>` and ``accept``.
     :ivar server: the :class:`rdv.server.Rendezvous`, for instance for its ``waiting`` and
-        ``outcomes``.
+        ``outcomes``; another one after :meth:`start`.
     :ivar clock: its ``seconds()`` are the time.
     """
 
@@ -52,11 +53,9 @@ class MemoryRendezvous:
         self._network = Network()
         self._server_host = self._network.host(_SERVER, _NAME)
         self.clock: IReactorTime = self._network.clock
-        self.server = Rendezvous(self._server_host, **options)
-        self._door = _Door(RendezvousResource(self.server))
-        site = Site(self._door, reactor=self._server_host)
-        site.noisy = False
-        self._port = self._server_host.listenTCP(_PORT, site)
+        self._options = options
+        self._refusal: tuple[int, str] | None = None
+        self.start()
 
     def host(self) -> Host:
         """
@@ -118,11 +117,11 @@ class MemoryRendezvous:
 
     def refuse(self, status: int, reason: str) -> None:
         """From now on answer every request with an HTTP error."""
-        self._door.refusal = (status, reason)
+        self._refusal = (status, reason)
 
     def admit(self) -> None:
         """Answer as a server of rdv again."""
-        self._door.refusal = None
+        self._refusal = None
 
     def stop(self) -> None:
         """
@@ -132,6 +131,14 @@ class MemoryRendezvous:
         self._port.stopListening()
         self.server.close()
         self.flush()
+
+    def start(self) -> None:
+        """The server is there; for after a :meth:`stop`."""
+        self.server = Rendezvous(self._server_host, **self._options)
+        door = _Door(RendezvousResource(self.server), lambda: self._refusal)
+        site = Site(door, reactor=self._server_host)
+        site.noisy = False
+        self._port = self._server_host.listenTCP(_PORT, site)
 
     def block_direct_paths(self) -> None:
         """From now on a firewall at each client drops the SYNs of others."""
@@ -176,21 +183,28 @@ class MemoryRendezvous:
 
 @implementer(IResource)
 class _Door(Resource):
-    """In front of the server's resource; may be shut. :ivar refusal: a status and a reason."""
+    """
+    In front of the server's resource.
+
+    :param refusal: tells the status and the reason with which everybody is refused, or None.
+    """
 
     isLeaf = True
 
-    def __init__(self, inside: RendezvousResource) -> None:
+    def __init__(
+        self, inside: RendezvousResource, refusal: Callable[[], tuple[int, str] | None]
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._inside = inside
-        self.refusal: tuple[int, str] | None = None
+        self._refusal = refusal
 
     def render(self, request: IRequest) -> int | bytes:
         """See :class:`IResource`."""
-        if self.refusal is None:
+        refusal = self._refusal()
+        if refusal is None:
             return self._inside.render(request)
         assert isinstance(request, Request)
-        status, reason = self.refusal
+        status, reason = refusal
         request.setResponseCode(status, HTTPStatus(status).phrase.encode())
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return f"{reason}\n".encode()

@@ -51,7 +51,7 @@ from rdv.testing import network as network_module
 from rdv.testing.network import Network
 from rdv.testing.sockets import BUFFER, MemorySocket
 
-HERE, THERE = IPv4("198.18.0.1"), IPv4("198.18.0.2")
+HERE, THERE = IPv4("10.0.0.1"), IPv4("10.0.0.2")
 
 
 class Listener(ServerFactory[Any]):

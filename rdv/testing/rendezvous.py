@@ -25,9 +25,9 @@ from rdv.testing.network import Network
 __all__ = ["MemoryRendezvous"]
 
 _NAME = "rendezvous.test"
-# Networks of the IANA that are nobody's: one for documentation, and one for benchmarks.
 _SERVER = IPv4Address("192.0.2.1")
-_FIRST_CLIENT = IPv4Address("198.18.0.1")
+# Local addresses: two clients with one public address would be taken for hosts behind one NAT.
+_FIRST_CLIENT = IPv4Address("10.0.0.1")
 _PORT = 80
 
 

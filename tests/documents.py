@@ -38,9 +38,9 @@ REACTOR: Any = reactor
 PROGRAMS = {
     "python": "",
     "rdv": "-m rdv",
-    "trial": "-m twisted.trial",
+    "trial": "-P -m twisted.trial",  # as installed, it does not look into the current folder
     "twist": "-m twisted",
-    "twistd": "-c 'from twisted.scripts.twistd import run; run()'",
+    "twistd": "-P -c 'from twisted.scripts.twistd import run; run()'",
 }
 CODE_BLOCK = re.compile(r"\s*\.\. code-block::")
 DIRECTIVE = re.compile(r"\s*\.\. ")

@@ -71,7 +71,7 @@ class ShellTests(TestCase):
         """CI does it."""
         self.assertEqual(command, "pip install .")
 
-    @runs(GUIDE, "class GreeterTests", "trial test_greeter")
+    @runs(GUIDE, "class GreeterTests", "twisted.trial test_greeter")
     async def test_testing(self, module: str, command: str) -> None:
         """A test of one's own passes, and fails when the protocol is wrong."""
         test = self.shell.folder / "test_greeter.py"

@@ -40,23 +40,23 @@ class ModuleTests(TestCase):
             self.assertEqual(await program.ended, status, program.report())
             self.assertIn(b"Ran %d tests" % tests, program.stdout)
 
-    @runs(PAGE, "class PairTests", "trial test_pair")
+    @runs(PAGE, "class PairTests", "twisted.trial test_pair")
     async def test_pair(self, module: str, command: str) -> None:
         """Two that have found each other; what is left open is found."""
         await self.check(command, module, 1, ("dialer.loseConnection()", "pass"))
 
-    @runs(PAGE, "class MisfortuneTests", "trial test_misfortune")
+    @runs(PAGE, "class MisfortuneTests", "twisted.trial test_misfortune")
     async def test_misfortune(self, module: str, command: str) -> None:
         """Each of them happens."""
         self.save("test_pair", named_block(PAGE, "class PairTests"))
         await self.check(command, module, 5, ("block_direct_paths", "flush"))
 
-    @runs(PAGE, "class DoublerTests", "trial test_doubler")
+    @runs(PAGE, "class DoublerTests", "twisted.trial test_doubler")
     async def test_doubler(self, module: str, command: str) -> None:
         """Endpoints from strings."""
         await self.check(command, module, 1, ("2 * number", "3 * number"))
 
-    @runs(PAGE, "class SocketTests", "trial test_sockets")
+    @runs(PAGE, "class SocketTests", "twisted.trial test_sockets")
     async def test_sockets(self, module: str, command: str) -> None:
         """A server on loopback."""
         await self.check(command, module, 1, ('(b"hello")', '(b"hi")'))

@@ -15,6 +15,8 @@ if VERSION is None:
 README = HERE / "README.rst"
 
 TEST = [
+    # An example is an SSH session, and its test starts the server for it.
+    "Twisted[conch]",
     "hypothesis",
 ]
 DOCS = [

@@ -15,6 +15,7 @@ from pathlib import Path
 #: What people import from. The rest is private.
 PUBLIC = (
     "rdv.addresses",
+    "rdv.asyncio_streams",
     "rdv.client",
     "rdv.client.trace",
     "rdv.endpoints",
@@ -24,7 +25,7 @@ PUBLIC = (
     "rdv.wire",
 )
 #: Names in those that are not for everybody, or are described where they come from.
-PRIVATE = {"rdv.client.trace.Tracer", "rdv.endpoints.IClient"}
+PRIVATE = {"rdv.client.trace.Tracer", "rdv.endpoints.IClient", "rdv.endpoints.Trouble"}
 
 
 def described(inventory: bytes) -> set[str]:

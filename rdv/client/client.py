@@ -120,7 +120,8 @@ class Client:
             ``params``.
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL`` or ``BadToken`` before any I/O,
-            ``AttemptTimeout``, or what :meth:`rdv.client.attempt.Attempt.run` raises.
+            ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
+            sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``.
             Cancelling it closes everything; it errbacks when that is done.
         """
         return self._connect(Role.DIALER, url, token, timeout, trace, options)

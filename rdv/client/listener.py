@@ -186,10 +186,11 @@ class Listener:
         """The server lets us wait."""
         self._unsettle()
         self._backoff.reset()
+        if self._in_trouble or not self.waiting.happened:
+            log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
         self.waiting.happen(None)
         if self._in_trouble:
             self._in_trouble = False
-            log.info("{token}: waiting again", token=self._hint)
             self._call_trouble(None)
 
     def _unsettle(self) -> None:

@@ -1,0 +1,61 @@
+"""
+A program for asyncio, with asyncio's streams, over rdv. On one host, and on another::
+
+    python examples/asyncio_program.py serve 'rdv:https\\://example.com/rdv:token=MY_TOKEN'
+    python examples/asyncio_program.py ask   'rdv:https\\://example.com/rdv:token=MY_TOKEN'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from twisted.internet import asyncioreactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+
+from rdv.asyncio_streams import open_connection, start_server
+
+# The program as it was: nothing but asyncio.
+
+
+async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What ``asyncio.start_server`` was given."""
+    async for line in reader:
+        writer.write(line.upper())
+        await writer.drain()
+    writer.close()
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What used the two that ``asyncio.open_connection`` returned."""
+    writer.write(b"is anybody there?\n")
+    writer.write_eof()
+    print("the peer says:", (await reader.read()).decode().strip(), flush=True)
+    writer.close()
+    await writer.wait_closed()
+
+
+# What is different now.
+
+
+async def main(reactor: Any, side: str, description: str) -> None:
+    """Be one of the two."""
+    if side == "serve":
+        await start_server(serverFromString(reactor, description), shout)
+        await asyncio.Event().wait()
+    else:
+        await ask(*await open_connection(clientFromString(reactor, description)))
+
+
+if __name__ == "__main__":
+    loop = asyncio.new_event_loop()
+    asyncioreactor.install(loop)  # before the reactor is imported anywhere
+    from twisted.internet.task import react
+
+    react(
+        lambda reactor: Deferred.fromFuture(
+            asyncio.ensure_future(main(reactor, *sys.argv[1:]), loop=loop)
+        )
+    )

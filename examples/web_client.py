@@ -1,0 +1,54 @@
+"""
+treq through rdv, to a web server that cannot be reached otherwise. There::
+
+    twist web --listen 'rdv:https\\://example.com/rdv:token=MY_TOKEN' --path public
+
+and here, for any number of pages at once::
+
+    python examples/web_client.py 'rdv:https\\://example.com/rdv:token=MY_TOKEN' / /notes.txt
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.task import react
+from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+
+@implementer(IAgentEndpointFactory)
+class Always:
+    """Whatever the URL says, this is how its server is reached."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return self._endpoint
+
+
+async def show(http: HTTPClient, path: str) -> None:
+    """Get a page."""
+    response = await http.get(f"http://the-peer{path}")
+    page = await response.content()
+    print(f"{path}: {response.code}, {len(page)} bytes", flush=True)
+
+
+async def main(reactor: Any, description: str, *paths: str) -> None:
+    """Get the pages at the same time, each on a connection of its own."""
+    pool = HTTPConnectionPool(reactor)  # which are used again
+    endpoint = Always(clientFromString(reactor, description))
+    http = HTTPClient(Agent.usingEndpointFactory(reactor, endpoint, pool))
+    await gatherResults([Deferred.fromCoroutine(show(http, path)) for path in paths])
+    await pool.closeCachedConnections()
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

@@ -1,0 +1,208 @@
+"""
+asyncio's streams over a transport of Twisted's, in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IPushProducer,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from rdv.asyncio_streams import Connected, open_connection, start_server
+from rdv.test.client_doubles import ByteTransport
+from rdv.test.endpoint_doubles import PEER
+
+T = TypeVar("T")
+
+
+@implementer(IStreamClientEndpoint, IStreamServerEndpoint)
+class Endpoint:
+    """Connects to a transport in memory, when it is told to."""
+
+    def __init__(self) -> None:
+        self.factory: Any = None
+        self.cancelled = False
+        self.connecting: Deferred[IProtocol] = Deferred(self._cancel)
+
+    def _cancel(self, connecting: Deferred[IProtocol]) -> None:
+        self.cancelled = True
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        self.factory = protocolFactory
+        return self.connecting
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        self.factory = protocolFactory
+        return succeed("a port")  # type: ignore[arg-type]
+
+    def connected(self) -> ByteTransport:
+        """There is a connection."""
+        transport = ByteTransport(self.factory.buildProtocol(PEER), PEER)
+        transport.connect()
+        return transport
+
+
+class StreamsTestCase(SynchronousTestCase):
+    """Each test runs a coroutine of asyncio's."""
+
+    def setUp(self) -> None:
+        self.endpoint = Endpoint()
+
+    def run_it(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """To its end."""
+        return asyncio.run(asyncio.wait_for(coroutine, 10))
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, ByteTransport]:
+        """A connection, and the transport below it."""
+        opening = asyncio.ensure_future(open_connection(self.endpoint))
+        await asyncio.sleep(0)
+        below = self.endpoint.connected()
+        self.endpoint.connecting.callback(below.protocol)
+        reader, writer = await opening
+        return reader, writer, below
+
+
+class ClientTests(StreamsTestCase):
+    """``open_connection``."""
+
+    def test_bytes_and_ends(self) -> None:
+        """Both ways, each end for itself."""
+
+        async def run() -> None:
+            reader, writer, below = await self.open()
+            verifyObject(IHalfCloseableProtocol, below.protocol)
+            verifyObject(IPushProducer, below.protocol)
+            writer.writelines([b"one ", bytearray(b"two")])
+            self.assertEqual(below.value(), b"one two")
+            self.assertTrue(writer.can_write_eof())
+            writer.write_eof()
+            self.assertTrue(below.write_ended)
+            below.deliver(b"a line\n", b"more")
+            self.assertEqual(await reader.readline(), b"a line\n")
+            below.end()
+            self.assertEqual(await reader.read(), b"more")
+            self.assertEqual(below.closing, "")
+            writer.close()
+            self.assertTrue(writer.is_closing())
+            self.assertEqual(below.closing, "close")
+            below.lose()
+            await writer.wait_closed()
+
+        self.run_it(run())
+
+    def test_addresses(self) -> None:
+        async def run() -> None:
+            _, writer, _ = await self.open()
+            self.assertEqual(writer.get_extra_info("peername"), (PEER.host, PEER.port))
+
+        self.run_it(run())
+
+    def test_reset(self) -> None:
+        """It is an ``OSError``, as asyncio has it."""
+
+        async def run() -> None:
+            reader, _, below = await self.open()
+            below.lose(ConnectionLost())
+            with self.assertRaises(ConnectionResetError):
+                await reader.read()
+
+        self.run_it(run())
+
+    def test_slow_peer(self) -> None:
+        """Who drains waits until the transport has room."""
+
+        async def run() -> None:
+            _, writer, below = await self.open()
+            below.protocol.pauseProducing()
+            draining = asyncio.ensure_future(writer.drain())
+            await asyncio.sleep(0)
+            self.assertFalse(draining.done())
+            below.protocol.resumeProducing()
+            await draining
+
+        self.run_it(run())
+
+    def test_end_behind_a_lot(self) -> None:
+        """Who drains behind the end need not wait: nothing more will be written."""
+
+        async def run() -> None:
+            _, writer, below = await self.open()
+            below.protocol.pauseProducing()
+            writer.write_eof()
+            await writer.drain()
+            self.assertIsNone(below.producer)
+
+        self.run_it(run())
+
+    def test_slow_reader(self) -> None:
+        """The transport reads no more than the reader has room for."""
+
+        async def run() -> None:
+            reader, _, below = await self.open()
+            below.deliver(bytes(200_000))
+            self.assertEqual(below.producerState, "paused")
+            await reader.readexactly(200_000)
+            self.assertEqual(below.producerState, "producing")
+
+        self.run_it(run())
+
+    def test_abort(self) -> None:
+        async def run() -> None:
+            _, writer, below = await self.open()
+            writer.transport.abort()
+            self.assertEqual(below.closing, "abort")
+            self.assertIsNotNone(writer.transport.get_protocol())
+
+        self.run_it(run())
+
+    def test_cancel(self) -> None:
+        """The attempt is cancelled."""
+
+        async def run() -> None:
+            opening = asyncio.ensure_future(open_connection(self.endpoint))
+            await asyncio.sleep(0)
+            opening.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await opening
+            self.assertTrue(self.endpoint.cancelled)
+
+        self.run_it(run())
+
+
+class ServerTests(StreamsTestCase):
+    """``start_server``."""
+
+    def test_each_connection(self) -> None:
+        """It has a task of its own."""
+
+        async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write((await reader.read()).upper())
+            writer.close()
+
+        async def run(connected: Connected) -> None:
+            self.assertEqual(await start_server(self.endpoint, connected), "a port")
+            before = asyncio.all_tasks()
+            belows = [self.endpoint.connected(), self.endpoint.connected()]
+            for below, text in zip(belows, (b"one", b"two"), strict=True):
+                below.deliver(text)
+                below.end()
+            await asyncio.gather(*asyncio.all_tasks() - before)
+            self.assertEqual([below.value() for below in belows], [b"ONE", b"TWO"])
+            self.assertEqual([below.closing for below in belows], ["close", "close"])
+
+        self.run_it(run(shout))

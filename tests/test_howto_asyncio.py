@@ -1,0 +1,76 @@
+"""
+``docs/howto/asyncio.rst`` does what it says.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tests.documents import Shell, blocks_without_test, replaced, runs, serve
+from tests.processes import Program
+
+ASYNCIO = "docs/howto/asyncio.rst"
+HERE = r"http\://127.0.0.1\:8080"
+
+
+class BlocksTests(SynchronousTestCase):
+    """The blocks themselves."""
+
+    def test_every_block_is_run(self) -> None:
+        self.assertEqual(blocks_without_test(ASYNCIO), [])
+
+
+class ProgramTests(TestCase):
+    """Programs that are made of the blocks."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+        self.url = serve(self)
+        here = self.url.replace(":", r"\:") + ":spaces=loopback"
+        self.here = here
+        self.description = f"rdv:{here}:token=MY_TOKEN"
+
+    def program(self, start: str, *pieces: str) -> Program:
+        """The piece that starts the reactor stands behind its ``main``, its imports before it."""
+        install, react = start.split("from twisted.internet.task")
+        given = f"description, url = {self.description!r}, {self.url!r}"
+        rest = f"from twisted.internet.task{react}"
+        return self.shell.python("\n\n".join([install, given, *pieces, rest]))
+
+    async def check(self, server: Program, client: Program, output: str) -> None:
+        """The client says this, and the server goes on."""
+        self.assertEqual(await client.ended, 0, client.report() + server.report())
+        self.assertEqual(client.stdout.decode().strip(), output)
+        server.signal("KILL")
+        await server.ended
+
+    @runs(ASYNCIO, "asyncioreactor.install", "import open_connection", "import start_server")
+    async def test_streams(self, start: str, client: str, server: str) -> None:
+        """Both sides."""
+        await self.check(
+            self.program(start, server), self.program(start, client), "b'IS ANYBODY THERE?\\n'"
+        )
+
+    @runs(ASYNCIO, "client.dial", "asyncioreactor.install", "import start_server")
+    async def test_connection(self, connect: str, start: str, server: str) -> None:
+        """A connection of the client's own."""
+        connect = replaced(connect, ("Client(reactor)", "Client(reactor, spaces=NONE)"))
+        main = (
+            "from rdv.addresses import AddressSpace\n"
+            "NONE = AddressSpace.NONE\n"
+            "async def main(reactor):\n"
+            "    connection = await connect(reactor, url, 'MY_TOKEN')\n"
+            "    print(connection.is_relay)\n"
+            "    connection.abortConnection()"
+        )
+        await self.check(self.program(start, server), self.program(start, connect, main), "True")
+
+    @runs(ASYNCIO, "asyncio_program.py serve")
+    async def test_example(self, command: str) -> None:
+        """It is there, and answers."""
+        command = replaced(command, (HERE, self.here))
+        server = self.shell.start(command)
+        client = self.shell.start(replaced(command, (" serve ", " ask ")))
+        await self.check(server, client, "the peer says: IS ANYBODY THERE?")

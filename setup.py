@@ -59,6 +59,7 @@ setup(
         "rdv.explain",
         "rdv.server",
         "rdv.test",
+        "rdv.testing",
         "twisted.plugins",
     ],
     # Makes an editable install put this directory on sys.path. Without it setuptools maps each

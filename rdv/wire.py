@@ -38,6 +38,7 @@ __all__ = [
     "token_hint",
 ]
 
+#: What a client asks to upgrade to.
 PROTOCOL = b"rdv/1"
 
 #: How many addresses a client may report.

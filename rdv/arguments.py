@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from rdv.options import port, seconds, workers
+from rdv.telling import Form
 
 __all__ = ["parser"]
 
@@ -36,12 +37,23 @@ def parser() -> argparse.ArgumentParser:
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
     )
     _add_common(demo)
+    check = commands.add_parser(
+        "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
+    )
+    _add_common(check)
+    _add_check(check)
     return top
 
 
 _CLIENT_TEXT = (
     "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
     "authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+_CHECK_TEXT = (
+    "Plays both roles against a server, and says what that shows of it and of the network between: "
+    "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
 )
 
 
@@ -111,20 +123,8 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="SECONDS",
         help=f"to get a connection; 0: for ever (default {timeout:g})",
     )
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="a header for the request to the server; repeatable",
-    )
-    parser.add_argument(
-        "--spaces",
-        default="default",
-        metavar="LIST",
-        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
-        "private6, link4, link6, loopback",
-    )
+    _add_header(parser)
+    _add_spaces(parser)
     parser.add_argument(
         "--local-port",
         type=port,
@@ -139,6 +139,60 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="SECONDS",
         help="the relay, when ready, gives a direct path to come (default 2)",
     )
+    _add_tls(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=15.0,
+        metavar="SECONDS",
+        help="for everything; what there is no time for is left out (default 15)",
+    )
+    parser.add_argument(
+        "--no-throughput",
+        dest="throughput",
+        action="store_false",
+        help="do not fill the relay, for 1.5 s or with 64 MiB",
+    )
+    parser.add_argument(
+        "--json",
+        dest="form",
+        action="store_const",
+        const=Form.JSON,
+        default=Form.TEXT,
+        help="one JSON object on stdout, and progress as JSON on stderr",
+    )
+    _add_header(parser)
+    _add_spaces(parser)
+    _add_tls(parser)
+
+
+def _add_header(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header for the request to the server; repeatable",
+    )
+
+
+def _add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spaces",
+        default="default",
+        metavar="LIST",
+        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
+        "private6, link4, link6, loopback",
+    )
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"

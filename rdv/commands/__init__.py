@@ -26,6 +26,7 @@ _MODULES = {
     "dial": "stream",
     "accept": "stream",
     "demo": "demo",
+    "check": "check",
 }
 
 

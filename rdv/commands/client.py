@@ -16,7 +16,7 @@ from rdv.client import Client, tls_policy
 from rdv.commands.status import BadUsage
 from rdv.errors import RdvError
 
-__all__ = ["client_of", "headers_of"]
+__all__ = ["client_of", "headers_of", "spaces_of", "tls_of"]
 
 
 def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Client:
@@ -26,15 +26,20 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     """
     return Client(
         reactor,
-        tls=_tls(arguments.ca, arguments.cert),
-        spaces=AddressSpace.NONE if arguments.relay else _spaces(arguments.spaces),
+        tls=tls_of(arguments.ca, arguments.cert),
+        spaces=AddressSpace.NONE if arguments.relay else spaces_of(arguments.spaces),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
         **options,
     )
 
 
-def _tls(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
+def tls_of(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
+    """
+    What the files named for TLS say; None when there are none.
+
+    :raises BadUsage: when one cannot be read.
+    """
     files: dict[str, bytes] = {}
     for use, path in (("ca", ca), ("certificate", certificate)):
         if path is None:
@@ -67,7 +72,12 @@ def headers_of(arguments: argparse.Namespace) -> Headers:
     return headers
 
 
-def _spaces(names: str) -> AddressSpace:
+def spaces_of(names: str) -> AddressSpace:
+    """
+    The address spaces of a list of names, separated by commas.
+
+    :raises BadUsage: when one is none.
+    """
     spaces = AddressSpace.NONE
     for name in names.split(","):
         try:

@@ -1,0 +1,160 @@
+"""
+One TLS handshake with the server, in which any certificate is taken, to see what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from hyperlink import URL
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+)
+from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from rdv.addresses import Address
+from rdv.check.observations import Tls
+from rdv.check.server import host_of
+from rdv.client.dial import dial, one_protocol
+from rdv.client.reasons import loss_text, printable, why
+
+__all__ = ["examine"]
+
+#: OpenSSL's numbers, in words.
+_PROBLEMS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it is self-signed",
+    19: "a self-signed certificate ends its chain, which is not trusted here",
+    20: "its issuer is not trusted here",
+    21: "its issuer is not trusted here",
+    23: "it was revoked",
+    26: "it is not meant for a server",
+}
+
+
+async def examine(
+    reactor: Any, policy: IPolicyForHTTPS, url: URL, address: Address, timeout: float
+) -> Tls:
+    """
+    :param policy: what would be trusted, and what is shown to the server.
+    :param timeout: seconds to connect, and again for the handshake.
+    """
+    host = host_of(url)
+    try:
+        creator = policy.creatorForNetloc(host.encode("ascii"), address.port)
+    except ValueError as error:
+        return Tls(failure=str(error))
+    recorder = _Recorder(creator)
+    waiting = _Handshake()
+    factory: Any = TLSMemoryBIOFactory(recorder, True, one_protocol(waiting))
+    protocol = factory.buildProtocol(None)
+    assert isinstance(protocol, TLSMemoryBIOProtocol)
+    try:
+        await dial(reactor, 0, address, protocol, timeout)
+    except ConnectError as error:
+        return Tls(failure=why(error))
+    give_up = reactor.callLater(timeout, protocol.abortConnection)
+    try:
+        lost = await waiting.over
+        seen = recorder.told(lost, host)
+    finally:
+        if give_up.active():
+            give_up.cancel()
+        protocol.abortConnection()
+    await waiting.gone
+    return seen
+
+
+@implementer(IHandshakeListener)
+class _Handshake(Protocol):
+    """
+    :ivar over: fires with None when the handshake is complete, or with why there was none.
+    :ivar gone: fires when the connection is.
+    """
+
+    def __init__(self) -> None:
+        self.over: Deferred[Failure | None] = Deferred()
+        self.gone: Deferred[None] = Deferred()
+
+    def handshakeCompleted(self) -> None:
+        if not self.over.called:
+            self.over.callback(None)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        if not self.over.called:
+            self.over.callback(reason)
+        self.gone.callback(None)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Recorder:
+    """Has a handshake go on whatever the certificate is worth, and remembers that."""
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
+        self._creator = creator
+        self._problems: dict[str, None] = {}
+        self._connection: SSL.Connection | None = None
+
+    def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """See :class:`IOpenSSLClientConnectionCreator`."""
+        connection = self._connection = self._creator.clientConnectionForTLS(tls)
+        connection.set_verify(SSL.VERIFY_PEER, self._verified)
+        return connection
+
+    def _verified(self, *result: Any) -> bool:
+        _, _, number, _, good = result
+        if not good:
+            self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
+        return True
+
+    def told(self, lost: Failure | None, host: str) -> Tls:
+        """:param lost: why the handshake was not completed."""
+        if lost is not None and lost.check(VerificationError):
+            self._problems[f"it is not for the name {host}"] = None
+        elif lost is not None:
+            return Tls(failure=loss_text(lost).removeprefix("TLS: "))
+        connection = self._connection
+        if connection is None:
+            return Tls(failure="it was never begun")
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return Tls(failure="the server has shown no certificate")
+        end = certificate.not_valid_after_utc
+        return Tls(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            subject=_subject(certificate),
+            issuer=_name(certificate.issuer),
+            expires=end.date().isoformat(),
+            days=(end - datetime.now(UTC)).days,
+            problems=tuple(self._problems),
+        )
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    """The names that count, if it has any."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return _name(certificate.subject)
+    found = [str(getattr(name, "value", name)) for name in names]
+    more = ["..."] if len(found) > 3 else []
+    return printable(", ".join(found[:3] + more).encode()) or _name(certificate.subject)
+
+
+def _name(name: x509.Name) -> str:
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(common[0].value) if common else name.rfc4514_string()
+    return printable(text.encode()) or "nobody"

@@ -170,8 +170,10 @@ def _observed(o: Observations) -> Iterator[Finding]:
         text = f"The server sees {where}, which is not ours but local like its own address"
         yield _note("inside-nat", f"{text}: a NAT or a proxy within the network.")
     elif sight is Sight.NAT:
-        text = f"The server sees {where}, which is none of our addresses: there is a NAT at least"
-        yield _note("nat", f"{text} (a proxy with a public address would look the same).")
+        text = (
+            f"The server sees {where}, which is none of our addresses: there is a NAT, or several"
+        )
+        yield _note("nat", f"{text}, or a proxy with a public address, which looks the same.")
     if len(seen) > 1 and sight is not Sight.OWN:
         text = "Not all of our connections have the same address there: peers may dial another one."
         yield _bad("observed-several", text)
@@ -201,17 +203,17 @@ def _ports(o: Observations) -> Iterator[Finding]:
 
 
 def _second(o: Observations) -> Iterator[Finding]:
-    if sight_of(o) not in _MAPPED:
-        return
     destinations = destinations_of(o)
-    if destinations is Destinations.NOT_OFFERED:
-        text = "the server names no second port."
-        yield _note("mapping-untold", f"Whether each destination sees the same port: {text}")
-    elif destinations is Destinations.UNREACHABLE:
+    if destinations is Destinations.UNREACHABLE:
         text = f"The server names port {o.other_ports[0]} as well, but there it cannot be reached"
         yield _bad("second-port", f"{text}: something lets only some ports through.")
+    elif sight_of(o) not in _MAPPED:
+        return
+    elif destinations is Destinations.NOT_OFFERED:
+        text = "cannot be told: the server names no second port."
+        yield _note("mapping-untold", f"Whether each destination sees the same port {text}")
     elif destinations is Destinations.SAME:
-        text = "One port of ours was seen as the same by two ports of the server."
+        text = "One port of ours was seen as the same by two ports of the server, at one address."
         yield _good("mapping-same", text)
     elif destinations is Destinations.DIFFERENT:
         text = "One port of ours was seen as two by two ports of the server: each destination"
@@ -225,7 +227,7 @@ def _stray(o: Observations) -> Iterator[Finding]:
     stray = o.stray
     if stray is None:
         if o.sightings:
-            text = "What a SYN gets that nobody asked for cannot be told from inside here."
+            text = "What a SYN from outside gets that nobody asked for cannot be told here."
             yield _note("stray-untold", text)
         return
     tested = f"A SYN from inside to {stray.target}, a mapping of ours,"

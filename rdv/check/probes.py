@@ -28,9 +28,9 @@ __all__ = ["Probes"]
 
 #: Meetings by the relay, and directly.
 _ROUNDS = 3
-#: Seconds at most: for the server's name or a connection to it, for a meeting, for the answer to a
-#: stray SYN (in which the system sends it again), and for relaying.
-_REACH, _MEET, _STRAY, _RELAY = 4.0, 4.0, 1.5, 1.5
+#: Seconds at most: for the server's name or a connection to it, for a meeting, for one by two
+#: ports, for the answer to a stray SYN (in which the system sends it again), and for relaying.
+_REACH, _MEET, _SECOND, _STRAY, _RELAY = 4.0, 4.0, 2.5, 1.5, 1.5
 #: Seconds with which nothing more is begun.
 _TOO_LATE = 0.5
 
@@ -119,7 +119,7 @@ class Probes:
         seen = self.observations
         self._progress("the way to the server")
         addresses, seen.lookup_problem = await lookup(
-            self._reactor, self._parsed, self._left(_REACH)
+            self._reactor, self._parsed, self._left(_REACH) / 2
         )
         seen.dials = await dial_all(self._reactor, addresses, self._left(_REACH))
         server = seen.server
@@ -128,7 +128,7 @@ class Probes:
         seen.source = route_to(server.ip)
         if self._parsed.scheme == "https" and self._in_time("TLS"):
             seen.tls = await examine(
-                self._reactor, self._tls, self._parsed, server, self._left(_REACH)
+                self._reactor, self._tls, self._parsed, server, self._left(_REACH) / 2
             )
         return True
 
@@ -155,7 +155,7 @@ class Probes:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind(("", 0))
             meeting, pair = await self._meetings.meet(
-                self._left(_MEET), local_port=held.getsockname()[1], acceptor_url=other
+                self._left(_SECOND), local_port=held.getsockname()[1], acceptor_url=other
             )
         self.observations.second = meeting
         if pair is not None:

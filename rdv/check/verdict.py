@@ -57,6 +57,10 @@ def verdict(observations: Observations) -> Verdict:
     if not any(meeting.seconds is not None for meeting in [*o.relayed, *o.direct]):
         return _unusable(o)
     key, text = _kind(o)
+    if destinations_of(o) is Destinations.UNREACHABLE and sight_of(o) is not Sight.SAME_HOST:
+        filtered = "From here only some ports of the server can be reached. If the reason is near,"
+        filtered += " direct connections, which use any port, fail, and the relay is for all peers."
+        key, text = "perhaps-filtered", f"{filtered} If not: {text}"
     return Verdict(key, True, text, tuple(_advice(o, key)))
 
 
@@ -154,7 +158,7 @@ def _kind(o: Observations) -> tuple[str, str]:
         if all(s.observed is not None and is_public(s.observed.ip) for s in o.sightings):
             text = "Nothing changes this host's address: direct connections are likely with most"
             text += " peers. Whether a firewall stands before it cannot be told from inside."
-            return "open", text
+            return "no-nat", text
         text = "This host and the server are in one network: peers there are met directly."
         return "same-network", f"{text} What lies between it and the internet cannot be told."
     if sight is Sight.INSIDE:
@@ -171,7 +175,19 @@ def _hidden(o: Observations) -> str:
     return "This host has no public address to tell instead: peers elsewhere get the relay only."
 
 
+def _ipv6_works(o: Observations) -> bool:
+    reached = any(dial.address.ip.version == 6 and dial.seconds is not None for dial in o.dials)
+    return reached and any(space_of(ip) is AddressSpace.PUBLIC6 for ip in o.own)
+
+
 def _nat(o: Observations) -> tuple[str, str]:
+    key, text = _nat_of_ipv4(o)
+    if _ipv6_works(o):
+        text += " Over IPv6, which works here, there is no NAT for peers that have it too."
+    return key, text
+
+
+def _nat_of_ipv4(o: Observations) -> tuple[str, str]:
     mapping, destinations = mapping_of(o.sightings), destinations_of(o)
     if mapping is Mapping.SEQUENTIAL:
         step = max(steps_of(o.sightings))
@@ -217,22 +233,22 @@ def _advice(o: Observations, key: str) -> Iterator[Advice]:
     if destinations_of(o) is Destinations.UNREACHABLE:
         text = "If it is a filter near here, direct connections suffer too: allow all TCP ports out"
         yield Advice("allow-ports", f"{text}. If it is the server's, open that port there.")
-    if key.startswith("nat") and key != "nat-same-mapping":
+    if sight_of(o) is Sight.NAT:
         yield from _nat_advice(o, key)
     if o.tls is not None and not o.tls.problems and o.tls.days < 7:
         yield Advice("renew", f"Have the server's certificate renewed before {o.tls.expires}.")
 
 
 def _nat_advice(o: Observations, key: str) -> Iterator[Advice]:
-    if any(space_of(ip) is AddressSpace.PUBLIC6 for ip in o.own):
-        text = "Peers that have IPv6, as this host has, can be met without a NAT: give it to them."
-        yield Advice("peers-ipv6", text)
-    elif any(space_of(ip) is AddressSpace.PUBLIC4 for ip in o.own):  # a carrier's
-        yield Advice("ipv6", "Get IPv6 for both sides: the carrier's NAT is none of yours.")
+    if _ipv6_works(o):
+        yield Advice("peers-ipv6", "Give the peers IPv6, which this host has: it has no NAT.")
+    elif any(space_of(ip) is AddressSpace.PUBLIC6 for ip in o.own):
+        text = "This host has an IPv6 address. Whether it gets anywhere was not seen; if so, peers"
+        yield Advice("peers-ipv6", f"{text} that have IPv6 too are met without a NAT.")
     else:
         yield Advice("ipv6", "With IPv6 on both sides there is no NAT to pass.")
-    if key in ("nat-random", "nat-changes-ports", "nat-mostly-keeps-ports", "nat"):
+    if mapping_of(o.sightings) not in (Mapping.KEPT, Mapping.SEQUENTIAL):
         text = "Or have the router forward a TCP port to this host, use it (--local-port), and tell"
         yield Advice("forward", f"{text} peers the address outside (Client(self_addresses=...)).")
-    elif destinations_of(o) is Destinations.NOT_OFFERED:
+    if destinations_of(o) is Destinations.NOT_OFFERED:
         yield Advice("second-port", "A server with a second port (-l twice) would tell more.")

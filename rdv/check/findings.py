@@ -155,6 +155,9 @@ def _observed(o: Observations) -> Iterator[Finding]:
     elif sight is Sight.UNTOLD:
         text = "The server does not say from which address it sees us: it was told that a proxy"
         yield _bad("untold", f"{text} stands before it, and the proxy does not tell it either.")
+    elif sight is Sight.OTHER_PORTS:
+        text = f"The server sees {where}, an address of this host, but not our ports: a proxy on"
+        yield _bad("hidden", f"{text} this host stands between, which hides us.")
     elif sight is Sight.MEANINGLESS:
         text = f"The server sees {where}, which is not ours and means nothing out there: it has"
         yield _bad("hidden", f"{text} a proxy, or a NAT on its side, before it, which hides us.")
@@ -182,7 +185,7 @@ def _observed(o: Observations) -> Iterator[Finding]:
 def _ports(o: Observations) -> Iterator[Finding]:
     sight, mapping = sight_of(o), mapping_of(o.sightings)
     tried = _count(len(o.sightings), "fresh port")
-    if sight in (Sight.UNTOLD, Sight.MEANINGLESS, Sight.SERVERS):
+    if sight in (Sight.UNTOLD, Sight.OTHER_PORTS, Sight.MEANINGLESS, Sight.SERVERS):
         yield _note("ports-untold", "What a NAT does with our ports cannot be seen through that.")
     if sight not in _MAPPED:
         return

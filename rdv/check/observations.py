@@ -195,6 +195,6 @@ class Observations:
     @property
     def failure(self) -> Failure | None:
         """Why the two could not be connected; None when they could."""
-        if any(meeting.seconds is not None for meeting in [*self.relayed, *self.direct]):
+        if any(meeting.seconds is not None for meeting in self.relayed):
             return None
         return next((meeting.failure for meeting in self.relayed), None)

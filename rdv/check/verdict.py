@@ -54,7 +54,7 @@ class Verdict:
 def verdict(observations: Observations) -> Verdict:
     """Concluded from the observations alone."""
     o = observations
-    if not any(meeting.seconds is not None for meeting in [*o.relayed, *o.direct]):
+    if not any(meeting.seconds is not None for meeting in o.relayed):
         return _unusable(o)
     key, text = _kind(o)
     if destinations_of(o) is Destinations.UNREACHABLE and sight_of(o) is not Sight.SAME_HOST:
@@ -148,7 +148,7 @@ def _kind(o: Observations) -> tuple[str, str]:
     if sight is Sight.SAME_HOST:
         text = "The server works. It is on this host, so that nothing can be told of the network."
         return "same-host", text
-    if sight in (Sight.UNTOLD, Sight.MEANINGLESS):
+    if sight in (Sight.UNTOLD, Sight.OTHER_PORTS, Sight.MEANINGLESS):
         return "hidden", "The server cannot see where its clients are. " + _hidden(o)
     if sight in (Sight.SERVERS, Sight.OTHER_PUBLIC):
         return "perhaps-hidden", "Probably the server cannot see where its clients are. " + _hidden(
@@ -234,12 +234,18 @@ def _advice(o: Observations, key: str) -> Iterator[Advice]:
         text = "If it is a filter near here, direct connections suffer too: allow all TCP ports out"
         yield Advice("allow-ports", f"{text}. If it is the server's, open that port there.")
     if sight_of(o) is Sight.NAT:
-        yield from _nat_advice(o, key)
+        yield from _nat_advice(o)
     if o.tls is not None and not o.tls.problems and o.tls.days < 7:
         yield Advice("renew", f"Have the server's certificate renewed before {o.tls.expires}.")
 
 
-def _nat_advice(o: Observations, key: str) -> Iterator[Advice]:
+def _wants_forwarding(mapping: Mapping, destinations: Destinations) -> bool:
+    if mapping is Mapping.SEQUENTIAL or destinations is Destinations.SAME:
+        return False
+    return mapping is not Mapping.KEPT or destinations is Destinations.DIFFERENT
+
+
+def _nat_advice(o: Observations) -> Iterator[Advice]:
     if _ipv6_works(o):
         yield Advice("peers-ipv6", "Give the peers IPv6, which this host has: it has no NAT.")
     elif any(space_of(ip) is AddressSpace.PUBLIC6 for ip in o.own):
@@ -247,7 +253,7 @@ def _nat_advice(o: Observations, key: str) -> Iterator[Advice]:
         yield Advice("peers-ipv6", f"{text} that have IPv6 too are met without a NAT.")
     else:
         yield Advice("ipv6", "With IPv6 on both sides there is no NAT to pass.")
-    if mapping_of(o.sightings) not in (Mapping.KEPT, Mapping.SEQUENTIAL):
+    if _wants_forwarding(mapping_of(o.sightings), destinations_of(o)):
         text = "Or have the router forward a TCP port to this host, use it (--local-port), and tell"
         yield Advice("forward", f"{text} peers the address outside (Client(self_addresses=...)).")
     if destinations_of(o) is Destinations.NOT_OFFERED:

@@ -44,6 +44,8 @@ class Sight(Enum):
     UNTOLD = auto()
     #: At one that means nothing where the server is: that of a proxy, or of a NAT on its side.
     MEANINGLESS = auto()
+    #: At an address that it has, but at other ports: those of a proxy on this host.
+    OTHER_PORTS = auto()
     #: At the server's own address: that of a proxy, or both are behind one router.
     SERVERS = auto()
     #: At a public one, though it comes from a public one of its own.
@@ -101,16 +103,17 @@ def sight_of(observations: Observations) -> Sight:
     sightings, server = observations.sightings, observations.server
     if not sightings or server is None:
         return Sight.NOTHING
-    if _is_loopback(server) or server.ip in observations.own:
-        return Sight.SAME_HOST
     seen = [each.observed for each in sightings]
     known = [address for address in seen if address is not None]
     if len(known) < len(seen):
         return Sight.UNTOLD
+    here = _is_loopback(server) or server.ip in observations.own
+    if here or all(address.ip in observations.own for address in known):
+        if mapping_of(sightings) is not Mapping.KEPT:
+            return Sight.OTHER_PORTS
+        return Sight.SAME_HOST if here else Sight.OWN
     if any(map(_is_loopback, known)):
         return Sight.MEANINGLESS
-    if all(address.ip in observations.own for address in known):
-        return Sight.OWN
     if any(map(is_local, known)):
         return Sight.INSIDE if is_local(server) else Sight.MEANINGLESS
     if any(address.ip == server.ip for address in known):

@@ -99,7 +99,7 @@ _FAILED = {
     What.UNREACHABLE: "The request was not answered",
     What.REFUSED: "The server refused",
     What.NOT_RDV: "The answer is none of rdv/1",
-    What.NEVER_MET: "The server did not bring our two roles together",
+    What.NEVER_MET: "The server did not answer our two roles, who were to meet",
     What.NO_PATH: "The server introduced our two roles, but not even its relay connects them",
 }
 

@@ -130,6 +130,7 @@ class Probes:
             seen.tls = await examine(
                 self._reactor, self._tls, self._parsed, server, self._left(_REACH) / 2
             )
+            return seen.tls.failure is None
         return True
 
     async def _meet_by_relay(self) -> Pair | None:

@@ -5,13 +5,17 @@ One TLS handshake with the server, in which any certificate is taken, to see wha
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from hyperlink import URL
 from OpenSSL import SSL
-from service_identity import VerificationError
-from twisted.internet.defer import Deferred
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
     IHandshakeListener,
@@ -23,7 +27,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from rdv.addresses import Address
+from rdv.addresses import Address, parse_ip
 from rdv.check.observations import Tls
 from rdv.check.server import host_of
 from rdv.client.dial import dial, one_protocol
@@ -65,37 +69,46 @@ async def examine(
         await dial(reactor, 0, address, protocol, timeout)
     except ConnectError as error:
         return Tls(failure=why(error))
-    give_up = reactor.callLater(timeout, protocol.abortConnection)
+    give_up = reactor.callLater(timeout, waiting.give_up)
     try:
-        lost = await waiting.over
-        seen = recorder.told(lost, host)
+        await waiting.over
+    except CancelledError:
+        waiting.give_up()
+        raise
     finally:
         if give_up.active():
             give_up.cancel()
-        protocol.abortConnection()
-    await waiting.gone
-    return seen
+    return recorder.told(waiting, host)
 
 
 @implementer(IHandshakeListener)
 class _Handshake(Protocol):
     """
-    :ivar over: fires with None when the handshake is complete, or with why there was none.
-    :ivar gone: fires when the connection is.
+    Closes the connection when the handshake is complete.
+
+    :ivar complete: whether it is.
+    :ivar given_up: whether it has taken too long.
+    :ivar reason: of the end.
+    :ivar over: fires at the end.
     """
 
     def __init__(self) -> None:
-        self.over: Deferred[Failure | None] = Deferred()
-        self.gone: Deferred[None] = Deferred()
+        self.complete = False
+        self.given_up = False
+        self.reason: Failure | None = None
+        self.over: Deferred[None] = Deferred()
+
+    def give_up(self) -> None:
+        self.given_up = True
+        cast(Any, self.transport).abortConnection()
 
     def handshakeCompleted(self) -> None:
-        if not self.over.called:
-            self.over.callback(None)
+        self.complete = True
+        cast(Any, self.transport).abortConnection()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        if not self.over.called:
-            self.over.callback(reason)
-        self.gone.callback(None)
+        self.reason = reason
+        self.over.callback(None)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -119,11 +132,12 @@ class _Recorder:
             self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
         return True
 
-    def told(self, lost: Failure | None, host: str) -> Tls:
-        """:param lost: why the handshake was not completed."""
-        if lost is not None and lost.check(VerificationError):
-            self._problems[f"it is not for the name {host}"] = None
-        elif lost is not None:
+    def told(self, handshake: _Handshake, host: str) -> Tls:
+        """What there is to say, when it is over."""
+        if handshake.given_up:
+            return Tls(failure="no answer in time")
+        lost = handshake.reason
+        if lost is not None and not handshake.complete:
             return Tls(failure=loss_text(lost).removeprefix("TLS: "))
         connection = self._connection
         if connection is None:
@@ -131,6 +145,8 @@ class _Recorder:
         certificate = connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             return Tls(failure="the server has shown no certificate")
+        if not _is_for(certificate, host):
+            self._problems[f"it is not for the name {host}"] = None
         end = certificate.not_valid_after_utc
         return Tls(
             version=connection.get_protocol_version_name(),
@@ -141,6 +157,17 @@ class _Recorder:
             days=(end - datetime.now(UTC)).days,
             problems=tuple(self._problems),
         )
+
+
+def _is_for(certificate: x509.Certificate, host: str) -> bool:
+    try:
+        try:
+            verify_certificate_ip_address(certificate, str(parse_ip(host)))
+        except ValueError:  # a name
+            verify_certificate_hostname(certificate, host)
+    except (VerificationError, CertificateError):
+        return False
+    return True
 
 
 def _subject(certificate: x509.Certificate) -> str:

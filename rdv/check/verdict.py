@@ -89,7 +89,7 @@ def _unusable(o: Observations) -> Verdict:
             text = "The server could not be examined in the time that was given."
             return Verdict("no-time", False, text, (Advice("more-time", "Give a --timeout."),))
         text = "The server cannot be used: it takes connections, but did not answer the request."
-        advice = Advice("check-url", "See whether it is a rdv server, and no other, at that port.")
+        advice = Advice("check-url", "See whether it is an rdv server, and no other, at that port.")
         return Verdict("no-answer", False, text, (advice,))
     return _failed(failure)
 
@@ -108,11 +108,9 @@ def _failed(failure: Failure) -> Verdict:
         text = f"The server cannot be used: it answers with {failure.status}."
         return Verdict("refused", False, text, (_status_advice(failure.status or 0),))
     if failure.what is What.NEVER_MET:
-        text = "The server cannot be used: it takes both roles, but does not let them meet."
-        advice = Advice(
-            "affinity",
-            "If there are several servers, all clients of a token have to get to the same one.",
-        )
+        text = "The server cannot be used: it has the requests of both roles, and answers neither."
+        more = "If there are several servers, all clients of a token have to get to the same one."
+        advice = Advice("affinity", f"See whether it is an rdv server. {more}")
         return Verdict("never-met", False, text, (advice,))
     if failure.what is What.NO_PATH:
         text = "The server cannot be used: behind its answer nothing gets through."

@@ -80,7 +80,7 @@ class ServerTests(FindingsTestCase):
             (What.UNREACHABLE, "not answered"),
             (What.REFUSED, "refused"),
             (What.NOT_RDV, "none of rdv/1"),
-            (What.NEVER_MET, "did not bring our two roles together"),
+            (What.NEVER_MET, "did not answer our two roles"),
             (What.NO_PATH, "not even its relay"),
         ):
             observed = behind(relayed=[failed(what)], direct=[])

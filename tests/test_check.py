@@ -120,7 +120,7 @@ class GoodTests(CheckTestCase):
         self.assertGreater(seen["throughput"]["bytes"], 1 << 20)
         self.assertEqual((seen["stray"], seen["second"], seen["late"]), (None, None, []))
         for line in program.stderr.splitlines():
-            self.assertEqual(set(json.loads(line)), {"event", "what"})
+            self.assertEqual(set(json.loads(line)), {"event", "time", "what"})
 
     async def test_second_port(self) -> None:
         """The server has two, and names the other one; both see one port of ours as it is."""
@@ -138,6 +138,15 @@ class GoodTests(CheckTestCase):
         seen = (await self.checked(self.url))["observations"]
         self.assertEqual(seen["second"]["failure"], None)
         self.assertEqual(len(seen["second"]["sightings"]), 2)
+
+    async def test_quiet(self) -> None:
+        """Nothing but the result; and with ``-r`` no direct meeting."""
+        await self.serve()
+        program = self.check("-q", "-r", self.url)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(program.stderr, b"")
+        self.assertIn(b"Through the relay", program.stdout)
+        self.assertNotIn(b"Directly", program.stdout)
 
     async def test_no_time(self) -> None:
         """What is left out is said."""

@@ -43,7 +43,7 @@ class Probes:
     :param shown: the same as it stands in the observations; None for one of our own.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
-    :param spaces: of the addresses that are told in direct meetings.
+    :param spaces: of the addresses that are told in direct meetings; none for no such meetings.
     :param timeout: seconds for everything.
     :param throughput: whether to fill the relay.
     :param progress: told what comes next, in a few words.
@@ -163,7 +163,7 @@ class Probes:
             await pair.close(self._reactor)
 
     async def _meet_directly(self) -> None:
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if self._spaces else 0):
             if not self._in_time("direct meetings"):
                 return
             meeting, pair = await self._meetings.meet(self._left(_MEET), spaces=self._spaces)

@@ -49,14 +49,14 @@ async def _check(reactor: Any, arguments: argparse.Namespace, teller: Teller) ->
         teller.tell("checking", f"checking: {what}", what=what)
 
     async with _server(reactor, arguments.url) as url:
-        spaces = spaces_of(arguments.spaces)
+        spaces = AddressSpace.NONE if arguments.relay else spaces_of(arguments)
         probes = Probes(
             reactor,
             url,
             shown=arguments.url,
             headers=headers_of(arguments),
-            tls=tls_of(arguments.ca, arguments.cert),
-            spaces=spaces if arguments.url else spaces | AddressSpace.LOOPBACK,
+            tls=tls_of(arguments),
+            spaces=spaces | AddressSpace.LOOPBACK if spaces and not arguments.url else spaces,
             timeout=arguments.timeout,
             throughput=arguments.throughput,
             progress=progress,

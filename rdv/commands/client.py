@@ -5,16 +5,14 @@ A client as the arguments of a command ask for it.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
-from rdv.client import Client, tls_policy
+from rdv.client import Client, texts
 from rdv.commands.status import BadUsage
-from rdv.errors import RdvError
 
 __all__ = ["client_of", "headers_of", "spaces_of", "tls_of"]
 
@@ -26,32 +24,12 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     """
     return Client(
         reactor,
-        tls=tls_of(arguments.ca, arguments.cert),
-        spaces=AddressSpace.NONE if arguments.relay else spaces_of(arguments.spaces),
+        tls=tls_of(arguments),
+        spaces=AddressSpace.NONE if arguments.relay else spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
         **options,
     )
-
-
-def tls_of(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
-    """
-    What the files named for TLS say; None when there are none.
-
-    :raises BadUsage: when one cannot be read.
-    """
-    files: dict[str, bytes] = {}
-    for use, path in (("ca", ca), ("certificate", certificate)):
-        if path is None:
-            continue
-        try:
-            files[use] = Path(path).read_bytes()
-            tls_policy(**{use: files[use]})
-        except OSError as error:
-            raise BadUsage(f"cannot read {path}: {error.strerror}") from error
-        except RdvError as error:
-            raise BadUsage(f"{path}: {error}") from error
-    return tls_policy(**files) if files else None
 
 
 def headers_of(arguments: argparse.Namespace) -> Headers:
@@ -60,28 +38,31 @@ def headers_of(arguments: argparse.Namespace) -> Headers:
 
     :raises BadUsage: when one cannot be.
     """
-    headers = Headers()
-    for line in arguments.header:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise BadUsage(f"not NAME: VALUE: {line!r}")
-        try:
-            headers.addRawHeader(name.strip(), value.strip())
-        except ValueError:
-            raise BadUsage(f"not the name of a header: {name!r}") from None
-    return headers
+    try:
+        return texts.headers_of(arguments.header)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error
 
 
-def spaces_of(names: str) -> AddressSpace:
+def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:
     """
-    The address spaces of a list of names, separated by commas.
+    How an ``https`` server is verified; None for the platform's way.
+
+    :raises BadUsage: when a file cannot be read.
+    """
+    try:
+        return texts.tls_of(arguments.ca, arguments.cert)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error
+
+
+def spaces_of(arguments: argparse.Namespace) -> AddressSpace:
+    """
+    Of the addresses that are used.
 
     :raises BadUsage: when one is none.
     """
-    spaces = AddressSpace.NONE
-    for name in names.split(","):
-        try:
-            spaces |= AddressSpace[name.strip().upper()]
-        except KeyError:
-            raise BadUsage(f"not an address space: {name!r}") from None
-    return spaces
+    try:
+        return texts.spaces_of(arguments.spaces)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error

@@ -61,7 +61,7 @@ class Mapping(Enum):
 
     UNKNOWN = auto()
     KEPT = auto()
-    #: Some of them.
+    #: Half of them at least.
     MOSTLY_KEPT = auto()
     #: Each is a little above the one before.
     SEQUENTIAL = auto()
@@ -137,7 +137,7 @@ def mapping_of(sightings: Sequence[Sighting]) -> Mapping:
         return Mapping.UNKNOWN
     if all(kept):
         return Mapping.KEPT
-    if any(kept):
+    if sum(kept) * 2 >= len(kept):
         return Mapping.MOSTLY_KEPT
     steps = steps_of(sightings)
     if not steps:

@@ -106,6 +106,7 @@ class TLSTests(FindingsTestCase):
     def test_expires(self) -> None:
         self.note(public(tls=replace(SOUND, days=1)), "tls-expires", "in 1 day.")
         self.note(public(tls=replace(SOUND, days=20)), "tls-expires", "in 20 days.")
+        self.lacks(public(tls=replace(SOUND, days=21)), "tls-expires")
 
     def test_problems(self) -> None:
         observed = public(tls=replace(SOUND, days=-3, problems=("it has expired",)))
@@ -137,6 +138,7 @@ class AddressTests(FindingsTestCase):
 
     def test_carrier(self) -> None:
         self.note(behind(own=[parse_ip("100.127.255.1")]), "carrier", "carrier")
+        self.note(behind(own=[parse_ip("100.64.0.1"), parse_ip("10.0.0.1")]), "carrier", "carrier")
         self.lacks(behind(own=[parse_ip("100.128.0.1")]), "carrier")
 
     def test_sights(self) -> None:
@@ -161,7 +163,10 @@ class MappingTests(FindingsTestCase):
 
     def test_ports(self) -> None:
         self.good(behind(), "ports-kept", "of 6 fresh ports each")
-        self.note(behind(f"{ROUTER}:=", f"{ROUTER}:5"), "ports-mostly-kept", "of 1 of 2 fresh")
+        two = (f"{ROUTER}:=", f"{ROUTER}:5", f"{ROUTER}:=")
+        self.note(behind(*two), "ports-mostly-kept", "of 2 of 3 fresh")
+        rarely = (f"{ROUTER}:=", f"{ROUTER}:5", f"{ROUTER}:9000")
+        self.bad(behind(*rarely), "ports-changed", "3 fresh ports")
         self.note(behind(*COUNTED), "ports-sequential", "mapped 1 above")
         jumps = behind(f"{ROUTER}:1", f"{ROUTER}:2", f"{ROUTER}:34")
         self.note(jumps, "ports-sequential", "mapped 1 to 32 above")

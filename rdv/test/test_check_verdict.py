@@ -160,6 +160,42 @@ USABLE: dict[str, tuple[Observations, str, str, list[str]]] = {
         "likely with most",
         ["ipv6", "second-port"],
     ),
+    "counts by as much as is guessed": (
+        behind(f"{ROUTER}:20000", f"{ROUTER}:20004"),
+        "nat-sequential",
+        "likely with most",
+        ["ipv6", "second-port"],
+    ),
+    "one of two is ours": (
+        public("192.0.2.7:=", "192.0.2.8:="),
+        "perhaps-hidden",
+        "Probably",
+        ["tell-server"],
+    ),
+    "one of two is loopback": (
+        behind("127.0.0.1:5", f"{ROUTER}:="),
+        "hidden",
+        "cannot see",
+        ["tell-server"],
+    ),
+    "one of two is private": (
+        behind("10.0.0.1:5", f"{ROUTER}:="),
+        "hidden",
+        "cannot see",
+        ["tell-server"],
+    ),
+    "one of two is the server's": (
+        behind("198.51.100.1:5", f"{ROUTER}:="),
+        "perhaps-hidden",
+        "Probably",
+        ["tell-server"],
+    ),
+    "public and private, no NAT": (
+        public("192.0.2.7:=", "10.0.0.1:=", own=[parse_ip("192.0.2.7"), parse_ip("10.0.0.1")]),
+        "same-network",
+        "cannot be told",
+        [],
+    ),
     "counts, for each destination": (
         behind(*COUNTED, **DIFFERENT),
         "nat-sequential",
@@ -282,6 +318,24 @@ STATUSES = {
 
 class VerdictTests(SynchronousTestCase):
     """:func:`verdict`."""
+
+    def test_ipv6_works(self) -> None:
+        """If there is an address of that kind, and the server was reached by it."""
+        claim = "Over IPv6, which works here"
+        six = [parse_ip("2001:db8::1")]
+        dead = [DUAL["dials"][0], replace(DUAL["dials"][1], seconds=None)]
+        private = [parse_ip("fd00::1")]
+        self.assertIn(claim, verdict(behind(**DUAL)).text)
+        self.assertNotIn(claim, verdict(behind(own=six)).text)
+        self.assertNotIn(claim, verdict(behind(own=six, dials=dead)).text)
+        self.assertNotIn(claim, verdict(behind(**{**DUAL, "own": private})).text)
+
+    def test_boundaries(self) -> None:
+        """A status, and a certificate's last days."""
+        odd = verdict(behind(relayed=[failed(What.REFUSED, 300)], direct=[]))
+        self.assertEqual([each.key for each in odd.advice], ["check-url"])
+        week = verdict(public(tls=replace(SOUND, days=7)))
+        self.assertEqual(week.advice, ())
 
     def test_usable(self) -> None:
         """Peers can be served."""

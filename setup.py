@@ -54,6 +54,7 @@ setup(
     # By hand: find_packages() would miss twisted.plugins, which has no __init__.py on purpose.
     packages=[
         "rdv",
+        "rdv.check",
         "rdv.client",
         "rdv.commands",
         "rdv.explain",

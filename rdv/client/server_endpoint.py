@@ -28,7 +28,7 @@ from rdv.client.trace import What
 from rdv.client.tracer import Tracer
 from rdv.errors import BadURL
 
-__all__ = ["ServerEndpoints"]
+__all__ = ["ServerEndpoints", "resolve"]
 
 
 @implementer(IAgentEndpointFactory)
@@ -99,7 +99,7 @@ class _ServerEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         failure: ConnectError | None = None
         for kind in (IPv4Address, IPv6Address):
-            addresses = await self._resolve(kind)
+            addresses = await resolve(self._reactor, self._host, self._number, kind, self._timeout)
             if self._tracer is not None and addresses:
                 self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
             reason: ConnectError | None = None
@@ -125,15 +125,27 @@ class _ServerEndpoint:
             tracer.unreached(error)
             raise
 
-    async def _resolve(self, kind: type[IPv4Address | IPv6Address]) -> Sequence[Address]:
-        try:
-            literal = parse_ip(self._host)
-        except ValueError:
-            found = _Resolution()
-            self._reactor.nameResolver.resolveHostName(found, self._host, self._number, [kind])
-            return await found.complete.addTimeout(self._timeout, self._reactor)
-        wanted = (literal.version == 4) == (kind is IPv4Address)
-        return [Address(literal, self._number)] if wanted else []
+async def resolve(
+    reactor: IClientReactor,
+    host: str,
+    port: int,
+    kind: type[IPv4Address | IPv6Address],
+    timeout: float,
+) -> Sequence[Address]:
+    """
+    The addresses of a host, each with ``port``; none when it has none of that kind.
+
+    :param host: a name, or an address.
+    :raises twisted.internet.defer.TimeoutError: when there is no answer for ``timeout`` seconds.
+    """
+    try:
+        literal = parse_ip(host)
+    except ValueError:
+        found = _Resolution()
+        reactor.nameResolver.resolveHostName(found, host, port, [kind])
+        return await found.complete.addTimeout(timeout, reactor)
+    wanted = (literal.version == 4) == (kind is IPv4Address)
+    return [Address(literal, port)] if wanted else []
 
 
 @implementer(IResolutionReceiver)

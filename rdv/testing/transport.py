@@ -110,5 +110,4 @@ class MemoryTransport(Connection):
         if reading and type(why) is ConnectionDone:
             self.readConnectionLost(Failure(why))
         else:
-            self._host.removeWriter(self)
             self.connectionLost(Failure(why))

@@ -20,12 +20,13 @@ PUBLIC = (
     "rdv.client.trace",
     "rdv.endpoints",
     "rdv.errors",
+    "rdv.explain",
     "rdv.server",
     "rdv.testing",
     "rdv.wire",
 )
 #: Names in those that are not for everybody, or are described where they come from.
-PRIVATE = {"rdv.client.trace.Tracer", "rdv.endpoints.IClient", "rdv.endpoints.Trouble"}
+PRIVATE = {"rdv.endpoints.IClient", "rdv.endpoints.Trouble"}
 
 
 def described(inventory: bytes) -> set[str]:

@@ -125,6 +125,7 @@ class _ServerEndpoint:
             tracer.unreached(error)
             raise
 
+
 async def resolve(
     reactor: IClientReactor,
     host: str,

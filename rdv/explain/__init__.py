@@ -6,11 +6,9 @@ Pure functions from a list of :class:`rdv.client.trace.Event`; they take any lis
 breaks off or has no beginning.
 """
 
-from rdv.explain.facts import Facts, last_attempt
 from rdv.explain.html import html
 from rdv.explain.ndjson import ndjson
-from rdv.explain.story import Story, story
 from rdv.explain.svg import svg
 from rdv.explain.waterfall import waterfall
 
-__all__ = ["Facts", "Story", "html", "last_attempt", "ndjson", "story", "svg", "waterfall"]
+__all__ = ["html", "ndjson", "svg", "waterfall"]

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.trace import Event, What
-from rdv.explain import last_attempt, story, waterfall
+from rdv.explain import waterfall
+from rdv.explain.facts import last_attempt
 from rdv.explain.scale import Scale
-from rdv.explain.story import Mark, Span
+from rdv.explain.story import Mark, Span, story
 from rdv.explain.words import duration
 from rdv.test.explain_events import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, direct, relayed
 from rdv.test.explain_strategies import events_lists

@@ -2,7 +2,8 @@
 Check an installed rdv, run with the Python that has it, in a folder that is not a checkout.
 
 Every module can be imported with nothing but the declared dependencies, ``twist`` lists the plugin
-without a word on stderr, and both commands can show their help.
+without a word on stderr, both commands can show their help, and Twisted understands the
+descriptions of endpoints.
 """
 
 import importlib
@@ -39,8 +40,23 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
+def describe_endpoints() -> None:
+    """Have Twisted find the parsers."""
+    description = r"rdv:http\://localhost/rdv:token=abc"
+    for function in ("clientFromString", "serverFromString"):
+        done = run(
+            "python",
+            "-c",
+            f"from twisted.internet import endpoints, reactor\n"
+            f"print(type(endpoints.{function}(reactor, {description!r})).__module__)",
+        )
+        if done.strip() != "rdv.endpoints":
+            sys.exit(f"{function} makes of {description!r} something of {done}")
+
+
 if __name__ == "__main__":
     import_everything()
+    describe_endpoints()
     for attempt in ("first", "second"):  # the first one writes Twisted's plugin cache, if it may
         listing = run("twist", "--help").splitlines()
         if sum(line.split()[:1] == ["rdv"] for line in listing) != 1:

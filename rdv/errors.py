@@ -14,6 +14,7 @@ __all__ = [
     "RdvError",
     "ServerRefused",
     "ServerUnreachable",
+    "TokenInUse",
 ]
 
 
@@ -66,6 +67,21 @@ class ServerRefused(RdvError):
         super().__init__(f"{server} refused: {status} {phrase}{detail}")
         self.status = status
         self.reason = reason
+
+
+class TokenInUse(ServerRefused):
+    """
+    Somebody else accepts with the same token, and has taken our place in the lobby (409).
+
+    :param refused: how the server said so.
+    """
+
+    def __init__(self, refused: ServerRefused) -> None:
+        RdvError.__init__(
+            self, f"another program accepts with the same token and took its place ({refused})"
+        )
+        self.status = refused.status
+        self.reason = refused.reason
 
 
 class NoConnection(RdvError):

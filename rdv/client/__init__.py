@@ -13,7 +13,16 @@ The client: dialling and accepting.
 from rdv.client.candidate import Candidate
 from rdv.client.client import Client
 from rdv.client.connection import Connection
+from rdv.client.iclient import IClient
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.tls_policy import tls_policy
 
-__all__ = ["Candidate", "Chooser", "Client", "Connection", "relay_penalty", "tls_policy"]
+__all__ = [
+    "Candidate",
+    "Chooser",
+    "Client",
+    "Connection",
+    "IClient",
+    "relay_penalty",
+    "tls_policy",
+]

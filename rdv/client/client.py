@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import BrowserLikePolicyForHTTPS
@@ -92,6 +93,11 @@ class Client:
             server_timeout=server_timeout,
             handshake_timeout=handshake_timeout,
         )
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What tells the time of the attempts: the reactor."""
+        return self._reactor
 
     def dial(
         self,

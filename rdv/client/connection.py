@@ -4,7 +4,7 @@ What an attempt ends in: the transport that the application's protocol sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from twisted.internet.interfaces import (
@@ -94,13 +94,14 @@ class Connection(TCPForwarding):
     def _choice_is_final(self) -> None:
         self._probation = self._receiver.settle = self._receiver.lost = None
 
-    def attach(self, protocol: IProtocol) -> None:
+    def attach(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
         """
         Connect ``protocol`` to the peer. It gets what has already been received first.
 
+        :param ended: called when ``protocol`` has been told that the connection is gone.
         :raises RuntimeError: when there is a protocol already.
         """
-        self._receiver.deliver_to(protocol)
+        self._receiver.deliver_to(protocol, ended)
         protocol.makeConnection(self)
         self._receiver.begin()
 

@@ -34,6 +34,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self._protocol: IProtocol | None = None
+        self._ended: Callable[[], object] | None = None
         self._paused = True
         self._closing = False
         self._held = b""
@@ -50,11 +51,16 @@ class Receiver:
         if not self._closing:
             self._held = data + self._held
 
-    def deliver_to(self, protocol: IProtocol) -> None:
-        """From now on ``protocol`` is the one that gets everything, once it has begun."""
+    def deliver_to(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
+        """
+        From now on ``protocol`` is the one that gets everything, once it has begun.
+
+        :param ended: called behind its ``connectionLost``.
+        """
         if self._protocol is not None:
             raise RuntimeError("a protocol is attached already")
         self._protocol = protocol
+        self._ended = ended
         self._paused = False
 
     def begin(self) -> None:
@@ -69,7 +75,7 @@ class Receiver:
         self._read_ended = False
         if self._protocol is not None and self._lost is not None:
             reason, self._lost = self._lost, None
-            self._protocol.connectionLost(reason)
+            self._lose(self._protocol, reason)
 
     def pause(self) -> None:
         """Read no more."""
@@ -93,7 +99,7 @@ class Receiver:
             self._end_reading(protocol)
         if self._lost is not None and not self._paused:
             reason, self._lost = self._lost, None
-            protocol.connectionLost(reason)
+            self._lose(protocol, reason)
 
     def _end_reading(self, protocol: IProtocol) -> None:
         if IHalfCloseableProtocol.providedBy(protocol):
@@ -147,4 +153,11 @@ class Receiver:
         if self._protocol is None or (self._paused and (self._held or self._read_ended)):
             self._lost = reason
         else:
-            self._protocol.connectionLost(reason)
+            self._lose(self._protocol, reason)
+
+    def _lose(self, protocol: IProtocol, reason: Failure) -> None:
+        try:
+            protocol.connectionLost(reason)
+        finally:
+            if self._ended is not None:
+                self._ended()

@@ -5,16 +5,13 @@ A client as the arguments of a command ask for it.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
-from rdv.client import Client, tls_policy
+from rdv.client import Client, texts
 from rdv.commands.status import BadUsage
-from rdv.errors import RdvError
 
 __all__ = ["client_of", "headers_of"]
 
@@ -24,29 +21,19 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     :param options: further ones for the client.
     :raises BadUsage: when an argument makes no sense.
     """
+    try:
+        tls = texts.tls_of(arguments.ca, arguments.cert)
+        spaces = AddressSpace.NONE if arguments.relay else texts.spaces_of(arguments.spaces)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error
     return Client(
         reactor,
-        tls=_tls(arguments.ca, arguments.cert),
-        spaces=AddressSpace.NONE if arguments.relay else _spaces(arguments.spaces),
+        tls=tls,
+        spaces=spaces,
         local_port=arguments.local_port,
         penalty=arguments.penalty,
         **options,
     )
-
-
-def _tls(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
-    files: dict[str, bytes] = {}
-    for use, path in (("ca", ca), ("certificate", certificate)):
-        if path is None:
-            continue
-        try:
-            files[use] = Path(path).read_bytes()
-            tls_policy(**{use: files[use]})
-        except OSError as error:
-            raise BadUsage(f"cannot read {path}: {error.strerror}") from error
-        except RdvError as error:
-            raise BadUsage(f"{path}: {error}") from error
-    return tls_policy(**files) if files else None
 
 
 def headers_of(arguments: argparse.Namespace) -> Headers:
@@ -55,23 +42,7 @@ def headers_of(arguments: argparse.Namespace) -> Headers:
 
     :raises BadUsage: when one cannot be.
     """
-    headers = Headers()
-    for line in arguments.header:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise BadUsage(f"not NAME: VALUE: {line!r}")
-        try:
-            headers.addRawHeader(name.strip(), value.strip())
-        except ValueError:
-            raise BadUsage(f"not the name of a header: {name!r}") from None
-    return headers
-
-
-def _spaces(names: str) -> AddressSpace:
-    spaces = AddressSpace.NONE
-    for name in names.split(","):
-        try:
-            spaces |= AddressSpace[name.strip().upper()]
-        except KeyError:
-            raise BadUsage(f"not an address space: {name!r}") from None
-    return spaces
+    try:
+        return texts.headers_of(arguments.header)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error

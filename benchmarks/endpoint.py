@@ -1,0 +1,235 @@
+"""
+What does the endpoint cost, beside a bare TCP endpoint?
+
+The same factories are connected through ``TCP4ClientEndpoint`` and through ``RendezvousEndpoint``,
+from this process to another one on this host; with rdv directly over loopback, and through the
+relay. The rendezvous server is a third process.
+
+``connect``: milliseconds from ``endpoint.connect`` until the first byte of the peer has come, one
+connection after the other. With rdv that is two requests to the server, ports opened on both sides,
+and the race.
+
+``throughput``: MiB a second of one stream, from the first byte to the last one's echo of its count;
+the sender is a push producer of pieces of 64 KiB. ``CPU`` is that of both sides for one GiB.
+
+All runs take turns, and a run with rdv is compared with the one over TCP beside it, so that all
+have the same weather; the ratio is the median of those. Run it from the checkout, on a machine with
+two cores or more::
+
+    python -m benchmarks.endpoint
+    python -m benchmarks.endpoint --dials 20 --runs 3 --size 256
+
+It ends by itself, after a minute or so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from statistics import median
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.interfaces import IPushProducer, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from benchmarks.common import Program, environment, machine, percentile, table
+from benchmarks.peers import SPACES
+from rdv.addresses import AddressSpace
+from rdv.client import Client
+from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
+from rdv.wire import Role
+
+_PATHS = {"direct": SPACES, "relay": AddressSpace.NONE}
+_PIECE = bytes(1 << 16)
+_MIB = 1 << 20
+
+
+class _Counter(Protocol):
+    """The other side: greets, and answers each ``size`` bytes with one."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self._missing: int | None = None
+        self._head = b""
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"!")
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._missing is None:
+            self._head += data
+            size, newline, rest = self._head.partition(b"\n")
+            if not newline:
+                return
+            self._missing, data = int(size), rest
+        self._missing -= len(data)
+        if self._missing == 0:
+            self._missing, self._head = None, b""
+            self.transport.write(b"!")
+
+
+@implementer(IPushProducer)
+class _Sender(Protocol):
+    """This side: tells of the greeting, and sends."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self._waiter: Deferred[None] = Deferred()
+        self.greeted = self._waiter
+        self.gone: Deferred[None] = Deferred()
+        self._missing = 0
+        self._paused = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self._waiter.callback(None)
+
+    def send(self, size: int) -> Deferred[None]:
+        """Fires when all has arrived."""
+        self._waiter = Deferred()
+        self._missing = size
+        self.transport.write(b"%d\n" % size)
+        self.transport.registerProducer(self, True)
+        self.resumeProducing()
+        return self._waiter
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        while self._missing and not self._paused:
+            self._missing -= len(_PIECE)
+            self.transport.write(_PIECE)
+        if not self._missing:
+            self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        self._missing = 0
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.gone.callback(None)
+
+
+async def _other_side(reactor: Any, url: str) -> None:
+    """Listen in every way, and say so."""
+    factory = Factory.forProtocol(_Counter)
+    factory.noisy = False
+    port: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
+    for path, spaces in _PATHS.items():
+        endpoint = RendezvousServerEndpoint(Client(reactor, spaces=spaces), url, path)
+        listening: Any = await endpoint.listen(factory)
+        await listening.waiting
+    print(f"LISTENING: 127.0.0.1:{port.getHost().port}", flush=True)
+    orders = _Orders()
+    StandardIO(orders)
+    await orders.ended
+
+
+class _Orders(Protocol):
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended.callback(None)
+
+
+async def _connect(endpoint: IStreamClientEndpoint) -> tuple[_Sender, float]:
+    """A connection, and the seconds until the peer has been heard."""
+    factory = Factory.forProtocol(_Sender)
+    factory.noisy = False
+    begun = time.perf_counter()
+    sender: Any = await endpoint.connect(factory)
+    await sender.greeted
+    return sender, time.perf_counter() - begun
+
+
+async def _close(sender: _Sender) -> None:
+    sender.transport.loseConnection()
+    await sender.gone
+
+
+async def _throughput(endpoint: IStreamClientEndpoint, other: Program, size: int) -> list[float]:
+    """MiB a second, and seconds of CPU for a GiB, of this side and of the other."""
+    sender, _ = await _connect(endpoint)
+    await sender.send(_MIB * 4)  # slow start, and probation, are over
+    cpu, own, begun = other.cpu(), time.process_time(), time.perf_counter()
+    await sender.send(size)
+    took = time.perf_counter() - begun
+    used = other.cpu() - cpu + time.process_time() - own
+    await _close(sender)
+    return [size / _MIB / took, used * 1024 * _MIB / size]
+
+
+async def _measure(reactor: Any, dials: int, runs: int, size: int) -> None:
+    module = (sys.executable, "-m")
+    with environment() as env, Program(*module, "benchmarks.peers", "server", env=env) as server:
+        url = f"http://{server.line('LISTENING: (.*)')[1]}/rdv"
+        with Program(*module, "benchmarks.endpoint", "--other-side", url, env=env) as other:
+            number = int(other.line(r"LISTENING: .*:(\d+)")[1])
+            endpoints: dict[str, Any] = {"TCP": TCP4ClientEndpoint(reactor, "127.0.0.1", number)}
+            for path, spaces in _PATHS.items():
+                client = Client(reactor, spaces=spaces)
+                endpoints[path] = RendezvousEndpoint(client, Role.DIALER, url, path)
+            await _report_connect(endpoints, dials)
+            await _report_throughput(endpoints, other, runs, size)
+
+
+async def _report_connect(endpoints: dict[str, Any], dials: int) -> None:
+    times: dict[str, list[float]] = {name: [] for name in endpoints}
+    for _ in range(dials + 1):
+        for name, endpoint in endpoints.items():
+            sender, took = await _connect(endpoint)
+            times[name].append(took * 1e3)
+            await _close(sender)
+    rows = []
+    for name, (first, *others) in times.items():
+        extra = median(a - b for a, b in zip(others, times["TCP"][1:], strict=True))
+        values = [percentile(others, 50), percentile(others, 99), extra, first]
+        rows.append([name, *(f"{value:.2f} ms" for value in values)])
+    print(table(["connect", "p50", "p99", "more than TCP", "first"], rows), flush=True)
+
+
+async def _report_throughput(
+    endpoints: dict[str, Any], other: Program, runs: int, size: int
+) -> None:
+    results: dict[str, list[list[float]]] = {name: [] for name in endpoints}
+    names = list(endpoints)
+    for number in range(runs):
+        # The order changes: whoever comes behind the relay is not always the same.
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            results[name].append(await _throughput(endpoints[name], other, size))
+    rows = []
+    for name, values in results.items():
+        ratio = median(a[0] / b[0] for a, b in zip(values, results["TCP"], strict=True))
+        rate, cpu = (median(column) for column in zip(*values, strict=True))
+        rows.append([name, f"{rate:.0f} MiB/s", f"{100 * ratio:.1f} %", f"{cpu:.2f} s"])
+    print(table(["throughput", "p50", "of TCP", "CPU per GiB"], rows), flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="What the endpoint costs beside bare TCP.")
+    parser.add_argument("--dials", type=int, default=200, help="of each kind (default 200)")
+    parser.add_argument("--runs", type=int, default=15, help="of each kind (default 15)")
+    parser.add_argument("--size", type=int, default=512, help="MiB a run (default 512)")
+    parser.add_argument("--other-side", metavar="URL", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.other_side:
+        react(lambda reactor: Deferred.fromCoroutine(_other_side(reactor, options.other_side)))
+    else:
+        print(machine(), flush=True)
+        numbers = options.dials, options.runs, options.size * _MIB
+        react(lambda reactor: Deferred.fromCoroutine(_measure(reactor, *numbers)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+``rdv.endpoints``: Twisted endpoints for clients and servers, so that any protocol runs over rdv unchanged. The server keeps accepting under one token. Descriptions work too: ``rdv:https\://HOST/PATH:token=TOKEN``, as for ``twist web --listen``.

@@ -1,0 +1,48 @@
+"""
+What is asked of a client by those who make connections with one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from rdv.client.connection import Connection
+from rdv.client.trace import Trace
+
+__all__ = ["IClient"]
+
+
+class IClient(Protocol):
+    """
+    A :class:`rdv.client.Client`, or what stands in for one in a test.
+
+    :ivar clock: tells the time of its attempts.
+    """
+
+    @property
+    def clock(self) -> IReactorTime: ...
+
+    def dial(
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = 60.0,
+        trace: Trace | None = None,
+        **options: Any,
+    ) -> Deferred[Connection]:
+        """See :meth:`rdv.client.Client.dial`."""
+
+    def accept(
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = None,
+        trace: Trace | None = None,
+        **options: Any,
+    ) -> Deferred[Connection]:
+        """See :meth:`rdv.client.Client.accept`."""

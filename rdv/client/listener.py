@@ -1,0 +1,250 @@
+"""
+Accepting one peer after the other under one token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv.client.backoff import Backoff
+from rdv.client.connection import Connection
+from rdv.client.iclient import IClient
+from rdv.client.occasion import Occasion
+from rdv.client.trace import Event, What
+from rdv.errors import (
+    BadToken,
+    BadURL,
+    ProtocolError,
+    RdvError,
+    ServerRefused,
+    TokenInUse,
+)
+from rdv.wire import check_token, token_hint
+
+__all__ = ["Listener", "Trouble"]
+
+log = Logger()
+
+#: Is called with an error when nobody can reach us, and with None when that is over.
+Trouble = Callable[[RdvError | None], object]
+
+#: How many attempts there are at a time, the one that waits included.
+_MOST_ATTEMPTS = 64
+#: Seconds, at most, until the server is asked again after a failure: at first, and in the end.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: Seconds in which a server that has our request would have refused it.
+_SETTLED_AFTER = 0.5
+
+
+class Listener:
+    """
+    Keeps accepting. One attempt at a time waits in the lobby, and the next begins as soon as the
+    server has named the peer of that one: a path may take seconds, and others may want to come.
+
+    A server that cannot be reached, or refuses for the moment (429, 5xx), is asked again, after a
+    pause that grows; so is what is wrong with this host, as a local port that is taken. Anything
+    else that is said of the request itself is final.
+
+    :param options: for the client's ``accept``.
+    :param deliver: is given each connection.
+    :param trouble: told once when nobody can reach us, and with None when that is over.
+    :param chance: a random number from 0 to 1.
+    :param most: how many attempts there may be at a time.
+    :ivar waiting: happens when the server has our request and has not refused it, or fails with
+        what went wrong at first.
+    :ivar stopped: happens after :meth:`stop`, or fails with what was final.
+    :ivar closed: happens when nothing is under way any more.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        url: str,
+        token: str | bytes,
+        options: dict[str, Any],
+        deliver: Callable[[Connection], object],
+        trouble: Trouble | None = None,
+        *,
+        chance: Callable[[], float] = random.random,
+        most: int = _MOST_ATTEMPTS,
+    ) -> None:
+        self._client = client
+        self._clock = client.clock
+        self._url = url
+        self._token = token
+        self._hint = token_hint(check_token(token))
+        self._options = options
+        self._deliver = deliver
+        self._tell = trouble or (lambda error: None)
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._room = DeferredSemaphore(most)
+        self._attempts: set[Deferred[Any]] = set()
+        self._accepting: Deferred[None] | None = None
+        self._settling: IDelayedCall | None = None
+        self._in_trouble = self._stopping = self._over = self._met_once = False
+        self.waiting: Occasion[None] = Occasion()
+        self.stopped: Occasion[None] = Occasion()
+        self.closed: Occasion[None] = Occasion()
+
+    def start(self) -> None:
+        """Begin. Once only."""
+        self._accepting = Deferred.fromCoroutine(self._keep_accepting())
+        self._accepting.addErrback(self._give_up).addBoth(lambda _: self._loop_ended())
+
+    def stop(self) -> Deferred[None]:
+        """
+        Accept no more, and cancel what is under way.
+
+        :return: fires when that is closed.
+        """
+        self._stopping = True
+        if self._accepting is None:
+            self._loop_ended()
+        else:
+            self._accepting.cancel()
+        for attempt in list(self._attempts):
+            attempt.cancel()
+        return self.closed.wait()
+
+    async def _keep_accepting(self) -> None:
+        while True:
+            await self._room.acquire()
+            error = await self._in_the_lobby()
+            if error is None:
+                # In the next turn: the race of the one that has met its peer goes first.
+                await deferLater(self._clock, 0)
+                continue
+            if self._is_final(error):
+                raise error
+            self._fails(error)
+            if self._stopping:  # who was told has had enough
+                return
+            await deferLater(self._clock, self._backoff.next())
+
+    def _in_the_lobby(self) -> Deferred[BaseException | None]:
+        """Begin an attempt. Fires when it has met its peer, or with why it has not."""
+        left: Deferred[BaseException | None] = Deferred()
+
+        def happened(event: Event) -> None:
+            if event.what is What.ASKED and self._settling is None:
+                self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
+            elif event.what is What.MET:
+                met()
+
+        def met() -> None:
+            if not left.called:
+                self._met_once = True
+                self._settled()
+                left.callback(None)
+
+        def ended(result: Connection | Failure) -> None:
+            self._attempts.discard(attempt)
+            if isinstance(result, Connection) or not isinstance(result, Failure):
+                met()
+                self._hand_out(result)
+            elif not left.called:
+                self._unsettle()
+                left.callback(result.value)
+            elif not result.check(CancelledError):
+                self._came_to_nothing(result)
+            self._room.release()
+            self._check_closed()
+
+        attempt = self._client.accept(
+            self._url, self._token, timeout=None, trace=happened, **self._options
+        )
+        self._attempts.add(attempt)
+        attempt.addBoth(ended)
+        return left
+
+    def _hand_out(self, connection: Connection) -> None:
+        if self._stopping:
+            connection.abortConnection()
+            return
+        try:
+            self._deliver(connection)
+        except Exception:
+            log.failure("the protocol for a peer failed")
+            connection.abortConnection()
+
+    def _came_to_nothing(self, failure: Failure) -> None:
+        if failure.check(RdvError):
+            text = "{token}: a peer came, but {reason}"
+            log.info(text, token=self._hint, reason=failure.getErrorMessage())
+        else:
+            log.failure("{token}: an attempt failed", failure, token=self._hint)
+
+    # How things stand with the server.
+
+    def _settled(self) -> None:
+        """The server lets us wait."""
+        self._unsettle()
+        self._backoff.reset()
+        self.waiting.happen(None)
+        if self._in_trouble:
+            self._in_trouble = False
+            log.info("{token}: waiting again", token=self._hint)
+            self._call_trouble(None)
+
+    def _unsettle(self) -> None:
+        if self._settling is not None and self._settling.active():
+            self._settling.cancel()
+        self._settling = None
+
+    def _is_final(self, error: BaseException) -> bool:
+        if isinstance(error, ServerRefused):
+            return error.status < 500 and error.status not in (408, 429)
+        if isinstance(error, ProtocolError):  # no rendezvous server, unless it was one before
+            return not self._met_once
+        return isinstance(error, (BadURL, BadToken))
+
+    def _fails(self, error: BaseException) -> None:
+        if not isinstance(error, RdvError):
+            log.failure("{token}: an attempt failed", Failure(error), token=self._hint)
+            error = RdvError(f"unexpected: {error!r}")
+        self.waiting.happen(Failure(error))
+        if not self._in_trouble:
+            self._in_trouble = True
+            log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
+            self._call_trouble(error)
+
+    def _call_trouble(self, error: RdvError | None) -> None:
+        try:
+            self._tell(error)
+        except Exception:
+            log.failure("who was told of trouble failed")
+
+    # The end.
+
+    def _give_up(self, failure: Failure) -> None:
+        if self._stopping and failure.check(CancelledError):
+            return
+        error = failure.value
+        if isinstance(error, ServerRefused) and error.status == 409:
+            failure = Failure(TokenInUse(error))
+        log.error(
+            "{token}: accepting no more: {reason}",
+            token=self._hint,
+            reason=failure.getErrorMessage(),
+        )
+        self.waiting.happen(failure)
+        self.stopped.happen(failure)
+
+    def _loop_ended(self) -> None:
+        self._over = True
+        self._unsettle()
+        self._check_closed()
+
+    def _check_closed(self) -> None:
+        if self._over and not self._attempts:
+            self.waiting.happen(Failure(CancelledError()))
+            self.stopped.happen(None)
+            self.closed.happen(None)

@@ -1,0 +1,147 @@
+"""
+Attempts under one token that take turns in the lobby.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv.client.backoff import Backoff
+from rdv.client.connection import Connection
+from rdv.client.iclient import IClient
+from rdv.client.trace import Event, What
+from rdv.errors import AttemptTimeout, ServerRefused
+from rdv.wire import Role, check_token, token_hint
+
+__all__ = ["Turns"]
+
+log = Logger()
+
+T = TypeVar("T")
+
+#: Seconds, at most, until a dialer that was replaced tries again: at first, and in the end.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+class Turns:
+    """
+    The lobby knows one waiting client for each token and role, and a second one takes the place of
+    the first. So of any number of attempts at the same time only one is in the lobby: the next one
+    begins when the server has named the peer of that one.
+
+    A dialer that was replaced all the same, by somebody else, tries again while its time lasts. An
+    acceptor does not: two that share a token would throw each other out for ever.
+
+    :param options: for the client's ``dial`` or ``accept``.
+    :param chance: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        role: Role,
+        url: str,
+        token: str | bytes,
+        options: dict[str, Any],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = client.clock
+        self._connect = client.dial if role is Role.DIALER else client.accept
+        self._role = role
+        self._url = url
+        self._token = token
+        self._options = options
+        self._chance = chance
+        self._lobby = DeferredLock()
+
+    def connect(self, timeout: float | None) -> Deferred[Connection]:
+        """
+        Make one connection.
+
+        :param timeout: seconds for everything, waiting for the turn included; None for as long as
+            it takes.
+        :return: as of :meth:`rdv.client.Client.dial`.
+        """
+        return Deferred.fromCoroutine(self._try_until_it_works(timeout))
+
+    async def _try_until_it_works(self, timeout: float | None) -> Connection:
+        raw = check_token(self._token)
+        end = None if timeout is None else self._clock.seconds() + timeout
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
+        while True:
+            turn = _Turn(self._clock, self._lobby)
+            try:
+                await self._in_time(turn.comes(), end, timeout)
+                return await self._attempt(turn, end)
+            except ServerRefused as refused:
+                pause = backoff.next()
+                late = end is not None and self._clock.seconds() + pause >= end
+                if refused.status != 409 or self._role is Role.ACCEPTOR or late:
+                    raise
+            finally:
+                turn.leave()
+            log.debug(
+                "{token}: another dialer took our place, again in {pause:.1f} s",
+                token=token_hint(raw),
+                pause=pause,
+            )
+            await deferLater(self._clock, pause)
+
+    def _attempt(self, turn: _Turn, end: float | None) -> Deferred[Connection]:
+        def happened(event: Event) -> None:
+            if event.what is What.MET:
+                turn.leave_soon()
+
+        left = None if end is None else max(0.0, end - self._clock.seconds())
+        return self._connect(self._url, self._token, timeout=left, trace=happened, **self._options)
+
+    def _in_time(self, turn: Deferred[T], end: float | None, timeout: float | None) -> Deferred[T]:
+        def timed_out(result: object, seconds: float) -> object:
+            if isinstance(result, Failure) and result.check(CancelledError):
+                raise AttemptTimeout(
+                    f"no connection within {timeout:g} s: others with the same token came first"
+                )
+            return result
+
+        if end is not None:
+            turn.addTimeout(max(0.0, end - self._clock.seconds()), self._clock, timed_out)
+        return turn
+
+
+class _Turn:
+    """One attempt's time in the lobby."""
+
+    def __init__(self, clock: IReactorTime, lobby: DeferredLock) -> None:
+        self._clock = clock
+        self._lobby = lobby
+        self._inside = False
+        self._leaving: IDelayedCall | None = None
+
+    def comes(self) -> Deferred[None]:
+        """Fires when nobody else is in the lobby."""
+
+        def enter(lobby: DeferredLock) -> None:
+            self._inside = True
+
+        return self._lobby.acquire().addCallback(enter)
+
+    def leave_soon(self) -> None:
+        """Leave in the next turn of the reactor: what is under way now goes first."""
+        if self._leaving is None:
+            self._leaving = self._clock.callLater(0, self.leave)
+
+    def leave(self) -> None:
+        """Make room for the next one, if that has not been done."""
+        if self._leaving is not None and self._leaving.active():
+            self._leaving.cancel()
+        if self._inside:
+            self._inside = False
+            self._lobby.release()

@@ -1,0 +1,166 @@
+"""
+Descriptions of endpoints, as ``clientFromString`` and ``serverFromString`` take them.
+
+A client, whose role is ``dial`` unless it says ``accept``, and a server::
+
+    rdv:https\\://example.com/rdv:token=MY_TOKEN
+    rdv:https\\://example.com/rdv:token=MY_TOKEN:role=accept
+
+The URL comes first. As everywhere in such descriptions, a colon that does not separate options, and
+an ``=`` within a value, has a backslash before it. The options:
+
+``token=TOKEN`` or ``tokenFile=PATH``
+    what both peers know; from the first line of a file it is not seen in the list of processes.
+``role=dial|accept``
+    of a client.
+``timeout=SECONDS``
+    of a client: for a connection; 0 for as long as it takes. The default is 60 to dial, and 0 to
+    accept.
+``relay=yes|no``
+    whether to use the relay only. The default is ``no``.
+``spaces=LIST``
+    addresses to use, comma separated, as ``rdv dial --spaces`` has them.
+``header=NAME\\:VALUE``
+    for the request to the server. Further ones are ``header2=``, ``header3=``, and so on.
+``ca=PATH``, ``cert=PATH``
+    for an ``https`` server: certificates to trust, and a certificate and key to show, in PEM.
+
+Every program that describes an endpoint imports this module, so it imports what it needs late.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from rdv.client import Client
+
+__all__ = ["ClientParser", "ServerParser"]
+
+_HEADER = re.compile(r"header[0-9]*")
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class ClientParser:
+    """Makes a :class:`rdv.endpoints.RendezvousEndpoint`."""
+
+    prefix = "rdv"
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
+        """
+        See :class:`IStreamClientEndpointStringParserWithReactor`.
+
+        :raises ValueError: when the description makes no sense.
+        """
+        from rdv.endpoints import RendezvousEndpoint
+        from rdv.options import seconds
+        from rdv.wire import Role
+
+        options = _Options(args, kwargs)
+        roles = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
+        role = options.one_of("role", roles, "dial")
+        more: dict[str, Any] = {}
+        timeout = options.take("timeout")
+        if timeout is not None:
+            try:
+                more["timeout"] = seconds(timeout) or None
+            except ValueError:
+                raise ValueError(f"rdv endpoint: timeout={timeout}: not seconds") from None
+        url, token, headers, client = options.rest(reactor)
+        return RendezvousEndpoint(client, role, url, token, headers=headers, **more)
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class ServerParser:
+    """Makes a :class:`rdv.endpoints.RendezvousServerEndpoint`."""
+
+    prefix = "rdv"
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
+        """
+        See :class:`IStreamServerEndpointStringParser`.
+
+        :raises ValueError: when the description makes no sense.
+        """
+        from rdv.endpoints import RendezvousServerEndpoint
+
+        url, token, headers, client = _Options(args, kwargs).rest(reactor)
+        return RendezvousServerEndpoint(client, url, token, headers=headers)
+
+
+class _Options:
+    """
+    What a description says.
+
+    :raises ValueError: from every method, with a text for whoever wrote the description.
+    """
+
+    def __init__(self, args: tuple[str, ...], kwargs: dict[str, str]) -> None:
+        if len(args) != 1:
+            hint = r"rdv:https\://HOST/PATH:token=TOKEN, with a backslash before the URL's colons"
+            raise ValueError(
+                f"rdv endpoint: not {hint}" if args else f"rdv endpoint: no URL: {hint}"
+            )
+        self._url = args[0]
+        self._given = dict(kwargs)
+
+    def take(self, name: str) -> str | None:
+        """An option's value, if it is given."""
+        return self._given.pop(name, None)
+
+    def one_of(self, name: str, values: dict[str, Any], default: str) -> Any:
+        """What an option's value stands for."""
+        text = self.take(name)
+        text = default if text is None else text
+        if text not in values:
+            raise ValueError(f"rdv endpoint: {name}={text}: not {' or '.join(values)}")
+        return values[text]
+
+    def rest(self, reactor: Any) -> tuple[str, bytes, Any, Client]:
+        """The URL, the token, headers, and a client; nothing else may be given."""
+        from rdv.addresses import AddressSpace
+        from rdv.client import Client, texts
+        from rdv.client.server_url import parse_server_url
+        from rdv.errors import RdvError
+        from rdv.wire import check_token
+
+        relay = self.one_of("relay", {"yes": True, "no": False}, "no")
+        spaces, ca, certificate = self.take("spaces"), self.take("ca"), self.take("cert")
+        token = self._token()
+        lines = [self._given.pop(name) for name in list(self._given) if _HEADER.fullmatch(name)]
+        if self._given:
+            raise ValueError(f"rdv endpoint: unknown option: {', '.join(self._given)}")
+        try:
+            parse_server_url(self._url)
+            raw = check_token(token)
+            headers = texts.headers_of(lines)
+            allowed = texts.spaces_of(spaces or "default")
+            tls = texts.tls_of(ca, certificate)
+        except (ValueError, RdvError) as error:
+            raise ValueError(f"rdv endpoint: {error}") from error
+        client = Client(reactor, tls=tls, spaces=AddressSpace.NONE if relay else allowed)
+        return self._url, raw, headers, client
+
+    def _token(self) -> str:
+        token, path = self.take("token"), self.take("tokenFile")
+        if (token is None) == (path is None):
+            raise ValueError("rdv endpoint: give token=TOKEN or tokenFile=PATH, one of them")
+        if token is not None:
+            return token
+        assert path is not None
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.readline().removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise ValueError(f"rdv endpoint: cannot read {path}: {reason}") from error

@@ -5,10 +5,13 @@ The arguments of the ``rdv`` command.
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
 
 from rdv.options import forwards, port, seconds, workers
 from rdv.telling import Form, Teller
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["parser"]
 

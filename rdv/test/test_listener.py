@@ -190,6 +190,7 @@ class TroubleTests(ListenerTestCase):
         self.client.last.fails(refused(503))
         self.assertEqual(self.told, [error])
         self.again_after(2)
+        self.assertEqual(self.told, [error])
         self.client.last.happens(What.ASKED)
         self.clock.advance(0.5)
         self.assertEqual(self.told, [error, None])

@@ -54,10 +54,13 @@ setup(
     # By hand: find_packages() would miss twisted.plugins, which has no __init__.py on purpose.
     packages=[
         "rdv",
+        "rdv.check",
         "rdv.client",
         "rdv.commands",
+        "rdv.explain",
         "rdv.server",
         "rdv.test",
+        "rdv.testing",
         "twisted.plugins",
     ],
     # Makes an editable install put this directory on sys.path. Without it setuptools maps each

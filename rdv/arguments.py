@@ -5,10 +5,13 @@ The arguments of the ``rdv`` command.
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
 
 from rdv.options import forwards, port, seconds, workers
 from rdv.telling import Form, Teller
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["parser"]
 
@@ -43,12 +46,23 @@ def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
     )
     _add_common(demo)
+    check = commands.add_parser(
+        "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
+    )
+    _add_common(check, listens=False)
+    _add_check(check)
     return top
 
 
 _CLIENT_TEXT = (
     "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
     "authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+_CHECK_TEXT = (
+    "Plays both roles against a server, and says what that shows of it and of the network between: "
+    "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
 )
 
 
@@ -80,12 +94,15 @@ def _add_common(
         )
 
 
-def _add_form(parser: argparse.ArgumentParser) -> None:
+def _add_form(
+    parser: argparse.ArgumentParser,
+    json: str = "tell everything that happens on stderr, as lines of JSON",
+) -> None:
     """How it is told what happens: ``form``."""
     group = parser.add_mutually_exclusive_group()
     for flags, form, text in (
         (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
-        (("--json",), Form.JSON, "tell everything that happens on stderr, as lines of JSON"),
+        (("--json",), Form.JSON, json),
     ):
         group.add_argument(
             *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
@@ -193,6 +210,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="PORT",
         help="to listen on and dial from (default: any)",
     )
+    _add_explain(parser)
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -200,20 +218,8 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
     )
     parser.add_argument("token", metavar="TOKEN", help="what both peers know")
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="a header for the request to the server; repeatable",
-    )
-    parser.add_argument(
-        "--spaces",
-        default="default",
-        metavar="LIST",
-        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
-        "private6, link4, link6, loopback",
-    )
+    _add_header(parser)
+    _add_spaces(parser)
     parser.add_argument(
         "--penalty",
         type=seconds,
@@ -221,9 +227,69 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="the relay, when ready, gives a direct path to come (default 2)",
     )
+    _add_tls(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=15.0,
+        metavar="SECONDS",
+        help="for everything; what there is no time for is left out (default 15)",
+    )
+    parser.add_argument(
+        "--no-throughput",
+        dest="throughput",
+        action="store_false",
+        help="do not fill the relay, for 1.5 s or with 64 MiB",
+    )
+    _add_form(parser, json="say it as one JSON object, and progress as lines of JSON on stderr")
+    _add_header(parser)
+    _add_spaces(parser)
+    _add_tls(parser)
+
+
+def _add_header(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header for the request to the server; repeatable",
+    )
+
+
+def _add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spaces",
+        default="default",
+        metavar="LIST",
+        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
+        "private6, link4, link6, loopback",
+    )
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="when the attempt has ended, tell on stderr what happened in it",
+    )
+    parser.add_argument(
+        "--explain-to",
+        metavar="FILE",
+        help="likewise, to a file: .html, .svg or .ndjson",
     )
 
 

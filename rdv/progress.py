@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from twisted.logger import Logger
@@ -33,11 +33,9 @@ Draw = Callable[..., str]
 #: Seconds that a stream lasts before anything is shown of it.
 _PATIENCE = 0.5
 
-_KNOWN = (
-    "{desc} {percentage:3.0f}%|{bar}| {n_fmt}B of {total_fmt}B, {rate_noinv_fmt}, "
-    "{remaining} left{postfix}"
-)
-_UNKNOWN = "{desc} {n_fmt}B, {rate_noinv_fmt}, {elapsed}{postfix}"
+# Some of the names are tqdm's, and some are of what it is given to say in our words.
+_KNOWN = "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left{postfix}"
+_UNKNOWN = "{desc} {moved}, {speed}, {elapsed}{postfix}"
 
 
 class Progress:
@@ -46,24 +44,30 @@ class Progress:
     terminal, it gives way for good.
 
     :param load: gets what draws the bar as soon as it is needed; None when there is nothing.
+    :param stdin: the descriptor that is read.
+    :param stdout: the one that is written.
     """
 
     interval = 0.25
     trace = None
 
-    def __init__(self, teller: Teller, load: Callable[[], Draw | None]) -> None:
+    def __init__(
+        self, teller: Teller, load: Callable[[], Draw | None], stdin: int = 0, stdout: int = 1
+    ) -> None:
         self._teller = teller
         self._load = load
         self._draw: Draw | None = None
         self._is_due = False
         self._gives_way = False
-        self._people = os.isatty(0), os.isatty(1)
-        self._begin = _position(0)
+        self._stdin = stdin
+        self._stdout = stdout
+        self._people = os.isatty(stdin), os.isatty(stdout)
+        self._begin = _position(stdin)
         self._speeds = Speed(), Speed()
 
     def sink(self) -> Sink | None:
         """See :class:`rdv.meter.Display`: what a terminal shows does not go behind the bar."""
-        return _BesideBar(1, self._give_way) if self._people[1] else None
+        return _BesideBar(self._stdout, self._give_way) if self._people[1] else None
 
     def show(self, meter: Meter) -> None:
         """See :class:`rdv.meter.Display`."""
@@ -80,7 +84,7 @@ class Progress:
         if self._draw is not None and terminal.may_draw(fd):
             # Behind a line that fills the terminal some of them begin a new one.
             width = terminal.columns(fd) - 1
-            self._teller.show(self._line(self._draw, moved, speeds, meter.seconds, width))
+            self._teller.show(self.line(self._draw, moved, speeds, meter.seconds, width))
 
     def finish(self, meter: Meter) -> None:
         """See :class:`rdv.meter.Display`."""
@@ -97,31 +101,42 @@ class Progress:
             if count
         )
 
-    def _line(
+    def line(
         self,
         draw: Draw,
         moved: tuple[int, int],
-        speeds: list[float],
+        speeds: Sequence[float],
         elapsed: float,
         width: int,
     ) -> str:
+        """
+        What is shown.
+
+        :param moved: bytes sent, and bytes received.
+        :param speeds: the same in a second.
+        :param elapsed: seconds since the beginning.
+        :param width: columns that there are.
+        """
         sent, received = moved
-        total = _size(0, self._begin)
-        sends = (bool(total) and sent < total) or sent >= received
+        size = _size(self._stdin, self._begin)
+        sends = sent < size or sent >= received
         which = 0 if sends else 1
-        other = moved[1 - which]
+        count, other = moved[which], moved[1 - which]
+        # What grows and shrinks meanwhile is as large as it is, and never less than was sent.
+        total = max(size, sent) if sends and size else None
         return draw(
-            moved[which],
-            # What grows and shrinks meanwhile is as large as it is, and never less than was sent.
-            max(total, sent) if sends and total else None,
+            count,
+            total,
             elapsed,
             ncols=width,
             prefix="sent" if sends else "received",
             ascii=not (sys.stderr.encoding or "").lower().startswith("utf"),
-            unit="B",
-            unit_scale=True,
             rate=speeds[which],
-            bar_format=_KNOWN if sends and total else _UNKNOWN,
+            bar_format=_KNOWN if total else _UNKNOWN,
+            done=100 * count // total if total else 0,
+            moved=size_text(count),
+            size=size_text(total or 0),
+            speed=f"{size_text(speeds[which])}/s",
             postfix=f"{'received' if sends else 'sent'} {size_text(other)}" if other else None,
         )
 
@@ -142,9 +157,9 @@ class _BesideBar(FileSink):
         super().write(data)
 
 
-def is_wanted() -> bool:
+def is_wanted(stdin: int = 0, stdout: int = 1) -> bool:
     """Whether stdin and stdout are such that something can be shown on stderr, a terminal."""
-    modes = [os.fstat(fd).st_mode for fd in (0, 1)]
+    modes = [os.fstat(fd).st_mode for fd in (stdin, stdout)]
     files = [stat.S_ISREG(mode) or stat.S_ISBLK(mode) for mode in modes]
     programs = [stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes]
     return (any(files) or any(programs)) and not all(programs) and os.environ.get("TERM") != "dumb"

@@ -46,7 +46,7 @@ class Teller:
         if self.form is Form.JSON:
             import json  # most need it not
 
-            record = {"event": event, "time": round(time.time(), 6), **fields}
+            record = {"event": event, "time": time.time(), **fields}
             self._write(json.dumps(record, default=str))
         elif text and self.form is Form.TEXT:
             self._write(text)

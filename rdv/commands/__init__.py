@@ -28,6 +28,7 @@ _MODULES = {
     "expose": "expose",
     "connect": "connect",
     "demo": "demo",
+    "check": "check",
 }
 
 

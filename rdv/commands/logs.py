@@ -20,14 +20,14 @@ from zope.interface import provider
 
 from rdv.telling import Form, Teller
 
-__all__ = ["begin_logging", "log_level"]
+__all__ = ["begin_logging", "log_level", "observer_for"]
 
 
 def begin_logging(verbose: bool, teller: Teller) -> None:
     """Log from :func:`log_level` on: in lines of text, or as events where everything is one."""
     level = LogLevel.levelWithName(log_level(verbose))
     observer = FilteringLogObserver(
-        _observer(teller), [LogLevelFilterPredicate(defaultLogLevel=level)]
+        observer_for(teller), [LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
@@ -37,7 +37,8 @@ def log_level(verbose: bool) -> str:
     return "debug" if verbose else "critical"
 
 
-def _observer(teller: Teller) -> ILogObserver:
+def observer_for(teller: Teller) -> ILogObserver:
+    """What logs beside ``teller``, in its form."""
     if teller.form is not Form.JSON:
         return textFileLogObserver(cast(IO[str], _Lines(teller)))
 

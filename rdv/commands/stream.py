@@ -19,6 +19,7 @@ from rdv.stream import StreamBroken, stream
 from rdv.telling import Form, Teller
 
 if TYPE_CHECKING:
+    from rdv.commands.explaining import Explaining
     from rdv.meter import Display, Meter
 
 __all__ = ["run"]
@@ -67,13 +68,17 @@ async def _stream(
     try:
         trace = None if meter is None else meter.display.trace
         client = client_of(reactor, arguments, trace=trace)
+        explaining = _explaining(arguments, teller)
         connect = client.dial if arguments.command == "dial" else client.accept
         connecting = connect(
             arguments.url,
             arguments.token,
             timeout=arguments.timeout or None,
             headers=headers_of(arguments),
+            trace=explaining,
         )
+        if explaining is not None:
+            connecting.addBoth(explaining.ended)
         streaming = stream(reactor, connecting, teller.tell, meter)
         await interruption.cancels(Deferred.fromCoroutine(streaming))
     except (CancelledError, RdvError) as error:
@@ -87,3 +92,11 @@ async def _stream(
         teller.fail(str(error), status)
         return status
     return OK
+
+
+def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:
+    if not arguments.explain and arguments.explain_to is None:
+        return None
+    from rdv.commands.explaining import Explaining  # only then
+
+    return Explaining(teller, arguments.explain, arguments.explain_to)

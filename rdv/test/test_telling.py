@@ -35,7 +35,7 @@ class TellerTests(SynchronousTestCase):
         """One object a line, with the time."""
         self.patch(time, "time", lambda: 1.23456789)
         told = [json.loads(line) for line in self.told(Form.JSON)]
-        self.assertEqual([event.pop("time") for event in told], [1.234568] * 3)
+        self.assertEqual([event.pop("time") for event in told], [1.23456789] * 3)
         self.assertEqual(
             told,
             [

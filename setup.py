@@ -14,10 +14,16 @@ if VERSION is None:
 
 README = HERE / "README.rst"
 
+PROGRESS = [
+    # The progress bar of rdv dial and rdv accept. Loaded in 11 ms beside Twisted and half a second
+    # after a transfer has begun; rich takes 26 ms, and with what it needs 14 MB of disk to 0.6.
+    "tqdm",
+]
 TEST = [
     # An example is an SSH session, and its test starts the server for it.
     "Twisted[conch]",
     "hypothesis",
+    *PROGRESS,
 ]
 DOCS = [
     "sphinx",
@@ -48,10 +54,13 @@ setup(
     # By hand: find_packages() would miss twisted.plugins, which has no __init__.py on purpose.
     packages=[
         "rdv",
+        "rdv.check",
         "rdv.client",
         "rdv.commands",
+        "rdv.explain",
         "rdv.server",
         "rdv.test",
+        "rdv.testing",
         "twisted.plugins",
     ],
     # Makes an editable install put this directory on sys.path. Without it setuptools maps each
@@ -71,6 +80,7 @@ setup(
         "ifaddr",
     ],
     extras_require={
+        "progress": PROGRESS,
         "test": TEST,
         "docs": DOCS,
         "dev": DEV + TEST + DOCS,

@@ -36,7 +36,7 @@ def import_everything() -> None:
     """
     package = importlib.import_module("rdv")
     for module in pkgutil.walk_packages(package.__path__, "rdv."):
-        if not module.name.startswith("rdv.test") and not module.name.endswith(".__main__"):
+        if not f"{module.name}.".startswith("rdv.test.") and not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
 
 

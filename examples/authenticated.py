@@ -4,7 +4,7 @@ TLS with certificates on both sides, from peer to peer, over whatever path was f
     python examples/authenticated.py accept URL TOKEN authority.pem alice.pem bob
     python examples/authenticated.py dial   URL TOKEN authority.pem bob.pem alice
 
-The guide says how to make the files. A last argument names addresses to use, as in ``echo.py``.
+docs/howto/identity.rst says how to make the files. A last argument names addresses to use.
 """
 
 from __future__ import annotations

@@ -6,18 +6,26 @@ from __future__ import annotations
 
 import argparse
 
-from rdv.options import port, seconds, workers
+from rdv.options import forwards, port, seconds, workers
+from rdv.telling import Form, Teller
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["parser"]
 
 
-def parser() -> argparse.ArgumentParser:
-    """For the whole command line. It imports nothing of Twisted, so help comes at once."""
+def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
+    """
+    For the whole command line. It imports nothing of Twisted, so help comes at once.
+
+    :param form: how wrong usage is told: lines for a person, or JSON.
+    """
     # An option may stand before the command word or behind it. Behind it only what was given may be
     # set, or its default would hide what stood before.
-    top = argparse.ArgumentParser(
-        prog="rdv", description="Relay-assisted peer-to-peer TCP connections."
-    )
+    new = _ForPrograms if form is Form.JSON else argparse.ArgumentParser
+    top = new(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
     top.add_argument("--version", action="version", version=_version())
     _add_common(top, verbose=False, relay=False, listen=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -31,11 +39,18 @@ def parser() -> argparse.ArgumentParser:
     ):
         client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
         _add_common(client)
+        _add_form(client)
         _add_client(client, 60.0 if name == "dial" else 0.0)
+    _add_forwarding(commands)
     demo = commands.add_parser(
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
     )
     _add_common(demo)
+    check = commands.add_parser(
+        "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
+    )
+    _add_common(check, listens=False)
+    _add_check(check)
     return top
 
 
@@ -45,20 +60,53 @@ _CLIENT_TEXT = (
 )
 
 
-def _add_common(parser: argparse.ArgumentParser, **defaults: object) -> None:
+_CHECK_TEXT = (
+    "Plays both roles against a server, and says what that shows of it and of the network between: "
+    "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
+)
+
+
+class _ForPrograms(argparse.ArgumentParser):
+    """Tells wrong usage as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        Teller(Form.JSON).fail(message, 2)
+        self.exit(2)
+
+
+def _add_common(
+    parser: argparse.ArgumentParser, *, listens: bool = True, **defaults: object
+) -> None:
     def add(flag: str, name: str, **keywords: object) -> None:
         default = defaults.get(name, argparse.SUPPRESS)
         parser.add_argument(flag, dest=name, default=default, **keywords)  # type: ignore[arg-type]
 
     add("-v", "verbose", action="store_true", help="say what happens, on stderr")
-    add("-r", "relay", action="store_true", help="dial, accept: use the relay only")
-    add(
-        "-l",
-        "listen",
-        action="append",
-        metavar="ADDRESS",
-        help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
-    )
+    add("-r", "relay", action="store_true", help="all but serve: use the relay only")
+    if listens:
+        add(
+            "-l",
+            "listen",
+            action="append",
+            metavar="ADDRESS",
+            help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default "
+            "8080)",
+        )
+
+
+def _add_form(
+    parser: argparse.ArgumentParser,
+    json: str = "tell everything that happens on stderr, as lines of JSON",
+) -> None:
+    """How it is told what happens: ``form``."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, form, text in (
+        (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
+        (("--json",), Form.JSON, json),
+    ):
+        group.add_argument(
+            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
+        )
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -99,32 +147,62 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
-    parser.add_argument(
-        "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
+def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    expose = commands.add_parser(
+        "expose",
+        help="let peers that connect with the same token reach one target",
+        description=f"Each peer reaches TARGET and nothing else. {_FORWARDING_TEXT}",
     )
-    parser.add_argument("token", metavar="TOKEN", help="what both peers know")
+    connect = commands.add_parser(
+        "connect",
+        help="listen here, and forward to the peer that exposes with the same token",
+        description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
+    )
+    for command in (expose, connect):
+        _add_common(command, listens=False)
+        _add_form(command)
+        _add_server(command)
+        command.set_defaults(local_port=0)
+        command.add_argument(
+            "--max",
+            dest="most",
+            type=forwards,
+            default=100,
+            metavar="N",
+            help="forwards at once; a further one is reset (default 100)",
+        )
+    expose.add_argument(
+        "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
+    )
+    connect.add_argument(
+        "-l",
+        "--listen",
+        dest="listen_at",
+        required=True,
+        metavar="[HOST:]PORT",
+        help="or unix:PATH; without a host on 127.0.0.1 only; port 0: any that is free",
+    )
+    _add_timeout(connect, 60.0, "a local connection waits for the peer")
+
+
+_FORWARDING_TEXT = (
+    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> None:
     parser.add_argument(
         "--timeout",
         type=seconds,
-        default=timeout,
+        default=default,
         metavar="SECONDS",
-        help=f"to get a connection; 0: for ever (default {timeout:g})",
+        help=f"{text}; 0: for ever (default {default:g})",
     )
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="a header for the request to the server; repeatable",
-    )
-    parser.add_argument(
-        "--spaces",
-        default="default",
-        metavar="LIST",
-        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
-        "private6, link4, link6, loopback",
-    )
+
+
+def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
+    _add_server(parser)
+    _add_timeout(parser, timeout, "to get a connection")
     parser.add_argument(
         "--local-port",
         type=port,
@@ -132,6 +210,16 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="PORT",
         help="to listen on and dial from (default: any)",
     )
+    _add_explain(parser)
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
+    )
+    parser.add_argument("token", metavar="TOKEN", help="what both peers know")
+    _add_header(parser)
+    _add_spaces(parser)
     parser.add_argument(
         "--penalty",
         type=seconds,
@@ -139,9 +227,69 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="SECONDS",
         help="the relay, when ready, gives a direct path to come (default 2)",
     )
+    _add_tls(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=15.0,
+        metavar="SECONDS",
+        help="for everything; what there is no time for is left out (default 15)",
+    )
+    parser.add_argument(
+        "--no-throughput",
+        dest="throughput",
+        action="store_false",
+        help="do not fill the relay, for 1.5 s or with 64 MiB",
+    )
+    _add_form(parser, json="say it as one JSON object, and progress as lines of JSON on stderr")
+    _add_header(parser)
+    _add_spaces(parser)
+    _add_tls(parser)
+
+
+def _add_header(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header for the request to the server; repeatable",
+    )
+
+
+def _add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spaces",
+        default="default",
+        metavar="LIST",
+        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
+        "private6, link4, link6, loopback",
+    )
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
     parser.add_argument(
         "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="when the attempt has ended, tell on stderr what happened in it",
+    )
+    parser.add_argument(
+        "--explain-to",
+        metavar="FILE",
+        help="likewise, to a file: .html, .svg or .ndjson",
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from rdv.arguments import parser
+from rdv.telling import Form
 
 __all__ = ["main"]
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status.
     """
     _fill_standard_descriptors()
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parser(Form.JSON if "--json" in argv else Form.TEXT).parse_args(argv)
     arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
         arguments.command, arguments.command
     )

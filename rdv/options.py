@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["port", "seconds", "workers"]
+__all__ = ["forwards", "port", "seconds", "workers"]
 
 #: More processes than this are a slip of the finger.
 _MOST_WORKERS = 256
+#: As is this.
+_MOST_FORWARDS = 100_000
 
 
 def seconds(text: str) -> float:
@@ -33,6 +35,18 @@ def port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 0xFFFF:
         raise ValueError(f"not a port: {text}")
+    return value
+
+
+def forwards(text: str) -> int:
+    """
+    A number of forwards at once.
+
+    :raises ValueError: when it is none, not even one, or out of all reason.
+    """
+    value = int(text)
+    if not 1 <= value <= _MOST_FORWARDS:
+        raise ValueError(f"not a number of forwards: {text}")
     return value
 
 

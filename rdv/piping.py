@@ -96,6 +96,11 @@ class Piping(Protocol):
         return self._written + (0 if self.shortcut is None else self.shortcut.sent)
 
     @property
+    def delivered(self) -> int:
+        """Those of them that the other side's system has acknowledged, where ours tells."""
+        return max(0, self.sent - (undelivered(self._connection.transport) or 0))
+
+    @property
     def received(self) -> int:
         """Bytes that came from the peer."""
         return self._read + (0 if self.shortcut is None else self.shortcut.received)

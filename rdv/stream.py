@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 from rdv.client.connection import Connection
 from rdv.piping import Piping, StreamBroken
 from rdv.stdio import open_sink, open_source
+
+if TYPE_CHECKING:
+    from rdv.meter import Meter
 
 __all__ = ["StreamBroken", "Tell", "stream"]
 
@@ -23,11 +26,17 @@ class Tell(Protocol):
     def __call__(self, event: str, text: str = "", **fields: object) -> None: ...
 
 
-async def stream(reactor: Any, connecting: Deferred[Connection], tell: Tell) -> None:
+async def stream(
+    reactor: Any,
+    connecting: Deferred[Connection],
+    tell: Tell,
+    meter: Meter | None = None,
+) -> None:
     """
     Wait for a connection, then move bytes until both directions have ended.
 
     :param tell: told when there is a connection, and of what kind.
+    :param meter: reads how much has moved.
     :raises RdvError: what ``connecting`` fails with.
     :raises StreamBroken: when the stream broke.
     """
@@ -45,7 +54,8 @@ async def stream(reactor: Any, connecting: Deferred[Connection], tell: Tell) -> 
         observed=None if connection.observed_address is None else str(connection.observed_address),
         milliseconds=elapsed,
     )
-    source, sink = open_source(reactor, 0), open_sink(reactor, 1)
+    source = open_source(reactor, 0)
+    sink = (meter.display.sink() if meter is not None else None) or open_sink(reactor, 1)
     splicer = None
     if sys.platform == "linux":
         from rdv.splicing import Splicer  # others have not what it needs
@@ -53,8 +63,12 @@ async def stream(reactor: Any, connecting: Deferred[Connection], tell: Tell) -> 
         splicer = Splicer.for_reactor(reactor)
     piping = Piping(reactor, source, sink, interactive=os.isatty(0), splicer=splicer)
     connection.attach(piping)
+    if meter is not None:
+        meter.start(piping)
     try:
         await piping.done
     finally:
+        if meter is not None:
+            meter.stop()
         if splicer is not None:
             splicer.pipes.close()

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_PEER_ADDRESSES",
     "MAX_SELF_ADDRESSES",
     "MAX_TOKEN",
+    "OTHER_PORTS",
     "PROTOCOL",
     "RETRY_AFTER",
     "Answer",
@@ -30,6 +31,7 @@ __all__ = [
     "check_token",
     "confirm_line",
     "hello_line",
+    "other_ports",
     "parse_answer",
     "parse_offer",
     "refusal",
@@ -38,6 +40,7 @@ __all__ = [
     "token_hint",
 ]
 
+#: What a client asks to upgrade to.
 PROTOCOL = b"rdv/1"
 
 #: How many addresses a client may report.
@@ -46,6 +49,8 @@ MAX_SELF_ADDRESSES = 9
 MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 #: The longest token, in bytes.
 MAX_TOKEN = 8192
+#: In a 101, the server's other ports. No part of rdv/1: a client need not know it.
+OTHER_PORTS = b"Rdv-Other-Ports"
 #: Seconds after which a client that got a 503 may ask again.
 RETRY_AFTER = 10
 
@@ -182,17 +187,27 @@ def parse_answer(header: HeaderLookup) -> Answer:
     return Answer(observed[0] if observed else None, peers)
 
 
-def switching_protocols(observed: str, peer_addresses: str) -> bytes:
+def other_ports(header: HeaderLookup) -> list[int]:
+    """The ports that a 101 names beside the one that was asked; what is no port is ignored."""
+    found = b",".join(header(OTHER_PORTS)).split(b",")
+    digits = (element.strip(b" \t") for element in found)
+    ports = (int(each) for each in digits if each.isdigit() and len(each) <= 5)
+    return [port for port in ports if 0 < port <= 0xFFFF]
+
+
+def switching_protocols(observed: str, peer_addresses: str, others: Sequence[int] = ()) -> bytes:
     """
     The whole head of a 101 (section 2), to be sent in one write.
 
     :param observed: the receiver's observed address, empty when it is not known.
     :param peer_addresses: its peer's addresses, already formatted.
+    :param others: the server's other ports.
     """
     seen = f"Rdv-Observed-Addr: {observed}\r\n" if observed else ""
+    named = f"{OTHER_PORTS.decode()}: {', '.join(map(str, others))}\r\n" if others else ""
     return (
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
-        f"{seen}Rdv-Peer-Addrs: {peer_addresses}\r\n\r\n"
+        f"{seen}{named}Rdv-Peer-Addrs: {peer_addresses}\r\n\r\n"
     ).encode()
 
 

@@ -35,7 +35,13 @@ from rdv.server import ObservedAddress, Rendezvous, RendezvousResource, peer_add
 from tests.processes import PYTHON, ROOT, Program
 
 REACTOR: Any = reactor
-PROGRAMS = {"python": "", "rdv": "-m rdv", "trial": "-m twisted.trial", "twist": "-m twisted"}
+PROGRAMS = {
+    "python": "",
+    "rdv": "-m rdv",
+    "trial": "-P -m twisted.trial",  # as installed, it does not look into the current folder
+    "twist": "-m twisted",
+    "twistd": "-P -c 'from twisted.scripts.twistd import run; run()'",
+}
 CODE_BLOCK = re.compile(r"\s*\.\. code-block::")
 DIRECTIVE = re.compile(r"\s*\.\. ")
 

@@ -51,6 +51,7 @@ class Program(ProcessProtocol):
     :param cwd: where it runs; by default in the checkout, where ``-m tests.x`` works.
     :param stdin: a descriptor instead of a pipe from :meth:`write`; the caller closes it.
     :param stdout: a descriptor instead of a pipe into :attr:`stdout`; the caller closes it.
+    :param stderr: likewise.
     """
 
     transport: IProcessTransport
@@ -63,6 +64,7 @@ class Program(ProcessProtocol):
         cwd: Path = ROOT,
         stdin: int | None = None,
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         self.argv = argv
         self.stdout = bytearray()
@@ -78,7 +80,7 @@ class Program(ProcessProtocol):
             childFDs={
                 0: "w" if stdin is None else stdin,
                 1: "r" if stdout is None else stdout,
-                2: "r",
+                2: "r" if stderr is None else stderr,
             },
         )
         test.addCleanup(self._clean_up)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from random import Random
 
 from twisted.internet.defer import gatherResults
+from twisted.internet.protocol import Factory
+from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv.test.client_certificates import Authority
 from tests import test_readme_python
 from tests.documents import (
+    REACTOR,
     Raw,
     Shell,
     blocks_without_test,
@@ -116,6 +119,40 @@ class ShellTests(TestCase):
             self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
             await dialer.line(f"^CONNECTED: {path} ")
             self.assertEqual((self.shell.folder / "received.tar").read_bytes(), content)
+
+    @runs(README, "rdv expose", "rdv connect")
+    async def test_forwarding(self, expose: str, connect: str) -> None:
+        """A server on this host is reached at another port of this host."""
+        await self.start_server("rdv serve -v -l 127.0.0.1:0")
+        target = REACTOR.listenTCP(0, Factory.forProtocol(Echo), interface="127.0.0.1")
+        self.addCleanup(target.stopListening)
+        here = (EXAMPLE, f"--spaces loopback http://127.0.0.1:{self.port}")
+        place = ("127.0.0.1:5432", f"127.0.0.1:{target.getHost().port}")
+        exposing = self.shell.start(replaced(expose, here, place))
+        await exposing.line("^WAITING: ")
+        connecting = self.shell.start(replaced(connect, here, ("--listen 5432", "--listen 0")))
+        port = int((await connecting.line(r"^LISTENING: 127\.0\.0\.1:(\d+)$"))[1])
+        for _ in range(2):
+            raw = await Raw.connect(self, port)
+            raw.write("hello\r\n\r\n")
+            self.assertEqual(await raw.head, "hello\r\n\r\n")
+
+    @runs(README, "rdv check")
+    async def test_check(self, check: str) -> None:
+        """It comes to a verdict."""
+        await self.start_server("rdv serve -v -l 127.0.0.1:0")
+        program = self.shell.start(replaced(check, (EXAMPLE, f"http://127.0.0.1:{self.port}")))
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertIn(b"on this host", program.stdout)
+
+    @runs(README, "--explain ")
+    async def test_explain(self, dial: str) -> None:
+        """The picture has a row for the relay, and the connection goes on."""
+        await self.start_server("rdv serve -v -l 127.0.0.1:0")
+        acceptor = self.client(f"rdv accept {EXAMPLE} MY_TOKEN </dev/null")
+        dialer = self.client(f"{dial} </dev/null")
+        await dialer.line("^relay ")
+        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
 
     @runs(README, "--port ssl:8443")
     async def test_tls(self, serve: str) -> None:

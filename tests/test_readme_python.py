@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -127,6 +127,21 @@ class PythonTests(TestCase):
         for defined in await gatherResults(both):
             self.assertFalse(defined["connection"].is_relay)
         await self.converse(*words)
+
+    @runs(README, "serverFromString")
+    async def test_endpoints(self, source: str) -> None:
+        """Both ends, from one description."""
+        words = Words(b"serve"), Words(b"knock")
+        url = serve(self).replace(":", r"\:")
+        defined = await execute(
+            replaced(source, (r"https\://example.com/rdv", url), ("MY_TOKEN", "t:relay=yes")),
+            reactor=REACTOR,
+            my_server_factory=Factory.forProtocol(lambda: words[0]),
+            my_client_factory=Factory.forProtocol(lambda: words[1]),
+        )
+        self.assertIs(defined["protocol"], words[1])
+        await self.converse(*words)
+        await defined["port"].stopListening()
 
     @runs(README, "TLSMemoryBIOFactory")
     async def test_authentication(self, source: str) -> None:

@@ -14,6 +14,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.client import Client
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
+from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.tls_policy import tls_policy
 
@@ -23,6 +24,7 @@ __all__ = [
     "Client",
     "Connection",
     "IClient",
+    "PortMapping",
     "relay_penalty",
     "tls_policy",
 ]

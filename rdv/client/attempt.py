@@ -4,16 +4,13 @@ One attempt: a port, a request, a race.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from hyperlink import URL
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.defer import TimeoutError as DeferTimeoutError
-from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
@@ -26,26 +23,16 @@ from rdv.client.inbound import Inbound
 from rdv.client.own_addresses import SelfAddresses
 from rdv.client.port_mapping import MappedPort, PortMapping
 from rdv.client.race import Chooser
-from rdv.client.reasons import printable, refusal_text, why
-from rdv.client.server_endpoint import ServerEndpoints
+from rdv.client.reasons import why
+from rdv.client.request import Request
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.targets import targets
-from rdv.client.trace import Tracer, What
-from rdv.client.upgrade import UpgradeAgent
-from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
-from rdv.wire import (
-    MAX_SELF_ADDRESSES,
-    Answer,
-    Offer,
-    Role,
-    parse_answer,
-    request_headers,
-    token_hint,
-)
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer, space_name
+from rdv.errors import NoConnection
+from rdv.wire import MAX_SELF_ADDRESSES, Answer, Role
 
 __all__ = ["Attempt", "Settings"]
-
-log = Logger()
 
 
 @dataclass(frozen=True)
@@ -69,6 +56,7 @@ class Attempt:
 
     :param options: for treq's ``request``.
     :param tracer: told of what happens.
+    :param ends: when it will be cancelled because time is up, by the reactor's clock.
     """
 
     def __init__(
@@ -80,6 +68,7 @@ class Attempt:
         token: bytes,
         options: Mapping[str, Any],
         tracer: Tracer | None = None,
+        ends: float = math.inf,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -89,12 +78,13 @@ class Attempt:
         self._token = token
         self._options = options
         self._tracer = tracer
+        self._ends = ends
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = role is Role.DIALER and settings.spaces
         self._chooser = settings.chooser if chooses else _at_once
         self._candidates = Candidates(reactor, role, token)
         self._closing: list[Deferred[Any]] = []
-        self._agent: UpgradeAgent | None = None
+        self._request: Request | None = None
         self._racing = False
 
     async def run(self) -> Connection:
@@ -105,32 +95,34 @@ class Attempt:
         :raises NoConnection: when neither a direct path nor the relay comes to stand, or the local
             port cannot be had.
         """
+        if self._tracer is None:
+            return await self._run()
         try:
             connection = await self._run()
         except BaseException as error:
-            self._note(What.FAILED, reason=why(error))
+            self._tracer.end(What.FAILED, reason=self._failure_text(error))
             raise
-        self._note(
-            What.CONNECTED,
-            path="relay" if connection.is_relay else "p2p",
-            peer=connection.peer_address,
-        )
+        self._tracer.connected(connection.is_relay, connection.peer_address)
         return connection
 
-    def _note(self, what: What, **fields: object) -> None:
-        if self._tracer is not None:
-            self._tracer(what, **fields)
+    def _failure_text(self, error: BaseException) -> str:
+        if not isinstance(error, CancelledError):
+            return why(error)
+        late = self._reactor.seconds() >= self._ends
+        return f"{'time is up' if late else 'cancelled'}: {self.lacking}"
 
     async def _run(self) -> Connection:
         held = self._role is Role.ACCEPTOR
-        inbound = Inbound(self._settings.spaces, lambda: self._candidates.make(held=held))
-        port = SharedPort(self._reactor, inbound, self._settings.local_port)
-        self._note(What.BEGUN, role=self._role.value, server=self._server, port=port.number)
+        inbound = Inbound(
+            self._settings.spaces, lambda: self._candidates.make(held=held), self._tracer
+        )
+        port = self._listen(inbound)
         mapped = MappedPort(self._reactor, self._settings.port_mapping)
         connection = reserve = None
         try:
             own = await self._own_addresses(port.number, mapped)
             relay, answer, headers = await self._ask(port, own)
+            self._racing = True
             winner = await self._race(port, inbound, relay, answer, own)
             if relay.connected and not winner.is_relay and winner.confirmed is not None:
                 reserve = relay
@@ -152,61 +144,47 @@ class Attempt:
         """What it has not got so far, for a person."""
         if self._racing:
             return "no path to the peer"
-        if self._agent is not None and self._agent.asked:
+        if self._request is not None and self._request.asked:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"
+
+    def _listen(self, inbound: Inbound) -> SharedPort:
+        number = self._settings.local_port
+        begun = {"role": self._role.name.lower(), "server": self._server}
+        try:
+            port = SharedPort(self._reactor, inbound, number)
+        except NoConnection:
+            if self._tracer is not None:
+                self._tracer(What.BEGUN, **begun, port=number)
+            raise
+        if self._tracer is not None:
+            self._tracer(What.BEGUN, **begun, port=port.number)
+        return port
 
     async def _own_addresses(self, port: int, mapped: MappedPort) -> list[Address]:
         spaces = self._settings.spaces
         outside = await mapped.open(port) if spaces else []
         addresses = dict.fromkeys([*outside, *self._settings.self_addresses(port)])
-        return [address for address in addresses if space_of(address.ip) & spaces]
+        own = [address for address in addresses if space_of(address.ip) & spaces]
+        if self._tracer is not None:
+            told = own[:MAX_SELF_ADDRESSES]
+            names = [space_name(address) for address in told]
+            self._tracer(What.ADDRESSES, addresses=told, spaces=names, mapped=list(outside))
+        return own
 
     async def _ask(
         self, port: SharedPort, own: Sequence[Address]
     ) -> tuple[Candidate, Answer, Headers]:
-        """Make the request; the connection on which the answer came is the relay candidate."""
         settings = self._settings
-        endpoints = ServerEndpoints(self._reactor, port, settings.tls, settings.server_timeout)
-        agent = self._agent = UpgradeAgent(
-            self._reactor, endpoints, settings.server_timeout, lambda: self._note(What.ASKED)
+        request = self._request = Request(
+            self._reactor, port, settings.tls, settings.server_timeout, self._tracer
         )
-        offer = Offer(self._role, self._token, own[:MAX_SELF_ADDRESSES])
-        headers = _headers(self._options.get("headers"))
-        for name, value in request_headers(offer):
-            headers.setRawHeaders(name, [value])
         try:
-            response = await HTTPClient(agent).request(
-                self._role.value.decode(),
-                self._url,
-                **{**self._options, "headers": headers},
-                allow_redirects=False,
-                unbuffered=True,
-                reactor=cast(Any, self._reactor),
+            return await request.ask(
+                self._url, self._role, self._token, own, self._options, self._candidates
             )
-            if response.code != 101:
-                phrase = printable(response.phrase)
-                reason = refusal_text(response.headers, await response.content())
-                raise ServerRefused(self._server, response.code, phrase, reason)
-            answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
-            self._note(
-                What.MET, observed=answer.observed, peer_addresses=list(answer.peer_addresses)
-            )
-            relay = self._candidates.make(is_relay=True)
-            response.deliverBody(relay)
-        except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
-            raise ServerUnreachable(f"cannot reach {self._server}: {why(error)}") from error
-        except ValueError as error:  # a header that is no text
-            raise ProtocolError(f"the answer of {self._server} is not HTTP: {error}") from error
         finally:
-            self._closing.append(agent.close())
-        log.debug(
-            "{token}: observed as {observed}, the peer may be at {peer_addresses}",
-            token=token_hint(self._token),
-            observed=answer.observed,
-            peer_addresses=[str(address) for address in answer.peer_addresses],
-        )
-        return relay, answer, response.headers
+            self._closing.append(request.close())
 
     async def _race(
         self,
@@ -216,7 +194,6 @@ class Attempt:
         answer: Answer,
         own: Sequence[Address],
     ) -> Candidate:
-        self._racing = True
         settings = self._settings
         contest = Contest(
             self._reactor,
@@ -229,6 +206,7 @@ class Attempt:
             own,
             self._candidates,
             settings.handshake_timeout,
+            self._tracer,
         )
         return await (contest.all_ways() if settings.spaces else contest.relay_only())
 
@@ -259,14 +237,3 @@ def _wake(result: Any, sleeper: Deferred[None]) -> Any:
 
 def _at_once(candidate: Candidate) -> float:
     return 0.0
-
-
-def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:
-    """A copy, as the caller's must not carry the token afterwards."""
-    if isinstance(given, Headers):
-        return given.copy()
-    headers = Headers()
-    for name, value in (given or {}).items():
-        for each in value if isinstance(value, list) else [value]:
-            headers.addRawHeader(name, each)
-    return headers

@@ -22,6 +22,8 @@ from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import acknowledged, may_be_half_dead
+from rdv.client.trace import What
+from rdv.client.tracer import Way
 from rdv.errors import ProtocolError
 from rdv.handover import StreamTransport, hand_over, tune
 from rdv.tcp_info import bytes_acknowledged
@@ -53,9 +55,11 @@ class Candidate:
     :ivar detour: whether it leaves a site at which the peer is too.
     :ivar since: when the connection came to stand.
     :ivar closed: fires with None when the connection is gone, or has been handed over.
+    :ivar way: told of what happens, if there is a trace.
     """
 
     transport: StreamTransport
+    way: Way | None = None
 
     def __init__(
         self,
@@ -99,6 +103,11 @@ class Candidate:
         return self._connected and self._failure is None
 
     @property
+    def failure(self) -> BaseException | None:
+        """What speaks against it."""
+        return None if self._failure is None else self._failure.value
+
+    @property
     def confirmed(self) -> bool | None:
         """
         Whether the other side's system has acknowledged the CONFIRM of a dialer.
@@ -117,6 +126,8 @@ class Candidate:
         if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
             count = (bytes_acknowledged(self.transport) or 0) + 1
             self.transport.write(line[:1])
+            if self.way is not None:
+                self.way(What.PROBED)
             line = line[1:]
             self._probe = acknowledged(self.clock, self.transport, count)
             self._probe.addCallbacks(lambda _: self._say(line), lambda _: None)
@@ -127,6 +138,8 @@ class Candidate:
         self._probe = None
         if self.connected:
             self.transport.write(line)
+            if self.way is not None:
+                self.way(What.SAID, line="HELLO")
 
     def shaken(self) -> Deferred[Candidate]:
         """
@@ -170,6 +183,8 @@ class Candidate:
     def hurry(self) -> None:
         """Nothing better can come any more: end what :meth:`stays` waits for."""
         if self._matcher is None:
+            if self.way is not None and self._waiter is not None:
+                self.way(What.HURRIED)
             self._fire()
 
     async def choose(self) -> None:
@@ -184,6 +199,8 @@ class Candidate:
             line = confirm_line(self._token)
             self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(line)
             self.transport.write(line)
+            if self.way is not None:
+                self.way(What.SAID, line="CONFIRM")
             if self.suspect:
                 await self._acknowledged()
 
@@ -193,6 +210,8 @@ class Candidate:
             if self.clock.seconds() >= end:
                 raise ConnectionLost("what we send does not arrive")
             await self.stays(_LOOK_EVERY)
+        if self.way is not None:
+            self.way(What.ACKNOWLEDGED)
 
     def release(self, protocol: IProtocol) -> bytes:
         """
@@ -228,6 +247,8 @@ class Candidate:
         self._connected = True
         self.since = self.clock.seconds()
         tune(transport)
+        if self.way is not None:
+            self.way.stands(transport)
         if self._failure is not None:
             self.close()
         elif not self._held:
@@ -259,6 +280,8 @@ class Candidate:
         if rest is not None:
             self._matcher = None
             self._early = rest
+            if self.way is not None:
+                self.way.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
             self._fire()
 
     def readConnectionLost(self) -> None:

@@ -43,5 +43,7 @@ class Candidates:
         """
         left = [candidate for candidate in self._living if candidate is not kept]
         for candidate in left:
+            if candidate.way is not None:
+                candidate.way.lost()  # the race is over, whatever its end looks like
             candidate.close()
         return [candidate.closed for candidate in left]

@@ -4,6 +4,7 @@ Dialling and accepting.
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any
 
@@ -22,7 +23,8 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
-from rdv.client.trace import Trace, Tracer
+from rdv.client.trace import Trace
+from rdv.client.tracer import Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -42,8 +44,9 @@ class Client:
         forces the relay.
     :param self_addresses: called with the port's number for each attempt; returns this host's
         addresses, the most useful first, as the peer is told nine at most. The default is
-        :func:`rdv.client.own_addresses.own_addresses`. For a port that a router always maps to this
-        host, put its address in front of those.
+        :func:`rdv.client.own_addresses.own_addresses`, or the reactor's ``own_addresses`` where
+        its network is another one, as in :mod:`rdv.testing`. For a port that a router always maps
+        to this host, put its address in front of those.
     :param port_mapping: has a router map the port for the time of an attempt; see
         :data:`rdv.client.port_mapping.PortMapping`. It is given 0.3 seconds.
     :param local_port: a fixed port to listen and dial from, for instance one that a router maps to
@@ -67,7 +70,7 @@ class Client:
         *,
         tls: IPolicyForHTTPS | None = None,
         spaces: AddressSpace = AddressSpace.DEFAULT,
-        self_addresses: SelfAddresses = own_addresses,
+        self_addresses: SelfAddresses | None = None,
         port_mapping: PortMapping | None = None,
         local_port: int = 0,
         lowest_port: int = 1024,
@@ -80,10 +83,11 @@ class Client:
         self._reactor = reactor
         self._trace = trace
         self._numbers = count(1)
+        found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
         self._settings = Settings(
             tls=tls or BrowserLikePolicyForHTTPS(),
             spaces=spaces,
-            self_addresses=self_addresses,
+            self_addresses=self_addresses or found,
             port_mapping=port_mapping,
             local_port=local_port,
             lowest_port=lowest_port,
@@ -118,7 +122,8 @@ class Client:
             ``params``.
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL`` or ``BadToken`` before any I/O,
-            ``AttemptTimeout``, or what :meth:`rdv.client.attempt.Attempt.run` raises.
+            ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
+            sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``.
             Cancelling it closes everything; it errbacks when that is done.
         """
         return self._connect(Role.DIALER, url, token, timeout, trace, options)
@@ -154,10 +159,18 @@ class Client:
             nonlocal phase
             raw = check_token(token)
             server = parse_server_url(url)
+            ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
                 attempt = Attempt(
-                    self._reactor, self._settings, role, server, raw, options, self._tracer(traces)
+                    self._reactor,
+                    self._settings,
+                    role,
+                    server,
+                    raw,
+                    options,
+                    self._tracer(traces, role),
+                    ends,
                 )
                 try:
                     return await attempt.run()
@@ -180,5 +193,5 @@ class Client:
             entered.addTimeout(timeout, self._reactor, timed_out)
         return entered
 
-    def _tracer(self, traces: tuple[Trace, ...]) -> Tracer | None:
-        return Tracer(self._reactor, next(self._numbers), traces) if traces else None
+    def _tracer(self, traces: tuple[Trace, ...], role: Role) -> Tracer | None:
+        return Tracer(self._reactor, next(self._numbers), traces, role) if traces else None

@@ -22,6 +22,8 @@ from rdv.client.race import Chooser, choose, first
 from rdv.client.reasons import why
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.targets import Target, same_site
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer, Way
 from rdv.errors import NoConnection
 from rdv.wire import Answer
 
@@ -45,6 +47,7 @@ class Contest:
     :param targets: where to dial.
     :param own: the addresses that the peer was told.
     :param timeout: seconds for all of it.
+    :param tracer: told of the ways.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Contest:
         own: Collection[Address],
         candidates: Candidates,
         timeout: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self._reactor = reactor
         self._chooser = chooser
@@ -67,6 +71,7 @@ class Contest:
         self._targets = targets
         self._candidates = candidates
         self._timeout = timeout
+        self._tracer = tracer
         self._peer_ips = {address.ip for address in answer.peer_addresses}
         self._same_site = same_site(answer)
         # Whom it was told nothing, the peer cannot dial.
@@ -79,22 +84,28 @@ class Contest:
 
     async def relay_only(self) -> Candidate:
         """:raises NoConnection: when the relay does not come to stand."""
-        return await self._decide([self._entrant("relay", self._relay_contends())])
+        return await self._decide([self._relay_enters()])
 
     async def all_ways(self) -> Candidate:
         """
         :return: the candidate that was chosen; the others are still open, except for dials.
         :raises NoConnection: when there is none, or not in time.
         """
-        contenders = [self._entrant("relay", self._relay_contends()), self._inbound.first]
-        self._inbound.begin(
-            self._peer_ips,
-            lambda candidate: self._entrant("inbound", self._contend(candidate, inbound=True)),
-        )
+        contenders = [self._relay_enters(), self._inbound.first]
+        self._inbound.begin(self._peer_ips, self._inbound_enters)
         for target in self._targets:
-            dial = self._dialling.dial(target, self._candidates.make, self._contend)
-            contenders.append(self._entrant(str(target.address), dial))
+            way = None
+            if self._tracer is not None:
+                way = self._tracer.way("dial", target.address, guessed=target.guessed)
+            dial = self._dialling.dial(target, self._candidates.make, self._contend, way)
+            contenders.append(self._entrant(str(target.address), dial, way))
         return await self._decide(contenders)
+
+    def _relay_enters(self) -> Deferred[Candidate]:
+        return self._entrant("relay", self._relay_contends(), self._relay.way)
+
+    def _inbound_enters(self, candidate: Candidate) -> Deferred[Candidate]:
+        return self._entrant("inbound", self._contend(candidate, inbound=True), candidate.way)
 
     async def _decide(self, contenders: list[Deferred[Candidate]]) -> Candidate:
         race = first(contenders)
@@ -118,11 +129,16 @@ class Contest:
         self._dialling.stop()
         return result
 
-    def _entrant(self, name: str, contends: Coroutine[Any, Any, Candidate]) -> Deferred[Candidate]:
+    def _entrant(
+        self, name: str, contends: Coroutine[Any, Any, Candidate], way: Way | None
+    ) -> Deferred[Candidate]:
         """Let somebody take part, and remember why it dropped out."""
 
         def dropped(failure: Failure) -> Failure:
-            if not failure.check(CancelledError):
+            over = failure.check(CancelledError)
+            if way is not None:
+                way.lost(None if over else failure.value)
+            if not over:
                 self._reasons[name] = why(failure.value)
                 log.debug("{name} dropped out: {reason}", name=name, reason=self._reasons[name])
             return failure
@@ -134,18 +150,28 @@ class Contest:
         await candidate.shaken()
         address = candidate.peer_address
         candidate.detour = self._same_site and not is_local(address)
-        await candidate.stays(self._chooser(candidate))
+        patience = self._chooser(candidate)
+        if candidate.way is not None and patience > 0:
+            candidate.way.waits(patience, "a shorter path may come")
+        await candidate.stays(patience)
         candidate.suspect = inbound and address in self._dialling.refused
+        if candidate.way is not None and candidate.suspect:
+            candidate.way(What.SUSPECT)
         return await choose(candidate, self._choice)
 
     async def _relay_contends(self) -> Candidate:
         relay = await self._relay.shaken()
         patience = self._patience = self._chooser(relay)
         if patience == math.inf or (patience > 0 and not self._nothing_can_come()):
+            if relay.way is not None:
+                relay.way.waits(patience, "a direct path may come")
             await relay.stays(patience)
         self._relay_is_due = True
         if patience > 0:
-            await relay.stays(self._handshake_time_left())
+            left = self._handshake_time_left()
+            if relay.way is not None and left > 0:
+                relay.way.waits(left, "a direct path is in its handshake")
+            await relay.stays(left)
         return await choose(relay, self._choice)
 
     # Whether the relay still has something to wait for.

@@ -19,6 +19,8 @@ from rdv.client.own_addresses import route_to
 from rdv.client.redial import SYN_BUDGET, Redials
 from rdv.client.shared_port import IClientReactor, NobodyListens, SharedPort
 from rdv.client.targets import Target
+from rdv.client.trace import What
+from rdv.client.tracer import Way
 
 __all__ = ["Dialling"]
 
@@ -91,12 +93,14 @@ class Dialling:
         target: Target,
         candidate: Callable[[], Candidate],
         contend: Callable[[Candidate], Coroutine[Any, Any, Candidate]],
+        way: Way | None = None,
     ) -> Candidate:
         """
         Dial until the candidate was chosen.
 
         :param candidate: makes a new one for each dial.
         :param contend: takes a connected one to the choice.
+        :param way: told of the dials.
         :raises ConnectError: the last refusal, when there is no point in going on.
         :raises ConnectionLost: likewise.
         :raises ProtocolError: when it is no peer of ours.
@@ -107,15 +111,23 @@ class Dialling:
         try:
             while True:
                 dialled = self._reactor.seconds()
+                dialler = candidate()
+                if way is not None:
+                    dialler.way = way
+                    way.dialled()
                 try:
-                    return await contend(await self._connect(address, candidate()))
+                    return await contend(await self._connect(address, dialler))
                 except (ConnectError, ConnectionLost) as error:
+                    if way is not None:
+                        way.refused(error)
                     now = self._reactor.seconds()
                     took = now - dialled if isinstance(error, ConnectError) else 0.0
                     pause = self._pause(address, error, redials, took, now - begun)
                     if pause is None:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
+                    if way is not None and address in self._hopeful:
+                        way(What.HOPELESS)
                     self._give_up(address)
                 if self._stopped:  # that was what the relay, or the next in line, waited for
                     raise CancelledError

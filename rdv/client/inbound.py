@@ -14,8 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
-from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.addresses import Address, AddressSpace, parse_ip, space_of
 from rdv.client.candidate import Candidate
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer, space_name
 
 __all__ = ["Inbound"]
 
@@ -33,6 +35,7 @@ class Inbound(ServerFactory[Any]):
 
     :param spaces: from where connections are accepted.
     :param candidate: makes a candidate for a connection.
+    :param tracer: told of those who connect.
     :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
         of all of them.
     """
@@ -40,9 +43,15 @@ class Inbound(ServerFactory[Any]):
     noisy = False
     stranger_limit = 16
 
-    def __init__(self, spaces: AddressSpace, candidate: Callable[[], Candidate]) -> None:
+    def __init__(
+        self,
+        spaces: AddressSpace,
+        candidate: Callable[[], Candidate],
+        tracer: Tracer | None = None,
+    ) -> None:
         self._spaces = spaces
         self._make_candidate = candidate
+        self._tracer = tracer
         self._strangers: dict[Candidate, IP] = {}
         self._known: Container[IP] = ()
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
@@ -56,12 +65,17 @@ class Inbound(ServerFactory[Any]):
             return None
         ip = parse_ip(addr.host.partition("%")[0])
         if not space_of(ip) & self._spaces:
+            if self._tracer is not None:
+                address = Address(ip, addr.port)
+                self._tracer(What.REJECTED, address=address, space=space_name(address))
             return None
         candidate = self._make_candidate()
+        if self._tracer is not None:
+            candidate.way = self._tracer.way("inbound", Address(ip, addr.port))
         if ip not in self._known:
             self._make_room()
             self._strangers[candidate] = ip
-            candidate.closed.addCallback(lambda _: self._strangers.pop(candidate, None))
+            candidate.closed.addCallback(lambda _: self._gone(candidate))
         if self._contend is not None:
             self._start(candidate, self._contend)
         return candidate
@@ -96,6 +110,11 @@ class Inbound(ServerFactory[Any]):
 
     def _forget(self, candidate: Candidate) -> None:
         self._contending.pop(candidate, None)
+
+    def _gone(self, candidate: Candidate) -> None:
+        self._strangers.pop(candidate, None)
+        if candidate.way is not None:  # before the answer, nobody else tells
+            candidate.way.lost(candidate.failure)
 
     def _make_room(self) -> None:
         if len(self._strangers) >= self.stranger_limit:

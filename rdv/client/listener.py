@@ -127,6 +127,8 @@ class Listener:
             if self._is_final(error):
                 raise error
             self._fails(error)
+            if self._stopping:  # who was told has had enough
+                return
             await deferLater(self._clock, self._backoff.next())
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:

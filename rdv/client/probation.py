@@ -84,15 +84,20 @@ class Probation:
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(self._pause, self._look)
         else:
-            self._timer = self._clock.callLater(_ENDED_WITHIN, self.settle)
+            self._timer = self._clock.callLater(_ENDED_WITHIN, self.settle, "time is up")
             self._switch()  # when the peer says CONFIRM on the relay
         relay.closed.addCallback(lambda _: self._relay_gone())
 
     # What happens.
 
-    def settle(self) -> None:
-        """The choice stands: the relay is closed, and what was held back is written."""
+    def settle(self, reason: str = "the peer has said something") -> None:
+        """
+        The choice stands: the relay is closed, and what was held back is written.
+
+        :param reason: for a trace.
+        """
         if not self._over:
+            self._settled(reason)
             self._without_relay()
             self._pass_on()
 
@@ -121,6 +126,10 @@ class Probation:
         """As :meth:`rdv.client.Connection.break_on_exit`, for the relay."""
         linger(self._relay.transport, enabled)
 
+    def _settled(self, reason: str) -> None:
+        if self._chosen.way is not None:
+            self._chosen.way.settled(reason)
+
     def _without_relay(self, *, abort: bool = False) -> None:
         self._finish()
         if self._switching is not None:
@@ -137,7 +146,7 @@ class Probation:
 
     def _look(self) -> None:
         if self._chosen.confirmed is not False:
-            self.settle()
+            self.settle("CONFIRM was acknowledged")
         elif self._clock.seconds() >= self._end:
             self._switch()
             self._limit()
@@ -162,6 +171,8 @@ class Probation:
         await self._relay.choose()
         self._finish()
         self._transport = self._replace(self._relay)
+        if self._relay.way is not None:
+            self._relay.way.switched(self._relay.peer_address)
         self._passed_on = 0
         self._pass_on()
         self._begin()
@@ -172,6 +183,7 @@ class Probation:
         report = self._report_loss
         self._finish()
         if report is None:
+            self._settled("the peer has ended the relay")
             self._pass_on()
         else:
             self._stop_producer()

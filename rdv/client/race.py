@@ -57,6 +57,8 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
         choice.release()
         candidate.close()
         raise
+    if candidate.way is not None:
+        candidate.way.won()
     return candidate
 
 

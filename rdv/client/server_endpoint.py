@@ -24,9 +24,11 @@ from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
 from rdv.client.shared_port import IClientReactor, SharedPort
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer
 from rdv.errors import BadURL
 
-__all__ = ["ServerEndpoints"]
+__all__ = ["ServerEndpoints", "resolve"]
 
 
 @implementer(IAgentEndpointFactory)
@@ -37,20 +39,29 @@ class ServerEndpoints:
     :param tls: makes the TLS options for a server's name.
     :param timeout: seconds for connecting, shared evenly among the server's IPv4 addresses, and
         again among its IPv6 addresses when those fail.
+    :param tracer: told of names and connections.
     """
 
     def __init__(
-        self, reactor: IClientReactor, port: SharedPort, tls: IPolicyForHTTPS, timeout: float
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        tls: IPolicyForHTTPS,
+        timeout: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self._reactor = reactor
         self._port = port
         self._tls = tls
         self._timeout = timeout
+        self._tracer = tracer
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """See :class:`IAgentEndpointFactory`."""
         host = uri.host.decode("ascii").strip("[]")
-        plain = _ServerEndpoint(self._reactor, self._port, host, uri.port, self._timeout)
+        plain = _ServerEndpoint(
+            self._reactor, self._port, host, uri.port, self._timeout, self._tracer
+        )
         if uri.scheme != b"https":
             return plain
         try:
@@ -63,13 +74,20 @@ class ServerEndpoints:
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
     def __init__(
-        self, reactor: IClientReactor, port: SharedPort, host: str, number: int, timeout: float
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        host: str,
+        number: int,
+        timeout: float,
+        tracer: Tracer | None,
     ) -> None:
         self._reactor = reactor
         self._port = port
         self._host = host
         self._number = number
         self._timeout = timeout
+        self._tracer = tracer
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -81,28 +99,54 @@ class _ServerEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         failure: ConnectError | None = None
         for kind in (IPv4Address, IPv6Address):
-            addresses = await self._resolve(kind)
+            addresses = await resolve(self._reactor, self._host, self._number, kind, self._timeout)
+            if self._tracer is not None and addresses:
+                self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
             reason: ConnectError | None = None
             for address in addresses:
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
                 share = self._timeout / len(addresses)
                 try:
-                    return await self._port.connect(address, protocol, share)
+                    return await self._call(address, protocol, share)
                 except ConnectError as error:
                     reason = error
             failure = failure or reason
         raise failure or DNSLookupError(self._host)
 
-    async def _resolve(self, kind: type[IPv4Address | IPv6Address]) -> Sequence[Address]:
+    async def _call(self, address: Address, protocol: IProtocol, timeout: float) -> IProtocol:
+        tracer = self._tracer
+        if tracer is None:
+            return await self._port.connect(address, protocol, timeout)
+        tracer.called(address)
         try:
-            literal = parse_ip(self._host)
-        except ValueError:
-            found = _Resolution()
-            self._reactor.nameResolver.resolveHostName(found, self._host, self._number, [kind])
-            return await found.complete.addTimeout(self._timeout, self._reactor)
-        wanted = (literal.version == 4) == (kind is IPv4Address)
-        return [Address(literal, self._number)] if wanted else []
+            return await self._port.connect(address, protocol, timeout)
+        except ConnectError as error:
+            tracer.unreached(error)
+            raise
+
+
+async def resolve(
+    reactor: IClientReactor,
+    host: str,
+    port: int,
+    kind: type[IPv4Address | IPv6Address],
+    timeout: float,
+) -> Sequence[Address]:
+    """
+    The addresses of a host, each with ``port``; none when it has none of that kind.
+
+    :param host: a name, or an address.
+    :raises twisted.internet.defer.TimeoutError: when there is no answer for ``timeout`` seconds.
+    """
+    try:
+        literal = parse_ip(host)
+    except ValueError:
+        found = _Resolution()
+        reactor.nameResolver.resolveHostName(found, host, port, [kind])
+        return await found.complete.addTimeout(timeout, reactor)
+    wanted = (literal.version == 4) == (kind is IPv4Address)
+    return [Address(literal, port)] if wanted else []
 
 
 @implementer(IResolutionReceiver)

@@ -1,35 +1,115 @@
 """
 What happens in an attempt, as events: for a person who wants to know why it came out as it did.
+
+::
+
+    def trace(event):
+        print(event.attempt, event.time, event.what, dict(event.fields))
+
+    client = Client(reactor, trace=trace)
+
+An attempt begins with ``BEGUN`` and ends with ``CONNECTED`` or ``FAILED``. In between there are
+the events of the attempt itself, those of the request to the server, and, from the server's answer
+on, those of the *ways* to the peer: the relay, each address that is dialled, and each connection
+that has come in. A way has a number, counted from 1 on in its attempt; it begins with ``WAY`` and
+ends with ``CHOSEN`` or ``LOST``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-
-__all__ = ["Event", "Trace", "Tracer", "What"]
-
-log = Logger()
+__all__ = ["Event", "Trace", "What"]
 
 
 class What(StrEnum):
-    """What has happened. The fields of each event are named behind it."""
+    """
+    What has happened. The fields of each event are named behind it. Times are in seconds, addresses
+    are :class:`rdv.addresses.Address`, and spaces the lower case names of
+    :class:`rdv.addresses.AddressSpace`.
+    """
 
-    #: An attempt: ``role``, ``server``, ``port`` (the local one).
+    # The attempt.
+
+    #: An attempt: ``role`` (``dialer`` or ``acceptor``), ``server`` (its URL), ``port`` (the local
+    #: one; where it could not be had, what was asked for).
     BEGUN = "begun"
-    #: The server has been reached, and has our request.
-    ASKED = "asked"
-    #: It has named the peer: ``observed``, ``peer_addresses``.
-    MET = "met"
-    #: There is a connection: ``path`` (``relay`` or ``p2p``), ``peer``.
+    #: This host's addresses that the server will be told: ``addresses``, ``spaces`` (of each), and
+    #: ``mapped``, those among them that a router has mapped for us.
+    ADDRESSES = "addresses"
+    #: There is a connection: ``path`` (``relay`` or ``p2p``), ``peer``, ``way``.
     CONNECTED = "connected"
     #: There is none: ``reason``.
     FAILED = "failed"
+
+    # The server.
+
+    #: Its name means these addresses, or those of one kind: ``host``, ``addresses``.
+    RESOLVED = "resolved"
+    #: One of its addresses is dialled: ``address``.
+    CALLED = "called"
+    #: That connection stands: ``address``, ``seconds``.
+    REACHED = "reached"
+    #: There is none: ``address``, ``reason``, ``seconds``.
+    UNREACHED = "unreached"
+    #: The TLS handshake is done: ``version``, ``cipher``.
+    SECURED = "secured"
+    #: The server has been reached, and has our request.
+    ASKED = "asked"
+    #: It has answered: ``status`` and ``phrase`` of HTTP, ``round_trip`` (of the kernel; None where
+    #: the system does not tell).
+    ANSWERED = "answered"
+    #: It has named the peer: ``observed``, ``peer_addresses``.
+    MET = "met"
+
+    # The ways to the peer. Each of these has the number of the ``way``.
+
+    #: There is one more: ``kind`` (``relay``, ``dial`` or ``inbound``), ``address`` (the other end)
+    #: and its ``space``, ``guessed`` (whether the port was predicted).
+    WAY = "way"
+    #: Its address is dialled: ``dial``, counted from 1 on.
+    DIALLED = "dialled"
+    #: That dial came to nothing: ``dial``, ``reason``, ``errno`` (its symbolic name, as
+    #: ``ECONNREFUSED``; None when nothing has answered, and for a connection that stood and was
+    #: lost), ``seconds``. There may be a next one.
+    REFUSED = "refused"
+    #: The connection stands: ``seconds`` since it was dialled (None when we have not), and
+    #: ``round_trip``.
+    STANDS = "stands"
+    #: The first byte of our HELLO was sent alone, to see whether anything arrives.
+    PROBED = "probed"
+    #: We have said a line of the handshake: ``line`` (``HELLO`` or ``CONFIRM``).
+    SAID = "said"
+    #: The peer has said one: ``line``.
+    HEARD = "heard"
+    #: It is ready, but a better one may still come: ``seconds`` (None for ever), ``reason``.
+    WAITS = "waits"
+    #: It need not wait any longer, as nothing better can come.
+    HURRIED = "hurried"
+    #: Something between may drop all that we send: chosen only when CONFIRM is acknowledged.
+    SUSPECT = "suspect"
+    #: The other side's system has acknowledged our CONFIRM on a suspect one.
+    ACKNOWLEDGED = "acknowledged"
+    #: It has been refused for so long that the relay does not wait for it any more.
+    HOPELESS = "hopeless"
+    #: It has won: ``dials`` (how many were made).
+    CHOSEN = "chosen"
+    #: It has not: ``reason``, ``dials``.
+    LOST = "lost"
+    #: Not of a way: somebody has connected whom we do not want: ``address``, ``space``.
+    REJECTED = "rejected"
+
+    # After CONNECTED.
+
+    #: The choice is final: ``reason``.
+    SETTLED = "settled"
+    #: The path that was chosen has proved dead, and the relay has taken its place: ``way``,
+    #: ``peer``.
+    SWITCHED = "switched"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +134,9 @@ class Event:
 
 
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, list):
         return [_plain(each) for each in value]
@@ -63,27 +145,3 @@ def _plain(value: object) -> object:
 
 #: Is called with each event, at once. An exception is logged, and changes nothing.
 Trace: TypeAlias = Callable[[Event], object]
-
-
-class Tracer:
-    """
-    Tells of one attempt.
-
-    :param traces: who is told.
-    """
-
-    __slots__ = ("_attempt", "_clock", "_traces")
-
-    def __init__(self, clock: IReactorTime, attempt: int, traces: tuple[Trace, ...]) -> None:
-        self._clock = clock
-        self._attempt = attempt
-        self._traces = traces
-
-    def __call__(self, what: What, **fields: object) -> None:
-        """It has happened now."""
-        event = Event(self._clock.seconds(), self._attempt, what, fields)
-        for trace in self._traces:
-            try:
-                trace(event)
-            except Exception:
-                log.failure("a trace failed at {what}", what=what.value)

@@ -6,7 +6,6 @@ Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 import h11
@@ -22,15 +21,19 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import URI, ResponseDone
+from twisted.web.client import URI
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from rdv.client.dial import one_protocol
-from rdv.client.reasons import loss_text
+from rdv.client.reasons import loss_text, printable
+from rdv.client.response import Response
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer
 from rdv.errors import ProtocolError, ServerUnreachable
 from rdv.handover import StreamTransport, hand_over, tune
+from rdv.tcp_info import round_trip
 
 __all__ = ["UpgradeAgent"]
 
@@ -52,7 +55,7 @@ class UpgradeAgent:
     :param timeout: seconds for a TLS handshake, for a head that has begun, and for the body of a
         refusal. How long a server may take until it begins to answer is the caller's affair: it may
         keep a client waiting for its partner.
-    :param sent: called when the request has been written.
+    :param tracer: told of the connection, the request and the answer.
     """
 
     def __init__(
@@ -60,12 +63,12 @@ class UpgradeAgent:
         reactor: IReactorTime,
         endpoints: IAgentEndpointFactory,
         timeout: float,
-        sent: Callable[[], object] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._clock = reactor
         self._endpoints = endpoints
         self._timeout = timeout
-        self._sent = sent
+        self._tracer = tracer
         self._exchange: _Exchange | None = None
 
     def request(
@@ -93,7 +96,7 @@ class UpgradeAgent:
         return Deferred.fromCoroutine(self._request(parsed, request))
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
-        exchange = self._exchange = _Exchange(self._clock, request, self._timeout, self._sent)
+        exchange = self._exchange = _Exchange(self._clock, request, self._timeout, self._tracer)
         try:
             await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         except BaseException:
@@ -129,10 +132,10 @@ class _Exchange(Protocol):
         clock: IReactorTime,
         request: h11.Request,
         timeout: float,
-        sent: Callable[[], object] | None,
+        tracer: Tracer | None,
     ) -> None:
         self._clock = clock
-        self._sent = sent
+        self._tracer = tracer
         self._request = request
         self._timeout = timeout
         self._http = h11.Connection(h11.CLIENT)
@@ -148,15 +151,21 @@ class _Exchange(Protocol):
 
     def connectionMade(self) -> None:
         tune(self.transport)
-        if ISSLTransport.providedBy(self.transport):
+        secure = ISSLTransport.providedBy(self.transport)
+        if secure:
             self._expect("the TLS handshake")
+        if self._tracer is not None:
+            self._tracer.reached()
         self._send(self._request)
         self._send(h11.EndOfMessage())
-        if self._sent is not None:
-            self._sent()
+        if self._tracer is not None and not secure:
+            self._tracer(What.ASKED)
 
     def handshakeCompleted(self) -> None:
         self._relax()
+        if self._tracer is not None:
+            self._tracer.secured(self.transport)
+            self._tracer(What.ASKED)  # what was written waited for that
 
     def _send(self, event: h11.Event) -> None:
         assert self.transport is not None
@@ -225,9 +234,15 @@ class _Exchange(Protocol):
                 body = b""
             else:
                 headers.addRawHeader(name, value)
-        self.response.callback(
-            _Response(self, event.status_code, bytes(event.reason), headers, body)
-        )
+        phrase = bytes(event.reason)
+        if self._tracer is not None:
+            self._tracer(
+                What.ANSWERED,
+                status=event.status_code,
+                phrase=printable(phrase),
+                round_trip=round_trip(self.transport),
+            )
+        self.response.callback(Response(event.status_code, phrase, headers, body, self.deliver))
 
     def deliver(self, protocol: IProtocol) -> None:
         """Give the connection to ``protocol``."""
@@ -271,31 +286,3 @@ class _Exchange(Protocol):
             self._finish()  # the status is known; only its explanation is late
         else:
             self._fail(ServerUnreachable(f"{what} did not come within {self._timeout:g} s"))
-
-
-@implementer(IResponse)
-class _Response:
-    version = (b"HTTP", 1, 1)
-    length = UNKNOWN_LENGTH
-    request = None
-    previousResponse = None
-
-    def __init__(
-        self, exchange: _Exchange, code: int, phrase: bytes, headers: Headers, body: bytes
-    ) -> None:
-        self._exchange = exchange
-        self._body = body
-        self.code = code
-        self.phrase = phrase
-        self.headers = headers
-
-    def deliverBody(self, protocol: IProtocol) -> None:
-        """See :class:`IResponse`; for a 101, hand over the connection."""
-        if self.code == 101:
-            self._exchange.deliver(protocol)
-            return
-        protocol.dataReceived(self._body)
-        protocol.connectionLost(Failure(ResponseDone()))
-
-    def setPreviousResponse(self, response: IResponse) -> None:
-        """See :class:`IResponse`: there are no redirects here."""

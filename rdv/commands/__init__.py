@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from rdv.commands.logs import begin_logging
-from rdv.commands.status import NO_CONNECTION, OK, USAGE, BadUsage
-from rdv.errors import BadToken, BadURL, RdvError
+from rdv.commands.status import OK, status_of
+from rdv.errors import RdvError
 from rdv.telling import Form, Teller
 
 __all__ = ["run"]
@@ -25,7 +25,10 @@ _MODULES = {
     "serve": "serve",
     "dial": "stream",
     "accept": "stream",
+    "expose": "expose",
+    "connect": "connect",
     "demo": "demo",
+    "check": "check",
 }
 
 
@@ -35,22 +38,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     :return: the exit status.
     """
-    begin_logging(arguments.verbose)
+    teller = Teller(getattr(arguments, "form", Form.TEXT))
+    begin_logging(arguments.verbose, teller)
     try:
-        react(lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments)))
+        react(lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, teller)))
     except SystemExit as end:
         return int(end.code or 0)
     return OK
 
 
-async def _exit_with_status(reactor: Any, arguments: argparse.Namespace) -> None:
+async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> None:
     # Each command loads only what it needs.
     module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
-    teller = Teller(getattr(arguments, "form", Form.TEXT))
     try:
         status = await module.run(reactor, arguments, teller)
     except RdvError as error:
-        usage = isinstance(error, (BadToken, BadURL, BadUsage))
-        status = USAGE if usage else NO_CONNECTION
+        status = status_of(error)
         teller.fail(str(error), status)
     raise SystemExit(status)

@@ -8,12 +8,13 @@ import argparse
 from typing import Any
 
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client, texts
 from rdv.commands.status import BadUsage
 
-__all__ = ["client_of", "headers_of"]
+__all__ = ["client_of", "headers_of", "spaces_of", "tls_of"]
 
 
 def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Client:
@@ -21,15 +22,10 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     :param options: further ones for the client.
     :raises BadUsage: when an argument makes no sense.
     """
-    try:
-        tls = texts.tls_of(arguments.ca, arguments.cert)
-        spaces = AddressSpace.NONE if arguments.relay else texts.spaces_of(arguments.spaces)
-    except ValueError as error:
-        raise BadUsage(str(error)) from error
     return Client(
         reactor,
-        tls=tls,
-        spaces=spaces,
+        tls=tls_of(arguments),
+        spaces=AddressSpace.NONE if arguments.relay else spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
         **options,
@@ -44,5 +40,29 @@ def headers_of(arguments: argparse.Namespace) -> Headers:
     """
     try:
         return texts.headers_of(arguments.header)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error
+
+
+def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:
+    """
+    How an ``https`` server is verified; None for the platform's way.
+
+    :raises BadUsage: when a file cannot be read.
+    """
+    try:
+        return texts.tls_of(arguments.ca, arguments.cert)
+    except ValueError as error:
+        raise BadUsage(str(error)) from error
+
+
+def spaces_of(arguments: argparse.Namespace) -> AddressSpace:
+    """
+    Of the addresses that are used.
+
+    :raises BadUsage: when one is none.
+    """
+    try:
+        return texts.spaces_of(arguments.spaces)
     except ValueError as error:
         raise BadUsage(str(error)) from error

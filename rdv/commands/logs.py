@@ -4,24 +4,30 @@ What a command logs, on stderr.
 
 from __future__ import annotations
 
-import sys
+from typing import IO, cast
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    eventAsText,
     globalLogBeginner,
     textFileLogObserver,
 )
+from zope.interface import provider
 
-__all__ = ["begin_logging", "log_level"]
+from rdv.telling import Form, Teller
+
+__all__ = ["begin_logging", "log_level", "observer_for"]
 
 
-def begin_logging(verbose: bool) -> None:
-    """Log from :func:`log_level` on."""
+def begin_logging(verbose: bool, teller: Teller) -> None:
+    """Log from :func:`log_level` on: in lines of text, or as events where everything is one."""
     level = LogLevel.levelWithName(log_level(verbose))
     observer = FilteringLogObserver(
-        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(defaultLogLevel=level)]
+        observer_for(teller), [LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
@@ -29,3 +35,35 @@ def begin_logging(verbose: bool) -> None:
 def log_level(verbose: bool) -> str:
     """The name of the level from which on a command logs."""
     return "debug" if verbose else "critical"
+
+
+def observer_for(teller: Teller) -> ILogObserver:
+    """What logs beside ``teller``, in its form."""
+    if teller.form is not Form.JSON:
+        return textFileLogObserver(cast(IO[str], _Lines(teller)))
+
+    @provider(ILogObserver)
+    def tell(event: LogEvent) -> None:
+        teller.tell(
+            "log",
+            time=event["log_time"],
+            level=event["log_level"].name,
+            source=event.get("log_namespace"),
+            message=eventAsText(event, includeTimestamp=False, includeSystem=False),
+        )
+
+    return cast(ILogObserver, tell)
+
+
+class _Lines:
+    """As much of a file as a log needs. A line of it does not go behind what is just shown."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def write(self, text: str) -> None:
+        self._teller.clear()
+        self._teller.write(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""

@@ -4,9 +4,9 @@ How a command ends.
 
 from __future__ import annotations
 
-from rdv.errors import RdvError
+from rdv.errors import BadToken, BadURL, RdvError
 
-__all__ = ["BROKEN", "NO_CONNECTION", "OK", "USAGE", "BadUsage"]
+__all__ = ["BROKEN", "NO_CONNECTION", "OK", "USAGE", "BadUsage", "status_of"]
 
 #: Exit statuses; a signal's is 128 and its number.
 OK, NO_CONNECTION, USAGE, BROKEN = 0, 1, 2, 3
@@ -14,3 +14,8 @@ OK, NO_CONNECTION, USAGE, BROKEN = 0, 1, 2, 3
 
 class BadUsage(RdvError):
     """An argument that makes no sense."""
+
+
+def status_of(error: RdvError) -> int:
+    """The status of a command that an error has ended."""
+    return USAGE if isinstance(error, (BadToken, BadURL, BadUsage)) else NO_CONNECTION

@@ -6,16 +6,21 @@ from __future__ import annotations
 
 import argparse
 import gc
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.interruption import Interruption
-from rdv.commands.status import BROKEN, OK
+from rdv.commands.status import BROKEN, OK, status_of
 from rdv.errors import RdvError
 from rdv.stream import StreamBroken, stream
-from rdv.telling import Teller
+from rdv.telling import Form, Teller
+
+if TYPE_CHECKING:
+    from rdv.commands.explaining import Explaining
+    from rdv.meter import Display, Meter
 
 __all__ = ["run"]
 
@@ -25,22 +30,73 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     # Modules live to the end. That the collector need not go through them shortens its pauses, and
     # the end of the process by a good part of what loading them took.
     gc.freeze()
-    client = client_of(reactor, arguments)
-    connect = client.dial if arguments.command == "dial" else client.accept
-    connecting = connect(
-        arguments.url,
-        arguments.token,
-        timeout=arguments.timeout or None,
-        headers=headers_of(arguments),
+    display = _display(teller)
+    if display is None:
+        return await _stream(reactor, arguments, teller, None)
+    from rdv.meter import Meter
+
+    meter = Meter(reactor, display)
+    status = await _stream(reactor, arguments, teller, meter)
+    teller.tell(
+        "end",
+        display.summary(meter),
+        sent=meter.sent,
+        received=meter.received,
+        seconds=round(meter.seconds, 3),
+        status=status,
     )
+    return status
+
+
+def _display(teller: Teller) -> Display | None:
+    # Loaded only when there is somebody to see it.
+    if teller.form is Form.JSON:
+        from rdv.commands.events import StreamEvents
+
+        return StreamEvents(teller)
+    if teller.form is Form.TEXT and sys.stderr.isatty():
+        from rdv.progress import Progress, is_wanted, load
+
+        return Progress(teller, load) if is_wanted() else None
+    return None
+
+
+async def _stream(
+    reactor: Any, arguments: argparse.Namespace, teller: Teller, meter: Meter | None
+) -> int:
     interruption = Interruption(reactor)
     try:
-        await interruption.cancels(Deferred.fromCoroutine(stream(reactor, connecting, teller.tell)))
+        trace = None if meter is None else meter.display.trace
+        client = client_of(reactor, arguments, trace=trace)
+        explaining = _explaining(arguments, teller)
+        connect = client.dial if arguments.command == "dial" else client.accept
+        connecting = connect(
+            arguments.url,
+            arguments.token,
+            timeout=arguments.timeout or None,
+            headers=headers_of(arguments),
+            trace=explaining,
+        )
+        if explaining is not None:
+            connecting.addBoth(explaining.ended)
+        streaming = stream(reactor, connecting, teller.tell, meter)
+        await interruption.cancels(Deferred.fromCoroutine(streaming))
     except (CancelledError, RdvError) as error:
         if interruption.status is not None:
+            # A person knows that.
+            teller.tell("failed", message="interrupted", status=interruption.status)
             return interruption.status
-        if not isinstance(error, StreamBroken):
+        if isinstance(error, CancelledError):
             raise
-        teller.fail(str(error), BROKEN)
-        return BROKEN
+        status = BROKEN if isinstance(error, StreamBroken) else status_of(error)
+        teller.fail(str(error), status)
+        return status
     return OK
+
+
+def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:
+    if not arguments.explain and arguments.explain_to is None:
+        return None
+    from rdv.commands.explaining import Explaining  # only then
+
+    return Explaining(teller, arguments.explain, arguments.explain_to)

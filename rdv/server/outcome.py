@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from rdv.server.leg import Leg
+from rdv.server.ports import Ports
 from rdv.splicing import Splicer
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ class PairOwner(Protocol):
 
     :ivar clock: tells them the time.
     :ivar splicer: moves bytes between their sockets, where the system can do that.
+    :ivar ports: where else clients may ask.
     """
 
     clock: IReactorTime
     splicer: Splicer | None
+    ports: Ports
 
     def pair_joined(self, pair: Pair) -> None:
         """Both lines have come."""

@@ -145,7 +145,8 @@ class Pair:
 
     def _tell(self, leg: Leg) -> None:
         peer = self.acceptor if leg is self.dialer else self.dialer
-        leg.transport.write(switching_protocols(leg.observed, peer.candidates))
+        others = self._owner.ports.beside(leg.transport)
+        leg.transport.write(switching_protocols(leg.observed, peer.candidates, others))
 
     def _join(self) -> None:
         # Not before both are told: from here each transport steers the other one.

@@ -18,6 +18,7 @@ from rdv.server.decision import Decision, Decisions, ServeHook
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
 from rdv.server.notes import note_client, note_end
+from rdv.server.ports import Ports
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
 from rdv.server.room import Room
@@ -50,6 +51,7 @@ class Rendezvous:
         Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
         failure is logged.
     :param align: tell the nearer client later, so that both get their 101 at the same moment.
+    :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Rendezvous:
             raise ValueError("a timeout is negative or not a number")
         self.clock = reactor
         self.splicer = Splicer.for_reactor(reactor)
+        self.ports = Ports()
         self._idle_timeout = idle_timeout
         self._serve = serve
         self._align = align

@@ -29,6 +29,7 @@ from twisted.web.resource import Resource
 
 from rdv.errors import RdvError
 from rdv.server.observed import observed_by
+from rdv.server.ports import Ports, ports_of
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import MeetingPlace, RendezvousResource
 from rdv.server.site import RendezvousSite
@@ -43,6 +44,7 @@ __all__ = [
     "make_endpoints",
     "make_rendezvous",
     "make_site",
+    "named_ports",
     "take_signals",
 ]
 
@@ -116,6 +118,7 @@ class RendezvousService(Service):
         self._stopping = False
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
+        self._settings = settings
         self.rendezvous = make_rendezvous(reactor, settings)
         self._site = make_site(reactor, settings, self.rendezvous)
         self._endpoints = make_endpoints(reactor, settings)
@@ -128,6 +131,7 @@ class RendezvousService(Service):
         """
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
+        self.rendezvous.ports = named_ports(self._settings, self.ports)
 
     def startService(self) -> None:
         """See :class:`IService`. ``twist`` calls nothing else."""
@@ -229,6 +233,18 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
             reason = getattr(reason, "strerror", None) or reason
             raise RdvError(f"cannot listen on {text}: {reason}")
     return ports
+
+
+def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:
+    """
+    Which of its ports a server names to its clients; none behind a proxy, which they cannot reach.
+
+    :param ports: what :func:`listen` returned for these settings.
+    """
+    if settings.observed_header is not None:
+        return Ports()
+    descriptions = [each for text in settings.listen for each in endpoint_strings(text)]
+    return ports_of(zip(descriptions, ports, strict=True))
 
 
 def close_ports(ports: Sequence[IListeningPort]) -> Deferred[Any]:

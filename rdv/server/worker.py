@@ -42,6 +42,7 @@ from rdv.server.service import (
     make_endpoints,
     make_rendezvous,
     make_site,
+    named_ports,
 )
 from rdv.stdio import open_source
 
@@ -112,6 +113,7 @@ class Worker:
         adopted = AdoptedPorts(reactor, range(FIRST, FIRST + start.ports))
         self._ports: list[IListeningPort] = listen(make_endpoints(adopted, start.settings), site)
         site.serves(self._ports)
+        self._rendezvous.ports = named_ports(start.settings, self._ports)
         self._inbox.start()
 
     # The consumer of what the parent says; see rdv.stdio.Consumer.

@@ -29,11 +29,12 @@ class Authority:
         certificate = self._sign(self._name, self._key.public_key(), is_authority=True)
         self.pem = certificate.public_bytes(Encoding.PEM)
 
-    def issue(self, name: str) -> bytes:
+    def issue(self, name: str, *, days: float = 1) -> bytes:
         """
         A certificate and its key in PEM.
 
         :param name: a host name, or an IP address.
+        :param days: until it expires.
         """
         key = generate_private_key(SECP256R1())
         alternative: x509.GeneralName
@@ -41,7 +42,7 @@ class Authority:
             alternative = x509.IPAddress(ip_address(name))
         except ValueError:
             alternative = x509.DNSName(name)
-        certificate = self._sign(_name(name), key.public_key(), alternative)
+        certificate = self._sign(_name(name), key.public_key(), alternative, days=days)
         return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
@@ -62,6 +63,7 @@ class Authority:
         alternative: x509.GeneralName | None = None,
         *,
         is_authority: bool = False,
+        days: float = 1,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -70,8 +72,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + timedelta(days=min(days, 0) - 1))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
         )
         if alternative is not None:

@@ -44,9 +44,7 @@ class SteppedReactor:
         self.ports: list[int] = []
         self.nameResolver = reactor.nameResolver
 
-    def installNameResolver(  # noqa: N802
-        self, resolver: IHostnameResolver
-    ) -> IHostnameResolver:
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         raise NotImplementedError
 
     def listenTCP(

@@ -13,6 +13,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
+from rdv.client.trace import Event, What
 from rdv.errors import RdvError, ServerUnreachable
 from rdv.test.client_certificates import Authority
 from rdv.test.client_doubles import HalfWire
@@ -133,3 +134,16 @@ class TLSTests(LoopbackTestCase):
         error: RdvError = await self.assertFailure(cast(Any, attempt), RdvError)
         self.assertIn("404", str(error))
         self.assert_nothing_left()
+
+    async def test_trace(self) -> None:
+        """A trace tells of the handshake, and that the request went behind it."""
+        events: list[Event] = []
+        server = self.server()
+        options = {"tls": tls_policy(ca=self.authority.pem), "trace": events.append}
+        await self.assert_joins(server, spaces=AddressSpace.NONE, **options)
+        for attempt in (1, 2):
+            kinds = [event.what for event in events if event.attempt == attempt]
+            wanted = [What.CALLED, What.REACHED, What.SECURED, What.ASKED, What.ANSWERED]
+            self.assertEqual([kind for kind in kinds if kind in wanted], wanted)
+        secured = next(event for event in events if event.what is What.SECURED)
+        self.assertEqual(secured.fields["version"], "TLSv1.3")

@@ -15,6 +15,17 @@ from rdv.test.endpoint_doubles import URL
 from rdv.test.listener_double import ListenerTestCase
 
 
+class StoppedWhenToldTests(ListenerTestCase):
+    """Who hears of a failure may stop it at once."""
+
+    def test_stopped(self) -> None:
+        """Nothing is tried again."""
+        self.listener.waiting.wait().addErrback(lambda _: self.listener.stop())
+        self.client.last.fails(ServerUnreachable("gone"))
+        self.assertTrue(self.listener.closed.happened)
+        self.assert_nothing_left()
+
+
 class AcceptingTests(ListenerTestCase):
     """Peers come."""
 

@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from importlib import import_module
-from inspect import signature
 from ipaddress import IPv4Address, IPv6Address
 from types import TracebackType
 from typing import ClassVar
@@ -17,8 +16,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import Address, AddressSpace, parse_ip, space_of
 from rdv.client import Client
+from rdv.client import client as client_module
 from rdv.client.interfaces import InterfaceAddress
 from rdv.client.own_addresses import own_addresses, ranked, route_to
+from rdv.test.client_doubles import ClientReactor
+from rdv.testing import MemoryRendezvous
 from rdv.wire import MAX_SELF_ADDRESSES
 
 IP = IPv4Address | IPv6Address
@@ -182,7 +184,18 @@ class OwnAddressesTests(SynchronousTestCase):
         self.assertTrue(all(ip.is_global for ip in module._FAR))
 
     def test_default_of_a_client(self) -> None:
-        self.assertIs(signature(Client).parameters["self_addresses"].default, own_addresses)
+        """Unless the reactor knows better."""
+        asked: list[int] = []
+
+        def addresses(port: int) -> list[Address]:
+            asked.append(port)
+            return []
+
+        self.patch(client_module, "own_addresses", addresses)
+        for reactor in (ClientReactor({"example.test": []}), MemoryRendezvous().host()):
+            dialling = Client(reactor).dial("http://example.test", "token")
+            dialling.addErrback(lambda _: None)
+        self.assertEqual(asked, [ClientReactor.number])
 
 
 def _loopback(space: AddressSpace) -> bool:

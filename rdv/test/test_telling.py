@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,15 +32,45 @@ class TellerTests(SynchronousTestCase):
         self.assertEqual(self.told(Form.QUIET), ["it broke"])
 
     def test_json(self) -> None:
-        """One object a line."""
+        """One object a line, with the time."""
+        self.patch(time, "time", lambda: 1.23456789)
+        told = [json.loads(line) for line in self.told(Form.JSON)]
+        self.assertEqual([event.pop("time") for event in told], [1.23456789] * 3)
         self.assertEqual(
-            [json.loads(line) for line in self.told(Form.JSON)],
+            told,
             [
                 {"event": "silent", "size": 1},
                 {"event": "connected", "peer": "a", "path": "no form"},
                 {"event": "failed", "message": "it broke", "status": 3},
             ],
         )
+
+    def test_warning(self) -> None:
+        """It is told to everybody, and is no end."""
+        for form, told in (
+            (Form.TEXT, "TROUBLE: gone"),
+            (Form.QUIET, "TROUBLE: gone"),
+            (Form.JSON, {"event": "trouble", "time": 1.0, "message": "gone"}),
+        ):
+            stderr = io.StringIO()
+            self.patch(sys, "stderr", stderr)
+            self.patch(time, "time", lambda: 1.0)
+            Teller(form).warn("trouble", "TROUBLE: gone", message="gone")
+            line = stderr.getvalue().removesuffix("\n")
+            self.assertEqual(json.loads(line) if form is Form.JSON else line, told)
+
+    def test_shown(self) -> None:
+        """It is gone before something else is told, and once it is gone nothing is cleared."""
+        stderr = io.StringIO()
+        self.patch(sys, "stderr", stderr)
+        teller = Teller()
+        teller.clear()
+        teller.show("1 %")
+        teller.show("2 %")
+        teller.tell("connected", "CONNECTED")
+        teller.fail("it broke", 3)
+        expected = "\r1 %\x1b[K\r2 %\x1b[K\r\x1b[KCONNECTED\nit broke\n"
+        self.assertEqual(stderr.getvalue(), expected)
 
     def test_nobody_reads(self) -> None:
         """A closed stderr is no reason to fail."""

@@ -6,7 +6,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address
-from rdv.client.trace import Event, Tracer, What
+from rdv.client.trace import Event, What
+from rdv.client.tracer import Tracer
 
 
 class TracerTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv import cli
-from rdv.options import port, seconds, workers
+from rdv.options import forwards, port, seconds, workers
 from rdv.server import Rendezvous
 from rdv.server.service import RendezvousService
 from rdv.server.workers import WorkersService
@@ -41,6 +41,12 @@ class ValueTests(SynchronousTestCase):
             self.assertEqual(workers(str(number)), number)
         for text in ("-1", "257", "x", "", "1.5"):
             self.assertRaises(ValueError, workers, text)
+
+    def test_forwards(self) -> None:
+        for number in (1, 100, 100_000):
+            self.assertEqual(forwards(str(number)), number)
+        for text in ("0", "-1", "100001", "x", "", "1.5"):
+            self.assertRaises(ValueError, forwards, text)
 
     def test_as_many_as_processors(self) -> None:
         self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})

@@ -1,0 +1,1 @@
+``rdv dial`` and ``rdv accept`` explain what happened: ``--explain`` draws on the terminal which ways to the peer were tried, when, and why each won or lost; ``--explain-to FILE`` writes that as HTML, SVG or NDJSON. ``Client(trace=...)`` gets the same as events.

@@ -1,0 +1,200 @@
+"""
+What was observed. Nothing here is concluded from anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+from rdv.addresses import Address
+
+__all__ = [
+    "Dial",
+    "Failure",
+    "Meeting",
+    "Observations",
+    "Sighting",
+    "Stray",
+    "StrayAnswer",
+    "Throughput",
+    "Tls",
+    "What",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """
+    One of the server's addresses, connected to by TCP and closed again.
+
+    :ivar seconds: until it was connected; None when it was not.
+    :ivar problem: why not.
+    """
+
+    address: Address
+    seconds: float | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """
+    A TLS handshake in which any certificate was taken.
+
+    :ivar problems: what would have been wrong with the certificate, in words.
+    :ivar failure: why there was no handshake at all. Then most of the rest is empty.
+    :ivar expires: a date.
+    :ivar days: until then.
+    """
+
+    version: str = ""
+    cipher: str = ""
+    subject: str = ""
+    issuer: str = ""
+    expires: str = ""
+    days: int = 0
+    problems: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+class What(StrEnum):
+    """What became of a meeting that came to nothing."""
+
+    #: The server could not be reached, or did not answer.
+    UNREACHABLE = "unreachable"
+    #: It answered with another status than 101.
+    REFUSED = "refused"
+    #: Its answer was none of rdv/1.
+    NOT_RDV = "not-rdv"
+    #: It let both wait until our patience was over.
+    NEVER_MET = "never-met"
+    #: It introduced them to each other, but no connection came of it.
+    NO_PATH = "no-path"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    :ivar text: for a person.
+    :ivar status: the HTTP status, if it was one.
+    :ivar reason: what the server gave as its reason.
+    """
+
+    what: What
+    text: str
+    status: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """
+    :ivar local_port: from which we asked.
+    :ivar observed: from which address the server saw that come; None when it did not say.
+    """
+
+    local_port: int
+    observed: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """
+    One meeting of a dialer and an acceptor, both of this host.
+
+    :ivar sightings: in the order in which they asked.
+    :ivar seconds: from the dialer's start to its connection; None when there was none.
+    :ivar is_relay: whether that went through the server.
+    :ivar peer: where it went to.
+    """
+
+    sightings: tuple[Sighting, ...] = ()
+    seconds: float | None = None
+    is_relay: bool = False
+    peer: Address | None = None
+    failure: Failure | None = None
+
+
+class StrayAnswer(StrEnum):
+    """What a SYN got that nobody had asked for."""
+
+    #: It came back to us.
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    SILENT = "silent"
+    #: Somebody else took it.
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """
+    A dial from inside to the address that the server had observed of another port of ours.
+
+    :ivar detail: the error, in words.
+    """
+
+    target: Address
+    answer: StrayAnswer
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What one relayed stream, from this host to itself, has carried."""
+
+    bytes: int
+    seconds: float
+
+
+@dataclass
+class Observations:
+    """
+    All that was observed. What was not, is empty or None.
+
+    :ivar url: None when there was a server of our own on loopback.
+    :ivar own: this host's addresses, the useful ones first.
+    :ivar source: from which of them it reaches the server.
+    :ivar lookup_problem: why the server's name led to no address.
+    :ivar dials: of its addresses, IPv4 first.
+    :ivar relayed: meetings that were told no address; each from fresh ports, one after the other.
+    :ivar direct: meetings that were told this host's addresses.
+    :ivar other_ports: the ports that the server named.
+    :ivar second: a meeting from one local port: the acceptor came by the first of those ports, the
+        dialer by that of the URL. Its sightings are in that order.
+    :ivar late: what was left out, as the time was over.
+    """
+
+    url: str | None = None
+    own: Sequence[IPv4Address | IPv6Address] = ()
+    source: IPv4Address | IPv6Address | None = None
+    lookup_problem: str | None = None
+    dials: list[Dial] = field(default_factory=list)
+    tls: Tls | None = None
+    relayed: list[Meeting] = field(default_factory=list)
+    direct: list[Meeting] = field(default_factory=list)
+    other_ports: tuple[int, ...] = ()
+    second: Meeting | None = None
+    stray: Stray | None = None
+    throughput: Throughput | None = None
+    late: list[str] = field(default_factory=list)
+
+    @property
+    def server(self) -> Address | None:
+        """The server's address that a client uses: the first that could be connected to."""
+        return next((dial.address for dial in self.dials if dial.seconds is not None), None)
+
+    @property
+    def sightings(self) -> list[Sighting]:
+        """Those from fresh ports."""
+        return [each for meeting in self.relayed for each in meeting.sightings]
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the two could not be connected; None when they could."""
+        if any(meeting.seconds is not None for meeting in self.relayed):
+            return None
+        return next((meeting.failure for meeting in self.relayed), None)

@@ -1,0 +1,187 @@
+"""
+One TLS handshake with the server, in which any certificate is taken, to see what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from cryptography import x509
+from hyperlink import URL
+from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+)
+from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from rdv.addresses import Address, parse_ip
+from rdv.check.observations import Tls
+from rdv.check.server import host_of
+from rdv.client.dial import dial, one_protocol
+from rdv.client.reasons import loss_text, printable, why
+
+__all__ = ["examine"]
+
+#: OpenSSL's numbers, in words.
+_PROBLEMS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it is self-signed",
+    19: "a self-signed certificate ends its chain, which is not trusted here",
+    20: "its issuer is not trusted here",
+    21: "its issuer is not trusted here",
+    23: "it was revoked",
+    26: "it is not meant for a server",
+}
+
+
+async def examine(
+    reactor: Any, policy: IPolicyForHTTPS, url: URL, address: Address, timeout: float
+) -> Tls:
+    """
+    :param policy: what would be trusted, and what is shown to the server.
+    :param timeout: seconds to connect, and again for the handshake.
+    """
+    host = host_of(url)
+    try:
+        creator = policy.creatorForNetloc(host.encode("ascii"), address.port)
+    except ValueError as error:
+        return Tls(failure=str(error))
+    recorder = _Recorder(creator)
+    waiting = _Handshake()
+    factory: Any = TLSMemoryBIOFactory(recorder, True, one_protocol(waiting))
+    protocol = factory.buildProtocol(None)
+    assert isinstance(protocol, TLSMemoryBIOProtocol)
+    try:
+        await dial(reactor, 0, address, protocol, timeout)
+    except ConnectError as error:
+        return Tls(failure=why(error))
+    give_up = reactor.callLater(timeout, waiting.give_up)
+    try:
+        await waiting.over
+    except CancelledError:
+        waiting.give_up()
+        raise
+    finally:
+        if give_up.active():
+            give_up.cancel()
+    return recorder.told(waiting, host)
+
+
+@implementer(IHandshakeListener)
+class _Handshake(Protocol):
+    """
+    Closes the connection when the handshake is complete.
+
+    :ivar complete: whether it is.
+    :ivar given_up: whether it has taken too long.
+    :ivar reason: of the end.
+    :ivar over: fires at the end.
+    """
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.given_up = False
+        self.reason: Failure | None = None
+        self.over: Deferred[None] = Deferred()
+
+    def give_up(self) -> None:
+        self.given_up = True
+        cast(Any, self.transport).abortConnection()
+
+    def handshakeCompleted(self) -> None:
+        self.complete = True
+        cast(Any, self.transport).abortConnection()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.reason = reason
+        self.over.callback(None)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Recorder:
+    """Has a handshake go on whatever the certificate is worth, and remembers that."""
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
+        self._creator = creator
+        self._problems: dict[str, None] = {}
+        self._connection: SSL.Connection | None = None
+
+    def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """See :class:`IOpenSSLClientConnectionCreator`."""
+        connection = self._connection = self._creator.clientConnectionForTLS(tls)
+        connection.set_verify(SSL.VERIFY_PEER, self._verified)
+        return connection
+
+    def _verified(self, *result: Any) -> bool:
+        _, _, number, _, good = result
+        if not good:
+            self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
+        return True
+
+    def told(self, handshake: _Handshake, host: str) -> Tls:
+        """What there is to say, when it is over."""
+        if handshake.given_up:
+            return Tls(failure="no answer in time")
+        lost = handshake.reason
+        if lost is not None and not handshake.complete:
+            return Tls(failure=loss_text(lost).removeprefix("TLS: "))
+        connection = self._connection
+        if connection is None:
+            return Tls(failure="it was never begun")
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return Tls(failure="the server has shown no certificate")
+        if not _is_for(certificate, host):
+            self._problems[f"it is not for the name {host}"] = None
+        end = certificate.not_valid_after_utc
+        return Tls(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            subject=_subject(certificate),
+            issuer=_name(certificate.issuer),
+            expires=end.date().isoformat(),
+            days=(end - datetime.now(UTC)).days,
+            problems=tuple(self._problems),
+        )
+
+
+def _is_for(certificate: x509.Certificate, host: str) -> bool:
+    try:
+        try:
+            verify_certificate_ip_address(certificate, str(parse_ip(host)))
+        except ValueError:  # a name
+            verify_certificate_hostname(certificate, host)
+    except (VerificationError, CertificateError):
+        return False
+    return True
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    """The names that count, if it has any."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return _name(certificate.subject)
+    found = [str(getattr(name, "value", name)) for name in names]
+    more = ["..."] if len(found) > 3 else []
+    return printable(", ".join(found[:3] + more).encode()) or _name(certificate.subject)
+
+
+def _name(name: x509.Name) -> str:
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(common[0].value) if common else name.rfc4514_string()
+    return printable(text.encode()) or "nobody"

@@ -1,0 +1,166 @@
+"""
+How the server sees this host, as far as the observations say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from itertools import pairwise
+
+from rdv.addresses import Address, AddressSpace, is_local, space_of
+from rdv.check.observations import Observations, Sighting, What
+
+__all__ = [
+    "Destinations",
+    "Mapping",
+    "Sight",
+    "destinations_of",
+    "is_carriers",
+    "is_public",
+    "mapping_of",
+    "sight_of",
+    "steps_of",
+]
+
+#: RFC 6598: between a carrier's NAT and its customers. To a peer it counts as public.
+_CARRIERS = IPv4Network("100.64.0.0/10")
+#: How far apart the ports of two connections may be, one made after the other, if they were
+#: counted and not drawn: others use the NAT meanwhile.
+_SMALL_STEP = 32
+
+
+class Sight(Enum):
+    """As whom the server sees this host."""
+
+    #: It introduced nobody.
+    NOTHING = auto()
+    #: The server is on this host.
+    SAME_HOST = auto()
+    #: At an address that it has.
+    OWN = auto()
+    #: The server names no address.
+    UNTOLD = auto()
+    #: At one that means nothing where the server is: that of a proxy, or of a NAT on its side.
+    MEANINGLESS = auto()
+    #: At an address that it has, but at other ports: those of a proxy on this host.
+    OTHER_PORTS = auto()
+    #: At the server's own address: that of a proxy, or both are behind one router.
+    SERVERS = auto()
+    #: At a public one, though it comes from a public one of its own.
+    OTHER_PUBLIC = auto()
+    #: At another one within the network in which both are.
+    INSIDE = auto()
+    #: At a public one that it does not have.
+    NAT = auto()
+
+
+class Mapping(Enum):
+    """What becomes of the ports of new connections on their way to the server."""
+
+    UNKNOWN = auto()
+    KEPT = auto()
+    #: Half of them at least.
+    MOSTLY_KEPT = auto()
+    #: Each is a little above the one before.
+    SEQUENTIAL = auto()
+    CHANGED = auto()
+
+
+class Destinations(Enum):
+    """Whether one local port is mapped alike for two ports of the server."""
+
+    #: The server names no other port.
+    NOT_OFFERED = auto()
+    #: It does, but there was no time.
+    NOT_TRIED = auto()
+    #: It does, but could not be reached there.
+    UNREACHABLE = auto()
+    #: It did not say what it observed, or something else went wrong.
+    UNTOLD = auto()
+    SAME = auto()
+    DIFFERENT = auto()
+
+
+def is_carriers(ip: IPv4Address | IPv6Address) -> bool:
+    """Whether it is of the kind that carriers give to customers behind their NAT."""
+    return isinstance(ip, IPv4Address) and ip in _CARRIERS
+
+
+def is_public(ip: IPv4Address | IPv6Address) -> bool:
+    """Whether it is one that the internet can reach, were there nothing in the way."""
+    return space_of(ip) in AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6 and not is_carriers(ip)
+
+
+def sight_of(observations: Observations) -> Sight:
+    """
+    What the fresh ports of one host were seen as.
+
+    That an address has no meaning, or is none at all, is certain; that it is a proxy's is the most
+    likely reason. A proxy with a public address cannot be told from a NAT.
+    """
+    sightings, server = observations.sightings, observations.server
+    if not sightings or server is None:
+        return Sight.NOTHING
+    seen = [each.observed for each in sightings]
+    known = [address for address in seen if address is not None]
+    if len(known) < len(seen):
+        return Sight.UNTOLD
+    here = _is_loopback(server) or server.ip in observations.own
+    if here or all(address.ip in observations.own for address in known):
+        if mapping_of(sightings) is not Mapping.KEPT:
+            return Sight.OTHER_PORTS
+        return Sight.SAME_HOST if here else Sight.OWN
+    if any(map(_is_loopback, known)):
+        return Sight.MEANINGLESS
+    if any(map(is_local, known)):
+        return Sight.INSIDE if is_local(server) else Sight.MEANINGLESS
+    if any(address.ip == server.ip for address in known):
+        return Sight.SERVERS
+    if observations.source is not None and is_public(observations.source):
+        return Sight.OTHER_PUBLIC
+    return Sight.NAT
+
+
+def steps_of(sightings: Sequence[Sighting]) -> list[int]:
+    """From the observed port of each to that of the next."""
+    ports = [each.observed.port for each in sightings if each.observed is not None]
+    return [later - earlier for earlier, later in pairwise(ports)]
+
+
+def mapping_of(sightings: Sequence[Sighting]) -> Mapping:
+    """:param sightings: in the order of the connections."""
+    known = [(each.local_port, each.observed.port) for each in sightings if each.observed]
+    kept = [local == observed for local, observed in known]
+    if not known:
+        return Mapping.UNKNOWN
+    if all(kept):
+        return Mapping.KEPT
+    if sum(kept) * 2 >= len(kept):
+        return Mapping.MOSTLY_KEPT
+    steps = steps_of(sightings)
+    if not steps:
+        return Mapping.UNKNOWN
+    if all(0 < step <= _SMALL_STEP for step in steps):
+        return Mapping.SEQUENTIAL
+    return Mapping.CHANGED
+
+
+def destinations_of(observations: Observations) -> Destinations:
+    """What the meeting by two ports says."""
+    second = observations.second
+    if not observations.other_ports:
+        return Destinations.NOT_OFFERED
+    if second is None:
+        return Destinations.NOT_TRIED
+    if second.failure is not None and second.failure.what is What.UNREACHABLE:
+        return Destinations.UNREACHABLE
+    seen = [each.observed for each in second.sightings if each.observed is not None]
+    if len(seen) < 2:
+        return Destinations.UNTOLD
+    return Destinations.SAME if seen[0] == seen[1] else Destinations.DIFFERENT
+
+
+def _is_loopback(address: Address) -> bool:
+    return space_of(address.ip) is AddressSpace.LOOPBACK

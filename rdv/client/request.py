@@ -1,0 +1,136 @@
+"""
+The request to the server, and what its answer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from hyperlink import URL
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferTimeoutError
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS
+
+from rdv.addresses import Address
+from rdv.client.candidate import Candidate
+from rdv.client.candidates import Candidates
+from rdv.client.reasons import printable, refusal_text, why
+from rdv.client.server_endpoint import ServerEndpoints
+from rdv.client.shared_port import IClientReactor, SharedPort
+from rdv.client.tracer import Tracer
+from rdv.client.upgrade import UpgradeAgent
+from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
+from rdv.wire import (
+    MAX_SELF_ADDRESSES,
+    Answer,
+    Offer,
+    Role,
+    parse_answer,
+    request_headers,
+    token_hint,
+)
+
+__all__ = ["Request"]
+
+log = Logger()
+
+
+class Request:
+    """
+    One request from a shared port.
+
+    :param tls: how an ``https`` server is verified.
+    :param timeout: in seconds, for each step; see :class:`rdv.client.Client`.
+    :param tracer: told of what happens.
+    """
+
+    def __init__(
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        tls: IPolicyForHTTPS,
+        timeout: float,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._tracer = tracer
+        endpoints = ServerEndpoints(reactor, port, tls, timeout, tracer)
+        self._agent = UpgradeAgent(reactor, endpoints, timeout, tracer)
+
+    @property
+    def asked(self) -> bool:
+        """Whether there was a connection, and so a request."""
+        return self._agent.asked
+
+    def close(self) -> Deferred[None]:
+        """Close the connection, unless it has been handed over. Fires when it is gone."""
+        return self._agent.close()
+
+    async def ask(
+        self,
+        url: URL,
+        role: Role,
+        token: bytes,
+        own: Sequence[Address],
+        options: Mapping[str, Any],
+        candidates: Candidates,
+    ) -> tuple[Candidate, Answer, Headers]:
+        """
+        Make the request; the connection on which the answer comes is the relay candidate.
+
+        :param own: of these, the server is told as many as it takes.
+        :param options: for treq's ``request``.
+        :return: the relay candidate, the answer, and all its headers.
+        :raises ServerUnreachable: when the server cannot be reached, or ends without an answer.
+        :raises ServerRefused: when it answers with anything but 101.
+        :raises ProtocolError: when its answer cannot be understood.
+        """
+        server = url.to_text()
+        headers = _headers(options.get("headers"))
+        for name, value in request_headers(Offer(role, token, own[:MAX_SELF_ADDRESSES])):
+            headers.setRawHeaders(name, [value])
+        try:
+            response = await HTTPClient(self._agent).request(
+                role.value.decode(),
+                url,
+                **{**options, "headers": headers},
+                allow_redirects=False,
+                unbuffered=True,
+                reactor=cast(Any, self._reactor),
+            )
+            if response.code != 101:
+                phrase = printable(response.phrase)
+                reason = refusal_text(response.headers, await response.content())
+                raise ServerRefused(server, response.code, phrase, reason)
+            answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
+            relay = candidates.make(is_relay=True)
+            if self._tracer is not None:
+                relay.way = self._tracer.met(answer)
+            response.deliverBody(relay)
+        except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
+            raise ServerUnreachable(f"cannot reach {server}: {why(error)}") from error
+        except ValueError as error:  # a header that is no text
+            raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
+        log.debug(
+            "{token}: observed as {observed}, the peer may be at {peer_addresses}",
+            token=token_hint(token),
+            observed=answer.observed,
+            peer_addresses=[str(address) for address in answer.peer_addresses],
+        )
+        return relay, answer, response.headers
+
+
+def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:
+    """A copy, as the caller's must not carry the token afterwards."""
+    if isinstance(given, Headers):
+        return given.copy()
+    headers = Headers()
+    for name, value in (given or {}).items():
+        for each in value if isinstance(value, list) else [value]:
+            headers.addRawHeader(name, each)
+    return headers

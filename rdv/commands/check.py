@@ -1,0 +1,78 @@
+"""
+``rdv check``: what kind of network this is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from rdv.addresses import AddressSpace
+from rdv.check import Observations, findings, verdict
+from rdv.check.probes import Probes
+from rdv.check.report import as_json, as_text
+from rdv.commands.client import headers_of, spaces_of, tls_of
+from rdv.commands.interruption import Interruption
+from rdv.commands.status import NO_CONNECTION, OK
+from rdv.server.service import RendezvousService, ServerSettings
+from rdv.telling import Form, Teller
+
+__all__ = ["run"]
+
+
+async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+    """Check, and say on stdout what came of it."""
+    interruption = Interruption(reactor)
+    checking = Deferred.fromCoroutine(_check(reactor, arguments, teller))
+    try:
+        seen = await interruption.cancels(checking)
+    except CancelledError:
+        if interruption.status is not None:
+            return interruption.status
+        raise
+    found, concluded = findings(seen), verdict(seen)
+    if teller.form is Form.JSON:
+        sys.stdout.write(as_json(seen, found, concluded))
+    else:
+        sys.stdout.write(as_text(found, concluded))
+    sys.stdout.flush()
+    return OK if concluded.usable else NO_CONNECTION
+
+
+async def _check(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> Observations:
+    def progress(what: str) -> None:
+        teller.tell("checking", f"checking: {what}", what=what)
+
+    async with _server(reactor, arguments.url) as url:
+        spaces = AddressSpace.NONE if arguments.relay else spaces_of(arguments)
+        probes = Probes(
+            reactor,
+            url,
+            shown=arguments.url,
+            headers=headers_of(arguments),
+            tls=tls_of(arguments),
+            spaces=spaces | AddressSpace.LOOPBACK if spaces and not arguments.url else spaces,
+            timeout=arguments.timeout,
+            throughput=arguments.throughput,
+            progress=progress,
+        )
+        return await probes.run()
+
+
+@asynccontextmanager
+async def _server(reactor: Any, url: str | None) -> AsyncIterator[str]:
+    """The URL of the server to be asked; without one, of our own."""
+    if url is not None:
+        yield url
+        return
+    service = RendezvousService(reactor, ServerSettings(listen=("127.0.0.1:0",)))
+    service.startService()
+    try:
+        yield f"http://127.0.0.1:{service.ports[0].getHost().port}/"  # type: ignore[attr-defined]
+    finally:
+        await service.stopService()

@@ -1,0 +1,102 @@
+"""
+``--explain`` and ``--explain-to``: what happened in an attempt, when it has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from rdv.client.trace import Event, What
+from rdv.commands.status import BadUsage
+from rdv.explain import html, ndjson, svg, waterfall
+from rdv.telling import Form, Teller
+
+__all__ = ["Explaining"]
+
+T = TypeVar("T")
+
+_FORMS = {".ndjson": ndjson, ".svg": svg, ".html": html}
+#: So many events are kept, the latest ones: whoever scans our port makes some too.
+_MOST_EVENTS = 20_000
+
+
+class Explaining:
+    """
+    A trace, which writes what it has got when the attempt has ended.
+
+    :param to_stderr: whether to write a waterfall to stderr, however quiet ``teller`` is.
+    :param path: a file to write to, in the form that its suffix names. It is opened at once: one
+        that cannot be written is noticed before anything happens.
+    :raises BadUsage: when it cannot, or its suffix is none that we know.
+    """
+
+    def __init__(self, teller: Teller, to_stderr: bool, path: str | None) -> None:
+        self._teller = teller
+        self._to_stderr = to_stderr
+        self._path = path
+        self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        self._told = False
+        if path is not None:
+            self._form = _FORMS.get(Path(path).suffix.lower())
+            if self._form is None:
+                raise BadUsage(f"not a file of .ndjson, .svg or .html: {path}")
+            try:
+                # What is in it stays until there is something else to write.
+                self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise BadUsage(f"cannot write {path}: {reason}") from error
+
+    def __call__(self, event: Event) -> None:
+        """See :data:`rdv.client.trace.Trace`."""
+        self._events.append(event)
+        if event.what is What.SWITCHED and self._to_stderr:
+            self._say("The direct path has proved dead, and the relay has taken its place.\n")
+
+    def ended(self, result: T) -> T:
+        """
+        The attempt has ended, one way or the other.
+
+        :return: its result, as it was.
+        """
+        events = list(self._events)
+        if self._to_stderr and events:
+            self._say(waterfall(events, _width(), unicode=_unicode(), colour=self._colour()))
+        if self._path is not None and self._form is not None and events:
+            try:
+                with self._file:
+                    with suppress(OSError):  # a pipe
+                        self._file.truncate(0)
+                    self._file.write(self._form(events))
+            except OSError as error:  # no room
+                self._say(f"cannot write {self._path}: {error.strerror}\n")
+        return result
+
+    def _say(self, text: str) -> None:
+        if self._teller.form is Form.JSON:
+            self._teller.tell("explained", message=text)
+            return
+        self._teller.clear()
+        self._teller.write(text)
+
+    def _colour(self) -> bool:
+        wanted = self._teller.form is not Form.JSON and not os.environ.get("NO_COLOR")
+        return wanted and sys.stderr.isatty()
+
+
+def _width() -> int:
+    """Of the terminal that stderr is; ``COLUMNS`` comes first, as everywhere."""
+    if "COLUMNS" not in os.environ:
+        with suppress(OSError, ValueError):
+            return os.get_terminal_size(sys.stderr.fileno()).columns
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def _unicode() -> bool:
+    return (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,0 +1,75 @@
+"""
+``rdv expose``: peers that dial the token reach one target, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rdv.commands.client import client_of, headers_of
+from rdv.commands.forward import place_of, run_until_stopped
+from rdv.endpoints import RendezvousServerEndpoint
+from rdv.errors import RdvError
+from rdv.forwarding import Forwarder
+from rdv.telling import Teller
+from rdv.wire import check_token, token_hint
+
+__all__ = ["run"]
+
+
+async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+    """Accept again and again, until a signal ends it or the server refuses."""
+    target = place_of(arguments.target)
+    hint = token_hint(check_token(arguments.token))
+
+    waiting = False
+
+    def trouble(error: RdvError | None) -> None:
+        if not waiting:
+            return  # it is what this ends with
+        if error is None:
+            teller.warn("back", f"BACK: waiting at {arguments.url} again", url=arguments.url)
+        else:
+            teller.warn("trouble", f"TROUBLE: {error}", message=str(error))
+
+    forwarder = Forwarder(
+        reactor,
+        target.endpoint(reactor),
+        teller,
+        target=str(target),
+        most=arguments.most,
+        detailed=arguments.verbose,
+    )
+    endpoint = RendezvousServerEndpoint(
+        client_of(reactor, arguments),
+        arguments.url,
+        arguments.token,
+        headers=headers_of(arguments),
+        trouble=trouble,
+    )
+
+    async def serve() -> None:
+        nonlocal waiting
+        port: Any = await endpoint.listen(forwarder)
+        try:
+            await port.waiting
+            waiting = True
+            teller.tell(
+                "waiting",
+                f"WAITING: {target} is exposed at {arguments.url}, token {hint}",
+                target=str(target),
+                url=arguments.url,
+            )
+            await port.stopped
+        except RdvError as error:
+            if forwarder.running:
+                # They have nothing to do with it, and go on to their end.
+                going_on = f"{forwarder.running} forwards go on"
+                teller.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
+                await forwarder.idle()
+            raise
+        finally:
+            await port.stopListening()
+
+    return await run_until_stopped(reactor, serve, forwarder)

@@ -1,0 +1,186 @@
+"""
+What became of an attempt, in words.
+"""
+
+from __future__ import annotations
+
+from rdv.explain.facts import Facts, WayFacts
+
+__all__ = ["duration", "heading", "outcome", "server_outcome", "summary"]
+
+
+def duration(seconds: float) -> str:
+    """A length of time as one says it: ``0.3 ms``, ``340 ms``, ``2.1 s``, ``3 min 5 s``."""
+    if seconds < 0.00005:
+        return "0 ms" if seconds <= 0 else "under 0.1 ms"
+    if seconds < 0.00995:
+        return f"{seconds * 1e3:.1f} ms".replace(".0 ms", " ms")
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def heading(facts: Facts) -> str:
+    """Who did what, and what came of it."""
+    verb = {"dialer": "Dialling", "acceptor": "Accepting"}.get(facts.role, "Connecting")
+    took = duration(facts.ended - facts.begun)
+    if facts.path is not None:
+        way = "through the relay" if facts.path == "relay" else "directly"
+        result = f"connected {way} after {took}"
+    elif facts.failed is not None:
+        result = f"no connection after {took}"
+    else:
+        result = f"under way for {took}"
+    return f"{verb} by way of {facts.server or 'a server'}: {result}"
+
+
+def summary(facts: Facts) -> str:
+    """Why this path has won, or why there is none."""
+    if facts.path is not None:
+        text = _relayed(facts) if facts.path == "relay" else _direct(facts)
+        if facts.switched:
+            text += " Later it proved dead, and the relay took its place."
+    elif facts.failed is not None:
+        text = _failed(facts)
+    else:
+        text = "The attempt is not over."
+    if facts.rejected:
+        count = _count(len(facts.rejected), "connection")
+        text += f" {count} came from addresses that are not allowed: {facts.rejected[0]}."
+    return text
+
+
+def _direct(facts: Facts) -> str:
+    way = facts.winner
+    if way is None:
+        return f"A direct path to {facts.peer} has won."
+    if way.kind == "inbound":
+        text = f"A direct path has won: the peer connected to us from {way.address}"
+    else:
+        tries = "" if len(way.dials) < 2 else f" at dial {len(way.dials)}"
+        text = f"A direct path has won: {way.address} answered{tries}"
+    if facts.met is not None and way.ended is not None:
+        text += f", and was chosen {duration(way.ended - facts.met)} after the server named it"
+    return text + "."
+
+
+def _relayed(facts: Facts) -> str:
+    tried = _direct_ways(facts)
+    if facts.role == "acceptor":
+        why = "the dialer chose it"
+        return f"The relay was taken: {why}{'; ' + _fates(tried) if tried else ''}."
+    if not tried:
+        return "The relay was taken: there was no address to dial."
+    relay = facts.winner
+    text = f"The relay was taken: {_fates(tried)}"
+    if relay is not None and relay.waits and relay.ended is not None and relay.hurried is None:
+        text += f" within {duration(relay.ended - relay.waits[0].begun)}"
+    elif relay is not None and relay.hurried is not None:
+        text += ", so nothing better could come"
+    return text + "."
+
+
+def _failed(facts: Facts) -> str:
+    no = "There is no connection:"
+    if facts.met is not None:
+        tried = _direct_ways(facts)
+        relay = facts.relay
+        text = f"{no} the peer was there, but no path to it came to stand"
+        parts = [_fates(tried)] if tried else []
+        if relay is not None and relay.lost:
+            parts.append(f"the relay: {relay.lost}")
+        return f"{text}: {'; '.join(parts)}." if parts else f"{text} ({facts.failed})."
+    if facts.status is not None and facts.status != 101:
+        return f"{no} the server answered {facts.status} {facts.phrase}".rstrip() + "."
+    if facts.asked is not None and facts.answered is None:
+        waited = duration(facts.ended - facts.asked)
+        late = (facts.failed or "").startswith("time is up")
+        why = "" if late else f" ({facts.failed})"
+        return f"{no} nobody came with this token within {waited}{why}."
+    if facts.calls and all(call.reason is not None for call in facts.calls):
+        return f"{no} the server cannot be reached: {facts.calls[-1].reason}."
+    return f"{no} {facts.failed}."
+
+
+def _direct_ways(facts: Facts) -> list[WayFacts]:
+    return [way for way in facts.ways.values() if way.kind != "relay"]
+
+
+def _fates(ways: list[WayFacts]) -> str:
+    """What became of the addresses, without naming each."""
+    fates: dict[str, int] = {}
+    for way in ways:
+        fate = _fate(way)
+        fates[fate] = fates.get(fate, 0) + 1
+    if len(fates) == 1:
+        (fate,) = fates
+        if len(ways) == 1:
+            return f"the one address {fate}"
+        if fate == "did not answer":
+            return f"none of the {len(ways)} addresses answered"
+        return f"all {len(ways)} addresses {fate}"
+    parts = ", ".join(f"{number} {fate}" for fate, number in fates.items())
+    return f"of {len(ways)} addresses {parts}"
+
+
+def _fate(way: WayFacts) -> str:
+    if way.heard() is not None:
+        return "got as far as the handshake"
+    if way.stands is not None:
+        return "connected without a handshake"
+    if any(dial.stood is not None for dial in way.refusals):
+        return "connected and broke"
+    return "refused" if way.refusals else "did not answer"
+
+
+def outcome(way: WayFacts, met: float | None) -> str:
+    """What became of one way."""
+    parts = []
+    if way.chosen:
+        parts.append("chosen")
+    elif way.lost is not None:
+        parts.append(way.lost)
+    if way.guessed:
+        parts.append("a guessed port")
+    refusals = len(way.refusals)
+    if refusals and len(way.dials) == refusals:
+        parts.append(_count(refusals, "dial"))
+    elif refusals:
+        parts.append(f"dial {len(way.dials)} after {_count(refusals, 'refusal')}")
+    if way.stands is not None and way.dials:
+        parts.append(f"connected in {duration(way.stands - way.dials[-1].begun)}")
+    heard = way.heard()
+    if heard is not None and met is not None:
+        line = next(each.line for each in way.lines if each.heard)
+        parts.append(f"{line} after {duration(heard - met)}")
+    if way.waits and way.ended is not None:
+        parts.append(f"waited {duration(way.ended - way.waits[0].begun)}")
+    if way.suspect:
+        parts.append("CONFIRM acknowledged" if way.acknowledged else "CONFIRM not acknowledged")
+    return "; ".join(parts) or "under way"
+
+
+def server_outcome(facts: Facts) -> str:
+    """How the server was reached."""
+    call = facts.calls[-1]
+    if call.reason is not None:
+        return call.reason
+    if call.ended is None:
+        return "no answer"
+    parts = [f"connected in {duration(call.ended - call.begun)}"]
+    if facts.round_trip is not None:
+        parts.append(f"round trip {duration(facts.round_trip)}")
+    if facts.secured:
+        parts.append(facts.secured)
+    return "; ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

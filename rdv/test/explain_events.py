@@ -1,0 +1,137 @@
+"""
+Attempts as lists of events, made by hand.
+"""
+
+from __future__ import annotations
+
+from rdv.addresses import parse_address
+from rdv.client.trace import Event, What
+
+__all__ = ["DIRECT", "PEER", "REFUSED", "RELAYED", "SERVER", "UNREACHABLE", "Telling", "relayed"]
+
+SERVER = parse_address("192.0.2.80:443")
+PEER = parse_address("203.0.113.9:41000")
+LAN = parse_address("192.168.1.7:41000")
+PORT = 40000
+
+
+class Telling:
+    """
+    Collects events.
+
+    :ivar events: those so far.
+    """
+
+    def __init__(self, begin: float = 1000.0, attempt: int = 1) -> None:
+        self._begin = begin
+        self._attempt = attempt
+        self.events: list[Event] = []
+
+    def __call__(self, milliseconds: float, what: What, **fields: object) -> None:
+        """Something happens so many milliseconds after the beginning."""
+        time = self._begin + milliseconds / 1e3
+        self.events.append(Event(time, self._attempt, what, fields))
+
+    def begin(self, role: str = "dialer") -> None:
+        """An attempt, up to the dial to the server."""
+        self(0, What.BEGUN, role=role, server="https://example.com/rdv", port=PORT)
+        self(0, What.ADDRESSES, addresses=[parse_address(f"10.0.0.5:{PORT}")], spaces=["private4"])
+        self(1, What.RESOLVED, host="example.com", addresses=[SERVER])
+        self(1, What.CALLED, address=SERVER)
+
+    def ask(self) -> None:
+        """Up to the request."""
+        self(21, What.REACHED, address=SERVER, seconds=0.02)
+        self(42, What.SECURED, version="TLSv1.3", cipher="x")
+        self(42, What.ASKED)
+
+    def meet(self, after: float) -> None:
+        """Up to the answer, which comes so many milliseconds after the beginning."""
+        self(after, What.ANSWERED, status=101, phrase="Switching Protocols", round_trip=0.02)
+        self(after, What.MET, observed=parse_address("198.51.100.1:40000"), peer_addresses=[PEER])
+        self.way(after, 1, "relay", SERVER)
+        self(after, What.STANDS, way=1, seconds=None, round_trip=0.02)
+
+    def way(self, after: float, number: int, kind: str, address: object) -> None:
+        """One more way."""
+        space = "private4" if address == LAN else "public4"
+        self(after, What.WAY, way=number, kind=kind, address=address, space=space, guessed=False)
+
+    def refuse(self, after: float, way: int, dial: int, took: float) -> None:
+        """A dial that is refused after so many milliseconds."""
+        self(after, What.DIALLED, way=way, dial=dial)
+        self(
+            after + took,
+            What.REFUSED,
+            way=way,
+            dial=dial,
+            reason="connection refused",
+            errno="ECONNREFUSED",
+            seconds=took / 1e3,
+        )
+
+
+def direct(lobby: float = 130_000.0, dials: int = 30) -> list[Event]:
+    """The peer's NAT refuses many dials; the last one meets its own."""
+    tell = Telling()
+    tell.begin()
+    tell.ask()
+    begun = 42 + lobby
+    tell.meet(begun)
+    tell.way(begun, 2, "dial", PEER)
+    tell.way(begun, 3, "dial", LAN)
+    tell(begun, What.DIALLED, way=3, dial=1)
+    for number in range(dials):
+        tell.refuse(begun + 5 * number, 2, number + 1, 4)
+    end = begun + 5 * dials
+    tell(end, What.DIALLED, way=2, dial=dials + 1)
+    tell(end + 6, What.HEARD, way=1, line="HELLO")
+    tell(end + 6, What.WAITS, way=1, seconds=2.0, reason="a direct path may come")
+    tell(end + 10, What.STANDS, way=2, seconds=0.01, round_trip=0.01)
+    tell(end + 20, What.HEARD, way=2, line="HELLO")
+    tell(end + 20, What.SAID, way=2, line="CONFIRM")
+    tell(end + 20, What.CHOSEN, way=2, dials=dials + 1)
+    tell(end + 20, What.LOST, way=1, reason="a direct path was faster", dials=0)
+    tell(end + 20, What.LOST, way=3, reason="no answer", dials=1)
+    tell(end + 21, What.CONNECTED, path="p2p", peer=PEER, way=2)
+    return tell.events
+
+
+def relayed(role: str = "dialer") -> list[Event]:
+    """Nobody answers, and the relay's patience ends."""
+    tell = Telling()
+    tell.begin(role)
+    tell.ask()
+    tell.meet(100)
+    for number, address in enumerate((PEER, LAN), 2):
+        tell.way(100, number, "dial", address)
+        tell(100, What.DIALLED, way=number, dial=1)
+    tell(120, What.HEARD, way=1, line="HELLO")
+    tell(120, What.WAITS, way=1, seconds=2.0, reason="a direct path may come")
+    tell(2120, What.SAID, way=1, line="CONFIRM")
+    tell(2120, What.CHOSEN, way=1, dials=0)
+    for number in (2, 3):
+        tell(2120, What.LOST, way=number, reason="no answer", dials=1)
+    tell(2121, What.CONNECTED, path="relay", peer=SERVER, way=1)
+    return tell.events
+
+
+def _refused() -> list[Event]:
+    tell = Telling()
+    tell.begin("acceptor")
+    tell.ask()
+    tell(60, What.ANSWERED, status=409, phrase="Conflict", round_trip=0.02)
+    tell(60, What.FAILED, reason="https://example.com/rdv refused: 409 Conflict")
+    return tell.events
+
+
+def _unreachable() -> list[Event]:
+    tell = Telling()
+    tell.begin()
+    tell(31, What.UNREACHED, address=SERVER, reason="connection refused", seconds=0.03)
+    tell(31, What.FAILED, reason="cannot reach https://example.com/rdv: connection refused")
+    return tell.events
+
+
+DIRECT, RELAYED = direct(), relayed()
+REFUSED, UNREACHABLE = _refused(), _unreachable()

@@ -1,0 +1,20 @@
+"""
+For tests of programs that use rdv: a rendezvous in memory.
+
+::
+
+    from rdv.testing import MemoryRendezvous
+
+    rendezvous = MemoryRendezvous()
+    dialling = rendezvous.client().dial(rendezvous.url, "token")
+    accepting = rendezvous.client().accept(rendezvous.url, "token")
+    rendezvous.flush()
+    connection = self.successResultOf(dialling)
+
+No sockets, no waiting, no Deferred that fires by itself: a ``SynchronousTestCase`` will do.
+"""
+
+from rdv.testing.host import Host
+from rdv.testing.rendezvous import MemoryRendezvous
+
+__all__ = ["Host", "MemoryRendezvous"]

@@ -1,0 +1,114 @@
+"""
+A network in memory, with a clock that stands still until it is advanced.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from ipaddress import IPv4Address, IPv6Address
+
+from twisted.internet.task import Clock
+
+from rdv.addresses import Address
+from rdv.testing.host import Host, MemoryPort
+from rdv.testing.names import Names
+from rdv.testing.sockets import MemorySocket
+
+__all__ = ["Network"]
+
+#: Turns after which what goes on has no end.
+_TURNS = 1_000_000
+
+
+class _StandingClock(Clock):
+    """A clock whose calls are made a turn at a time, as a reactor does it."""
+
+    def next_call(self) -> float:
+        """When the next call is due; ``math.inf`` when there is none."""
+        return min((call.getTime() for call in self.calls), default=math.inf)
+
+    def run_due(self) -> bool:
+        """
+        Make the calls that are due now, but none of those that they add. Whether there was one.
+        """
+        due = [call for call in self.calls if call.getTime() <= self.seconds()]
+        for call in due:
+            if call.active():  # an earlier one may have cancelled it
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+        return bool(due)
+
+
+class Network:
+    """
+    Hosts, and the wires between them. No byte is lost, and none needs any time.
+
+    :ivar clock: the time of all hosts.
+    :ivar addresses: of hosts that have a name.
+    :ivar names: the resolver for those.
+    :ivar shielded: hosts, by address, whose firewalls drop what comes from others.
+    """
+
+    def __init__(self) -> None:
+        self.clock = _StandingClock()
+        self.addresses: dict[str, str] = {}
+        self.names = Names(self.addresses)
+        self.hosts: dict[IPv4Address | IPv6Address, Host] = {}
+        self.shielded: set[IPv4Address | IPv6Address] = set()
+
+    def host(self, ip: IPv4Address, name: str | None = None) -> Host:
+        """A new host."""
+        host = self.hosts[ip] = Host(self, ip)
+        if name is not None:
+            self.addresses[name] = str(ip)
+        return host
+
+    def connect(
+        self, source: Address, destination: Address
+    ) -> tuple[MemorySocket, MemoryPort, MemorySocket] | None:
+        """
+        :return: our end, the port that listens there, and its end; None when nobody answers.
+        :raises OSError: when it is refused, or the two are connected already.
+        """
+        host = self.hosts.get(destination.ip)
+        if host is None or (destination.ip in self.shielded and source.ip != destination.ip):
+            return None
+        if source == destination or destination.port not in host.ports:
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        ends = {(each.name, each.peer_name) for each in host.sockets}
+        if (destination, source) in ends:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        near, far = MemorySocket.pair(source, destination)
+        return near, host.ports[destination.port], far
+
+    def flush(self) -> None:
+        """
+        Deliver everything that is on its way, and what is said in return, until nothing moves.
+        Calls that are due are made; the clock stands still.
+
+        :raises RuntimeError: when it does not come to an end.
+        """
+        for _ in range(_TURNS):
+            if not self._turn():
+                return
+        raise RuntimeError("the network does not come to rest: does a protocol talk to itself?")
+
+    def _turn(self) -> bool:
+        called = self.clock.run_due()
+        moved = [host.turn() for host in list(self.hosts.values())]
+        return called or any(moved)
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let so much time pass. Each call is made at its own time, and what comes of it arrives at
+        once.
+        """
+        end = self.clock.seconds() + seconds
+        self.flush()
+        while (due := self.clock.next_call()) <= end:
+            self.clock.rightNow = due
+            self.flush()
+        self.clock.rightNow = end

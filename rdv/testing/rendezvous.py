@@ -1,0 +1,210 @@
+"""
+A rendezvous in memory: a server, and clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from ipaddress import IPv4Address
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+from zope.interface import implementer
+
+from rdv.addresses import AddressSpace
+from rdv.client import Client, Connection
+from rdv.server import Rendezvous, RendezvousResource
+from rdv.testing.host import Host
+from rdv.testing.network import Network
+
+__all__ = ["MemoryRendezvous"]
+
+_NAME = "rendezvous.test"
+_SERVER = IPv4Address("192.0.2.1")
+# Local addresses: two clients with one public address would be taken for hosts behind one NAT.
+_FIRST_CLIENT = IPv4Address("10.0.0.1")
+_PORT = 80
+
+
+class MemoryRendezvous:
+    """
+    The server and the clients of rdv, on a network in memory. All of it is the real code; only the
+    sockets, the names and the clock are not. Nothing moves by itself: call :meth:`flush` for bytes,
+    and :meth:`advance` for time.
+
+    Each client is on a host of its own. By default two of them find a direct path; those that are
+    made with ``spaces=AddressSpace.NONE`` are left with the relay.
+
+    :param options: for :class:`rdv.server.Rendezvous`: ``serve``, ``lobby_timeout`` and so on.
+    :ivar url: for :meth:`Client.dial <rdv.client.Client.dial>` and ``accept``.
+    :ivar server: the :class:`rdv.server.Rendezvous`, for instance for its ``waiting`` and
+        ``outcomes``; another one after :meth:`start`.
+    :ivar clock: its ``seconds()`` are the time.
+    """
+
+    url = f"http://{_NAME}/rdv"
+
+    def __init__(self, **options: Any) -> None:
+        self._network = Network()
+        self._server_host = self._network.host(_SERVER, _NAME)
+        self.clock: IReactorTime = self._network.clock
+        self._options = options
+        self._refusal: tuple[int, str] | None = None
+        self.start()
+
+    def host(self) -> Host:
+        """
+        A new host: a reactor, for programs that make their own :class:`~rdv.client.Client`, or that
+        listen and connect over TCP as well. It has ``listenTCP``, ``connectTCP``, the clock and a
+        resolver.
+        """
+        return self._network.host(_FIRST_CLIENT + len(self._network.hosts) - 1)
+
+    def client(self, **options: Any) -> Client:
+        """
+        A new client, on a host of its own.
+
+        :param options: for :class:`rdv.client.Client`.
+        """
+        return Client(self.host(), **options)
+
+    def pair(self, token: str = "token", *, relay: bool = False) -> tuple[Connection, Connection]:
+        """
+        Two clients that have found each other.
+
+        :param relay: whether they are connected through the server.
+        :return: the dialer's connection, and the acceptor's.
+        """
+        spaces = AddressSpace.NONE if relay else AddressSpace.DEFAULT
+        dialling = self.client(spaces=spaces).dial(self.url, token)
+        accepting = self.client(spaces=spaces).accept(self.url, token)
+        pairs: list[list[Connection]] = []
+        both: Deferred[list[Connection]] = gatherResults([dialling, accepting], consumeErrors=True)
+        both.addCallback(pairs.append)
+        self.flush()
+        if not pairs:
+            both.addErrback(lambda _: None)
+            both.cancel()
+            self.flush()
+            raise AssertionError("the two are not connected")
+        dialer, acceptor = pairs[0]
+        return dialer, acceptor
+
+    # Moving.
+
+    def flush(self) -> None:
+        """
+        Deliver every byte that is on its way, and what is said in return, until nothing moves. The
+        clock stands still.
+
+        :raises RuntimeError: when it does not come to an end.
+        """
+        self._network.flush()
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let ``seconds`` pass. Each call that is due meanwhile is made at its own time, and what
+        comes of it is delivered at once. Begins with a :meth:`flush`.
+        """
+        self._network.advance(seconds)
+
+    # Misfortunes.
+
+    def refuse(self, status: int, reason: str) -> None:
+        """From now on answer every request with an HTTP error."""
+        self._refusal = (status, reason)
+
+    def admit(self) -> None:
+        """Answer as a server of rdv again."""
+        self._refusal = None
+
+    def stop(self) -> None:
+        """
+        The server goes away: who waits gets a 503, relayed pairs are cut, and whoever comes finds
+        nobody who listens.
+        """
+        self._port.stopListening()
+        self.server.close()
+        self.flush()
+
+    def start(self) -> None:
+        """The server is there; for after a :meth:`stop`."""
+        self.server = Rendezvous(self._server_host, **self._options)
+        door = _Door(RendezvousResource(self.server), lambda: self._refusal)
+        site = Site(door, reactor=self._server_host)
+        site.noisy = False
+        self._port = self._server_host.listenTCP(_PORT, site)
+
+    def block_direct_paths(self) -> None:
+        """From now on a firewall at each client drops the SYNs of others."""
+        self._network.shielded.update(host.ip for host in self._clients)
+
+    def break_connections(self) -> None:
+        """All connections that there are break, as by a reset."""
+        for host in self._clients:
+            for transport in host.transports:
+                transport.cut()
+
+    # What is left.
+
+    @property
+    def _clients(self) -> list[Host]:
+        return [host for host in self._network.hosts.values() if host is not self._server_host]
+
+    def leftovers(self) -> list[str]:
+        """
+        What the clients have left open after a :meth:`flush`, each in words: connections, listening
+        ports and delayed calls. What the server has is left out; it goes with its clients.
+        """
+        self.flush()
+        found = []
+        for host in self._clients:
+            for transport in host.transports:
+                peer = transport.getPeer()
+                found.append(f"{host.ip}: a connection to {peer.host}:{peer.port}")
+            found += [f"{host.ip}: listens on port {number}" for number in host.ports]
+            found += [f"{host.ip}: {call}" for call in host.getDelayedCalls()]
+        return found
+
+    def assert_nothing_left(self) -> None:
+        """
+        To be called at the end of a test: see :meth:`leftovers`.
+
+        :raises AssertionError: when there is anything.
+        """
+        if found := self.leftovers():
+            raise AssertionError("\n".join(["left over:", *found]))
+
+
+@implementer(IResource)
+class _Door(Resource):
+    """
+    In front of the server's resource.
+
+    :param refusal: tells the status and the reason with which everybody is refused, or None.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self, inside: RendezvousResource, refusal: Callable[[], tuple[int, str] | None]
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._inside = inside
+        self._refusal = refusal
+
+    def render(self, request: IRequest) -> int | bytes:
+        """See :class:`IResource`."""
+        refusal = self._refusal()
+        if refusal is None:
+            return self._inside.render(request)
+        assert isinstance(request, Request)
+        status, reason = refusal
+        request.setResponseCode(status, HTTPStatus(status).phrase.encode())
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        return f"{reason}\n".encode()

@@ -1,0 +1,306 @@
+"""
+``rdv check`` on this host: what it says of servers, good and bad, and how it ends.
+
+What it says of networks is in ``test_check_networks``.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+from rdv.test.client_certificates import Authority
+from tests.documents import Shell
+from tests.processes import Program
+from tests.reverse_proxies import start_haproxy, start_nginx
+from tests.servers import SystemTestCase
+
+#: The keys of the whole object, and of what was observed.
+KEYS = ["verdict", "usable", "text", "advice", "findings", "observations"]
+OBSERVED = {
+    "url",
+    "own",
+    "source",
+    "lookup_problem",
+    "dials",
+    "server",
+    "tls",
+    "relayed",
+    "direct",
+    "other_ports",
+    "second",
+    "stray",
+    "throughput",
+    "late",
+}
+NGINX = """
+server {
+    listen LISTEN;
+    location / {
+        proxy_pass http://127.0.0.1:BACKEND;
+        proxy_http_version 1.1;
+        proxy_set_header Connection upgrade;
+        proxy_set_header Upgrade $http_upgrade;
+    }
+}
+"""
+#: The same, but the request loses what makes it an offer.
+NGINX_PLAIN = """
+server {
+    listen LISTEN;
+    location / { proxy_pass http://127.0.0.1:BACKEND; }
+}
+"""
+HAPROXY = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1m
+    timeout server 1m
+frontend rdv
+    bind fd@0
+    default_backend rdv
+backend rdv
+    server one 127.0.0.1:BACKEND
+"""
+
+
+class CheckTestCase(SystemTestCase):
+    """Runs the command, quickly: without throughput."""
+
+    def check(self, *options: str, throughput: bool = False) -> Program:
+        skip = () if throughput else ("--no-throughput",)
+        return self.rdv("check", "--spaces", "loopback", *skip, *options)
+
+    async def checked(self, *options: str, status: int = 0) -> dict[str, Any]:
+        """The JSON object of a whole run."""
+        program = self.check("--json", *options)
+        self.assertEqual(await program.ended, status, program.report())
+        described: dict[str, Any] = json.loads(program.stdout)
+        self.assertEqual(list(described), KEYS)
+        self.assertEqual(set(described["observations"]), OBSERVED)
+        return described
+
+    def text_of(self, described: dict[str, Any], key: str) -> str:
+        """The text of one finding, which has to be there."""
+        texts = [each["text"] for each in described["findings"] if each["key"] == key]
+        self.assertEqual(len(texts), 1, described["findings"])
+        return str(texts[0])
+
+
+class GoodTests(CheckTestCase):
+    """A server that works."""
+
+    async def test_no_url(self) -> None:
+        """One of its own."""
+        program = self.check(throughput=True)
+        self.assertEqual(await program.ended, 0, program.report())
+        said = program.stdout.decode()
+        self.assertRegex(said, r"(?m)^\+ Through the relay our two roles connect in .* of 3\)\.$")
+        self.assertRegex(said, r"(?m)^\+ Directly they connect in .*127\.0\.0\.1:\d+; that never")
+        self.assertIn("The relay carries", said)
+        self.assertIn("What network it is in cannot be told", said)
+        self.assertRegex(program.stderr.decode(), r"^(checking: [\w ]+\n)+$")
+
+    async def test_json(self) -> None:
+        """One object on stdout, and others on stderr."""
+        await self.serve()
+        program = self.check("--json", self.url, throughput=True)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(program.stdout.count(b"\n"), 1)
+        described = json.loads(program.stdout)
+        seen = described["observations"]
+        self.assertEqual((described["verdict"], described["usable"]), ("same-host", True))
+        self.assertEqual(seen["server"], f"127.0.0.1:{self.port}")
+        self.assertEqual([each["is_relay"] for each in seen["relayed"]], [True] * 3)
+        self.assertEqual([each["is_relay"] for each in seen["direct"]], [False] * 3)
+        ports = [s["local_port"] for each in seen["relayed"] for s in each["sightings"]]
+        self.assertEqual(len(set(ports)), 6)
+        self.assertGreater(seen["throughput"]["bytes"], 1 << 20)
+        self.assertEqual((seen["stray"], seen["second"], seen["late"]), (None, None, []))
+        for line in program.stderr.splitlines():
+            self.assertEqual(set(json.loads(line)), {"event", "time", "what"})
+
+    async def test_second_port(self) -> None:
+        """The server has two, and names the other one; both see one port of ours as it is."""
+        await self.serve("-l", "0.0.0.0:0", listen="0.0.0.0:0")
+        seen = (await self.checked(self.url))["observations"]
+        self.assertEqual(len(seen["other_ports"]), 1)
+        self.assertNotEqual(seen["other_ports"], [self.port])
+        first, second = seen["second"]["sightings"]
+        self.assertEqual(first, second)
+        self.assertEqual(first["observed"], f"127.0.0.1:{first['local_port']}")
+
+    async def test_workers(self) -> None:
+        """Several processes do that too."""
+        await self.serve("-l", "0.0.0.0:0", "--workers", "2", listen="0.0.0.0:0")
+        seen = (await self.checked(self.url))["observations"]
+        self.assertEqual(seen["second"]["failure"], None)
+        self.assertEqual(len(seen["second"]["sightings"]), 2)
+
+    async def test_quiet(self) -> None:
+        """Nothing but the result; and with ``-r`` no direct meeting."""
+        await self.serve()
+        program = self.check("-q", "-r", self.url)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(program.stderr, b"")
+        self.assertIn(b"Through the relay", program.stdout)
+        self.assertNotIn(b"Directly", program.stdout)
+
+    async def test_no_time(self) -> None:
+        """What is left out is said."""
+        await self.serve()
+        described = await self.checked("--timeout", "0.1", self.url, status=1)
+        self.assertEqual(described["verdict"], "no-time")
+        self.assertEqual(described["observations"]["late"], ["meetings by the relay"])
+
+    async def test_interrupted(self) -> None:
+        """SIGINT ends it at once: nothing on stdout, and no traceback."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            program = self.check(f"http://127.0.0.1:{port}/")
+            await program.line("checking: meetings by the relay")
+            program.signal("INT")
+            self.assertEqual(await program.ended, 130, program.report())
+        self.assertEqual(program.stdout, b"")
+        self.assertNotIn(b"Traceback", program.stderr)
+
+
+class TLSTests(CheckTestCase):
+    """Certificates."""
+
+    def setUp(self) -> None:
+        self.authority = Authority()
+        self.trust = ("--ca", self.file_of(self.authority.pem))
+
+    async def serve_tls(self, name: str = "127.0.0.1", **options: Any) -> None:
+        pem = self.file_of(self.authority.issue(name, **options))
+        await self.serve(listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}")
+        self.url = f"https://127.0.0.1:{self.port}/rdv"
+
+    async def test_trusted(self) -> None:
+        await self.serve_tls()
+        described = await self.checked(*self.trust, self.url)
+        tls = described["observations"]["tls"]
+        self.assertRegex(tls["version"], r"^TLSv1\.[23]$")
+        self.assertEqual((tls["subject"], tls["issuer"]), ("127.0.0.1", "test authority"))
+        self.assertEqual((tls["days"], tls["problems"]), (0, []))
+        self.assertEqual([each["key"] for each in described["advice"]], ["renew"])
+
+    async def bad(self, problem: str, *options: str) -> None:
+        """The certificate is not trusted, and so the server cannot be used."""
+        described = await self.checked(*options, self.url, status=1)
+        self.assertEqual(described["verdict"], "no-tls")
+        text = f"The certificate cannot be trusted: {problem}."
+        self.assertIn(text, self.text_of(described, "tls-untrusted"))
+        # That it is so says the client too.
+        self.text_of(described, "server-unreachable")
+
+    async def test_unknown_authority(self) -> None:
+        await self.serve_tls()
+        other = self.file_of(Authority("another").pem)
+        await self.bad("its issuer is not trusted here", "--ca", other)
+
+    async def test_expired(self) -> None:
+        await self.serve_tls(days=-2)
+        await self.bad("it has expired", *self.trust)
+
+    async def test_other_name(self) -> None:
+        await self.serve_tls("server.test")
+        await self.bad("it is not for the name 127.0.0.1", *self.trust)
+
+    async def test_no_tls(self) -> None:
+        """The port speaks HTTP."""
+        await self.serve()
+        described = await self.checked(f"https://127.0.0.1:{self.port}/", status=1)
+        self.assertEqual(described["verdict"], "no-tls")
+        self.assertIn("no TLS handshake: ", self.text_of(described, "tls-failed"))
+
+
+class BadTests(CheckTestCase):
+    """Servers that are none, and wrong arguments."""
+
+    async def test_nobody_listens(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+            described = await self.checked(url, status=1)
+        self.assertEqual(described["verdict"], "unreachable")
+        self.assertIn("connection refused", self.text_of(described, "server-unreachable"))
+
+    async def test_no_such_name(self) -> None:
+        described = await self.checked("http://nobody.invalid/", status=1)
+        self.assertEqual(described["verdict"], "no-name")
+
+    async def test_other_path(self) -> None:
+        await self.serve("--path", "/rdv")
+        described = await self.checked(f"http://127.0.0.1:{self.port}/other", status=1)
+        self.assertEqual(described["verdict"], "refused")
+        self.assertIn("404", self.text_of(described, "server-refused"))
+        self.assertEqual([each["key"] for each in described["advice"]], ["check-path"])
+
+    async def test_never_met(self) -> None:
+        """Both are left waiting; the text is for a person."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            program = self.check("--timeout", "1", f"http://127.0.0.1:{port}/")
+            self.assertEqual(await program.ended, 1, program.report())
+        said = program.stdout.decode()
+        self.assertIn("- The server did not answer our two roles", said)
+        self.assertIn("If there are several servers", said)
+
+    async def test_usage(self) -> None:
+        for wrong, said in (
+            (("ftp://x/",), "not an http:// or https:// URL: 'ftp://x/'"),
+            (("--header", "x",), "not NAME: VALUE: 'x'"),
+            (("--ca", "/no/such"), "cannot read /no/such: No such file or directory"),
+        ):  # fmt: skip
+            program = self.check(*wrong)
+            await self.assert_ended(program, 2, said)
+            self.assertEqual(program.stdout, b"")
+
+
+class ProxyTests(CheckTestCase):
+    """Proxies that do not say who the client is."""
+
+    async def hidden(self, port: int) -> None:
+        described = await self.checked(f"http://127.0.0.1:{port}/")
+        self.assertEqual((described["verdict"], described["usable"]), ("hidden", True))
+        self.text_of(described, "hidden")
+        self.text_of(described, "ports-untold")
+        self.assertEqual([each["key"] for each in described["advice"]], ["tell-server"])
+
+    async def test_nginx(self) -> None:
+        await self.serve()
+        content = NGINX.replace("BACKEND", str(self.port))
+        await self.hidden(await start_nginx(self, Shell(self), content))
+
+    async def test_haproxy(self) -> None:
+        await self.serve()
+        config = HAPROXY.replace("BACKEND", str(self.port))
+        await self.hidden(start_haproxy(self, Shell(self), config))
+
+    async def test_header_missing(self) -> None:
+        """The server knows of a proxy, which says nothing."""
+        await self.serve("--observed-header", "X-Real")
+        described = await self.checked(self.url)
+        self.assertEqual(described["verdict"], "hidden")
+        self.text_of(described, "untold")
+
+    async def test_header(self) -> None:
+        """A header for each request: here one that stands for a proxy's."""
+        await self.serve("--observed-header", "X-Real")
+        described = await self.checked("--header", "X-Real: 203.0.113.9:5", self.url)
+        observed = described["observations"]["relayed"][0]["sightings"][0]["observed"]
+        self.assertEqual(observed, "203.0.113.9:5")
+
+    async def test_no_upgrade(self) -> None:
+        """What makes the request an offer is lost."""
+        await self.serve()
+        content = NGINX_PLAIN.replace("BACKEND", str(self.port))
+        port = await start_nginx(self, Shell(self), content)
+        described = await self.checked(f"http://127.0.0.1:{port}/", status=1)
+        self.assertEqual(described["verdict"], "refused")
+        self.assertIn("426", self.text_of(described, "server-refused"))
+        self.assertEqual([each["key"] for each in described["advice"]], ["pass-upgrade"])

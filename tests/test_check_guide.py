@@ -1,0 +1,64 @@
+"""
+What the page about ``rdv check`` says.
+"""
+
+from __future__ import annotations
+
+import re
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from rdv.test.test_check_verdict import UNUSABLE, USABLE
+from tests import natlab
+from tests.documents import blocks_without_test, replaced, runs
+from tests.natlab import TOPOLOGIES, Conditions, Lab
+from tests.natlab.programs import Server
+from tests.processes import PYTHON, ROOT
+
+CHECK = "docs/howto/check.rst"
+#: Numbers, and their units, of which a fast network has smaller ones.
+NUMBER = re.compile(r"\d+(\.\d+)?(e\+\d+)?( m?s\b)?")
+
+
+def same(text: str) -> str:
+    """What two runs have in common."""
+    return " ".join(NUMBER.sub("N", text).split())
+
+
+class PageTests(SynchronousTestCase):
+    """The page by itself."""
+
+    def test_every_block_is_run(self) -> None:
+        """A block that no test runs may be wrong."""
+        self.assertEqual(blocks_without_test(CHECK), [])
+
+    def test_every_verdict(self) -> None:
+        """Those that there are, and no others."""
+        text = (ROOT / CHECK).read_text()
+        table = text[text.index("The verdicts") : text.index("For programs")]
+        named = set(re.findall(r"(?m)^``([a-z-]+)``  ", table))
+        keys = {case[1] for case in USABLE.values()} | {case[1] for case in UNUSABLE.values()}
+        self.assertEqual(named, keys | {"refused"})
+
+
+class ExampleTests(TestCase):
+    """The example, in the laboratory."""
+
+    timeout = 120
+    skip = natlab.unavailable()
+
+    @runs(CHECK, "rdv check http", "+ The server is reached")
+    async def test_example(self, command: str, output: str) -> None:
+        """A home behind a router, 10 ms from a server with two ports."""
+        said = await deferToThread(self.run_in_lab, command)
+        self.assertEqual(same(said), same(output))
+
+    def run_in_lab(self, command: str) -> str:
+        with Lab(TOPOLOGIES["silent"], Conditions.named("20")) as lab:
+            Server(lab, "rdv", ["-l", "8090"])
+            program, *arguments = replaced(
+                command, ("http://rdv.example.com:8080/", lab.url)
+            ).split()
+            self.assertEqual(program, "rdv")
+            return lab.dialer.namespace.run(PYTHON, "-m", "rdv", *arguments)

@@ -1,0 +1,153 @@
+"""
+``rdv expose`` and ``rdv connect`` that are killed in the middle of a stream, and others with them:
+what was cut must never look like an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rdv.test.client_certificates import Authority
+from tests.forwarding import ForwardingTestCase, Talker
+from tests.processes import Program
+from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
+
+
+class BreakTestCase(ForwardingTestCase):
+    """A forward in the middle of its life."""
+
+    server: Program
+    exposing: Program
+    connecting: Program
+    local: Talker
+    visitor: Talker
+
+    async def begin(self, *options: str) -> None:
+        """Let a megabyte pass each way, and one end sends on without being read."""
+        await self.target()
+        self.exposing = await self.expose(*options)
+        self.connecting = await self.connect(*options)
+        self.local, self.visitor = await self.forward()
+        there, back = noise(1, MEGABYTE), noise(2, MEGABYTE)
+        self.local.write(there)
+        self.visitor.write(back)
+        self.assertEqual(await self.visitor.received(len(there)), there)
+        self.assertEqual(await self.local.received(len(back)), back)
+
+    async def assert_both_reset(self) -> None:
+        """Neither takes it for an end."""
+        for talker in (self.local, self.visitor):
+            await talker.gone()
+            self.assertTrue(talker.is_reset, talker.lost)
+
+
+class KillTests(BreakTestCase):
+    """Without a chance to say anything."""
+
+    async def check(self, victim: Callable[[], Program], *options: str) -> None:
+        """One is killed."""
+        self.server = await self.serve()
+        await self.begin(*options)
+        victim().signal("KILL")
+        await self.assert_both_reset()
+
+    async def test_exposing(self) -> None:
+        """Direct."""
+        await self.check(lambda: self.exposing, *DIRECT)
+
+    async def test_connecting(self) -> None:
+        """Direct."""
+        await self.check(lambda: self.connecting, *DIRECT)
+
+    async def test_exposing_relayed(self) -> None:
+        """Through the relay."""
+        await self.check(lambda: self.exposing, *RELAYED)
+
+    async def test_connecting_relayed(self) -> None:
+        """Through the relay."""
+        await self.check(lambda: self.connecting, *RELAYED)
+
+    async def test_server_relayed(self) -> None:
+        """The relay itself; who exposes says so once, and goes on."""
+        await self.check(lambda: self.server, *RELAYED)
+        await self.exposing.line("^TROUBLE: ")
+        self.assertIsNone(self.exposing.exit_code)
+        self.assertIsNone(self.connecting.exit_code)
+
+    async def test_others_under_tls(self) -> None:
+        """Through a relay that is reached by https."""
+        authority = Authority()
+        pem = self.file_of(authority.issue("127.0.0.1"))
+        trust = ("--ca", self.file_of(authority.pem))
+        for victim in ("exposing", "connecting"):
+            await self.serve(listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}")
+            self.url = f"https://127.0.0.1:{self.port}/rdv"
+            await self.begin(*RELAYED, *trust)
+            getattr(self, victim).signal("KILL")
+            await self.assert_both_reset()
+
+
+class LossTests(BreakTestCase):
+    """The programs at both ends."""
+
+    async def check(self, victim: Callable[[], Talker], *options: str) -> None:
+        """One resets its connection; the other one sees a reset, and the next forward is well."""
+        await self.serve()
+        await self.begin(*options)
+        victim().transport.abortConnection()
+        await self.assert_both_reset()
+        await self.check_both_ways(*await self.forward(), b"new", b"one")
+
+    async def test_local(self) -> None:
+        """The local program."""
+        await self.check(lambda: self.local, *DIRECT)
+
+    async def test_target(self) -> None:
+        """The target."""
+        await self.check(lambda: self.visitor, *DIRECT)
+
+    async def test_local_relayed(self) -> None:
+        """Through the relay."""
+        await self.check(lambda: self.local, *RELAYED)
+
+    async def test_target_relayed(self) -> None:
+        """Through the relay."""
+        await self.check(lambda: self.visitor, *RELAYED)
+
+
+class SignalTests(BreakTestCase):
+    """SIGINT and SIGTERM end the command; what was under way is reset, not ended."""
+
+    async def check(self, name: str, status: int, victim: Callable[[], Program]) -> None:
+        """One is told to end."""
+        await self.serve()
+        await self.begin(*DIRECT)
+        victim().signal(name)
+        await self.assert_both_reset()
+        self.assertEqual(await victim().ended, status, victim().report())
+        self.assertNotIn(b"Traceback", victim().stderr)
+
+    async def test_interrupt_exposing(self) -> None:
+        """^C."""
+        await self.check("INT", 130, lambda: self.exposing)
+
+    async def test_terminate_connecting(self) -> None:
+        """SIGTERM."""
+        await self.check("TERM", 143, lambda: self.connecting)
+
+    async def test_while_waiting(self) -> None:
+        """Nobody is here, or waits for a peer."""
+        server = await self.serve()
+        await self.target()
+        connecting = await self.connect()
+        local = await self.visit()
+        await server.line("waiting: dialer")
+        connecting.signal("TERM")
+        await local.gone()
+        self.assertTrue(local.is_reset)
+        await server.line("left: dialer")
+        self.assertEqual(await connecting.ended, 143, connecting.report())
+        exposing = await self.expose()
+        exposing.signal("INT")
+        await server.line("left: acceptor")
+        self.assertEqual(await exposing.ended, 130, exposing.report())

@@ -1,0 +1,270 @@
+"""
+``rdv expose`` and ``rdv connect`` when something is wrong: one clear line, the right exit status,
+and other forwards unharmed.
+"""
+
+from __future__ import annotations
+
+import socket
+import stat
+
+from tests.forwarding import ForwardingTestCase
+from tests.processes import Program
+from tests.servers import DIRECT
+
+NOBODY = "http://127.0.0.1:9/"
+
+
+class FailureTestCase(ForwardingTestCase):
+    """Commands that fail."""
+
+    async def assert_fails(self, status: int, said: str, *arguments: str) -> None:
+        """It says one line; before it there may be a short reminder of the usage."""
+        program = self.rdv(*arguments)
+        self.assertEqual(await program.ended, status, program.report())
+        lines = program.stderr.decode().splitlines()
+        self.assertRegex(lines[-1], f"^{said}$")
+        if status != 2:
+            self.assertEqual(len(lines), 1, lines)
+        self.assertEqual(program.stdout, b"")
+
+    def taken_port(self) -> int:
+        """A port on 127.0.0.1 at which nobody answers and that nobody else gets."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+    async def serve_again(self) -> Program:
+        """Start a server where the last one was."""
+        return await self.serve(listen=f"127.0.0.1:{self.port}")
+
+
+class UsageTests(FailureTestCase):
+    """What cannot work is said before anything is tried."""
+
+    async def test_places(self) -> None:
+        """Targets and ports that are none."""
+        for place in (
+            "",
+            "host",
+            "host:",
+            ":80",
+            "host:0",
+            "host:70000",
+            "a:b:1",
+            "unix:",
+            "[x]:1",
+        ):
+            said = f".*{place}'".replace("[", r"\[")
+            await self.assert_fails(2, said, "expose", NOBODY, "t", place)
+        for place in ("host:", "70000", "unix:", "example.com:80", "[::1]", "-1"):
+            said = ".*" + place.partition(":80")[0].replace("[", r"\[") + ".*"
+            await self.assert_fails(2, said, "connect", NOBODY, "t", f"--listen={place}")
+
+    async def test_url_and_token(self) -> None:
+        """As with the other commands, and by connect before anybody comes."""
+        for command in (("expose", "1"), ("connect", "--listen=0")):
+            name, place = command
+            for url, token, said in (
+                ("ftp://x/", "t", "not an http:// or https:// URL: 'ftp://x/'"),
+                (NOBODY, "", "the token is empty"),
+                (NOBODY, "a\nb", "the token contains a control character"),
+            ):
+                await self.assert_fails(2, said, name, url, token, place)
+
+    async def test_options(self) -> None:
+        """Values that make no sense, and an argument that is missing."""
+        for name, place in (("expose", "1"), ("connect", "--listen=0")):
+            for option in ("--max=0", "--max=many", "--spaces=moon", "--header=nonsense"):
+                value = option.partition("=")[2]
+                await self.assert_fails(2, f".*{value}.*", name, option, NOBODY, "t", place)
+        await self.assert_fails(2, ".*--listen.*", "connect", NOBODY, "t")
+        await self.assert_fails(2, ".*TARGET", "expose", NOBODY, "t")
+
+
+class PortTests(FailureTestCase):
+    """Where ``rdv connect`` listens."""
+
+    async def test_busy(self) -> None:
+        """Somebody else has it."""
+        port = self.taken_port()
+        said = rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"
+        await self.assert_fails(1, said, "connect", NOBODY, "t", "--listen", str(port))
+
+    async def test_loopback_only(self) -> None:
+        """Nobody else in the network reaches it, if that was not said."""
+        self.url = NOBODY
+        for listen, address in (("0", r"127\.0\.0\.1:\d+"), ("0.0.0.0:0", r"0\.0\.0\.0:\d+")):
+            await self.connect(listen=listen)
+            self.assertRegex(self.listening, f"^{address}$")
+
+    async def test_socket_file(self) -> None:
+        """It is for this user only, and goes in the end."""
+        self.url, path = NOBODY, self.folder() / "socket"
+        for name, status in (("INT", 130), ("TERM", 143)):
+            program = await self.connect(listen=f"unix:{path}")
+            mode = path.stat().st_mode
+            self.assertTrue(stat.S_ISSOCK(mode))
+            self.assertEqual(stat.S_IMODE(mode), 0o600)
+            program.signal(name)
+            await self.assert_ended(program, status, f"LISTENING: unix:{path}")
+            self.assertFalse(path.exists())
+
+    async def test_stale_socket_file(self) -> None:
+        """What a killed process has left is replaced."""
+        self.url, path = NOBODY, self.folder() / "socket"
+        killed = await self.connect(listen=f"unix:{path}")
+        await killed.kill()
+        self.assertTrue(path.exists())
+        await self.connect(listen=f"unix:{path}")
+        (await self.visit()).close()
+
+    async def test_living_socket_file(self) -> None:
+        """Where somebody listens nothing is replaced."""
+        self.url, path = NOBODY, self.folder() / "socket"
+        await self.connect(listen=f"unix:{path}")
+        said = f"cannot listen on unix:{path}: somebody listens there"
+        await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{path}")
+        (await self.visit()).close()
+
+    async def test_ordinary_file(self) -> None:
+        """Nor is a file that holds something, or what cannot be."""
+        path = self.folder() / "file"
+        path.write_text("precious")
+        said = f"cannot listen on unix:{path}: there is something that is no socket"
+        await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{path}")
+        self.assertEqual(path.read_text(), "precious")
+        for wrong, reason in ((path / "x", "Not a directory"), ("x" * 200, ".*path too long")):
+            said = f"cannot listen on unix:{wrong}: {reason}"
+            await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{wrong}")
+
+    async def test_socket_file_of_somebody_else(self) -> None:
+        """One that has taken the place of ours stays; that ours has gone is no harm."""
+        self.url, path = NOBODY, self.folder() / "socket"
+        for replaced in (False, True):
+            program = await self.connect(listen=f"unix:{path}")
+            path.unlink()
+            if replaced:
+                path.write_text("precious")
+            program.signal("TERM")
+            self.assertEqual(await program.ended, 143, program.report())
+        self.assertEqual(path.read_text(), "precious")
+
+
+class TargetTests(FailureTestCase):
+    """What ``rdv expose`` leads to."""
+
+    async def test_refuses(self) -> None:
+        """That forward is reset; one that stands is not."""
+        await self.serve()
+        port = await self.target()
+        exposing = await self.expose()
+        await self.connect()
+        local, visitor = await self.forward()
+        await port.stopListening()
+        await self.assert_visit_reset()
+        said = f"^REFUSED 2: cannot connect to {self.where}: connection refused$"
+        await exposing.line(said)
+        await self.check_both_ways(local, visitor, b"still", b"there")
+
+    async def test_unix(self) -> None:
+        """There is no such socket."""
+        await self.serve()
+        self.where = f"unix:{self.folder()}/nothing"
+        exposing = await self.expose()
+        await self.connect()
+        await self.assert_visit_reset()
+        await exposing.line(f"^REFUSED 1: cannot connect to {self.where}: no such file.*")
+
+    async def test_name(self) -> None:
+        """Its name does not resolve."""
+        await self.serve()
+        self.where = "nobody.invalid:80"
+        exposing = await self.expose()
+        await self.connect()
+        await self.assert_visit_reset()
+        await exposing.line("^REFUSED 1: cannot connect to nobody.invalid:80: the name does not")
+
+
+class ServerTests(FailureTestCase):
+    """The rendezvous server."""
+
+    async def test_not_there(self) -> None:
+        """Who exposes ends; who connects keeps listening, and says it of each connection."""
+        port = self.taken_port()
+        self.url = f"http://127.0.0.1:{port}/rdv"
+        said = f"cannot reach {self.url}: connection refused"
+        await self.assert_fails(1, said, "expose", self.url, "t", "127.0.0.1:1")
+        connecting = await self.connect()
+        for number in (1, 2):
+            await self.assert_visit_reset()
+            await connecting.line(f"^REFUSED {number}: {said}$")
+
+    async def test_refuses(self) -> None:
+        """It is none for that path."""
+        await self.serve("--path", "/elsewhere")
+        said = f"{self.url} refused: 404 Not Found.*"
+        await self.assert_fails(1, said, "expose", self.url, "t", "127.0.0.1:1")
+
+    async def test_goes_away(self) -> None:
+        """It is missed once, and found again. What stands without it goes on."""
+        server = await self.serve()
+        await self.target()
+        exposing = await self.expose()
+        await self.connect()
+        local, visitor = await self.forward()
+        await server.kill()
+        await exposing.line(f"^TROUBLE: cannot reach {self.url}: ")
+        await self.serve_again()
+        await exposing.line("^BACK: ")
+        await self.check_both_ways(*await self.forward(), b"new", b"one")
+        await self.check_both_ways(local, visitor, b"still", b"there")
+        self.assertEqual(exposing.stderr.count(b"TROUBLE"), 1, exposing.report())
+
+    async def test_token_in_use(self) -> None:
+        """Of two that expose under one token the first one ends, when its forwards have."""
+        await self.serve()
+        await self.target()
+        first = await self.expose()
+        await self.connect()
+        local, visitor = await self.forward()
+        second = await self.expose()
+        await first.line("^TROUBLE: .*; 1 forwards go on$")
+        await self.check_both_ways(*await self.forward(), b"new", b"one")
+        await self.check_both_ways(local, visitor, b"still", b"there")
+        self.assertEqual(await first.ended, 1, first.report())
+        third = await self.expose()
+        self.assertEqual(await second.ended, 1, second.report())
+        last = second.stderr.decode().splitlines()[-1]
+        self.assertIn("409", last)
+        self.assertNotIn("TROUBLE", second.stderr.decode())
+        self.assertIsNone(third.exit_code)
+
+
+class LimitTests(FailureTestCase):
+    """``--max``."""
+
+    async def check(self, program: Program) -> None:
+        """One is there; the next is reset, and one behind it is welcome."""
+        local, visitor = await self.forward()
+        await self.assert_visit_reset()
+        await program.line("^FULL: 1 forwards at once, one more is reset$")
+        await self.check_both_ways(local, visitor, b"still", b"there")
+        await program.line("^ENDED 1: ")
+        await self.check_both_ways(*await self.forward(), b"another", b"one")
+
+    async def test_connect(self) -> None:
+        """Local connections."""
+        await self.serve()
+        await self.target()
+        await self.expose()
+        await self.check(await self.connect("-v", "--max", "1", *DIRECT))
+
+    async def test_expose(self) -> None:
+        """Peers."""
+        await self.serve()
+        await self.target()
+        exposing = await self.expose("-v", "--max", "1", *DIRECT)
+        await self.connect()
+        await self.check(exposing)

@@ -1,0 +1,209 @@
+"""
+``docs/howto/ssh.rst``, with OpenSSH's client and server.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+from hashlib import sha256
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.documents import Shell, blocks_without_test, replaced, runs
+from tests.processes import Program
+from tests.servers import MEGABYTE, SystemTestCase, noise
+
+HOWTO = "docs/howto/ssh.rst"
+URL = "https://example.com/rdv"
+#: Where a root's server wants to have an empty folder.
+SEPARATION = Path("/run/sshd")
+SSHD = """\
+ListenAddress 127.0.0.1:{port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/user_key.pub
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+Subsystem sftp internal-sftp
+"""
+SSH = """\
+IdentityFile {folder}/user_key
+IdentitiesOnly yes
+UserKnownHostsFile {folder}/known_hosts
+GlobalKnownHostsFile /dev/null
+StrictHostKeyChecking yes
+BatchMode yes
+User {user}
+"""
+
+
+class BlocksTests(SynchronousTestCase):
+    """The blocks themselves."""
+
+    def test_every_block_is_run(self) -> None:
+        """A block that no test runs may be wrong."""
+        self.assertEqual(blocks_without_test(HOWTO), [])
+
+
+class SSHTestCase(SystemTestCase):
+    """
+    An SSH server of the test's own, and clients that know its key.
+
+    :ivar shell: where the commands of the document run.
+    :ivar exposing: ``rdv expose`` for it.
+    """
+
+    timeout = 120
+
+    async def begin(self, expose: str) -> None:
+        """Start both servers, and expose the one by way of the other."""
+        for program in ("ssh", "ssh-keygen"):
+            if shutil.which(program) is None:
+                raise SkipTest(f"{program} is not installed")
+        self.shell = Shell(self)
+        self.folder = self.shell.folder
+        self.folder.chmod(0o700)
+        for name in ("host_key", "user_key"):
+            keygen = f"ssh-keygen -q -t ed25519 -N '' -C {name} -f {name}"
+            await self.run_to_end(self.shell.start(keygen))
+        host_key = (self.folder / "host_key.pub").read_text()
+        (self.folder / "known_hosts").write_text(f"home {host_key}")
+        self.configure("")
+        await self.start_sshd()
+        await self.serve()
+        expose = self.here(replaced(expose, ("127.0.0.1:22", self.sshd)))
+        self.exposing = self.shell.start(expose)
+        await self.exposing.line("^WAITING: ")
+
+    def configure(self, block: str) -> None:
+        """What a user has in ``~/.ssh/config``; ssh and its kin do not look for that in $HOME."""
+        config = self.folder / "config"
+        own = SSH.format(folder=self.folder, user=getpass.getuser())
+        config.write_text(f"{self.here(block) if block else ''}\nHost *\n{own}")
+        for name in ("ssh", "scp"):
+            program = self.folder / "bin" / name
+            program.write_text(f'#!/bin/sh\nexec {shutil.which(name)} -F "{config}" "$@"\n')
+            program.chmod(0o755)
+
+    async def start_sshd(self) -> None:
+        """On loopback, with nothing of the system's configuration."""
+        path = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+        if path is None:
+            raise SkipTest("sshd is not installed")
+        if os.getuid() == 0 and not SEPARATION.exists():
+            SEPARATION.mkdir(mode=0o755)
+            self.addCleanup(SEPARATION.rmdir)
+        # Nobody else gets the port, and sshd does: it reuses addresses, too.
+        reserved = socket.socket()
+        self.addCleanup(reserved.close)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        self.sshd = f"127.0.0.1:{port}"
+        config = self.folder / "sshd_config"
+        config.write_text(SSHD.format(port=port, folder=self.folder))
+        server = Program(self, path, "-D", "-e", "-f", str(config))
+        await server.line("Server listening on")
+
+    def here(self, command: str) -> str:
+        """With the URL of the test's server, on loopback."""
+        return replaced(command, (URL, f"--spaces loopback {self.url}"))
+
+    async def run_to_end(self, program: Program) -> bytes:
+        """It ends well; what it has said."""
+        self.assertEqual(await program.ended, 0, program.report())
+        return bytes(program.stdout)
+
+
+class SSHTests(SSHTestCase):
+    """What the document says."""
+
+    @runs(HOWTO, "secrets.token_urlsafe", "rdv expose", "ssh -o ProxyCommand")
+    async def test_command(self, token: str, expose: str, ssh: str) -> None:
+        """A command there, and its exit status. Nothing disturbs its stderr."""
+        made_up = await self.run_to_end(Shell(self).start(token))
+        self.assertGreater(len(made_up.strip()), 30)
+        await self.begin(expose)
+        program = self.shell.start(f"{self.here(ssh)} 'cat; echo done >&2; exit 7'")
+        program.write(b"through all of it")
+        program.close_stdin()
+        self.assertEqual(await program.ended, 7, program.report())
+        self.assertEqual(program.stdout, b"through all of it")
+        self.assertEqual(program.stderr, b"done\n")
+
+    @runs(HOWTO, "rdv expose", "ssh -o ProxyCommand")
+    async def test_wrong_host_key(self, expose: str, ssh: str) -> None:
+        """``rdv`` changes nothing of what SSH checks."""
+        await self.begin(expose)
+        known = self.folder / "known_hosts"
+        known.write_text(known.read_text().replace("home", "elsewhere"))
+        program = self.shell.start(f"{self.here(ssh)} true")
+        self.assertEqual(await program.ended, 255, program.report())
+        self.assertIn(b"Host key verification failed", program.stderr)
+
+    @runs(HOWTO, "rdv expose", "Host home", "scp film.mkv")
+    async def test_files(self, expose: str, config: str, scp: str) -> None:
+        """Some megabytes by scp, there and back, and by stdin and stdout."""
+        await self.begin(expose)
+        self.configure(config)
+        content = noise(1, 8 * MEGABYTE)
+        (self.folder / "film.mkv").write_bytes(content)
+        there = self.folder / "there"
+        await self.run_to_end(self.shell.start(replaced(scp, ("home:", f"home:{there}"))))
+        self.assertEqual(there.read_bytes(), content)
+        await self.run_to_end(self.shell.start(f"scp home:{there} back"))
+        self.assertEqual((self.folder / "back").read_bytes(), content)
+        summing = self.shell.script("ssh home sha256sum <film.mkv")
+        self.assertEqual((await self.run_to_end(summing)).split()[0].decode(), sum_of(content))
+        output = await self.run_to_end(self.shell.start(f"ssh home cat {there}"))
+        self.assertEqual(sum_of(output), sum_of(content))
+
+    @runs(HOWTO, "rdv expose", "Host home")
+    async def test_several_sessions(self, expose: str, config: str) -> None:
+        """At once."""
+        await self.begin(expose)
+        self.configure(config)
+        sessions = []
+        for number in range(4):
+            session = self.shell.start(f"ssh home 'echo {number}; cat'")
+            # One after the other through the lobby, as the document says.
+            await session.line(f"^{number}$")
+            sessions.append(session)
+        for number, session in enumerate(sessions):
+            session.write(b"%d more" % number)
+            session.close_stdin()
+        for number, session in enumerate(sessions):
+            self.assertEqual(await self.run_to_end(session), b"%d\n%d more" % (number, number))
+
+    @runs(HOWTO, "rdv expose", "rdv connect", "ssh -o HostKeyAlias")
+    async def test_sessions_that_begin_at_once(self, expose: str, connect: str, ssh: str) -> None:
+        """Through one program that dials for all."""
+        await self.begin(expose)
+        connecting = self.shell.start(self.here(replaced(connect, ("--listen 2222", "--listen 0"))))
+        port = (await connecting.line(r"^LISTENING: 127\.0\.0\.1:(\d+)$"))[1]
+        command = replaced(ssh, ("2222", port))
+        sessions = [self.shell.start(f"{command} echo {number}") for number in range(6)]
+        for number, session in enumerate(sessions):
+            self.assertEqual(await self.run_to_end(session), b"%d\n" % number)
+
+    @runs(HOWTO, "rdv expose", "Host home")
+    async def test_killed(self, expose: str, config: str) -> None:
+        """A session that was cut has not ended well."""
+        await self.begin(expose)
+        self.configure(config)
+        program = self.shell.start("ssh home 'echo begun; exec sleep 1000'")
+        await program.line("^begun$")
+        self.exposing.signal("KILL")
+        self.assertEqual(await program.ended, 255, program.report())
+
+
+def sum_of(data: bytes) -> str:
+    """As ``sha256sum`` shows it."""
+    return sha256(data).hexdigest()

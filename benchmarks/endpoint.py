@@ -211,8 +211,10 @@ async def _report_throughput(
     for name, values in results.items():
         ratio = median(a[0] / b[0] for a, b in zip(values, results["TCP"], strict=True))
         rate, cpu = (median(column) for column in zip(*values, strict=True))
-        rows.append([name, f"{rate:.0f} MiB/s", f"{100 * ratio:.1f} %", f"{cpu:.2f} s"])
-    print(table(["throughput", "p50", "of TCP", "CPU per GiB"], rows), flush=True)
+        used = median(a[1] / b[1] for a, b in zip(values, results["TCP"], strict=True))
+        cells = [f"{rate:.0f} MiB/s", f"{100 * ratio:.1f} %", f"{cpu:.2f} s", f"{100 * used:.1f} %"]
+        rows.append([name, *cells])
+    print(table(["throughput", "p50", "of TCP", "CPU per GiB", "of TCP"], rows), flush=True)
 
 
 def main() -> None:

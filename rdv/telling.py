@@ -4,12 +4,16 @@ What a command tells on stderr: lines for a person, or events for a program.
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from contextlib import suppress
 from enum import Enum
 
 __all__ = ["Form", "Teller"]
+
+#: Seconds in which somebody may read, so that the last word finds room.
+_PATIENCE = 1.0
 
 
 class Form(Enum):
@@ -25,14 +29,19 @@ class Form(Enum):
 
 class Teller:
     """
-    Writes to stderr. Nobody need be reading it.
+    Writes to stderr. It may have been closed.
 
     :ivar form: how it is told.
+    :ivar skips: whether a line for which there is no room, in a pipe that nobody reads or on a
+        terminal that was stopped, is skipped. To wait stops everything that this process does: what
+        serves several at a time had better not.
     """
 
     def __init__(self, form: Form = Form.TEXT) -> None:
         self.form = form
+        self.skips = False
         self._shown = False
+        self._skipped = 0
 
     def tell(self, event: str, text: str = "", **fields: object) -> None:
         """
@@ -44,12 +53,9 @@ class Teller:
             for is told as its text.
         """
         if self.form is Form.JSON:
-            import json  # most need it not
-
-            record = {"event": event, "time": time.time(), **fields}
-            self._write(json.dumps(record, default=str))
+            self.offer(_record(event, fields))
         elif text and self.form is Form.TEXT:
-            self._write(text)
+            self.offer(text)
 
     def warn(self, event: str, text: str, **fields: object) -> None:
         """
@@ -57,7 +63,7 @@ class Teller:
         wants quiet is told, too.
         """
         if self.form is Form.QUIET:
-            self._write(text)
+            self.offer(text)
         else:
             self.tell(event, text, **fields)
 
@@ -69,9 +75,27 @@ class Teller:
         :param status: the exit status that stands for it.
         """
         if self.form is Form.JSON:
-            self.tell("failed", message=text, status=status)
-        else:
-            self._write(text)
+            text = _record("failed", {"message": text, "status": status})
+        self.offer(text, _PATIENCE)
+
+    def offer(self, lines: str, patience: float = 0.0) -> None:
+        """
+        Write lines to stderr, in the place of what is shown.
+
+        :param lines: without the end of the last one.
+        :param patience: seconds to wait for room before they are skipped.
+        """
+        if self.skips and not _has_room(patience):
+            self._skipped += 1
+            return
+        self.clear()
+        if self._skipped:
+            count, self._skipped = self._skipped, 0
+            text = f"SKIPPED: {count} lines, as nobody was reading"
+            if self.form is Form.JSON:
+                text = _record("skipped", {"count": count})
+            lines = f"{text}\n{lines}"
+        self.write(f"{lines}\n")
 
     def show(self, line: str) -> None:
         """
@@ -93,6 +117,16 @@ class Teller:
             sys.stderr.write(text)
             sys.stderr.flush()
 
-    def _write(self, line: str) -> None:
-        self.clear()
-        self.write(f"{line}\n")
+
+def _record(event: str, fields: dict[str, object]) -> str:
+    import json  # most need it not
+
+    return json.dumps({"event": event, "time": time.time(), **fields}, default=str)
+
+
+def _has_room(patience: float) -> bool:
+    """Whether stderr takes a line now."""
+    try:
+        return bool(select.select((), (sys.stderr,), (), patience)[1])
+    except (OSError, ValueError):  # it is no file, or closed: writing to it shows
+        return True

@@ -5,6 +5,8 @@ what was cut must never look like an end.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 
 from rdv.test.client_certificates import Authority
@@ -151,3 +153,31 @@ class SignalTests(BreakTestCase):
         exposing.signal("INT")
         await server.line("left: acceptor")
         self.assertEqual(await exposing.ended, 130, exposing.report())
+
+
+class UnreadTests(BreakTestCase):
+    """Somebody has started the command with a pipe for its stderr, and does not read it."""
+
+    def full_pipe(self) -> int:
+        """Where one writes to it."""
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        self.addCleanup(os.close, write_end)
+        os.set_blocking(write_end, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write_end, b"x" * 4096)
+        os.set_blocking(write_end, True)
+        return write_end
+
+    async def test_full(self) -> None:
+        """What it has to say is skipped; it forwards, and ends when it is told to."""
+        server = await self.serve()
+        await self.target()
+        arguments = ("expose", "-v", *DIRECT, self.url, "a token", self.where)
+        exposing = self.rdv(*arguments, stderr=self.full_pipe())
+        await server.line("waiting: acceptor")
+        await self.connect()
+        await self.check_both_ways(*await self.forward(), b"there", b"back")
+        exposing.signal("TERM")
+        self.assertEqual(await exposing.ended, 143)

@@ -24,6 +24,7 @@ __all__ = ["run"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
     """Listen, until a signal ends it."""
+    teller.skips = True
     place = place_of(arguments.listen_at, any_port=True)
     # What would make every forward fail is said at once.
     check_token(arguments.token)

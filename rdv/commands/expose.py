@@ -20,6 +20,7 @@ __all__ = ["run"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
     """Accept again and again, until a signal ends it or the server refuses."""
+    teller.skips = True
     target = place_of(arguments.target)
     hint = token_hint(check_token(arguments.token))
 

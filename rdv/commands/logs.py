@@ -62,8 +62,7 @@ class _Lines:
         self._teller = teller
 
     def write(self, text: str) -> None:
-        self._teller.clear()
-        self._teller.write(text)
+        self._teller.offer(text.removesuffix("\n"))
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import sys
 import time
 
@@ -81,3 +83,48 @@ class TellerTests(SynchronousTestCase):
 
         self.patch(sys, "stderr", Closed())
         Teller().tell("connected", "CONNECTED")
+
+
+class FullTests(SynchronousTestCase):
+    """A pipe that nobody reads, and that is full."""
+
+    def setUp(self) -> None:
+        self.read_end, write_end = os.pipe()
+        self.addCleanup(os.close, self.read_end)
+        stderr = os.fdopen(write_end, "w")
+        self.addCleanup(stderr.close)
+        self.patch(sys, "stderr", stderr)
+        self.fill()
+
+    def fill(self) -> None:
+        """Until there is no room."""
+        # What blocks would block for ever.
+        os.set_blocking(sys.stderr.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(sys.stderr.fileno(), b"x" * 4096)
+
+    def read(self) -> str:
+        """What is in it, but what it was filled with."""
+        os.set_blocking(self.read_end, False)
+        return os.read(self.read_end, 1 << 20).decode().lstrip("x")
+
+    def test_skipped(self) -> None:
+        """Nobody waits for it to be read; when it is, it says how much is missing, once."""
+        for form, told in (
+            (Form.TEXT, ["SKIPPED: 2 lines, as nobody was reading", "ENDED 3", "ENDED 4"]),
+            (Form.JSON, ["skipped", "ended", "ended"]),
+        ):
+            teller = Teller(form)
+            teller.skips = True
+            teller.tell("ended", "ENDED 1")
+            teller.warn("refused", "REFUSED 2")
+            self.assertEqual(self.read(), "")
+            teller.tell("ended", "ENDED 3")
+            teller.tell("ended", "ENDED 4")
+            lines = self.read().splitlines()
+            if form is Form.JSON:
+                self.assertEqual(json.loads(lines[0])["count"], 2)
+                lines = [json.loads(line)["event"] for line in lines]
+            self.assertEqual(lines, told)
+            self.fill()

@@ -6,7 +6,6 @@ what the commands say.
 from __future__ import annotations
 
 import json
-import os
 import re
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -168,4 +167,3 @@ class ScriptsTests(HowToTestCase):
             else:
                 self.assertIn(name, list(What))
         self.assertEqual(seen & set(fields), set(fields) - {"notice", "explained"})
-        self.assertTrue(os.path.isfile(ROOT / "rdv" / "client" / "trace.py"))

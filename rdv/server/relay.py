@@ -236,14 +236,15 @@ class Pair:
             self._left_without_line(direction.matcher)
         elif not reason.check(ConnectionDone):
             self._decide(Outcome.FAILED)
-        if reason.check(ConnectionDone) or self.outcome is not Outcome.RELAYED:
+        if reason.check(ConnectionDone) or direction.matcher is not None:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:
                 direction.flow.detach()
             self._linger(reset_on_close=False)
             other.loseConnection()
         else:
-            # A reset: the other side must not take what it got for the whole.
+            # A reset: the other side must not take what it got for the whole. It may count on this
+            # leg already: its line can be on the way, since its direct path was reset as well.
             other.abortConnection()
         if not self._living:
             self._end()

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+import idna
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -19,6 +20,7 @@ from twisted.internet.interfaces import (
 
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
+from rdv.host_endpoint import HostEndpoint
 from rdv.socket_file import SocketFile
 
 __all__ = ["BadPlace", "HostPlace", "UnixPlace", "parse_place"]
@@ -50,7 +52,7 @@ class HostPlace:
 
     def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
         """That connects to it; a name is resolved each time."""
-        return HostnameEndpoint(reactor, self.host, self.port, timeout=_TIMEOUT)
+        return HostEndpoint(reactor, _in_ascii(self.host), self.port, _TIMEOUT)
 
     def listen(self, reactor: Any, factory: IProtocolFactory) -> tuple[IListeningPort, str]:
         """
@@ -117,7 +119,19 @@ def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
             parse_ip(host)
         except ValueError:
             raise BadPlace(f"not an IP address: {host!r} in {text!r}") from None
+    try:
+        _in_ascii(host)
+    except UnicodeError:
+        raise BadPlace(f"not the name of a host: {host!r} in {text!r}") from None
     return HostPlace(host, int(found["port"]))
+
+
+def _in_ascii(host: str) -> str:
+    """:raises UnicodeError: when it cannot be the name of a host."""
+    if host.isascii():
+        host.encode("idna")  # as the resolver does, which tells nobody when that fails
+        return host
+    return idna.encode(host).decode()
 
 
 def _with_port(host: str, port: int) -> str:

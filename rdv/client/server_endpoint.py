@@ -130,22 +130,24 @@ async def resolve(
     reactor: IClientReactor,
     host: str,
     port: int,
-    kind: type[IPv4Address | IPv6Address],
+    kind: type[IPv4Address | IPv6Address] | None,
     timeout: float,
 ) -> Sequence[Address]:
     """
     The addresses of a host, each with ``port``; none when it has none of that kind.
 
     :param host: a name, or an address.
+    :param kind: None for both, in the order that the system gives them.
     :raises twisted.internet.defer.TimeoutError: when there is no answer for ``timeout`` seconds.
     """
     try:
         literal = parse_ip(host)
     except ValueError:
         found = _Resolution()
-        reactor.nameResolver.resolveHostName(found, host, port, [kind])
+        kinds = [IPv4Address, IPv6Address] if kind is None else [kind]
+        reactor.nameResolver.resolveHostName(found, host, port, kinds)
         return await found.complete.addTimeout(timeout, reactor)
-    wanted = (literal.version == 4) == (kind is IPv4Address)
+    wanted = kind is None or (literal.version == 4) == (kind is IPv4Address)
     return [Address(literal, port)] if wanted else []
 
 

@@ -9,6 +9,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.places import BadPlace, HostPlace, UnixPlace, parse_place
+from rdv.test.client_doubles import ClientReactor, Wire
 
 
 class PlacesTests(SynchronousTestCase):
@@ -19,6 +20,8 @@ class PlacesTests(SynchronousTestCase):
             ("80", HostPlace("127.0.0.1", 80)),
             ("example.com:80", HostPlace("example.com", 80)),
             ("192.0.2.1:65535", HostPlace("192.0.2.1", 65535)),
+            ("my_db:80", HostPlace("my_db", 80)),
+            ("b\xfccher.example:80", HostPlace("b\xfccher.example", 80)),
             ("[::1]:80", HostPlace("::1", 80)),
             ("unix:/run/x", UnixPlace("/run/x")),
             ("unix:80", UnixPlace("80")),
@@ -42,6 +45,9 @@ class PlacesTests(SynchronousTestCase):
                 "unix:a\0b",
                 "http://host:80",
                 "host:80/x",
+                "a..b:80",
+                f"{'a' * 64}.example:80",
+                "\N{SNOWMAN}:80",
             ),
         ):
             self.assertRaises(BadPlace, parse_place, text)
@@ -50,6 +56,18 @@ class PlacesTests(SynchronousTestCase):
         """Only where it makes sense."""
         self.assertRaises(BadPlace, parse_place, "0")
         self.assertEqual(parse_place("0", any_port=True), HostPlace("127.0.0.1", 0))
+
+    def test_connecting(self) -> None:
+        """A name is one that the resolver takes."""
+        for text, host in (
+            ("my_db:80", "my_db"),
+            ("b\xfccher.example:80", "xn--bcher-kva.example"),
+        ):
+            reactor = ClientReactor({host: ["192.0.2.1"]})
+            connecting = parse_place(text).endpoint(reactor).connect(Factory.forProtocol(Wire))
+            self.assertEqual(reactor.tcpClients[0][:2], ("192.0.2.1", 80))
+            reactor.connected()
+            self.successResultOf(connecting)
 
     def test_listening(self) -> None:
         """On the very address, and never on a name that may mean another one."""

@@ -9,6 +9,7 @@ for a turn of the reactor and the transport of its sink has written everything.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TypeGuard, cast
 
 from twisted.internet.error import ConnectionAborted
@@ -89,9 +90,20 @@ class Splicer:
             # If it stands, and the error is ours, its other side shall not see an end.
             is_dead = isinstance(error, (ConnectionError, TimeoutError))
             reason = CONNECTION_LOST if is_dead else ConnectionAborted()
+            self._keep_number(transport)
             transport.connectionLost(Failure(reason))
 
         return End(self.watcher, transport.getHandle(), lost, directions)
+
+    def _keep_number(self, transport: Connection) -> None:
+        """
+        The reactor may have found something out about the descriptor in this turn, too. It would
+        tell a connection that is accepted in the meantime and gets the number.
+        """
+        sock = transport.socket
+        with suppress(OSError):  # no descriptor left
+            transport.socket = sock.dup()
+            self.reactor.callLater(0, sock.close)
 
 
 def is_plain(transport: object) -> TypeGuard[Connection]:

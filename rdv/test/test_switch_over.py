@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterator
+from typing import Any
 
 from rdv.handover import socket_of
 from rdv.server import Outcome
@@ -123,6 +125,27 @@ class TakeOverTests(HandTestCase):
             relay.fars[1 - side].send(1000)
             relay.fars[1 - side].end()
             relay.deliver()
+
+
+class LossTests(HandTestCase):
+    """Of a connection that was taken over."""
+
+    def test_number(self) -> None:
+        """
+        It is not free in the turn in which that is found out: the reactor may have events for it.
+        """
+        relay = self.relay()
+        relay.join()
+        for far in relay.fars:
+            far.send(100)
+        relay.deliver()
+        transport: Any = relay.dialer.leg.transport
+        number = transport.fileno()
+        relay.dialer.reset()
+        relay.until(lambda: not transport.connected)
+        os.fstat(number)
+        relay.turn()
+        self.assertRaises(OSError, os.fstat, number)
 
 
 class StalledTests(HandTestCase):

@@ -113,7 +113,7 @@ class StreamTests(JSONTestCase):
             self.assertEqual(await program.ended, 0)
             events = [json.loads(line) for line in program.stderr.splitlines()]
             logs = self.named(events, "log")
-            self.assertIn("rdv.client.attempt", {event["source"] for event in logs})
+            self.assertIn("rdv.client.request", {event["source"] for event in logs})
             for event in logs:
                 self.assertIn(event["level"], ("debug", "info"))
                 self.assertTrue(event["message"])

@@ -6,6 +6,7 @@ import errno
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import CannotListenError, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
@@ -347,3 +348,37 @@ class BehaviourTests(TraceTestCase):
         self.assertEqual(self.run_once(trace=fail), plain)
         self.assertGreater(len(self.events), 10)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(self.events))
+
+    def cancel_at(self, number: int) -> None:
+        """The trace cancels the attempt at an event, in the middle of whatever that is."""
+
+        def trace(event: Event) -> None:
+            self.events.append(event)
+            if len(self.events) == number:
+                self.attempt.cancel()
+
+        self.setUp()
+        self.dial(trace=trace)
+        self.reactor.advance(0)
+        if len(self.events) < number:
+            self.answer(PEER)
+            self.reactor.advance(0)
+        if len(self.events) < number:
+            peer = self.reactor.connected()
+            self.reactor.advance(0)
+            if len(self.events) < number:
+                peer.deliver(HELLO)
+                self.reactor.advance(0)
+        self.end()
+
+    def test_cancelling(self) -> None:
+        """At any event that is: all is closed, and nobody but the caller is told."""
+        self.run_once()
+        events = self.kinds()
+        for number in range(events.index(What.REACHED) + 1, len(events) + 1):
+            self.cancel_at(number)
+            self.failureResultOf(self.attempt, CancelledError)
+            self.assertEqual([each for each in self.reactor.transports if not each.gone], [])
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            self.assertFalse(any(port.open for port in self.reactor.ports))
+            self.assertEqual(self.flushLoggedErrors(), [])

@@ -12,7 +12,17 @@ from rdv.explain.facts import last_attempt
 from rdv.explain.scale import Scale
 from rdv.explain.story import Mark, Span, story
 from rdv.explain.words import duration
-from rdv.test.explain_events import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, direct, relayed
+from rdv.test.explain_events import (
+    DIRECT,
+    PEER,
+    REFUSED,
+    RELAYED,
+    SERVER,
+    UNREACHABLE,
+    Telling,
+    direct,
+    relayed,
+)
 from rdv.test.explain_strategies import events_lists
 
 
@@ -208,6 +218,22 @@ class SummaryTests(SynchronousTestCase):
             "1 connection came from addresses that are not allowed: 127.0.0.1:9.",
             story([*RELAYED, *tell.events]).summary,
         )
+
+    def test_strangers(self) -> None:
+        """Whoever scans a port does not fill the screen; the peer is not lost among them."""
+        tell = Telling()
+        tell.begin()
+        for number in range(2, 1002):
+            tell.way(number, number, "inbound", f"203.0.113.77:{number}")
+            tell(number, What.LOST, way=number, reason="the connection was reset", dials=0)
+        tell.way(1003, 1002, "inbound", PEER)
+        tell(1004, What.HEARD, way=1002, line="HELLO")
+        tell(1004, What.CHOSEN, way=1002, dials=0)
+        tell.way(1005, 1, "relay", SERVER)
+        labels = [row.label for row in story(tell.events).rows]
+        self.assertEqual(labels[-3:], [f"from {PEER}", "970 more", "relay"])
+        self.assertEqual(labels[1:31], [f"from 203.0.113.77:{number}" for number in range(2, 32)])
+        self.assertEqual(len(labels), 34)
 
     def test_unfinished(self) -> None:
         self.assert_summary([], "The attempt is not over.")

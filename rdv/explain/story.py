@@ -131,13 +131,17 @@ def _printable_row(row: Row) -> Row:
 def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
     """The relay last, as it is what remains."""
     ways = sorted(facts.ways.values(), key=lambda way: way.begun)
-    strangers = [way for way in ways if way.kind == "inbound" and way.lost and not way.heard()]
+    strangers = [way for way in ways if _is_stranger(way)]
     left = {way.number for way in strangers[_MOST_STRANGERS:]}
     shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way.number not in left]
     rows = [row for kind, row in shown if kind != "relay"]
     if left:
         rows.append(Row(f"{len(left)} more", "", "connected to no effect", State.LOST, (), ()))
     return rows + [row for kind, row in shown if kind == "relay"]
+
+
+def _is_stranger(way: WayFacts) -> bool:
+    return way.kind == "inbound" and way.lost is not None and way.heard() is None
 
 
 def _server_rows(facts: Facts, scale: Scale) -> list[Row]:

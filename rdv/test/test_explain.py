@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -91,6 +93,12 @@ class WaterfallTests(SynchronousTestCase):
         self.assertIn("(the last of 2 attempts)", told.heading)
         self.assertEqual({event.attempt for event in told.events}, {2})
         self.assertEqual(len(last_attempt(events)), len(RELAYED))
+
+    def test_clock_set_back(self) -> None:
+        """By an hour, between two events of one moment: it looks as if it had not been."""
+        number = [event.what for event in DIRECT].index(What.MET)
+        back = [replace(event, time=event.time - 3600) for event in DIRECT[number:]]
+        self.assertEqual(waterfall([*DIRECT[:number], *back]), waterfall(DIRECT))
 
     def test_long_address(self) -> None:
         """A label that is too long loses its middle."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
@@ -11,7 +13,7 @@ from twisted.internet.error import CannotListenError, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
-from rdv.addresses import AddressSpace, parse_address
+from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client
 from rdv.client.trace import Event, What
 from rdv.test.attempt_doubles import (
@@ -103,6 +105,24 @@ class ServerTests(TraceTestCase):
             {"addresses": [own], "spaces": ["public4"], "mapped": []},
         )
         self.assertEqual(str(self.fields(What.CALLED)["address"]), "192.0.2.80:8080")
+
+    def test_mapped(self) -> None:
+        """Of the addresses that a router has mapped those that the server is told."""
+        outside = [parse_address("198.51.100.9:5"), parse_address("10.9.9.9:5")]
+
+        @asynccontextmanager
+        async def mapping(port: int) -> AsyncIterator[list[Address]]:
+            yield outside
+
+        self.dial(port_mapping=mapping, spaces=AddressSpace.PUBLIC4)
+        self.assertEqual(
+            self.fields(What.ADDRESSES),
+            {
+                "addresses": [outside[0], parse_address(OWN)],
+                "spaces": ["public4", "public4"],
+                "mapped": outside[:1],
+            },
+        )
 
     def test_answer(self) -> None:
         self.accept()

@@ -14,8 +14,8 @@ __all__ = ["StreamEvents"]
 _NAMES = {What.ASKED: "lobby", What.MET: "candidates"}
 #: What the command says itself, of all attempts together.
 _LEFT_OUT = {What.CONNECTED, What.FAILED}
-#: An address that refuses is dialled hundreds of times in a second, and whoever reads them all keeps
-#: us from it: of these only the first is told. ``dials`` of the end of a way says how many there were.
+#: An address that refuses is dialled hundreds of times in a second, and telling of each keeps us
+#: from it: only the first is told. ``dials`` at the end of a way says how many there were.
 _OFTEN = {What.DIALLED, What.REFUSED}
 
 

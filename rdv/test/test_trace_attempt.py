@@ -15,6 +15,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
 from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client
+from rdv.client.inbound import Inbound
 from rdv.client.trace import Event, What
 from rdv.test.attempt_doubles import (
     CONFIRM,
@@ -305,6 +306,15 @@ class WayTests(TraceTestCase):
         self.end()
         self.successResultOf(self.attempt)
         self.assert_well_formed()
+
+    def test_too_many_strangers(self) -> None:
+        """The oldest goes, and it is said why."""
+        self.accept()
+        for port in range(1024, 1024 + Inbound.stranger_limit + 1):
+            self.arrive("203.0.113.77", port)
+        self.end()
+        (lost,) = [event.fields for event in self.events if event.what is What.LOST]
+        self.assertEqual((lost["way"], lost["reason"]), (1, "it had to make room for others"))
 
     def test_unwanted(self) -> None:
         """Somebody from a space that is not used."""

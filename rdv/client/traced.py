@@ -5,7 +5,6 @@ What an attempt ends in, when a trace is told of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,23 +28,24 @@ class Traced(Deferred[Connection]):
     ) -> None:
         super().__init__()
         self._clock = clock
+        self._connecting = connecting
         self._telling = telling
         self._cancelling: IDelayedCall | None = None
-        self.callback(cast(Any, None))
-        self.addCallback(lambda _: connecting)
-        self.addBoth(self._look)
+        connecting.addBoth(self._fire)
 
     def cancel(self) -> None:
         """See :class:`Deferred`."""
-        if not self._telling():
+        if self.called:
             super().cancel()
+        elif not self._telling():
+            self._connecting.cancel()
         elif self._cancelling is None:
-            self._cancelling = self._clock.callLater(0, super().cancel)
+            self._cancelling = self._clock.callLater(0, self._connecting.cancel)
 
-    def _look(self, result: Connection | Failure) -> Connection | Failure:
-        if self._cancelling is not None and self._cancelling.active():  # it is over already
+    def _fire(self, result: Connection | Failure) -> None:
+        if self._cancelling is not None and self._cancelling.active():  # it was over before
             self._cancelling.cancel()
             if isinstance(result, Connection):
                 result.abortConnection()
-                raise CancelledError
-        return result
+                result = Failure(CancelledError())
+        self.callback(result)

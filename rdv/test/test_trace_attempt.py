@@ -379,6 +379,16 @@ class BehaviourTests(TraceTestCase):
         self.assertGreater(len(self.events), 10)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(self.events))
 
+    def test_called(self) -> None:
+        """Whoever looks whether it is over sees the same as without a trace."""
+        for options in ({}, {"trace": None}):
+            self.dial(**options)
+            self.assertFalse(self.attempt.called)
+            self.attempt.cancel()
+            self.end()
+            self.failureResultOf(self.attempt, CancelledError)
+            self.assertTrue(self.attempt.called)
+
     def cancel_at(self, number: int) -> None:
         """The trace cancels the attempt at an event, in the middle of whatever that is."""
 

@@ -169,7 +169,8 @@ class Attempt:
         if self._tracer is not None:
             told = own[:MAX_SELF_ADDRESSES]
             names = [space_name(address) for address in told]
-            self._tracer(What.ADDRESSES, addresses=told, spaces=names, mapped=list(outside))
+            from_router = [address for address in told if address in outside]
+            self._tracer(What.ADDRESSES, addresses=told, spaces=names, mapped=from_router)
         return own
 
     async def _ask(

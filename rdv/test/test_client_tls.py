@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
 from rdv.client.trace import Event, What
-from rdv.errors import RdvError, ServerUnreachable
+from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
 from rdv.test.client_certificates import Authority
 from rdv.test.client_doubles import HalfWire
 from rdv.test.client_loopback import LoopbackTestCase, RawServer, RealServer
@@ -125,6 +125,17 @@ class TLSTests(LoopbackTestCase):
         self.reactor.clock.advance(10)
         error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
         self.assertIn("TLS handshake did not come within 10 s", str(error))
+        self.assert_nothing_left()
+
+    async def test_time_is_up_before_the_handshake(self) -> None:
+        """Then the server has not been asked for a peer, and nobody says that it was."""
+        server = RawServer(self)
+        url = server.url.replace("http:", "https:")
+        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token", timeout=5)
+        await (await server.arrival()).until(b"\x16\x03")
+        self.reactor.clock.advance(5)
+        error: RdvError = await self.assertFailure(cast(Any, attempt), AttemptTimeout)
+        self.assertEqual(str(error), f"no connection within 5 s: {url} did not answer")
         self.assert_nothing_left()
 
     async def test_refusal(self) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from hyperlink import URL
-from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
@@ -22,6 +21,7 @@ from rdv.check.tls import examine
 from rdv.check.view import Sight, sight_of
 from rdv.client.own_addresses import own_addresses, route_to
 from rdv.client.server_url import parse_server_url
+from rdv.client.tls_policy import tls_policy
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]
@@ -66,7 +66,7 @@ class Probes:
         self._reactor = reactor
         self._parsed: URL = parse_server_url(url)
         self._url = url
-        self._tls = tls or BrowserLikePolicyForHTTPS()
+        self._tls = tls or tls_policy()
         self._spaces = spaces
         self._deadline = reactor.seconds() + timeout
         self._throughput = throughput

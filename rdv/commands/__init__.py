@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from rdv.commands.logs import begin_logging
-from rdv.commands.status import OK, status_of
+from rdv.commands.status import INTERRUPTED, OK, status_of
 from rdv.errors import RdvError
 from rdv.telling import Form, Teller
 
@@ -55,4 +55,6 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller:
     except RdvError as error:
         status = status_of(error)
         teller.fail(str(error), status)
+    except KeyboardInterrupt:  # before the reactor runs, nobody has cancelled anything
+        status = INTERRUPTED
     raise SystemExit(status)

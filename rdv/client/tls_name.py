@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import ref
 
+from cryptography.x509 import Certificate
 from OpenSSL import SSL
 from service_identity import VerificationError
 from service_identity.cryptography import (
@@ -23,7 +24,7 @@ from zope.interface import implementer
 
 from rdv.addresses import parse_ip
 
-__all__ = ["named"]
+__all__ = ["check_name", "named"]
 
 
 def named(creator: IOpenSSLClientConnectionCreator, host: str) -> IOpenSSLClientConnectionCreator:
@@ -52,7 +53,7 @@ class _Named:
             if depth or not good:
                 return bool(good)
             try:
-                _check(certificate.to_cryptography(), host)
+                check_name(certificate.to_cryptography(), host)
             except Exception as failure:
                 if not isinstance(failure, VerificationError):
                     failure = VerificationError(errors=[])
@@ -66,7 +67,11 @@ class _Named:
         return connection
 
 
-def _check(certificate: Any, host: str) -> None:
+def check_name(certificate: Certificate, host: str) -> None:
+    """
+    :param host: a name in ASCII, or an address.
+    :raises Exception: whatever comes of it when the certificate is not known to be for that.
+    """
     try:
         address = str(parse_ip(host))
     except ValueError:  # a name

@@ -12,7 +12,7 @@ from typing import Any
 
 from rdv.test.client_certificates import Authority
 from tests.documents import Shell
-from tests.processes import Program
+from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_haproxy, start_nginx
 from tests.servers import SystemTestCase
 
@@ -63,6 +63,15 @@ frontend rdv
     default_backend rdv
 backend rdv
     server one 127.0.0.1:BACKEND
+"""
+
+
+#: The command on a host whose name server never answers.
+SILENT_NAMES = """
+import socket, sys, threading
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+from rdv.cli import main
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -238,6 +247,14 @@ class BadTests(CheckTestCase):
     async def test_no_such_name(self) -> None:
         described = await self.checked("http://nobody.invalid/", status=1)
         self.assertEqual(described["verdict"], "no-name")
+
+    async def test_name_server_is_silent(self) -> None:
+        """The command ends in its time, though the C library goes on asking."""
+        url = "http://server.test/"
+        command = ("-c", SILENT_NAMES, "check", "--json", "--timeout", "0.5", url)
+        program = Program(self, PYTHON, *command)
+        self.assertEqual(await program.ended, 1, program.report())
+        self.assertEqual(json.loads(program.stdout)["verdict"], "no-time")
 
     async def test_other_path(self) -> None:
         await self.serve("--path", "/rdv")

@@ -188,6 +188,8 @@ class CommandTests(SynchronousTestCase):
             raise KeyboardInterrupt
 
         self.patch(commands, "import_module", lambda name: SimpleNamespace(run=run))
-        running = commands._exit_with_status(None, Namespace(command="check"), Teller(Form.TEXT))
+        running = commands._exit_with_status(
+            SimpleNamespace(), Namespace(command="check"), Teller(Form.TEXT)
+        )
         ended = self.failureResultOf(Deferred.fromCoroutine(running), SystemExit)
         self.assertEqual(ended.value.code, 130)

@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
@@ -23,6 +22,7 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
+from rdv.client.tls_policy import tls_policy
 from rdv.client.trace import Trace
 from rdv.client.traced import Traced
 from rdv.client.tracer import Tracer
@@ -86,7 +86,7 @@ class Client:
         self._numbers = count(1)
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
         self._settings = Settings(
-            tls=tls or BrowserLikePolicyForHTTPS(),
+            tls=tls or tls_policy(),
             spaces=spaces,
             self_addresses=self_addresses or found,
             port_mapping=port_mapping,

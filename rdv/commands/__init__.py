@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from rdv.commands.logs import begin_logging
+from rdv.commands.lookups import never_wait_for_lookups
 from rdv.commands.status import INTERRUPTED, OK, status_of
 from rdv.errors import RdvError
 from rdv.telling import Form, Teller
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> None:
+    never_wait_for_lookups(reactor)
     try:
         # Each command loads only what it needs.
         module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")

@@ -42,10 +42,9 @@ class TLSTests(LoopbackTestCase):
         super().setUp()
         self.authority = Authority()
 
-    def server(self, *, wants_certificate: bool = False, name: str = "127.0.0.1") -> RealServer:
+    def server(self, *, name: str = "127.0.0.1", **options: Any) -> RealServer:
         """The real server under TLS."""
-        context = self.authority.server_context(name, wants_certificate=wants_certificate)
-        return RealServer(self, context)
+        return RealServer(self, self.authority.server_context(name, **options))
 
     async def assert_joins(self, server: RealServer, **options: Any) -> None:
         """Two clients meet, and bytes and ends go both ways."""
@@ -109,6 +108,18 @@ class TLSTests(LoopbackTestCase):
     async def test_another_name(self) -> None:
         policy = tls_policy(ca=self.authority.pem)
         await self.error(self.server(name="example.com"), tls=policy)
+
+    async def test_no_name(self) -> None:
+        """The certificate of a user, say, of whom the same authority knows."""
+        policy = tls_policy(ca=self.authority.pem)
+        text = await self.error(self.server(names=b""), tls=policy)
+        self.assertIn("the certificate is not for this name", text)
+
+    async def test_unreadable_name(self) -> None:
+        """Whatever cannot be read is no proof."""
+        policy = tls_policy(ca=self.authority.pem)
+        for names in (b"\xff\xff", bytes.fromhex("3004a3023000"), bytes.fromhex("30058703010203")):
+            await self.error(self.server(names=names), tls=policy)
 
     async def test_server_speaks_no_tls(self) -> None:
         server = RawServer(self)

@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import CannotListenError, ConnectionDone, ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import AddressSpace, parse_address
@@ -371,6 +371,16 @@ class MisfortuneTests(MemoryTestCase):
             self.assertTrue(connection.is_relay)
         self.close(*connections)
 
+    def test_firewalls_first(self) -> None:
+        """Clients that are made later are behind them as well."""
+        self.rendezvous.block_direct_paths()
+        dialling = self.flushed_dial()
+        accepting = self.rendezvous.client().accept(self.url, "token")
+        self.rendezvous.advance(2.1)
+        connections = [self.successResultOf(dialling), self.successResultOf(accepting)]
+        self.assertEqual([each.is_relay for each in connections], [True, True])
+        self.close(*connections)
+
     def test_no_path_at_all(self) -> None:
         """Neither does the relay: it breaks while the two are at it."""
         dialling = self.flushed_dial()
@@ -410,6 +420,57 @@ class MisfortuneTests(MemoryTestCase):
             self.rendezvous.flush()
             self.failureResultOf(dialling, CancelledError)
         self.assertEqual(self.rendezvous.server.waiting, 0)
+
+
+class MisuseTests(MemoryTestCase):
+    """What makes no sense is told, at once and in words."""
+
+    def test_pair_of_nobody(self) -> None:
+        """With the reason; and neither of them is left."""
+        self.rendezvous.refuse(403, "not today")
+        with self.assertRaisesRegex(AssertionError, r"not connected: .* refused: 403 .*not today"):
+            self.rendezvous.pair()
+        self.rendezvous.admit()
+        self.rendezvous.stop()
+        with self.assertRaisesRegex(AssertionError, "not connected: cannot reach"):
+            self.rendezvous.pair()
+
+    def test_pair_that_waits(self) -> None:
+        self.rendezvous.block_direct_paths()
+        with self.assertRaisesRegex(AssertionError, "not connected$"):
+            self.rendezvous.pair()
+
+    def test_no_refusal(self) -> None:
+        for status in (101, 200, 499, 700):
+            with self.assertRaises(ValueError):
+                self.rendezvous.refuse(status, "x")
+        self.close(*self.rendezvous.pair())
+
+    def test_start_twice(self) -> None:
+        """The one that runs is still the server."""
+        before = self.rendezvous.server
+        with self.assertRaises(CannotListenError):
+            self.rendezvous.start()
+        self.assertIs(self.rendezvous.server, before)
+        self.close(*self.rendezvous.pair())
+
+    def test_flush_by_what_it_delivers_to(self) -> None:
+        """That would deliver the second bytes before the first have been taken."""
+
+        class Flusher(Wire):
+            def dataReceived(wire, data: bytes) -> None:  # noqa: N805
+                super().dataReceived(data)
+                with self.assertRaisesRegex(RuntimeError, "within flush"):
+                    self.rendezvous.flush()
+                self.rendezvous.stop()
+
+        dialer, acceptor = self.rendezvous.pair()
+        [near], far = self.attach(dialer), Flusher()
+        acceptor.attach(far)
+        near.write(b"x")
+        self.rendezvous.flush()
+        self.assertEqual(far.data, b"x")
+        self.close(dialer, acceptor)
 
 
 class LeftoverTests(SynchronousTestCase):

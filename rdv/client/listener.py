@@ -246,7 +246,7 @@ class Listener:
             return
         error = failure.value
         if isinstance(error, ServerRefused) and error.status == 409:
-            failure = Failure(TokenInUse(error))
+            failure = Failure(TokenInUse(error, "accepts"))
         log.error(
             "{token}: accepting no more: {reason}",
             token=self._hint,

@@ -67,6 +67,32 @@ class ProgramTests(TestCase):
         )
         await self.check(self.program(start, server), self.program(start, connect, main), "True")
 
+    @runs(ASYNCIO, "asyncioreactor.install")
+    async def test_end(self, start: str) -> None:
+        """``main`` is cancelled by a signal, and has time; nothing is said of it."""
+        for signal in ("INT", "TERM"):
+            program = self.program(
+                start,
+                "async def main(reactor):\n"
+                "    try:\n"
+                "        print('begun', flush=True)\n"
+                "        await asyncio.Event().wait()\n"
+                "    finally:\n"
+                "        await asyncio.sleep(0.01)\n"
+                "        print('tidy')",
+            )
+            await program.line("^begun$")
+            program.signal(signal)
+            self.assertEqual(await program.ended, 0, program.report())
+            self.assertEqual((program.stdout, program.stderr), (b"begun\ntidy\n", b""))
+
+    @runs(ASYNCIO, "asyncioreactor.install")
+    async def test_exception(self, start: str) -> None:
+        """It ends the program."""
+        program = self.program(start, "async def main(reactor):\n    raise ZeroDivisionError")
+        self.assertEqual(await program.ended, 1, program.report())
+        self.assertIn(b"ZeroDivisionError", program.stderr)
+
     @runs(ASYNCIO, "asyncio_program.py serve")
     async def test_example(self, command: str) -> None:
         """It is there, and answers."""

@@ -59,8 +59,10 @@ def run(reactor: Any) -> Deferred[None]:
     task = asyncio.ensure_future(main(reactor, *sys.argv[1:]), loop=loop)
 
     def stop() -> Deferred[Any]:
-        task.cancel()
-        return Deferred.fromFuture(asyncio.ensure_future(asyncio.wait([task]), loop=loop))
+        tasks = asyncio.all_tasks(loop)
+        for each in tasks:
+            each.cancel()
+        return Deferred.fromFuture(asyncio.gather(*tasks, return_exceptions=True))
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     return Deferred.fromFuture(task).addErrback(_by_a_signal)

@@ -69,22 +69,26 @@ class ProgramTests(TestCase):
 
     @runs(ASYNCIO, "asyncioreactor.install")
     async def test_end(self, start: str) -> None:
-        """``main`` is cancelled by a signal, and has time; nothing is said of it."""
+        """A signal cancels every task, and they have time; nothing is said of it."""
         for signal in ("INT", "TERM"):
             program = self.program(
                 start,
-                "async def main(reactor):\n"
+                "async def work(name):\n"
                 "    try:\n"
-                "        print('begun', flush=True)\n"
+                "        print(name, flush=True)\n"
                 "        await asyncio.Event().wait()\n"
                 "    finally:\n"
                 "        await asyncio.sleep(0.01)\n"
-                "        print('tidy')",
+                "        print('tidy', flush=True)\n"
+                "async def main(reactor):\n"
+                "    other = asyncio.ensure_future(work('other'))\n"
+                "    await work('main')",
             )
-            await program.line("^begun$")
+            await program.line("^other$")
             program.signal(signal)
             self.assertEqual(await program.ended, 0, program.report())
-            self.assertEqual((program.stdout, program.stderr), (b"begun\ntidy\n", b""))
+            self.assertEqual(program.stdout.split(), [b"main", b"other", b"tidy", b"tidy"])
+            self.assertEqual(program.stderr, b"")
 
     @runs(ASYNCIO, "asyncioreactor.install")
     async def test_exception(self, start: str) -> None:

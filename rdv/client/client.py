@@ -188,7 +188,7 @@ class Client:
 
         def timed_out(result: object, seconds: float) -> object:
             if isinstance(result, Failure) and result.check(CancelledError):
-                raise AttemptTimeout(f"no connection within {seconds:g} s: {phase}")
+                raise AttemptTimeout(seconds, phase)
             return result
 
         entered = Deferred.fromCoroutine(enter())

@@ -121,6 +121,9 @@ class Listener:
 
     async def _keep_accepting(self) -> None:
         while True:
+            if not self._room.tokens:
+                text = "{token}: {most} attempts at once: nobody can come until one has ended"
+                log.warn(text, token=self._hint, most=len(self._attempts))
             await self._room.acquire()
             error = await self._in_the_lobby()
             if error is None:

@@ -5,7 +5,7 @@ Accepting one peer after the other.
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 
 from rdv.client.connection import Connection
 from rdv.client.listener import Listener
@@ -91,6 +91,7 @@ class AcceptingTests(ListenerTestCase):
         self.listen(most=3)
         warnings: list[LogEvent] = []
 
+        @implementer(ILogObserver)
         def observe(event: LogEvent) -> None:
             if event["log_level"] is LogLevel.warn:
                 warnings.append(event)

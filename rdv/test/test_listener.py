@@ -4,8 +4,10 @@ Accepting one peer after the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError
-from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from rdv.client.connection import Connection
 from rdv.client.listener import Listener
@@ -89,17 +91,13 @@ class AcceptingTests(ListenerTestCase):
         self.listener.stop()
         self.client.attempts.clear()
         self.listen(most=3)
-        warnings: list[LogEvent] = []
-
-        @implementer(ILogObserver)
-        def observe(event: LogEvent) -> None:
-            if event["log_level"] is LogLevel.warn:
-                warnings.append(event)
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        events: list[LogEvent] = []
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         attempts = [self.client.meets() for _ in range(3)]
-        self.assertEqual([event["most"] for event in warnings], [3])
+        warnings = [event["most"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(warnings, [3])
         self.assertEqual(len(self.client.attempts), 3)
         attempts[1].fails(NoConnection("no path"))
         self.assertEqual(len(self.client.attempts), 4)

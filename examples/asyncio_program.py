@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.python.failure import Failure
 
 from rdv.asyncio_streams import open_connection, start_server
 
@@ -49,13 +50,27 @@ async def main(reactor: Any, side: str, description: str) -> None:
         await ask(*await open_connection(clientFromString(reactor, description)))
 
 
+def _by_a_signal(failure: Failure) -> None:
+    failure.trap(asyncio.CancelledError)
+
+
+def run(reactor: Any) -> Deferred[None]:
+    """As ``asyncio.run`` does it: a signal cancels what runs, which may then tidy up."""
+    task = asyncio.ensure_future(main(reactor, *sys.argv[1:]), loop=loop)
+
+    def stop() -> Deferred[Any]:
+        tasks = asyncio.all_tasks(loop)
+        for each in tasks:
+            each.cancel()
+        return Deferred.fromFuture(asyncio.gather(*tasks, return_exceptions=True))
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    return Deferred.fromFuture(task).addErrback(_by_a_signal)
+
+
 if __name__ == "__main__":
     loop = asyncio.new_event_loop()
     asyncioreactor.install(loop)  # before the reactor is imported anywhere
     from twisted.internet.task import react
 
-    react(
-        lambda reactor: Deferred.fromFuture(
-            asyncio.ensure_future(main(reactor, *sys.argv[1:]), loop=loop)
-        )
-    )
+    react(run)

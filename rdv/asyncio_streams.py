@@ -12,6 +12,7 @@ It takes Twisted's asyncio reactor, and works with any endpoint.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias, cast
 
@@ -43,8 +44,15 @@ async def open_connection(
 
     :raises rdv.errors.RdvError: or whatever the endpoint fails with.
     """
-    connecting = endpoint.connect(_factory(None))
-    streams = cast(_Streams, await connecting.asFuture(asyncio.get_running_loop()))
+    made: list[_Streams] = []
+    connecting = endpoint.connect(_factory(None, made.append))
+    try:
+        streams = cast(_Streams, await connecting.asFuture(asyncio.get_running_loop()))
+    except asyncio.CancelledError:
+        # It may have come to stand in the same moment, and nobody else has it.
+        for each in made:
+            each.abort()
+        raise
     return streams.reader, streams.writer
 
 
@@ -58,8 +66,15 @@ async def start_server(endpoint: IStreamServerEndpoint, connected: Connected) ->
     return await endpoint.listen(_factory(connected)).asFuture(asyncio.get_running_loop())
 
 
-def _factory(connected: Connected | None) -> Factory[Any]:
-    factory = Factory.forProtocol(lambda: _Streams(connected))
+def _factory(
+    connected: Connected | None, made: Callable[[_Streams], object] = lambda streams: None
+) -> Factory[Any]:
+    def build() -> _Streams:
+        streams = _Streams(connected)
+        made(streams)
+        return streams
+
+    factory = Factory.forProtocol(build)
     factory.noisy = False
     return factory
 
@@ -73,12 +88,18 @@ class _Streams(Protocol):
         self.reader = asyncio.StreamReader(loop=self._loop)
         self._streams = asyncio.StreamReaderProtocol(self.reader, connected, loop=self._loop)
         self._paused = self._ended = False
+        self._above: _Transport | None = None
 
     def connectionMade(self) -> None:
-        transport = _Transport(self.transport, self._streams, self._writes_no_more)
-        self.writer = asyncio.StreamWriter(transport, self._streams, self.reader, self._loop)
+        self._above = _Transport(self.transport, self._streams, self._writes_no_more)
+        self.writer = asyncio.StreamWriter(self._above, self._streams, self.reader, self._loop)
         cast(Any, self.transport).registerProducer(self, True)
-        self._streams.connection_made(transport)
+        self._streams.connection_made(self._above)
+
+    def abort(self) -> None:
+        """Close it, if it has come to stand."""
+        if self._above is not None:
+            self._above.abort()
 
     def dataReceived(self, data: bytes) -> None:
         self._streams.data_received(data)
@@ -90,6 +111,8 @@ class _Streams(Protocol):
         """It is asyncio that has asked for it."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._above is not None:
+            self._above.lost()
         clean = reason.check(ConnectionDone)
         self._streams.connection_lost(
             None if clean else ConnectionResetError(reason.getErrorMessage())
@@ -122,25 +145,34 @@ class _Transport(asyncio.Transport):
     def __init__(
         self, below: Any, protocol: asyncio.BaseProtocol, writes_no_more: Callable[[], object]
     ) -> None:
-        names = {"peername": below.getPeer(), "sockname": below.getHost()}
-        super().__init__({name: (each.host, each.port) for name, each in names.items()})
+        names = {"peername": _name(below.getPeer()), "sockname": _name(below.getHost())}
+        super().__init__(names)
         self._below = below
         self._protocol = protocol
         self._writes_no_more = writes_no_more
-        self._closing = False
+        self._ended = self._closing = False
+
+    def lost(self) -> None:
+        """It is gone: whatever is done to it now is in vain, as asyncio's own have it."""
+        self._closing = True
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._protocol
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._below.write(bytes(data))
+        if self._ended:
+            raise RuntimeError("nothing can be written after write_eof()")
+        if not self._closing:
+            self._below.write(bytes(data))
 
     def can_write_eof(self) -> bool:
         return True
 
     def write_eof(self) -> None:
-        self._writes_no_more()
-        self._below.loseWriteConnection()
+        if not self._ended and not self._closing:
+            self._ended = True
+            self._writes_no_more()
+            self._below.loseWriteConnection()
 
     def is_closing(self) -> bool:
         return self._closing
@@ -160,3 +192,11 @@ class _Transport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._below.resumeProducing()
+
+
+def _name(address: Any) -> object:
+    """An address as asyncio shows it."""
+    if hasattr(address, "port"):
+        return address.host, address.port
+    name = getattr(address, "name", None)  # of a Unix socket
+    return os.fsdecode(name) if isinstance(name, bytes) else name

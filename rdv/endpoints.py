@@ -168,9 +168,10 @@ class RendezvousPort:
     """
     What :meth:`RendezvousServerEndpoint.listen` fires with.
 
-    A server that goes away is asked again until it is back. What it says against the request itself
-    (400, 403, 404, ...), and another program that accepts with the same token, end the port: it is
-    logged, and :attr:`stopped` fails.
+    A server that goes away is asked again until it is back. When it says that we are not allowed
+    (401, 403), or that another program accepts with the same token (409), that ends the port: it is
+    logged, and :attr:`stopped` fails. So does any other refusal but 408, 429 and 5xx from a server
+    that has not let us wait for long, or named a peer, before.
 
     :raises BadURL: when the URL is none.
     :raises BadToken: when the token cannot be one.

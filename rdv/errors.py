@@ -71,14 +71,15 @@ class ServerRefused(RdvError):
 
 class TokenInUse(ServerRefused):
     """
-    Somebody else accepts with the same token, and has taken our place in the lobby (409).
+    Another client with the same token and role has taken our place in the lobby (409).
 
     :param refused: how the server said so.
+    :param does: what such a client does: it ``accepts``, or it ``dials``.
     """
 
-    def __init__(self, refused: ServerRefused) -> None:
+    def __init__(self, refused: ServerRefused, does: str) -> None:
         RdvError.__init__(
-            self, f"another program accepts with the same token and took its place ({refused})"
+            self, f"another program {does} with the same token and took our place ({refused})"
         )
         self.status = refused.status
         self.reason = refused.reason
@@ -89,4 +90,13 @@ class NoConnection(RdvError):
 
 
 class AttemptTimeout(RdvError):
-    """The attempt did not end within the time that the caller gave it."""
+    """
+    The attempt did not end within the time that the caller gave it.
+
+    :param seconds: that time.
+    :param lacking: what had not happened, for a person.
+    """
+
+    def __init__(self, seconds: float, lacking: str) -> None:
+        super().__init__(f"no connection within {seconds:g} s: {lacking}")
+        self.lacking = lacking

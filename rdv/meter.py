@@ -110,10 +110,11 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """How long the stream lasts, or has lasted."""
+        """How long the stream lasts, or has lasted. A clock that is set back makes it too short."""
         if self._counts is None:
             return 0.0
-        return (self._clock.seconds() if self._final is None else self._ended) - self._begun
+        now = self._clock.seconds() if self._final is None else self._ended
+        return max(0.0, now - self._begun)
 
 
 class Speed:

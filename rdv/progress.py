@@ -92,9 +92,9 @@ class Progress:
 
     def summary(self, meter: Meter) -> str:
         """See :class:`rdv.meter.Display`: for those who have been waiting."""
-        if self._gives_way or not self._is_due:
-            return ""
         seconds = meter.seconds
+        if self._gives_way or not self._is_due or seconds < _PATIENCE:  # the clock was set back
+            return ""
         return ", ".join(
             f"{name}: {size_text(count)} in {seconds:.1f}s, {size_text(count / seconds)}/s"
             for name, count in (("SENT", meter.sent), ("RECEIVED", meter.received))

@@ -12,7 +12,7 @@ from typing import Any
 
 from rdv.test.client_certificates import Authority
 from tests.documents import Shell
-from tests.processes import Program
+from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_haproxy, start_nginx
 from tests.servers import SystemTestCase
 
@@ -63,6 +63,15 @@ frontend rdv
     default_backend rdv
 backend rdv
     server one 127.0.0.1:BACKEND
+"""
+
+
+#: The command on a host whose name server never answers.
+SILENT_NAMES = """
+import socket, sys, threading
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+from rdv.cli import main
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -153,7 +162,7 @@ class GoodTests(CheckTestCase):
         await self.serve()
         described = await self.checked("--timeout", "0.1", self.url, status=1)
         self.assertEqual(described["verdict"], "no-time")
-        self.assertEqual(described["observations"]["late"], ["meetings by the relay"])
+        self.assertEqual(described["observations"]["late"][0], "meetings by the relay")
 
     async def test_interrupted(self) -> None:
         """SIGINT ends it at once: nothing on stdout, and no traceback."""
@@ -210,6 +219,12 @@ class TLSTests(CheckTestCase):
         await self.serve_tls("server.test")
         await self.bad("it is not for the name 127.0.0.1", *self.trust)
 
+    async def test_no_names(self) -> None:
+        """Or none that can be read: the whole text, without a traceback."""
+        for names in (b"", bytes.fromhex("3004a3023000")):
+            await self.serve_tls(names=names)
+            await self.bad("it is not for the name 127.0.0.1", *self.trust)
+
     async def test_no_tls(self) -> None:
         """The port speaks HTTP."""
         await self.serve()
@@ -233,6 +248,14 @@ class BadTests(CheckTestCase):
         described = await self.checked("http://nobody.invalid/", status=1)
         self.assertEqual(described["verdict"], "no-name")
 
+    async def test_name_server_is_silent(self) -> None:
+        """The command ends in its time, though the C library goes on asking."""
+        url = "http://server.test/"
+        command = ("-c", SILENT_NAMES, "check", "--json", "--timeout", "0.5", url)
+        program = Program(self, PYTHON, *command)
+        self.assertEqual(await program.ended, 1, program.report())
+        self.assertEqual(json.loads(program.stdout)["verdict"], "no-time")
+
     async def test_other_path(self) -> None:
         await self.serve("--path", "/rdv")
         described = await self.checked(f"http://127.0.0.1:{self.port}/other", status=1)
@@ -244,11 +267,17 @@ class BadTests(CheckTestCase):
         """Both are left waiting; the text is for a person."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
-            program = self.check("--timeout", "1", f"http://127.0.0.1:{port}/")
+            program = self.check("--timeout", "6", f"http://127.0.0.1:{port}/")
             self.assertEqual(await program.ended, 1, program.report())
         said = program.stdout.decode()
         self.assertIn("- The server did not answer our two roles", said)
         self.assertIn("If there are several servers", said)
+
+    async def test_stdout_is_full(self) -> None:
+        """The result is not lost without a word."""
+        with open("/dev/full", "wb") as full:
+            program = self.rdv("check", "-q", "--no-throughput", stdout=full.fileno())
+            await self.assert_ended(program, 1, "cannot write to stdout: No space left on device")
 
     async def test_usage(self) -> None:
         for wrong, said in (

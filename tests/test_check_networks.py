@@ -54,17 +54,20 @@ def run(
     delay: str | None,
     server: Sequence[str] | None,
     url: Callable[[Lab], str],
+    options: Sequence[str] = (),
 ) -> _Checked:
     """
     Build a laboratory, run the command on the dialer's host, and remove it. Blocks.
 
     :param delay: in milliseconds between the peers, the server halfway.
     :param server: options for its command line; None for no server at all.
+    :param options: for the command.
     """
     with Lab(plan, None if delay is None else Conditions.named(delay, seed=1)) as lab:
         if server is not None:
             Server(lab, "rdv", server)
         command = [sys.executable, "-m", "rdv", "check", "--json", "--no-throughput", url(lab)]
+        command += options
         program = lab.dialer.namespace.popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
         )
@@ -87,9 +90,10 @@ class NetworkTestCase(TestCase):
         *,
         delay: str | None = None,
         url: Callable[[Lab], str] = lambda lab: lab.url,
+        options: Sequence[str] = (),
     ) -> Deferred[_Checked]:
         found = TOPOLOGIES[plan] if isinstance(plan, str) else plan
-        return deferToThread(run, found, delay, server, url)
+        return deferToThread(run, found, delay, server, url, options)
 
     def assert_good(self, checked: _Checked, verdict: str, *keys: str) -> None:
         """Peers can be served, that is the kind of network, and this was found among others."""
@@ -199,6 +203,23 @@ class NatTests(NetworkTestCase):
             checked = await self.check(name, TWO_PORTS)
             self.assert_good(checked, "perhaps-filtered", "second-port", stray)
             self.assertIn("allow-ports", checked.advice)
+
+
+class FarTests(NetworkTestCase):
+    """A long way to the server."""
+
+    async def test_far(self) -> None:
+        """A round trip takes 0.8 s, and so there is no time for everything."""
+        checked = await self.check("silent", delay="800")
+        self.assertEqual((checked.verdict, checked.status), ("nat-keeps-ports", 0), checked.texts)
+        self.assertNotIn("relay-failed", checked.keys)
+
+    async def test_too_far(self) -> None:
+        """The time ends in the first meeting: nothing is said against the server."""
+        checked = await self.check("silent", delay="200", options=("--timeout", "1"))
+        self.assertEqual((checked.verdict, checked.status), ("no-time", 1), checked.texts)
+        self.assertIn("meetings by the relay", checked.seen["late"])
+        self.assertEqual([f for f in checked.keys if f.startswith("server-")], ["server-reached"])
 
 
 class ProxyTests(NetworkTestCase):

@@ -37,6 +37,7 @@ class EndpointExampleTestCase(ExampleTestCase):
             self.assertEqual(program.stdout.decode().splitlines(), list(lines))
             serving.signal("INT")
             await serving.ended
+            self.assertEqual(serving.stderr, b"")
 
 
 class AMPTests(EndpointExampleTestCase):

@@ -20,7 +20,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade
 
 
 class Canned(Protocol):
-    """Answers any request with the same bytes, and closes if told so."""
+    """Answers a request with these bytes, and closes if told so."""
 
     def __init__(self, answer: bytes, stays: bool) -> None:
         self.answer = answer
@@ -54,11 +54,16 @@ class FailureTestCase(SystemTestCase):
         await self.assert_ended(program, status, said)
         self.assertEqual(program.stdout, b"")
 
-    def canned(self, answer: bytes, stays: bool = False) -> str:
-        """The URL of a server that has one answer."""
+    def canned(self, *answers: bytes, stays: bool = False) -> str:
+        """The URL of a server that has these answers, one after the other; the last one stays."""
+        left = list(answers)
+
+        def build(addr: object) -> Canned:
+            return Canned(left.pop(0) if len(left) > 1 else left[0], stays)
+
         factory: ServerFactory[Any] = ServerFactory()
         factory.noisy = False
-        factory.buildProtocol = lambda addr: Canned(answer, stays)  # type: ignore[method-assign]
+        factory.buildProtocol = build  # type: ignore[method-assign]
         port = cast(IReactorTCP, reactor).listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         return f"http://127.0.0.1:{cast(IPv4Address, port.getHost()).port}/rdv"
@@ -120,7 +125,6 @@ class RefusalTests(FailureTestCase):
         for status, reason in (
             ("404 Not Found", "no such page"),
             ("401 Unauthorized", "who are you?"),
-            ("409 Conflict", "replaced by another conn"),
             ("426 Upgrade Required", "rdv/2 only"),
             ("500 Internal Server Error", "out of order"),
             ("503 Service Unavailable", "shutting down, try again"),
@@ -152,6 +156,21 @@ class RefusalTests(FailureTestCase):
         self.accept()
         said = f"{self.url} refused: 409 Conflict: replaced by another conn"
         await self.assert_ended(older, 1, said)
+
+    async def test_dialer_is_replaced(self) -> None:
+        """It dials again, until the server says something else."""
+        replaced = answer("409 Conflict", "replaced by another conn")
+        url = self.canned(replaced, replaced, answer("404 Not Found", "no such page"))
+        await self.assert_fails(1, f"{url} refused: 404 Not Found: no such page", "dial", url, "t")
+
+    async def test_dialer_is_replaced_for_good(self) -> None:
+        """In the end it says that it was."""
+        url = self.canned(answer("409 Conflict", "replaced by another conn"))
+        said = "another program dials with the same token and took our place"
+        refused = f"{url} refused: 409 Conflict: replaced by another conn"
+        # Mostly there is no time for a further attempt. It may also run out in one.
+        said = rf"{said} \({refused}\)|no connection within 2 s: {said}, then .+"
+        await self.assert_fails(1, f"(?:{said})", "dial", "--timeout", "2", url, "t")
 
     async def test_malformed_switch(self) -> None:
         """A 101 that is not rdv/1, or that cannot be understood."""

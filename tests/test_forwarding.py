@@ -91,6 +91,24 @@ class BytesTests(ForwardingTestCase):
         for program in (exposing, connecting):
             self.assertEqual(program.stderr.count(b"CONNECTED "), 12, program.report())
 
+    async def test_many_dialers(self) -> None:
+        """Those that throw each other out of the lobby get through all the same."""
+        await self.serve()
+        await self.target()
+        dialers = [self.dial("--json", *DIRECT) for _ in range(6)]
+        for number, dialer in enumerate(dialers):
+            dialer.write(b"%d" % number)
+            dialer.close_stdin()
+            await dialer.line('"lobby"')
+        await self.expose()
+        for _ in dialers:
+            visitor = await self.visitors.get()
+            visitor.write(await visitor.ended() * 3)
+            visitor.end()
+        for number, dialer in enumerate(dialers):
+            self.assertEqual(await dialer.ended, 0, dialer.report())
+            self.assertEqual(dialer.stdout, b"%d" % number * 3)
+
     async def test_target_speaks_first(self) -> None:
         """A connection on which the local program says nothing is none the less made."""
         await self.serve()

@@ -67,6 +67,36 @@ class ProgramTests(TestCase):
         )
         await self.check(self.program(start, server), self.program(start, connect, main), "True")
 
+    @runs(ASYNCIO, "asyncioreactor.install")
+    async def test_end(self, start: str) -> None:
+        """A signal cancels every task, and they have time; nothing is said of it."""
+        for signal in ("INT", "TERM"):
+            program = self.program(
+                start,
+                "async def work(name):\n"
+                "    try:\n"
+                "        print(name, flush=True)\n"
+                "        await asyncio.Event().wait()\n"
+                "    finally:\n"
+                "        await asyncio.sleep(0.01)\n"
+                "        print('tidy', flush=True)\n"
+                "async def main(reactor):\n"
+                "    other = asyncio.ensure_future(work('other'))\n"
+                "    await work('main')",
+            )
+            await program.line("^other$")
+            program.signal(signal)
+            self.assertEqual(await program.ended, 0, program.report())
+            self.assertEqual(program.stdout.split(), [b"main", b"other", b"tidy", b"tidy"])
+            self.assertEqual(program.stderr, b"")
+
+    @runs(ASYNCIO, "asyncioreactor.install")
+    async def test_exception(self, start: str) -> None:
+        """It ends the program."""
+        program = self.program(start, "async def main(reactor):\n    raise ZeroDivisionError")
+        self.assertEqual(await program.ended, 1, program.report())
+        self.assertIn(b"ZeroDivisionError", program.stderr)
+
     @runs(ASYNCIO, "asyncio_program.py serve")
     async def test_example(self, command: str) -> None:
         """It is there, and answers."""

@@ -158,6 +158,7 @@ class ScriptsTests(HowToTestCase):
         await self.check(1, bad)
         lines = [*acceptor.stderr.splitlines(), *dialer.stderr.splitlines()]
         seen = set()
+        dials = {"dialled": 1, "refused": 1}
         for event in map(json.loads, [*lines, *bad.stderr.splitlines()]):
             name = event["event"]
             seen.add(name)
@@ -166,4 +167,5 @@ class ScriptsTests(HowToTestCase):
                 self.assertLessEqual(told, fields[name] | {"observed"}, name)
             else:
                 self.assertIn(name, list(What))
+                self.assertEqual(event.get("dial"), dials.get(name))
         self.assertEqual(seen & set(fields), set(fields) - {"notice", "explained"})

@@ -170,12 +170,9 @@ class SSHTests(SSHTestCase):
         """At once."""
         await self.begin(expose)
         self.configure(config)
-        sessions = []
-        for number in range(4):
-            session = self.shell.start(f"ssh home 'echo {number}; cat'")
-            # One after the other through the lobby, as the document says.
+        sessions = [self.shell.start(f"ssh home 'echo {number}; cat'") for number in range(4)]
+        for number, session in enumerate(sessions):
             await session.line(f"^{number}$")
-            sessions.append(session)
         for number, session in enumerate(sessions):
             session.write(b"%d more" % number)
             session.close_stdin()

@@ -7,11 +7,25 @@ closes its sockets, too.
 
 from __future__ import annotations
 
-from tests.processes import Program
+from tests.processes import PYTHON, Program
 from tests.servers import CONNECTED, DIRECT, MEGABYTE, RELAYED, SystemTestCase, noise
 
 P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
 BROKEN = "the stream broke: .+"
+
+#: ``rdv`` with a ^C that comes at a certain place.
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "rdv.commands.stream":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+from rdv.cli import main
+sys.exit(main())
+"""
 
 
 class SignalTestCase(SystemTestCase):
@@ -54,6 +68,13 @@ class InterruptTests(SignalTestCase):
     async def test_interrupt_while_waiting(self) -> None:
         """^C."""
         await self.check_waiting("INT", 130)
+
+    async def test_interrupt_while_starting(self) -> None:
+        """^C, while the modules of the command are loaded: no traceback either."""
+        for options in ((), ("--json",)):
+            argv = ("dial", *options, "http://127.0.0.1:1", "a token")
+            starting = Program(self, PYTHON, "-c", INTERRUPTED_WHILE_LOADING, *argv)
+            await self.assert_ended(starting, 130)
 
     async def test_terminate_while_waiting(self) -> None:
         """SIGTERM."""

@@ -4,19 +4,20 @@ What the observations mean, one sentence for each thing, and nothing beyond them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
 from rdv.addresses import AddressSpace, space_of
-from rdv.check.observations import Meeting, Observations, StrayAnswer, What
+from rdv.check.observations import STRAY_SYN, Meeting, Observations, StrayAnswer, What
 from rdv.check.view import (
     Destinations,
     Mapping,
     Sight,
     destinations_of,
     is_carriers,
+    is_here,
     mapping_of,
     sight_of,
     steps_of,
@@ -153,10 +154,11 @@ def _observed(o: Observations) -> Iterator[Finding]:
     elif sight is Sight.OWN:
         yield _good("no-nat", f"The server sees {where}, an address of this host: there is no NAT.")
     elif sight is Sight.UNTOLD:
-        text = "The server does not say from which address it sees us: it was told that a proxy"
-        yield _bad("untold", f"{text} stands before it, and the proxy does not tell it either.")
+        text = "The server does not say from which address it sees us, as one does that was told of"
+        yield _bad("untold", f"{text} a proxy before it, which does not tell it either.")
     elif sight is Sight.OTHER_PORTS:
-        text = f"The server sees {where}, an address of this host, but not our ports: a proxy on"
+        whose = "an address of this host" if _is_ours(o) else "though we ask it on this host"
+        text = f"The server sees {where}, {whose}, but not our ports: a proxy or a tunnel on"
         yield _bad("hidden", f"{text} this host stands between, which hides us.")
     elif sight is Sight.MEANINGLESS:
         text = f"The server sees {where}, which is not ours and means nothing out there: it has"
@@ -180,6 +182,10 @@ def _observed(o: Observations) -> Iterator[Finding]:
     if len(seen) > 1 and sight is not Sight.OWN:
         text = "Not all of our connections have the same address there: peers may dial another one."
         yield _bad("observed-several", text)
+
+
+def _is_ours(o: Observations) -> bool:
+    return all(s.observed is not None and is_here(s.observed, o) for s in o.sightings)
 
 
 def _ports(o: Observations) -> Iterator[Finding]:
@@ -207,6 +213,8 @@ def _ports(o: Observations) -> Iterator[Finding]:
 
 def _second(o: Observations) -> Iterator[Finding]:
     destinations = destinations_of(o)
+    if not _times(o.relayed):  # nobody has told us of ports
+        return
     if destinations is Destinations.UNREACHABLE:
         text = f"The server names port {o.other_ports[0]} as well, but there it cannot be reached"
         yield _bad("second-port", f"{text}: something lets only some ports through.")
@@ -221,6 +229,9 @@ def _second(o: Observations) -> Iterator[Finding]:
     elif destinations is Destinations.DIFFERENT:
         text = "One port of ours was seen as two by two ports of the server: each destination"
         yield _bad("mapping-differs", f"{text} has a mapping of its own.")
+    elif destinations is Destinations.NOT_TRIED:
+        text = "cannot be told: the server's second port was not asked."
+        yield _note("mapping-untold", f"Whether each destination sees the same port {text}")
     else:
         text = "cannot be told: the attempt by the server's second port came to nothing."
         yield _note("mapping-untold", f"Whether each destination sees the same port {text}")
@@ -229,7 +240,7 @@ def _second(o: Observations) -> Iterator[Finding]:
 def _stray(o: Observations) -> Iterator[Finding]:
     stray = o.stray
     if stray is None:
-        if o.sightings:
+        if o.sightings and STRAY_SYN not in o.late:
             text = "What a SYN from outside gets that nobody asked for cannot be told here."
             yield _note("stray-untold", text)
         return
@@ -259,10 +270,32 @@ def _connections(o: Observations) -> Iterator[Finding]:
         yield _good("direct", f"{text}, by {ways[0]}; that never left this host.")
     elif direct:
         yield _bad("direct-none", "Given this host's own addresses they still took the relay.")
-    if o.throughput is not None:
-        rate = o.throughput.bytes / o.throughput.seconds
-        text = f"The relay carries {rate / 1e6:.3g} MB/s from this host to itself, up and down"
-        yield _note("throughput", f"{text} the same line ({o.throughput.bytes / 1e6:.3g} MB).")
+    yield from _failures("relay", "by the relay", o.relayed if relayed else ())
+    yield from _failures("direct", "with this host's own addresses", o.direct)
+    yield from _throughput(o)
+
+
+def _failures(key: str, how: str, meetings: Sequence[Meeting]) -> Iterator[Finding]:
+    for meeting in meetings:
+        if meeting.failure is not None:
+            text = f"One of {_count(len(meetings), 'meeting')} {how} came to nothing"
+            yield _bad(f"{key}-failed", f"{text}: {meeting.failure.text}.")
+
+
+def _throughput(o: Observations) -> Iterator[Finding]:
+    if o.throughput is None:
+        return
+    amount, took = o.throughput.bytes, o.throughput.seconds
+    if not amount:
+        text = f"Nothing of what was sent through the relay arrived, in {_time(took)}."
+        yield _bad("throughput", text)
+        return
+    # What has come in one piece has taken no time that could be measured.
+    text = f"The relay carries {amount / took / 1e6:.3g} MB/s" if took > 0 else "The relay works"
+    text += f" from this host to itself, up and down the same line ({amount / 1e6:.3g} MB)."
+    yield _note("throughput", text)
+    if o.throughput.broken:
+        yield _bad("relay-broke", "The relayed connection broke while it was filled.")
 
 
 def _left_out(o: Observations) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace
 from rdv.check.observations import Failure, Meeting, Sighting, What
+from rdv.check.together import all_of
 from rdv.client import Client, Connection
 from rdv.client.trace import Event
 from rdv.client.trace import What as Happened
@@ -44,7 +45,7 @@ class Pair:
         ends = [_End(connection) for connection in (self.dialer, self.acceptor)]
         late = reactor.callLater(_CLOSING, _abort, ends)
         try:
-            await DeferredList([end.gone for end in ends])
+            await all_of([end.gone for end in ends])
         finally:
             if late.active():
                 late.cancel()
@@ -61,6 +62,7 @@ class _End(Protocol):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._lost = False
         self.gone: Deferred[None] = Deferred()
         connection.attach(self)
 
@@ -68,10 +70,11 @@ class _End(Protocol):
         self._connection.loseConnection()
 
     def connectionLost(self, reason: object = None) -> None:
+        self._lost = True
         self.gone.callback(None)
 
     def abort(self) -> None:
-        if not self.gone.called:
+        if not self._lost:
             self._connection.abortConnection()
 
 
@@ -133,6 +136,7 @@ class Meetings:
         self,
         timeout: float,
         *,
+        server_timeout: float,
         spaces: AddressSpace = AddressSpace.NONE,
         local_port: int = 0,
         acceptor_url: str | None = None,
@@ -141,6 +145,7 @@ class Meetings:
         The acceptor asks first, and then the dialer.
 
         :param timeout: seconds for each.
+        :param server_timeout: of them, until the server takes a connection.
         :param spaces: of the addresses that are told and dialled; none for the relay.
         :param local_port: for both; 0 for two fresh ones.
         :param acceptor_url: if it is not the dialer's.
@@ -154,7 +159,7 @@ class Meetings:
             spaces=spaces,
             local_port=local_port,
             penalty=1.0,
-            server_timeout=timeout,
+            server_timeout=server_timeout,
             handshake_timeout=timeout,
         )
         options: dict[str, Any] = {"timeout": timeout, "headers": self._headers}
@@ -167,23 +172,16 @@ class Meetings:
             begun = self._reactor.seconds()
             if not accepting.called:
                 attempts.append(client.dial(self._url, token, trace=dialer, **options))
-            connections = await gatherResults(attempts, consumeErrors=True)
+            connections = await all_of(attempts)
         except BaseException as error:
             await _end_all(attempts)
-            reason = _first(error)
-            if not isinstance(reason, RdvError):
-                raise reason from None
-            return Meeting(_sightings(watched), failure=_failure(reason, watched)), None
+            if not isinstance(error, RdvError):
+                raise
+            return Meeting(_sightings(watched), failure=_failure(error, watched)), None
         took = self._reactor.seconds() - begun
         pair = Pair(connections[1], connections[0])
         meeting = Meeting(_sightings(watched), took, pair.dialer.is_relay, pair.dialer.peer_address)
         return meeting, pair
-
-
-def _first(error: BaseException) -> BaseException:
-    """What ``gatherResults`` has wrapped."""
-    first: object = error.subFailure.value if isinstance(error, FirstError) else error
-    return first if isinstance(first, BaseException) else error
 
 
 def _told(result: Any, watched: _Watched) -> Any:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from rdv.addresses import Address
 
 __all__ = [
+    "STRAY_SYN",
     "Dial",
     "Failure",
     "Meeting",
@@ -23,6 +24,9 @@ __all__ = [
     "Tls",
     "What",
 ]
+
+#: What :attr:`Observations.stray` comes of, as it stands among what was left out.
+STRAY_SYN = "a SYN that nobody asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Meeting:
     :ivar seconds: from the dialer's start to its connection; None when there was none.
     :ivar is_relay: whether that went through the server.
     :ivar peer: where it went to.
+    :ivar failure: why there was none; None as well when the time for everything was over.
     """
 
     sightings: tuple[Sighting, ...] = ()
@@ -116,6 +121,11 @@ class Meeting:
     is_relay: bool = False
     peer: Address | None = None
     failure: Failure | None = None
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether it might have come about, with more time."""
+        return self.seconds is None and self.failure is None
 
 
 class StrayAnswer(StrEnum):
@@ -144,10 +154,15 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What one relayed stream, from this host to itself, has carried."""
+    """
+    What one relayed stream, from this host to itself, has carried.
+
+    :ivar broken: whether it broke meanwhile.
+    """
 
     bytes: int
     seconds: float
+    broken: bool = False
 
 
 @dataclass

@@ -6,22 +6,23 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hyperlink import URL
-from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace, space_of
 from rdv.check.meetings import Meetings, Pair
-from rdv.check.observations import Observations
+from rdv.check.observations import STRAY_SYN, Meeting, Observations
 from rdv.check.relaying import dial_mapping, measure
 from rdv.check.server import dial_all, lookup
 from rdv.check.tls import examine
 from rdv.check.view import Sight, sight_of
 from rdv.client.own_addresses import own_addresses, route_to
 from rdv.client.server_url import parse_server_url
+from rdv.client.tls_policy import tls_policy
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]
@@ -31,6 +32,11 @@ _ROUNDS = 3
 #: Seconds at most: for the server's name or a connection to it, for a meeting, for one by two
 #: ports, for the answer to a stray SYN (in which the system sends it again), and for relaying.
 _REACH, _MEET, _SECOND, _STRAY, _RELAY = 4.0, 4.0, 2.5, 1.5, 1.5
+#: A meeting takes five or six round trips to the server; where they are long, it gets so many.
+_ROUND_TRIPS = 10
+#: What is tried, in words.
+_REACHING, _RELAYING = "the way to the server", "meetings by the relay"
+_BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct meetings"
 #: Seconds with which nothing more is begun.
 _TOO_LATE = 0.5
 
@@ -66,12 +72,14 @@ class Probes:
         self._reactor = reactor
         self._parsed: URL = parse_server_url(url)
         self._url = url
-        self._tls = tls or BrowserLikePolicyForHTTPS()
+        self._tls = tls or tls_policy()
         self._spaces = spaces
         self._deadline = reactor.seconds() + timeout
         self._throughput = throughput
         self._progress = progress
         self._doing = ""
+        self._round_trip = 0.0
+        self._detour = 1
         self._meetings = Meetings(reactor, url, headers, tls)
         self.observations = Observations(url=shown)
 
@@ -79,6 +87,19 @@ class Probes:
         """Seconds for the next step."""
         left: float = self._deadline - self._reactor.seconds()
         return max(0.0, min(most, left))
+
+    def _patience(self, seconds: float) -> float:
+        """For a meeting that takes so many usually: more if the way is long."""
+        return self._left(max(seconds, _ROUND_TRIPS * self._round_trip))
+
+    def _was_cut(self, what: str) -> bool:
+        """
+        Whether it has ended with the time for everything. What did not work then, says nothing.
+        """
+        cut = self._left(_MEET) <= 0
+        if cut and what not in self.observations.late:
+            self.observations.late.append(what)
+        return cut
 
     def _in_time(self, what: str) -> bool:
         if self._left(_MEET) < _TOO_LATE:
@@ -97,19 +118,19 @@ class Probes:
         if not await self._reach():
             return seen
         pair = await self._meet_by_relay()
-        if pair is None:
+        if pair is None and not seen.late:
             return seen
         try:
-            if sight_of(seen) is Sight.NAT and self._in_time("a SYN that nobody asked for"):
+            if sight_of(seen) is Sight.NAT and self._in_time(STRAY_SYN):
                 sighting = seen.relayed[-1].sightings[0]
                 seen.stray = await dial_mapping(self._reactor, sighting, self._left(_STRAY))
-            if self._throughput and self._in_time("throughput of the relay"):
+            if self._throughput and self._in_time("throughput of the relay") and pair is not None:
                 measured, pair = pair, None
                 seen.throughput = await measure(self._reactor, measured, self._left(_RELAY))
         finally:
             if pair is not None:
                 await pair.close(self._reactor)
-        if seen.other_ports and self._in_time("a second port of the server"):
+        if seen.other_ports and self._in_time(_BY_TWO_PORTS):
             await self._meet_by_two_ports()
         await self._meet_directly()
         return seen
@@ -117,31 +138,58 @@ class Probes:
     async def _reach(self) -> bool:
         """Whether there is a point in going on."""
         seen = self.observations
-        self._progress("the way to the server")
+        self._progress(_REACHING)
         addresses, seen.lookup_problem = await lookup(
             self._reactor, self._parsed, self._left(_REACH) / 2
         )
+        if not addresses and self._was_cut(_REACHING):
+            seen.lookup_problem = None
         seen.dials = await dial_all(self._reactor, addresses, self._left(_REACH))
-        server = seen.server
-        if server is None:
+        if addresses and self._was_cut(_REACHING):
+            seen.dials = [each for each in seen.dials if each.seconds is not None]
+        server = next((each for each in seen.dials if each.seconds is not None), None)
+        if server is None or server.seconds is None:
             return False
-        seen.source = route_to(server.ip)
+        self._round_trip = server.seconds
+        if server is not seen.dials[0]:
+            # Each client tries the others first, the dialer after the acceptor.
+            self._detour = 3
+        seen.source = route_to(server.address.ip)
         if self._parsed.scheme == "https" and self._in_time("TLS"):
             seen.tls = await examine(
-                self._reactor, self._tls, self._parsed, server, self._left(_REACH) / 2
+                self._reactor, self._tls, self._parsed, server.address, self._left(_REACH) / 2
             )
-            return seen.tls.failure is None
+            if seen.tls.failure is not None:
+                if self._was_cut("TLS"):
+                    seen.tls = None
+                return False
         return True
+
+    async def _meet(self, what: str, seconds: float, **options: Any) -> tuple[Meeting, Pair | None]:
+        """
+        One meeting.
+
+        :param seconds: that it may take, usually.
+        :param options: for :meth:`Meetings.meet`.
+        :return: what was observed, and the connection if there is one.
+        """
+        patience = self._patience(seconds)
+        meeting, pair = await self._meetings.meet(
+            self._left(patience * self._detour), server_timeout=patience, **options
+        )
+        if pair is None and self._was_cut(what):
+            meeting = replace(meeting, failure=None)
+        return meeting, pair
 
     async def _meet_by_relay(self) -> Pair | None:
         """One after the other, so that the order of their ports is known. The last one stays."""
         pair: Pair | None = None
         for _ in range(_ROUNDS):
-            if not self._in_time("meetings by the relay"):
+            if not self._in_time(_RELAYING):
                 break
             if pair is not None:
                 await pair.close(self._reactor)
-            meeting, pair = await self._meetings.meet(self._left(_MEET))
+            meeting, pair = await self._meet(_RELAYING, _MEET)
             self.observations.relayed.append(meeting)
             if pair is None:
                 break
@@ -155,19 +203,21 @@ class Probes:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind(("", 0))
-            meeting, pair = await self._meetings.meet(
-                self._left(_SECOND), local_port=held.getsockname()[1], acceptor_url=other
+            meeting, pair = await self._meet(
+                _BY_TWO_PORTS, _SECOND, local_port=held.getsockname()[1], acceptor_url=other
             )
-        self.observations.second = meeting
+        if not meeting.was_cut:
+            self.observations.second = meeting
         if pair is not None:
             await pair.close(self._reactor)
 
     async def _meet_directly(self) -> None:
         for _ in range(_ROUNDS if self._spaces else 0):
-            if not self._in_time("direct meetings"):
+            if not self._in_time(_DIRECTLY):
                 return
-            meeting, pair = await self._meetings.meet(self._left(_MEET), spaces=self._spaces)
-            self.observations.direct.append(meeting)
+            meeting, pair = await self._meet(_DIRECTLY, _MEET, spaces=self._spaces)
+            if not meeting.was_cut:
+                self.observations.direct.append(meeting)
             if pair is None:
                 return
             await pair.close(self._reactor)

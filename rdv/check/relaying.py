@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IPullProducer
@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from rdv.check.meetings import Pair
 from rdv.check.observations import Sighting, Stray, StrayAnswer, Throughput
+from rdv.check.together import all_of
 from rdv.client.dial import dial
 from rdv.client.reasons import why
 from rdv.client.shared_port import SharedPort
@@ -31,12 +32,11 @@ _PIECE = bytes(1 << 18)
 _GRACE = 0.3
 
 
-async def measure(reactor: Any, pair: Pair, seconds: float) -> Throughput | None:
+async def measure(reactor: Any, pair: Pair, seconds: float) -> Throughput:
     """
     Send from the dialer to the acceptor, and close the pair.
 
     :param seconds: how long at most.
-    :return: None when nothing arrived.
     """
     sender, receiver = _Sender(), _Receiver(reactor)
     begun = reactor.seconds()
@@ -49,14 +49,19 @@ async def measure(reactor: Any, pair: Pair, seconds: float) -> Throughput | None
         sender.stop()
         pair.dialer.abortConnection()
         pair.acceptor.abortConnection()
-    await gatherResults([sender.gone, receiver.gone])
-    took = receiver.last - begun
-    return Throughput(receiver.count, took) if took > 0 else None
+    await all_of([sender.gone, receiver.gone])
+    last = receiver.last if receiver.count else reactor.seconds()
+    return Throughput(receiver.count, last - begun, receiver.broken)
 
 
 class _End(Protocol):
     def __init__(self) -> None:
         self.gone: Deferred[None] = Deferred()
+
+    def abort(self) -> None:
+        """Close it, if it was ever made and is not gone."""
+        if self.transport is not None and not self.gone.called:
+            cast(Any, self.transport).abortConnection()
 
     def connectionLost(self, reason: object = None) -> None:
         self.gone.callback(None)
@@ -95,6 +100,7 @@ class _Receiver(_End):
 
     :ivar last: when the last bytes came.
     :ivar complete: fires when all have come, or when no more can come.
+    :ivar broken: whether the latter was so.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -102,6 +108,7 @@ class _Receiver(_End):
         self._reactor = reactor
         self.count = 0
         self.last = 0.0
+        self.broken = False
         self.complete: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
@@ -111,6 +118,7 @@ class _Receiver(_End):
             self._finish()
 
     def connectionLost(self, reason: object = None) -> None:
+        self.broken = not self.complete.called
         self._finish()
         super().connectionLost(reason)
 
@@ -145,12 +153,13 @@ async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stra
     else:
         if not listener.came:
             await deferLater(reactor, _GRACE)
-        cast(Any, dialler.transport).abortConnection()
-        await dialler.gone
         if listener.came:
             return Stray(target, StrayAnswer.CONNECTED)
         return Stray(target, StrayAnswer.ELSEWHERE)
     finally:
+        if dialler.transport is not None:
+            dialler.abort()
+            await dialler.gone
         await port.close()
         listener.drop()
 
@@ -176,5 +185,4 @@ class _Listener(ServerFactory[Any]):
     def drop(self) -> None:
         """Close what came."""
         for guest in self._guests:
-            if not guest.gone.called and guest.transport is not None:
-                cast(Any, guest.transport).abortConnection()
+            guest.abort()

@@ -9,13 +9,14 @@ from typing import Any
 
 from hyperlink import URL
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Protocol
 
 from rdv.addresses import Address
 from rdv.check.observations import Dial
+from rdv.check.together import all_of
 from rdv.client.dial import dial
 from rdv.client.reasons import why
 from rdv.client.server_endpoint import resolve
@@ -49,7 +50,7 @@ async def lookup(reactor: Any, url: URL, timeout: float) -> tuple[list[Address],
 async def dial_all(reactor: Any, addresses: Sequence[Address], timeout: float) -> list[Dial]:
     """Connect to each, all at once, and close that again."""
     dials = [Deferred.fromCoroutine(_dial(reactor, each, timeout)) for each in addresses]
-    return list(await gatherResults(dials))
+    return await all_of(dials)
 
 
 async def _dial(reactor: Any, address: Address, timeout: float) -> Dial:

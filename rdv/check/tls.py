@@ -10,11 +10,6 @@ from typing import Any, cast
 from cryptography import x509
 from hyperlink import URL
 from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import (
-    verify_certificate_hostname,
-    verify_certificate_ip_address,
-)
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
@@ -27,13 +22,17 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from rdv.addresses import Address, parse_ip
+from rdv.addresses import Address
 from rdv.check.observations import Tls
 from rdv.check.server import host_of
 from rdv.client.dial import dial, one_protocol
 from rdv.client.reasons import loss_text, printable, why
+from rdv.client.tls_name import check_name
 
 __all__ = ["examine"]
+
+#: What reading a certificate's extensions raises, too, when they make no sense.
+_UNREADABLE = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 #: OpenSSL's numbers, in words.
 _PROBLEMS = {
@@ -161,11 +160,8 @@ class _Recorder:
 
 def _is_for(certificate: x509.Certificate, host: str) -> bool:
     try:
-        try:
-            verify_certificate_ip_address(certificate, str(parse_ip(host)))
-        except ValueError:  # a name
-            verify_certificate_hostname(certificate, host)
-    except (VerificationError, CertificateError):
+        check_name(certificate, host)
+    except Exception:  # what cannot be read is no proof either
         return False
     return True
 
@@ -174,7 +170,7 @@ def _subject(certificate: x509.Certificate) -> str:
     """The names that count, if it has any."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (ValueError, x509.ExtensionNotFound, *_UNREADABLE):
         return _name(certificate.subject)
     found = [str(getattr(name, "value", name)) for name in names]
     more = ["..."] if len(found) > 3 else []

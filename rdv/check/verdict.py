@@ -87,7 +87,8 @@ def _unusable(o: Observations) -> Verdict:
             return Verdict("unreachable", False, text, (advice,))
         if failure is None:
             text = "The server could not be examined in the time that was given."
-            return Verdict("no-time", False, text, (Advice("more-time", "Give a --timeout."),))
+            advice = Advice("more-time", "Give it more: --timeout.")
+            return Verdict("no-time", False, text, (advice,))
         text = "The server cannot be used: it takes connections, but did not answer the request."
         advice = Advice("check-url", "See whether it is an rdv server, and no other, at that port.")
         return Verdict("no-answer", False, text, (advice,))
@@ -108,7 +109,7 @@ def _failed(failure: Failure) -> Verdict:
         text = f"The server cannot be used: it answers with {failure.status}."
         return Verdict("refused", False, text, (_status_advice(failure.status or 0),))
     if failure.what is What.NEVER_MET:
-        text = "The server cannot be used: it has the requests of both roles, and answers neither."
+        text = "The server cannot be used: both roles have asked it, and it answers neither."
         more = "If there are several servers, all clients of a token have to get to the same one."
         advice = Advice("affinity", f"See whether it is an rdv server. {more}")
         return Verdict("never-met", False, text, (advice,))
@@ -128,6 +129,8 @@ def _status_advice(status: int) -> Advice:
     if status in (400, 405, 426, 501):
         text = "Either it is no rdv server, or a proxy before it does not pass on the method, or"
         return Advice("pass-upgrade", f"{text} not the headers Connection and Upgrade.")
+    if status < 300:
+        return Advice("check-url", "That is a web server: see whether the URL is right.")
     if 300 <= status < 400:
         return Advice("check-url", "It is elsewhere; redirections are not followed.")
     if status in (408, 503, 504, 429):

@@ -18,6 +18,7 @@ __all__ = [
     "Sight",
     "destinations_of",
     "is_carriers",
+    "is_here",
     "is_public",
     "mapping_of",
     "sight_of",
@@ -44,7 +45,8 @@ class Sight(Enum):
     UNTOLD = auto()
     #: At one that means nothing where the server is: that of a proxy, or of a NAT on its side.
     MEANINGLESS = auto()
-    #: At an address that it has, but at other ports: those of a proxy on this host.
+    #: At an address that it has, but at other ports: those of a proxy on this host. Or at that of
+    #: another host, though it is asked on this one: by way of a tunnel.
     OTHER_PORTS = auto()
     #: At the server's own address: that of a proxy, or both are behind one router.
     SERVERS = auto()
@@ -93,6 +95,11 @@ def is_public(ip: IPv4Address | IPv6Address) -> bool:
     return space_of(ip) in AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6 and not is_carriers(ip)
 
 
+def is_here(address: Address, observations: Observations) -> bool:
+    """Whether it is one of this host."""
+    return _is_loopback(address) or address.ip in observations.own
+
+
 def sight_of(observations: Observations) -> Sight:
     """
     What the fresh ports of one host were seen as.
@@ -107,11 +114,12 @@ def sight_of(observations: Observations) -> Sight:
     known = [address for address in seen if address is not None]
     if len(known) < len(seen):
         return Sight.UNTOLD
-    here = _is_loopback(server) or server.ip in observations.own
-    if here or all(address.ip in observations.own for address in known):
-        if mapping_of(sightings) is not Mapping.KEPT:
-            return Sight.OTHER_PORTS
-        return Sight.SAME_HOST if here else Sight.OWN
+    kept = mapping_of(sightings) is Mapping.KEPT
+    if is_here(server, observations):
+        kept = kept and all(is_here(each, observations) for each in known)
+        return Sight.SAME_HOST if kept else Sight.OTHER_PORTS
+    if all(address.ip in observations.own for address in known):
+        return Sight.OWN if kept else Sight.OTHER_PORTS
     if any(map(_is_loopback, known)):
         return Sight.MEANINGLESS
     if any(map(is_local, known)):

@@ -9,9 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from rdv.addresses import Address, is_local
+from rdv.handover import StreamTransport
 from rdv.tcp_info import bytes_acknowledged, round_trip
 
-__all__ = ["acknowledged", "may_be_half_dead"]
+__all__ = ["acknowledged", "may_be_half_dead", "probe"]
 
 #: The kernel has no event for it: seconds until the first look, and how the pause grows.
 _FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.001, 1.5, 0.05
@@ -31,6 +32,17 @@ def may_be_half_dead(transport: object, peer: Address) -> bool:
     """
     trip = round_trip(transport)
     return trip is not None and trip < _HALF_DEAD_WITHIN and not is_local(peer)
+
+
+def probe(clock: IReactorTime, transport: StreamTransport, line: bytes) -> Deferred[bytes]:
+    """
+    Send the first byte of ``line``.
+
+    :return: fires with the rest of it, as :func:`acknowledged` does.
+    """
+    count = (bytes_acknowledged(transport) or 0) + 1
+    transport.write(line[:1])
+    return acknowledged(clock, transport, count).addCallback(lambda _: line[1:])
 
 
 def acknowledged(clock: IReactorTime, transport: object, count: int) -> Deferred[None]:

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
-from rdv.client.acknowledgement import acknowledged, may_be_half_dead
+from rdv.client.acknowledgement import may_be_half_dead, probe
 from rdv.client.trace import What
 from rdv.client.tracer import Way
 from rdv.errors import ProtocolError
@@ -33,10 +33,6 @@ __all__ = ["Candidate"]
 
 #: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
 _EARLY_LIMIT = 1 << 16
-#: Seconds for the CONFIRM on a suspect connection to be acknowledged: two retransmissions.
-_ACKNOWLEDGED_WITHIN = 1.5
-#: The kernel has no event for an acknowledgement: seconds between two looks.
-_LOOK_EVERY = 0.005
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -84,7 +80,7 @@ class Candidate:
         self._failure: Failure | None = None
         self._waiter: Deferred[Candidate] | None = None
         self._unconfirmed = 0
-        self._probe: Deferred[None] | None = None
+        self._probe: Deferred[bytes] | None = None
         self.is_relay = is_relay
         self.suspect = False
         self.detour = False
@@ -124,13 +120,10 @@ class Candidate:
             return
         line = hello_line(self._token)
         if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
-            count = (bytes_acknowledged(self.transport) or 0) + 1
-            self.transport.write(line[:1])
+            self._probe = probe(self.clock, self.transport, line)
             if self.way is not None:
                 self.way(What.PROBED)
-            line = line[1:]
-            self._probe = acknowledged(self.clock, self.transport, count)
-            self._probe.addCallbacks(lambda _: self._say(line), lambda _: None)
+            self._probe.addCallbacks(self._say, lambda _: None)
         else:
             self._say(line)
 
@@ -189,9 +182,9 @@ class Candidate:
 
     async def choose(self) -> None:
         """
-        Choose this one: say CONFIRM, for a dialer. If it is suspect, see it acknowledged.
+        Choose this one: say CONFIRM, for a dialer.
 
-        :raises ConnectionLost: when the connection is lost, or the acknowledgement does not come.
+        :raises ConnectionLost: when the connection is lost.
         """
         if self._failure is not None:
             self._failure.raiseException()
@@ -201,17 +194,6 @@ class Candidate:
             self.transport.write(line)
             if self.way is not None:
                 self.way(What.SAID, line="CONFIRM")
-            if self.suspect:
-                await self._acknowledged()
-
-    async def _acknowledged(self) -> None:
-        end = self.clock.seconds() + _ACKNOWLEDGED_WITHIN
-        while self.confirmed is False:
-            if self.clock.seconds() >= end:
-                raise ConnectionLost("what we send does not arrive")
-            await self.stays(_LOOK_EVERY)
-        if self.way is not None:
-            self.way(What.ACKNOWLEDGED)
 
     def release(self, protocol: IProtocol) -> bytes:
         """
@@ -225,13 +207,15 @@ class Candidate:
         self._close_done()
         return early
 
-    def close(self, *, abort: bool = False) -> None:
+    def close(self, reason: Failure | None = None, *, abort: bool = False) -> None:
         """
         Close the connection, if there is one. A direct one is reset, so that its port is free at
         once; the relay only with ``abort``.
+
+        :param reason: what speaks against it, if nothing has so far.
         """
         if self._failure is None:
-            self._fail(Failure(ConnectionLost("closed")))
+            self._fail(reason or Failure(ConnectionLost("closed")))
         if not self._connected:
             self._close_done()
         elif self.is_relay and not abort:
@@ -262,20 +246,17 @@ class Candidate:
         if self._failure is not None:
             return
         if self._held:
-            self._fail(Failure(ProtocolError("not silent before HELLO")))
-            self.close()
+            self.close(Failure(ProtocolError("not silent before HELLO")))
             return
         if self._matcher is None:
             self._early += data
             if len(self._early) > _EARLY_LIMIT:
-                self._fail(Failure(ProtocolError("too much before the choice")))
-                self.close()
+                self.close(Failure(ProtocolError("too much before the choice")))
             return
         try:
             rest = self._matcher.feed(data)
         except ProtocolError:
-            self._fail(Failure())
-            self.close()
+            self.close(Failure())
             return
         if rest is not None:
             self._matcher = None
@@ -286,8 +267,7 @@ class Candidate:
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
-        self._fail(Failure(ConnectionDone("the other side closed before the choice")))
-        self.close()
+        self.close(Failure(ConnectionDone("the other side closed before the choice")))
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`."""

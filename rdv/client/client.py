@@ -12,7 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
@@ -23,7 +22,9 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
+from rdv.client.tls_policy import tls_policy
 from rdv.client.trace import Trace
+from rdv.client.traced import Traced
 from rdv.client.tracer import Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
@@ -85,7 +86,7 @@ class Client:
         self._numbers = count(1)
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
         self._settings = Settings(
-            tls=tls or BrowserLikePolicyForHTTPS(),
+            tls=tls or tls_policy(),
             spaces=spaces,
             self_addresses=self_addresses or found,
             port_mapping=port_mapping,
@@ -153,15 +154,17 @@ class Client:
         options: dict[str, Any],
     ) -> Deferred[Connection]:
         phase = ""
+        tracer: Tracer | None = None
         traces = tuple(each for each in (self._trace, trace) if each is not None)
 
         async def enter() -> Connection:
-            nonlocal phase
+            nonlocal phase, tracer
             raw = check_token(token)
             server = parse_server_url(url)
             ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
+                tracer = self._tracer(traces, role)
                 attempt = Attempt(
                     self._reactor,
                     self._settings,
@@ -169,7 +172,7 @@ class Client:
                     server,
                     raw,
                     options,
-                    self._tracer(traces, role),
+                    tracer,
                     ends,
                 )
                 try:
@@ -185,13 +188,15 @@ class Client:
 
         def timed_out(result: object, seconds: float) -> object:
             if isinstance(result, Failure) and result.check(CancelledError):
-                raise AttemptTimeout(f"no connection within {seconds:g} s: {phase}")
+                raise AttemptTimeout(seconds, phase)
             return result
 
         entered = Deferred.fromCoroutine(enter())
         if timeout is not None:
             entered.addTimeout(timeout, self._reactor, timed_out)
-        return entered
+        if not traces:
+            return entered
+        return Traced(self._reactor, entered, lambda: tracer is not None and tracer.telling)
 
     def _tracer(self, traces: tuple[Trace, ...], role: Role) -> Tracer | None:
         return Tracer(self._reactor, next(self._numbers), traces, role) if traces else None

@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
+from twisted.python.failure import Failure
 
 from rdv.addresses import Address, AddressSpace, parse_ip, space_of
 from rdv.client.candidate import Candidate
@@ -120,7 +122,7 @@ class Inbound(ServerFactory[Any]):
         if len(self._strangers) >= self.stranger_limit:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            oldest.close()
+            oldest.close(Failure(ConnectionLost("it had to make room for others")))
 
     def stop(self) -> None:
         """Let nobody in any more. :attr:`first` does not fire after this."""

@@ -43,6 +43,8 @@ _MOST_ATTEMPTS = 64
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 #: Seconds in which a server that has our request would have refused it.
 _SETTLED_AFTER = 0.5
+#: Seconds that nothing but a rendezvous server lets us wait for an answer.
+_PROVEN_AFTER = 30.0
 
 
 class Listener:
@@ -51,8 +53,10 @@ class Listener:
     server has named the peer of that one: a path may take seconds, and others may want to come.
 
     A server that cannot be reached, or refuses for the moment (429, 5xx), is asked again, after a
-    pause that grows; so is what is wrong with this host, as a local port that is taken. Anything
-    else that is said of the request itself is final.
+    pause that grows; so is what is wrong with this host, as a local port that is taken. That we are
+    not allowed (401, 403), or somebody else accepts (409), is final. Any other answer is final only
+    from a server that has not let us wait before: from one that has, it is what a proxy says while
+    the server behind it restarts (404), or the portal of the network that this host has moved to.
 
     :param options: for the client's ``accept``.
     :param deliver: is given each connection.
@@ -90,7 +94,7 @@ class Listener:
         self._attempts: set[Deferred[Any]] = set()
         self._accepting: Deferred[None] | None = None
         self._settling: IDelayedCall | None = None
-        self._in_trouble = self._stopping = self._over = self._met_once = False
+        self._in_trouble = self._stopping = self._over = self._proven = False
         self.waiting: Occasion[None] = Occasion()
         self.stopped: Occasion[None] = Occasion()
         self.closed: Occasion[None] = Occasion()
@@ -117,6 +121,9 @@ class Listener:
 
     async def _keep_accepting(self) -> None:
         while True:
+            if not self._room.tokens:
+                text = "{token}: {most} attempts at once: nobody can come until one has ended"
+                log.warn(text, token=self._hint, most=len(self._attempts))
             await self._room.acquire()
             error = await self._in_the_lobby()
             if error is None:
@@ -137,11 +144,13 @@ class Listener:
         why it has not met anybody.
         """
         left: Deferred[BaseException | None] = Deferred()
+        asked: float | None = None
         head_start: IDelayedCall | None = None
 
         def happened(event: Event) -> None:
-            nonlocal head_start
+            nonlocal asked, head_start
             if event.what is What.ASKED and self._settling is None:
+                asked = self._clock.seconds() if asked is None else asked
                 self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
             elif event.what is What.MET and head_start is None:
                 self._met()
@@ -164,6 +173,8 @@ class Listener:
                 leave()
             else:
                 self._unsettle()
+                if asked is not None and self._clock.seconds() - asked >= _PROVEN_AFTER:
+                    self._proven = True
                 leave(result.value)
             self._room.release()
             self._check_closed()
@@ -197,7 +208,7 @@ class Listener:
     # How things stand with the server.
 
     def _met(self) -> None:
-        self._met_once = True
+        self._proven = True
         self._settled()
 
     def _settled(self) -> None:
@@ -218,9 +229,11 @@ class Listener:
 
     def _is_final(self, error: BaseException) -> bool:
         if isinstance(error, ServerRefused):
-            return error.status < 500 and error.status not in (408, 429)
-        if isinstance(error, ProtocolError):  # no rendezvous server, unless it was one before
-            return not self._met_once
+            if error.status >= 500 or error.status in (408, 429):
+                return False
+            return not self._proven or error.status in (401, 403, 409)
+        if isinstance(error, ProtocolError):
+            return not self._proven
         return isinstance(error, (BadURL, BadToken))
 
     def _fails(self, error: BaseException) -> None:
@@ -246,7 +259,7 @@ class Listener:
             return
         error = failure.value
         if isinstance(error, ServerRefused) and error.status == 409:
-            failure = Failure(TokenInUse(error))
+            failure = Failure(TokenInUse(error, "accepts"))
         log.error(
             "{token}: accepting no more: {reason}",
             token=self._hint,

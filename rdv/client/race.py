@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, fail
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from rdv.client.candidate import Candidate
+from rdv.client.trace import What
 from rdv.errors import NoConnection
+from rdv.wire import Role
 
 __all__ = ["Chooser", "choose", "first", "relay_penalty"]
 
@@ -19,6 +22,11 @@ T = TypeVar("T")
 
 #: Seconds: more than the round trip of a LAN, less than a person or a protocol notices.
 _DETOUR_PATIENCE = 0.005
+
+#: Seconds for the CONFIRM on a suspect connection to be acknowledged: two retransmissions.
+_ACKNOWLEDGED_WITHIN = 1.5
+#: The kernel has no event for an acknowledgement: seconds between two looks.
+_LOOK_EVERY = 0.005
 
 #: Says for a dialer's candidate that is ready how many seconds a better one may still take to come.
 #: It is used when they are over: 0 for at once, ``math.inf`` for never.
@@ -42,7 +50,8 @@ def relay_penalty(seconds: float) -> Chooser:
 
 async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
     """
-    Choose a candidate that is ready, as soon as no other one is being chosen.
+    Choose a candidate that is ready, as soon as no other one is being chosen. A dialer's that is
+    suspect has to have its CONFIRM acknowledged.
 
     :param choice: held by the one that is being chosen, and to the end by the one that was.
     :raises ConnectionLost: when it was none after all; it is closed then, and the next may try.
@@ -50,6 +59,8 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
     await choice.acquire()
     try:
         await candidate.choose()
+        if candidate.suspect and candidate.role is Role.DIALER:
+            await _acknowledged(candidate)
     except CancelledError:  # the race is over: nobody else is to be chosen
         candidate.close()
         raise
@@ -60,6 +71,16 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
     if candidate.way is not None:
         candidate.way.won()
     return candidate
+
+
+async def _acknowledged(candidate: Candidate) -> None:
+    end = candidate.clock.seconds() + _ACKNOWLEDGED_WITHIN
+    while candidate.confirmed is False:
+        if candidate.clock.seconds() >= end:
+            raise ConnectionLost("what we send does not arrive")
+        await candidate.stays(_LOOK_EVERY)
+    if candidate.way is not None:
+        candidate.way(What.ACKNOWLEDGED)
 
 
 def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:

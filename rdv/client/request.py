@@ -64,7 +64,7 @@ class Request:
 
     @property
     def asked(self) -> bool:
-        """Whether there was a connection, and so a request."""
+        """Whether the request has gone to the server."""
         return self._agent.asked
 
     def close(self) -> Deferred[None]:

@@ -19,6 +19,7 @@ from twisted.internet.ssl import (
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from rdv.client.tls_name import named
 from rdv.errors import RdvError
 
 __all__ = ["tls_policy"]
@@ -26,7 +27,7 @@ __all__ = ["tls_policy"]
 
 def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> IPolicyForHTTPS:
     """
-    Make a policy for the ``tls`` of a :class:`rdv.client.Client`.
+    Make a policy for the ``tls`` of a :class:`rdv.client.Client`, which has such a one by default.
 
     :param ca: certificates in PEM that are trusted instead of the platform's.
     :param certificate: a client certificate and its private key, in PEM, to be shown to the server.
@@ -51,4 +52,5 @@ class _Policy:
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """See :class:`IPolicyForHTTPS`."""
-        return optionsForClientTLS(hostname.decode("ascii"), self._roots, self._own)
+        name = hostname.decode("ascii")
+        return named(optionsForClientTLS(name, self._roots, self._own), name)

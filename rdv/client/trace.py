@@ -143,5 +143,6 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-#: Is called with each event, at once. An exception is logged, and changes nothing.
+#: Is called with each event, at once. An exception is logged, and changes nothing. It may cancel
+#: the attempt, which is done in the next turn of the reactor.
 Trace: TypeAlias = Callable[[Event], object]

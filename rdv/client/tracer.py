@@ -34,6 +34,7 @@ class Tracer:
     :param traces: who is told.
     :ivar role: our role.
     :ivar chosen: the way that has won.
+    :ivar telling: whether a trace is being called.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Tracer:
         "_ways",
         "chosen",
         "role",
+        "telling",
     )
 
     def __init__(
@@ -64,6 +66,7 @@ class Tracer:
         self._open: dict[Way, None] = {}
         self.role = role
         self.chosen: Way | None = None
+        self.telling = False
 
     @property
     def now(self) -> float:
@@ -73,11 +76,15 @@ class Tracer:
     def __call__(self, what: What, **fields: object) -> None:
         """It has happened now."""
         event = Event(self.now, self._attempt, what, fields)
-        for trace in self._traces:
-            try:
-                trace(event)
-            except Exception:
-                log.failure("a trace failed at {what}", what=what.value)
+        self.telling = True
+        try:
+            for trace in self._traces:
+                try:
+                    trace(event)
+                except Exception:
+                    log.failure("a trace failed at {what}", what=what.value)
+        finally:
+            self.telling = False
 
     def called(self, address: Address) -> None:
         """See :attr:`What.CALLED`."""

@@ -10,28 +10,22 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv.client.backoff import Backoff
+from rdv.client.again import dial_again
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
-from rdv.errors import AttemptTimeout, ServerRefused
-from rdv.wire import Role, check_token, token_hint
+from rdv.errors import AttemptTimeout
+from rdv.wire import Role
 
 __all__ = ["HEAD_START", "Turns"]
-
-log = Logger()
 
 T = TypeVar("T")
 
 #: Seconds in which an attempt that has met its peer has the processor for itself: its race is short
 #: where the way is, and to prepare the next attempt takes milliseconds.
 HEAD_START = 0.02
-#: Seconds, at most, until a dialer that was replaced tries again: at first, and in the end.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 class Turns:
@@ -73,30 +67,23 @@ class Turns:
             it takes.
         :return: as of :meth:`rdv.client.Client.dial`.
         """
-        return Deferred.fromCoroutine(self._try_until_it_works(timeout))
+        if self._role is Role.ACCEPTOR:
+            return Deferred.fromCoroutine(self._in_turn(timeout))
+        again = dial_again(self._in_turn, self._clock, self._token, timeout, self._chance)
+        return Deferred.fromCoroutine(again)
 
-    async def _try_until_it_works(self, timeout: float | None) -> Connection:
-        raw = check_token(self._token)
+    async def _in_turn(self, timeout: float | None) -> Connection:
         end = None if timeout is None else self._clock.seconds() + timeout
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
-        while True:
-            turn = _Turn(self._clock, self._lobby)
-            try:
-                await self._in_time(turn.comes(), end, timeout)
-                return await self._attempt(turn, end)
-            except ServerRefused as refused:
-                pause = backoff.next()
-                late = end is not None and self._clock.seconds() + pause >= end
-                if refused.status != 409 or self._role is Role.ACCEPTOR or late:
-                    raise
-            finally:
-                turn.leave()
-            log.debug(
-                "{token}: another dialer took our place, again in {pause:.1f} s",
-                token=token_hint(raw),
-                pause=pause,
-            )
-            await deferLater(self._clock, pause)
+        turn = _Turn(self._clock, self._lobby)
+        try:
+            await self._in_time(turn.comes(), timeout)
+            return await self._attempt(turn, end)
+        except AttemptTimeout as error:
+            # The attempt knows only of the time that was left for it.
+            assert timeout is not None
+            raise AttemptTimeout(timeout, error.lacking) from None
+        finally:
+            turn.leave()
 
     def _attempt(self, turn: _Turn, end: float | None) -> Deferred[Connection]:
         def happened(event: Event) -> None:
@@ -106,16 +93,14 @@ class Turns:
         left = None if end is None else max(0.0, end - self._clock.seconds())
         return self._connect(self._url, self._token, timeout=left, trace=happened, **self._options)
 
-    def _in_time(self, turn: Deferred[T], end: float | None, timeout: float | None) -> Deferred[T]:
+    def _in_time(self, turn: Deferred[T], timeout: float | None) -> Deferred[T]:
         def timed_out(result: object, seconds: float) -> object:
             if isinstance(result, Failure) and result.check(CancelledError):
-                raise AttemptTimeout(
-                    f"no connection within {timeout:g} s: others with the same token came first"
-                )
+                raise AttemptTimeout(seconds, "others with the same token came first")
             return result
 
-        if end is not None:
-            turn.addTimeout(max(0.0, end - self._clock.seconds()), self._clock, timed_out)
+        if timeout is not None:
+            turn.addTimeout(timeout, self._clock, timed_out)
         return turn
 
 

@@ -107,8 +107,8 @@ class UpgradeAgent:
 
     @property
     def asked(self) -> bool:
-        """Whether there was a connection, and so a request."""
-        return self._exchange is not None and self._exchange.transport is not None
+        """Whether the request has gone to the server."""
+        return self._exchange is not None and self._exchange.asked
 
     def close(self) -> Deferred[None]:
         """Close the connection, unless it has been handed over. Fires when it is gone."""
@@ -123,7 +123,11 @@ def _netloc(uri: URI) -> bytes:
 
 @implementer(IHandshakeListener)
 class _Exchange(Protocol):
-    """One request and its response, as h11 sees them."""
+    """
+    One request and its response, as h11 sees them.
+
+    :ivar asked: whether nothing keeps the request from the server.
+    """
 
     transport: StreamTransport | None = None  # type: ignore[assignment]
 
@@ -145,6 +149,7 @@ class _Exchange(Protocol):
         self._behind = b""
         self._deadline: IDelayedCall | None = None
         self._handed_over = False
+        self.asked = False
         self._gone: Deferred[None] = Deferred()
         self._lost: Failure | None = None
         self.response: Deferred[IResponse] = Deferred(self._cancelled)
@@ -158,14 +163,19 @@ class _Exchange(Protocol):
             self._tracer.reached()
         self._send(self._request)
         self._send(h11.EndOfMessage())
-        if self._tracer is not None and not secure:
-            self._tracer(What.ASKED)
+        if not secure:
+            self._has_asked()
 
     def handshakeCompleted(self) -> None:
         self._relax()
         if self._tracer is not None:
             self._tracer.secured(self.transport)
-            self._tracer(What.ASKED)  # what was written waited for that
+        self._has_asked()  # what was written waited for that
+
+    def _has_asked(self) -> None:
+        self.asked = True
+        if self._tracer is not None:
+            self._tracer(What.ASKED)
 
     def _send(self, event: h11.Event) -> None:
         assert self.transport is not None

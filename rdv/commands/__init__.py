@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from rdv.commands.logs import begin_logging
-from rdv.commands.status import OK, status_of
+from rdv.commands.lookups import never_wait_for_lookups
+from rdv.commands.status import INTERRUPTED, OK, status_of
 from rdv.errors import RdvError
 from rdv.telling import Form, Teller
 
@@ -48,11 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> None:
-    # Each command loads only what it needs.
-    module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
+    never_wait_for_lookups(reactor)
     try:
+        # Each command loads only what it needs.
+        module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
         status = await module.run(reactor, arguments, teller)
     except RdvError as error:
         status = status_of(error)
         teller.fail(str(error), status)
+    except KeyboardInterrupt:  # before the reactor runs, nobody else handles it
+        status = INTERRUPTED
     raise SystemExit(status)

@@ -19,6 +19,7 @@ from rdv.check.report import as_json, as_text
 from rdv.commands.client import headers_of, spaces_of, tls_of
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import NO_CONNECTION, OK
+from rdv.errors import RdvError
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.telling import Form, Teller
 
@@ -36,12 +37,26 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
             return interruption.status
         raise
     found, concluded = findings(seen), verdict(seen)
+    as_form = as_text(found, concluded)
     if teller.form is Form.JSON:
-        sys.stdout.write(as_json(seen, found, concluded))
-    else:
-        sys.stdout.write(as_text(found, concluded))
-    sys.stdout.flush()
+        as_form = as_json(seen, found, concluded)
+    _say(as_form)
     return OK if concluded.usable else NO_CONNECTION
+
+
+def _say(text: str) -> None:
+    """
+    Write to stdout, in whatever characters it takes.
+
+    :raises RdvError: when it cannot be written: no room, no reader.
+    """
+    encoded = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+    try:
+        # Nothing may stay in a buffer, which the interpreter would try to write once more.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+            stdout.write(encoded)
+    except OSError as error:
+        raise RdvError(f"cannot write to stdout: {error.strerror}") from error
 
 
 async def _check(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> Observations:

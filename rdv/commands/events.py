@@ -14,6 +14,9 @@ __all__ = ["StreamEvents"]
 _NAMES = {What.ASKED: "lobby", What.MET: "candidates"}
 #: What the command says itself, of all attempts together.
 _LEFT_OUT = {What.CONNECTED, What.FAILED}
+#: An address that refuses is dialled hundreds of times in a second, and telling of each keeps us
+#: from it: only the first is told. ``dials`` at the end of a way says how many there were.
+_OFTEN = {What.DIALLED, What.REFUSED}
 
 
 class StreamEvents:
@@ -30,7 +33,8 @@ class StreamEvents:
 
     def trace(self, event: Event) -> None:
         """See :data:`rdv.client.trace.Trace`."""
-        if event.what not in _LEFT_OUT:
+        again = event.what in _OFTEN and event.fields["dial"] != 1
+        if event.what not in _LEFT_OUT and not again:
             fields = event.record()
             del fields["event"]
             self._teller.tell(_NAMES.get(event.what, event.what.value), "", **fields)

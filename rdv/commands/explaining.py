@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from twisted.logger import Logger
+
 from rdv.client.trace import Event, What
 from rdv.commands.status import BadUsage
 from rdv.explain import html, ndjson, svg, waterfall
@@ -20,6 +22,8 @@ from rdv.telling import Form, Teller
 __all__ = ["Explaining"]
 
 T = TypeVar("T")
+
+log = Logger()
 
 _FORMS = {".ndjson": ndjson, ".svg": svg, ".html": html}
 #: So many events are kept, the latest ones: whoever scans our port makes some too.
@@ -65,7 +69,13 @@ class Explaining:
 
         :return: its result, as it was.
         """
-        events = list(self._events)
+        try:
+            self._explain(list(self._events))
+        except Exception:  # is no reason to lose a connection
+            log.failure("cannot explain what has happened")
+        return result
+
+    def _explain(self, events: list[Event]) -> None:
         if self._to_stderr and events:
             self._say(waterfall(events, _width(), unicode=_unicode(), colour=self._colour()))
         if self._path is not None and self._form is not None and events:
@@ -76,7 +86,6 @@ class Explaining:
                     self._file.write(self._form(events))
             except OSError as error:  # no room
                 self._say(f"cannot write {self._path}: {error.strerror}\n")
-        return result
 
     def _say(self, text: str) -> None:
         if self._teller.form is Form.JSON:

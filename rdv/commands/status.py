@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from rdv.errors import BadToken, BadURL, RdvError
 
-__all__ = ["BROKEN", "NO_CONNECTION", "OK", "USAGE", "BadUsage", "status_of"]
+__all__ = ["BROKEN", "INTERRUPTED", "NO_CONNECTION", "OK", "USAGE", "BadUsage", "status_of"]
 
 #: Exit statuses; a signal's is 128 and its number.
 OK, NO_CONNECTION, USAGE, BROKEN = 0, 1, 2, 3
+#: That of SIGINT.
+INTERRUPTED = 130
 
 
 class BadUsage(RdvError):

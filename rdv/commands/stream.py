@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from rdv.client.again import dial_again
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import BROKEN, OK, status_of
@@ -19,6 +20,9 @@ from rdv.stream import StreamBroken, stream
 from rdv.telling import Form, Teller
 
 if TYPE_CHECKING:
+    from rdv.client import Client
+    from rdv.client.connection import Connection
+    from rdv.client.trace import Trace
     from rdv.commands.explaining import Explaining
     from rdv.meter import Display, Meter
 
@@ -69,14 +73,7 @@ async def _stream(
         trace = None if meter is None else meter.display.trace
         client = client_of(reactor, arguments, trace=trace)
         explaining = _explaining(arguments, teller)
-        connect = client.dial if arguments.command == "dial" else client.accept
-        connecting = connect(
-            arguments.url,
-            arguments.token,
-            timeout=arguments.timeout or None,
-            headers=headers_of(arguments),
-            trace=explaining,
-        )
+        connecting = _connecting(reactor, arguments, client, explaining)
         if explaining is not None:
             connecting.addBoth(explaining.ended)
         streaming = stream(reactor, connecting, teller.tell, meter)
@@ -92,6 +89,23 @@ async def _stream(
         teller.fail(str(error), status)
         return status
     return OK
+
+
+def _connecting(
+    reactor: Any, arguments: argparse.Namespace, client: Client, trace: Trace | None
+) -> Deferred[Connection]:
+    connect = client.dial if arguments.command == "dial" else client.accept
+    headers = headers_of(arguments)
+
+    def attempt(timeout: float | None) -> Deferred[Connection]:
+        return connect(
+            arguments.url, arguments.token, timeout=timeout, headers=headers, trace=trace
+        )
+
+    timeout = arguments.timeout or None
+    if arguments.command == "accept":
+        return attempt(timeout)
+    return Deferred.fromCoroutine(dial_again(attempt, reactor, arguments.token, timeout))
 
 
 def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:

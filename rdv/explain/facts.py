@@ -4,8 +4,9 @@ What the events of one attempt say, sorted by what it is about.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rdv.client.trace import Event, What
@@ -14,10 +15,20 @@ __all__ = ["Call", "Dial", "Facts", "Line", "Wait", "WayFacts", "last_attempt"]
 
 
 def last_attempt(events: Iterable[Event]) -> list[Event]:
-    """The events of the attempt with the highest number, in the order of time."""
+    """
+    The events of the attempt with the highest number, in the order in which they came. If the clock
+    was set back meanwhile, it is taken to have stood still then.
+    """
     known = list(events)
     last = max((event.attempt for event in known), default=0)
-    return sorted((e for e in known if e.attempt == last), key=lambda event: event.time)
+    told: list[Event] = []
+    late, now = 0.0, -math.inf
+    for event in known:
+        if event.attempt == last:
+            late += max(0.0, now - event.time)
+            now = event.time
+            told.append(replace(event, time=now + late) if late else event)
+    return told
 
 
 @dataclass(slots=True)
@@ -122,7 +133,7 @@ class Facts:
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Facts:
-        """Of the events of one attempt, in the order of time."""
+        """Of the events of one attempt, as :func:`last_attempt` has them."""
         facts = cls(events)
         if events:
             facts.begun, facts.ended = events[0].time, events[-1].time

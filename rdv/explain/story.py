@@ -16,6 +16,10 @@ from rdv.explain.words import duration, heading, outcome, server_outcome, summar
 __all__ = ["Bar", "Mark", "Row", "Span", "State", "Story", "printable", "story"]
 
 
+#: So many of those who connect and are not the peer get a row each.
+_MOST_STRANGERS = 30
+
+
 class Span(Enum):
     """What a stretch of time was spent on."""
 
@@ -99,7 +103,7 @@ def story(events: Iterable[Event]) -> Story:
     if facts.asked is not None and facts.met is not None:
         lobby = (facts.asked, facts.met)
     scale = Scale(facts.begun, facts.ended, lobby)
-    rows = [*_server_rows(facts, scale), *(_way_row(facts, way, scale) for way in _ordered(facts))]
+    rows = [*_server_rows(facts, scale), *_way_rows(facts, scale)]
     attempts = len({event.attempt for event in known})
     head = heading(facts)
     if attempts > 1:
@@ -124,9 +128,20 @@ def _printable_row(row: Row) -> Row:
     )
 
 
-def _ordered(facts: Facts) -> list[WayFacts]:
+def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
     """The relay last, as it is what remains."""
-    return sorted(facts.ways.values(), key=lambda way: (way.kind == "relay", way.begun))
+    ways = sorted(facts.ways.values(), key=lambda way: way.begun)
+    strangers = [way for way in ways if _is_stranger(way)]
+    left = {way.number for way in strangers[_MOST_STRANGERS:]}
+    shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way.number not in left]
+    rows = [row for kind, row in shown if kind != "relay"]
+    if left:
+        rows.append(Row(f"{len(left)} more", "", "connected to no effect", State.LOST, (), ()))
+    return rows + [row for kind, row in shown if kind == "relay"]
+
+
+def _is_stranger(way: WayFacts) -> bool:
+    return way.kind == "inbound" and way.lost is not None and way.heard() is None
 
 
 def _server_rows(facts: Facts, scale: Scale) -> list[Row]:

@@ -7,8 +7,11 @@ port alike for both, which is what ``rdv check`` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort, ISSLTransport
@@ -19,27 +22,45 @@ from rdv.handover import StreamTransport
 __all__ = ["Ports", "ports_of"]
 
 
+_IP: TypeAlias = IPv4 | IPv6
+_NOWHERE: Mapping[int, frozenset[_IP]] = MappingProxyType({})
+
+
 class Ports(NamedTuple):
     """
     At which TCP ports, of whatever address they use, clients reach one rendezvous.
 
     :ivar plain: without TLS.
     :ivar tls: with it.
+    :ivar hosts: on which addresses those listen that not every client can reach.
     """
 
     plain: tuple[int, ...] = ()
     tls: tuple[int, ...] = ()
+    hosts: Mapping[int, frozenset[_IP]] = _NOWHERE
 
     def beside(self, transport: StreamTransport) -> tuple[int, ...]:
         """
-        What the client on ``transport`` is told: the others of the same kind. None at all if it has
-        come through none of them, by way of a proxy, say.
+        What the client on ``transport`` is told: the others of the same kind, at the address of
+        ours that it uses. None at all if it has come through none of them, by way of a proxy, say.
         """
         ports = self.tls if ISSLTransport.providedBy(transport) else self.plain
         if len(ports) < 2:
             return ()
-        its_own = getattr(transport.getHost(), "port", None)
-        return tuple(port for port in ports if port != its_own) if its_own in ports else ()
+        here = transport.getHost()
+        if not isinstance(here, (IPv4Address, IPv6Address)) or here.port not in ports:
+            return ()
+        ip = parse_ip(here.host)
+        return tuple(each for each in ports if each != here.port and self._is_reached(each, ip))
+
+    def _is_reached(self, port: int, ip: _IP) -> bool:
+        hosts = self.hosts.get(port)
+        return hosts is None or any(_listens(host, ip) for host in hosts)
+
+
+def _listens(host: _IP, ip: _IP) -> bool:
+    """Whether who listens on ``host`` does so on ``ip``."""
+    return host == ip or (host.is_unspecified and (host.version == 6 or ip.version == 4))
 
 
 def ports_of(listening: Iterable[tuple[str, IListeningPort]]) -> Ports:
@@ -50,11 +71,14 @@ def ports_of(listening: Iterable[tuple[str, IListeningPort]]) -> Ports:
         and ``ssl`` are understood; a port on loopback is nobody else's.
     """
     found: dict[str, dict[int, None]] = {"tcp": {}, "ssl": {}}
+    hosts: dict[int, frozenset[_IP]] = {}
     for description, port in listening:
         host = port.getHost()
         kind = description.partition(":")[0]
         if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
             continue
-        if space_of(parse_ip(host.host)) is not AddressSpace.LOOPBACK:
+        ip = parse_ip(host.host)
+        if space_of(ip) is not AddressSpace.LOOPBACK:
             found[kind][host.port] = None
-    return Ports(tuple(found["tcp"]), tuple(found["ssl"]))
+            hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}
+    return Ports(tuple(found["tcp"]), tuple(found["ssl"]), hosts)

@@ -45,6 +45,10 @@ def failed(what: What, status: int | None = None) -> Meeting:
     return Meeting(failure=Failure(what, "so it was", status))
 
 
+#: One for which there was not time enough.
+CUT = Meeting(sightings([f"{ROUTER}:="] * 2))
+
+
 def behind(*seen: str | None, **changes: Any) -> Observations:
     """
     A host with a private address and a public server, which sees it as that: by default behind a

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
@@ -50,9 +51,9 @@ class Endpoint:
         self.factory = protocolFactory
         return succeed("a port")  # type: ignore[arg-type]
 
-    def connected(self) -> ByteTransport:
+    def connected(self, peer: Any = PEER) -> ByteTransport:
         """There is a connection."""
-        transport = ByteTransport(self.factory.buildProtocol(PEER), PEER)
+        transport = ByteTransport(self.factory.buildProtocol(peer), peer)
         transport.connect()
         return transport
 
@@ -109,6 +110,47 @@ class ClientTests(StreamsTestCase):
         async def run() -> None:
             _, writer, _ = await self.open()
             self.assertEqual(writer.get_extra_info("peername"), (PEER.host, PEER.port))
+
+        self.run_it(run())
+
+    def test_other_addresses(self) -> None:
+        """Not every endpoint has ports."""
+
+        async def run() -> None:
+            for address, name in ((UNIXAddress("/run/a"), "/run/a"), (object(), None)):
+                opening = asyncio.ensure_future(open_connection(self.endpoint))
+                await asyncio.sleep(0)
+                self.endpoint.connecting.callback(self.endpoint.connected(address).protocol)
+                _, writer = await opening
+                self.assertEqual(writer.get_extra_info("peername"), name)
+                self.endpoint = Endpoint()
+
+        self.run_it(run())
+
+    def test_behind_the_end(self) -> None:
+        """Nothing can be written there, and the end comes once."""
+
+        async def run() -> None:
+            _, writer, below = await self.open()
+            writer.write_eof()
+            self.assertRaises(RuntimeError, writer.write, b"more")
+            below.write_ended = False
+            writer.write_eof()
+            self.assertFalse(below.write_ended)
+
+        self.run_it(run())
+
+    def test_gone(self) -> None:
+        """What is lost is closing, and whatever is done to it is in vain."""
+
+        async def run() -> None:
+            _, writer, below = await self.open()
+            below.lose()
+            self.assertTrue(writer.is_closing())
+            writer.write(b"more")
+            writer.write_eof()
+            writer.close()
+            self.assertEqual((below.value(), below.write_ended, below.closing), (b"", False, ""))
 
         self.run_it(run())
 
@@ -180,6 +222,25 @@ class ClientTests(StreamsTestCase):
             with self.assertRaises(asyncio.CancelledError):
                 await opening
             self.assertTrue(self.endpoint.cancelled)
+
+        self.run_it(run())
+
+    def test_cancel_when_it_stands(self) -> None:
+        """In the moment between, when the one who waits has not been told: it is closed."""
+
+        async def run() -> None:
+            for first in ("connection", "cancel"):
+                self.endpoint = Endpoint()
+                opening = asyncio.ensure_future(open_connection(self.endpoint))
+                await asyncio.sleep(0)
+                if first == "cancel":
+                    opening.cancel()
+                below = self.endpoint.connected()
+                self.endpoint.connecting.callback(below.protocol)
+                opening.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await opening
+                self.assertEqual(below.closing, "abort")
 
         self.run_it(run())
 

@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, findings
 from rdv.check.findings import Weight
-from rdv.check.observations import Dial, StrayAnswer, Throughput, Tls, What
+from rdv.check.observations import STRAY_SYN, Dial, StrayAnswer, Throughput, Tls, What
 from rdv.test.check_doubles import (
     COUNTED,
+    CUT,
     DIFFERENT,
     FILTERED,
+    HOST,
     RANDOM,
     ROUTER,
     SAME,
@@ -152,6 +154,11 @@ class AddressTests(FindingsTestCase):
         self.note(behind("192.168.7.7:=", dials=local), "inside-nat", "within the network")
         self.note(behind("127.0.0.1:=", dials=[Dial(HERE, 0.1)]), "same-host", "on this host")
         self.bad(behind("127.0.0.1:5", dials=[Dial(HERE, 0.1)]), "hidden", "not our ports")
+        self.bad(behind(f"{HOST}:5", dials=[Dial(HERE, 0.1)]), "hidden", "an address of this host")
+        for tunnelled in (f"{ROUTER}:5", f"{ROUTER}:="):  # the server is asked by way of ssh -L
+            observed = behind(tunnelled, dials=[Dial(HERE, 0.1)])
+            self.bad(observed, "hidden", f"sees {ROUTER}, though we ask it on this host")
+            self.lacks(observed, "same-host")
 
     def test_several(self) -> None:
         self.bad(behind(f"{ROUTER}:=", "203.0.113.2:="), "observed-several", "Not all")
@@ -185,10 +192,11 @@ class MappingTests(FindingsTestCase):
 
     def test_destinations(self) -> None:
         self.note(behind(), "mapping-untold", "names no second port")
-        self.note(behind(other_ports=(1,)), "mapping-untold", "came to nothing")
+        self.note(behind(other_ports=(1,)), "mapping-untold", "second port was not asked")
         self.note(behind(**by_two_ports(None, "1.2.3.4:5")), "mapping-untold", "to nothing")
         self.good(behind(**SAME), "mapping-same", "as the same by two ports")
         self.bad(behind(**DIFFERENT), "mapping-differs", "a mapping of its own")
+        self.lacks(behind(relayed=[CUT]), "mapping-untold")
         self.bad(behind(**FILTERED), "second-port", "port 8081")
         self.bad(public(**FILTERED), "second-port", "port 8081")
 
@@ -200,6 +208,7 @@ class MappingTests(FindingsTestCase):
         self.bad(behind(**stray(StrayAnswer.ELSEWHERE)), "stray-elsewhere", "not ours")
         self.note(public(), "stray-untold", "cannot be told here")
         self.lacks(Observations("http://x/"), "stray-untold")
+        self.lacks(behind(late=[STRAY_SYN]), "stray-untold")
 
 
 class ConnectionTests(FindingsTestCase):
@@ -218,9 +227,22 @@ class ConnectionTests(FindingsTestCase):
         self.lacks(public(direct=[]), "direct", "direct-none")
         self.lacks(public(direct=[failed(What.NO_PATH)]), "direct", "direct-none")
 
+    def test_some_came_to_nothing(self) -> None:
+        """After one that did not."""
+        twice = [met(), failed(What.UNREACHABLE)]
+        self.bad(public(relayed=twice), "relay-failed", "One of 2 meetings by the relay came to")
+        self.bad(public(direct=twice), "direct-failed", "own addresses came to nothing: so it was.")
+        self.lacks(public(relayed=[failed(What.UNREACHABLE)]), "relay-failed")
+        self.lacks(public(relayed=[met(), CUT]), "relay-failed")
+
     def test_throughput(self) -> None:
         observed = public(throughput=Throughput(3_000_000, 1.5))
         self.note(observed, "throughput", "carries 2 MB/s")
+        self.lacks(observed, "relay-broke")
+        broken = public(throughput=Throughput(5, 0.0, broken=True))
+        self.note(broken, "throughput", "The relay works from this host to itself")
+        self.bad(broken, "relay-broke", "broke")
+        self.bad(public(throughput=Throughput(0, 1.5)), "throughput", "Nothing of what was sent")
 
     def test_every_text(self) -> None:
         """A sentence for a person."""

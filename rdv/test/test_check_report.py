@@ -69,7 +69,7 @@ class JSONTests(SynchronousTestCase):
         self.assertEqual((seen["source"], seen["server"]), ("192.168.1.2", "198.51.100.1:8080"))
         self.assertEqual(seen["stray"]["answer"], "refused")
         self.assertEqual(seen["stray"]["target"], "203.0.113.1:40000")
-        self.assertEqual(seen["throughput"], {"bytes": 3, "seconds": 1.5})
+        self.assertEqual(seen["throughput"], {"bytes": 3, "seconds": 1.5, "broken": False})
         self.assertEqual(seen["tls"]["problems"], [])
         self.assertEqual(
             seen["second"]["sightings"][1], {"local_port": 40000, "observed": "203.0.113.1:6"}

@@ -13,6 +13,7 @@ from rdv.check import Observations, verdict
 from rdv.check.observations import Dial, What
 from rdv.test.check_doubles import (
     COUNTED,
+    CUT,
     DIFFERENT,
     DUAL,
     FILTERED,
@@ -271,6 +272,7 @@ USABLE: dict[str, tuple[Observations, str, str, list[str]]] = {
 }
 UNUSABLE: dict[str, tuple[Observations, str, list[str]]] = {
     "nothing": (Observations("http://x/"), "no-time", ["more-time"]),
+    "a meeting that was cut": (behind(relayed=[CUT], direct=[]), "no-time", ["more-time"]),
     "no name": (
         Observations("http://x/", lookup_problem="the name does not resolve"),
         "no-name",
@@ -301,6 +303,7 @@ UNUSABLE: dict[str, tuple[Observations, str, list[str]]] = {
     "no path": (behind(relayed=[failed(What.NO_PATH)], direct=[]), "no-path", ["pass-upgrade"]),
 }
 STATUSES = {
+    200: "check-url",
     301: "check-url",
     400: "pass-upgrade",
     401: "credentials",

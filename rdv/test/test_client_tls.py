@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
 from rdv.client.trace import Event, What
-from rdv.errors import RdvError, ServerUnreachable
+from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
 from rdv.test.client_certificates import Authority
 from rdv.test.client_doubles import HalfWire
 from rdv.test.client_loopback import LoopbackTestCase, RawServer, RealServer
@@ -42,10 +42,9 @@ class TLSTests(LoopbackTestCase):
         super().setUp()
         self.authority = Authority()
 
-    def server(self, *, wants_certificate: bool = False, name: str = "127.0.0.1") -> RealServer:
+    def server(self, *, name: str = "127.0.0.1", **options: Any) -> RealServer:
         """The real server under TLS."""
-        context = self.authority.server_context(name, wants_certificate=wants_certificate)
-        return RealServer(self, context)
+        return RealServer(self, self.authority.server_context(name, **options))
 
     async def assert_joins(self, server: RealServer, **options: Any) -> None:
         """Two clients meet, and bytes and ends go both ways."""
@@ -110,6 +109,18 @@ class TLSTests(LoopbackTestCase):
         policy = tls_policy(ca=self.authority.pem)
         await self.error(self.server(name="example.com"), tls=policy)
 
+    async def test_no_name(self) -> None:
+        """The certificate of a user, say, of whom the same authority knows."""
+        policy = tls_policy(ca=self.authority.pem)
+        text = await self.error(self.server(names=b""), tls=policy)
+        self.assertIn("the certificate is not for this name", text)
+
+    async def test_unreadable_name(self) -> None:
+        """Whatever cannot be read is no proof."""
+        policy = tls_policy(ca=self.authority.pem)
+        for names in (b"\xff\xff", bytes.fromhex("3004a3023000"), bytes.fromhex("30058703010203")):
+            await self.error(self.server(names=names), tls=policy)
+
     async def test_server_speaks_no_tls(self) -> None:
         server = RawServer(self)
         server.url = server.url.replace("http:", "https:")
@@ -125,6 +136,17 @@ class TLSTests(LoopbackTestCase):
         self.reactor.clock.advance(10)
         error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
         self.assertIn("TLS handshake did not come within 10 s", str(error))
+        self.assert_nothing_left()
+
+    async def test_time_is_up_before_the_handshake(self) -> None:
+        """Then the server has not been asked for a peer, and nobody says that it was."""
+        server = RawServer(self)
+        url = server.url.replace("http:", "https:")
+        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token", timeout=5)
+        await (await server.arrival()).until(b"\x16\x03")
+        self.reactor.clock.advance(5)
+        error: RdvError = await self.assertFailure(cast(Any, attempt), AttemptTimeout)
+        self.assertEqual(str(error), f"no connection within 5 s: {url} did not answer")
         self.assert_nothing_left()
 
     async def test_refusal(self) -> None:

@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
 from rdv.addresses import parse_address
-from rdv.client import candidate
+from rdv.client import candidate, race
 from rdv.test.attempt_doubles import CONFIRM, HELLO, PEER, AttemptTestCase, answer
 from rdv.test.client_doubles import ByteTransport
 from rdv.test.test_contest import LAN, REFUSED, SHORT, ContestTestCase
@@ -62,7 +62,7 @@ class SuspectTests(ContestTestCase):
         self.reactor.advance(0.5)
         self.assertEqual(late.value(), CONFIRM)
         self.assert_waits()
-        self.reactor.advance(candidate._ACKNOWLEDGED_WITHIN)
+        self.reactor.advance(race._ACKNOWLEDGED_WITHIN)
         self.assertEqual(late.closing, "abort")
         self.assert_relayed()
 

@@ -82,8 +82,7 @@ class DialTestCase(SynchronousTestCase):
         self.listener = self.bound()
         self.listener.listen()
         self.listener.settimeout(10)
-        with self.bound() as free:
-            self.local_port = free.getsockname()[1]
+        self.local_port = self.free_port()
         self.wire = Wire()
 
     def make_reactor(self) -> Any:
@@ -102,6 +101,13 @@ class DialTestCase(SynchronousTestCase):
         self.addCleanup(sock.close)
         sock.bind((self.host, port))
         return sock
+
+    def free_port(self) -> int:
+        """One that nobody uses on any address, as a dial takes it for all of them."""
+        with socket.socket(self.family) as sock:
+            sock.bind(("", 0))
+            port: int = sock.getsockname()[1]
+            return port
 
     def silent(self) -> socket.socket:
         """A listener that leaves SYNs unanswered: nobody accepts, and its queue is full."""

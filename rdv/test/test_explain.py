@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,7 +14,17 @@ from rdv.explain.facts import last_attempt
 from rdv.explain.scale import Scale
 from rdv.explain.story import Mark, Span, story
 from rdv.explain.words import duration
-from rdv.test.explain_events import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, direct, relayed
+from rdv.test.explain_events import (
+    DIRECT,
+    PEER,
+    REFUSED,
+    RELAYED,
+    SERVER,
+    UNREACHABLE,
+    Telling,
+    direct,
+    relayed,
+)
 from rdv.test.explain_strategies import events_lists
 
 
@@ -81,6 +93,12 @@ class WaterfallTests(SynchronousTestCase):
         self.assertIn("(the last of 2 attempts)", told.heading)
         self.assertEqual({event.attempt for event in told.events}, {2})
         self.assertEqual(len(last_attempt(events)), len(RELAYED))
+
+    def test_clock_set_back(self) -> None:
+        """By an hour, between two events of one moment: it looks as if it had not been."""
+        number = [event.what for event in DIRECT].index(What.MET)
+        back = [replace(event, time=event.time - 3600) for event in DIRECT[number:]]
+        self.assertEqual(waterfall([*DIRECT[:number], *back]), waterfall(DIRECT))
 
     def test_long_address(self) -> None:
         """A label that is too long loses its middle."""
@@ -208,6 +226,22 @@ class SummaryTests(SynchronousTestCase):
             "1 connection came from addresses that are not allowed: 127.0.0.1:9.",
             story([*RELAYED, *tell.events]).summary,
         )
+
+    def test_strangers(self) -> None:
+        """Whoever scans a port does not fill the screen; the peer is not lost among them."""
+        tell = Telling()
+        tell.begin()
+        for number in range(2, 1002):
+            tell.way(number, number, "inbound", f"203.0.113.77:{number}")
+            tell(number, What.LOST, way=number, reason="the connection was reset", dials=0)
+        tell.way(1003, 1002, "inbound", PEER)
+        tell(1004, What.HEARD, way=1002, line="HELLO")
+        tell(1004, What.CHOSEN, way=1002, dials=0)
+        tell.way(1005, 1, "relay", SERVER)
+        labels = [row.label for row in story(tell.events).rows]
+        self.assertEqual(labels[-3:], [f"from {PEER}", "970 more", "relay"])
+        self.assertEqual(labels[1:31], [f"from 203.0.113.77:{number}" for number in range(2, 32)])
+        self.assertEqual(len(labels), 34)
 
     def test_unfinished(self) -> None:
         self.assert_summary([], "The attempt is not over.")

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.trace import Event, What
+from rdv.commands import explaining as explaining_module
 from rdv.commands.explaining import Explaining
 from rdv.commands.status import BadUsage
 from rdv.telling import Form, Teller
@@ -97,6 +98,16 @@ class StderrTests(ExplainingTestCase):
         event = Event(DIRECT[-1].time + 1, 1, What.SWITCHED, {"way": 1, "peer": "x"})
         text = self.explained(more=(event,))
         self.assertIn("the relay has taken its place.", text.splitlines()[-1])
+
+    def test_failing(self) -> None:
+        """Something that cannot be explained is logged; what came of the attempt stays."""
+
+        def fail(*args: object, **options: object) -> str:
+            raise RuntimeError("not my day")
+
+        self.patch(explaining_module, "waterfall", fail)
+        self.assertEqual(self.explained(), "")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_nothing(self) -> None:
         """No attempt, no picture."""

@@ -4,7 +4,10 @@ Accepting one peer after the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from rdv.client.connection import Connection
 from rdv.client.listener import Listener
@@ -84,11 +87,17 @@ class AcceptingTests(ListenerTestCase):
         self.assertEqual(self.client.most_in_lobby, 1)
 
     def test_bound(self) -> None:
-        """Who meets more peers than it connects to lets the others wait."""
+        """Who meets more peers than it connects to lets the others wait, and it is logged."""
         self.listener.stop()
         self.client.attempts.clear()
         self.listen(most=3)
+        events: list[LogEvent] = []
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         attempts = [self.client.meets() for _ in range(3)]
+        warnings = [event["most"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(warnings, [3])
         self.assertEqual(len(self.client.attempts), 3)
         attempts[1].fails(NoConnection("no path"))
         self.assertEqual(len(self.client.attempts), 4)

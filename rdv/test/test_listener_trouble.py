@@ -101,10 +101,31 @@ class TroubleTests(ListenerTestCase):
         self.again_after(1)
 
     def test_no_server_any_more(self) -> None:
-        """What was a server before, and talks nonsense now, may become one again."""
+        """
+        What was a server before, and talks nonsense now, may become one again: a proxy says 404
+        while what is behind it restarts, and the portal of a hotel sends everybody elsewhere.
+        """
         self.client.meets()
-        self.client.last.fails(ProtocolError("not HTTP"))
-        self.again_after(1)
+        for error, pause in (
+            (ProtocolError("not HTTP"), 1),
+            (refused(404), 2),
+            (refused(302), 4),
+            (refused(200), 8),
+        ):
+            self.client.last.fails(error)
+            self.again_after(pause)
+        self.assertEqual(len(self.told), 1)
+
+    def test_nobody_came(self) -> None:
+        """It was a server, too, if it has let us wait for long, be it in several requests."""
+        for waits in ((30,), (10, 10, 10)):
+            self.listener.stop()
+            self.listener = self.listen()
+            for seconds in waits:
+                self.client.last.happens(What.ASKED)
+                self.clock.advance(seconds)
+            self.client.last.fails(refused(404))
+            self.again_after(1)
 
 
 class WaitingTests(ListenerTestCase):
@@ -154,6 +175,22 @@ class GivingUpTests(ListenerTestCase):
             error = self.check(refused(status), ServerRefused)
             self.assertEqual(error.status, status)
 
+    def test_refused_late(self) -> None:
+        """A slow web server is still none of ours."""
+        self.client.last.happens(What.ASKED)
+        self.clock.advance(29)
+        self.client.last.fails(refused(404))
+        self.assertTrue(self.listener.stopped.happened)
+
+    def test_refused_behind_a_meeting(self) -> None:
+        """Not everything comes right again by itself."""
+        for status in (401, 403, 409):
+            self.listener = self.listen()
+            self.client.meets().connects()
+            self.client.last.fails(refused(status))
+            self.failureResultOf(self.listener.stopped.wait(), ServerRefused)
+            self.assertTrue(self.listener.closed.happened)
+
     def test_token_in_use(self) -> None:
         """It says so."""
         error = self.check(refused(409), TokenInUse)
@@ -166,7 +203,7 @@ class GivingUpTests(ListenerTestCase):
     def test_those_on_the_way(self) -> None:
         """Who has met its peer before is delivered."""
         first = self.client.meets()
-        self.client.last.fails(refused(404))
+        self.client.last.fails(refused(403))
         self.assertTrue(self.listener.stopped.happened)
         self.assertFalse(self.listener.closed.happened)
         first.connects()

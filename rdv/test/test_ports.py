@@ -69,16 +69,36 @@ class PortsOfTests(SynchronousTestCase):
             ("unix:/x", unix),
             ("tcp:8081", at(8081)),
         ]
-        self.assertEqual(ports_of(listening), Ports((8080, 8081), (8443,)))
+        self.assertEqual(ports_of(listening)[:2], ((8080, 8081), (8443,)))
 
     def test_loopback(self) -> None:
         """Nobody else comes to it."""
-        self.assertEqual(ports_of([("tcp:1:interface=127.0.0.1", at(1, "127.0.0.1"))]), Ports())
+        self.assertEqual(
+            ports_of([("tcp:1:interface=127.0.0.1", at(1, "127.0.0.1"))])[:2], ((), ())
+        )
+
+    def test_one_address(self) -> None:
+        """What listens on one address of this host is not named to who has come by another one."""
+        v6: Any = _Port(IPv6Address("TCP", "::", 8084))
+        listening = [
+            ("tcp:8080", at(8080)),
+            ("tcp:8081:interface=10.0.0.1", at(8081, "10.0.0.1")),
+            ("tcp:8082:interface=10.0.0.1", at(8082, "10.0.0.1")),
+            ("tcp:8082:interface=192.0.2.1", at(8082, "192.0.2.1")),
+            ("tcp:8084:interface=::", v6),
+        ]
+        ports = ports_of(listening)
+        self.assertEqual(ports.beside(at(8080, "192.0.2.1")), (8082, 8084))
+        self.assertEqual(ports.beside(at(8081, "10.0.0.1")), (8080, 8082, 8084))
+        mapped: Any = _Port(IPv6Address("TCP", "::ffff:10.0.0.1", 8084))
+        self.assertEqual(ports.beside(mapped), (8080, 8081, 8082))
+        by_v6: Any = _Port(IPv6Address("TCP", "2001:db8::1", 8084))
+        self.assertEqual(ports.beside(by_v6), ())
 
     def test_settings(self) -> None:
         settings = ServerSettings(listen=("192.0.2.1:8080", "tcp:8081"))
         ports = [at(8080, "192.0.2.1"), at(8081)]
-        self.assertEqual(named_ports(settings, ports), Ports((8080, 8081)))
+        self.assertEqual(named_ports(settings, ports)[:2], ((8080, 8081), ()))
 
     def test_behind_a_proxy(self) -> None:
         settings = ServerSettings(listen=("tcp:8080", "tcp:8081"), observed_header="X-Real")

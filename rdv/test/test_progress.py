@@ -156,6 +156,15 @@ class ProgressTests(DescriptorTestCase):
         self.assertEqual(self.progress.summary(self.meter), "SENT: 800B in 0.8s, 1.07kB/s")
         self.assertEqual(self.loaded, 1)
 
+    def test_clock_set_back(self) -> None:
+        """To the beginning, or behind it: nobody knows how long it took."""
+        for seconds in (0.5, 3600):
+            self.begin(self.file(100), self.null())
+            self.move(50, seconds=0.5)
+            self.clock.rightNow -= seconds
+            self.meter.stop()
+            self.assertEqual((self.meter.seconds, self.progress.summary(self.meter)), (0.0, ""))
+
     def test_grows_and_shrinks(self) -> None:
         """The size is what it is now, and never less than what was sent."""
         stdin = self.file(1000)

@@ -26,8 +26,9 @@ class StreamEventsTests(SynchronousTestCase):
     def test_attempt(self) -> None:
         """Under their own names, but for two; without what the command says itself."""
         for what in What:
-            self.events.trace(Event(1.5, 2, what, {"peer_addresses": [], "reason": OSError("x")}))
-        fields = {"time": 1.5, "attempt": 2, "peer_addresses": [], "reason": "x"}
+            details = {"peer_addresses": [], "reason": OSError("x"), "dial": 1}
+            self.events.trace(Event(1.5, 2, what, details))
+        fields = {"time": 1.5, "attempt": 2, "peer_addresses": [], "reason": "x", "dial": 1}
         names = [name for name, _ in self.told]
         others = [
             what.value
@@ -36,6 +37,18 @@ class StreamEventsTests(SynchronousTestCase):
         ]
         self.assertEqual(sorted(names), sorted([*others, "lobby", "candidates"]))
         self.assertEqual([told for _, told in self.told], [fields] * len(names))
+
+    def test_redials(self) -> None:
+        """Of hundreds of dials to each address the first is told, and how many there were."""
+        for way in (1, 2):
+            for dial in range(1, 332):
+                self.events.trace(Event(1.0, 1, What.DIALLED, {"way": way, "dial": dial}))
+                self.events.trace(Event(1.0, 1, What.REFUSED, {"way": way, "dial": dial}))
+            self.events.trace(Event(1.0, 1, What.LOST, {"way": way, "dials": 331}))
+        told = [(name, fields["way"]) for name, fields in self.told]
+        self.assertEqual(
+            told, [(name, way) for way in (1, 2) for name in ("dialled", "refused", "lost")]
+        )
 
     def test_bytes(self) -> None:
         """Once a second while something moves, and at the end."""

@@ -47,6 +47,7 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import Address
 from rdv.client.shared_port import IClientReactor
 from rdv.test.client_doubles import HalfWire, Wire
+from rdv.testing import host as host_module
 from rdv.testing import network as network_module
 from rdv.testing.network import Network
 from rdv.testing.sockets import BUFFER, MemorySocket
@@ -192,9 +193,12 @@ class ConnectTests(NetworkTestCase):
         """Each host has its own."""
         local = Listener()
         self.here.listenTCP(8, local)
-        for name in ("127.0.0.1", str(HERE)):
+        for name in ("127.0.0.1", "localhost", str(HERE)):
             self.successResultOf(self.connect(name, 8))
-        self.assertEqual(len(local.wires), 2)
+        connecting = connectProtocol(HostnameEndpoint(self.here, "localhost", 8), Wire())
+        self.network.flush()
+        self.successResultOf(connecting)
+        self.assertEqual(len(local.wires), 4)
         self.failureResultOf(self.connect("127.0.0.1", 7), Refused)
 
     def test_refused(self) -> None:
@@ -262,6 +266,19 @@ class ListenTests(NetworkTestCase):
         ports: list[Any] = [self.here.listenTCP(0, Listener()) for _ in range(3)]
         numbers = {port.getHost().port for port in ports}
         self.assertEqual(len(numbers), 3)
+
+    def test_any_port_but_those_in_use(self) -> None:
+        """The numbers begin again at their end, and leave out what is taken."""
+        self.patch(host_module, "_EPHEMERAL", range(50000, 50004))
+        here = self.network.host(IPv4("10.0.0.3"))
+        here.listenTCP(50000, Listener())
+        found = []
+        for _ in range(4):
+            port: Any = here.listenTCP(0, Listener())
+            found.append(port.getHost().port)
+            if len(found) != 2:
+                port.stopListening()
+        self.assertEqual(found, [50001, 50002, 50003, 50001])
 
     def test_endpoint(self) -> None:
         listening = TCP4ServerEndpoint(self.here, 0).listen(Listener())
@@ -418,6 +435,13 @@ class ClockTests(NetworkTestCase):
         again()
         with self.assertRaises(RuntimeError):
             self.network.flush()
+
+    def test_only_forward(self) -> None:
+        """And not for ever."""
+        for seconds in (-1.0, float("nan"), float("inf")):
+            with self.assertRaises(ValueError):
+                self.network.advance(seconds)
+        self.assertEqual(self.network.clock.seconds(), 0.0)
 
     def test_error_in_a_call(self) -> None:
         """It is the test's."""

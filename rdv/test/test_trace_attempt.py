@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import CannotListenError, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
-from rdv.addresses import AddressSpace, parse_address
+from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client
+from rdv.client.inbound import Inbound
 from rdv.client.trace import Event, What
 from rdv.test.attempt_doubles import (
     CONFIRM,
@@ -102,6 +106,24 @@ class ServerTests(TraceTestCase):
             {"addresses": [own], "spaces": ["public4"], "mapped": []},
         )
         self.assertEqual(str(self.fields(What.CALLED)["address"]), "192.0.2.80:8080")
+
+    def test_mapped(self) -> None:
+        """Of the addresses that a router has mapped those that the server is told."""
+        outside = [parse_address("198.51.100.9:5"), parse_address("10.9.9.9:5")]
+
+        @asynccontextmanager
+        async def mapping(port: int) -> AsyncIterator[list[Address]]:
+            yield outside
+
+        self.dial(port_mapping=mapping, spaces=AddressSpace.PUBLIC4)
+        self.assertEqual(
+            self.fields(What.ADDRESSES),
+            {
+                "addresses": [outside[0], parse_address(OWN)],
+                "spaces": ["public4", "public4"],
+                "mapped": outside[:1],
+            },
+        )
 
     def test_answer(self) -> None:
         self.accept()
@@ -285,6 +307,15 @@ class WayTests(TraceTestCase):
         self.successResultOf(self.attempt)
         self.assert_well_formed()
 
+    def test_too_many_strangers(self) -> None:
+        """The oldest goes, and it is said why."""
+        self.accept()
+        for port in range(1024, 1024 + Inbound.stranger_limit + 1):
+            self.arrive("203.0.113.77", port)
+        self.end()
+        (lost,) = [event.fields for event in self.events if event.what is What.LOST]
+        self.assertEqual((lost["way"], lost["reason"]), (1, "it had to make room for others"))
+
     def test_unwanted(self) -> None:
         """Somebody from a space that is not used."""
         self.accept(spaces=AddressSpace.PUBLIC4)
@@ -347,3 +378,47 @@ class BehaviourTests(TraceTestCase):
         self.assertEqual(self.run_once(trace=fail), plain)
         self.assertGreater(len(self.events), 10)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), len(self.events))
+
+    def test_called(self) -> None:
+        """Whoever looks whether it is over sees the same as without a trace."""
+        for options in ({}, {"trace": None}):
+            self.dial(**options)
+            self.assertFalse(self.attempt.called)
+            self.attempt.cancel()
+            self.end()
+            self.failureResultOf(self.attempt, CancelledError)
+            self.assertTrue(self.attempt.called)
+
+    def cancel_at(self, number: int) -> None:
+        """The trace cancels the attempt at an event, in the middle of whatever that is."""
+
+        def trace(event: Event) -> None:
+            self.events.append(event)
+            if len(self.events) == number:
+                self.attempt.cancel()
+
+        self.setUp()
+        self.dial(trace=trace)
+        self.reactor.advance(0)
+        if len(self.events) < number:
+            self.answer(PEER)
+            self.reactor.advance(0)
+        if len(self.events) < number:
+            peer = self.reactor.connected()
+            self.reactor.advance(0)
+            if len(self.events) < number:
+                peer.deliver(HELLO)
+                self.reactor.advance(0)
+        self.end()
+
+    def test_cancelling(self) -> None:
+        """At any event that is: all is closed, and nobody but the caller is told."""
+        self.run_once()
+        events = self.kinds()
+        for number in range(events.index(What.REACHED) + 1, len(events) + 1):
+            self.cancel_at(number)
+            self.failureResultOf(self.attempt, CancelledError)
+            self.assertEqual([each for each in self.reactor.transports if not each.gone], [])
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            self.assertFalse(any(port.open for port in self.reactor.ports))
+            self.assertEqual(self.flushLoggedErrors(), [])

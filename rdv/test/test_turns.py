@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.connection import Connection
 from rdv.client.trace import What
 from rdv.client.turns import HEAD_START, Turns
-from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused
+from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused, TokenInUse
 from rdv.test.endpoint_doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
@@ -86,6 +86,16 @@ class TakingTurnsTests(TurnsTestCase):
         self.client.last.connects()
         self.successResultOf(second)
         self.assert_nothing_left()
+
+    def test_timeout_in_an_attempt(self) -> None:
+        """What is said is the time of the call, not what was left of it for the attempt."""
+        for role in Role:
+            client = FakeClient()
+            turns = Turns(client, role, URL, "token", {})
+            connecting = turns.connect(10)
+            client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
+            error = self.failureResultOf(connecting, AttemptTimeout).value
+            self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
 
     def test_bad_token(self) -> None:
         turns = Turns(self.client, self.role, URL, "", {})
@@ -175,13 +185,29 @@ class ReplacedTests(TurnsTestCase):
         self.assert_nothing_left()
 
     def test_while_time_lasts(self) -> None:
-        """Then it fails as the server has said."""
+        """Then it says why."""
         connecting = self.turns.connect(0.5)
         self.client.last.fails(refused(409))
         self.clock.advance(0.2)
         self.assertAlmostEqual(self.client.last.timeout or 0, 0.3)
         self.client.last.fails(refused(409))
-        self.assertEqual(self.failureResultOf(connecting, ServerRefused).value.status, 409)
+        error = self.failureResultOf(connecting, TokenInUse).value
+        self.assertEqual((error.status, error.reason), (409, "of this"))
+        self.assertRegex(
+            str(error), "^another program dials with the same token and took our place"
+        )
+        self.assert_nothing_left()
+
+    def test_timeout_later(self) -> None:
+        """That it was replaced may be why nobody came later."""
+        connecting = self.turns.connect(10)
+        self.client.last.fails(refused(409))
+        self.clock.advance(0.2)
+        self.client.last.fails(AttemptTimeout(9.8, "the peer did not come"))
+        text = str(self.failureResultOf(connecting, AttemptTimeout).value)
+        self.assertRegex(
+            text, "^no connection within 10 s: another program .*the peer did not come$"
+        )
         self.assert_nothing_left()
 
     def test_other_refusals(self) -> None:

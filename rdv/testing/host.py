@@ -8,7 +8,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address as IPv4
-from itertools import count
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Host"]
 
-#: The first of the ports that are given to those who ask for none: as IANA has it.
-_EPHEMERAL = 49152
+#: The ports that are given to those who ask for none: as IANA has it.
+_EPHEMERAL = range(49152, 65536)
 
 
 @implementer(IClientReactor)
@@ -53,7 +53,7 @@ class Host:
         self.ip = ip
         self.nameResolver: IHostnameResolver = network.names
         self.ports: dict[int, MemoryPort] = {}
-        self._ephemeral = count(_EPHEMERAL)
+        self._ephemeral = cycle(_EPHEMERAL)
         self._calls: WeakSet[Any] = WeakSet()
         self._transports: dict[MemoryTransport, None] = {}
         self._reading: set[object] = set()
@@ -91,7 +91,7 @@ class Host:
         self, port: Any, factory: ServerFactory[Any], backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
         """See :class:`IReactorTCP`. It listens on all addresses."""
-        number = _number(port) or next(self._ephemeral)
+        number = _number(port) or self._free_port()
         if number in self.ports:
             taken = OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             raise CannotListenError(interface, number, taken)
@@ -108,10 +108,14 @@ class Host:
         bindAddress: Any = None,
     ) -> IConnector:
         """See :class:`IReactorTCP`."""
-        source = Address(self.ip, _number(bindAddress) or next(self._ephemeral))
+        source = Address(self.ip, _number(bindAddress) or self._free_port())
         connector = MemoryConnector(self, self._network, source, host, port, factory, timeout)
         connector.connect()
         return connector
+
+    def _free_port(self) -> int:
+        taken = self.ports.keys() | {sock.name.port for sock in self.sockets}
+        return next(port for port in islice(self._ephemeral, len(_EPHEMERAL)) if port not in taken)
 
     # IReactorPluggableNameResolver.
 

@@ -47,6 +47,7 @@ class Network:
     Hosts, and the wires between them. No byte is lost, and none needs any time.
 
     :ivar clock: the time of all hosts.
+    :ivar moving: whether a :meth:`flush` is under way.
     :ivar addresses: of hosts that have a name.
     :ivar names: the resolver for those.
     :ivar shielded: hosts, by address, whose firewalls drop what comes from others.
@@ -54,7 +55,8 @@ class Network:
 
     def __init__(self) -> None:
         self.clock = _StandingClock()
-        self.addresses: dict[str, str] = {}
+        self.moving = False
+        self.addresses = {"localhost": "127.0.0.1"}
         self.names = Names(self.addresses)
         self.hosts: dict[IPv4Address | IPv6Address, Host] = {}
         self.shielded: set[IPv4Address | IPv6Address] = set()
@@ -89,11 +91,17 @@ class Network:
         Deliver everything that is on its way, and what is said in return, until nothing moves.
         Calls that are due are made; the clock stands still.
 
-        :raises RuntimeError: when it does not come to an end.
+        :raises RuntimeError: when it does not come to an end, or is called by what it delivers to.
         """
-        for _ in range(_TURNS):
-            if not self._turn():
-                return
+        if self.moving:
+            raise RuntimeError("flush() within flush(): the outer one delivers what is left")
+        self.moving = True
+        try:
+            for _ in range(_TURNS):
+                if not self._turn():
+                    return
+        finally:
+            self.moving = False
         raise RuntimeError("the network does not come to rest: does a protocol talk to itself?")
 
     def _turn(self) -> bool:
@@ -105,7 +113,11 @@ class Network:
         """
         Let so much time pass. Each call is made at its own time, and what comes of it arrives at
         once.
+
+        :raises ValueError: for a time that is not to come, or never comes.
         """
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"time does not pass like that: {seconds}")
         end = self.clock.seconds() + seconds
         self.flush()
         while (due := self.clock.next_call()) <= end:

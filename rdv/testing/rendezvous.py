@@ -9,8 +9,9 @@ from http import HTTPStatus
 from ipaddress import IPv4Address
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
@@ -55,6 +56,7 @@ class MemoryRendezvous:
         self.clock: IReactorTime = self._network.clock
         self._options = options
         self._refusal: tuple[int, str] | None = None
+        self._blocked = False
         self.start()
 
     def host(self) -> Host:
@@ -63,7 +65,10 @@ class MemoryRendezvous:
         listen and connect over TCP as well. It has ``listenTCP``, ``connectTCP``, the clock and a
         resolver.
         """
-        return self._network.host(_FIRST_CLIENT + len(self._network.hosts) - 1)
+        ip = _FIRST_CLIENT + len(self._network.hosts) - 1
+        if self._blocked:
+            self._network.shielded.add(ip)
+        return self._network.host(ip)
 
     def client(self, **options: Any) -> Client:
         """
@@ -79,19 +84,22 @@ class MemoryRendezvous:
 
         :param relay: whether they are connected through the server.
         :return: the dialer's connection, and the acceptor's.
+        :raises AssertionError: when they have not; with the reason, unless they still wait.
         """
         spaces = AddressSpace.NONE if relay else AddressSpace.DEFAULT
         dialling = self.client(spaces=spaces).dial(self.url, token)
         accepting = self.client(spaces=spaces).accept(self.url, token)
         pairs: list[list[Connection]] = []
+        failures: list[Failure] = []
         both: Deferred[list[Connection]] = gatherResults([dialling, accepting], consumeErrors=True)
-        both.addCallback(pairs.append)
+        both.addCallbacks(pairs.append, failures.append)
         self.flush()
         if not pairs:
-            both.addErrback(lambda _: None)
-            both.cancel()
+            reasons = [_first_of(failure).getErrorMessage() for failure in failures]
+            for each in (dialling, accepting):
+                each.cancel()
             self.flush()
-            raise AssertionError("the two are not connected")
+            raise AssertionError(": ".join(["the two are not connected", *reasons]))
         dialer, acceptor = pairs[0]
         return dialer, acceptor
 
@@ -102,7 +110,7 @@ class MemoryRendezvous:
         Deliver every byte that is on its way, and what is said in return, until nothing moves. The
         clock stands still.
 
-        :raises RuntimeError: when it does not come to an end.
+        :raises RuntimeError: when it does not come to an end, or is called by what it delivers to.
         """
         self._network.flush()
 
@@ -116,7 +124,14 @@ class MemoryRendezvous:
     # Misfortunes.
 
     def refuse(self, status: int, reason: str) -> None:
-        """From now on answer every request with an HTTP error."""
+        """
+        From now on answer every request with an HTTP error.
+
+        :param status: a standard one, 400 or more.
+        :param reason: a line of text.
+        """
+        if HTTPStatus(status) < HTTPStatus.BAD_REQUEST:
+            raise ValueError(f"not an error: {status}")
         self._refusal = (status, reason)
 
     def admit(self) -> None:
@@ -130,18 +145,21 @@ class MemoryRendezvous:
         """
         self._port.stopListening()
         self.server.close()
-        self.flush()
+        if not self._network.moving:
+            self.flush()
 
     def start(self) -> None:
         """The server is there; for after a :meth:`stop`."""
-        self.server = Rendezvous(self._server_host, **self._options)
-        door = _Door(RendezvousResource(self.server), lambda: self._refusal)
+        server = Rendezvous(self._server_host, **self._options)
+        door = _Door(RendezvousResource(server), lambda: self._refusal)
         site = Site(door, reactor=self._server_host)
         site.noisy = False
         self._port = self._server_host.listenTCP(_PORT, site)
+        self.server = server
 
     def block_direct_paths(self) -> None:
-        """From now on a firewall at each client drops the SYNs of others."""
+        """From now on a firewall at each client, new ones as well, drops the SYNs of others."""
+        self._blocked = True
         self._network.shielded.update(host.ip for host in self._clients)
 
     def break_connections(self) -> None:
@@ -179,6 +197,11 @@ class MemoryRendezvous:
         """
         if found := self.leftovers():
             raise AssertionError("\n".join(["left over:", *found]))
+
+
+def _first_of(failure: Failure) -> Failure:
+    """What ``gatherResults`` has wrapped."""
+    return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
 
 
 @implementer(IResource)

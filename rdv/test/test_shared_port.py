@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -69,7 +70,9 @@ class ListenTests(SharedPortTestCase):
     async def test_separate_stacks(self) -> None:
         self.reactor = SeparateStacks(REACTOR)
         peer = RawServer(self)
-        number = self.listen(peer).number
+        with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
+            number = both.getsockname()[1]  # free in both stacks, which is not for us to choose
+        self.listen(peer, number)
         await self.assert_reaches(f"127.0.0.1:{number}", peer)
         await self.assert_reaches(f"[::1]:{number}", peer)
 

@@ -78,7 +78,7 @@ class ProgramTests(TestCase):
                 "        print(name, flush=True)\n"
                 "        await asyncio.Event().wait()\n"
                 "    finally:\n"
-                "        await asyncio.sleep(0.01)\n"
+                "        await asyncio.sleep(0)\n"
                 "        print('tidy', flush=True)\n"
                 "async def main(reactor):\n"
                 "    other = asyncio.ensure_future(work('other'))\n"

@@ -6,7 +6,8 @@ It plays both roles itself against a server, writes down what it observes
 :mod:`rdv.check.verdict`): those are functions without I/O.
 """
 
-from rdv.check.findings import Finding, findings
+from rdv.check.finding import Finding
+from rdv.check.findings import findings
 from rdv.check.observations import Observations
 from rdv.check.verdict import Verdict, verdict
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from rdv.addresses import Address, space_of
-from rdv.check.findings import Finding, Weight
+from rdv.check.finding import Finding, Weight
 from rdv.check.observations import Observations
 from rdv.check.verdict import Verdict
 

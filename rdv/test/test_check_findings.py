@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, findings
-from rdv.check.findings import Weight
+from rdv.check.finding import Weight
 from rdv.check.observations import STRAY_SYN, Dial, StrayAnswer, Throughput, Tls, What
 from rdv.test.check_doubles import (
     COUNTED,

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.check import Finding, Verdict, findings, verdict
-from rdv.check.findings import Weight
+from rdv.check.finding import Weight
 from rdv.check.observations import Observations, StrayAnswer, Throughput
 from rdv.check.report import as_json, as_text
 from rdv.check.verdict import Advice

@@ -9,13 +9,15 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
 from rdv.client.connection import Connection
 from rdv.client.reasons import why
+from rdv.errors import RdvError
 from rdv.joint import Joint
 from rdv.telling import Teller
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Forwarder"]
 
 log = Logger()
+
+#: For which there may be nothing to join a connection with; anything else is a mistake of ours.
+_REASONS = (RdvError, ConnectError, OSError, CancelledError, ConnectingCancelledError)
 
 
 class Forwarder(Factory[Protocol]):
@@ -101,6 +106,8 @@ class Forwarder(Factory[Protocol]):
         try:
             await connecting
         except Exception as error:
+            if not isinstance(error, _REASONS):
+                log.failure("a forward failed")
             # Nothing is told if the one that came has gone first, or we shall end.
             if joint.broken is None:
                 self._tell_refused(number, error)

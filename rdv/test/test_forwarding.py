@@ -145,6 +145,17 @@ class LocalTests(ForwarderTestCase):
         self.connects(1)
         self.assertEqual(self.told.names[2:], ["connected"])
 
+    def test_mistake(self) -> None:
+        """One of ours is logged, and the local connection is reset like any other."""
+        forwarder = self.forwarder()
+        _, local = self.come(forwarder)
+        self.endpoint.attempts[0][1].errback(ZeroDivisionError())
+        self.settle()
+        self.assertFalse(local.lost_cleanly)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.told.names, ["refused", "ended"])
+        self.assertEqual(forwarder.running, 0)
+
     def test_lost_while_connecting(self) -> None:
         """Nobody needs that connection any more, and that is no failure."""
         forwarder = self.forwarder()

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.errors import ServerUnreachable
-from rdv.test.test_testing import MemoryTestCase
+from rdv.test.memory_case import MemoryTestCase
 from rdv.wire import Role
 
 CLIENT = r"rdv:http\://rendezvous.test/rdv:token=secret"

@@ -36,7 +36,8 @@ DEV = [
 ]
 
 setup(
-    name="rdv",
+    # On PyPI, rdv is somebody else's.
+    name="txrdv",
     version=VERSION.group(1),
     description="Relay-assisted p2p TCP connectivity on Twisted",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",

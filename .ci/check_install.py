@@ -1,15 +1,16 @@
 """
 Check an installed rdv, run with the Python that has it, in a folder that is not a checkout.
 
-Every module can be imported with nothing but the declared dependencies, ``twist`` lists the plugin
-without a word on stderr, both commands can show their help, and Twisted understands the
-descriptions of endpoints.
+It is the distribution txrdv. Every module can be imported with nothing but the declared
+dependencies, ``twist`` lists the plugin without a word on stderr, both commands can show their
+help, and Twisted understands the descriptions of endpoints.
 """
 
 import importlib
 import pkgutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -56,6 +57,8 @@ def describe_endpoints() -> None:
 
 if __name__ == "__main__":
     import_everything()
+    if version("txrdv") != sys.modules["rdv"].__version__:
+        sys.exit("the distribution txrdv is not this rdv")
     describe_endpoints()
     for attempt in ("first", "second"):  # the first one writes Twisted's plugin cache, if it may
         listing = run("twist", "--help").splitlines()

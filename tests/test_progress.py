@@ -231,7 +231,7 @@ class NoBarTests(ProgressTestCase):
         await self.check_silent(sender, other)
         self.screen.let_go()
         await self.screen.closed
-        self.assertIn("pip install 'rdv[progress]'", self.screen.text)
+        self.assertIn("pip install tqdm", self.screen.text)
         self.assertNotIn("%|", self.screen.text)
         self.assertNotIn("Traceback", self.screen.text)
         self.assertRegex(self.screen.text, SENT)

@@ -115,10 +115,16 @@ class HalfCloseTLS(TCPForwarding):
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
 
+    @property
+    def _takes(self) -> bool:
+        return self.connected and not self._read_ended and not self.disconnecting
+
     def dataReceived(self, data: bytes) -> None:
-        """Decrypt what came and deliver it."""
-        self._tls.bio_write(data)
-        while self.connected and not self._read_ended and not self.disconnecting:
+        """Decrypt what came and deliver it; drop what nobody takes any more."""
+        # OpenSSL would keep it for as long as the connection stands.
+        if self._takes:
+            self._tls.bio_write(data)
+        while self._takes:
             try:
                 plain = self._tls.recv(_CHUNK)
             except WantReadError:
@@ -133,7 +139,7 @@ class HalfCloseTLS(TCPForwarding):
 
     def readConnectionLost(self) -> None:
         """The end of TCP says nothing after the end of TLS; before it, something was cut off."""
-        if self.connected and not self._read_ended and not self.disconnecting:
+        if self._takes:
             self._fail(Failure(ConnectionLost("TLS stream ended without close_notify")))
 
     def writeConnectionLost(self) -> None:

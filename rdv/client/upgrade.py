@@ -183,7 +183,8 @@ class _Exchange(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self.response.called:
-            self._behind += data  # of the handed over stream, or of no interest
+            if self._final is None:  # of the stream behind a 101; nothing else is of interest
+                self._behind += data
             return
         try:
             self._http.receive_data(data)

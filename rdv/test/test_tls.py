@@ -39,6 +39,7 @@ class TLSTestCase(SynchronousTestCase):
 
     is_client = False
     version = TLSVersion.TLSv1_3
+    tls: HalfCloseTLS
 
     def setUp(self) -> None:
         self.ours: Recorder = HalfCloseRecorder()
@@ -67,9 +68,10 @@ class TLSTestCase(SynchronousTestCase):
             sealed += self.peer.sealed_end() if data is None else self.peer.sealed(data)
         self.deliver(sealed, piece)
         self.assertEqual(self.first.pieces, [b"x"])
-        self.tls = self.ours.transport
-        assert isinstance(self.tls, HalfCloseTLS)
-        return self.tls
+        tls = self.ours.transport
+        assert isinstance(tls, HalfCloseTLS)
+        self.tls = tls
+        return tls
 
     def deliver(self, sealed: bytes, piece: int = 1 << 20) -> None:
         """Let the peer send what it has sealed, in pieces of that many bytes."""

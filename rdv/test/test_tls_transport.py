@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from OpenSSL import SSL
+from OpenSSL._util import ffi, lib
 from OpenSSL.crypto import X509
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, ISSLTransport
@@ -10,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.handover import StreamTransport, receive_from
 from rdv.test.doubles import CLIENT, SERVER, HalfCloseRecorder, Recorder, connect, present
-from rdv.test.test_tls import TLSTestCase
+from rdv.test.test_tls import VERSIONS, TLSTestCase
 from rdv.test.wrapping import key_and_certificate
 from rdv.tls import HalfCloseTLS
 
@@ -81,6 +84,55 @@ class ClientTransportTests(TLSTestCase):
         seen = self.change_hands().getPeerCertificate()
         assert isinstance(seen, X509)
         self.assertEqual(seen.to_cryptography(), key_and_certificate()[1])
+
+
+class MemoryTests(TLSTestCase):
+    """What comes where nobody takes it any more is dropped: OpenSSL would keep all of it."""
+
+    def flood(self) -> int:
+        """
+        Let a megabyte of something come.
+
+        :return: how much of it OpenSSL keeps.
+        """
+        piece = b"\0" * (1 << 14)
+        for _ in range(64):
+            self.tls.dataReceived(piece)
+        tls: Any = self.tls.getHandle()  # which does not tell, but can be read out
+        room = ffi.new("char[]", 1 << 20)
+        kept: int = lib.BIO_read(tls._into_ssl, room, 1 << 20)
+        return max(0, kept)
+
+    def test_behind_the_peers_end(self) -> None:
+        for version in VERSIONS:
+            self.version = version
+            self.setUp()
+            self.change_hands()
+            self.deliver(self.peer.sealed(b"last") + self.peer.sealed_end())
+            self.assertEqual(self.flood(), 0)
+            self.tls.write(b"still here")
+            self.clock.advance(0)
+            self.assertEqual(self.peer.plain, b"still here")
+            self.assertIsNone(self.ours.lost)
+
+    def test_behind_our_close(self) -> None:
+        """Which waits for a producer."""
+        self.change_hands()
+        self.tls.registerProducer(connect(self.clock, Recorder(), Recorder())[0], True)
+        self.tls.loseConnection()
+        self.assertEqual(self.flood(), 0)
+
+    def test_behind_an_abort(self) -> None:
+        self.change_hands()
+        self.tls.abortConnection()
+        self.assertEqual(self.flood(), 0)
+
+    def test_behind_a_loss(self) -> None:
+        self.change_hands()
+        self.at_peer.abortConnection()
+        self.clock.advance(0)
+        self.assertIsNotNone(self.ours.lost)
+        self.assertEqual(self.flood(), 0)
 
 
 class ClosingTests(TLSTestCase):

@@ -4,6 +4,8 @@ Answers other than a 101: refusals, nonsense, silence, and the end of the connec
 
 from __future__ import annotations
 
+import tracemalloc
+
 import treq
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
@@ -70,6 +72,15 @@ class RefusalTests(UpgradeTestCase):
         self.assertEqual((response.code, self.body(response)), (500, b"x" * 4096))
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertNotEqual(self.transport.closing, "")
+
+    def test_what_follows_is_not_kept(self) -> None:
+        """Twisted's TLS reads on until the server closes as well, and it need not."""
+        self.answered(b"HTTP/1.1 500 Oops\r\n\r\n", b"x" * 4096)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for _ in range(64):
+            self.transport.deliver(bytes(1 << 14))
+        self.assertLess(tracemalloc.get_traced_memory()[0], 1 << 16)
 
     def test_body_stalls(self) -> None:
         pending = self.request()

@@ -8,11 +8,11 @@ interrupt, 143 after SIGTERM.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from rdv.arguments import parser
+from rdv.standard import prepare
 from rdv.telling import Form
 
 __all__ = ["main"]
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments, without the command's own name.
     :return: the exit status.
     """
-    _fill_standard_descriptors()
+    prepare()
     argv = sys.argv[1:] if argv is None else argv
     arguments = parser(Form.JSON if "--json" in argv else Form.TEXT).parse_args(argv)
     arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
@@ -38,15 +38,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return commands.run(arguments)
     except KeyboardInterrupt:
         return 130
-
-
-def _fill_standard_descriptors() -> None:
-    """A closed stdin must not become the number of the next file that is opened."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    for name, fd in (("stdout", 1), ("stderr", 2)):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(fd, "w"))

@@ -160,8 +160,10 @@ class _StreamService(Service):
     def _run(self) -> None:
         from rdv.addresses import AddressSpace
         from rdv.client import Client
+        from rdv.standard import prepare
         from rdv.stream import stream
 
+        prepare()
         options = self._options
         spaces = AddressSpace.NONE if options["relay"] else AddressSpace.DEFAULT
         client = Client(self._reactor, spaces=spaces)

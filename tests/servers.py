@@ -109,7 +109,7 @@ class SystemTestCase(TestCase):
         self.url, self.port = f"http://127.0.0.1:{found[1]}/rdv", int(found[1])
         return server
 
-    def twist_program(self, *arguments: str, log: str = "-") -> Program:
+    def twist_program(self, *arguments: str, log: str = "-", stdin: int | None = None) -> Program:
         """
         Start the ``twist`` command.
 
@@ -118,7 +118,7 @@ class SystemTestCase(TestCase):
         environment = {"PYTHONPATH": str(ROOT)}  # the plugin, when nothing is installed
         path = log if log == "-" else str(Path(log).absolute())
         options = ("--log-level", "debug", "--log-format", "text", "--log-file", path)
-        return Program(self, TWIST, *options, *arguments, env=environment)
+        return Program(self, TWIST, *options, *arguments, env=environment, stdin=stdin)
 
     def dial(self, *options: str, token: str = "a token", **descriptors: int | None) -> Program:
         """Start a dialer, without waiting for anything; stdin and stdout may be given."""

@@ -93,6 +93,20 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual(self.consumer.ended, [None])
 
 
+class DirectoryTests(SynchronousTestCase):
+    """A directory as stdin."""
+
+    def test_error(self) -> None:
+        """A mistake, not an empty input."""
+        directory = os.open(os.curdir, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        source: Any = open_source(MemoryReactor(), directory)
+        consumer = Collecting()
+        source.start(consumer, consumer.ended.append)
+        source.resumeProducing()
+        self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
+
+
 class OneSocketTests(SynchronousTestCase):
     """The same socket for both: what ends is one direction."""
 

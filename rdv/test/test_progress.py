@@ -317,7 +317,7 @@ class LoadTests(DescriptorTestCase):
         self.patch(builtins, "__import__", refuse)
         self.assertIsNone(load())
         self.assertEqual(len(said), 1)
-        self.assertRegex(said[0], re.escape(f"{LogLevel.info.name}: ") + ".*rdv.progress.")
+        self.assertRegex(said[0], re.escape(f"{LogLevel.info.name}: ") + ".*pip install tqdm$")
 
 
 class SizeTests(SynchronousTestCase):

@@ -26,11 +26,15 @@ TEST = [
     *PROGRESS,
 ]
 DOCS = [
+    # Shows wide diagrams and tables whole, light and dark.
+    "furo",
     "sphinx",
 ]
 DEV = [
     "mypy",
     "mypy-zope",
+    "nox",
+    "pre-commit",
     "ruff",
     "towncrier",
 ]
@@ -45,11 +49,21 @@ setup(
     author="the rdv authors",
     license="MIT",
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Framework :: AsyncIO",
         "Framework :: Twisted",
         "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
         "Operating System :: POSIX",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Internet",
+        "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
+        "Topic :: System :: Networking",
         "Typing :: Typed",
     ],
     # By hand: find_packages() would miss twisted.plugins, which has no __init__.py on purpose.

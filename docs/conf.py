@@ -25,8 +25,8 @@ autodoc_typehints = "signature"
 # Where a default is an object, its name in the source says more than its repr.
 autodoc_preserve_defaults = True
 
-html_theme = "alabaster"
-html_theme_options = {"description": "Relay-assisted p2p TCP connectivity on Twisted"}
+html_theme = "furo"
+html_title = "rdv"
 
 
 def shorten_interfaces(

@@ -153,10 +153,8 @@ class End:
             self._look_at_error(events)
 
     def _look_at_error(self, events: int) -> None:
-        error = _socket_error(self.fd)
-        if error is None:  # a pipe, of which the readers are gone, or the writers
-            error = errno.EPIPE if events & EPOLLERR else 0
-        if error:
+        if events & EPOLLERR:
+            error = _error_of(self.fd)
             self.fail(OSError(error, os.strerror(error)))
         elif not self._events & EPOLLOUT:
             # Both directions have ended, but something is still to be read, which has to wait.
@@ -208,13 +206,16 @@ class FileEnd(End):
             self.to_here.writable()
 
 
-def _socket_error(fd: int) -> int | None:
-    """What has happened to a socket, or 0; None for something else."""
+def _error_of(fd: int) -> int:
+    """
+    What has happened to a socket, or to a pipe. To be asked only when something has, and nobody is
+    going to read any more: asking takes it away, and it may be an ICMP error that TCP survives.
+    """
     try:
         sock = socket.socket(fileno=fd)
-    except OSError:
-        return None
+    except OSError:  # a pipe, of which the readers are gone
+        return errno.EPIPE
     try:
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EIO
     finally:
         sock.detach()

@@ -4,11 +4,8 @@ Taking a transport from one protocol and giving it to another, and what is done 
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import struct
-import sys
-import termios
 from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -31,7 +28,6 @@ __all__ = [
     "name",
     "socket_of",
     "tune",
-    "undelivered",
     "unread",
 ]
 
@@ -223,20 +219,3 @@ def linger(transport: object, reset_on_close: bool) -> None:
     if sock is not None:
         option = struct.pack("ii", int(reset_on_close), 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-
-
-def undelivered(transport: object) -> int | None:
-    """
-    How many bytes the kernel holds that the other side's system has not yet acknowledged.
-
-    :return: None when the connection has failed; 0 where the system does not tell.
-    """
-    sock = socket_of(transport)
-    if sock is None:
-        return 0
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        return None
-    try:
-        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-    except OSError:
-        return 0

@@ -15,8 +15,8 @@ from zope.interface import implementer
 
 from rdv.client.connection import Connection
 from rdv.errors import RdvError
-from rdv.handover import undelivered
 from rdv.stdio import Sink, Source
+from rdv.tcp_info import undelivered
 
 if TYPE_CHECKING:
     from rdv.shortcut import Shortcut

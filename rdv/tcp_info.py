@@ -1,16 +1,23 @@
 """
 What the kernel knows of a TCP connection. Only Linux tells; elsewhere ``TCP_INFO`` is missing or
 another structure.
+
+No question asked here changes what a reader of the connection will see. ``SO_ERROR`` would: it
+takes a pending reset away, so that reading finds an end. It also tells of ICMP errors that TCP
+survives (RFC 1122, 4.2.3.9).
 """
 
 from __future__ import annotations
 
+import fcntl
+import select
 import socket
 import sys
+import termios
 
 from rdv.handover import socket_of
 
-__all__ = ["bytes_acknowledged", "is_closed", "round_trip"]
+__all__ = ["bytes_acknowledged", "is_closed", "round_trip", "undelivered"]
 
 # Offsets in struct tcp_info of linux/tcp.h, to which fields are only ever appended.
 _STATE = 0
@@ -57,6 +64,29 @@ def is_closed(sock: socket.socket) -> bool | None:
     """
     state = _number(_tcp_info(sock), _STATE, 1)
     return None if state is None else state == _CLOSE
+
+
+def undelivered(transport: object) -> int | None:
+    """
+    How many bytes the kernel holds that the other side's system has not yet acknowledged.
+
+    :return: None when the connection has failed; 0 where the system does not tell.
+    """
+    sock = socket_of(transport)
+    if sock is None:
+        return 0
+    try:
+        left = int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        left = 0
+    # In this order: a reset may leave nothing to be sent.
+    return None if _has_failed(sock) or (left and is_closed(sock)) else left
+
+
+def _has_failed(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _tcp_info(sock: socket.socket | None) -> bytes:

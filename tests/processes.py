@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -104,7 +105,7 @@ class Program(ProcessProtocol):
 
         :raises twisted.internet.error.ProcessExitedAlready: when the program is gone.
         """
-        self.transport.signalProcess(name)
+        self.transport.signalProcess(signal.Signals[f"SIG{name}"].value)
 
     def kill(self) -> Deferred[int]:
         """End the program if it still runs, whatever it or a child of it does."""

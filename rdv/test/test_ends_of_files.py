@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLHUP, EPOLLIN, EPOLLOUT
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,7 +13,7 @@ from rdv.end import End, FileEnd
 from rdv.handover import linger
 from rdv.test.piping_doubles import Handle, tcp_pair
 from rdv.test.splice_doubles import HandReactor
-from rdv.watcher import Watcher
+from rdv.watcher import Handler, Owner, Watcher
 
 
 class Reactor(HandReactor):
@@ -39,6 +39,24 @@ class Writer:
 
     def writable(self) -> None:
         self.calls += 1
+
+
+class ToldByHand(Watcher):
+    """
+    A watcher that finds nothing out by itself.
+
+    :ivar handler: of the descriptor that is watched.
+    """
+
+    handler: Handler
+
+    def __init__(self) -> None:
+        super().__init__(Reactor())
+
+    def watch(self, fd: int, events: int, handler: Handler, owner: Owner) -> None:
+        self.handler = handler
+
+    def forget(self, fd: int) -> None: ...
 
 
 class EndTestCase(SynchronousTestCase):
@@ -125,6 +143,17 @@ class ErrorTests(EndTestCase):
         linger(Handle(other), True)
         other.close()
         self.assertEqual(self.happen(one.fileno()), [errno.ECONNRESET])
+
+    def test_hang_up(self) -> None:
+        """It is no error: nobody asks for one, as that would take it from who reads."""
+        one, other = self.sockets()
+        told = ToldByHand()
+        End(told, one, self.note).want(0)
+        linger(Handle(other), True)
+        other.close()
+        told.handler(EPOLLHUP)
+        self.assertEqual(self.lost, [])
+        self.assertRaises(ConnectionResetError, one.recv, 1)
 
     def test_nothing(self) -> None:
         self.assertEqual(self.happen(self.sockets()[0].fileno()), [])

@@ -12,7 +12,8 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.handover import linger, socket_of, tune, undelivered, unread
+from rdv.handover import linger, socket_of, tune, unread
+from rdv.tcp_info import undelivered
 from rdv.test.doubles import CLIENT, Recorder
 from rdv.test.wrapping import OneProtocol
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 import socket
 import sys
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from rdv import tcp_info
-from rdv.tcp_info import bytes_acknowledged, is_closed
+from rdv.handover import linger
+from rdv.tcp_info import bytes_acknowledged, is_closed, undelivered
 from rdv.test.client_doubles import ByteTransport
+from rdv.test.piping_doubles import tcp_pair
 
 
 def transport_of(sock: object) -> ByteTransport:
@@ -87,6 +89,70 @@ class AcknowledgedTests(SynchronousTestCase):
     def test_not_connected_yet(self) -> None:
         with socket.socket() as sock:
             self.assertIs(is_closed(sock), True)
+
+
+class UndeliveredTests(SynchronousTestCase):
+    """What has not been acknowledged, asked without taking anything away."""
+
+    def setUp(self) -> None:
+        self.here, self.there = tcp_pair()
+        self.addCleanup(self.here.close)
+        self.addCleanup(self.there.close)
+
+    def undelivered(self) -> int | None:
+        """As far as our end knows."""
+        return undelivered(transport_of(self.here))
+
+    def reset(self) -> None:
+        """By the other end."""
+        linger(transport_of(self.there), True)
+        self.there.close()
+
+    def fill(self) -> None:
+        """Send until no more is taken."""
+        self.here.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                self.here.send(bytes(1 << 20))
+        self.here.settimeout(30)
+
+    def test_reset(self) -> None:
+        """Who reads is told all the same, however often that was looked at."""
+        self.assertEqual(self.undelivered(), 0)
+        self.reset()
+        self.assertIsNone(self.undelivered())
+        self.assertIsNone(self.undelivered())
+        self.assertRaises(ConnectionResetError, self.here.recv, 1)
+
+    def test_reset_behind_an_end(self) -> None:
+        self.there.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.here.recv(1), b"")
+        self.reset()
+        self.assertIsNone(self.undelivered())
+
+    def test_reset_that_was_read(self) -> None:
+        """What it has cut off is undelivered for good."""
+        if sys.platform != "linux":
+            raise SkipTest("only Linux tells")
+        self.fill()
+        self.assertGreater(self.undelivered() or 0, 0)
+        self.reset()
+        self.assertRaises(ConnectionResetError, self.here.recv, 1)
+        self.assertIsNone(self.undelivered())
+
+    def test_good_order(self) -> None:
+        """Closed by both, and that is no failure; whoever has ended first."""
+        for here_first in (True, False):
+            pair = self.here, self.there
+            first, second = pair if here_first else reversed(pair)
+            first.sendall(b"data")
+            first.shutdown(socket.SHUT_WR)
+            while second.recv(10):
+                pass
+            second.shutdown(socket.SHUT_WR)
+            self.assertEqual(first.recv(1), b"")
+            self.assertEqual(self.undelivered(), 0)
+            self.setUp()  # once more
 
 
 class UnknownTests(SynchronousTestCase):

@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import argparse
 
+from rdv.command_line import parser_for
 from rdv.options import forwards, port, seconds, workers
-from rdv.telling import Form, Teller
-
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
-if TYPE_CHECKING:
-    from typing import NoReturn
+from rdv.telling import Form
 
 __all__ = ["parser"]
 
@@ -24,8 +21,7 @@ def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
     """
     # An option may stand before the command word or behind it. Behind it only what was given may be
     # set, or its default would hide what stood before.
-    new = _ForPrograms if form is Form.JSON else argparse.ArgumentParser
-    top = new(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
+    top = parser_for(form)(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
     top.add_argument("--version", action="version", version=_version())
     _add_common(top, verbose=False, relay=False, listen=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -64,14 +60,6 @@ _CHECK_TEXT = (
     "Plays both roles against a server, and says what that shows of it and of the network between: "
     "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
 )
-
-
-class _ForPrograms(argparse.ArgumentParser):
-    """Tells wrong usage as JSON."""
-
-    def error(self, message: str) -> NoReturn:
-        Teller(Form.JSON).fail(message, 2)
-        self.exit(2)
 
 
 def _add_common(

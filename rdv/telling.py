@@ -71,12 +71,13 @@ class Teller:
         """
         It went wrong.
 
-        :param text: one line for a person.
+        :param text: one line for a person, who is told whose it is: scripts run many programs.
         :param status: the exit status that stands for it.
         """
+        line = f"rdv: {text}"
         if self.form is Form.JSON:
-            text = _record("failed", {"message": text, "status": status})
-        self.offer(text, _PATIENCE)
+            line = _record("failed", {"message": text, "status": status})
+        self.offer(line, _PATIENCE)
 
     def offer(self, lines: str, patience: float = 0.0) -> None:
         """

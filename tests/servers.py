@@ -49,6 +49,8 @@ DIRECT = ("--spaces", "loopback")
 RELAYED = ("-r",)
 #: What a server says on stderr, for each port.
 LISTENING = r"^LISTENING: .*(?:\]:|port=|[\d*]:)(\d+)"
+#: How an error begins.
+ERROR = "rdv: "
 #: What a client says on stderr; to be formatted with its path.
 CONNECTED = r"CONNECTED: {} (?:127\.0\.0\.1|\[::1\]):\d+, \d+ms"
 
@@ -145,13 +147,16 @@ class SystemTestCase(TestCase):
         """
         Wait for its end.
 
-        :param said: patterns, one for each line that it has written to stderr, and no more.
+        :param said: patterns, one for each line that it has written to stderr, and no more. An
+            error is given without the ``rdv: `` that it begins with.
         """
         self.assertEqual(await program.ended, status, program.report())
         lines = program.stderr.decode(errors="replace").splitlines()
         self.assertEqual(len(lines), len(said), program.report())
         for line, pattern in zip(lines, said, strict=True):
-            self.assertRegex(line, f"^{pattern}$")
+            self.assertRegex(line.removeprefix(ERROR), f"^{pattern}$")
+        errors = [line for line in lines if line.startswith(ERROR)]
+        self.assertEqual(len(errors), status in (1, 2, 3), program.report())
 
     async def check_end_reaches_reader(self, said: str, *options: str) -> None:
         """The peer's end closes stdout at once, while our own direction goes on."""

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTCP
 from twisted.internet.protocol import Protocol, ServerFactory
 
 from tests.processes import Program
-from tests.servers import SystemTestCase
+from tests.servers import ERROR, SystemTestCase
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
 
@@ -249,7 +249,7 @@ class UsageTests(FailureTestCase):
         """The last line is clear; before it there may be a short reminder of the usage."""
         self.assertEqual(await program.ended, 2, program.report())
         *reminder, last = program.stderr.decode().splitlines()
-        self.assertRegex(last, f"^{said}$")
+        self.assertRegex(last, f"^{ERROR}{said}$")
         self.assertNotIn("Traceback", "".join(reminder))
 
 

@@ -10,7 +10,7 @@ import stat
 
 from tests.forwarding import ForwardingTestCase
 from tests.processes import Program
-from tests.servers import DIRECT
+from tests.servers import DIRECT, ERROR
 
 NOBODY = "http://127.0.0.1:9/"
 
@@ -23,7 +23,7 @@ class FailureTestCase(ForwardingTestCase):
         program = self.rdv(*arguments)
         self.assertEqual(await program.ended, status, program.report())
         lines = program.stderr.decode().splitlines()
-        self.assertRegex(lines[-1], f"^{said}$")
+        self.assertRegex(lines[-1], f"^{ERROR}{said}$")
         if status != 2:
             self.assertEqual(len(lines), 1, lines)
         self.assertEqual(program.stdout, b"")

@@ -170,7 +170,7 @@ class BarTests(ProgressTestCase):
         await self.screen.shows(KNOWN)
         receiver.signal("KILL")
         self.assertEqual(await sender.ended, 3)
-        await self.assert_shown(P2P, "the stream broke: .+", r"SENT: [\d.]+[kM]?B in .*")
+        await self.assert_shown(P2P, "rdv: the stream broke: .+", r"SENT: [\d.]+[kM]?B in .*")
 
     async def test_log(self) -> None:
         """Lines of ``-v`` do not stand behind the bar."""

@@ -85,7 +85,7 @@ class Explaining:
                         self._file.truncate(0)
                     self._file.write(self._form(events))
             except OSError as error:  # no room
-                self._say(f"cannot write {self._path}: {error.strerror}\n")
+                self._say(f"rdv: cannot write {self._path}: {error.strerror}\n")
 
     def _say(self, text: str) -> None:
         if self._teller.form is Form.JSON:

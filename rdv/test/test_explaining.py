@@ -154,7 +154,7 @@ class FileTests(ExplainingTestCase):
         path = Path(self.mktemp() + ".svg")
         path.symlink_to("/dev/full")
         text = self.explained(path=str(path), to_stderr=False)
-        self.assertRegex(text, r"^cannot write .*\.svg: No space left on device\n$")
+        self.assertRegex(text, r"^rdv: cannot write .*\.svg: No space left on device\n$")
 
     if not os.path.exists("/dev/full"):
         test_no_room.skip = "this system has no full device"  # type: ignore[attr-defined]

@@ -28,10 +28,10 @@ class TellerTests(SynchronousTestCase):
         return stderr.getvalue().splitlines()
 
     def test_text(self) -> None:
-        self.assertEqual(self.told(Form.TEXT), ["CONNECTED", "it broke"])
+        self.assertEqual(self.told(Form.TEXT), ["CONNECTED", "rdv: it broke"])
 
     def test_quiet(self) -> None:
-        self.assertEqual(self.told(Form.QUIET), ["it broke"])
+        self.assertEqual(self.told(Form.QUIET), ["rdv: it broke"])
 
     def test_json(self) -> None:
         """One object a line, with the time."""
@@ -71,7 +71,7 @@ class TellerTests(SynchronousTestCase):
         teller.show("2 %")
         teller.tell("connected", "CONNECTED")
         teller.fail("it broke", 3)
-        expected = "\r1 %\x1b[K\r2 %\x1b[K\r\x1b[KCONNECTED\nit broke\n"
+        expected = "\r1 %\x1b[K\r2 %\x1b[K\r\x1b[KCONNECTED\nrdv: it broke\n"
         self.assertEqual(stderr.getvalue(), expected)
 
     def test_nobody_reads(self) -> None:

@@ -62,7 +62,7 @@ class CommandTests(SynchronousTestCase):
         with contextlib.redirect_stderr(stderr):
             end = self.assertRaises(SystemExit, cli.main, arguments)
         self.assertEqual(end.code, 2)
-        self.assertIn(f"argument {names}: ", stderr.getvalue().splitlines()[-1])
+        self.assertRegex(stderr.getvalue().splitlines()[-1], f"^rdv: argument {names}: ")
         self.assertNotIn("Traceback", stderr.getvalue())
 
     def test_seconds(self) -> None:

@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from rdv.sinks import FileSink, WatchedSink
 
-__all__ = ["Consumer", "Sink", "Source", "open_sink", "open_source"]
+__all__ = ["Consumer", "Ended", "Sink", "Source", "WatchedSource", "open_sink", "open_source"]
 
 _CHUNK = 1 << 16
 
@@ -93,7 +93,11 @@ class Sink(Protocol):
 
 def open_source(reactor: IReactorFDSet, fd: int) -> Source:
     """A source for a descriptor, whatever it is."""
-    return _WatchedSource(reactor, fd) if _is_watchable(fd) else _FileSource(fd)
+    if os.isatty(fd):
+        from rdv.keyboard import TerminalSource  # only then
+
+        return TerminalSource(reactor, fd)
+    return WatchedSource(reactor, fd) if _is_watchable(fd) else _FileSource(fd)
 
 
 def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
@@ -144,12 +148,15 @@ class _FileSource:
 
 
 @implementer(IPushProducer, IReadDescriptor)
-class _WatchedSource:
+class WatchedSource:
     """
-    Reads a pipe, socket or terminal when the reactor says that there is something.
+    Reads a pipe or socket when the reactor says that there is something.
 
     The descriptor stays as it is, blocking or not: one read after such a notice does not block.
     """
+
+    #: Bytes that are read at most at a time.
+    CHUNK = _CHUNK
 
     def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
         self._reactor = reactor
@@ -168,11 +175,19 @@ class _WatchedSource:
     def logPrefix(self) -> str:
         return "stdin"
 
+    def read(self) -> bytes:
+        """
+        What there is.
+
+        :raises BlockingIOError: when that is nothing.
+        """
+        return os.read(self.fd, _CHUNK)
+
     def doRead(self) -> None:
         if self._consumer is None:  # it is somebody else's turn to read
             return
         try:
-            data = os.read(self.fd, _CHUNK)
+            data = self.read()
         except BlockingIOError:
             return
         except OSError as error:

@@ -1,5 +1,5 @@
 """
-What one has to know of a terminal before something is drawn there again and again.
+What one has to know of a terminal before one reads it, or draws there again and again.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import select
 
-__all__ = ["columns", "may_draw"]
+__all__ = ["columns", "is_ours", "may_draw"]
 
 _USUAL_COLUMNS = 80
 
@@ -17,12 +17,18 @@ def may_draw(fd: int) -> bool:
     Whether this process is the one that the terminal belongs to now, and the terminal takes
     something: after ^S it does not, and who writes on is stopped sooner or later.
     """
+    return is_ours(fd) and bool(select.select((), (fd,), (), 0)[1])
+
+
+def is_ours(fd: int) -> bool:
+    """
+    Whether the terminal belongs to this process and its group now: not so in the background. One
+    that we were not started from belongs to whoever has it.
+    """
     try:
-        if os.tcgetpgrp(fd) != os.getpgrp():
-            return False
+        return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:
-        pass  # not the terminal that we were started from
-    return bool(select.select((), (fd,), (), 0)[1])
+        return True
 
 
 def columns(fd: int) -> int:

@@ -1,5 +1,5 @@
 """
-A terminal on which a program writes, as a person sees it.
+A terminal on which a program writes, as a person sees it, and a shell there.
 
 ::
 
@@ -27,6 +27,8 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
+
+from tests.processes import Program
 
 REACTOR: Any = reactor
 
@@ -56,6 +58,10 @@ class Screen:
         """Make it so wide."""
         size = struct.pack("HHHH", 24, columns, 0, 0)
         fcntl.ioctl(self._person, termios.TIOCSWINSZ, size)
+
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._person, text.encode())
 
     def let_go(self) -> None:
         """The programs that have it are there: :attr:`closed` is about them alone."""
@@ -115,6 +121,20 @@ class Screen:
         self.let_go()
         REACTOR.removeReader(self)
         os.close(self._person)
+
+
+def shell_at(test: TestCase, screen: Screen) -> Program:
+    """Start a shell with job control, as a person has it at a terminal."""
+    shell = Program(
+        test,
+        *("/usr/bin/setsid", "--ctty", "/bin/bash", "--norc", "--noprofile", "-i"),
+        env={"PS1": "$ ", "TERM": "dumb", "HISTFILE": ""},
+        stdin=screen.fd,
+        stdout=screen.fd,
+        stderr=screen.fd,
+    )
+    screen.let_go()
+    return shell
 
 
 def seen(line: str) -> str:

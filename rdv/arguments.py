@@ -190,6 +190,12 @@ def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> 
 
 def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     _add_server(parser)
+    parser.add_argument(
+        "-n",
+        dest="reads",
+        action="store_false",
+        help="do not read stdin, as if it were empty: in a loop it is not the peer's",
+    )
     _add_timeout(parser, timeout, "to get a connection")
     parser.add_argument(
         "--local-port",

@@ -128,6 +128,21 @@ class ScriptsTests(HowToTestCase):
         await self.check(0, receiver)
         self.assertFalse(photo.exists())
 
+    @runs(SCRIPTS, "while read")
+    async def test_loop(self, script: str) -> None:
+        """Each token of the list gets its file."""
+        (self.shell.folder / "tokens.txt").write_text("one\ntwo\n")
+        loop = self.shell.script(self.here(script))
+        for token in ("one", "two"):
+            sender = self.shell.start(
+                f"sh -c 'echo {token} | rdv dial {LOOPBACK} {self.url} {token}'"
+            )
+            await self.check(0, sender)
+        await self.check(0, loop)
+        for token in ("one", "two"):
+            received = (self.shell.folder / f"{token}.tar").read_text()
+            self.assertEqual(received, f"{token}\n")
+
     @runs(SCRIPTS, "json.loads", "python send.py", "all sent in 0.1")
     async def test_program(self, source: str, command: str, output: str) -> None:
         """A file goes, and it says how far it is; when nobody listens it says that."""

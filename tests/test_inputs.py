@@ -66,3 +66,33 @@ class UnreadableTests(SystemTestCase):
         await self.assert_ended(dialer, 0, RELAY)
         self.assertEqual(await acceptor.ended, 0)
         self.assertEqual(acceptor.stdout, b"all of it")
+
+
+class UnreadTests(SystemTestCase):
+    """``-n``, as with ssh."""
+
+    async def test_loop(self) -> None:
+        """What the shell reads from its stdin is left to it."""
+        await self.serve()
+        list_ = self.opened(self.file_of(b"token-one\ntoken-two\n"))
+        command = (PYTHON, "-m", "rdv", "accept", "-n", *DIRECT, self.url)
+        shell = 'while read token; do "$@" $token; done'
+        loop = Program(self, "/bin/sh", "-c", shell, "sh", *command, stdin=list_)
+        for token in ("token-one", "token-two"):
+            dialer = self.dial(*DIRECT, token=token)
+            dialer.write(token.encode())
+            dialer.close_stdin()
+            await self.assert_ended(dialer, 0, P2P)
+        await self.assert_ended(loop, 0, P2P, P2P)
+        self.assertEqual(loop.stdout, b"token-onetoken-two")
+
+    async def test_open(self) -> None:
+        """It need not end, or be anything that can be read."""
+        await self.serve()
+        acceptor = self.accept(*DIRECT)
+        dialer = self.dial("-n", *DIRECT)
+        acceptor.write(b"all of it")
+        acceptor.close_stdin()
+        await self.assert_ended(dialer, 0, P2P)
+        await self.assert_ended(acceptor, 0, P2P)
+        self.assertEqual(dialer.stdout, b"all of it")

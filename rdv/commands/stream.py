@@ -16,6 +16,7 @@ from rdv.commands.client import client_of, headers_of
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import BROKEN, OK, status_of
 from rdv.errors import RdvError
+from rdv.standard import empty_stdin
 from rdv.stream import StreamBroken, stream
 from rdv.telling import Form, Teller
 
@@ -34,6 +35,8 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     # Modules live to the end. That the collector need not go through them shortens its pauses, and
     # the end of the process by a good part of what loading them took.
     gc.freeze()
+    if not arguments.reads:
+        empty_stdin()  # first: whoever shows progress looks at it
     display = _display(teller)
     if display is None:
         return await _stream(reactor, arguments, teller, None)

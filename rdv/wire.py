@@ -144,6 +144,8 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     """
     if version != b"HTTP/1.1":
         raise BadRequest("an upgrade needs HTTP/1.1", 426)
+    if len(header(b"Host")) != 1:  # RFC 9112, 3.2
+        raise BadRequest("more than one Host" if header(b"Host") else "missing Host")
     if b"upgrade" not in _elements(header(b"Connection")):
         raise BadRequest("missing Connection: upgrade", 426)
     upgrades = _elements(header(b"Upgrade"))

@@ -22,6 +22,7 @@ from typing import Any, cast
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTCP
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -80,7 +81,10 @@ class _Reader(Protocol):
         self._data += data
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.closed.callback(self._data)
+        if reason.check(ConnectionDone):
+            self.closed.callback(self._data)
+        else:
+            self.closed.errback(reason)
 
 
 class SystemTestCase(TestCase):
@@ -136,7 +140,10 @@ class SystemTestCase(TestCase):
             await client.line("^" + CONNECTED.format(path) + "$")
 
     async def ask(self, request: bytes) -> bytes:
-        """Send something to the server that was started last, and read until it closes."""
+        """
+        Send something to the server that was started last, and read until it closes, which must be
+        no reset: that would take the answer away from many a client.
+        """
         endpoint = TCP4ClientEndpoint(cast(IReactorTCP, reactor), "127.0.0.1", self.port)
         connection: _Reader = await connectProtocol(endpoint, _Reader())
         assert connection.transport is not None

@@ -110,7 +110,11 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
         request.setHeader("Connection", "close")
         channel: Any = request.channel
         channel.persistent = False
-    return f"{error}\n".encode()
+    body = f"{error}\n".encode()
+    if request.method != b"HEAD":
+        return body
+    request.setHeader("Content-Length", str(len(body)))
+    return b""
 
 
 def _detach(request: Request, leg: Leg) -> bytes:

@@ -5,17 +5,19 @@ The HTTP site of a server of its own: what Twisted's has no limits for.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from http import HTTPStatus
+from typing import cast
 
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from rdv.server.channel import Channel
 from rdv.server.intake import Intake
 
 __all__ = ["RendezvousSite"]
 
-#: Bytes of a request's body that are read before the connection is cut.
+#: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 16
 #: Seconds of silence that are left to a client when descriptors run out, until its request is
 #: complete.
@@ -27,6 +29,8 @@ class RendezvousSite(Site):
     A site that can still answer when descriptors run out: it always has one for a client that it
     refuses.
     """
+
+    protocol = Channel  # type: ignore[assignment]
 
     def __init__(self, root: Resource, reactor: IReactorTime) -> None:
         super().__init__(root, requestFactory=_Request, reactor=reactor)  # type: ignore[no-untyped-call]
@@ -41,9 +45,13 @@ class RendezvousSite(Site):
         self._intake.stop()
         super().stopFactory()
 
-    def buildProtocol(self, addr: IAddress | None) -> HTTPChannel:  # type: ignore[override]
+    def acceptableProtocols(self) -> list[bytes]:
+        """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         """See :class:`IProtocolFactory`."""
-        channel: HTTPChannel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        channel: Channel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
         if self._intake.accepted():
             channel.timeOut = _HURRY
         return channel
@@ -58,6 +66,6 @@ class _Request(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
-            self.loseConnection()  # type: ignore[no-untyped-call]
+            cast(Channel, self.channel).refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]

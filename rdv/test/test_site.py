@@ -73,10 +73,3 @@ class BodyTests(WebTestCase):
             self.send(browser, request(b"POST", more=header) + body)
             self.assertEqual(browser.answer().status, 200)
         self.assertEqual(list(map(type, contents)), [io.BytesIO] * 2)
-
-    def test_too_large(self) -> None:
-        """Cut off."""
-        self.site = RendezvousSite(Resource(), self.clock)
-        self.factory = self.site
-        browser = self.browse(request(b"POST", more=b"Content-Length: 200000\r\n") + b"x" * 70000)
-        self.assertEqual((browser.received, self.at_server.connected), (b"", False))

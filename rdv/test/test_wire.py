@@ -24,7 +24,9 @@ from rdv.wire import (
     switching_protocols,
 )
 
+HOST = {b"host": [b"example.com"]}
 GOOD = {
+    **HOST,
     b"connection": [b"upgrade"],
     b"upgrade": [b"rdv/1"],
     b"rdv-token": [b"token"],
@@ -99,7 +101,7 @@ class OfferTests(SynchronousTestCase):
     def test_round_trip(self, role: Role, token: str, own: list[Address]) -> None:
         offer = Offer(role, token.encode(), own)
         headers = {name.lower(): [value] for name, value in request_headers(offer)}
-        self.assertEqual(parse_offer(role.value, b"HTTP/1.1", lookup(headers)), offer)
+        self.assertEqual(parse_offer(role.value, b"HTTP/1.1", lookup(HOST | headers)), offer)
 
     def test_token_lists_in_any_case(self) -> None:
         for connection in (
@@ -124,6 +126,13 @@ class OfferTests(SynchronousTestCase):
         for version in (b"HTTP/1.0", b"HTTP/2", b"HTTP/0.9"):
             error = self.assertRaises(BadRequest, parse_offer, b"DIAL", version, lookup(GOOD))
             self.assertEqual(error.status, 426)
+
+    def test_host(self) -> None:
+        """RFC 9112, 3.2: exactly one, or 400, whatever else is wrong."""
+        self.assertEqual(self.refused(400, host=[]), "missing Host")
+        self.assertEqual(self.refused(400, host=[b"a", b"a"]), "more than one Host")
+        self.refused(400, host=[], connection=[])
+        self.parse(host=[b""])  # when the URL has none
 
     def test_method(self) -> None:
         for method in (b"GET", b"POST", b"dial", b"DIALER", b"CONNECT", b""):

@@ -74,7 +74,7 @@ class ScaleTests(SystemTestCase):
         for event, number in (
             ("] waiting: acceptor ", WAITING + PAIRS),
             ("] matched: ", WAITING + PAIRS),
-            ("] direct: ", WAITING),
+            ("] abandoned: ", WAITING),
             ("] relayed: ", PAIRS),
             ("] refused: ", 0),
             ("] failed: ", 0),

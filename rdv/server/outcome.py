@@ -12,22 +12,42 @@ from twisted.internet.interfaces import IReactorTime
 from rdv.server.leg import Leg
 from rdv.server.ports import Ports
 from rdv.splicing import Splicer
+from rdv.wire import LineMatcher
 
 if TYPE_CHECKING:
     from rdv.server.relay import Pair
 
-__all__ = ["Outcome", "PairOwner"]
+__all__ = ["Outcome", "PairOwner", "without_lines"]
 
 
 class Outcome(enum.Enum):
     """How a pair's meeting ended."""
 
-    #: A side closed without having sent its line: it had found a direct path.
+    #: The acceptor had said HELLO, and the dialer closed in good order without a word: it had
+    #: chosen a direct path.
     DIRECT = "direct"
     #: Both lines came, and the relay carried the stream.
     RELAYED = "relayed"
-    #: A wrong or incomplete line, none in time, or refused.
+    #: A wrong or incomplete line, none in time, or refused; or one left before both had been told.
     FAILED = "failed"
+    #: One left, or was reset, before a path was chosen, as far as the server knows.
+    ABANDONED = "abandoned"
+
+
+def without_lines(
+    confirm: LineMatcher | None, hello: LineMatcher | None, *, dialer_closed: bool
+) -> Outcome:
+    """
+    What a pair has come to that ends before both lines have come.
+
+    :param confirm: what has come of that line; None when it is complete.
+    :param hello: likewise.
+    :param dialer_closed: whether it ends because the dialer has closed in good order.
+    """
+    if any(line is not None and line.started for line in (confirm, hello)):
+        return Outcome.FAILED
+    is_chosen = dialer_closed and hello is None and confirm is not None
+    return Outcome.DIRECT if is_chosen else Outcome.ABANDONED
 
 
 class PairOwner(Protocol):

@@ -14,10 +14,10 @@ from rdv.handover import linger
 from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
-from rdv.server.outcome import Outcome, PairOwner
+from rdv.server.outcome import Outcome, PairOwner, without_lines
 from rdv.server.release import HeldBack, Hold
 from rdv.splicing import SplicedFlow
-from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
+from rdv.wire import confirm_line, hello_line, switching_protocols
 
 __all__ = ["Outcome", "Pair", "PairOwner", "Tap"]
 
@@ -197,6 +197,10 @@ class Pair:
             # Not as soon as both lines are there: many a pair never sends more than its end.
             self._splice()
         if completed and all(d.matcher is None for d in self._directions):
+            if self._from(self.acceptor).flow.ended:  # it was not there to be chosen
+                self._end_without_lines(dialer_closed=False)
+                self.abort()
+                return
             self._decide(Outcome.RELAYED)
             # Should this process die, neither side shall take what it got for the whole.
             self._linger(reset_on_close=True)
@@ -218,10 +222,11 @@ class Pair:
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
         direction = self._from(leg)
-        missing = direction.matcher or self._from(direction.sink).matcher
-        if missing is not None:  # an acceptor that does not wait for CONFIRM has left as well
-            self._left_without_line(missing)
+        if self.outcome is None and (leg is self.dialer or direction.matcher is not None):
+            self._end_without_lines(dialer_closed=leg is self.dialer)
+            self._close()
             return
+        # An acceptor may hear of a direct path before we do: how the dialer ends will tell.
         direction.flow.end()
         if all(d.flow.ended for d in self._directions):
             self._close()
@@ -232,10 +237,9 @@ class Pair:
         self._living = tuple(each for each in self._living if each is not leg)
         self._stop_splicing()
         other = direction.sink.transport
-        if direction.matcher is not None:
-            self._left_without_line(direction.matcher)
-        elif not reason.check(ConnectionDone):
-            self._decide(Outcome.FAILED)
+        if self.outcome is None:
+            closed = leg is self.dialer and reason.check(ConnectionDone) is not None
+            self._end_without_lines(dialer_closed=closed)
         if reason.check(ConnectionDone) or direction.matcher is not None:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:
@@ -249,9 +253,9 @@ class Pair:
         if not self._living:
             self._end()
 
-    def _left_without_line(self, matcher: LineMatcher) -> None:
-        self._decide(Outcome.FAILED if matcher.started else Outcome.DIRECT)
-        self._close()
+    def _end_without_lines(self, *, dialer_closed: bool) -> None:
+        confirm, hello = (direction.matcher for direction in self._directions)
+        self._decide(without_lines(confirm, hello, dialer_closed=dialer_closed))
 
     def _decide(self, outcome: Outcome) -> None:
         self.outcome = self.outcome or outcome

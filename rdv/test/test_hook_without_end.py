@@ -128,7 +128,7 @@ class EndlessTests(ServerTestCase):
         self.assertEqual([guest.status for guest in guests], [101, 101])
         self.assertTrue(all(guest.at_server.connected for guest in guests))
         self.close_all(*guests)
-        self.assert_over(direct=1)
+        self.assert_over(abandoned=1)
 
     def test_one_leaves(self) -> None:
         """Nothing is left of the time of the one who leaves."""

@@ -1,4 +1,4 @@
-"""How a pair ended: found a direct path, was relayed, or failed."""
+"""How a pair ended: found a direct path, was relayed, failed, or was abandoned."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from zope.interface import implementer
 
 from rdv.server import Outcome, Pair, rendezvous
 from rdv.test.doubles import present
-from rdv.test.guests import CONFIRM, HELLO, ServerTestCase
+from rdv.test.guests import CONFIRM, HELLO, Guest, ServerTestCase
 
 
 class DirectTests(ServerTestCase):
-    """A side that closes without having sent its line: that is the success of p2p."""
+    """The acceptor has said HELLO, and the dialer prefers another candidate."""
 
-    def test_dialer_closes(self) -> None:
-        """The usual way: the acceptor has said HELLO, the dialer prefers another candidate."""
+    def greeted_pair(self) -> tuple[Guest, Guest]:
+        """A pair whose dialer has heard HELLO."""
         dialer, acceptor = self.pair()
         acceptor.here.write(HELLO)
         self.settle()
+        self.assertEqual(dialer.take(), HELLO)
+        return dialer, acceptor
+
+    def test_dialer_closes(self) -> None:
+        """The usual way."""
+        dialer, acceptor = self.greeted_pair()
         self.close_all(dialer)
         self.assertEqual((acceptor.received, acceptor.read_ended), (b"", 1))
         self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
@@ -27,45 +33,12 @@ class DirectTests(ServerTestCase):
         self.assertTrue(acceptor.lost_cleanly)
         self.assert_over(direct=1)
 
-    def test_dialer_closes_before_hello(self) -> None:
-        dialer, acceptor = self.pair()
-        self.close_all(dialer)
-        self.assertFalse(acceptor.at_server.connected)
-        self.assert_over(direct=1)
-
-    def test_acceptor_closes(self) -> None:
-        dialer, acceptor = self.pair()
-        self.close_all(acceptor)
-        self.assertEqual((dialer.received, dialer.read_ended), (b"", 1))
-        self.assertFalse(dialer.at_server.connected)
-        self.assert_over(direct=1)
-
-    def test_acceptor_closes_after_hello(self) -> None:
-        """It does not wait for CONFIRM: the dialer cannot have the relay any more."""
-        dialer, acceptor = self.pair()
-        acceptor.here.write(HELLO)
-        self.settle()
-        acceptor.here.loseWriteConnection()
-        self.settle()
-        self.assertEqual((dialer.received, dialer.read_ended), (HELLO, 1))
-        self.assertFalse(dialer.at_server.connected)
-        self.assert_over(direct=1)
-
     def test_half_close(self) -> None:
-        dialer, acceptor = self.pair()
+        dialer, acceptor = self.greeted_pair()
         dialer.here.loseWriteConnection()
         self.settle()
         self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
         self.assert_over(direct=1)
-
-    def test_reset(self) -> None:
-        """A client that lets go of its candidates need not be polite."""
-        for number, who in enumerate((0, 1)):
-            guests = self.pair()
-            guests[who].here.abortConnection()
-            self.settle()
-            self.assertFalse(guests[1 - who].at_server.connected)
-            self.assertEqual(self.rendezvous.outcomes[Outcome.DIRECT], number + 1)
 
     def test_both_close_at_once(self) -> None:
         dialer, acceptor = self.pair()
@@ -76,23 +49,108 @@ class DirectTests(ServerTestCase):
         self.assert_over(direct=1)
 
     def test_acceptor_closes_first(self) -> None:
-        """It may hear of the choice before the server does."""
-        dialer, acceptor = self.pair()
-        acceptor.here.write(HELLO)
-        self.close_all(acceptor)
-        self.assertEqual((dialer.received, dialer.read_ended), (HELLO, 1))
-        self.close_all(dialer)
-        self.assert_over(direct=1)
+        """It may hear of the choice before the server does; the dialer is told at once."""
+        for way in ("loseConnection", "loseWriteConnection"):
+            self.open()
+            dialer, acceptor = self.greeted_pair()
+            getattr(acceptor.here, way)()
+            self.settle()
+            self.assertEqual((dialer.received, dialer.read_ended), (b"", 1))
+            self.assertEqual(self.rendezvous.pairs, 1)
+            self.close_all(dialer)
+            self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
+            self.close_all(acceptor)
+            self.assert_over(direct=1)
 
     def test_no_deadline_afterwards(self) -> None:
-        dialer, _ = self.pair()
+        dialer, _ = self.greeted_pair()
         self.close_all(dialer)
         self.clock.advance(1000)
         self.assert_over(direct=1)
 
 
+class AbandonedTests(ServerTestCase):
+    """One has gone, and nothing says that it had a path."""
+
+    def test_before_hello(self) -> None:
+        """Whoever it is, in whatever way: there was nothing to choose from."""
+        for leaver in (0, 1):
+            for way in ("loseConnection", "loseWriteConnection", "abortConnection"):
+                self.open()
+                guests = self.pair()
+                getattr(guests[leaver].here, way)()
+                self.settle()
+                other = guests[1 - leaver]
+                self.assertEqual((other.received, other.read_ended), (b"", 1))
+                self.assertFalse(any(guest.at_server.connected for guest in guests))
+                self.close_all(*guests)
+                self.assert_over(abandoned=1)
+
+    def test_dialer_is_reset(self) -> None:
+        """As when it was killed."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        dialer.here.abortConnection()
+        self.settle()
+        self.assertEqual((acceptor.received, acceptor.read_ended), (b"", 1))
+        self.assertFalse(acceptor.at_server.connected)
+        self.assert_over(abandoned=1)
+
+    def test_acceptor_is_reset(self) -> None:
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        acceptor.here.abortConnection()
+        self.settle()
+        self.assertFalse(present(dialer.lost).check(ConnectionDone))
+        self.assert_over(abandoned=1)
+
+    def test_dialer_is_reset_behind_the_acceptor(self) -> None:
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.close_all(acceptor)
+        dialer.here.abortConnection()
+        self.settle()
+        self.assertFalse(acceptor.at_server.connected)
+        self.assert_over(abandoned=1)
+
+    def test_dialer_chooses_what_has_gone(self) -> None:
+        """It must not take the acceptor's end for that of a stream."""
+        for leave in ("loseConnection", "loseWriteConnection"):
+            self.open()
+            dialer, acceptor = self.pair()
+            acceptor.here.write(HELLO)
+            getattr(acceptor.here, leave)()
+            self.settle()
+            dialer.here.write(CONFIRM)
+            self.settle()
+            self.assertFalse(present(dialer.lost).check(ConnectionDone))
+            self.assertEqual(acceptor.received, b"")
+            self.close_all(acceptor)
+            self.assert_over(abandoned=1)
+
+    def test_dialer_says_confirm_and_leaves(self) -> None:
+        """Without having heard HELLO."""
+        dialer, acceptor = self.pair()
+        dialer.here.write(CONFIRM)
+        self.close_all(dialer)
+        self.assertFalse(acceptor.at_server.connected)
+        self.assert_over(abandoned=1)
+
+
 class FailedTests(ServerTestCase):
-    """Anything that is neither."""
+    """Something else was said, or too little."""
+
+    def test_stays_though_the_acceptor_has_gone(self) -> None:
+        """Not for ever."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.close_all(acceptor)
+        self.clock.advance(30)
+        self.settle()
+        self.assertFalse(present(dialer.lost).check(ConnectionDone))
+        self.assert_over(failed=1)
 
     def test_part_of_a_line(self) -> None:
         """Whoever began to speak had chosen the relay."""
@@ -121,7 +179,7 @@ class FailedTests(ServerTestCase):
         dialer, _ = self.pair()
         dialer.here.write(b"X")
         self.settle()
-        self.assert_over(relayed=2, direct=1, failed=1)
+        self.assert_over(relayed=2, abandoned=1, failed=1)
 
 
 class PairTests(ServerTestCase):

@@ -77,8 +77,8 @@ class ResetTests(PairTestCase):
         assert dialer.lost is not None
         self.assertTrue(dialer.lost.check(ConnectionLost))
         self.assertEqual(dialer.read_ended, 0)
-        self.assertIs(self.known[0].outcome, Outcome.FAILED)
-        self.assert_over(failed=1)
+        self.assertIs(self.known[0].outcome, Outcome.ABANDONED)
+        self.assert_over(abandoned=1)
 
     def test_dialer_after_confirm(self) -> None:
         """The acceptor has not even said HELLO."""
@@ -88,7 +88,7 @@ class ResetTests(PairTestCase):
         dialer.here.abortConnection()
         self.settle()
         self.close_all(acceptor)
-        self.assert_over(failed=1)
+        self.assert_over(abandoned=1)
 
     def test_acceptor_closes_after_hello(self) -> None:
         """In good order: the dialer, which says nothing here, has found a direct path."""

@@ -147,7 +147,8 @@ class FartherOneTests(HeldTestCase):
                 self.settle()
                 self.assertEqual(other.take(), LINES[role])
                 self.close_all(near, other)
-                self.assert_over(failed=1, direct=1)
+                outcome = "direct" if role is Role.ACCEPTOR else "abandoned"
+                self.assert_over(failed=1, **{outcome: 1})
 
     def test_somebody_has_taken_its_place(self) -> None:
         """Of two with the same role the older one goes."""

@@ -78,7 +78,7 @@ class CutTests(HeldTestCase):
         self.assertNoResult(done)
         self.close_all(near, far)
         self.successResultOf(done)
-        self.assert_over(direct=1)
+        self.assert_over(abandoned=1)
 
     def test_farther_one_leaves_during_the_drain(self) -> None:
         """Nobody waits again then."""

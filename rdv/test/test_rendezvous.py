@@ -44,7 +44,7 @@ class WaitingTests(ServerTestCase):
             partner = self.come(role.other)
             self.assertEqual((newer.status, partner.status), (101, 101))
             self.close_all(older, newer, partner)
-        self.assert_over(direct=2)
+        self.assert_over(abandoned=2)
 
     def test_replaced_twice(self) -> None:
         guests = [self.dial() for _ in range(3)]

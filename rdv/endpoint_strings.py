@@ -62,13 +62,12 @@ class ClientParser:
 
         :raises ValueError: when the description makes no sense.
         """
+        from rdv.client.texts import ROLES
         from rdv.endpoints import RendezvousEndpoint
         from rdv.options import seconds
-        from rdv.wire import Role
 
         options = _Options(args, kwargs)
-        roles = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
-        role = options.one_of("role", roles, "dial")
+        role = options.one_of("role", ROLES, "dial")
         more: dict[str, Any] = {}
         timeout = options.take("timeout")
         if timeout is not None:

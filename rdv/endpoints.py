@@ -36,10 +36,13 @@ from twisted.internet.interfaces import (
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from rdv import knobs
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
 from rdv.client.listener import Listener, Trouble
+from rdv.client.request import check_options
 from rdv.client.server_url import parse_server_url
+from rdv.client.texts import role_of
 from rdv.client.turns import Turns
 from rdv.wire import Role, check_token, token_hint
 
@@ -70,26 +73,36 @@ class RendezvousEndpoint:
     of an acceptor, :class:`RendezvousServerEndpoint` is better suited.
 
     :param client: makes the connections.
-    :param role: whether to dial or to accept.
+    :param role: whether to dial or to accept; the words ``"dial"`` and ``"accept"`` will do.
     :param url: of the server.
     :param token: what both peers know.
     :param timeout: seconds for a connection, waiting for the turn and for the peer included; None
         for as long as it takes. The default is 60 for a dialer and None for an acceptor.
     :param headers: for the request to the server.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
+    :raises BadURL: when the URL is none.
+    :raises BadToken: when the token cannot be one.
     """
 
     def __init__(
         self,
         client: IClient,
-        role: Role,
+        role: Role | str,
         url: str,
         token: str | bytes,
         *,
         timeout: float | _Default | None = _DEFAULT,
         headers: Headers | Mapping[str, Any] | None = None,
     ) -> None:
+        _check(client, url, token, headers)
+        if isinstance(role, str):
+            role = role_of(role)
+        knobs.instance("role", role, Role, "a Role")
         if isinstance(timeout, _Default):
             timeout = _DIALER_TIMEOUT if role is Role.DIALER else None
+        if timeout is not None:
+            knobs.seconds("timeout", timeout)
         self._timeout = timeout
         self._turns = Turns(client, role, url, token, {"headers": headers})
 
@@ -128,6 +141,9 @@ class RendezvousServerEndpoint:
     :param headers: for the requests to the server.
     :param trouble: called with the error when peers cannot reach us, as the server cannot be
         reached, once and not for each time that it is tried again; and with None when that is over.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises BadURL: when the URL is none.
+    :raises BadToken: when the token cannot be one.
     """
 
     def __init__(
@@ -139,18 +155,19 @@ class RendezvousServerEndpoint:
         headers: Headers | Mapping[str, Any] | None = None,
         trouble: Trouble | None = None,
     ) -> None:
+        _check(client, url, token, headers)
         self._client = client
         self._url = url
         self._token = token
         self._headers = headers
-        self._trouble = trouble
+        self._trouble = knobs.function("trouble", trouble)
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
         See :class:`IStreamServerEndpoint`.
 
         :return: fires at once with a :class:`RendezvousPort`, before the server has been reached;
-            or errbacks with ``BadURL`` or ``BadToken``.
+            or errbacks with what the factory fails with when it is started.
         """
 
         def listen() -> IListeningPort:
@@ -256,6 +273,18 @@ class RendezvousAddress:
 
     server: str
     token_hint: str
+
+
+def _check(
+    client: IClient, url: str, token: str | bytes, headers: Headers | Mapping[str, Any] | None
+) -> None:
+    """
+    What a program has got wrong is said where it says it, and not when it connects.
+    """
+    knobs.with_methods("client", client, ("dial", "accept"), "a Client")
+    parse_server_url(url)
+    check_token(token)
+    check_options({"headers": headers})
 
 
 def _build(factory: IProtocolFactory, connection: Connection) -> IProtocol:

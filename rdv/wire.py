@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
 
+from rdv import knobs
 from rdv.addresses import Address, format_addresses, parse_address
 from rdv.errors import BadRequest, BadToken, ProtocolError
 
@@ -98,7 +99,9 @@ def check_token(token: str | bytes) -> bytes:
 
     :raises BadToken: when it is empty, longer than :data:`MAX_TOKEN` bytes, not UTF-8, or has a
         control character anywhere or a blank at an end.
+    :raises TypeError: when it is neither text nor bytes.
     """
+    knobs.instance("token", token, (str, bytes), "text or bytes")
     try:
         raw = token.encode() if isinstance(token, str) else token
         text = raw.decode()

@@ -8,18 +8,20 @@ import math
 from itertools import count
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
+from rdv import knobs
 from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt, Settings
 from rdv.client.connection import Connection
 from rdv.client.own_addresses import SelfAddresses, own_addresses
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race import Chooser, relay_penalty
+from rdv.client.request import check_options
 from rdv.client.server_url import parse_server_url
 from rdv.client.shared_port import IClientReactor
 from rdv.client.tls_policy import tls_policy
@@ -33,6 +35,9 @@ __all__ = ["Client"]
 
 #: A server that lets nobody wait is not asked more often than this, in seconds.
 _REENTRY_PAUSE = 1.0
+
+_MAX_PORT = 0xFFFF
+_REACTOR_METHODS = ("callLater", "seconds", "listenTCP", "connectTCP")
 
 
 class Client:
@@ -63,6 +68,8 @@ class Client:
     :param handshake_timeout: seconds from the server's answer to a connection.
     :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
         nothing is recorded.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
     """
 
     def __init__(
@@ -81,20 +88,24 @@ class Client:
         handshake_timeout: float = 30.0,
         trace: Trace | None = None,
     ) -> None:
-        self._reactor = reactor
-        self._trace = trace
+        self._reactor = knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
+        self._trace = knobs.function("trace", trace)
         self._numbers = count(1)
+        if tls is not None and not IPolicyForHTTPS.providedBy(tls):
+            raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
         self._settings = Settings(
             tls=tls or tls_policy(),
-            spaces=spaces,
-            self_addresses=self_addresses or found,
-            port_mapping=port_mapping,
-            local_port=local_port,
-            lowest_port=lowest_port,
-            chooser=chooser or relay_penalty(penalty),
-            server_timeout=server_timeout,
-            handshake_timeout=handshake_timeout,
+            spaces=knobs.instance("spaces", spaces, AddressSpace, "an AddressSpace"),
+            self_addresses=knobs.function("self_addresses", self_addresses) or found,
+            port_mapping=knobs.function("port_mapping", port_mapping),
+            local_port=knobs.whole("local_port", local_port, 0, _MAX_PORT),
+            lowest_port=knobs.whole("lowest_port", lowest_port, 0, _MAX_PORT),
+            chooser=knobs.function("chooser", chooser) or relay_penalty(penalty),
+            server_timeout=knobs.seconds("server_timeout", server_timeout, above_zero=True),
+            handshake_timeout=knobs.seconds(
+                "handshake_timeout", handshake_timeout, above_zero=True
+            ),
         )
 
     @property
@@ -124,7 +135,9 @@ class Client:
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL`` or ``BadToken`` before any I/O,
             ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
-            sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``.
+            sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``. An
+            argument that cannot be is told likewise before any I/O, as a ``TypeError`` or
+            ``ValueError`` that names it.
             Cancelling it closes everything; it errbacks when that is done.
         """
         return self._connect(Role.DIALER, url, token, timeout, trace, options)
@@ -153,6 +166,13 @@ class Client:
         trace: Trace | None,
         options: dict[str, Any],
     ) -> Deferred[Connection]:
+        try:
+            if timeout is not None:
+                knobs.seconds("timeout", timeout)
+            knobs.function("trace", trace)
+            check_options(options)
+        except (TypeError, ValueError):
+            return fail()
         phase = ""
         tracer: Tracer | None = None
         traces = tuple(each for each in (self._trace, trace) if each is not None)

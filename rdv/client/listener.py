@@ -5,6 +5,7 @@ Accepting one peer after the other under one token.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rdv import knobs
 from rdv.client.backoff import Backoff
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
@@ -63,6 +65,9 @@ class Listener:
     :param trouble: told once when nobody can reach us, and with None when that is over.
     :param chance: a random number from 0 to 1.
     :param most: how many attempts there may be at a time.
+    :raises BadToken: when the token cannot be one.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
     :ivar waiting: happens when the server has our request and has not refused it, or fails with
         what went wrong at first.
     :ivar stopped: happens after :meth:`stop`, or fails with what was final.
@@ -88,9 +93,9 @@ class Listener:
         self._hint = token_hint(check_token(token))
         self._options = options
         self._deliver = deliver
-        self._tell = trouble or (lambda error: None)
+        self._tell = knobs.function("trouble", trouble) or (lambda error: None)
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
-        self._room = DeferredSemaphore(most)
+        self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
         self._attempts: set[Deferred[Any]] = set()
         self._accepting: Deferred[None] | None = None
         self._settling: IDelayedCall | None = None

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Defer
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from rdv import knobs
 from rdv.client.candidate import Candidate
 from rdv.client.trace import What
 from rdv.errors import NoConnection
@@ -38,7 +39,11 @@ def relay_penalty(seconds: float) -> Chooser:
     The default rule: the first direct candidate, or the relay when none has come ``seconds`` after
     it was ready. A path round through a NAT that both peers are behind gives the one within it a
     moment.
+
+    :raises TypeError: when ``seconds`` is no number.
+    :raises ValueError: when it is negative.
     """
+    knobs.seconds("penalty", seconds)
 
     def patience(candidate: Candidate) -> float:
         if candidate.is_relay:

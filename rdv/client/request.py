@@ -5,6 +5,7 @@ The request to the server, and what its answer says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http.cookiejar import CookieJar
 from typing import Any, cast
 
 from hyperlink import URL
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from rdv import knobs
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.candidates import Candidates
@@ -35,9 +37,17 @@ from rdv.wire import (
     token_hint,
 )
 
-__all__ = ["Request"]
+__all__ = ["Request", "check_options"]
 
 log = Logger()
+
+#: What a caller may say of a request: names of treq's, and what each may be beside None.
+_OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
+    "headers": ((Headers, Mapping), "Headers or a mapping"),
+    "auth": ((tuple,), "(user, password)"),
+    "cookies": ((Mapping, CookieJar), "a mapping or a CookieJar"),
+    "params": ((Mapping, Sequence), "a mapping or pairs"),
+}
 
 
 class Request:
@@ -123,6 +133,35 @@ class Request:
             peer_addresses=[str(address) for address in answer.peer_addresses],
         )
         return relay, answer, response.headers
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """
+    See whether a request can be made with them.
+
+    :param options: for treq's ``request``.
+    :raises TypeError: when there is no such option, or one is of the wrong type; the text names it.
+    :raises ValueError: when one cannot be sent.
+    """
+    for name, value in options.items():
+        if name not in _OPTIONS:
+            raise TypeError(f"{name}: there is no such option, only {', '.join(_OPTIONS)}")
+        kinds, what = _OPTIONS[name]
+        if value is not None:
+            knobs.instance(name, value, kinds, what)
+    auth = options.get("auth")
+    if auth is not None and not (len(auth) == 2 and all(_is_text(each) for each in auth)):
+        raise TypeError("auth: (user, password) is needed, each of them text")
+    try:
+        _headers(options.get("headers"))
+    except (TypeError, AttributeError):
+        raise TypeError("headers: names and values have to be text") from None
+    except ValueError as error:
+        raise ValueError(f"headers: not a name: {error}") from None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, (str, bytes))
 
 
 def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:

@@ -8,6 +8,7 @@ import re
 
 from hyperlink import URL
 
+from rdv import knobs
 from rdv.errors import BadURL
 
 __all__ = ["parse_server_url"]
@@ -33,7 +34,9 @@ def parse_server_url(text: str) -> URL:
     Read ``http://host[:port][/path]`` or ``https://...``, in the form that treq can be given.
 
     :raises BadURL: when it is anything else.
+    :raises TypeError: when it is no text.
     """
+    knobs.instance("url", text, str, "text")
     try:
         url = _ServerURL.from_text(text)
         url = url.replace(scheme=url.scheme.lower(), host=url.host.lower())

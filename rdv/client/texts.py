@@ -12,8 +12,24 @@ from twisted.web.iweb import IPolicyForHTTPS
 from rdv.addresses import AddressSpace
 from rdv.client.tls_policy import tls_policy
 from rdv.errors import RdvError
+from rdv.wire import Role
 
-__all__ = ["headers_of", "spaces_of", "tls_of"]
+__all__ = ["ROLES", "headers_of", "role_of", "spaces_of", "tls_of"]
+
+#: What each does.
+ROLES = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
+
+
+def role_of(word: str) -> Role:
+    """
+    A role by what it does: ``dial`` or ``accept``.
+
+    :raises ValueError: when it is neither.
+    """
+    try:
+        return ROLES[word]
+    except KeyError:
+        raise ValueError(f"not {' or '.join(ROLES)}: {word!r}") from None
 
 
 def spaces_of(names: str) -> AddressSpace:

@@ -19,6 +19,7 @@ from twisted.internet.ssl import (
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from rdv import knobs
 from rdv.client.tls_name import named
 from rdv.errors import RdvError
 
@@ -32,7 +33,10 @@ def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> 
     :param ca: certificates in PEM that are trusted instead of the platform's.
     :param certificate: a client certificate and its private key, in PEM, to be shown to the server.
     :raises RdvError: when one of them cannot be read.
+    :raises TypeError: when one of them is not bytes, as the name of a file.
     """
+    for name, value in (("ca", ca), ("certificate", certificate)):
+        knobs.instance(name, value, (bytes, type(None)), "PEM in bytes")
     try:
         roots = None
         if ca is not None:

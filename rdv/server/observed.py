@@ -11,6 +11,7 @@ from typing import TypeAlias
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.iweb import IRequest
 
+from rdv import knobs
 from rdv.addresses import Address, parse_address, parse_ip
 
 __all__ = ["ObservedAddress", "forwarded_address", "observed_by", "peer_address"]
@@ -49,7 +50,10 @@ def forwarded_address(header: str, port_header: str | None = None) -> ObservedAd
 
     :param header: for instance ``X-Forwarded-For``.
     :param port_header: for instance ``X-Real-Port``; must hold the client's source port.
+    :raises TypeError: when one of them is no text.
     """
+    knobs.instance("header", header, str, "the name of a header")
+    knobs.instance("port_header", port_header, (str, type(None)), "the name of a header")
 
     def last(request: IRequest, name: str) -> str:
         values: list[str] = request.requestHeaders.getRawHeaders(name, [""])

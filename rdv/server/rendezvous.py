@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rdv import knobs
 from rdv.deadlines import Deadlines
 from rdv.handover import tune, unread
 from rdv.server.closing import ClosingLegs
@@ -51,6 +52,8 @@ class Rendezvous:
         Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
         failure is logged.
     :param align: tell the nearer client later, so that both get their 101 at the same moment.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
     """
 
@@ -64,14 +67,14 @@ class Rendezvous:
         serve: ServeHook | None = None,
         align: bool = True,
     ) -> None:
-        if not all(each >= 0 for each in (lobby_timeout, handshake_timeout, idle_timeout)):
-            raise ValueError("a timeout is negative or not a number")
-        self.clock = reactor
+        self.clock = knobs.with_methods("reactor", reactor, ("callLater", "seconds"), "a reactor")
+        knobs.seconds("lobby_timeout", lobby_timeout)
+        knobs.seconds("handshake_timeout", handshake_timeout)
         self.splicer = Splicer.for_reactor(reactor)
         self.ports = Ports()
-        self._idle_timeout = idle_timeout
-        self._serve = serve
-        self._align = align
+        self._idle_timeout = knobs.seconds("idle_timeout", idle_timeout)
+        self._serve = knobs.function("serve", serve)
+        self._align = knobs.instance("align", align, bool, "True or False")
         self._lobby: Lobby[Leg] = Lobby(reactor, lobby_timeout, self._expired, self._replaced)
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)

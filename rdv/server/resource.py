@@ -11,6 +11,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from rdv import knobs
 from rdv.addresses import format_addresses, space_of
 from rdv.errors import BadRequest
 from rdv.handover import hand_over
@@ -44,6 +45,7 @@ class RendezvousResource(Resource):
 
     :param rendezvous: where clients meet.
     :param observed_address: says from which address a request came; see :mod:`rdv.server.observed`.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
     """
 
     isLeaf = True
@@ -52,8 +54,10 @@ class RendezvousResource(Resource):
         self, rendezvous: MeetingPlace, observed_address: ObservedAddress = peer_address
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._rendezvous = rendezvous
-        self._observed_address = observed_address
+        self._rendezvous = knobs.with_methods(
+            "rendezvous", rendezvous, ("enter", "has_room"), "a Rendezvous"
+        )
+        self._observed_address = knobs.function("observed_address", observed_address)
 
     def render(self, request: IRequest) -> int | bytes:
         """

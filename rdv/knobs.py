@@ -1,0 +1,81 @@
+"""
+What an argument may be: checks that name the one that is wrong, for whoever wrote the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import TypeVar
+
+__all__ = ["function", "instance", "seconds", "whole", "with_methods"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object] | None)
+
+
+def seconds(name: str, value: float, *, above_zero: bool = False) -> float:
+    """
+    A length of time; ``math.inf`` is one.
+
+    :raises TypeError: when it is no number.
+    :raises ValueError: when it is negative, or NaN, or 0 where that makes no sense.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: a number of seconds is needed, not {_kind(value)}")
+    if not (value > 0 if above_zero else value >= 0):
+        least = "more than 0" if above_zero else "0 or more"
+        raise ValueError(f"{name}: {least} seconds are needed, not {value!r}")
+    return value
+
+
+def whole(name: str, value: int, least: int, most: int) -> int:
+    """
+    A whole number from ``least`` to ``most``.
+
+    :raises TypeError: when it is none.
+    :raises ValueError: when it is another one.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: a whole number is needed, not {_kind(value)}")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: {least} to {most} is needed, not {value}")
+    return value
+
+
+def function(name: str, value: F) -> F:
+    """
+    Something to call, or None.
+
+    :raises TypeError: when it cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: a function is needed, not {_kind(value)}")
+    return value
+
+
+def instance(name: str, value: T, kind: type | tuple[type, ...], what: str) -> T:
+    """
+    :param what: what is needed, for a person.
+    :raises TypeError: when it is no ``kind``.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: {what} is needed, not {_kind(value)}")
+    return value
+
+
+def with_methods(name: str, value: T, methods: Iterable[str], what: str) -> T:
+    """
+    Something of which no more is known than what is asked of it.
+
+    :param what: what is needed, for a person.
+    :raises TypeError: when it lacks one of ``methods``.
+    """
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        raise TypeError(f"{name}: {what} is needed, not {_kind(value)}")
+    return value
+
+
+def _kind(value: object) -> str:
+    """Its type, as the value may be a secret that has got into the wrong place."""
+    return "None" if value is None else f"a {type(value).__name__}"

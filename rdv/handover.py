@@ -15,7 +15,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     ITransport,
 )
-from twisted.internet.tcp import Server
+from twisted.internet.tcp import Connection, Server
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
 
@@ -26,6 +26,7 @@ __all__ = [
     "hand_over",
     "linger",
     "name",
+    "push",
     "socket_of",
     "tune",
     "unread",
@@ -168,6 +169,16 @@ def name(transport: object, text: str) -> None:
     connection = _bottom(transport)
     if isinstance(connection, Server):
         connection.logstr = connection.repstr = text
+
+
+def push(transport: object) -> None:
+    """
+    Let the system have what was written, as far as there is room, and not only in the reactor's
+    next turn: before a reset, which throws away what the transport still has.
+    """
+    connection = _bottom(transport)
+    if isinstance(connection, Connection) and connection.connected:
+        connection.doWrite()
 
 
 def unread(transport: object) -> bytes | None:

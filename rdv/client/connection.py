@@ -22,7 +22,7 @@ from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.probation import Probation
 from rdv.client.receiver import Receiver
-from rdv.handover import TCPForwarding, TCPTransport, linger, receive_from
+from rdv.handover import TCPForwarding, TCPTransport, linger, push, receive_from
 
 __all__ = ["Connection"]
 
@@ -78,6 +78,7 @@ class Connection(TCPForwarding):
             relay.close()
 
     def _take(self, candidate: Candidate) -> None:
+        self._winner = candidate
         self.is_relay = candidate.is_relay
         self.peer_address = candidate.peer_address
         self._receiver.held_before(candidate.release(self._receiver))
@@ -142,6 +143,9 @@ class Connection(TCPForwarding):
         self._receiver.close()
         if self._probation is not None:
             self._probation.abort()
+        if not self._winner.confirmed:
+            # Without the CONFIRM the peer would wait for another way.
+            push(self.transport)
         self.transport.abortConnection()
 
     def break_on_exit(self, enabled: bool) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from rdv.errors import ProtocolError
-from rdv.handover import linger
+from rdv.handover import linger, push
 from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
@@ -249,6 +249,7 @@ class Pair:
         else:
             # A reset: the other side must not take what it got for the whole. It may count on this
             # leg already: its line can be on the way, since its direct path was reset as well.
+            push(other)
             other.abortConnection()
         if not self._living:
             self._end()

@@ -138,7 +138,7 @@ class Attempt:
                     await _ignoring_cancellation(gatherResults(self._closing))
                 except CancelledError:
                     if connection is not None:
-                        connection.abortConnection()
+                        await _ignoring_cancellation(connection.discard())
                     raise
         return connection
 

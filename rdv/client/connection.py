@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IConsumer,
     IProtocol,
@@ -61,6 +62,7 @@ class Connection(TCPForwarding):
         self.disconnecting = False
         self._reset_on_exit = False
         self._probation: Probation | None = None
+        self._reserve = relay
         self._receiver = Receiver()
         self._take(winner)
         if relay is not None and not self._receiver.received:
@@ -147,6 +149,20 @@ class Connection(TCPForwarding):
             # Without the CONFIRM the peer would wait for another way.
             push(self.transport)
         self.transport.abortConnection()
+
+    def discard(self) -> Deferred[None]:
+        """
+        Abort a connection that was given to nobody.
+
+        :return: fires when it is closed, and so is what might have replaced it.
+        """
+        gone: Deferred[None] = Deferred()
+        if self._reserve is not None:
+            closed = self._reserve.closed
+            gone.addCallback(lambda _: closed)
+        self.attach(Protocol(), lambda: gone.callback(None))
+        self.abortConnection()
+        return gone
 
     def break_on_exit(self, enabled: bool) -> None:
         """

@@ -188,13 +188,17 @@ class Listener:
             self._url, self._token, timeout=None, trace=happened, **self._options
         )
         self._attempts.add(attempt)
+        attempt.addCallback(self._unless_stopping)
         attempt.addBoth(ended)
         return left
 
+    def _unless_stopping(self, connection: Connection) -> Connection | Deferred[Connection]:
+        if not self._stopping:
+            return connection
+        too_late = Failure(CancelledError())
+        return connection.discard().addCallback(lambda _: too_late)
+
     def _hand_out(self, connection: Connection) -> None:
-        if self._stopping:
-            connection.abortConnection()
-            return
         try:
             self._deliver(connection)
         except Exception:

@@ -46,6 +46,6 @@ class Traced(Deferred[Connection]):
         if self._cancelling is not None and self._cancelling.active():  # it was over before
             self._cancelling.cancel()
             if isinstance(result, Connection):
-                result.abortConnection()
-                result = Failure(CancelledError())
+                result.discard().addCallback(lambda _: self.errback(CancelledError()))
+                return
         self.callback(result)

@@ -179,12 +179,15 @@ class StoppingTests(ListenerTestCase):
         self.successResultOf(stopping)
 
     def test_connection_comes_too_late(self) -> None:
-        """It is closed."""
+        """It is closed, which is waited for."""
         self.listener.stop()
         self.client.closes_late = True
         self.listener = self.listen()
         stopping = self.listener.stop()
-        self.assertEqual(self.client.last.connects().closing, "abort")
+        below = self.client.last.connects()
+        self.assertEqual(below.closing, "abort")
+        self.assertNoResult(stopping)
+        below.lose()
         self.successResultOf(stopping)
         self.assertEqual(self.delivered, [])
 

@@ -155,6 +155,9 @@ class CommandTests(SynchronousTestCase):
     skip = natlab.unavailable()
 
     def command(self, *arguments: str) -> subprocess.Popen[str]:
+        # A shell's job in the background ignores SIGINT, and what is started inherits that.
+        restored = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, restored)
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,

@@ -6,48 +6,56 @@ from __future__ import annotations
 
 import argparse
 
-from rdv.command_line import parser_for
+from rdv.command_line import CommandParser, arranged, parser_for
 from rdv.options import forwards, port, seconds, workers
 from rdv.telling import Form
 
-__all__ = ["parser"]
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["parse"]
 
 
-def parser(form: Form = Form.TEXT) -> argparse.ArgumentParser:
+def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     """
-    For the whole command line. It imports nothing of Twisted, so help comes at once.
+    Read a command line; wrong usage, and a call for help, end the program.
 
+    It imports nothing of Twisted, so help comes at once.
+
+    :param words: without the program's own name.
     :param form: how wrong usage is told: lines for a person, or JSON.
     """
-    # An option may stand before the command word or behind it. Behind it only what was given may be
-    # set, or its default would hide what stood before.
-    top = parser_for(form)(prog="rdv", description="Relay-assisted peer-to-peer TCP connections.")
+    top = parser_for(form)(
+        prog="rdv",
+        description="Relay-assisted peer-to-peer TCP connections.",
+        epilog="rdv COMMAND --help lists the options of a command. They may stand before it, too.",
+    )
     top.add_argument("--version", action="version", version=_version())
-    _add_common(top, verbose=False, relay=False, listen=None)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", aliases=["s"], help="run a rendezvous server")
-    _add_common(serve)
+    _add_verbose(serve)
     _add_serve(serve)
     for name, aliases, text in (
         ("dial", ["d"], "connect to the peer that accepts with the same token"),
         ("accept", ["a"], "wait for the peer that dials with the same token"),
     ):
         client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
-        _add_common(client)
+        _add_verbose(client)
         _add_form(client)
         _add_client(client, 60.0 if name == "dial" else 0.0)
     _add_forwarding(commands)
     demo = commands.add_parser(
         "demo", help="server, dialer and acceptor in one process, moving real bytes"
     )
-    _add_common(demo)
+    _add_verbose(demo)
     check = commands.add_parser(
         "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
     )
-    _add_common(check, listens=False)
+    _add_verbose(check)
     _add_check(check)
-    return top
+    return top.parse_args(arranged(words, commands.choices))
 
 
 _CLIENT_TEXT = (
@@ -62,24 +70,10 @@ _CHECK_TEXT = (
 )
 
 
-def _add_common(
-    parser: argparse.ArgumentParser, *, listens: bool = True, **defaults: object
-) -> None:
-    def add(flag: str, name: str, **keywords: object) -> None:
-        default = defaults.get(name, argparse.SUPPRESS)
-        parser.add_argument(flag, dest=name, default=default, **keywords)  # type: ignore[arg-type]
-
-    add("-v", "verbose", action="store_true", help="say what happens, on stderr")
-    add("-r", "relay", action="store_true", help="all but serve: use the relay only")
-    if listens:
-        add(
-            "-l",
-            "listen",
-            action="append",
-            metavar="ADDRESS",
-            help="serve: port, HOST:PORT or Twisted endpoint to listen on; repeatable (default "
-            "8080)",
-        )
+def _add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-v", dest="verbose", action="store_true", help="say what happens, on stderr"
+    )
 
 
 def _add_form(
@@ -98,6 +92,13 @@ def _add_form(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-l",
+        dest="listen",
+        action="append",
+        metavar="ADDRESS",
+        help="port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
+    )
     parser.add_argument("--path", default="/", help="the only path to serve (default: any)")
     for flag, default, text in (
         ("--lobby-timeout", 300.0, "a client waits for its partner; 0: for ever"),
@@ -135,7 +136,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None:
     expose = commands.add_parser(
         "expose",
         help="let peers that connect with the same token reach one target",
@@ -147,7 +148,7 @@ def _add_forwarding(commands: argparse._SubParsersAction[argparse.ArgumentParser
         description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
     )
     for command in (expose, connect):
-        _add_common(command, listens=False)
+        _add_verbose(command)
         _add_form(command)
         _add_server(command)
         command.set_defaults(local_port=0)
@@ -194,7 +195,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "-n",
         dest="reads",
         action="store_false",
-        help="do not read stdin, as if it were empty: in a loop it is not the peer's",
+        help="do not read stdin, as with </dev/null: in a loop it may be the loop's",
     )
     _add_timeout(parser, timeout, "to get a connection")
     parser.add_argument(
@@ -258,6 +259,7 @@ def _add_header(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-r", dest="relay", action="store_true", help="use the relay only")
     parser.add_argument(
         "--spaces",
         default="default",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rdv.arguments import parser
+from rdv.arguments import parse
 from rdv.standard import prepare
 from rdv.telling import Form
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare()
     argv = sys.argv[1:] if argv is None else argv
-    arguments = parser(Form.JSON if "--json" in argv else Form.TEXT).parse_args(argv)
+    arguments = parse(argv, Form.JSON if "--json" in argv else Form.TEXT)
     arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
         arguments.command, arguments.command
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from rdv.arguments import parser
+from rdv.arguments import parse
 from rdv.commands.serve import settings_of
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.tap import Options
@@ -19,7 +19,7 @@ class OptionTests(HeldTestCase):
 
     def serve(self, *options: str) -> ServerSettings:
         """What ``rdv serve`` would serve with these options."""
-        return settings_of(parser().parse_args(["serve", *options]))
+        return settings_of(parse(["serve", *options]))
 
     def test_rdv_serve(self) -> None:
         self.assertTrue(self.serve().align)

@@ -1,0 +1,1 @@
+All options may stand before the command as well, and a token may begin with a dash. ``--help`` lists for each command what that takes, and no more; ``serve`` refuses ``-r``, and the others ``-l``, which they ignored.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "AttemptTimeout",
+    "BadEndpoint",
     "BadRequest",
     "BadToken",
     "BadURL",
@@ -30,6 +31,10 @@ class BadToken(RdvError):
 
 class BadURL(RdvError):
     """A server URL that is not ``http://host[:port][/path]`` or ``https://...``."""
+
+
+class BadEndpoint(RdvError):
+    """What to listen on that cannot be: no port, and no server endpoint string of Twisted's."""
 
 
 class ProtocolError(RdvError):

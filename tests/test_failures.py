@@ -276,11 +276,15 @@ class PortTests(FailureTestCase):
             self.assertNotIn(b"Traceback", program.stdout)
 
     async def test_serve_nonsense(self) -> None:
-        """What is neither a port nor an endpoint."""
-        for text in ("nonsense", "99999", "tcp:x", "tcp:0:interfaec=1"):
-            await self.assert_fails(
-                1, f"(?:cannot listen on|not a port).*{text}.*", "s", "-l", text
-            )
+        """What is neither a port nor an endpoint is wrong usage."""
+        words = ("nonsense", "99999", "127.0.0.1:99999", "tcp:99999", "tcp:x", "tcp:0:interfaec=1")
+        for text in words:
+            number = text.removeprefix("127.0.0.1:")
+            said = f"(?:cannot listen on|not a port).*{number}.*"
+            await self.assert_fails(2, said, "serve", "-l", text)
+        for text in ("99999", "tcp:99999"):
+            said = f"(?:cannot listen on|not a port).*{text}.*"
+            await self.assert_fails(2, said, "serve", "--workers", "2", "-l", text)
 
     async def test_local_port(self) -> None:
         """The port that a client shall use is another's."""

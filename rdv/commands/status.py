@@ -4,7 +4,7 @@ How a command ends.
 
 from __future__ import annotations
 
-from rdv.errors import BadToken, BadURL, RdvError
+from rdv.errors import BadEndpoint, BadToken, BadURL, RdvError
 
 __all__ = ["BROKEN", "INTERRUPTED", "NO_CONNECTION", "OK", "USAGE", "BadUsage", "status_of"]
 
@@ -20,4 +20,4 @@ class BadUsage(RdvError):
 
 def status_of(error: RdvError) -> int:
     """The status of a command that an error has ended."""
-    return USAGE if isinstance(error, (BadToken, BadURL, BadUsage)) else NO_CONNECTION
+    return USAGE if isinstance(error, (BadEndpoint, BadToken, BadURL, BadUsage)) else NO_CONNECTION

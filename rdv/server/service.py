@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
-from rdv.errors import RdvError
+from rdv.errors import BadEndpoint, RdvError
 from rdv.server.observed import observed_by
 from rdv.server.ports import Ports, ports_of
 from rdv.server.rendezvous import Rendezvous
@@ -106,7 +106,7 @@ class RendezvousService(Service):
         once, with exit status 0 either way.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
-    :raises RdvError: when an endpoint string cannot be understood.
+    :raises BadEndpoint: when an endpoint string cannot be understood.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class RendezvousService(Service):
         """
         Listen on all ports.
 
-        :raises RdvError: when one cannot be had.
+        :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
         """
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
@@ -208,7 +208,7 @@ def make_endpoints(reactor: object, settings: ServerSettings) -> Endpoints:
     What to listen on.
 
     :param reactor: whose ``listenTCP`` and ``listenSSL`` will be called.
-    :raises RdvError: when an endpoint string cannot be understood.
+    :raises BadEndpoint: when an endpoint string cannot be understood.
     """
     return [
         (text, _endpoint(reactor, description))
@@ -221,7 +221,7 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
     """
     Listen on all of them.
 
-    :raises RdvError: when one cannot be had.
+    :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
     """
     ports: list[IListeningPort] = []
     for text, endpoint in endpoints:
@@ -231,7 +231,9 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
             close_ports(ports)
             reason = getattr(failure.value, "socketError", failure.value)
             reason = getattr(reason, "strerror", None) or reason
-            raise RdvError(f"cannot listen on {text}: {reason}")
+            # No port of such a number can be bound to.
+            kind = BadEndpoint if failure.check(OverflowError) else RdvError
+            raise kind(f"cannot listen on {text}: {reason}")
     return ports
 
 
@@ -256,7 +258,7 @@ def _endpoint(reactor: object, description: str) -> IStreamServerEndpoint:
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser of endpoint strings has its own
-        raise RdvError(f"cannot listen on {description!r}: {error}") from error
+        raise BadEndpoint(f"cannot listen on {description!r}: {error}") from error
     return endpoint
 
 
@@ -276,14 +278,14 @@ def endpoint_strings(text: str) -> list[str]:
 
     Without a host they listen on IPv6 and IPv4, as far as this host has them.
 
-    :raises RdvError: for a port above 65535.
+    :raises BadEndpoint: for a port above 65535.
     """
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None:
         return [text]
     host, port = match["host"], int(match["port"])
     if port > 0xFFFF:
-        raise RdvError(f"not a port: {port}")
+        raise BadEndpoint(f"not a port: {port}")
     if host:
         escaped = host.strip("[]").replace(":", r"\:")
         return [f"tcp:{port}:backlog={_BACKLOG}:interface={escaped}"]

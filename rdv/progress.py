@@ -33,9 +33,25 @@ Draw = Callable[..., str]
 #: Seconds that a stream lasts before anything is shown of it.
 _PATIENCE = 0.5
 
-# Some of the names are tqdm's, and some are of what it is given to say in our words.
-_KNOWN = "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left{postfix}"
-_UNKNOWN = "{desc} {moved}, {speed}, {elapsed}{postfix}"
+# What is shown is the first of these for which the terminal is wide enough. Some of the names are
+# tqdm's, and some are of what it is given to say in our words.
+_KNOWN = (
+    "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left{postfix}",
+    "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left",
+    "{desc} {done:3d}%|{bar}| {moved}, {speed}, {remaining} left",
+    "{desc} {done:3d}%, {speed}, {remaining} left",
+    "{done:3d}%, {remaining} left",
+    "{done:3d}%",
+)
+_UNKNOWN = (
+    "{desc} {moved}, {speed}, {elapsed}{postfix}",
+    "{desc} {moved}, {speed}, {elapsed}",
+    "{desc} {moved}, {speed}",
+    "{desc} {moved}",
+    "{moved}",
+)
+#: A shorter bar says nothing.
+_BAR = "....."
 
 
 class Progress:
@@ -124,21 +140,22 @@ class Progress:
         count, other = moved[which], moved[1 - which]
         # What grows and shrinks meanwhile is as large as it is, and never less than was sent.
         total = max(size, sent) if sends and size else None
-        return draw(
-            count,
-            total,
-            elapsed,
-            ncols=width,
-            prefix="sent" if sends else "received",
-            ascii=not (sys.stderr.encoding or "").lower().startswith("utf"),
-            rate=speeds[which],
-            bar_format=_KNOWN if total else _UNKNOWN,
-            done=100 * count // total if total else 0,
-            moved=size_text(count),
-            size=size_text(total or 0),
-            speed=f"{size_text(speeds[which])}/s",
-            postfix=f"{'received' if sends else 'sent'} {size_text(other)}" if other else None,
-        )
+        fields = {
+            "prefix": "sent" if sends else "received",
+            "ascii": not (sys.stderr.encoding or "").lower().startswith("utf"),
+            "rate": speeds[which],
+            "done": 100 * count // total if total else 0,
+            "moved": size_text(count),
+            "size": size_text(total or 0),
+            "speed": f"{size_text(speeds[which])}/s",
+            "postfix": f"{'received' if sends else 'sent'} {size_text(other)}" if other else None,
+        }
+        shown = ""
+        for form in _KNOWN if total else _UNKNOWN:
+            shown = draw(count, total, elapsed, bar_format=form.replace("{bar}", _BAR), **fields)
+            if len(shown) <= width:
+                return draw(count, total, elapsed, bar_format=form, ncols=width, **fields)
+        return shown[:width]
 
     def _give_way(self) -> None:
         self._gives_way = True

@@ -130,14 +130,16 @@ class BarTests(ProgressTestCase):
         await self.assert_shown(P2P, r"RECEIVED: 67\.1MB in [\d.]+s, [\d.]+[kMG]B/s")
 
     async def test_resized(self) -> None:
-        """It has the width of the terminal at any time."""
+        """It has the width of the terminal at any time, and says less where there is no room."""
         self.receive()
         sender = self.send(stdin=self.file())
         await self.screen.shows(KNOWN)
         self.screen.resize(120)
         await self.screen.shows(r"\rsent[^\r\n\x1b]{115}\x1b\[K")
-        self.screen.resize(30)
-        await self.screen.shows(r"\rsent[^\r\n\x1b]{25}\x1b\[K")
+        self.screen.resize(49)
+        await self.screen.shows(r"\rsent[^\r\n\x1b]{44}\x1b\[K")
+        self.screen.resize(20)
+        await self.screen.shows(r"\r *\d+%, (\d\d:\d\d|\?) left\x1b\[K")
         await self.drain()
         self.assertEqual(await sender.ended, 0)
 

@@ -119,7 +119,8 @@ class ProgressTests(DescriptorTestCase):
         return self.draw
 
     def draw(self, n: int, total: int | None, elapsed: float, **named: Any) -> str:
-        self.drawn.append({"n": n, "total": total, "elapsed": elapsed, **named})
+        if "ncols" in named:  # it fits
+            self.drawn.append({"n": n, "total": total, "elapsed": elapsed, **named})
         return f"<{n}>"
 
     def move(self, sent: int = 0, received: int = 0, seconds: float = 0.25) -> None:
@@ -296,6 +297,37 @@ class LoadTests(DescriptorTestCase):
         """No rate, no time."""
         line = self.line(self.file(80_000_000), 0)
         self.assertRegex(line, r"^\rsent   0%\| +\| 0B of 80\.0MB, 0B/s, \? left$")
+
+    def test_narrow(self) -> None:
+        """What matters most stays, in one line, or the next one would not cover it."""
+        draw = load()
+        assert draw is not None
+        known = Progress(Teller(), load, self.file(1_000_000_000), self.null())
+        unknown = Progress(Teller(), load, self.pipe(), self.null())
+        for shown, moved, speeds, lines in (
+            (
+                known,
+                (450_000_000, 12),
+                (85_300_000, 5),
+                {
+                    48: "sent  45%|████     | 450MB, 85.3MB/s, 00:06 left",
+                    35: "sent  45%, 85.3MB/s, 00:06 left",
+                    19: " 45%, 00:06 left",
+                    4: " 45%",
+                    2: " 4",
+                },
+            ),
+            (
+                unknown,
+                (0, 450_000_000),
+                (0, 85_300_000),
+                {48: "received 450MB, 85.3MB/s, 00:05", 19: "received 450MB", 5: "450MB"},
+            ),
+        ):
+            for width, line in lines.items():
+                self.assertEqual(shown.line(draw, moved, speeds, 5.3, width), line)
+            for width in range(1, 120):
+                self.assertLessEqual(len(shown.line(draw, moved, speeds, 5.3, width)), width)
 
     def test_not_installed(self) -> None:
         """No error; who wants to know is told."""

@@ -179,7 +179,7 @@ def is_wanted(stdin: int = 0, stdout: int = 1) -> bool:
     modes = [os.fstat(fd).st_mode for fd in (stdin, stdout)]
     files = [stat.S_ISREG(mode) or stat.S_ISBLK(mode) for mode in modes]
     programs = [stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes]
-    return (any(files) or any(programs)) and not all(programs) and os.environ.get("TERM") != "dumb"
+    return (any(files) or any(programs)) and not all(programs) and terminal.has_escapes()
 
 
 def load() -> Draw | None:

@@ -18,25 +18,32 @@ from rdv.check.verdict import Verdict
 __all__ = ["as_json", "as_text"]
 
 _MARKS = {Weight.GOOD: "+", Weight.NOTE: " ", Weight.BAD: "-"}
+#: Columns of a page; a narrower terminal has less.
 _WIDTH = 100
 
 
-def as_text(found: list[Finding], verdict: Verdict) -> str:
-    """Lines: a mark and a sentence for each finding, the verdict, and what to change."""
-    lines = [line for each in found for line in _wrapped(f"{_MARKS[each.weight]} ", each.text)]
-    lines += ["", *_wrapped("", verdict.text)]
+def as_text(found: list[Finding], verdict: Verdict, width: int = _WIDTH) -> str:
+    """
+    Lines: a mark and a sentence for each finding, the verdict, and what to change.
+
+    :param width: columns that there are; no more than a hundred are used.
+    """
+    width = min(width, _WIDTH)
+    marked = [(f"{_MARKS[each.weight]} ", each.text) for each in found]
+    lines = [line for mark, text in marked for line in _wrapped(mark, text, width)]
+    lines += ["", *_wrapped("", verdict.text, width)]
     if verdict.advice:
         lines += ["", "What to change:"]
-        lines += [line for each in verdict.advice for line in _wrapped("* ", each.text)]
+        lines += [line for each in verdict.advice for line in _wrapped("* ", each.text, width)]
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(mark: str, text: str) -> list[str]:
+def _wrapped(mark: str, text: str, width: int) -> list[str]:
     # Not by textwrap: an address is not to be broken at a hyphen or anywhere else.
     lines, line = [], mark.rstrip() + " " * (len(mark) - len(mark.rstrip()))
     empty = True
     for word in text.split():
-        if not empty and len(line) + 1 + len(word) > _WIDTH:
+        if not empty and len(line) + 1 + len(word) > width:
             lines.append(line)
             line, empty = " " * len(mark), True
         line += word if empty else f" {word}"

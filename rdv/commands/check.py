@@ -22,6 +22,7 @@ from rdv.commands.status import NO_CONNECTION, OK
 from rdv.errors import RdvError
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.telling import Form, Teller
+from rdv.terminal import page_columns
 
 __all__ = ["run"]
 
@@ -37,7 +38,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
             return interruption.status
         raise
     found, concluded = findings(seen), verdict(seen)
-    as_form = as_text(found, concluded)
+    as_form = as_text(found, concluded, page_columns(1))
     if teller.form is Form.JSON:
         as_form = as_json(seen, found, concluded)
     _say(as_form)

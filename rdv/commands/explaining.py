@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections import deque
 from contextlib import suppress
@@ -18,6 +17,7 @@ from rdv.client.trace import Event, What
 from rdv.commands.status import BadUsage
 from rdv.explain import html, ndjson, svg, waterfall
 from rdv.telling import Form, Teller
+from rdv.terminal import has_escapes, page_columns
 
 __all__ = ["Explaining"]
 
@@ -77,7 +77,7 @@ class Explaining:
 
     def _explain(self, events: list[Event]) -> None:
         if self._to_stderr and events:
-            self._say(waterfall(events, _width(), unicode=_unicode(), colour=self._colour()))
+            self._say(waterfall(events, page_columns(2), unicode=_unicode(), colour=self._colour()))
         if self._path is not None and self._form is not None and events:
             try:
                 with self._file:
@@ -96,15 +96,7 @@ class Explaining:
 
     def _colour(self) -> bool:
         wanted = self._teller.form is not Form.JSON and not os.environ.get("NO_COLOR")
-        return wanted and sys.stderr.isatty()
-
-
-def _width() -> int:
-    """Of the terminal that stderr is; ``COLUMNS`` comes first, as everywhere."""
-    if "COLUMNS" not in os.environ:
-        with suppress(OSError, ValueError):
-            return os.get_terminal_size(sys.stderr.fileno()).columns
-    return shutil.get_terminal_size((100, 24)).columns
+        return wanted and has_escapes() and sys.stderr.isatty()
 
 
 def _unicode() -> bool:

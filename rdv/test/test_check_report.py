@@ -39,6 +39,18 @@ class TextTests(SynchronousTestCase):
             "* Do it.\n",
         )
 
+    def test_narrow(self) -> None:
+        """A terminal may have less room than a page, but not more than is good to read."""
+        found = [Finding("c", Weight.GOOD, "At [2001:db8::7]:40000 it is as good as can be.")]
+        concluded = Verdict("x", True, "So " * 60)
+        self.assertEqual(
+            as_text(found, concluded, 20).splitlines()[:4],
+            ["+ At", "  [2001:db8::7]:40000", "  it is as good as", "  can be."],
+        )
+        for width, longest in ((49, 47), (100, 98), (300, 98)):
+            lines = as_text([], concluded, width).splitlines()
+            self.assertEqual(max(map(len, lines)), longest)
+
     def test_no_advice(self) -> None:
         self.assertEqual(as_text([], Verdict("x", True, "It is so.")), "\nIt is so.\n")
 

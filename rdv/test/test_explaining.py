@@ -76,10 +76,12 @@ class StderrTests(ExplainingTestCase):
             self.assertTrue(self.explained(encoding=encoding).isascii())
 
     def test_terminal(self) -> None:
-        """In colour, unless nobody wants it."""
+        """In colour, unless nobody wants it, or it has none."""
         self.assertIn("\x1b[32m", self.explained(terminal=True))
-        os.environ["NO_COLOR"] = "1"
-        self.assertNotIn("\x1b", self.explained(terminal=True))
+        for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+            os.environ[name] = value
+            self.assertNotIn("\x1b", self.explained(terminal=True))
+            del os.environ[name]
 
     def test_quiet(self) -> None:
         """Whoever asks for it gets it."""

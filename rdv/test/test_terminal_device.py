@@ -10,7 +10,7 @@ import termios
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.terminal import columns, may_draw
+from rdv.terminal import columns, may_draw, page_columns
 
 
 class TerminalTests(SynchronousTestCase):
@@ -32,6 +32,17 @@ class TerminalTests(SynchronousTestCase):
         null = os.open(os.devnull, os.O_WRONLY)
         self.addCleanup(os.close, null)
         self.assertEqual(columns(null), 80)
+
+    def test_page(self) -> None:
+        """What is no terminal is a page; whoever has set COLUMNS is right."""
+        environment: dict[str, str] = {}
+        self.patch(os, "environ", environment)
+        null = os.open(os.devnull, os.O_WRONLY)
+        self.addCleanup(os.close, null)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 49, 0, 0))
+        self.assertEqual((page_columns(self.fd), page_columns(null)), (49, 100))
+        environment["COLUMNS"] = "60"
+        self.assertEqual((page_columns(self.fd), page_columns(null)), (60, 60))
 
     def test_stopped(self) -> None:
         """^S, until ^Q."""

@@ -146,12 +146,15 @@ def receive_from(transport: ITransport, protocol: IProtocol) -> None:
 
 def socket_of(transport: object) -> socket.socket | None:
     """The socket under a transport and its wrappers; None when there is none (in memory)."""
-    transport = _bottom(transport)
+    handle = _handle(transport)
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def _handle(transport: object) -> Any:
     try:
-        handle = getattr(transport, "getHandle", lambda: None)()
+        return getattr(_bottom(transport), "getHandle", lambda: None)()
     except AttributeError:  # a transport of Twisted that has lost its connection
         return None
-    return handle if isinstance(handle, socket.socket) else None
 
 
 def _bottom(transport: object) -> object:
@@ -226,7 +229,7 @@ def linger(transport: object, reset_on_close: bool) -> None:
     With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
     take what has come so far for everything.
     """
-    sock = socket_of(transport)
-    if sock is not None:
+    handle = _handle(transport)  # the sockets of rdv.testing know this option too
+    if hasattr(handle, "setsockopt"):
         option = struct.pack("ii", int(reset_on_close), 0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)

@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
+    IConnector,
     IDelayedCall,
     IProtocol,
     IProtocolFactory,
+    IReactorTCP,
     IReactorTime,
     IStreamClientEndpoint,
 )
@@ -22,6 +24,7 @@ from zope.interface import implementer
 
 from rdv.addresses import Address
 from rdv.client.server_endpoint import resolve
+from rdv.handover import linger
 
 __all__ = ["HostEndpoint"]
 
@@ -38,6 +41,10 @@ class HostEndpoint:
     Twisted's ``HostnameEndpoint`` waits for that moment when one has failed, too. ``localhost`` has
     an address that refuses on many a host, and here each connection counts. Nor does it take names
     with an underscore, which exist.
+
+    A connection lingers 0 seconds even before its protocol knows of it: should this process die, it
+    is reset, and whoever has accepted it sees no end. To close it in good order that has to be
+    turned off (:func:`rdv.handover.linger`).
 
     :param host: a name in ASCII, or an address.
     :param timeout: seconds for the name to be resolved, and for each address to answer.
@@ -66,7 +73,21 @@ class HostEndpoint:
 
     def _endpoint(self, address: Address) -> IStreamClientEndpoint:
         kind = TCP4ClientEndpoint if address.ip.version == 4 else TCP6ClientEndpoint
-        return kind(self._reactor, str(address.ip), address.port, timeout=self._timeout)
+        reactor: Any = _Resetting(self._reactor)
+        return kind(reactor, str(address.ip), address.port, timeout=self._timeout)
+
+
+class _Resetting:
+    """As much of a reactor as an endpoint needs."""
+
+    def __init__(self, reactor: IReactorTCP) -> None:
+        self._reactor = reactor
+
+    def connectTCP(self, *arguments: Any, **options: Any) -> IConnector:
+        """See :class:`IReactorTCP`."""
+        connector = self._reactor.connectTCP(*arguments, **options)
+        linger(getattr(connector, "transport", None), True)  # which IConnector does not promise
+        return connector
 
 
 class _Attempts:

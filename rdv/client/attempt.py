@@ -130,7 +130,8 @@ class Attempt:
             connection = Connection(winner, answer.observed, headers, reserve)
         finally:
             inbound.stop()
-            self._closing += [port.close(), *self._candidates.close(kept=reserve)]
+            left = self._candidates.close(kept=reserve, abort=connection is None)
+            self._closing += [port.close(), *left]
             self._closing.append(Deferred.fromCoroutine(mapped.close()))
             # One that is thrown away unfinished, as by a test, may not wait any more.
             if not isinstance(sys.exception(), GeneratorExit):

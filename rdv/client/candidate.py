@@ -25,7 +25,7 @@ from rdv.client.acknowledgement import may_be_half_dead, probe
 from rdv.client.trace import What
 from rdv.client.tracer import Way
 from rdv.errors import ProtocolError
-from rdv.handover import StreamTransport, hand_over, tune
+from rdv.handover import StreamTransport, hand_over, linger, tune
 from rdv.tcp_info import bytes_acknowledged
 from rdv.wire import LineMatcher, Role, confirm_line, hello_line
 
@@ -219,6 +219,7 @@ class Candidate:
         if not self._connected:
             self._close_done()
         elif self.is_relay and not abort:
+            linger(self.transport, False)
             self.transport.loseConnection()
         else:
             self.transport.abortConnection()
@@ -231,6 +232,9 @@ class Candidate:
         self._connected = True
         self.since = self.clock.seconds()
         tune(transport)
+        # The peer may count on it as soon as it has our line: if this process is killed, from then
+        # on that must not look like an end.
+        linger(transport, True)
         if self.way is not None:
             self.way.stands(transport)
         if self._failure is not None:

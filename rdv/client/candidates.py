@@ -35,15 +35,17 @@ class Candidates:
         candidate.closed.addCallback(lambda _: self._living.discard(candidate))
         return candidate
 
-    def close(self, kept: Candidate | None) -> list[Deferred[Any]]:
+    def close(self, kept: Candidate | None, *, abort: bool) -> list[Deferred[Any]]:
         """
         Close all but ``kept``.
 
+        :param abort: no path was chosen: reset the relay too, as the peer may be choosing it, and
+            is not to take that for an end.
         :return: what fires when they are closed.
         """
         left = [candidate for candidate in self._living if candidate is not kept]
         for candidate in left:
             if candidate.way is not None:
                 candidate.way.lost()  # the race is over, whatever its end looks like
-            candidate.close()
+            candidate.close(abort=abort)
         return [candidate.closed for candidate in left]

@@ -60,7 +60,7 @@ class Connection(TCPForwarding):
         self.observed_address = observed_address
         self.headers = headers
         self.disconnecting = False
-        self._reset_on_exit = False
+        self._reset_on_exit: bool | None = None  # the application has not said
         self._probation: Probation | None = None
         self._reserve = relay
         self._receiver = Receiver()
@@ -91,7 +91,7 @@ class Connection(TCPForwarding):
         receive_from(cast(ITransport, dead), Protocol())
         dead.abortConnection()
         self._take(relay)
-        linger(self.transport, self._reset_on_exit)
+        linger(self.transport, self._reset_on_exit is not False)
         return self.transport
 
     def _choice_is_final(self) -> None:
@@ -106,6 +106,7 @@ class Connection(TCPForwarding):
         """
         self._receiver.deliver_to(protocol, ended)
         protocol.makeConnection(self)
+        self._leave_exit_alone()
         self._receiver.begin()
 
     @property
@@ -126,6 +127,7 @@ class Connection(TCPForwarding):
     def loseConnection(self) -> None:
         """Close the connection when everything written has been sent."""
         self.disconnecting = True
+        self._leave_exit_alone()
         self._receiver.close()
         if self._probation is not None:
             self._probation.close()
@@ -167,7 +169,8 @@ class Connection(TCPForwarding):
     def break_on_exit(self, enabled: bool) -> None:
         """
         Whether the peer is to see a broken stream, not an end, when this process dies while the
-        connection is open.
+        connection is open. It is, until there is a protocol; behind that protocol's
+        ``connectionMade`` it is not, unless it was asked for.
 
         To be turned off again before the connection is closed in good order.
         """
@@ -175,6 +178,10 @@ class Connection(TCPForwarding):
         linger(self.transport, enabled)
         if self._probation is not None:
             self._probation.reset_on_exit(enabled)
+
+    def _leave_exit_alone(self) -> None:
+        if self._reset_on_exit is None:
+            self.break_on_exit(False)
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`IConsumer`."""

@@ -134,7 +134,6 @@ class Probation:
         self._finish()
         if self._switching is not None:
             self._switching.cancel()
-        linger(self._relay.transport, abort)
         self._relay.close(abort=abort)
 
     def _limit(self) -> None:

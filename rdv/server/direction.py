@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from rdv.handover import linger
 from rdv.pump import Flow
 from rdv.rate import RateLimit
 from rdv.server.leg import Leg
@@ -46,6 +47,8 @@ class Direction:
         if rest is None:
             return False
         self.matcher = None
+        # Whoever has a line counts on this relay: should our process die, that is no end.
+        linger(self.sink.transport, True)
         self.sink.transport.write(self.line)
         if rest:
             self.flow.write(rest)

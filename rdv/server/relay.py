@@ -202,8 +202,6 @@ class Pair:
                 self.abort()
                 return
             self._decide(Outcome.RELAYED)
-            # Should this process die, neither side shall take what it got for the whole.
-            self._linger(reset_on_close=True)
             self._owner.pair_joined(self)
             self._watch_idle()
 
@@ -226,7 +224,12 @@ class Pair:
             self._end_without_lines(dialer_closed=leg is self.dialer)
             self._close()
             return
-        # An acceptor may hear of a direct path before we do: how the dialer ends will tell.
+        if self.outcome is None:
+            # An acceptor may hear of a direct path before we do: how the dialer ends will tell. It
+            # is not told of this end, as it may be choosing the relay and would take it for that of
+            # the stream.
+            direction.flow.detach()
+            return
         direction.flow.end()
         if all(d.flow.ended for d in self._directions):
             self._close()
@@ -244,7 +247,7 @@ class Pair:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:
                 direction.flow.detach()
-            self._linger(reset_on_close=False)
+            linger(other, False)
             other.loseConnection()
         else:
             # A reset: the other side must not take what it got for the whole. It may count on this
@@ -265,13 +268,9 @@ class Pair:
         for direction in self._directions:
             if not direction.flow.ended:
                 direction.flow.detach()
-        self._linger(reset_on_close=False)
         for leg in self._living:
+            linger(leg.transport, False)
             leg.transport.loseConnection()
-
-    def _linger(self, *, reset_on_close: bool) -> None:
-        for leg in self._living:
-            linger(leg.transport, reset_on_close)
 
     def _end(self) -> None:
         if self._idle_call is not None and self._idle_call.active():

@@ -125,7 +125,7 @@ class SteppedReactor:
 def sockets_at(ports: Container[int]) -> list[str]:
     """This process's IP sockets that are bound to one of ``ports``."""
     found = []
-    for sock in _own_sockets():
+    for sock in own_sockets():
         local = sock.getsockname()
         if local[1] in ports:
             found.append(f"socket at {local}")
@@ -135,7 +135,7 @@ def sockets_at(ports: Container[int]) -> list[str]:
 def keep_alive_states(port: int) -> dict[str, bool]:
     """Whether keepalive is on, by the other end, for the connections from ``port``."""
     found = {}
-    for sock in _own_sockets():
+    for sock in own_sockets():
         if sock.getsockname()[1] == port:
             with contextlib.suppress(OSError):  # not connected
                 host, number = sock.getpeername()[:2]
@@ -144,7 +144,7 @@ def keep_alive_states(port: int) -> dict[str, bool]:
     return found
 
 
-def _own_sockets() -> Iterator[socket.socket]:
+def own_sockets() -> Iterator[socket.socket]:
     for name in os.listdir("/dev/fd"):
         try:
             duplicate = os.dup(int(name))

@@ -73,7 +73,7 @@ class CancelTests(AttemptTestCase):
             self.attempt.cancel()
             self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
             transports = [self.server, direct, inbound]
-            self.assertEqual([t.closing for t in transports], ["close", "abort", "abort"])
+            self.assertEqual([t.closing for t in transports], ["abort"] * 3)
             for transport in transports:
                 self.assertNoResult(self.attempt)
                 transport.lose()

@@ -4,17 +4,23 @@ A host with several addresses.
 
 from __future__ import annotations
 
+import socket
+import struct
+from typing import Any
+
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import DNSLookupError, NoRouteError
 from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from rdv.client.dial import one_protocol
 from rdv.host_endpoint import HostEndpoint
 from rdv.test.client_doubles import ClientReactor, Wire
+from rdv.test.stepped_reactor import own_sockets
 
 
 class HostEndpointTests(SynchronousTestCase):
@@ -113,3 +119,22 @@ class HostEndpointTests(SynchronousTestCase):
         self.failureResultOf(connecting, DeferTimeoutError)
         self.assertEqual(self.dialled(), [])
         self.assert_over()
+
+
+class ExitTests(TestCase):
+    """Over loopback."""
+
+    async def test_reset_from_the_beginning(self) -> None:
+        """Before the connection stands, the kernel knows what to do when this process dies."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            before = len(list(own_sockets()))
+            connecting = HostEndpoint(reactor, "127.0.0.1", port, 10).connect(one_protocol(Wire()))
+            options = [
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) for sock in own_sockets()
+            ]
+            wire: Any = await connecting
+            wire.close()
+            await wire.lost()
+        self.assertEqual(len(options), before + 1)
+        self.assertIn(struct.pack("ii", 1, 0), options)

@@ -330,6 +330,9 @@ class TransportTests(NetworkTestCase):
         self.assertEqual((near.read_ended, near.reason), (1, None))
         near.write(b"anybody?")
         self.network.flush()
+        self.assertIsNone(near.reason)  # the reset has come; who has read the end does not see it
+        near.write(b"nobody")
+        self.network.flush()
         assert near.reason is not None
         near.reason.trap(ConnectionLost)
 
@@ -387,8 +390,26 @@ class SocketTests(SynchronousTestCase):
         """Which Twisted does when it closes."""
         self.near.send(bytes(BUFFER))
         self.assertEqual(self.near.send(b""), 0)
+        self.far.recv(BUFFER)
         self.far.close()
         self.assertEqual(self.near.send(b""), 0)
+
+    def test_closed_with_bytes_unread(self) -> None:
+        """Which is no end."""
+        self.near.send(b"unread")
+        self.far.send(b"said before")
+        self.far.close()
+        self.assertEqual(self.near.recv(20), b"said before")
+        self.assert_fails(errno.ECONNRESET, self.near.recv, 1)
+        self.assert_fails(errno.EPIPE, self.near.send, b"x")
+
+    def test_sent_to_one_that_has_closed(self) -> None:
+        """The first piece leaves, as nobody knows; the end that was on its way stays one."""
+        self.far.send(b"said before")
+        self.far.close()
+        self.assertEqual(self.near.send(b"anybody?"), 8)
+        self.assert_fails(errno.EPIPE, self.near.send, b"nobody")
+        self.assertEqual([self.near.recv(20), self.near.recv(1)], [b"said before", b""])
 
 
 class ClockTests(NetworkTestCase):

@@ -23,7 +23,8 @@ class MemorySocket:
     """
     One end. What is sent is there at once, and what cannot be done now raises ``BlockingIOError``.
 
-    A reset arrives behind the bytes that came before it, as with Linux.
+    Resets are as with Linux: one arrives behind the bytes and the end that came before it; to close
+    with bytes unread sends one; and so does whoever gets bytes after having closed.
 
     :ivar name: its own address.
     :ivar peer_name: that of the other end.
@@ -65,14 +66,17 @@ class MemorySocket:
         """What has come; ``b""`` for the end."""
         data = bytes(self._incoming[:size])
         del self._incoming[:size]
-        if data or (self._ended and not self._reset):
+        if data or self._ended:
             return data
         raise _error(errno.ECONNRESET if self._reset else errno.EWOULDBLOCK)
 
     def send(self, data: bytes | memoryview) -> int:
         """Send as much as there is room for."""
-        if self._reset or (data and self._peer._closed):
+        if self._reset:
             raise _error(errno.EPIPE)
+        if data and self._peer._closed:  # which is noticed when the answer comes
+            self._reset = True
+            return len(data)
         there = self._peer._incoming
         piece = data[: BUFFER - len(there)]
         if data and not piece:
@@ -88,9 +92,11 @@ class MemorySocket:
     def close(self) -> None:
         """End, or reset, as the options say."""
         self._closed = True
-        self._peer._ended = True
-        if self._options.get((socket.SOL_SOCKET, socket.SO_LINGER)) == _RESET_ON_CLOSE:
+        aborts = self._options.get((socket.SOL_SOCKET, socket.SO_LINGER)) == _RESET_ON_CLOSE
+        if aborts or self._incoming:
             self._peer._reset = True
+        else:
+            self._peer._ended = True
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """Remembered, and of no effect but for ``SO_LINGER``."""

@@ -113,7 +113,9 @@ class RendezvousEndpoint:
         :return: fires with the protocol, whose transport is a :class:`rdv.client.Connection`.
             Errbacks with a :class:`rdv.errors.RdvError`, as ``Client.dial`` does, and not with a
             ``ConnectError``: that would say less. A dialer whose place in the lobby was taken by
-            another one (409) tries again while its time lasts. Cancelling it closes everything.
+            another one (409) tries again while its time lasts; so does either role when a server
+            that has let it wait goes away, or one says that it is to be asked again (429, 502, 503,
+            504). Cancelling it closes everything.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 

@@ -65,13 +65,22 @@ class ServerRefused(RdvError):
 
     :ivar status: the HTTP status.
     :ivar reason: what the server gave as its reason, one line, perhaps empty.
+    :ivar retry_after: seconds after which it may be asked again, if it says so.
     """
 
-    def __init__(self, server: str, status: int, phrase: str, reason: str) -> None:
+    def __init__(
+        self,
+        server: str,
+        status: int,
+        phrase: str,
+        reason: str,
+        retry_after: float | None = None,
+    ) -> None:
         detail = f": {reason}" if reason else ""
         super().__init__(f"{server} refused: {status} {phrase}{detail}")
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class TokenInUse(ServerRefused):
@@ -88,6 +97,7 @@ class TokenInUse(ServerRefused):
         )
         self.status = refused.status
         self.reason = refused.reason
+        self.retry_after = refused.retry_after
 
 
 class NoConnection(RdvError):

@@ -102,12 +102,13 @@ class UnreachableTests(FailureTestCase):
         await self.assert_fails(1, ".*the server's answer is not HTTP: .*", "dial", url, "t")
 
     async def test_server_dies(self) -> None:
-        """While a client waits for its peer."""
+        """While a client waits for its peer, and does not come back in time."""
         server = await self.serve()
-        acceptor = self.accept()
-        await server.line("waiting: acceptor")
-        server.signal("KILL")
-        await self.assert_ended(acceptor, 1, f"cannot reach {self.url}: .+")
+        acceptor = self.accept("--timeout", "4")
+        await acceptor.line("^WAITING: ")
+        await server.kill()
+        said = f"cannot reach {self.url}: .+"
+        await self.assert_ended(acceptor, 1, f"TROUBLE: {said}", said)
 
     async def test_nobody_comes(self) -> None:
         """Patience ends."""
@@ -127,11 +128,23 @@ class RefusalTests(FailureTestCase):
             ("401 Unauthorized", "who are you?"),
             ("426 Upgrade Required", "rdv/2 only"),
             ("500 Internal Server Error", "out of order"),
-            ("503 Service Unavailable", "shutting down, try again"),
         ):
             url = self.canned(answer(status, f"{reason}\n"))
             said = f"{url} refused: {status}: {reason}".replace("?", r"\?")
             await self.assert_fails(1, said, "dial", url, "t")
+
+    async def test_come_back_later(self) -> None:
+        """As long as there is time for that."""
+        later = {"Retry-After": "1"}
+        first = answer("503 Service Unavailable", "try again", **later)
+        url = self.canned(first, answer("404 Not Found", "no such page"))
+        program = self.rdv("dial", url, "t")
+        said = f"{url} refused: "
+        lines = f"TROUBLE: {said}503 Service Unavailable: try again", f"{said}404 Not Found: .*"
+        await self.assert_ended(program, 1, *lines)
+        url = self.canned(answer("503 Service Unavailable", "try again", **{"Retry-After": "9"}))
+        said = f"{url} refused: 503 Service Unavailable: try again"
+        await self.assert_fails(1, said, "dial", "--timeout", "8", url, "t")
 
     async def test_no_reason(self) -> None:
         """A page for browsers is no reason for people at a terminal, nor is a redirect followed."""
@@ -154,8 +167,9 @@ class RefusalTests(FailureTestCase):
         older = self.accept()
         await server.line("waiting: acceptor")
         self.accept()
-        said = f"{self.url} refused: 409 Conflict: replaced by another conn"
-        await self.assert_ended(older, 1, said)
+        said = "another program accepts with the same token and took our place"
+        refused = f"{self.url} refused: 409 Conflict: replaced by another conn"
+        await self.assert_ended(older, 1, rf"{said} \({refused}\)")
 
     async def test_dialer_is_replaced(self) -> None:
         """It dials again, until the server says something else."""

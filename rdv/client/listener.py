@@ -16,20 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import knobs
-from rdv.client.backoff import Backoff
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
 from rdv.client.occasion import Occasion
+from rdv.client.standing import Standing, Tell
 from rdv.client.trace import Event, What
 from rdv.client.turns import HEAD_START
-from rdv.errors import (
-    BadToken,
-    BadURL,
-    ProtocolError,
-    RdvError,
-    ServerRefused,
-    TokenInUse,
-)
+from rdv.errors import RdvError, ServerRefused, TokenInUse
 from rdv.wire import check_token, token_hint
 
 __all__ = ["Listener", "Trouble"]
@@ -37,16 +30,10 @@ __all__ = ["Listener", "Trouble"]
 log = Logger()
 
 #: Is called with an error when nobody can reach us, and with None when that is over.
-Trouble = Callable[[RdvError | None], object]
+Trouble = Tell
 
 #: How many attempts there are at a time, the one that waits included.
 _MOST_ATTEMPTS = 64
-#: Seconds, at most, until the server is asked again after a failure: at first, and in the end.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-#: Seconds in which a server that has our request would have refused it.
-_SETTLED_AFTER = 0.5
-#: Seconds that nothing but a rendezvous server lets us wait for an answer.
-_PROVEN_AFTER = 30.0
 
 
 class Listener:
@@ -54,11 +41,8 @@ class Listener:
     Keeps accepting. One attempt at a time waits in the lobby, and the next begins as soon as the
     server has named the peer of that one: a path may take seconds, and others may want to come.
 
-    A server that cannot be reached, or refuses for the moment (429, 5xx), is asked again, after a
-    pause that grows; so is what is wrong with this host, as a local port that is taken. That we are
-    not allowed (401, 403), or somebody else accepts (409), is final. Any other answer is final only
-    from a server that has not let us wait before: from one that has, it is what a proxy says while
-    the server behind it restarts (404), or the portal of the network that this host has moved to.
+    When something goes wrong that may come right again it goes on, after a pause that grows;
+    :class:`rdv.client.standing.Standing` says what that is.
 
     :param options: for the client's ``accept``.
     :param deliver: is given each connection.
@@ -94,12 +78,11 @@ class Listener:
         self._options = options
         self._deliver = deliver
         self._tell = knobs.function("trouble", trouble) or (lambda error: None)
-        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._standing = Standing(client.clock, self._news, patient=True, chance=chance)
         self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
         self._attempts: set[Deferred[Any]] = set()
         self._accepting: Deferred[None] | None = None
-        self._settling: IDelayedCall | None = None
-        self._in_trouble = self._stopping = self._over = self._proven = False
+        self._stopping = self._over = self._in_trouble = False
         self.waiting: Occasion[None] = Occasion()
         self.stopped: Occasion[None] = Occasion()
         self.closed: Occasion[None] = Occasion()
@@ -136,12 +119,12 @@ class Listener:
                 await deferLater(self._clock, 0)
                 await deferLater(self._clock, 0)
                 continue
-            if self._is_final(error):
+            if self._standing.is_final(error):
                 raise error
             self._fails(error)
             if self._stopping:  # who was told has had enough
                 return
-            await deferLater(self._clock, self._backoff.next())
+            await deferLater(self._clock, self._standing.pause(error))
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:
         """
@@ -149,16 +132,14 @@ class Listener:
         why it has not met anybody.
         """
         left: Deferred[BaseException | None] = Deferred()
-        asked: float | None = None
         head_start: IDelayedCall | None = None
 
         def happened(event: Event) -> None:
-            nonlocal asked, head_start
-            if event.what is What.ASKED and self._settling is None:
-                asked = self._clock.seconds() if asked is None else asked
-                self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
+            nonlocal head_start
+            if event.what is What.ASKED:
+                self._standing.asked()
             elif event.what is What.MET and head_start is None:
-                self._met()
+                self._standing.met()
                 head_start = self._clock.callLater(HEAD_START, leave)
 
         def leave(error: BaseException | None = None) -> None:
@@ -170,16 +151,15 @@ class Listener:
         def ended(result: Connection | Failure) -> None:
             self._attempts.discard(attempt)
             if not isinstance(result, Failure):
-                self._met()
+                if head_start is None:
+                    self._standing.met()
                 self._hand_out(result)
                 leave()
             elif head_start is not None:
                 self._came_to_nothing(result)
                 leave()
             else:
-                self._unsettle()
-                if asked is not None and self._clock.seconds() - asked >= _PROVEN_AFTER:
-                    self._proven = True
+                self._standing.over()
                 leave(result.value)
             self._room.release()
             self._check_closed()
@@ -216,44 +196,22 @@ class Listener:
 
     # How things stand with the server.
 
-    def _met(self) -> None:
-        self._proven = True
-        self._settled()
-
-    def _settled(self) -> None:
-        """The server lets us wait."""
-        self._unsettle()
-        self._backoff.reset()
-        if self._in_trouble or not self.waiting.happened:
+    def _news(self, error: RdvError | None) -> None:
+        if error is None:
             log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
-        self.waiting.happen(None)
-        if self._in_trouble:
-            self._in_trouble = False
-            self._call_trouble(None)
-
-    def _unsettle(self) -> None:
-        if self._settling is not None and self._settling.active():
-            self._settling.cancel()
-        self._settling = None
-
-    def _is_final(self, error: BaseException) -> bool:
-        if isinstance(error, ServerRefused):
-            if error.status >= 500 or error.status in (408, 429):
-                return False
-            return not self._proven or error.status in (401, 403, 409)
-        if isinstance(error, ProtocolError):
-            return not self._proven
-        return isinstance(error, (BadURL, BadToken))
+            self.waiting.happen(None)
+        else:
+            log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
+            self.waiting.happen(Failure(error))
+        if error is not None or self._in_trouble:
+            self._in_trouble = error is not None
+            self._call_trouble(error)
 
     def _fails(self, error: BaseException) -> None:
         if not isinstance(error, RdvError):
             log.failure("{token}: an attempt failed", Failure(error), token=self._hint)
             error = RdvError(f"unexpected: {error!r}")
-        self.waiting.happen(Failure(error))
-        if not self._in_trouble:
-            self._in_trouble = True
-            log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
-            self._call_trouble(error)
+        self._standing.fails(error)
 
     def _call_trouble(self, error: RdvError | None) -> None:
         try:
@@ -279,7 +237,7 @@ class Listener:
 
     def _loop_ended(self) -> None:
         self._over = True
-        self._unsettle()
+        self._standing.over()
         self._check_closed()
 
     def _check_closed(self) -> None:

@@ -5,6 +5,7 @@ Why it did not work, in a few words for a person.
 from __future__ import annotations
 
 import os
+import re
 
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
@@ -14,7 +15,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-__all__ = ["loss_text", "printable", "refusal_text", "why"]
+__all__ = ["loss_text", "printable", "refusal_text", "retry_after", "why"]
 
 
 def loss_text(reason: Failure) -> str:
@@ -35,6 +36,12 @@ def refusal_text(headers: Headers, body: bytes) -> str:
     if not headers.getRawHeaders(b"content-type", [b"text/plain"])[0].startswith(b"text/plain"):
         return ""
     return printable(body.strip().partition(b"\n")[0])
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Seconds until a server wants to be asked again (RFC 9110, 10.2.3); a date is ignored."""
+    text = headers.getRawHeaders("retry-after", [""])[0].strip()
+    return float(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def printable(text: bytes) -> str:

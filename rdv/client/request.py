@@ -21,7 +21,7 @@ from rdv import knobs
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.candidates import Candidates
-from rdv.client.reasons import printable, refusal_text, why
+from rdv.client.reasons import printable, refusal_text, retry_after, why
 from rdv.client.server_endpoint import ServerEndpoints
 from rdv.client.shared_port import IClientReactor, SharedPort
 from rdv.client.tracer import Tracer
@@ -116,7 +116,8 @@ class Request:
             if response.code != 101:
                 phrase = printable(response.phrase)
                 reason = refusal_text(response.headers, await response.content())
-                raise ServerRefused(server, response.code, phrase, reason)
+                later = retry_after(response.headers)
+                raise ServerRefused(server, response.code, phrase, reason, later)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
             relay = candidates.make(is_relay=True)
             if self._tracer is not None:

@@ -12,10 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from rdv.client.again import dial_again
+from rdv.client.again import keep_trying
 from rdv.client.connection import Connection
 from rdv.client.iclient import IClient
-from rdv.client.trace import Event, What
+from rdv.client.trace import Event, Trace, What
 from rdv.errors import AttemptTimeout
 from rdv.wire import Role
 
@@ -35,8 +35,7 @@ class Turns:
     the first. So of any number of attempts at the same time only one is in the lobby: the next one
     begins when the server has named the peer of that one.
 
-    A dialer that was replaced all the same, by somebody else, tries again while its time lasts. An
-    acceptor does not: two that share a token would throw each other out for ever.
+    Each tries again while its time lasts, as :func:`rdv.client.again.keep_trying` does.
 
     :param options: for the client's ``dial`` or ``accept``.
     :param chance: a random number from 0 to 1.
@@ -68,17 +67,18 @@ class Turns:
             it takes.
         :return: as of :meth:`rdv.client.Client.dial`.
         """
-        if self._role is Role.ACCEPTOR:
-            return Deferred.fromCoroutine(self._in_turn(timeout))
-        again = dial_again(self._in_turn, self._clock, self._token, timeout, self._chance)
-        return Deferred.fromCoroutine(again)
+        return Deferred.fromCoroutine(
+            keep_trying(
+                self._in_turn, self._clock, self._role, self._token, timeout, chance=self._chance
+            )
+        )
 
-    async def _in_turn(self, timeout: float | None) -> Connection:
+    async def _in_turn(self, timeout: float | None, trace: Trace) -> Connection:
         end = None if timeout is None else self._clock.seconds() + timeout
         turn = _Turn(self._clock, self._lobby)
         try:
             await self._in_time(turn.comes(), timeout)
-            return await self._attempt(turn, end)
+            return await self._attempt(turn, end, trace)
         except AttemptTimeout as error:
             # The attempt knows only of the time that was left for it.
             assert timeout is not None
@@ -86,8 +86,9 @@ class Turns:
         finally:
             turn.leave()
 
-    def _attempt(self, turn: _Turn, end: float | None) -> Deferred[Connection]:
+    def _attempt(self, turn: _Turn, end: float | None, trace: Trace) -> Deferred[Connection]:
         def happened(event: Event) -> None:
+            trace(event)
             if event.what is What.MET:
                 turn.leave_soon()
 

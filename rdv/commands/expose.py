@@ -9,6 +9,7 @@ from typing import Any
 
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
+from rdv.commands.news import news_of
 from rdv.endpoints import RendezvousServerEndpoint
 from rdv.errors import RdvError
 from rdv.forwarding import Forwarder
@@ -24,16 +25,8 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     target = place_of(arguments.target)
     hint = token_hint(check_token(arguments.token))
 
-    waiting = False
-
-    def trouble(error: RdvError | None) -> None:
-        if not waiting:
-            return  # it is what this ends with
-        if error is None:
-            teller.warn("back", f"BACK: waiting at {arguments.url} again", url=arguments.url)
-        else:
-            teller.warn("trouble", f"TROUBLE: {error}", message=str(error))
-
+    waiting = f"WAITING: {target} is exposed at {arguments.url}, token {hint}"
+    tell = news_of(teller, waiting, arguments.url, target=str(target))
     forwarder = Forwarder(
         reactor,
         target.endpoint(reactor),
@@ -47,21 +40,14 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         arguments.url,
         arguments.token,
         headers=headers_of(arguments),
-        trouble=trouble,
+        trouble=tell,
     )
 
     async def serve() -> None:
-        nonlocal waiting
         port: Any = await endpoint.listen(forwarder)
+        # What is wrong is told as trouble, or it is what this ends with.
+        port.waiting.addCallbacks(tell, lambda _: None)
         try:
-            await port.waiting
-            waiting = True
-            teller.tell(
-                "waiting",
-                f"WAITING: {target} is exposed at {arguments.url}, token {hint}",
-                target=str(target),
-                url=arguments.url,
-            )
             await port.stopped
         except RdvError as error:
             if forwarder.running:

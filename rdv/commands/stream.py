@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from rdv.client.again import dial_again
+from rdv.client.again import keep_trying
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.interruption import Interruption
+from rdv.commands.news import news_of
 from rdv.commands.status import BROKEN, OK, status_of
 from rdv.errors import RdvError
 from rdv.standard import empty_stdin
 from rdv.stream import StreamBroken, stream
 from rdv.telling import Form, Teller
+from rdv.wire import Role
 
 if TYPE_CHECKING:
     from rdv.client import Client
     from rdv.client.connection import Connection
-    from rdv.client.trace import Trace
+    from rdv.client.trace import Event, Trace
     from rdv.commands.explaining import Explaining
     from rdv.meter import Display, Meter
 
@@ -76,7 +78,7 @@ async def _stream(
         trace = None if meter is None else meter.display.trace
         client = client_of(reactor, arguments, trace=trace)
         explaining = _explaining(arguments, teller)
-        connecting = _connecting(reactor, arguments, client, explaining)
+        connecting = _connecting(reactor, arguments, client, teller, explaining)
         if explaining is not None:
             connecting.addBoth(explaining.ended)
         streaming = stream(reactor, connecting, teller.tell, meter)
@@ -95,20 +97,31 @@ async def _stream(
 
 
 def _connecting(
-    reactor: Any, arguments: argparse.Namespace, client: Client, trace: Trace | None
+    reactor: Any,
+    arguments: argparse.Namespace,
+    client: Client,
+    teller: Teller,
+    explaining: Trace | None,
 ) -> Deferred[Connection]:
-    connect = client.dial if arguments.command == "dial" else client.accept
+    role = Role.DIALER if arguments.command == "dial" else Role.ACCEPTOR
+    connect = client.dial if role is Role.DIALER else client.accept
     headers = headers_of(arguments)
 
-    def attempt(timeout: float | None) -> Deferred[Connection]:
+    def attempt(timeout: float | None, trace: Trace) -> Deferred[Connection]:
+        def happened(event: Event) -> None:
+            trace(event)
+            if explaining is not None:
+                explaining(event)
+
         return connect(
-            arguments.url, arguments.token, timeout=timeout, headers=headers, trace=trace
+            arguments.url, arguments.token, timeout=timeout, headers=headers, trace=happened
         )
 
+    where = f" at {arguments.url}" if arguments.verbose else ""
+    tell = news_of(teller, f"WAITING: for the peer{where}", arguments.url)
     timeout = arguments.timeout or None
-    if arguments.command == "accept":
-        return attempt(timeout)
-    return Deferred.fromCoroutine(dial_again(attempt, reactor, arguments.token, timeout))
+    trying = keep_trying(attempt, reactor, role, arguments.token, timeout, tell=tell)
+    return Deferred.fromCoroutine(trying)
 
 
 def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:

@@ -34,9 +34,9 @@ def connection() -> tuple[Connection, ByteTransport]:
     return Connection(candidate, None, Headers()), below
 
 
-def refused(status: int) -> ServerRefused:
+def refused(status: int, retry_after: float | None = None) -> ServerRefused:
     """What a server's answer with this status becomes."""
-    return ServerRefused(URL, status, "Because", "of this")
+    return ServerRefused(URL, status, "Because", "of this", retry_after)
 
 
 class Attempt:

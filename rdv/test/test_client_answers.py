@@ -77,8 +77,24 @@ class RefusedTests(AnswersTestCase):
             self.assertEqual(error.reason, "because of this")
             self.assertEqual(str(error), f"{self.server.url} refused: {status}: because of this")
 
+    async def test_retry_after(self) -> None:
+        """In seconds; nothing is made of anything else."""
+        for text, seconds in (
+            ("10", 10.0),
+            (" 0 ", 0.0),
+            ("-1", None),
+            ("1.5", None),
+            ("9" * 400, None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+        ):
+            head = f"HTTP/1.1 503 No\r\nRetry-After: {text}\r\nContent-Length: 0\r\n\r\n"
+            error = await self.answered(head.encode(), ServerRefused)
+            assert isinstance(error, ServerRefused)
+            self.assertEqual(error.retry_after, seconds)
+
     async def test_without_a_reason(self) -> None:
         error = await self.refused("503 Service Unavailable", b"")
+        self.assertIsNone(error.retry_after)
         self.assertEqual(str(error), f"{self.server.url} refused: 503 Service Unavailable")
 
     async def test_page(self) -> None:

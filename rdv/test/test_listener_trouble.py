@@ -42,20 +42,26 @@ class TroubleTests(ListenerTestCase):
             NoConnection("cannot listen on local port 1"),
             ServerUnreachable("gone"),
         ]
-        for error, pause in zip(errors, (1, 2, 4, 8, 16, 32), strict=True):
+        for error, pause in zip(errors, (1, 2, 4, 8, 16, 30), strict=True):
             self.client.last.fails(error)
             self.again_after(pause)
         for _ in range(3):
             self.client.last.fails(refused(502))
-            self.again_after(60)
+            self.again_after(30)
         self.assertEqual(self.told, errors[:1])
         self.assertFalse(self.listener.stopped.happened)
 
     def test_pause_is_random(self) -> None:
         """Half of it, at the least."""
-        self.listener._backoff._chance = lambda: 0.0
+        self.listener._standing._backoff._chance = lambda: 0.0
         self.client.last.fails(ServerUnreachable("gone"))
         self.again_after(0.5)
+
+    def test_retry_after(self) -> None:
+        """What the server asks for comes on top, up to a bound."""
+        for seconds, pause in ((10.0, 1 + 10), (0.0, 2), (1e9, 4 + 300)):
+            self.client.last.fails(refused(503, seconds))
+            self.again_after(pause)
 
     def test_over_when_asked(self) -> None:
         """Not at once, as a refusal may be on its way; then the pauses are short again."""

@@ -212,7 +212,7 @@ class ReplacedTests(TurnsTestCase):
 
     def test_other_refusals(self) -> None:
         """They are final."""
-        for status in (400, 403, 404, 503):
+        for status in (400, 401, 403, 404, 500):
             connecting = self.turns.connect(60)
             self.client.last.fails(refused(status))
             self.failureResultOf(connecting, ServerRefused)

@@ -1,0 +1,81 @@
+"""
+Commands that wait at a server which goes away and comes back.
+"""
+
+from __future__ import annotations
+
+from tests.forwarding import ForwardingTestCase
+from tests.processes import Program
+from tests.servers import DIRECT, RELAYED
+
+
+class RestartTests(ForwardingTestCase):
+    """``rdv accept``, ``dial`` and ``expose``."""
+
+    async def serve_again(self) -> None:
+        """A server where the last one was."""
+        await self.serve(listen=f"127.0.0.1:{self.port}")
+
+    async def check_bytes(self, waiting: Program, other: Program) -> None:
+        """They are connected."""
+        for program in (waiting, other):
+            program.write(b"bytes")
+            program.close_stdin()
+        for program in (waiting, other):
+            self.assertEqual(await program.ended, 0, program.report())
+            self.assertEqual(program.stdout, b"bytes")
+
+    async def test_stream(self) -> None:
+        """It waits on, whoever it is and however it is connected then."""
+        server = await self.serve()
+        programs = [self.accept(*DIRECT), self.dial(*DIRECT, token="other")]
+        programs.append(self.accept("--json", "-r", token="third"))
+        for program in programs[:2]:
+            await program.line("^WAITING: for the peer$")
+        await programs[2].line('^{"event": "waiting", .*"url": "http://')
+        await server.kill()
+        for program in programs[:2]:
+            await program.line(f"^TROUBLE: cannot reach {self.url}: ")
+        await programs[2].line('^{"event": "trouble", .*"message": "cannot reach')
+        await self.serve_again()
+        for program in programs[:2]:
+            await program.line(f"^BACK: waiting at {self.url} again$")
+        await programs[2].line('^{"event": "back"')
+        await self.check_bytes(programs[0], self.dial(*DIRECT))
+        await self.check_bytes(programs[1], self.accept(*DIRECT, token="other"))
+        await self.check_bytes(programs[2], self.dial("-r", token="third"))
+
+    async def test_where(self) -> None:
+        """It is said with ``-v`` only, and with ``--quiet`` nothing is."""
+        await self.serve()
+        quiet = self.accept("--quiet", token="quiet")
+        loud = self.accept("-v", token="loud")
+        await loud.line(f"^WAITING: for the peer at {self.url}$")
+        dialer = self.dial("--quiet", *RELAYED, token="quiet")
+        await self.check_bytes(quiet, dialer)
+        for program in (quiet, dialer):
+            self.assertEqual(program.stderr, b"")
+
+    async def test_another_acceptor(self) -> None:
+        """The first one is told by whom it was replaced, in the words that ``expose`` has."""
+        await self.serve()
+        first = self.accept(*DIRECT)
+        await first.line("^WAITING: ")
+        second = self.accept(*DIRECT)
+        said = "another program accepts with the same token and took our place (.*409 Conflict.*"
+        self.assertEqual(await first.ended, 1, first.report())
+        self.assertRegex(first.stderr.decode().splitlines()[-1], said.replace("(", r"\(", 1))
+        await self.check_bytes(second, self.dial(*DIRECT))
+
+    async def test_expose_comes_first(self) -> None:
+        """It need not be started after its server."""
+        server = await self.serve()
+        await server.kill()
+        await self.target()
+        exposing = self.rdv("expose", *DIRECT, self.url, "a token", self.where)
+        await exposing.line(f"^TROUBLE: cannot reach {self.url}: connection refused$")
+        await self.serve_again()
+        await exposing.line("^WAITING: ")
+        await self.connect()
+        await self.check_both_ways(*await self.forward(), b"there", b"back")
+        self.assertNotIn(b"BACK", exposing.stderr)

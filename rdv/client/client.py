@@ -62,9 +62,9 @@ class Client:
     :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
         :data:`rdv.client.race.Chooser`. For dialling only: an acceptor takes what the dialer chose.
-    :param server_timeout: seconds to resolve the server's name, to connect to it, for a TLS
-        handshake, and for an answer that has begun to be complete. Each step has its own, and IPv6,
-        which is tried when IPv4 has failed, begins anew.
+    :param server_timeout: seconds to reach the server: to resolve its name, to connect to one of
+        its addresses, IPv4 first, and for a TLS handshake, all together. An answer that has begun
+        has as many again to be complete.
     :param handshake_timeout: seconds from the server's answer to a connection.
     :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
         nothing is recorded.

@@ -55,7 +55,7 @@ class Request:
     One request from a shared port.
 
     :param tls: how an ``https`` server is verified.
-    :param timeout: in seconds, for each step; see :class:`rdv.client.Client`.
+    :param timeout: in seconds; see ``server_timeout`` of :class:`rdv.client.Client`.
     :param tracer: told of what happens.
     """
 

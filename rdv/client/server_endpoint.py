@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import (
@@ -37,8 +38,9 @@ class ServerEndpoints:
     Endpoints from a shared port to servers.
 
     :param tls: makes the TLS options for a server's name.
-    :param timeout: seconds for connecting, shared evenly among the server's IPv4 addresses, and
-        again among its IPv6 addresses when those fail.
+    :param timeout: seconds for resolving and connecting. What resolving leaves is shared evenly
+        among the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left
+        then among its IPv6 addresses.
     :param tracer: told of names and connections.
     """
 
@@ -97,18 +99,29 @@ class _ServerEndpoint:
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        ends = self._reactor.seconds() + self._timeout
+
+        def left() -> float:
+            return max(0.0, ends - self._reactor.seconds())
+
         failure: ConnectError | None = None
         for kind in (IPv4Address, IPv6Address):
-            addresses = await resolve(self._reactor, self._host, self._number, kind, self._timeout)
+            try:
+                addresses = await resolve(self._reactor, self._host, self._number, kind, left())
+            except DeferTimeoutError:
+                if failure is None:
+                    raise
+                break
             if self._tracer is not None and addresses:
                 self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
             reason: ConnectError | None = None
-            for address in addresses:
+            more = kind is IPv4Address and not _is_address(self._host)
+            for number, address in enumerate(addresses):
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
-                share = self._timeout / len(addresses)
+                shares = len(addresses) - number + more
                 try:
-                    return await self._call(address, protocol, share)
+                    return await self._call(address, protocol, left() / shares)
                 except ConnectError as error:
                     reason = error
             failure = failure or reason
@@ -124,6 +137,14 @@ class _ServerEndpoint:
         except ConnectError as error:
             tracer.unreached(error)
             raise
+
+
+def _is_address(host: str) -> bool:
+    try:
+        parse_ip(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def resolve(

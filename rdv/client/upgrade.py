@@ -52,9 +52,9 @@ class UpgradeAgent:
     bytes that came behind the head first. Of any other response the body is read before it is
     returned, up to 4 KiB.
 
-    :param timeout: seconds for a TLS handshake, for a head that has begun, and for the body of a
-        refusal. How long a server may take until it begins to answer is the caller's affair: it may
-        keep a client waiting for its partner.
+    :param timeout: seconds from the request to the end of a TLS handshake, and again from the first
+        byte of an answer to its last one. How long a server may take until it begins to answer is
+        the caller's affair: it may keep a client waiting for its partner.
     :param tracer: told of the connection, the request and the answer.
     """
 
@@ -142,6 +142,7 @@ class _Exchange(Protocol):
         self._tracer = tracer
         self._request = request
         self._timeout = timeout
+        self._begun = clock.seconds()
         self._http = h11.Connection(h11.CLIENT)
         self._interim = 0
         self._final: h11.Response | None = None
@@ -158,7 +159,8 @@ class _Exchange(Protocol):
         tune(self.transport)
         secure = ISSLTransport.providedBy(self.transport)
         if secure:
-            self._expect("the TLS handshake")
+            # Until now names were resolved and addresses dialled, at the expense of the same time.
+            self._expect("the TLS handshake", self._clock.seconds() - self._begun)
         if self._tracer is not None:
             self._tracer.reached()
         self._send(self._request)
@@ -283,9 +285,10 @@ class _Exchange(Protocol):
         self.close()
         self.response.errback(error)
 
-    def _expect(self, what: str) -> None:
+    def _expect(self, what: str, spent: float = 0.0) -> None:
         if self._deadline is None:
-            self._deadline = self._clock.callLater(self._timeout, self._stalled, what)
+            left = max(0.0, self._timeout - spent)
+            self._deadline = self._clock.callLater(left, self._stalled, what)
 
     def _relax(self) -> None:
         if self._deadline is not None and self._deadline.active():

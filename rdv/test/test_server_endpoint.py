@@ -15,6 +15,7 @@ from twisted.internet.error import (
     DNSLookupError,
 )
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocol
 from twisted.internet.protocol import Factory
 from twisted.internet.tcp import makeBinding
@@ -177,15 +178,54 @@ class SeveralTests(EndpointTestCase):
 class TimeTests(EndpointTestCase):
     """How long it may take."""
 
+    def timeouts(self) -> list[float]:
+        """Those of the dials so far."""
+        return [client[3] for client in self.reactor.tcpClients]
+
     def test_all_of_it_for_one(self) -> None:
-        self.connect("http://one.example/")
-        self.assertEqual(self.reactor.tcpClients[0][3], 9)
+        """An address can have no other of the other kind."""
+        self.connect("http://192.0.2.80/")
+        self.connect("http://[2001:db8::80]/")
+        self.assertEqual(self.timeouts(), [9, 9])
 
     def test_shared_among_several(self) -> None:
+        """IPv6 counts as one of them, as nobody has asked for it yet."""
         self.connect("http://four.example/").addErrback(lambda _: None)
-        for index in range(3):
-            self.assertEqual(self.reactor.tcpClients[index][3], 3)
-            self.reactor.failed(ConnectError())
+        for share in (9 / 4, 9 / 4, 9 / 4):
+            self.reactor.advance(share)
+            self.reactor.failed(ConnectTimeoutError())
+        self.assertEqual(self.timeouts(), [9 / 4] * 3)
+
+    def test_what_one_leaves_is_for_the_next(self) -> None:
+        self.connect("http://four.example/").addErrback(lambda _: None)
+        for _ in range(3):
+            self.reactor.failed(Refused())
+        self.assertEqual(self.timeouts(), [9 / 4, 9 / 3, 9 / 2])
+
+    def test_one_for_all_steps(self) -> None:
+        """Names, IPv4, IPv6."""
+        self.reactor.resolver.silent = True
+        connecting = self.connect("http://both.example/")
+        self.reactor.advance(1)
+        self.reactor.resolver.answer("192.0.2.1")
+        self.assertEqual(self.timeouts(), [4])
+        self.reactor.advance(4)
+        self.reactor.failed(ConnectTimeoutError())
+        self.reactor.advance(3)
+        self.reactor.resolver.answer("2001:db8::1")
+        self.assertEqual(self.timeouts(), [4, 1])
+        self.reactor.advance(1)
+        self.reactor.failed(ConnectTimeoutError())
+        self.failureResultOf(connecting, ConnectTimeoutError)
+
+    def test_ipv6_is_not_found_in_time(self) -> None:
+        """Then it is IPv4 that counts."""
+        connecting = self.connect("http://both.example/")
+        self.reactor.resolver.silent = True
+        self.reactor.failed(Refused())
+        self.reactor.advance(9)
+        self.failureResultOf(connecting, Refused)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_resolver_is_silent(self) -> None:
         self.reactor.resolver.silent = True

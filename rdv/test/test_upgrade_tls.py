@@ -89,6 +89,17 @@ class StallTests(TLSTestCase):
         self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
         self.transport.lose()
 
+    def test_late(self) -> None:
+        """What was spent before the connection stood is not there any more."""
+        response = self.agent.request(b"DIAL", b"https://example.com/", Headers(UPGRADE))
+        self.clock.advance(7)
+        self.transport = self.endpoints.accept()
+        self.clock.advance(2.5)
+        self.assertNoResult(response)
+        self.clock.advance(0.5)
+        self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
+        self.transport.lose()
+
     def test_cancelled(self) -> None:
         response = self.start()
         response.cancel()

@@ -12,6 +12,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
+from rdv.clock import use_monotonic_clock
 from rdv.descriptors import raise_limit
 from rdv.errors import RdvError
 from rdv.options import seconds, workers
@@ -96,6 +97,7 @@ def makeService(options: Options) -> IService:
     """Make what the options ask for."""
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     if options.subCommand:
         stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
         return stream

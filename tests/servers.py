@@ -121,7 +121,9 @@ class SystemTestCase(TestCase):
 
         :param log: the file for its log; by default stdout.
         """
-        environment = {"PYTHONPATH": str(ROOT)}  # the plugin, when nothing is installed
+        # The plugin, when nothing is installed.
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {"PYTHONPATH": os.pathsep.join(paths)}
         path = log if log == "-" else str(Path(log).absolute())
         options = ("--log-level", "debug", "--log-format", "text", "--log-file", path)
         return Program(self, TWIST, *options, *arguments, env=environment, stdin=stdin)

@@ -28,6 +28,7 @@ from rdv.client.tls_policy import tls_policy
 from rdv.client.trace import Trace
 from rdv.client.traced import Traced
 from rdv.client.tracer import Tracer
+from rdv.clock import monotonic
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -88,7 +89,9 @@ class Client:
         handshake_timeout: float = 30.0,
         trace: Trace | None = None,
     ) -> None:
-        self._reactor = knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
+        self._reactor = monotonic(
+            knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
+        )
         self._trace = knobs.function("trace", trace)
         self._numbers = count(1)
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
@@ -110,7 +113,7 @@ class Client:
 
     @property
     def clock(self) -> IReactorTime:
-        """What tells the time of the attempts: the reactor."""
+        """What tells the time of the attempts, in seconds that are no date."""
         return self._reactor
 
     def dial(

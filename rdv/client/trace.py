@@ -115,7 +115,7 @@ class What(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    :ivar time: seconds, by the reactor's clock.
+    :ivar time: seconds, by the client's clock: only differences mean anything.
     :ivar attempt: the number of the attempt, counted by the client from 1 on. A server that says
         that nobody came is asked again in another one.
     :ivar what: what has happened.

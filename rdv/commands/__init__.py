@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from rdv.clock import use_monotonic_clock
 from rdv.commands.logs import begin_logging
 from rdv.commands.lookups import never_wait_for_lookups
 from rdv.commands.status import INTERRUPTED, OK, status_of
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> None:
+    use_monotonic_clock(reactor)
     never_wait_for_lookups(reactor)
     try:
         # Each command loads only what it needs.

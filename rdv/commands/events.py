@@ -36,7 +36,7 @@ class StreamEvents:
         again = event.what in _OFTEN and event.fields["dial"] != 1
         if event.what not in _LEFT_OUT and not again:
             fields = event.record()
-            del fields["event"]
+            del fields["event"], fields["time"]  # which is no date
             self._teller.tell(_NAMES.get(event.what, event.what.value), "", **fields)
 
     def sink(self) -> None:

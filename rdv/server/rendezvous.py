@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import knobs
+from rdv.clock import monotonic
 from rdv.deadlines import Deadlines
 from rdv.handover import tune, unread
 from rdv.server.closing import ClosingLegs
@@ -42,7 +43,7 @@ class Rendezvous:
     Where clients meet. One is shared by all the resources of a server; it needs no network of its
     own.
 
-    :param reactor: for its clock.
+    :param reactor: for its timers, and to watch descriptors where it can.
     :param lobby_timeout: seconds a client waits for its partner before it gets a 408; 0 for ever.
     :param handshake_timeout: seconds from the 101 until both lines must have come, or one side have
         left; also what the ``serve`` hook may take; 0 for ever.
@@ -67,9 +68,10 @@ class Rendezvous:
         serve: ServeHook | None = None,
         align: bool = True,
     ) -> None:
-        self.clock = knobs.with_methods("reactor", reactor, ("callLater", "seconds"), "a reactor")
+        knobs.with_methods("reactor", reactor, ("callLater", "seconds"), "a reactor")
         knobs.seconds("lobby_timeout", lobby_timeout)
         knobs.seconds("handshake_timeout", handshake_timeout)
+        self.clock = reactor = monotonic(reactor)
         self.splicer = Splicer.for_reactor(reactor)
         self.ports = Ports()
         self._idle_timeout = knobs.seconds("idle_timeout", idle_timeout)

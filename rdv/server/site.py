@@ -9,8 +9,11 @@ from http import HTTPStatus
 from typing import cast
 
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
+from twisted.web.http import combinedLogFormatter, datetimeToLogString
+from twisted.web.iweb import IAccessLogFormatter, IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import provider
 
 from rdv.server.channel import Channel
 from rdv.server.intake import Intake
@@ -33,7 +36,9 @@ class RendezvousSite(Site):
     protocol = Channel  # type: ignore[assignment]
 
     def __init__(self, root: Resource, reactor: IReactorTime) -> None:
-        super().__init__(root, requestFactory=_Request, reactor=reactor)  # type: ignore[no-untyped-call]
+        super().__init__(  # type: ignore[no-untyped-call]
+            root, requestFactory=_Request, logFormatter=_dated, reactor=reactor
+        )
         self._intake = Intake(reactor)
 
     def serves(self, ports: Iterable[IListeningPort]) -> None:
@@ -55,6 +60,12 @@ class RendezvousSite(Site):
         if self._intake.accepted():
             channel.timeOut = _HURRY
         return channel
+
+
+@provider(IAccessLogFormatter)
+def _dated(timestamp: str, request: IRequest) -> str:
+    """A line of the access log. Twisted's timestamp is the reactor's, whose clock is no date."""
+    return str(combinedLogFormatter(datetimeToLogString(), request))
 
 
 class _Request(Request):

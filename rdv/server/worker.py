@@ -30,6 +30,7 @@ from twisted.logger import (
     globalLogBeginner,
 )
 
+from rdv.clock import use_monotonic_clock
 from rdv.errors import RdvError
 from rdv.server.assignment import Assignment
 from rdv.server.listening import AdoptedPorts
@@ -187,6 +188,7 @@ def main(argv: Sequence[str]) -> int:
     from twisted.internet import reactor
 
     running: Any = reactor
+    use_monotonic_clock(running)
     try:
         worker = Worker(running, start)
     except RdvError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.clock import monotonic
 from rdv.server import Outcome, release
 from rdv.server.assignment import owner_of
 from rdv.server.passing import BUSY, Client
@@ -91,6 +92,7 @@ class MeetingTests(HoldTestCase):
 
     async def test_nothing_stays_at_the_first(self) -> None:
         """The reactor has one transport of each client, and it is the owner's."""
+        self.addCleanup(monotonic(REACTOR).callLater(60, lambda: None).cancel)  # and its alarm
         await turn()
         before = open_descriptors(), len(REACTOR.getReaders())
         wire = await self.ask(0, b"ACCEPT", token_of(1))

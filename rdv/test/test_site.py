@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
@@ -46,6 +48,24 @@ class ScarceTests(TestCase):
         """As in a test, or under a port that is no socket."""
         self.free = 2000
         self.assertEqual(self.site.buildProtocol(CLIENT).timeOut, 60)
+
+
+class AccessLogTests(WebTestCase):
+    """A line for each request that is not a client's."""
+
+    def test_date(self) -> None:
+        """It is today's, whatever the reactor's clock counts from."""
+        self.factory = self.site = RendezvousSite(Resource(), self.clock)
+        self.site.startFactory()
+        self.addCleanup(self.site.stopFactory)
+        self.site.logFile = io.StringIO()
+        before = datetime.now(UTC).replace(microsecond=0)
+        self.assertEqual(self.browse(request(b"GET")).answer().status, 404)
+        line = self.site.logFile.getvalue()
+        found = re.search(r"\[(.*?)\] \"GET /rdv HTTP/1\.1\" 404 ", line)
+        assert found is not None, line
+        logged = datetime.strptime(found[1], "%d/%b/%Y:%H:%M:%S %z")
+        self.assertTrue(before <= logged <= datetime.now(UTC), line)
 
 
 class BodyTests(WebTestCase):

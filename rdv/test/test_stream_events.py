@@ -28,7 +28,7 @@ class StreamEventsTests(SynchronousTestCase):
         for what in What:
             details = {"peer_addresses": [], "reason": OSError("x"), "dial": 1}
             self.events.trace(Event(1.5, 2, what, details))
-        fields = {"time": 1.5, "attempt": 2, "peer_addresses": [], "reason": "x", "dial": 1}
+        fields = {"attempt": 2, "peer_addresses": [], "reason": "x", "dial": 1}
         names = [name for name, _ in self.told]
         others = [
             what.value

@@ -1,0 +1,133 @@
+"""Programs whose wall clock is set while they run: no timeout of theirs follows it."""
+
+from __future__ import annotations
+
+from tests.processes import PYTHON, Program
+from tests.servers import RELAYED, SystemTestCase
+from tests.wall_clock import WallClock
+
+HOURS = 7200.0
+#: No limit of the test's own, and less than the step.
+LONG = "600"
+
+
+class ClockTestCase(SystemTestCase):
+    """A wall clock, and what relayed clients do."""
+
+    def setUp(self) -> None:
+        self.clock = WallClock(self)
+
+    async def check_bytes(self, dialer: Program, acceptor: Program, text: bytes) -> None:
+        """What one writes, the other has, and the other way round."""
+        sizes = len(dialer.stdout) + len(text), len(acceptor.stdout) + len(text)
+        dialer.write(text)
+        acceptor.write(text)
+        for program, size in zip((dialer, acceptor), sizes, strict=True):
+            self.assertEqual((await program.received(size))[-len(text) :], text)
+
+    async def check_end(self, dialer: Program, acceptor: Program) -> None:
+        """Both ends in good order."""
+        for program in (dialer, acceptor):
+            program.close_stdin()
+        for program in (dialer, acceptor):
+            self.assertEqual(await program.ended, 0, program.report())
+
+
+class CommandTests(ClockTestCase):
+    """The commands, with a server whose clock is right."""
+
+    async def waiting_dialer(self, timeout: str) -> Program:
+        """One that waits for its peer."""
+        server = await self.serve()
+        with self.clock.seen():
+            dialer = self.dial(*RELAYED, "--timeout", timeout)
+        await server.line("waiting: dialer")
+        return dialer
+
+    async def test_set_back(self) -> None:
+        """The timeout ends it all the same."""
+        dialer = await self.waiting_dialer("3")
+        self.clock.step(-HOURS)
+        await self.assert_ended(dialer, 1, "no connection within 3 s: the peer did not come to .*")
+
+    async def test_set_forward(self) -> None:
+        """It goes on waiting, and its peer may come."""
+        dialer = await self.waiting_dialer(LONG)
+        self.clock.step(HOURS)
+        acceptor = self.accept(*RELAYED)
+        await self.connected("relay", dialer, acceptor)
+        await self.check_bytes(dialer, acceptor, b"hello")
+        await self.check_end(dialer, acceptor)
+
+
+class EmbeddedTests(ClockTestCase):
+    """Server and client in a program that somebody else wrote, under each reactor."""
+
+    async def check_program(self, reactor: str, mode: str) -> None:
+        with self.clock.seen():
+            program = Program(self, PYTHON, "-m", "tests.embedded", reactor, mode)
+        await program.line("waiting")
+        self.clock.step(HOURS)
+        program.write(b"\n")
+        await program.line("connected")
+        self.clock.step(HOURS)
+        program.write(b"\n")
+        await program.line("echoed")
+        self.clock.step(-2 * HOURS)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertIn(b"no connection within 1 s", program.stdout)
+
+    async def test_epoll(self) -> None:
+        await self.check_program("epoll", "embedded")
+
+    async def test_poll(self) -> None:
+        await self.check_program("poll", "embedded")
+
+    async def test_select(self) -> None:
+        await self.check_program("select", "embedded")
+
+    async def test_asyncio(self) -> None:
+        await self.check_program("asyncio", "embedded")
+
+    async def test_own_epoll(self) -> None:
+        await self.check_program("epoll", "own")
+
+    async def test_own_asyncio(self) -> None:
+        await self.check_program("asyncio", "own")
+
+
+class ServerTests(ClockTestCase):
+    """The server, with clients whose clock is right."""
+
+    LIMITS = ("--lobby-timeout", LONG, "--idle-timeout", LONG, "--handshake-timeout", LONG)
+
+    async def check_server(self, server: Program) -> None:
+        """Those who wait go on waiting, and a relay that is used is not idle."""
+        waiting = self.accept(*RELAYED, token="other token")
+        await server.line("waiting: acceptor")
+        acceptor, dialer = self.accept(*RELAYED), self.dial(*RELAYED)
+        await self.connected("relay", dialer, acceptor)
+        await self.check_bytes(dialer, acceptor, b"before")
+        self.clock.step(HOURS)
+        await self.ask(b"GET / HTTP/1.0\r\n\r\n")  # it looks at its clock
+        await self.check_bytes(dialer, acceptor, b"after")
+        partner = self.dial(*RELAYED, token="other token")
+        await self.connected("relay", partner, waiting)
+        for pair in ((dialer, acceptor), (partner, waiting)):
+            await self.check_end(*pair)
+        self.assertEqual((server.stderr + server.stdout).count(b"waiting: acceptor othe"), 1)
+
+    async def test_serve(self) -> None:
+        with self.clock.seen():
+            server = await self.serve(*self.LIMITS)
+        await self.check_server(server)
+
+    async def test_workers(self) -> None:
+        with self.clock.seen():
+            server = await self.serve(*self.LIMITS, "--workers", "2")
+        await self.check_server(server)
+
+    async def test_twist(self) -> None:
+        with self.clock.seen():
+            server = await self.twist(*self.LIMITS)
+        await self.check_server(server)

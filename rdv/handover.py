@@ -227,9 +227,14 @@ def linger(transport: object, reset_on_close: bool) -> None:
     Say what closing the socket means while the stream is not complete.
 
     With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
-    take what has come so far for everything.
+    take what has come so far for everything. So does a reactor that stops.
     """
     handle = _handle(transport)  # the sockets of rdv.testing know this option too
     if hasattr(handle, "setsockopt"):
         option = struct.pack("ii", int(reset_on_close), 0)
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+        # Twisted would shut the socket down before closing it: an end, then, and no reset if the
+        # peer has ended already.
+        connection = _bottom(transport)
+        if isinstance(connection, Connection):
+            connection._shouldShutdown = not reset_on_close

@@ -7,8 +7,13 @@ import socket
 import struct
 
 from twisted.internet.interfaces import IProtocol
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactor
 from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.handover import (
@@ -23,6 +28,7 @@ from rdv.handover import (
     unread,
 )
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
+from rdv.test.piping_doubles import tcp_pair
 from rdv.test.wrapping import PROXY_HEADER, OneProtocol, proxied
 
 
@@ -248,6 +254,31 @@ class OptionTests(SocketTestCase):
             linger(self.transport, reset)
             option = self.near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
             self.assertEqual(struct.unpack("ii", option), (int(reset), 0))
+
+
+class LingerTests(SynchronousTestCase):
+    """How a connection of Twisted is closed when its reactor stops."""
+
+    def closed(self, reset: bool, ended: bool) -> socket.socket:
+        """The other end of one that was closed, after that end had ended or not."""
+        near, far = tcp_pair()
+        self.addCleanup(far.close)
+        transport = Connection(near, Protocol(), MemoryReactor())
+        linger(transport, reset)
+        if ended:
+            far.shutdown(socket.SHUT_WR)
+            self.assertEqual(near.recv(1), b"")
+        transport.connectionLost(Failure(CONNECTION_LOST))
+        return far
+
+    def test_reset(self) -> None:
+        """Nobody sees an end."""
+        for ended in (False, True):
+            self.assertRaises(ConnectionResetError, self.closed(True, ended).recv, 1)
+
+    def test_end(self) -> None:
+        for ended in (False, True):
+            self.assertEqual(self.closed(False, ended).recv(1), b"")
 
 
 class UnixSocketTests(SocketTestCase):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -23,6 +25,7 @@ __all__ = [
     "StreamTransport",
     "TCPForwarding",
     "TCPTransport",
+    "bottom",
     "hand_over",
     "linger",
     "name",
@@ -37,6 +40,10 @@ KEEPALIVE_IDLE = 45
 #: Seconds between probes, and how many may go unanswered.
 KEEPALIVE_INTERVAL = 15
 KEEPALIVE_COUNT = 4
+#: Seconds at most between two attempts, to send again or to ask for room, if Linux has the option
+#: (6.15; Python has no name for it). Its own limit is two minutes.
+RETRY_INTERVAL = 30
+_TCP_RTO_MAX_MS = 44
 
 
 class StreamTransport(Protocol):
@@ -152,13 +159,13 @@ def socket_of(transport: object) -> socket.socket | None:
 
 def _handle(transport: object) -> Any:
     try:
-        return getattr(_bottom(transport), "getHandle", lambda: None)()
+        return getattr(bottom(transport), "getHandle", lambda: None)()
     except AttributeError:  # a transport of Twisted that has lost its connection
         return None
 
 
-def _bottom(transport: object) -> object:
-    """What is under all wrappers."""
+def bottom(transport: object) -> object:
+    """What is under a transport and all its wrappers."""
     while (below := getattr(transport, "transport", None)) is not None:
         transport = below
     return transport
@@ -169,7 +176,7 @@ def name(transport: object, text: str) -> None:
     Say how logs call a connection that came from a port. Twisted has made up two names, after the
     protocol that had it first; a text that is kept anyway costs nothing.
     """
-    connection = _bottom(transport)
+    connection = bottom(transport)
     if isinstance(connection, Server):
         connection.logstr = connection.repstr = text
 
@@ -179,7 +186,7 @@ def push(transport: object) -> None:
     Let the system have what was written, as far as there is room, and not only in the reactor's
     next turn: before a reset, which throws away what the transport still has.
     """
-    connection = _bottom(transport)
+    connection = bottom(transport)
     if isinstance(connection, Connection) and connection.connected:
         connection.doWrite()
 
@@ -205,8 +212,9 @@ def tune(transport: object) -> None:
     """
     Set what every TCP connection of ours wants: small writes leave at once, and keepalive is on,
     soon and often enough that a NAT keeps its mapping of a silent connection and a peer that has
-    vanished is noticed within two minutes. Where the system has no such options it is on as the
-    system has it.
+    vanished from one is noticed within two minutes. Where the system has no such options it is on
+    as the system has it. While something is not acknowledged keepalive rests: what is then done is
+    in :mod:`rdv.liveness`.
     """
     sock = socket_of(transport)
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -220,6 +228,9 @@ def tune(transport: object) -> None:
     ):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    if sys.platform == "linux":
+        with suppress(OSError):  # an older one
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRY_INTERVAL * 1000)
 
 
 def linger(transport: object, reset_on_close: bool) -> None:

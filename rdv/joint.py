@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from rdv.client.connection import Connection
 from rdv.handover import StreamTransport, linger, tune
+from rdv.liveness import unwatch, watch
 from rdv.pump import Flow
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Joint:
         leg.transport.pauseProducing()
         tune(leg.transport)
         _break_on_exit(leg.transport, True)
+        if not isinstance(leg.transport, Connection):  # that one sees to it itself
+            watch(self._clock, leg.transport)
         if self.broken is not None:
             leg.transport.abortConnection()
         elif self.near.stands and self.far.stands:
@@ -139,6 +142,8 @@ class Joint:
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`IProtocol`: in good order it comes only after we have closed."""
+        if not isinstance(leg.transport, Connection):
+            unwatch(self._clock, leg.transport)
         if leg.closing and reason.check(ConnectionDone):
             self._look_for_end()
         else:

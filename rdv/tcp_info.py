@@ -12,12 +12,21 @@ from __future__ import annotations
 import fcntl
 import select
 import socket
+import struct
 import sys
 import termios
+from typing import NamedTuple
 
 from rdv.handover import socket_of
 
-__all__ = ["bytes_acknowledged", "is_closed", "round_trip", "undelivered"]
+__all__ = [
+    "Reading",
+    "bytes_acknowledged",
+    "is_closed",
+    "reading",
+    "round_trip",
+    "undelivered",
+]
 
 # Offsets in struct tcp_info of linux/tcp.h, to which fields are only ever appended.
 _STATE = 0
@@ -25,6 +34,10 @@ _RTT = 68
 _BYTES_ACKED = 120
 _MIN_RTT = 148
 _LENGTH = _MIN_RTT + 4
+#: What a :class:`Reading` has, in its order; and what it takes at least, as on Linux 4.2: the last
+#: field is of 5.4.
+_READING = struct.Struct("=2xBB12xI4xI72xI16xQ12xI84xI")
+_READING_LEAST = 144
 
 #: TCP_CLOSE of include/net/tcp_states.h.
 _CLOSE = 7
@@ -89,11 +102,45 @@ def _has_failed(sock: socket.socket) -> bool:
     return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
-def _tcp_info(sock: socket.socket | None) -> bytes:
+class Reading(NamedTuple):
+    """
+    By which one can tell, later, whether the other side is still there.
+
+    :ivar timeouts: in a row, behind each of which something was sent again.
+    :ivar probes: keepalive and zero-window probes, in a row, that were not answered.
+    :ivar segment: bytes of a full one.
+    :ivar in_flight: segments that are not acknowledged.
+    :ivar repeated: segments that were sent again.
+    :ivar acknowledged: bytes, as :func:`bytes_acknowledged`.
+    :ivar heard: segments that have come, be they empty.
+    :ivar window: bytes that the other side has room for; 0 where the system does not tell.
+    """
+
+    timeouts: int
+    probes: int
+    segment: int
+    in_flight: int
+    repeated: int
+    acknowledged: int
+    heard: int
+    window: int
+
+
+def reading(transport: object) -> Reading | None:
+    """
+    :return: None where the system does not tell.
+    """
+    info = _tcp_info(socket_of(transport), _READING.size)
+    if len(info) < _READING_LEAST:
+        return None
+    return Reading._make(_READING.unpack_from(info.ljust(_READING.size, b"\0")))
+
+
+def _tcp_info(sock: socket.socket | None, length: int = _LENGTH) -> bytes:
     if sock is None or sys.platform != "linux":
         return b""
     try:
-        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
     except OSError:  # no TCP, or closed by us
         return b""
 

@@ -5,6 +5,7 @@ What an attempt ends in: the transport that the application's protocol sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -24,6 +25,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.probation import Probation
 from rdv.client.receiver import Receiver
 from rdv.handover import TCPForwarding, TCPTransport, linger, push, receive_from
+from rdv.liveness import unwatch, watch
 
 __all__ = ["Connection"]
 
@@ -36,6 +38,9 @@ class Connection(TCPForwarding):
     It is a transport in the sense of Twisted, with half-close: ``loseWriteConnection`` ends our
     direction, and a protocol that provides ``IHalfCloseableProtocol`` is told when the peer has
     ended its own; for any other protocol that closes the connection, as with TCP.
+
+    When the peer has vanished, the protocol's ``connectionLost`` gets a
+    :class:`rdv.liveness.PeerVanished` within two minutes, on Linux whatever is on its way.
 
     A direct path that proves dead before the peer has got anything is replaced by the relay;
     :mod:`rdv.client.probation` tells how.
@@ -85,9 +90,12 @@ class Connection(TCPForwarding):
         self.peer_address = candidate.peer_address
         self._receiver.held_before(candidate.release(self._receiver))
         self.transport = self._receiver.transport
+        self._receiver.gone = partial(unwatch, candidate.clock, self.transport)
+        watch(candidate.clock, self.transport)
 
     def _replace(self, relay: Candidate) -> TCPTransport:
         dead = self.transport
+        unwatch(relay.clock, dead)
         receive_from(cast(ITransport, dead), Protocol())
         dead.abortConnection()
         self._take(relay)

@@ -26,11 +26,13 @@ class Receiver:
     :ivar transport: the transport below.
     :ivar settle: called when the first thing comes, while the choice is not final.
     :ivar lost: told of a loss, and how to report it, while the choice is not final.
+    :ivar gone: called first of all when the transport below is lost.
     """
 
     transport: TCPTransport
     settle: Callable[[], None] | None = None
     lost: Callable[[Callable[[], object]], None] | None = None
+    gone: Callable[[], object] | None = None
 
     def __init__(self) -> None:
         self._protocol: IProtocol | None = None
@@ -142,6 +144,8 @@ class Receiver:
 
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IProtocol`."""
+        if self.gone is not None:
+            self.gone()
         if self.lost is not None and not reason.check(ConnectionDone):
             self.lost(lambda: self._report(reason))
             return

@@ -11,10 +11,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rdv.handover import linger, tune
+from rdv.liveness import unwatch, watch
 from rdv.pump import Flow
 from rdv.server.leg import Leg
 from rdv.surrender import adopt
@@ -55,7 +56,10 @@ class _Bridge:
     one direction is passed on as such, and so is a loss.
     """
 
-    def __init__(self, client: Leg, near: Leg, gone: Callable[[_Bridge], object]) -> None:
+    def __init__(
+        self, clock: IReactorTime, client: Leg, near: Leg, gone: Callable[[_Bridge], object]
+    ) -> None:
+        self._clock = clock
         self._gone = gone
         self._others = {client: near, near: client}
         self._living = {client, near}
@@ -65,6 +69,7 @@ class _Bridge:
         }
         for leg in self._living:
             tune(leg.transport)  # also how it is found out that the far end has closed both ways
+            watch(clock, leg.transport)
         # Should this process die, neither side shall take what it got for the whole.
         self._linger(reset_on_close=True)
 
@@ -87,6 +92,7 @@ class _Bridge:
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
+        unwatch(self._clock, leg.transport)
         self._living.discard(leg)
         other = self._others[leg].transport
         if reason.check(ConnectionDone):
@@ -132,7 +138,7 @@ class Bridges:
         except OSError:
             far.close()
             raise
-        self._bridges.add(_Bridge(client, leg, self._gone))
+        self._bridges.add(_Bridge(self._reactor, client, leg, self._gone))
         return far
 
     def close(self, within: float) -> Deferred[None]:

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from rdv.errors import ProtocolError
 from rdv.handover import linger, push
+from rdv.liveness import unwatch, watch
 from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
@@ -202,6 +203,7 @@ class Pair:
                 self.abort()
                 return
             self._decide(Outcome.RELAYED)
+            watch(self._owner.clock, *(each.transport for each in self._living))
             self._owner.pair_joined(self)
             self._watch_idle()
 
@@ -236,6 +238,7 @@ class Pair:
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
+        unwatch(self._owner.clock, leg.transport)
         direction = self._from(leg)
         self._living = tuple(each for each in self._living if each is not leg)
         self._stop_splicing()

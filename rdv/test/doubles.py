@@ -11,6 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
@@ -25,6 +26,11 @@ SERVER = IPv4Address("TCP", "198.51.100.1", 8080)
 CLIENT = IPv4Address("TCP", "203.0.113.9", 39841)
 
 T = TypeVar("T")
+
+
+def besides_the_look(calls: Iterable[IDelayedCall]) -> list[IDelayedCall]:
+    """Those but the one that belongs to connections that stand: see :mod:`rdv.liveness`."""
+    return [call for call in calls if "_Watch." not in str(call)]
 
 
 def present(value: T | None) -> T:

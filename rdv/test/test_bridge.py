@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from rdv import liveness
 from rdv.handover import KEEPALIVE_IDLE
 from rdv.server import bridge
 from rdv.server.bridge import Bridges, loopback_pair
@@ -232,6 +233,13 @@ class BridgeTests(BridgeTestCase):
             self.assertEqual(idle, KEEPALIVE_IDLE)
         self.bridges.abort()
         await self.assert_gone()
+
+    async def test_watched(self) -> None:
+        """Should the client vanish, while something is on its way to it."""
+        self.assertEqual(len(liveness._watches[REACTOR]._last), 2)
+        self.bridges.abort()
+        await self.assert_gone()
+        self.assertNotIn(REACTOR, liveness._watches)
 
     async def test_reset_when_killed(self) -> None:
         """Both sockets linger for no time as long as there is a bridge."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import sys
 
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.main import CONNECTION_LOST
@@ -16,10 +17,12 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv import handover
 from rdv.handover import (
     KEEPALIVE_COUNT,
     KEEPALIVE_IDLE,
     KEEPALIVE_INTERVAL,
+    RETRY_INTERVAL,
     hand_over,
     linger,
     receive_from,
@@ -27,6 +30,7 @@ from rdv.handover import (
     tune,
     unread,
 )
+from rdv.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
 from rdv.test.piping_doubles import tcp_pair
 from rdv.test.wrapping import PROXY_HEADER, OneProtocol, proxied
@@ -248,6 +252,27 @@ class OptionTests(SocketTestCase):
         """Before a NAT forgets (60 s at the soonest), and known to be dead within two minutes."""
         self.assertLess(KEEPALIVE_IDLE, 60)
         self.assertLessEqual(KEEPALIVE_IDLE + KEEPALIVE_COUNT * KEEPALIVE_INTERVAL, 120)
+        # Likewise when it has stopped reading before, and while something is in flight.
+        self.assertLess(TRIES * RETRY_INTERVAL, PATIENCE)
+        self.assertLess(PATIENCE + 2 * INTERVAL, 120)
+
+    def test_retries(self) -> None:
+        """A reader who stalls is asked for room often enough to notice that he has gone."""
+        if sys.platform != "linux":
+            return
+        option = (socket.IPPROTO_TCP, 44)  # TCP_RTO_MAX_MS
+        try:
+            before = self.near.getsockopt(*option)
+        except OSError:
+            self.skipTest("this kernel has no limit")
+        tune(self.transport)
+        self.assertEqual((before, self.near.getsockopt(*option)), (120_000, 30_000))
+
+    def test_retries_of_an_old_kernel(self) -> None:
+        """Nothing else is lost."""
+        self.patch(handover, "_TCP_RTO_MAX_MS", 9999)
+        tune(self.transport)
+        self.assertEqual(self.option("TCP_KEEPCNT"), KEEPALIVE_COUNT)
 
     def test_linger(self) -> None:
         for reset in (True, False):

@@ -4,6 +4,7 @@ What the kernel knows of a connection.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from rdv import tcp_info
 from rdv.handover import linger
-from rdv.tcp_info import bytes_acknowledged, is_closed, undelivered
+from rdv.tcp_info import Reading, bytes_acknowledged, is_closed, reading, undelivered
 from rdv.test.client_doubles import ByteTransport
 from rdv.test.piping_doubles import tcp_pair
 
@@ -90,6 +91,46 @@ class AcknowledgedTests(SynchronousTestCase):
         with socket.socket() as sock:
             self.assertIs(is_closed(sock), True)
 
+    def read(self) -> Reading:
+        """The kernel's word."""
+        found = reading(transport_of(self.here))
+        assert found is not None
+        return found
+
+    def test_reading(self) -> None:
+        """What is sent is in flight, or has arrived; what comes has come."""
+        before = self.read()
+        self.assertEqual((before.timeouts, before.probes, before.repeated), (0, 0, 0))
+        self.assertGreater(before.segment, 500)
+        self.exchange(b"one")
+        after = self.read()
+        self.assertEqual(after.acknowledged - before.acknowledged, 3)
+        self.assertGreater(after.heard, before.heard)
+        self.assertEqual(after.in_flight, 0)
+        self.assertEqual(after.acknowledged, self.acknowledged())
+
+    def test_reading_without_room(self) -> None:
+        """The other side does not read."""
+        self.assertGreater(self.read().window, 1000)
+        self.here.setblocking(False)
+        room = True
+        while room:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.here.send(bytes(1 << 16))
+            found = self.read()
+            room = found.window >= found.segment
+
+    def test_reading_of_an_old_kernel(self) -> None:
+        """It does not know the other side's room; one that is older knows too little."""
+        self.exchange(b"one")
+        whole = self.read()
+        known = tcp_info._tcp_info(self.here, 232)
+        self.patch(tcp_info, "_tcp_info", lambda *_: known[:228])
+        self.assertEqual(self.read(), whole._replace(window=0))
+        self.patch(tcp_info, "_tcp_info", lambda *_: known[:136])
+        self.assertIsNone(reading(transport_of(self.here)))
+
 
 class UndeliveredTests(SynchronousTestCase):
     """What has not been acknowledged, asked without taking anything away."""
@@ -160,6 +201,7 @@ class UnknownTests(SynchronousTestCase):
 
     def test_no_socket(self) -> None:
         self.assertIsNone(bytes_acknowledged(transport_of(None)))
+        self.assertIsNone(reading(transport_of(None)))
         self.assertIsNone(bytes_acknowledged(object()))
 
     def test_other_kinds(self) -> None:
@@ -167,6 +209,7 @@ class UnknownTests(SynchronousTestCase):
         for sock in (*pair, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)):
             with sock:
                 self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+                self.assertIsNone(reading(transport_of(sock)))
                 self.assertIsNone(is_closed(sock))
 
     def test_closed(self) -> None:
@@ -179,6 +222,7 @@ class UnknownTests(SynchronousTestCase):
         self.patch(sys, "platform", "darwin")
         with socket.create_server(("127.0.0.1", 0)) as sock:
             self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+            self.assertIsNone(reading(transport_of(sock)))
             self.assertIsNone(is_closed(sock))
 
     def test_old_kernel(self) -> None:

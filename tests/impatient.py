@@ -1,0 +1,15 @@
+"""
+``python -m tests.impatient ARGUMENTS``: the ``rdv`` command, which gives a peer that has vanished a
+second to come back instead of two minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rdv import liveness
+from rdv.cli import main
+
+if __name__ == "__main__":
+    liveness.PATIENCE, liveness.INTERVAL = 1.0, 0.25
+    sys.exit(main())

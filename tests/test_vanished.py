@@ -1,0 +1,196 @@
+"""
+Peers that vanish while something is on its way to them: real programs, whose packets are dropped
+from one moment on. They have little patience.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests import natlab
+from tests.natlab import Host, Lab
+from tests.natlab.case import topology
+from tests.natlab.lab import PORT
+from tests.processes import PYTHON, Program
+from tests.servers import MEGABYTE, noise
+
+#: More than all buffers on the way to a reader who never reads.
+MUCH = noise(1, 8 * MEGABYTE)
+GONE = "the other side does not answer any more"
+#: A target that answers each line, and who sends it lines and says what comes of them.
+TARGET = """
+import socket
+with socket.create_server(("127.0.0.1", 9000)) as listener:
+    print("listening", flush=True)
+    while True:
+        sock, _ = listener.accept()
+        while line := sock.recv(100):
+            sock.sendall(line)
+"""
+CLIENT = """
+import socket, sys
+sock = socket.create_connection(("127.0.0.1", 9001))
+for line in sys.stdin.buffer:
+    sock.sendall(line)
+    try:
+        print(sock.recv(100), flush=True)
+    except ConnectionResetError:
+        print("reset", flush=True)
+"""
+_DROP = "type filter hook {} priority -10; policy drop;\n"
+
+
+def _drop_all() -> str:
+    """Rules for a host that vanishes."""
+    chains = "".join(f"chain {hook} {{\n{_DROP.format(hook)}}}\n" for hook in ("input", "output"))
+    return f"table inet gone {{\n{chains}}}\n"
+
+
+class VanishedTestCase(TestCase):
+    """Two hosts and a server, all public."""
+
+    timeout = 60
+    skip = natlab.unavailable()
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        self.lab: Lab = await deferToThread(Lab, topology())
+        self.addCleanup(deferToThread, self.lab.close)
+        server = self.rdv(self.lab.server, "serve", "-v", "-l", str(PORT))
+        await server.line("^LISTENING: ")
+
+    def rdv(self, host: Host, *arguments: str, **options: Any) -> Program:
+        """Start the command on that host; ``options`` are those of :class:`Program`."""
+        return self.python(host, "-m", "tests.impatient", *arguments, **options)
+
+    def python(self, host: Host, *arguments: str, **options: Any) -> Program:
+        """Start Python there."""
+        ip = shutil.which("ip")
+        assert ip is not None
+        inside = ("netns", "exec", host.namespace.name, PYTHON)
+        return Program(self, ip, *inside, *arguments, **options)
+
+    async def pair(self, *options: str) -> tuple[Program, Program]:
+        """
+        A dialer, and an acceptor to which bytes have come.
+
+        :param options: of both.
+        """
+        accepting = self.rdv(self.lab.acceptor, "accept", *options, self.lab.url, "token")
+        dialling = self.rdv(self.lab.dialer, "dial", *options, self.lab.url, "token")
+        dialling.write(b"here")
+        await accepting.received(4)
+        return dialling, accepting
+
+    async def stalled_pair(self, host: Host, *options: str) -> tuple[Program, Program, int]:
+        """
+        A dialer with more to send than there is room for, an acceptor on ``host``, and the pipe
+        from which nobody reads what has come.
+        """
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        accepting = self.rdv(host, "accept", *options, self.lab.url, "stalled", stdout=writer)
+        os.close(writer)
+        dialling = self.rdv(self.lab.dialer, "dial", *options, self.lab.url, "stalled")
+        dialling.write(MUCH)
+        for program in (dialling, accepting):
+            program.close_stdin()
+            await program.line("CONNECTED")
+        return dialling, accepting, reader
+
+    def vanish(self, host: Host) -> None:
+        """No packet leaves it any more, nor comes to it."""
+        host.namespace.run("nft", "-f", "-", text=_drop_all())
+
+    async def assert_broken(self, program: Program, why: str) -> None:
+        """It ends, and says why."""
+        self.assertEqual(await program.ended, 3, program.report())
+        self.assertIn(f"the stream broke: {why}", program.stderr.decode())
+
+
+class StreamTests(VanishedTestCase):
+    """``dial`` and ``accept``."""
+
+    async def test_direct(self) -> None:
+        dialling, _ = await self.pair()
+        await dialling.line("CONNECTED: p2p")
+        self.vanish(self.lab.acceptor)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, GONE)
+
+    async def test_relayed(self) -> None:
+        """It is the server that sees it, and tells the one that is left."""
+        dialling, _ = await self.pair("-r")
+        self.vanish(self.lab.acceptor)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, "")
+
+    async def test_the_server(self) -> None:
+        dialling, _ = await self.pair("-r")
+        self.vanish(self.lab.server)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, GONE)
+
+    async def test_without_room(self) -> None:
+        """The reader stalls, then his host vanishes."""
+        dialling, *_ = await self.stalled_pair(self.lab.acceptor)
+        self.vanish(self.lab.acceptor)
+        await self.assert_broken(dialling, GONE)
+
+    async def check_stalled(self, *options: str) -> None:
+        """
+        Somebody does not read for longer than it takes to see that somebody else has vanished;
+        then he reads on.
+        """
+        *stalled, reader = await self.stalled_pair(self.lab.server, *options)
+        dialling, _ = await self.pair()
+        self.vanish(self.lab.acceptor)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, GONE)
+        cat = Program(self, "/bin/cat", stdin=reader)
+        for program in (*stalled, cat):
+            self.assertEqual(await program.ended, 0, program.report())
+        self.assertTrue(cat.stdout == MUCH)
+
+    async def test_stalled(self) -> None:
+        await self.check_stalled()
+
+    async def test_stalled_behind_the_relay(self) -> None:
+        await self.check_stalled("-r")
+
+
+class ForwardTests(VanishedTestCase):
+    """``expose`` and ``connect``."""
+
+    async def check(self, *options: str) -> tuple[Program, Program]:
+        """
+        A local program speaks to a target, whose host vanishes.
+
+        :return: who forwards what the local program says, and to whom.
+        """
+        target = self.python(self.lab.acceptor, "-c", TARGET)
+        await target.line("listening")
+        peer = (self.lab.url, "token")
+        exposing = self.rdv(self.lab.acceptor, "-v", "expose", *options, *peer, "9000")
+        connecting = self.rdv(self.lab.dialer, "-v", "connect", *options, *peer, "-l", "9001")
+        await connecting.line("LISTENING")
+        client = self.python(self.lab.dialer, "-c", CLIENT)
+        for _ in range(2):  # the first may still be copied
+            client.write(b"here\n")
+            await client.line("here")
+        self.vanish(self.lab.acceptor)
+        client.write(b"to nobody\n")
+        await client.line("^reset$")
+        return connecting, exposing
+
+    async def test_direct(self) -> None:
+        connecting, _ = await self.check()
+        await connecting.line(f"ENDED 1: .*broken: {GONE}")
+
+    async def test_relayed(self) -> None:
+        connecting, _ = await self.check("-r")
+        await connecting.line("ENDED 1: .*broken: ")

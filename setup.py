@@ -84,15 +84,28 @@ setup(
     package_data={"rdv": ["py.typed"]},
     entry_points={"console_scripts": ["rdv = rdv.cli:main"]},
     python_requires=">=3.11",
+    # Everything that is imported, by name, from the lowest version that works: CI runs the unit
+    # tests with just those.
     install_requires=[
         # Reactor, HTTP server, plugins; 26.10 made the SO_REUSEPORT binding public.
         "Twisted[tls]>=26.10",
-        # Headers, auth and cookies of the request to the server, as people know them.
-        "treq",
-        # The stock HTTP client drops every 1xx answer, so the 101 is parsed with this.
-        "h11",
+        "zope.interface>=8",
+        # Headers, auth and cookies of the request to the server, as people know them. Before 22.1
+        # cookies went to other hosts too (CVE-2022-23607); before 24.9 it needs the module cgi,
+        # which Python 3.13 has not.
+        "treq>=24.9",
+        "hyperlink>=21",
+        # The stock HTTP client drops every 1xx answer, so the 101 is parsed with this. Before 0.16
+        # it took malformed chunks (CVE-2025-43859).
+        "h11>=0.16",
+        # What Twisted's TLS is made of: policies, errors, a certificate's names.
+        "pyOpenSSL>=25.3",
+        "cryptography>=45.0.7",
+        "service-identity>=21.1",
+        # Before 3.7 a long name took minutes (CVE-2024-3651).
+        "idna>=3.7",
         # The addresses of the interfaces; the standard library lists only their names.
-        "ifaddr",
+        "ifaddr>=0.1.4",
     ],
     extras_require={
         "progress": PROGRESS,

@@ -240,7 +240,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "--no-throughput",
         dest="throughput",
         action="store_false",
-        help="do not fill the relay, for 1.5 s or with 64 MiB",
+        help="do not fill the relay, for 1.5 s or with up to 4 MB up and 4 MB down",
     )
     _add_form(parser, json="say it as one JSON object, and progress as lines of JSON on stderr")
     _add_header(parser)

@@ -133,8 +133,13 @@ def _throughput(o: Observations) -> Iterator[Finding]:
         yield bad("throughput", text)
         return
     # What has come in one piece has taken no time that could be measured.
-    text = f"The relay carries {amount / took / 1e6:.3g} MB/s" if took > 0 else "The relay works"
-    text += f" from this host to itself, up and down the same line ({amount / 1e6:.3g} MB)."
+    text, moved = "The relay works", f"{amount / 1e6:.3g} MB"
+    if took > 0:
+        text, moved = (
+            f"The relay carries {amount / took / 1e6:.3g} MB/s",
+            f"{moved} in {_time(took)}",
+        )
+    text += f" from this host to itself, up and down the same line ({moved})."
     yield note("throughput", text)
     if o.throughput.broken:
         yield bad("relay-broke", "The relayed connection broke while it was filled.")

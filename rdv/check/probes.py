@@ -19,7 +19,7 @@ from rdv.check.observations import STRAY_SYN, Meeting, Observations
 from rdv.check.relaying import dial_mapping, measure
 from rdv.check.server import dial_all, lookup
 from rdv.check.tls import examine
-from rdv.check.view import Sight, sight_of
+from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.own_addresses import own_addresses, route_to
 from rdv.client.server_url import parse_server_url
 from rdv.client.tls_policy import tls_policy
@@ -34,8 +34,12 @@ _ROUNDS = 3
 _REACH, _MEET, _SECOND, _STRAY, _RELAY = 4.0, 4.0, 2.5, 1.5, 1.5
 #: A meeting takes five or six round trips to the server; where they are long, it gets so many.
 _ROUND_TRIPS = 10
+#: Bytes with which the relay is filled at most: over a line that somebody may pay for by the
+#: megabyte, and within this host.
+_MOST, _MOST_HERE = 4_000_000, 64_000_000
 #: What is tried, in words.
 _REACHING, _RELAYING = "the way to the server", "meetings by the relay"
+_FILLING = "throughput of the relay"
 _BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct meetings"
 #: Seconds with which nothing more is begun.
 _TOO_LATE = 0.5
@@ -101,14 +105,14 @@ class Probes:
             self.observations.late.append(what)
         return cut
 
-    def _in_time(self, what: str) -> bool:
+    def _in_time(self, what: str, more: str = "") -> bool:
         if self._left(_MEET) < _TOO_LATE:
             if what not in self.observations.late:
                 self.observations.late.append(what)
             return False
         if what != self._doing:
             self._doing = what
-            self._progress(what)
+            self._progress(what + more)
         return True
 
     async def run(self) -> Observations:
@@ -124,9 +128,10 @@ class Probes:
             if sight_of(seen) is Sight.NAT and self._in_time(STRAY_SYN):
                 sighting = seen.relayed[-1].sightings[0]
                 seen.stray = await dial_mapping(self._reactor, sighting, self._left(_STRAY))
-            if self._throughput and self._in_time("throughput of the relay") and pair is not None:
+            most, warning = self._amount()
+            if self._throughput and self._in_time(_FILLING, warning) and pair is not None:
                 measured, pair = pair, None
-                seen.throughput = await measure(self._reactor, measured, self._left(_RELAY))
+                seen.throughput = await measure(self._reactor, measured, self._left(_RELAY), most)
         finally:
             if pair is not None:
                 await pair.close(self._reactor)
@@ -134,6 +139,14 @@ class Probes:
             await self._meet_by_two_ports()
         await self._meet_directly()
         return seen
+
+    def _amount(self) -> tuple[int, str]:
+        """Bytes to fill the relay with, and what is said of them before."""
+        server = self.observations.server
+        if server is not None and is_here(server, self.observations):
+            return _MOST_HERE, ""
+        size = f"{_MOST // 1_000_000} MB"
+        return _MOST, f", up to {size} up and {size} down (none with --no-throughput)"
 
     async def _reach(self) -> bool:
         """Whether there is a point in going on."""

@@ -25,20 +25,20 @@ from rdv.errors import NoConnection
 
 __all__ = ["dial_mapping", "measure"]
 
-#: Bytes that are sent at most, and in one piece.
-_MOST = 64 << 20
+#: Bytes in one piece.
 _PIECE = bytes(1 << 18)
 #: Seconds for a connection that was made to come out at our listener.
 _GRACE = 0.3
 
 
-async def measure(reactor: Any, pair: Pair, seconds: float) -> Throughput:
+async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throughput:
     """
     Send from the dialer to the acceptor, and close the pair.
 
     :param seconds: how long at most.
+    :param most: bytes to send at most.
     """
-    sender, receiver = _Sender(), _Receiver(reactor)
+    sender, receiver = _Sender(most), _Receiver(reactor, most)
     begun = reactor.seconds()
     receiver.complete.addTimeout(seconds, reactor, onTimeoutCancel=lambda *_: None)
     pair.acceptor.attach(receiver)
@@ -71,9 +71,9 @@ class _End(Protocol):
 class _Sender(_End):
     """Writes as long as somebody takes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self._left = _MOST
+        self._left = most
 
     def connectionMade(self) -> None:
         cast(Any, self.transport).registerProducer(self, False)
@@ -81,8 +81,9 @@ class _Sender(_End):
     def resumeProducing(self) -> None:
         """See :class:`IPullProducer`."""
         assert self.transport is not None
-        self._left -= len(_PIECE)
-        self.transport.write(_PIECE)
+        piece = _PIECE[: self._left]
+        self._left -= len(piece)
+        self.transport.write(piece)
         if self._left <= 0:
             self.stop()
 
@@ -103,9 +104,10 @@ class _Receiver(_End):
     :ivar broken: whether the latter was so.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, most: int) -> None:
         super().__init__()
         self._reactor = reactor
+        self._most = most
         self.count = 0
         self.last = 0.0
         self.broken = False
@@ -114,7 +116,7 @@ class _Receiver(_End):
     def dataReceived(self, data: bytes) -> None:
         self.count += len(data)
         self.last = self._reactor.seconds()
-        if self.count >= _MOST:
+        if self.count >= self._most:
             self._finish()
 
     def connectionLost(self, reason: object = None) -> None:

@@ -238,6 +238,7 @@ class ConnectionTests(FindingsTestCase):
     def test_throughput(self) -> None:
         observed = public(throughput=Throughput(3_000_000, 1.5))
         self.note(observed, "throughput", "carries 2 MB/s")
+        self.note(observed, "throughput", "(3 MB in 1.5 s)")
         self.lacks(observed, "relay-broke")
         broken = public(throughput=Throughput(5, 0.0, broken=True))
         self.note(broken, "throughput", "The relay works from this host to itself")

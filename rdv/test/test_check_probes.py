@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 from argparse import Namespace
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,21 +77,21 @@ class PairTests(SynchronousTestCase):
         self.failureResultOf(closing, CancelledError)
 
     def test_measure(self) -> None:
-        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5))
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
         self.rendezvous.flush()
         measured = self.successResultOf(measuring)
-        self.assertEqual((measured.bytes, measured.broken), (64 << 20, False))
+        self.assertEqual((measured.bytes, measured.broken), (3_000_001, False))
 
     def test_measure_broken(self) -> None:
         """The connection is lost before anything has arrived."""
-        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5))
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
         self.rendezvous.break_connections()
         self.rendezvous.flush()
         measured = self.successResultOf(measuring)
         self.assertEqual((measured.bytes, measured.broken), (0, True))
 
     def test_measure_cancelled(self) -> None:
-        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5))
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
         measuring.cancel()
         self.rendezvous.flush()
         self.failureResultOf(measuring, CancelledError)
@@ -140,7 +141,13 @@ class ProbesTests(TestCase):
         port: Any = service.ports[0]
         self.port = port.getHost().port
 
-    async def probe(self, host: str, timeout: float) -> Observations:
+    async def probe(
+        self,
+        host: str,
+        timeout: float,
+        progress: Callable[[str], object] = lambda what: None,
+        throughput: bool = False,
+    ) -> Observations:
         url = f"http://{host}:{self.port}/"
         return await Probes(
             reactor,
@@ -150,8 +157,8 @@ class ProbesTests(TestCase):
             tls=None,
             spaces=AddressSpace.NONE,
             timeout=timeout,
-            throughput=False,
-            progress=lambda what: None,
+            throughput=throughput,
+            progress=progress,
         ).run()
 
     async def test_no_time(self) -> None:
@@ -159,6 +166,24 @@ class ProbesTests(TestCase):
         seen = await self.probe("127.0.0.1", 0)
         self.assertEqual((seen.dials, seen.late), ([], ["the way to the server"]))
         self.assertEqual(verdict(seen).key, "no-time")
+
+    async def test_amount(self) -> None:
+        """Over a line that may cost something it is little, and said before it begins."""
+        for is_here, told, most in (
+            (True, "throughput of the relay", 64_000_000),
+            (
+                False,
+                "throughput of the relay, up to 4 MB up and 4 MB down (none with --no-throughput)",
+                4_000_000,
+            ),
+        ):
+            self.patch(probes, "is_here", lambda *arguments, is_here=is_here: is_here)
+            said: list[str] = []
+            seen = await self.probe("127.0.0.1", 15, said.append, throughput=True)
+            self.assertIn(told, said)
+            assert seen.throughput is not None
+            self.assertLessEqual(seen.throughput.bytes, most)
+            self.assertGreater(seen.throughput.bytes, 0)
 
     async def test_dead_address(self) -> None:
         """

@@ -192,7 +192,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         worker = Worker(running, start)
     except RdvError as error:
-        sys.stderr.write(f"worker {start.index}: {error}\n")
+        sys.stderr.write(f"rdv: worker {start.index}: {error}\n")
         return 1
     open_source(running, COMMANDS).start(worker, worker.orphaned)
     gc.freeze()

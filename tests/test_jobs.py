@@ -11,6 +11,9 @@ from tests.processes import PYTHON, Program
 from tests.servers import CONNECTED, DIRECT, SystemTestCase
 from tests.terminals import Screen, shell_at
 
+#: What the shell says when it has let a job have the keys: all of its command.
+FOREGROUND = r"\$ fg; echo status \$\?\s+\S+ -m rdv accept"
+
 
 class JobTests(SystemTestCase):
     """``rdv accept ... >file &`` at a terminal."""
@@ -38,6 +41,7 @@ class JobTests(SystemTestCase):
         screen.type("jobs; echo list$((1 + 2))\n")
         self.assertNotIn("Stopped", await screen.shows("list3"))
         screen.type("fg; echo status $?\n")
+        await screen.shows(FOREGROUND)
         screen.type("hello\n")
         self.assertEqual(await dialer.received(6), b"hello\n")
         screen.type("\x1a")
@@ -49,8 +53,10 @@ class JobTests(SystemTestCase):
         dialer.write(b"two")
         await file.received(6)
         screen.type("fg; echo status $?\n")
-        screen.type("bye\n\x04")
+        await screen.shows(f"{FOREGROUND}(?s:.)*{FOREGROUND}")
+        screen.type("bye\n")
         self.assertEqual(await dialer.received(10), b"hello\nbye\n")
+        screen.type("\x04")
         dialer.write(b"three")
         dialer.close_stdin()
         await self.assert_ended(dialer, 0, CONNECTED.format("p2p"))

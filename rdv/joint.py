@@ -25,6 +25,7 @@ from rdv.liveness import unwatch, watch
 from rdv.pump import Flow
 
 if TYPE_CHECKING:
+    from rdv.hangup import Hangup
     from rdv.splicing import SplicedFlow, Splicer
 
 __all__ = ["Joint", "Leg"]
@@ -34,10 +35,11 @@ class Joint:
     """
     A local connection and one to a peer, each of which is given one of our protocols.
 
-    Neither is read before both stand, so nothing is held. Each direction ends for itself. When one
-    connection is lost the other one is reset, and so it is when this process dies: nobody takes
-    what has come so far for the whole. A Unix socket knows no reset; whoever is behind one sees an
-    end.
+    Neither is read before both stand, so nothing is held; a local program that resets its
+    connection meanwhile, or closes its Unix socket, is noticed where the kernel tells
+    (:mod:`rdv.hangup`). Each direction ends for itself. When one connection is lost the other one
+    is reset, and so it is when this process dies: nobody takes what has come so far for the whole.
+    A Unix socket knows no reset; whoever is behind one sees an end.
 
     With the first byte that passes when the choice of the path is final, the kernel moves them, if
     both are nothing but a socket.
@@ -54,6 +56,7 @@ class Joint:
         self._clock = clock
         self._splicer = splicer
         self._next_turn: IDelayedCall | None = None
+        self._hangup: Hangup | None = None
         self.near = Leg(self)
         self.far = Leg(self)
         self._legs = (self.near, self.far)
@@ -87,6 +90,7 @@ class Joint:
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
+        self._watch_no_more()
         for leg in self._legs:
             if leg.flow is not None and not leg.flow.ended:
                 leg.flow.detach()
@@ -109,8 +113,21 @@ class Joint:
             leg.transport.abortConnection()
         elif self.near.stands and self.far.stands:
             self._begin()
+        elif leg is self.near and self._splicer is not None:
+            self._watch(self._splicer)
+
+    def _watch(self, splicer: Splicer) -> None:
+        from rdv.hangup import Hangup  # only Linux has what it needs
+
+        gone = "the local program has left"
+        self._hangup = Hangup(splicer.watcher, self.near.transport, lambda: self.abort(gone))
+
+    def _watch_no_more(self) -> None:
+        if self._hangup is not None:
+            self._hangup.stop()
 
     def _begin(self) -> None:
+        self._watch_no_more()
         near, far = self.near, self.far
         near.flow = Flow(near.transport, far.transport)
         far.flow = Flow(far.transport, near.transport)
@@ -163,11 +180,14 @@ class Joint:
             self._next_turn = self._clock.callLater(0, self._take_over, splicer)
 
     def _take_over(self, splicer: Splicer) -> None:
+        from rdv.hangup import has_hung_up
         from rdv.splicing import is_plain  # only Linux has what it needs
 
         self._next_turn = None
         one, other = self.near.transport, _below(self.far.transport)
         if not (other is not None and is_plain(one) and is_plain(other)):
+            return
+        if has_hung_up(one):  # it could write nothing before, which is what the splicer waits for
             return
         if not self.far.read_ended:
             # If it was paused it may hold something, or its loss.

@@ -241,6 +241,44 @@ class ServerTests(FailureTestCase):
         self.assertIsNone(third.exit_code)
 
 
+class LeavingTests(FailureTestCase):
+    """A local program that has left before a peer has come."""
+
+    async def check(self, listen: str) -> None:
+        """Its dial is given up at once; the next one has the lobby, and the peer, for itself."""
+        server = await self.serve()
+        connecting = await self.connect("-v", *DIRECT, listen=listen)
+        local = await self.visit()
+        await server.line("waiting: dialer")
+        local.close()
+        await connecting.line("^ENDED 1: 0 bytes sent, 0 received; broken: .*has left$")
+        await server.line("left: dialer")
+        await self.target()
+        await self.expose()
+        await self.check_both_ways(*await self.forward(), b"there", b"back")
+
+    async def test_reset(self) -> None:
+        await self.check("0")
+
+    async def test_unix_socket(self) -> None:
+        await self.check(f"unix:{self.folder() / 'here'}")
+
+    async def test_waits_for_an_answer(self) -> None:
+        """It has only ended its own direction: that is no leaving."""
+        await self.serve()
+        await self.connect()
+        local = await self.visit()
+        local.write(b"request")
+        local.end()
+        await self.target()
+        await self.expose()
+        visitor = await self.visitors.get()
+        self.assertEqual(await visitor.ended(), b"request")
+        visitor.write(b"answer")
+        visitor.end()
+        self.assertEqual(await local.ended(), b"answer")
+
+
 class LimitTests(FailureTestCase):
     """``--max``."""
 

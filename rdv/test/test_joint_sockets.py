@@ -39,6 +39,11 @@ class SocketsTestCase(TestCase):
 
     async def begin(self) -> None:
         """Join the two."""
+        await self.begin_with_local()
+        await self.peer_comes()
+
+    async def begin_with_local(self) -> None:
+        """There is a local connection only."""
         splicer = Splicer.for_reactor(global_reactor)
         if splicer is None:
             raise SkipTest("this reactor cannot watch descriptors")
@@ -46,9 +51,13 @@ class SocketsTestCase(TestCase):
         self.joint = Joint(REACTOR, splicer)
         self.addCleanup(self.look_for_rests)
         near, self.local = self.local_pair()
+        self.addCleanup(self.local.close)
+        adopt(near, self.joint.near)
+
+    async def peer_comes(self) -> None:
+        """And the other one."""
         far, self.peer = tcp_pair()
-        for sock in (self.local, self.peer):
-            self.addCleanup(sock.close)
+        self.addCleanup(self.peer.close)
         candidate = Candidate(Clock(), Role.ACCEPTOR, b"token")
         shaken = candidate.shaken()
         adopt(far, candidate)
@@ -56,12 +65,20 @@ class SocketsTestCase(TestCase):
         await shaken
         hello = hello_line(b"token")
         self.assertEqual(await self.receive(self.peer, len(hello)), hello)
-        adopt(near, self.joint.near)
         Connection(candidate, None, Headers()).attach(self.joint.far)
 
     def local_pair(self) -> tuple[socket.socket, socket.socket]:
         """Ours and the local program's."""
         return tcp_pair() if self.family == socket.AF_INET else socket.socketpair()
+
+    async def request_and_answer(self) -> None:
+        """What came before the peer, and was read by nobody, goes through."""
+        await turns(5)
+        self.assertFalse(self.joint.done.called)
+        await self.peer_comes()
+        self.assertEqual(await self.receive(self.peer), b"request")
+        self.peer.sendall(b"answer")
+        self.peer.shutdown(socket.SHUT_WR)
 
     async def look_for_rests(self) -> None:
         """Whatever state it is in, it leaves nothing."""
@@ -168,6 +185,28 @@ class TCPTests(SocketsTestCase):
         await self.joint.done
         await self.assert_reset(self.peer)
 
+    async def test_local_leaves_before_the_peer_comes(self) -> None:
+        """A reset is noticed at once, also behind bytes."""
+        for sent in (b"", b"request"):
+            await self.begin_with_local()
+            self.local.sendall(sent)
+            await turns(5)
+            self.assertFalse(self.joint.done.called)
+            linger(Handle(self.local), True)
+            self.local.close()
+            await self.joint.done
+            self.assertEqual(self.joint.broken, "the local program has left")
+
+    async def test_half_close_before_the_peer_comes(self) -> None:
+        """Somebody waits for an answer."""
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.shutdown(socket.SHUT_WR)
+        await self.request_and_answer()
+        self.assertEqual(await self.receive(self.local), b"answer")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
     async def test_abort(self) -> None:
         """Both do, while much is under way."""
         await self.begin()
@@ -218,6 +257,30 @@ class UnixTests(SocketsTestCase):
         await self.joint.done
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(await self.receive(self.local), b"")
+
+    async def test_local_leaves_before_the_peer_comes(self) -> None:
+        await self.begin_with_local()
+        await turns(5)
+        self.assertFalse(self.joint.done.called)
+        self.local.close()
+        await self.joint.done
+        self.assertEqual(self.joint.broken, "the local program has left")
+
+    async def test_local_has_said_all_before_the_peer_comes(self) -> None:
+        """It counts on delivery, even if it does not wait for an answer."""
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.close()
+        await self.request_and_answer()
+
+    async def test_half_close_before_the_peer_comes(self) -> None:
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.shutdown(socket.SHUT_WR)
+        await self.request_and_answer()
+        self.assertEqual(await self.receive(self.local), b"answer")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
 
     async def test_local_gone(self) -> None:
         """The peer sends to somebody who has closed: the connection is no more."""

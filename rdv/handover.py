@@ -246,6 +246,6 @@ def linger(transport: object, reset_on_close: bool) -> None:
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
         # Twisted would shut the socket down before closing it: an end, then, and no reset if the
         # peer has ended already.
-        connection = _bottom(transport)
+        connection = bottom(transport)
         if isinstance(connection, Connection):
             connection._shouldShutdown = not reset_on_close

@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 
 from rdv.end import End, FileEnd
 from rdv.pipes import enlarge
+from rdv.sinks import ReaderLeft
 from rdv.splice import Splice
 from rdv.splicing import Splicer
 from rdv.stdio import Sink
-from rdv.watcher import EPOLLOUT
+from rdv.watcher import EPOLLERR, EPOLLOUT
 
 __all__ = ["Download"]
 
@@ -118,3 +119,10 @@ class _PipeEnd(End):
             if self._full == _TIMES_FULL:
                 enlarge(self.fd)
         super().want(events, wanted)
+
+    def _look_at_error(self, events: int) -> None:
+        # What is held would wait for room.
+        if events & EPOLLERR and not self._events & EPOLLOUT:
+            self.fail(ReaderLeft())
+        else:
+            super()._look_at_error(events)

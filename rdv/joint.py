@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.client.connection import Connection
+from rdv.client.reasons import break_text
 from rdv.handover import StreamTransport, linger, tune
 from rdv.liveness import unwatch, watch
 from rdv.pump import Flow
@@ -164,7 +165,9 @@ class Joint:
         if leg.closing and reason.check(ConnectionDone):
             self._look_for_end()
         else:
-            self.abort(reason.getErrorMessage().rstrip(".").lower())
+            peers = leg.transport if isinstance(leg.transport, Connection) else None
+            who = "the local side" if peers is None else "the peer"
+            self.abort(break_text(reason, who, relayed=peers is not None and peers.is_relay))
 
     def _look_for_end(self) -> None:
         over = self.broken is not None or (self.near.closing and self.far.closing)

@@ -7,15 +7,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.client.connection import Connection
+from rdv.client.reasons import break_text
 from rdv.errors import RdvError
-from rdv.stdio import Sink, Source
+from rdv.own_end import OwnEnd
+from rdv.sinks import ReaderLeft
+from rdv.stdio import Sink, Source, has_room
 from rdv.tcp_info import undelivered
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ __all__ = ["Piping", "StreamBroken"]
 #: Seconds between two looks at the connection after the peer has ended: while there is more to
 #: send, and when only the kernel has something left.
 _STILL_SENDING, _NEARLY_DONE = 0.5, 0.02
+#: Seconds for the peer's end to come when the reader of what it sends has left, which may have read
+#: all there is.
+_END_COMES = 5.0
+
+_CANNOT_WRITE = "cannot write what the peer sends: "
 
 
 class StreamBroken(RdvError):
@@ -41,6 +48,9 @@ class Piping(Protocol):
     The end of the source ends our direction only; the end of the peer's ends the sink. When both
     have ended, it is done as soon as the other side's system has acknowledged everything. If this
     process dies before, the peer sees a broken stream.
+
+    The end of a source that had nothing is held back as a receipt, see :class:`rdv.own_end.OwnEnd`;
+    when the sink fails the peer sees a broken stream instead.
 
     With the first byte that passes when the choice of the path is final, whatever the kernel can do
     alone is left to it: see :mod:`rdv.shortcut`.
@@ -72,8 +82,12 @@ class Piping(Protocol):
         self._source_ended = False
         self._all_written = False
         self._peer_ended = False
+        self._reader_left: IDelayedCall | None = None
         self._closing = False
         self._next_look: IDelayedCall | None = None
+        self._own_end = OwnEnd(
+            clock, lambda: self.received, lambda: not has_room(sink.fd), self._end_writing
+        )
         self.done: Deferred[None] = Deferred(lambda _: self._break("interrupted"))
         self._written = 0
         self._read = 0
@@ -81,7 +95,7 @@ class Piping(Protocol):
     def connectionMade(self) -> None:
         """Start both directions."""
         self._connection.break_on_exit(True)
-        self._sink.done.addErrback(self._sink_failed)
+        self._sink.done.addCallbacks(lambda _: self._own_end.receipt(), self._sink_failed)
         self._sink.start(self._connection)
         self._source.start(self, self._source_done)
 
@@ -126,22 +140,35 @@ class Piping(Protocol):
             self._break(f"cannot read what to send: {(error.strerror or str(error)).lower()}")
             return
         self._source_ended = True
-        self._connection.loseWriteConnection()
+        # Who talks to a person is shown at once that there is nobody any more.
+        empty = not self.sent and (self._peer_ended or not self._interactive)
+        self._own_end.source_ended(empty=empty, waits=not self._peer_ended)
+
+    def _end_writing(self) -> None:
+        if not self._closing:
+            self._connection.loseWriteConnection()
 
     # What comes from the peer.
 
     def dataReceived(self, data: bytes) -> None:
         """See :class:`IProtocol`."""
         self._read += len(data)
+        if self._reader_left is not None:
+            self._break(_CANNOT_WRITE + "broken pipe")
+            return
         self._sink.write(data)
         self._shorten()
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`."""
         self._peer_ended = True
+        self._own_end.stop()
         if self.shortcut is not None:
             self.shortcut.stop_receiving()
         self._sink.finish()
+        if self._reader_left is not None:  # it has read everything
+            self._reader_left.cancel()
+            self._own_end.receipt()
         if self._interactive and not self._source_ended:
             self._source.stop()
             self._source_done()
@@ -153,12 +180,19 @@ class Piping(Protocol):
         self._look()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """See :class:`IProtocol`: in good order it comes only after we have closed."""
-        if self._closing and reason.check(ConnectionDone):
-            self._leave()
-            self._sink.done.addCallback(lambda _: self._finish())
-        else:
-            self._break(reason.getErrorMessage().rstrip(".").lower())
+        """See :class:`IProtocol`: in good order it comes only when everything is complete."""
+        if not self._is_complete():
+            self._break(break_text(reason, relayed=self._connection.is_relay))
+            return
+        self._closing = True
+        self._stop_looking()
+        self._leave()
+        self._sink.done.addCallback(lambda _: self._finish())
+
+    def _is_complete(self) -> bool:
+        """Whether neither side needs the connection any more: ours may still have to write."""
+        # Nobody misses the end of one who has said nothing.
+        return self._closing or (self._peer_ended and self._source_ended and not self.sent)
 
     def _shorten(self) -> None:
         if self._splicer is not None and self._connection.final_transport is not None:
@@ -175,7 +209,7 @@ class Piping(Protocol):
         if shortcut is not None:
             if not self._source_ended:
                 shortcut.send(self._source, self, self._source_done)
-            if not self._peer_ended:
+            if not self._peer_ended and self._reader_left is None:
                 shortcut.receive(self._sink, connection)
 
     def _leave(self) -> None:
@@ -193,7 +227,9 @@ class Piping(Protocol):
         if not self._peer_ended or self.done.called:
             return
         left = undelivered(self._connection.transport)
-        if left is None:
+        if left is None and self._is_complete():
+            self._connection.abortConnection()
+        elif left is None:
             self._break("the peer has gone before it had everything")
         elif left or not self._all_written:
             pause = _NEARLY_DONE if self._all_written else _STILL_SENDING
@@ -213,13 +249,24 @@ class Piping(Protocol):
 
     def _sink_failed(self, failure: Failure) -> None:
         reason = getattr(failure.value, "strerror", None) or failure.getErrorMessage()
-        self._break(f"cannot write what the peer sends: {reason.lower()}")
+        text = _CANNOT_WRITE + reason.lower()
+        if not failure.check(ReaderLeft):
+            self._break(text)
+            return
+        self._own_end.stop()
+        self._reader_left = self._clock.callLater(_END_COMES, self._break, text)
+        if self.shortcut is not None:
+            self.shortcut.stop_receiving()
+        self._connection.resumeProducing()
 
     def _break(self, reason: str) -> None:
         if self.done.called:
             return
         self._stop_looking()
         self._leave()
+        self._own_end.stop()
+        if self._reader_left is not None and self._reader_left.active():
+            self._reader_left.cancel()
         self._source.stop()
         self._sink.stop()
         self._connection.abortConnection()

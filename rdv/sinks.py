@@ -20,7 +20,14 @@ from twisted.python.failure import Failure
 
 from rdv.flush import Flush
 
-__all__ = ["FileSink", "WatchedSink"]
+__all__ = ["FileSink", "ReaderLeft", "WatchedSink"]
+
+
+class ReaderLeft(BrokenPipeError):
+    """The reader of a pipe has gone, when there was nothing left to write."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class FileSink:
@@ -141,17 +148,22 @@ class WatchedSink(FileDescriptor):
         os.set_blocking(self.fd, self._blocking)
         if self._stopped:
             return
-        if self.disconnecting and reason.check(ConnectionDone):
-            if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
-                # stdin may be the same socket.
-                with socket.socket(fileno=os.dup(self.fd)) as sock, suppress(OSError):
-                    sock.shutdown(socket.SHUT_WR)
-            # Ends it for the reader, and keeps the number from being given to another file.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fd)
-            os.close(null)
-            self.done.callback(None)
-        elif reason.check(OSError):
+        if reason.check(OSError) and not reason.check(ReaderLeft):
             self.done.errback(reason)
-        else:
+        elif len(self.dataBuffer) > self.offset or self._tempDataLen:
             self.done.errback(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+        elif self.disconnecting:
+            self._end()
+        else:
+            self.done.errback(ReaderLeft())
+
+    def _end(self) -> None:
+        if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
+            # stdin may be the same socket.
+            with socket.socket(fileno=os.dup(self.fd)) as sock, suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+        # Ends it for the reader, and keeps the number from being given to another file.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fd)
+        os.close(null)
+        self.done.callback(None)

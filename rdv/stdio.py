@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -21,7 +22,16 @@ from zope.interface import implementer
 
 from rdv.sinks import FileSink, WatchedSink
 
-__all__ = ["Consumer", "Ended", "Sink", "Source", "WatchedSource", "open_sink", "open_source"]
+__all__ = [
+    "Consumer",
+    "Ended",
+    "Sink",
+    "Source",
+    "WatchedSource",
+    "has_room",
+    "open_sink",
+    "open_source",
+]
 
 _CHUNK = 1 << 16
 
@@ -60,7 +70,7 @@ class Sink(Protocol):
 
     :ivar fd: the descriptor.
     :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
-        when writing fails.
+        when writing fails, a :class:`rdv.sinks.ReaderLeft` if nothing is lost by that.
     """
 
     fd: int
@@ -103,6 +113,13 @@ def open_source(reactor: IReactorFDSet, fd: int) -> Source:
 def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
     """A sink for a descriptor, whatever it is."""
     return FileSink(fd) if os.isatty(fd) or not _is_watchable(fd) else WatchedSink(reactor, fd)
+
+
+def has_room(fd: int) -> bool:
+    """Whether something could be written to a descriptor now. A pipe without a reader has room."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _is_watchable(fd: int) -> bool:

@@ -214,7 +214,9 @@ class LabTests(TestCase):
                 "cwd": ROOT,
                 "env": {**os.environ, **UTF8},
             }
-            accept = lab.acceptor.namespace.popen([*argv, "accept", lab.url, "t"], **options)
+            accepting = [*argv, "accept", lab.url, "t"]
+            with open(__file__) as words:
+                accept = lab.acceptor.namespace.popen(accepting, **{**options, "stdin": words})
             server.await_acceptor(start)
             explain = ("--explain", "--explain-to", str(path))
             dial = lab.dialer.namespace.popen([*argv, "dial", *explain, lab.url, "t"], **options)

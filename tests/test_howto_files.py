@@ -167,7 +167,7 @@ class ScriptsTests(HowToTestCase):
         rows = re.findall(r"^``(\w+)`` {2,}(.*(?:\n {16}.*)*)", page, re.M)
         fields = {name: set(re.findall(r"``(\w+)``", text)) for name, text in rows}
         acceptor = self.shell.start(f"rdv accept --json -v {LOOPBACK} {self.url} T </dev/null")
-        dialer = self.shell.start(f"rdv dial --json {LOOPBACK} {self.url} T </dev/null")
+        dialer = self.shell.start(f"echo hi | rdv dial --json {LOOPBACK} {self.url} T")
         bad = self.shell.start("rdv dial --json http://127.0.0.1:1 T </dev/null")
         await self.check(0, acceptor, dialer)
         await self.check(1, bad)

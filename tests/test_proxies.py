@@ -82,6 +82,23 @@ class ProxyChecks(ProxyTestCase):
         for client in (dialer, acceptor):
             self.assertNotIn(b"Traceback", client.stderr)
 
+    async def check_file(self, status: int = 0) -> None:
+        """
+        A receiver with nothing to say gets the whole file there, too.
+
+        :param status: what the sender ends with.
+        """
+        content = noise(4, 5 * MEGABYTE)
+        acceptor = self.accept(*RELAYED, *self.options, stdin=self.opened(os.devnull))
+        dialer = self.dial(*RELAYED, *self.options)
+        # If its end were passed on before, it would be there by now.
+        await self.connected("relay", acceptor, dialer)
+        dialer.write(content)
+        dialer.close_stdin()
+        await self.assert_ended(acceptor, 0, RELAY)
+        self.assertEqual(await dialer.ended, status, dialer.report())
+        self.assertTrue(acceptor.stdout == content)
+
     async def check_killed(self, victim: str, server: Program) -> None:
         """What was cut does not look complete to the receiver."""
         acceptor = self.accept(*RELAYED, *self.options, stdin=self.opened(os.devnull))
@@ -177,6 +194,23 @@ class HAProxyHTTPTests(ProxyChecks):
         await self.start()
         await self.check_one_end_for_both()
 
+    async def test_file(self) -> None:
+        """So does a file."""
+        await self.start()
+        await self.check_file()
+
+
+class HAProxyTLSTests(ProxyChecks):
+    """HAProxy speaks TLS with the clients, and passes on what is in it."""
+
+    async def test_file(self) -> None:
+        """A file goes through it."""
+        authority = Authority()
+        self.options = ("--ca", self.file_of(authority.pem))
+        await self.serve()
+        self.start_haproxy(tls=f"ssl crt {self.file_of(authority.issue('127.0.0.1'))}")
+        await self.check_file()
+
 
 class NginxTests(ProxyChecks):
     """nginx speaks https with the clients and http with the server."""
@@ -201,3 +235,8 @@ class NginxTests(ProxyChecks):
         """A stream goes through it, up to the first end."""
         await self.start()
         await self.check_one_end_for_both()
+
+    async def test_file(self) -> None:
+        """So does a file; but nginx ends TLS as if something had been cut off."""
+        await self.start()
+        await self.check_file(3)

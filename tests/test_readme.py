@@ -149,7 +149,7 @@ class ShellTests(TestCase):
     async def test_explain(self, dial: str) -> None:
         """The picture has a row for the relay, and the connection goes on."""
         await self.start_server("rdv serve -v -l 127.0.0.1:0")
-        acceptor = self.client(f"rdv accept {EXAMPLE} MY_TOKEN </dev/null")
+        acceptor = self.client(f"echo hello | rdv accept {EXAMPLE} MY_TOKEN")
         dialer = self.client(f"{dial} </dev/null")
         await dialer.line("^relay ")
         self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
@@ -162,8 +162,9 @@ class ShellTests(TestCase):
         for name, pem in (("key", certificate), ("cert", certificate), ("ca", authority.pem)):
             (self.shell.folder / f"{name}.pem").write_bytes(pem)
         await self.start_server(serve, ("ssl:8443", r"ssl:0:interface=127.0.0.1"))
-        changes = ("http:", "https:"), ("MY_TOKEN", "MY_TOKEN -r --ca ca.pem </dev/null")
-        clients = [self.client(f"rdv {role} {EXAMPLE} MY_TOKEN", *changes) for role in ROLES]
+        changes = ("http:", "https:"), ("MY_TOKEN", "MY_TOKEN -r --ca ca.pem")
+        command = f"echo hello | rdv {{}} {EXAMPLE} MY_TOKEN"
+        clients = [self.client(command.format(role), *changes) for role in ROLES]
         for client in clients:
             self.assertEqual(await client.ended, 0, client.report())
             await client.line("^CONNECTED: relay ")
@@ -188,10 +189,11 @@ class ShellTests(TestCase):
     async def test_http_proxy(self, notice: str, serve: str, nginx: str) -> None:
         """
         A server that is told to look into headers misses them when there is no proxy, and finds the
-        client's own port in those of nginx.
+        client's own port in those of nginx; a file is whole there, though nginx closes both
+        directions when one ends.
         """
         await self.start_server(serve, LISTEN)
-        command = f"rdv -v {{}} {EXAMPLE}/rdv MY_TOKEN </dev/null"
+        command = f"echo hello | rdv -v {{}} {EXAMPLE}/rdv MY_TOKEN"
         clients = [self.client(command.format(role)) for role in ROLES]
         for client in clients:
             await client.line(f"^{notice}$")
@@ -206,3 +208,9 @@ class ShellTests(TestCase):
         for client in (acceptor, dialer):
             self.assertEqual(await client.ended, 0)
             self.assertNotIn(notice.encode(), client.stderr)
+        content = Random(12).randbytes(5_000_000)
+        (self.shell.folder / "sent").write_bytes(content)
+        acceptor = self.client(f"rdv accept -r {EXAMPLE}/rdv MY_TOKEN </dev/null")
+        dialer = self.client(f"rdv dial -r {EXAMPLE}/rdv MY_TOKEN <sent")
+        self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0])
+        self.assertTrue(acceptor.stdout == content)

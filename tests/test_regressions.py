@@ -32,7 +32,7 @@ class LastBytesTests(SystemTestCase):
         dialer = self.dial(*options, stdout=writer)
         os.close(writer)
         peer_ended = Program(self, "/bin/cat", stdin=reader)
-        acceptor = self.accept(*options, stdin=self.opened(os.devnull))
+        acceptor = self.accept(*options, stdin=self.opened(self.file_of(b"x")))
         await peer_ended.ended
         dialer.write(b"hi\n")
         await acceptor.received(3)

@@ -182,19 +182,20 @@ class PipeTests(SystemTestCase):
         """Not only at the next byte, which may never come."""
         await self.check_reader_leaves(False, *DIRECT)
 
-    async def test_reader_leaves_at_the_end(self) -> None:
-        """What the reader has not taken is lost, even when the peer has long ended well."""
+    async def test_reader_leaves_before_it_has_everything(self) -> None:
+        """The sender hears of it, though it has long sent the last byte."""
         await self.serve()
         reader, writer = os.pipe()
         acceptor = self.accept(*DIRECT, stdin=self.opened(os.devnull), stdout=writer)
         os.close(writer)
         # More than a pipe holds, and so little that the rest waits in the process.
         dialer = self.dial(*DIRECT, stdin=self.opened(self.file_of(noise(7, 100_000))))
-        await self.assert_ended(dialer, 0, P2P)
+        await self.connected("p2p", dialer)
         head = Program(self, "/usr/bin/head", "-c", "1", stdin=reader)
         os.close(reader)
         await self.assert_ended(head, 0)
         await self.assert_ended(acceptor, 3, P2P, "the stream broke: .*broken pipe")
+        await self.assert_ended(dialer, 3, P2P, BROKEN)
 
     async def test_pipes_stay_as_they_were(self) -> None:
         """Others may use the same pipe: it must not be left non-blocking."""

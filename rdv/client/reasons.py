@@ -10,12 +10,19 @@ import re
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
-from twisted.internet.error import ConnectionDone, DNSLookupError
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    DNSLookupError,
+)
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-__all__ = ["loss_text", "printable", "refusal_text", "retry_after", "why"]
+from rdv.liveness import PeerVanished
+
+__all__ = ["break_text", "loss_text", "printable", "refusal_text", "retry_after", "why"]
 
 
 def loss_text(reason: Failure) -> str:
@@ -29,6 +36,22 @@ def loss_text(reason: Failure) -> str:
     if reason.check(ConnectionDone):
         return "the connection ended without an answer"
     return reason.getErrorMessage().rstrip(".")
+
+
+def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False) -> str:
+    """
+    Why an established connection was lost.
+
+    :param who: is at its other end.
+    :param relayed: the server is in between, and nobody can tell which of them it was.
+    """
+    if reason.check(PeerVanished):
+        return reason.getErrorMessage()
+    if reason.check(ConnectionAborted):
+        return "an error on this side broke the connection off"
+    if reason.check(ConnectionDone, ConnectionLost):
+        return f"{who} broke the connection off{', or the relay did' if relayed else ''}"
+    return loss_text(reason)
 
 
 def refusal_text(headers: Headers, body: bytes) -> str:

@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
+from rdv.handover import linger
 from rdv.piping import Piping, StreamBroken
 from rdv.splicing import Splicer
 from rdv.stdio import open_sink, open_source
@@ -67,7 +68,7 @@ class PipingTestCase(TestCase):
         assert self.splicer is not None
         self.addCleanup(self._look_for_rests, self.splicer)
 
-    async def begin(self, source: int, sink: int) -> None:
+    async def begin(self, source: int, sink: int, *, interactive: bool = False) -> None:
         """Connect, and let bytes move between the peer and two descriptors."""
         near, self.peer = tcp_pair()
         self.addCleanup(self.peer.close)
@@ -84,6 +85,7 @@ class PipingTestCase(TestCase):
             REACTOR,
             open_source(REACTOR, source),
             open_sink(REACTOR, sink),
+            interactive=interactive,
             splicer=self.splicer,
         )
         self.addCleanup(self._cut, self.piping)
@@ -122,6 +124,11 @@ class PipingTestCase(TestCase):
         self.peer.sendall(data)
         if end:
             self.peer.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """The peer's system breaks the connection."""
+        linger(Handle(self.peer), True)
+        self.peer.close()
 
     def receive(self, size: int | None = None) -> Deferred[bytes]:
         """What the peer gets: so many bytes, or all to the end."""

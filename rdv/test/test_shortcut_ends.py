@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from rdv.handover import linger
+from rdv import piping
 from rdv.test.doubles import present
-from rdv.test.piping_doubles import REACTOR, Handle, PipingTestCase, turns
+from rdv.test.piping_doubles import REACTOR, PipingTestCase, turns
 
 CONTENT = Random(3).randbytes(5_000_001)
-LOST = "connection (to the other side )?was lost"
+LOST = "the peer broke the connection off"
 
 
 class ShortcutTestCase(PipingTestCase):
@@ -52,11 +52,6 @@ class ShortcutTestCase(PipingTestCase):
     def end_with(self, data: bytes) -> Deferred[None]:
         """Write to the source and end it."""
         return Deferred.fromCoroutine(self.write(self.writer, data))
-
-    def reset(self) -> None:
-        """The peer's system breaks the connection."""
-        linger(Handle(self.peer), True)
-        self.peer.close()
 
     def assert_no_end(self) -> None:
         """Who reads the sink does not take what has come for everything."""
@@ -104,6 +99,16 @@ class EndTests(ShortcutTestCase):
         await writing
         await self.piping.done
 
+    async def test_reader_leaves_before_the_end(self) -> None:
+        """It has read everything."""
+        self.close(self.reader)
+        await turns(9)
+        await self.send(b"")
+        received = self.receive()
+        await self.end_with(b"the end")
+        self.assertEqual(await received, b"the end")
+        await self.piping.done
+
     async def test_source_ends_while_nothing_can_be_sent(self) -> None:
         """A hang-up that is told again and again would be a busy loop; and it is not the end."""
         writing = self.end_with(CONTENT)
@@ -124,6 +129,8 @@ class BrokenTests(ShortcutTestCase):
         self.assert_as_before()
 
     async def test_reader_leaves_in_silence(self) -> None:
+        """Not only at the next byte, which may never come."""
+        self.patch(piping, "_END_COMES", 0.0)
         self.close(self.reader)
         await self.broken("cannot write what the peer sends: broken pipe")
         self.assert_as_before()
@@ -195,8 +202,7 @@ class BrokenFileTests(PipingTestCase):
         self.assertGreater(present(self.piping.shortcut).sent, 0)
         ends: list[None] = []
         self.patch(self.piping, "readConnectionLost", lambda: ends.append(None))
-        linger(Handle(self.peer), True)
-        self.peer.close()
+        self.reset()
         await self.broken(LOST)
         self.assertEqual(ends, [])
 

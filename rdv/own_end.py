@@ -1,0 +1,94 @@
+"""
+When the peer of a stream sees our end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["OwnEnd"]
+
+#: Seconds between two looks at the peer, of which two in a row have to find silence. Before its
+#: first byte it may well be waiting: for the end of an empty request, or it has nothing to say
+#: either. Later it is nearly always slow: whatever packs or dumps what it sends takes its time.
+_BEFORE, _LATER = 5.0, 30.0
+
+
+class OwnEnd:
+    """
+    Passes our end on at once, if we have said anything. If not, it is worth more as a receipt, and
+    is held back until the peer has ended and the sink has everything. What closes both directions
+    at the first end, as some relays and peers do, then cuts nothing off.
+
+    A peer that is silent may be waiting for our end, and gets it: after 10 seconds in which it has
+    not said anything; once it has, after 60 to 90.
+
+    :param count: how many bytes have come from the peer.
+    :param is_blocked: whether none can come, since we have no room for them.
+    :param pass_on: called once, when it is time.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        count: Callable[[], int],
+        is_blocked: Callable[[], bool],
+        pass_on: Callable[[], object],
+    ) -> None:
+        self._clock = clock
+        self._count = count
+        self._is_blocked = is_blocked
+        self._pass_on = pass_on
+        self._held = False
+        self._is_wanted = False
+        self._seen = 0
+        self._was_silent = False
+        self._next_look: IDelayedCall | None = None
+
+    def source_ended(self, *, empty: bool, waits: bool) -> None:
+        """
+        We have nothing more to say.
+
+        :param empty: we have not said anything.
+        :param waits: the peer has not ended, so it may be waiting for us.
+        """
+        if self._is_wanted or not empty:
+            self._pass_on()
+            return
+        self._held = True
+        if waits:
+            self._seen = self._count()
+            self._wait()
+
+    def receipt(self) -> None:
+        """The peer has ended, and the sink has everything."""
+        self._is_wanted = True
+        if self._held:
+            self._now()
+
+    def stop(self) -> None:
+        """The peer does not wait, or waits in vain."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+
+    def _now(self) -> None:
+        self.stop()
+        self._held = False
+        self._pass_on()
+
+    def _wait(self) -> None:
+        self._next_look = self._clock.callLater(_LATER if self._seen else _BEFORE, self._look)
+
+    def _look(self) -> None:
+        self._next_look = None
+        count = self._count()
+        is_silent = count == self._seen and not self._is_blocked()
+        if is_silent and self._was_silent:
+            self._now()
+            return
+        # One look is not enough: if this process was stopped, what has come is still to be read.
+        self._seen, self._was_silent = count, is_silent
+        self._wait()

@@ -1,0 +1,152 @@
+"""The end of a stream whose source has nothing, and of one whose reader leaves."""
+
+from __future__ import annotations
+
+import os
+
+from rdv import own_end, piping
+from rdv.test.piping_doubles import PipingTestCase, turns
+
+#: More than a pipe holds.
+CONTENT = bytes(200_000)
+
+
+class EmptySourceTests(PipingTestCase):
+    """Our end is the peer's receipt."""
+
+    def assert_no_end(self) -> None:
+        """The peer has not seen one yet."""
+        self.peer.setblocking(False)
+        self.assertRaises(BlockingIOError, self.peer.recv, 1)
+        self.peer.setblocking(True)
+
+    async def test_receipt(self) -> None:
+        """It comes when the reader has all but what a pipe holds."""
+        reader, sink = self.pipe()
+        await self.begin(self.null(), sink)
+        sending = self.send(CONTENT)
+        self.assertEqual(await self.read(reader, 1000), CONTENT[:1000])
+        await sending
+        await turns(20)
+        self.assert_no_end()
+        received = self.receive()
+        self.assertEqual(await self.read(reader), CONTENT[1000:])
+        self.assertEqual(await received, b"")
+        await self.piping.done
+
+    async def test_sink_fails(self) -> None:
+        """Behind the last byte."""
+        await self.begin(self.null(), self.opened("/dev/full", os.O_WRONLY))
+        await self.send(b"x")
+        await self.broken("cannot write what the peer sends: no space left on device")
+        with self.assertRaises(ConnectionResetError):
+            await self.receive()
+
+    async def test_reader_leaves(self) -> None:
+        """It has not read everything, and the peer, which has long sent all, hears of that."""
+        reader, sink = self.pipe()
+        await self.begin(self.null(), sink)
+        await self.send(CONTENT)
+        self.assertEqual(await self.read(reader, 1), CONTENT[:1])
+        self.close(reader)
+        await self.broken("cannot write what the peer sends: broken pipe")
+        with self.assertRaises(ConnectionResetError):
+            await self.receive()
+
+    async def test_peer_does_not_wait(self) -> None:
+        """It breaks off behind its end: that costs us nothing. All of it has come."""
+        self.splicer = None
+        reader, sink = self.pipe()
+        await self.begin(self.null(), sink)
+        await self.send(CONTENT[:100_000])
+        while self.piping.received < 100_000:
+            await turns(1)
+        await turns(5)
+        self.reset()
+        self.assertEqual(await self.read(reader), CONTENT[:100_000])
+        await self.piping.done
+
+    async def test_person(self) -> None:
+        """One at a terminal, who has not typed anything, has no more to say than nobody."""
+        reader, sink = self.pipe()
+        source, _ = self.pipe()
+        await self.begin(source, sink, interactive=True)
+        sending = self.send(CONTENT)
+        self.assertEqual(await self.read(reader, 1000), CONTENT[:1000])
+        await sending
+        await turns(20)
+        self.assert_no_end()
+        self.assertEqual(await self.read(reader), CONTENT[1000:])
+        self.assertEqual(await self.receive(), b"")
+        await self.piping.done
+
+    async def test_person_has_ended(self) -> None:
+        """With ^D before anything else: whoever it was talking to sees that at once."""
+        source, writer = self.pipe()
+        await self.begin(source, self.opened(os.devnull, os.O_WRONLY), interactive=True)
+        self.close(writer)
+        self.assertEqual(await self.receive(), b"")
+        await self.send(b"bye")
+        await self.piping.done
+
+    async def test_empty_request(self) -> None:
+        """The peer answers when it has seen the end."""
+        self.patch(own_end, "_BEFORE", 0.0)
+        reader, sink = self.pipe()
+        await self.begin(self.null(), sink)
+        self.assertEqual(await self.receive(), b"")
+        await self.send(CONTENT[:1000])
+        self.assertEqual(await self.read(reader), CONTENT[:1000])
+        await self.piping.done
+
+    async def test_interrupted(self) -> None:
+        """No timer is left."""
+        await self.begin(self.null(), self.opened(os.devnull, os.O_WRONLY))
+        self.piping.done.cancel()
+        await self.broken("interrupted")
+        with self.assertRaises(ConnectionResetError):
+            await self.receive()
+
+
+class ReaderLeavesTests(PipingTestCase):
+    """It has read everything that has come so far."""
+
+    async def begin_copied(self) -> None:
+        """Nothing goes past the transport yet."""
+        self.reader, self.sink = self.pipe()
+        self.source, self.writer = self.pipe()
+        await self.begin(self.source, self.sink)
+
+    async def test_end_comes(self) -> None:
+        await self.begin_copied()
+        self.close(self.reader)
+        await turns(3)
+        self.close(self.writer)
+        await self.send(b"")
+        await self.piping.done
+
+    async def test_more_comes(self) -> None:
+        await self.begin_copied()
+        self.close(self.reader)
+        await turns(3)
+        await self.send(b"x", end=False)
+        await self.broken("cannot write what the peer sends: broken pipe")
+
+    async def test_leaves_while_the_shortcut_is_taken(self) -> None:
+        """At whatever step."""
+        for step in range(8):
+            await self.begin_copied()
+            self.peer.sendall(b"some")
+            self.assertEqual(await self.read(self.reader, 4), b"some")
+            await turns(step)
+            self.close(self.reader)
+            await turns(3)
+            self.close(self.writer)
+            await self.send(b"")
+            await self.piping.done
+
+    async def test_nothing_comes(self) -> None:
+        self.patch(piping, "_END_COMES", 0.0)
+        await self.begin_copied()
+        self.close(self.reader)
+        await self.broken("cannot write what the peer sends: broken pipe")

@@ -64,8 +64,16 @@ class FileSink:
 
     def finish(self) -> None:
         """See :class:`rdv.stdio.Sink`."""
-        if not self.done.called:
-            self.done.callback(None)
+        if self.done.called:
+            return
+        with suppress(OSError):  # no descriptor left
+            copy = os.dup(self.fd)
+            try:
+                os.close(copy)  # some network file systems tell only now that there was no room
+            except OSError:
+                self.done.errback(Failure())
+                return
+        self.done.callback(None)
 
     def stop(self) -> None:
         """See :class:`rdv.stdio.Sink`."""

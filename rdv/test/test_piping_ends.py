@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 
 from rdv import own_end, piping
 from rdv.test.piping_doubles import PipingTestCase, turns
@@ -39,6 +41,22 @@ class EmptySourceTests(PipingTestCase):
         await self.begin(self.null(), self.opened("/dev/full", os.O_WRONLY))
         await self.send(b"x")
         await self.broken("cannot write what the peer sends: no space left on device")
+        with self.assertRaises(ConnectionResetError):
+            await self.receive()
+
+    async def test_sink_fails_when_it_is_closed(self) -> None:
+        """As a file on a network does."""
+
+        def close(fd: int) -> None:
+            really_close(fd)
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+        await self.begin(self.null(), self.opened(self.mktemp(), os.O_WRONLY | os.O_CREAT))
+        really_close = os.close
+        self.patch(os, "close", close)
+        self.peer.shutdown(socket.SHUT_WR)
+        await self.broken("cannot write what the peer sends: disk quota exceeded")
+        self.patch(os, "close", really_close)
         with self.assertRaises(ConnectionResetError):
             await self.receive()
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from rdv.test.client_certificates import Authority
 from tests import natlab
 from tests.natlab import Host, Lab
 from tests.natlab.case import topology
@@ -52,15 +54,24 @@ def _drop_all() -> str:
 
 
 class VanishedTestCase(TestCase):
-    """Two hosts and a server, all public."""
+    """
+    Two hosts and a server, all public.
 
+    :cvar listen: where the server does.
+    :ivar url: of the server.
+    :ivar trust: the options with which a client trusts it.
+    """
+
+    listen = str(PORT)
     timeout = 60
     skip = natlab.unavailable()
 
     async def setUp(self) -> None:  # type: ignore[override]
         self.lab: Lab = await deferToThread(Lab, topology())
         self.addCleanup(deferToThread, self.lab.close)
-        server = self.rdv(self.lab.server, "serve", "-v", "-l", str(PORT))
+        self.url = self.lab.url
+        self.trust: tuple[str, ...] = ()
+        server = self.rdv(self.lab.server, "serve", "-v", "-l", self.listen)
         await server.line("^LISTENING: ")
 
     def rdv(self, host: Host, *arguments: str, **options: Any) -> Program:
@@ -80,8 +91,9 @@ class VanishedTestCase(TestCase):
 
         :param options: of both.
         """
-        accepting = self.rdv(self.lab.acceptor, "accept", *options, self.lab.url, "token")
-        dialling = self.rdv(self.lab.dialer, "dial", *options, self.lab.url, "token")
+        arguments = (*options, *self.trust, self.url, "token")
+        accepting = self.rdv(self.lab.acceptor, "accept", *arguments)
+        dialling = self.rdv(self.lab.dialer, "dial", *arguments)
         dialling.write(b"here")
         await accepting.received(4)
         return dialling, accepting
@@ -161,6 +173,69 @@ class StreamTests(VanishedTestCase):
 
     async def test_stalled_behind_the_relay(self) -> None:
         await self.check_stalled("-r")
+
+
+class TLSTests(VanishedTestCase):
+    """The server speaks TLS, so nothing goes past the transports."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        authority = Authority()
+        own, trusted = self.mktemp(), self.mktemp()
+        for path, pem in ((own, authority.issue("198.51.100.1")), (trusted, authority.pem)):
+            Path(path).write_bytes(pem)
+        path = os.path.abspath(own)
+        self.listen = f"ssl:{PORT}:privateKey={path}:certKey={path}"
+        await super().setUp()
+        self.url = self.url.replace("http:", "https:")
+        self.trust = ("--ca", os.path.abspath(trusted))
+
+    async def test_relayed(self) -> None:
+        dialling, _ = await self.pair("-r")
+        self.vanish(self.lab.acceptor)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, "")
+
+    async def test_the_server(self) -> None:
+        dialling, _ = await self.pair("-r")
+        self.vanish(self.lab.server)
+        dialling.write(b"to nobody")
+        await self.assert_broken(dialling, GONE)
+
+
+class BlackHoleTests(VanishedTestCase):
+    """
+    Nothing larger than 1300 bytes comes to the acceptor on the direct path, and nobody is told: the
+    handshake gets through, and a file does not.
+    """
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        filtering = "type filter hook input priority -10;"
+        dropping = f"ip saddr {self.lab.dialer.addresses[0]} meta length > 1300 drop"
+        rules = f"table inet hole {{\nchain input {{\n{filtering}\n{dropping}\n}}\n}}\n"
+        self.lab.acceptor.namespace.run("nft", "-f", "-", text=rules)
+
+    async def test_sender(self) -> None:
+        """And its peer sees a reset, which is small."""
+        dialling, accepting = await self.pair()
+        await dialling.line("CONNECTED: p2p")
+        dialling.write(MUCH)
+        await self.assert_broken(dialling, GONE)
+        await self.assert_broken(accepting, "")
+
+    async def test_both_send(self) -> None:
+        """It does not help that something comes all the time."""
+        reader, writer = os.pipe()
+        talk = "while echo there; do sleep 0.1; done"
+        Program(self, "/bin/sh", "-c", talk, stdout=writer)
+        accepting = self.rdv(self.lab.acceptor, "accept", self.lab.url, "token", stdin=reader)
+        for fd in reader, writer:
+            os.close(fd)
+        dialling = self.rdv(self.lab.dialer, "dial", self.lab.url, "token")
+        await dialling.line("CONNECTED: p2p")
+        dialling.write(MUCH)
+        await self.assert_broken(dialling, GONE)
+        await self.assert_broken(accepting, "")
 
 
 class ForwardTests(VanishedTestCase):

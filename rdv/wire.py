@@ -16,6 +16,7 @@ from typing import TypeAlias
 from rdv import knobs
 from rdv.addresses import Address, format_addresses, parse_address
 from rdv.errors import BadRequest, BadToken, ProtocolError
+from rdv.text import visible
 
 __all__ = [
     "MAX_PEER_ADDRESSES",
@@ -120,10 +121,11 @@ def check_token(token: str | bytes) -> bytes:
 
 def token_hint(token: bytes) -> str:
     """
-    Enough of a token to tell one from another in a log, never all of it: half of it at most.
+    Enough of a token to tell one from another in a log, never all of it: half of it at most. It is
+    somebody else's, so nothing of it does more than it shows.
     """
     text = token.decode(errors="replace")
-    return text[: min(4, len(text) // 2)] + "…"
+    return visible(text[: min(4, len(text) // 2)]) + "…"
 
 
 def request_headers(offer: Offer) -> list[tuple[bytes, bytes]]:

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from rdv.liveness import PeerVanished
+from rdv.text import visible
 
 __all__ = ["break_text", "loss_text", "printable", "refusal_text", "retry_after", "why"]
 
@@ -69,8 +70,7 @@ def retry_after(headers: Headers) -> float | None:
 
 def printable(text: bytes) -> str:
     """What the other side said, without what a terminal would obey."""
-    decoded = text.decode(errors="replace")[:200]
-    return "".join(char if char.isprintable() else "?" for char in decoded)
+    return visible(text.decode(errors="replace")[:200])
 
 
 def why(error: BaseException | None) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from html import escape
 
 from rdv.client.trace import Event
-from rdv.explain.story import printable, story
+from rdv.explain.story import story
 from rdv.explain.svg import STYLE, picture
+from rdv.text import visible
 
 __all__ = ["html"]
 
@@ -75,7 +76,7 @@ def _event(event: Event, begun: float) -> str:
     )
     after = f"{(event.time - begun) * 1e3:.1f} ms"
     return (
-        f"<tr><td>{after}</td><td>{event.what.value}</td><td>{escape(printable(details))}</td></tr>"
+        f"<tr><td>{after}</td><td>{event.what.value}</td><td>{escape(visible(details))}</td></tr>"
     )
 
 

@@ -12,8 +12,9 @@ from rdv.client.trace import Event
 from rdv.explain.facts import Facts, WayFacts, last_attempt
 from rdv.explain.scale import Scale
 from rdv.explain.words import duration, heading, outcome, server_outcome, summary
+from rdv.text import visible
 
-__all__ = ["Bar", "Mark", "Row", "Span", "State", "Story", "printable", "story"]
+__all__ = ["Bar", "Mark", "Row", "Span", "State", "Story", "story"]
 
 
 #: So many of those who connect and are not the peer get a row each.
@@ -108,23 +109,16 @@ def story(events: Iterable[Event]) -> Story:
     head = heading(facts)
     if attempts > 1:
         head += f" (the last of {attempts} attempts)"
-    rows = [_printable_row(row) for row in rows]
-    return Story(
-        printable(head), printable(summary(facts)), tuple(rows), scale, tuple(last), attempts
-    )
+    rows = [_visible_row(row) for row in rows]
+    return Story(visible(head), visible(summary(facts)), tuple(rows), scale, tuple(last), attempts)
 
 
-def printable(text: str) -> str:
-    """A text without what a terminal would obey, or XML does not allow."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def _printable_row(row: Row) -> Row:
+def _visible_row(row: Row) -> Row:
     return replace(
         row,
-        label=printable(row.label),
-        note=printable(row.note),
-        outcome=printable(row.outcome),
+        label=visible(row.label),
+        note=visible(row.note),
+        outcome=visible(row.outcome),
     )
 
 

@@ -1,0 +1,15 @@
+"""
+Text that others have chosen, for a person's eyes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["visible"]
+
+
+def visible(text: str) -> str:
+    """
+    The text with a question mark for each character that shows nothing by itself: what a terminal
+    would obey, what changes the direction of writing, and what XML does not allow.
+    """
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from rdv.command_line import CommandParser, arranged, parser_for
+from rdv.command_line import CommandParser, arranged, checked, parser_for
 from rdv.options import forwards, port, seconds, workers
 from rdv.telling import Form
 
@@ -108,14 +108,14 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(
             flag,
-            type=seconds,
+            type=checked(seconds),
             default=default,
             metavar="SECONDS",
             help=f"how long {text} (default {default:g})",
         )
     parser.add_argument(
         "--workers",
-        type=workers,
+        type=checked(workers),
         default=1,
         metavar="N",
         help="how many processes serve; 0: one for each processor (default 1)",
@@ -155,7 +155,7 @@ def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None
         command.add_argument(
             "--max",
             dest="most",
-            type=forwards,
+            type=checked(forwards),
             default=100,
             metavar="N",
             help="forwards at once; a further one is reset (default 100)",
@@ -182,7 +182,7 @@ _FORWARDING_TEXT = (
 def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> None:
     parser.add_argument(
         "--timeout",
-        type=seconds,
+        type=checked(seconds),
         default=default,
         metavar="SECONDS",
         help=f"{text}; 0: for ever (default {default:g})",
@@ -200,7 +200,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     _add_timeout(parser, timeout, "to get a connection")
     parser.add_argument(
         "--local-port",
-        type=port,
+        type=checked(port),
         default=0,
         metavar="PORT",
         help="to listen on and dial from (default: any)",
@@ -217,7 +217,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     _add_spaces(parser)
     parser.add_argument(
         "--penalty",
-        type=seconds,
+        type=checked(seconds),
         default=2.0,
         metavar="SECONDS",
         help="the relay, when ready, gives a direct path to come (default 2)",
@@ -231,7 +231,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=seconds,
+        type=checked(seconds),
         default=15.0,
         metavar="SECONDS",
         help="for everything; what there is no time for is left out (default 15)",

@@ -17,10 +17,12 @@ from rdv.telling import Form, Teller
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import NoReturn, TypeVar
 
-__all__ = ["CommandParser", "arranged", "parser_for"]
+    T = TypeVar("T")
+
+__all__ = ["CommandParser", "arranged", "checked", "parser_for"]
 
 _HINT = "one that begins with a dash stands behind --, as in: rdv {} -- URL -TOKEN"
 #: What argparse takes for a value although it begins with a dash.
@@ -48,6 +50,22 @@ class CommandParser(argparse.ArgumentParser):
 
 class _ForPrograms(CommandParser):
     form = Form.JSON
+
+
+def checked(kind: Callable[[str], T]) -> Callable[[str], T]:
+    """
+    The type of an argument.
+
+    :param kind: what is wrong with a value is told in the words of its ValueError.
+    """
+
+    def convert(text: str) -> T:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
 
 
 def parser_for(form: Form) -> type[CommandParser]:

@@ -80,6 +80,13 @@ class CommandTests(SynchronousTestCase):
                 arguments = (role, "--local-port", text, "http://h/", "t")
                 self.assert_usage(*arguments, names="--local-port")
 
+    def test_range(self) -> None:
+        """It is said, too."""
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            self.assertRaises(SystemExit, cli.main, ["dial", "--local-port", "99999", "h", "t"])
+        self.assertTrue(stderr.getvalue().endswith(": not a port, 0 to 65535: '99999'\n"))
+
     def test_workers(self) -> None:
         for text in ("-1", "257", "x", "1.5"):
             self.assert_usage("serve", f"--workers={text}", names="--workers")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["forwards", "port", "seconds", "workers"]
 
-#: Who has more seconds than this has for ever.
+#: More seconds than this, thirty years, are a slip of the finger.
 _MOST_SECONDS = 1e9
 #: As are more processes than this.
 _MOST_WORKERS = 256

@@ -56,5 +56,5 @@ def page_columns(fd: int) -> int:
 
 
 def has_escapes() -> bool:
-    """Whether terminals here know colours, and how to erase a line."""
-    return os.environ.get("TERM") != "dumb"
+    """Whether terminals here know colours, and how to erase a line: not if nobody says so."""
+    return os.environ.get("TERM", "dumb") != "dumb"

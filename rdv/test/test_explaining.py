@@ -62,7 +62,7 @@ class StderrTests(ExplainingTestCase):
     """The waterfall."""
 
     def setUp(self) -> None:
-        self.patch(os, "environ", {"COLUMNS": "90"})
+        self.patch(os, "environ", {"COLUMNS": "90", "TERM": "xterm"})
 
     def test_pipe(self) -> None:
         text = self.explained()
@@ -78,10 +78,10 @@ class StderrTests(ExplainingTestCase):
     def test_terminal(self) -> None:
         """In colour, unless nobody wants it, or it has none."""
         self.assertIn("\x1b[32m", self.explained(terminal=True))
+        usual = dict(os.environ)
         for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
-            os.environ[name] = value
+            self.patch(os, "environ", {**usual, name: value})
             self.assertNotIn("\x1b", self.explained(terminal=True))
-            del os.environ[name]
 
     def test_quiet(self) -> None:
         """Whoever asks for it gets it."""

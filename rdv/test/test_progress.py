@@ -82,6 +82,8 @@ class WantedTests(DescriptorTestCase):
         """A terminal that has only lines."""
         os.environ["TERM"] = "dumb"
         self.assertFalse(is_wanted(self.file(), self.null()))
+        del os.environ["TERM"]
+        self.assertFalse(is_wanted(self.file(), self.null()))
 
 
 class Stderr(io.StringIO):

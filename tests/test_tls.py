@@ -42,11 +42,11 @@ class TLSTestCase(SystemTestCase):
         self.authority = Authority()
         self.trust = ("--ca", self.file_of(self.authority.pem))
 
-    async def serve_tls(self, name: str = "127.0.0.1") -> Any:
+    async def serve_tls(self, *options: str, name: str = "127.0.0.1") -> Any:
         """Start ``rdv serve`` with a certificate for ``name``."""
         pem = self.file_of(self.authority.issue(name))
         server = await self.serve(
-            listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+            *options, listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
         )
         self.url = f"https://127.0.0.1:{self.port}/rdv"
         return server
@@ -155,7 +155,7 @@ class VerificationTests(TLSTestCase):
 
     async def test_wrong_name(self) -> None:
         """A certificate for another host."""
-        await self.serve_tls("127.0.0.2")
+        await self.serve_tls(name="127.0.0.2")
         dialer = self.dial(*self.trust)
         await self.assert_ended(dialer, 1, f"cannot reach {self.url}: .{{10,120}}")
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
+from rdv.handover import unread
 from rdv.server.leg import Leg
 from rdv.server.ports import Ports
 from rdv.splicing import Splicer
-from rdv.wire import LineMatcher
+from rdv.wire import LineMatcher, Role
 
 if TYPE_CHECKING:
     from rdv.server.relay import Pair
 
-__all__ = ["Outcome", "PairOwner", "without_lines"]
+__all__ = ["Outcome", "PairOwner", "tells_more", "without_lines"]
 
 
 class Outcome(enum.Enum):
@@ -48,6 +49,18 @@ def without_lines(
         return Outcome.FAILED
     is_chosen = dialer_closed and hello is None and confirm is not None
     return Outcome.DIRECT if is_chosen else Outcome.ABANDONED
+
+
+def tells_more(other: Leg, hello: LineMatcher | None) -> bool:
+    """
+    Whether ``other`` has still to tell what the end of its peer means, before both lines have come.
+
+    :param hello: as for :func:`without_lines`.
+    """
+    if other.role is Role.DIALER:  # the acceptor may hear of a direct path before we do
+        return hello is None
+    # HELLO may be there unread: the system tells of several connections in any order.
+    return hello is not None and bool(unread(other.transport))
 
 
 class PairOwner(Protocol):

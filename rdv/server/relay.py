@@ -15,7 +15,7 @@ from rdv.liveness import unwatch, watch
 from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
-from rdv.server.outcome import Outcome, PairOwner, without_lines
+from rdv.server.outcome import Outcome, PairOwner, tells_more, without_lines
 from rdv.server.release import HeldBack, Hold
 from rdv.splicing import SplicedFlow
 from rdv.wire import confirm_line, hello_line, switching_protocols
@@ -197,11 +197,13 @@ class Pair:
         if self.outcome is Outcome.RELAYED and self._spliced is None:
             # Not as soon as both lines are there: many a pair never sends more than its end.
             self._splice()
-        if completed and all(d.matcher is None for d in self._directions):
-            if self._from(self.acceptor).flow.ended:  # it was not there to be chosen
-                self._end_without_lines(dialer_closed=False)
+        if completed and self.outcome is None and any(d.flow.ended for d in self._directions):
+            self._end_without_lines(dialer_closed=leg is self.acceptor)
+            if leg is self.acceptor:
+                self._close()
+            else:  # it has chosen the relay, and must not take the acceptor's end for the stream's
                 self.abort()
-                return
+        elif completed and all(d.matcher is None for d in self._directions):
             self._decide(Outcome.RELAYED)
             watch(self._owner.clock, *(each.transport for each in self._living))
             self._owner.pair_joined(self)
@@ -221,15 +223,13 @@ class Pair:
 
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
-        direction = self._from(leg)
-        if self.outcome is None and (leg is self.dialer or direction.matcher is not None):
+        direction, hello = self._from(leg), self._from(self.acceptor).matcher
+        if self.outcome is None and not tells_more(direction.sink, hello):
             self._end_without_lines(dialer_closed=leg is self.dialer)
             self._close()
             return
-        if self.outcome is None:
-            # An acceptor may hear of a direct path before we do: how the dialer ends will tell. It
-            # is not told of this end, as it may be choosing the relay and would take it for that of
-            # the stream.
+        if self.outcome is None and leg is self.acceptor:
+            # The dialer is not told: it may be choosing the relay, and that is no end of a stream.
             direction.flow.detach()
             return
         direction.flow.end()

@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from zope.interface import implementer
 
-from rdv.server import Outcome, Pair, rendezvous
+from rdv.server import Outcome, Pair, outcome, rendezvous
 from rdv.test.doubles import present
 from rdv.test.guests import CONFIRM, HELLO, Guest, ServerTestCase
 
@@ -62,6 +62,17 @@ class DirectTests(ServerTestCase):
             self.close_all(acceptor)
             self.assert_over(direct=1)
 
+    def test_hello_is_unread(self) -> None:
+        """The system tells of the dialer's end first."""
+        self.patch(outcome, "unread", lambda transport: HELLO[:1])
+        dialer, acceptor = self.pair()
+        self.close_all(dialer)
+        self.assertEqual((acceptor.read_ended, self.rendezvous.pairs), (1, 1))
+        acceptor.here.write(HELLO)
+        self.settle()
+        self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
+        self.assert_over(direct=1)
+
     def test_no_deadline_afterwards(self) -> None:
         dialer, _ = self.greeted_pair()
         self.close_all(dialer)
@@ -85,6 +96,15 @@ class AbandonedTests(ServerTestCase):
                 self.assertFalse(any(guest.at_server.connected for guest in guests))
                 self.close_all(*guests)
                 self.assert_over(abandoned=1)
+
+    def test_something_else_is_unread(self) -> None:
+        """No HELLO, as it turns out."""
+        self.patch(outcome, "unread", lambda transport: b"?")
+        dialer, acceptor = self.pair()
+        self.close_all(dialer)
+        self.close_all(acceptor)
+        self.assertFalse(dialer.at_server.connected)
+        self.assert_over(abandoned=1)
 
     def test_dialer_is_reset(self) -> None:
         """As when it was killed."""

@@ -1,0 +1,122 @@
+"""
+What the server makes of a pair: with real clients, which are killed, give up, or find a path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+
+from rdv.test.client_doubles import HalfWire
+from rdv.test.web import request
+from rdv.wire import hello_line
+from tests.processes import Program
+from tests.servers import CONNECTED, DIRECT, SystemTestCase
+from tests.test_tls import TLSTestCase
+
+REACTOR: Any = reactor
+TOKEN = "a token"
+
+
+class _Silent(Factory[Protocol]):
+    """Accepts, and says nothing."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.reached: Deferred[None] = Deferred()
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        if not self.reached.called:
+            self.reached.callback(None)
+        return Protocol()
+
+
+class UndecidedTests(SystemTestCase):
+    """A dialer that has heard HELLO on the relay, and waits for a direct path."""
+
+    async def undecided(self, *options: str) -> tuple[Program, Program, HalfWire]:
+        """The server, the dialer, and an acceptor that is none of ours."""
+        server = await self.serve()
+        silent = _Silent()
+        port = REACTOR.listenTCP(0, silent, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        acceptor = HalfWire()
+        await connectProtocol(TCP4ClientEndpoint(REACTOR, "127.0.0.1", self.port), acceptor)
+        self.addCleanup(self.hang_up, acceptor)
+        own = b"127.0.0.1:%d" % port.getHost().port
+        acceptor.write(request(b"ACCEPT", rdv_token=TOKEN.encode(), rdv_self_addrs=own))
+        dialer = self.dial(*DIRECT, "--penalty", "50", *options, token=TOKEN)
+        await acceptor.until(b"\r\n\r\n")
+        acceptor.write(hello_line(TOKEN.encode()))
+        await silent.reached
+        # The server has read HELLO when it answers somebody who came later.
+        self.assertIn(b" 426 ", await self.ask(request(b"GET", connection=b"close")))
+        return server, dialer, acceptor
+
+    async def hang_up(self, acceptor: HalfWire) -> None:
+        """It leaves, if it is still there."""
+        gone = acceptor.lost()
+        if acceptor.reason is None:
+            acceptor.transport.abortConnection()  # type: ignore[union-attr]
+        await gone
+
+    async def test_killed(self) -> None:
+        server, dialer, acceptor = await self.undecided()
+        dialer.signal("KILL")
+        await server.line("abandoned: ")
+        await acceptor.ended()
+
+    async def test_interrupted(self) -> None:
+        for name in ("INT", "TERM"):
+            server, dialer, _ = await self.undecided()
+            dialer.signal(name)
+            await server.line("abandoned: ")
+            await server.kill()
+
+    async def test_time_is_up(self) -> None:
+        server, dialer, _ = await self.undecided("--timeout", "1")
+        self.assertEqual(await dialer.ended, 1)
+        await server.line("abandoned: ")
+
+    async def test_acceptor_leaves(self) -> None:
+        """The dialer may still choose the relay; it does not find out before it does."""
+        server, dialer, acceptor = await self.undecided("--timeout", "5")
+        acceptor.transport.loseWriteConnection()  # type: ignore[union-attr]
+        self.assertEqual(await dialer.ended, 1)
+        await server.line("abandoned: ")
+
+
+class DirectTests(TLSTestCase):
+    """A direct path that was found, by clients of ours."""
+
+    async def check(self, server: Program, *options: str) -> None:
+        """Let some meet, one pair after the other."""
+        for number in range(3):
+            token = f"{number:04} token"
+            acceptor = self.accept(*DIRECT, *options, token=token)
+            dialer = self.dial(*DIRECT, *options, token=token)
+            for client in (acceptor, dialer):
+                await client.line(CONNECTED.format("p2p"))
+            await server.line(f"direct: {number:04}")
+            for client in (acceptor, dialer):
+                client.close_stdin()
+            for client in (acceptor, dialer):
+                self.assertEqual(await client.ended, 0, client.report())
+
+    async def test_plain(self) -> None:
+        await self.check(await self.serve())
+
+    async def test_workers(self) -> None:
+        await self.check(await self.serve("--workers", "2"))
+
+    async def test_tls(self) -> None:
+        await self.check(await self.serve_tls(), *self.trust)
+
+    async def test_tls_and_workers(self) -> None:
+        await self.check(await self.serve_tls("--workers", "2"), *self.trust)

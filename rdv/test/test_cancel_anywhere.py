@@ -10,8 +10,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from rdv.addresses import AddressSpace
-from rdv.client import Connection
+from rdv.client import Connection, tls_policy
 from rdv.client.trace import Event
+from rdv.test.client_certificates import Authority
 from rdv.test.client_loopback import REACTOR, LoopbackTestCase, RealServer
 from rdv.test.piping_doubles import turns
 from rdv.test.stepped_reactor import SteppedReactor
@@ -80,6 +81,13 @@ class AnywhereTests(LoopbackTestCase):
     async def test_traced(self) -> None:
         """Then it is another Deferred that is cancelled."""
         await self.in_every_turn(lambda event: None)
+
+    async def test_tls(self) -> None:
+        """Where the connection to the server takes more than a reset to close."""
+        authority = Authority()
+        self.server = RealServer(self, authority.server_context("127.0.0.1"))
+        for spaces in (AddressSpace.LOOPBACK, AddressSpace.NONE):
+            await self.in_every_turn(tls=tls_policy(ca=authority.pem), spaces=spaces)
 
     async def test_with_every_event(self) -> None:
         """A trace cancels it."""

@@ -9,6 +9,8 @@ from tests.servers import CONNECTED, MEGABYTE, RELAYED, StartServer, SystemTestC
 
 RELAY = CONNECTED.format("relay")
 BROKEN = "the stream broke: .+"
+#: Of a client that does not come back when the server wants to be asked again.
+IN_A_HURRY = ("--timeout", "9")
 GOING = "{} refused: 503 Service Unavailable: shutting down, try again"
 
 
@@ -30,7 +32,7 @@ class ShutdownChecks(SystemTestCase):
     async def check_waiting(self, start: StartServer) -> None:
         """Those who wait are told, and the server ends at once."""
         server = await start("--drain", "600")
-        waiting = [self.accept(token="one"), self.dial(token="two")]
+        waiting = [self.accept(*IN_A_HURRY, token="one"), self.dial(*IN_A_HURRY, token="two")]
         await server.line("waiting: acceptor")
         await server.line("waiting: dialer")
         server.signal("TERM")
@@ -43,7 +45,7 @@ class ShutdownChecks(SystemTestCase):
         server = await start("--drain", "600")
         dialer, acceptor = await self.stream()
         await self.stopping(server, 1, "INT")
-        await self.assert_ended(self.dial(token="late"), 1, GOING.format(self.url))
+        await self.assert_ended(self.dial(*IN_A_HURRY, token="late"), 1, GOING.format(self.url))
         there, back = noise(1, 3 * MEGABYTE), noise(2, 3 * MEGABYTE)
         dialer.write(there)
         acceptor.write(back)

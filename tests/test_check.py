@@ -11,11 +11,12 @@ import socket
 from typing import Any
 
 from rdv.test.client_certificates import Authority
-from tests.documents import Shell
+from tests.documents import Shell, runs
 from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_haproxy, start_nginx
 from tests.servers import SystemTestCase
 
+CHECK = "docs/howto/check.rst"
 #: The keys of the whole object, and of what was observed.
 KEYS = ["verdict", "usable", "text", "advice", "findings", "observations"]
 OBSERVED = {
@@ -27,6 +28,7 @@ OBSERVED = {
     "server",
     "tls",
     "relayed",
+    "half_close",
     "direct",
     "other_ports",
     "second",
@@ -97,6 +99,15 @@ class CheckTestCase(SystemTestCase):
         self.assertEqual(len(texts), 1, described["findings"])
         return str(texts[0])
 
+    def assert_ends(self, described: dict[str, Any], way: str) -> None:
+        """What becomes of the other direction of the relay when either has ended, and is said."""
+        found = described["observations"]["half_close"]
+        self.assertEqual(found, {"dialer": way, "acceptor": way})
+        lost = way != "passed"
+        weights = [each["weight"] for each in described["findings"] if each["key"] == "half-close"]
+        self.assertEqual(weights, ["bad" if lost else "good"])
+        self.assertEqual("half-close" in [each["key"] for each in described["advice"]], lost)
+
 
 class GoodTests(CheckTestCase):
     """A server that works."""
@@ -108,6 +119,7 @@ class GoodTests(CheckTestCase):
         said = program.stdout.decode()
         self.assertRegex(said, r"(?m)^\+ Through the relay our two roles connect in .* of 3\)\.$")
         self.assertRegex(said, r"(?m)^\+ Directly they connect in .*127\.0\.0\.1:\d+; that never")
+        self.assertIn("+ When one side of a relayed connection ends its direction, the", said)
         self.assertIn("The relay carries", said)
         self.assertIn("What network it is in cannot be told", said)
         self.assertRegex(program.stderr.decode(), r"^(checking: [\w ]+\n)+$")
@@ -126,6 +138,7 @@ class GoodTests(CheckTestCase):
         self.assertEqual([each["is_relay"] for each in seen["direct"]], [False] * 3)
         ports = [s["local_port"] for each in seen["relayed"] for s in each["sightings"]]
         self.assertEqual(len(set(ports)), 6)
+        self.assert_ends(described, "passed")
         self.assertGreater(seen["throughput"]["bytes"], 1 << 20)
         self.assertEqual((seen["stray"], seen["second"], seen["late"]), (None, None, []))
         for line in program.stderr.splitlines():
@@ -145,6 +158,7 @@ class GoodTests(CheckTestCase):
         """Several processes do that too."""
         await self.serve("-l", "0.0.0.0:0", "--workers", "2", listen="0.0.0.0:0")
         seen = (await self.checked(self.url))["observations"]
+        self.assertEqual(seen["half_close"], {"dialer": "passed", "acceptor": "passed"})
         self.assertEqual(seen["second"]["failure"], None)
         self.assertEqual(len(seen["second"]["sightings"]), 2)
 
@@ -195,6 +209,7 @@ class TLSTests(CheckTestCase):
         self.assertRegex(tls["version"], r"^TLSv1\.[23]$")
         self.assertEqual((tls["subject"], tls["issuer"]), ("127.0.0.1", "test authority"))
         self.assertEqual((tls["days"], tls["problems"]), (0, []))
+        self.assert_ends(described, "passed")
         self.assertEqual([each["key"] for each in described["advice"]], ["renew"])
 
     async def bad(self, problem: str, *options: str) -> None:
@@ -290,25 +305,48 @@ class BadTests(CheckTestCase):
             self.assertEqual(program.stdout, b"")
 
 
+class OldServerTests(CheckTestCase):
+    """One with the manners of the original."""
+
+    @runs(CHECK, "- When one side")
+    async def test_it(self, finding: str) -> None:
+        server = Program(self, PYTHON, "-m", "tests.plain_server", "--port", "0")
+        port = (await server.line(r"^listening 127\.0\.0\.1:(\d+)$"))[1]
+        program = self.check(f"http://127.0.0.1:{port}/rdv")
+        self.assertEqual(await program.ended, 0, program.report())
+        said = " ".join(program.stdout.decode().split())
+        self.assertIn(" ".join(finding.split()), said)
+        self.assertIn("* Have TCP or TLS passed on to the server as it is", said)
+
+
 class ProxyTests(CheckTestCase):
     """Proxies that do not say who the client is."""
 
-    async def hidden(self, port: int) -> None:
+    async def hidden(self, port: int) -> dict[str, Any]:
         described = await self.checked(f"http://127.0.0.1:{port}/")
         self.assertEqual((described["verdict"], described["usable"]), ("hidden", True))
         self.text_of(described, "hidden")
         self.text_of(described, "ports-untold")
-        self.assertEqual([each["key"] for each in described["advice"]], ["tell-server"])
+        self.assertIn("tell-server", [each["key"] for each in described["advice"]])
+        return described
 
     async def test_nginx(self) -> None:
         await self.serve()
         content = NGINX.replace("BACKEND", str(self.port))
-        await self.hidden(await start_nginx(self, Shell(self), content))
+        described = await self.hidden(await start_nginx(self, Shell(self), content))
+        self.assert_ends(described, "both")
 
     async def test_haproxy(self) -> None:
         await self.serve()
         config = HAPROXY.replace("BACKEND", str(self.port))
-        await self.hidden(start_haproxy(self, Shell(self), config))
+        described = await self.hidden(start_haproxy(self, Shell(self), config))
+        self.assert_ends(described, "passed")
+
+    async def test_haproxy_http(self) -> None:
+        await self.serve()
+        config = HAPROXY.replace("BACKEND", str(self.port)).replace("mode tcp", "mode http")
+        described = await self.hidden(start_haproxy(self, Shell(self), config))
+        self.assert_ends(described, "both")
 
     async def test_header_missing(self) -> None:
         """The server knows of a proxy, which says nothing."""

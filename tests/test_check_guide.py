@@ -10,7 +10,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv.test.test_check_verdict import UNUSABLE, USABLE
-from tests import natlab
+from tests import natlab, test_check
 from tests.documents import blocks_without_test, replaced, runs
 from tests.natlab import TOPOLOGIES, Conditions, Lab
 from tests.natlab.programs import Server
@@ -31,6 +31,7 @@ class PageTests(SynchronousTestCase):
 
     def test_every_block_is_run(self) -> None:
         """A block that no test runs may be wrong."""
+        self.assertEqual(test_check.CHECK, CHECK)
         self.assertEqual(blocks_without_test(CHECK), [])
 
     def test_every_verdict(self) -> None:

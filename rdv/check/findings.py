@@ -9,7 +9,7 @@ from statistics import median
 
 from rdv.addresses import AddressSpace, space_of
 from rdv.check.finding import Finding, bad, count, good, note
-from rdv.check.observations import Meeting, Observations, What
+from rdv.check.observations import HalfClose, Meeting, Observations, What
 from rdv.check.translation import observed, ports, second, stray
 from rdv.check.view import is_carriers
 
@@ -106,6 +106,7 @@ def _connections(o: Observations) -> Iterator[Finding]:
     if relayed:
         text = f"Through the relay our two roles connect in {_time(median(relayed))}"
         yield good("relay", f"{text} (median of {len(relayed)}).")
+    yield from _half_close(o)
     ways = [meeting.peer for meeting in o.direct if meeting.seconds is not None]
     if o.direct and all(not m.is_relay for m in o.direct) and direct:
         text = f"Directly they connect in {_time(median(direct))} (median of {len(direct)})"
@@ -115,6 +116,26 @@ def _connections(o: Observations) -> Iterator[Finding]:
     yield from _failures("relay", "by the relay", o.relayed if relayed else ())
     yield from _failures("direct", "with this host's own addresses", o.direct)
     yield from _throughput(o)
+
+
+def _half_close(o: Observations) -> Iterator[Finding]:
+    ends = "of a relayed connection ends its direction, "
+    ways = sorted(set(o.half_close.values()))
+    if ways == [HalfClose.PASSED]:
+        yield good("half-close", f"When one side {ends}the other one goes on.")
+        return
+    if len(ways) == 1 and len(o.half_close) > 1:
+        yield bad("half-close", f"When one side {ends}{_ENDED[ways[0]]}.")
+        return
+    for role, way in o.half_close.items():
+        if way is not HalfClose.PASSED:
+            yield bad("half-close", f"When the {role} {ends}{_ENDED[way]}.")
+
+
+_ENDED = {
+    HalfClose.BOTH: "the other one is ended too, and what was to come is lost",
+    HalfClose.NOTHING: "nothing comes from the other one any more",
+}
 
 
 def _failures(key: str, how: str, meetings: Sequence[Meeting]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ __all__ = [
     "STRAY_SYN",
     "Dial",
     "Failure",
+    "HalfClose",
     "Meeting",
     "Observations",
     "Sighting",
@@ -152,6 +153,17 @@ class Stray:
     detail: str = ""
 
 
+class HalfClose(StrEnum):
+    """What became of a relayed connection of which one direction had ended."""
+
+    #: What the other one carried after that has arrived, and its end.
+    PASSED = "passed"
+    #: It had ended as well.
+    BOTH = "both"
+    #: Nothing came any more.
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Throughput:
     """
@@ -176,6 +188,7 @@ class Observations:
     :ivar lookup_problem: why the server's name led to no address.
     :ivar dials: of its addresses, IPv4 first.
     :ivar relayed: meetings that were told no address; each from fresh ports, one after the other.
+    :ivar half_close: by the role whose direction ended first, what became of the other one.
     :ivar direct: meetings that were told this host's addresses.
     :ivar other_ports: the ports that the server named.
     :ivar second: a meeting from one local port: the acceptor came by the first of those ports, the
@@ -190,6 +203,7 @@ class Observations:
     dials: list[Dial] = field(default_factory=list)
     tls: Tls | None = None
     relayed: list[Meeting] = field(default_factory=list)
+    half_close: dict[str, HalfClose] = field(default_factory=dict)
     direct: list[Meeting] = field(default_factory=list)
     other_ports: tuple[int, ...] = ()
     second: Meeting | None = None

@@ -14,8 +14,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace, space_of
+from rdv.check.half_close import half_close
 from rdv.check.meetings import Meetings, Pair
-from rdv.check.observations import STRAY_SYN, Meeting, Observations
+from rdv.check.observations import STRAY_SYN, HalfClose, Meeting, Observations
 from rdv.check.relaying import dial_mapping, measure
 from rdv.check.server import dial_all, lookup
 from rdv.check.tls import examine
@@ -30,8 +31,9 @@ __all__ = ["Probes"]
 #: Meetings by the relay, and directly.
 _ROUNDS = 3
 #: Seconds at most: for the server's name or a connection to it, for a meeting, for one by two
-#: ports, for the answer to a stray SYN (in which the system sends it again), and for relaying.
-_REACH, _MEET, _SECOND, _STRAY, _RELAY = 4.0, 4.0, 2.5, 1.5, 1.5
+#: ports, for the answer to a stray SYN (in which the system sends it again), for relaying, and for
+#: the answer to an end.
+_REACH, _MEET, _SECOND, _STRAY, _RELAY, _HALF = 4.0, 4.0, 2.5, 1.5, 1.5, 1.5
 #: A meeting takes five or six round trips to the server; where they are long, it gets so many.
 _ROUND_TRIPS = 10
 #: Bytes with which the relay is filled at most: over a line that somebody may pay for by the
@@ -201,7 +203,7 @@ class Probes:
             if not self._in_time(_RELAYING):
                 break
             if pair is not None:
-                await pair.close(self._reactor)
+                await self._half_close(pair)
             meeting, pair = await self._meet(_RELAYING, _MEET)
             self.observations.relayed.append(meeting)
             if pair is None:
@@ -209,6 +211,15 @@ class Probes:
             named = other_ports(_lookup(pair.dialer.headers))
             self.observations.other_ports = tuple(named)
         return pair
+
+    async def _half_close(self, pair: Pair) -> None:
+        """The first time the dialer ends its direction, then the acceptor. Closes the pair."""
+        results = self.observations.half_close
+        dialer, acceptor = ("dialer", pair.dialer), ("acceptor", pair.acceptor)
+        (role, first), (_, second) = (acceptor, dialer) if results else (dialer, acceptor)
+        result = await half_close(self._reactor, first, second, self._patience(_HALF))
+        if result is not HalfClose.NOTHING or not self._was_cut(_RELAYING):
+            results[role] = result
 
     async def _meet_by_two_ports(self) -> None:
         other = self._parsed.replace(port=self.observations.other_ports[0]).to_text()

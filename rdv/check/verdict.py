@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rdv.addresses import AddressSpace, space_of
-from rdv.check.observations import Failure, Observations, What
+from rdv.check.observations import Failure, HalfClose, Observations, What
 from rdv.check.view import (
     Destinations,
     Mapping,
@@ -234,6 +234,10 @@ def _advice(o: Observations, key: str) -> Iterator[Advice]:
     if destinations_of(o) is Destinations.UNREACHABLE:
         text = "If it is a filter near here, direct connections suffer too: allow all TCP ports out"
         yield Advice("allow-ports", f"{text}. If it is the server's, open that port there.")
+    if any(way is not HalfClose.PASSED for way in o.half_close.values()):
+        text = "Have TCP or TLS passed on to the server as it is (see its page on operations), or"
+        text += " another server, if this one does that: through this relay, whoever answers when"
+        yield Advice("half-close", f"{text} the other side has ended is cut off.")
     if sight_of(o) is Sight.NAT:
         yield from _nat_advice(o)
     if o.tls is not None and not o.tls.problems and o.tls.days < 7:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, findings
 from rdv.check.finding import Weight
-from rdv.check.observations import STRAY_SYN, Dial, StrayAnswer, Throughput, Tls, What
+from rdv.check.observations import STRAY_SYN, Dial, HalfClose, StrayAnswer, Throughput, Tls, What
 from rdv.test.check_doubles import (
     COUNTED,
     CUT,
@@ -244,6 +244,19 @@ class ConnectionTests(FindingsTestCase):
         self.note(broken, "throughput", "The relay works from this host to itself")
         self.bad(broken, "relay-broke", "broke")
         self.bad(public(throughput=Throughput(0, 1.5)), "throughput", "Nothing of what was sent")
+
+    def test_half_close(self) -> None:
+        """For both together, or for one of them."""
+        passed, both, nothing = HalfClose.PASSED, HalfClose.BOTH, HalfClose.NOTHING
+        key = "half-close"
+        self.lacks(public(), key)
+        self.good(public(half_close={"dialer": passed}), key, "When one side")
+        self.good(public(half_close={"dialer": passed, "acceptor": passed}), key, "goes on.")
+        self.bad(public(half_close={"dialer": both, "acceptor": both}), key, "When one side")
+        self.bad(public(half_close={"dialer": both}), key, "When the dialer of a relayed")
+        self.bad(public(half_close={"dialer": passed, "acceptor": both}), key, "When the acceptor")
+        texts = findings(public(half_close={"dialer": both, "acceptor": nothing}))
+        self.assertEqual([each.weight for each in texts if each.key == key], [Weight.BAD] * 2)
 
     def test_every_text(self) -> None:
         """A sentence for a person."""

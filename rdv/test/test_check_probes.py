@@ -19,8 +19,9 @@ from twisted.web.http_headers import Headers
 from rdv import commands
 from rdv.addresses import AddressSpace, parse_address
 from rdv.check import Observations, probes, verdict
+from rdv.check.half_close import half_close
 from rdv.check.meetings import Pair
-from rdv.check.observations import Sighting, StrayAnswer
+from rdv.check.observations import HalfClose, Sighting, StrayAnswer
 from rdv.check.probes import Probes
 from rdv.check.relaying import dial_mapping, measure
 from rdv.check.together import all_of
@@ -56,14 +57,18 @@ class TogetherTests(SynchronousTestCase):
         self.failureResultOf(both, CancelledError)
 
 
-class PairTests(SynchronousTestCase):
-    """:class:`Pair`, and what is done with one."""
+class PairTestCase(SynchronousTestCase):
+    """There is a :class:`Pair`. Nothing may be left of it."""
 
     def setUp(self) -> None:
         self.rendezvous = MemoryRendezvous()
         self.addCleanup(self.rendezvous.assert_nothing_left)
         self.reactor = self.rendezvous.host()
         self.pair = Pair(*self.rendezvous.pair(relay=True))
+
+
+class PairTests(PairTestCase):
+    """Closing and filling it."""
 
     def test_close(self) -> None:
         closing = Deferred.fromCoroutine(self.pair.close(self.reactor))
@@ -95,6 +100,50 @@ class PairTests(SynchronousTestCase):
         measuring.cancel()
         self.rendezvous.flush()
         self.failureResultOf(measuring, CancelledError)
+
+
+class HalfCloseTests(PairTestCase):
+    """:func:`half_close`."""
+
+    def begin(self, seconds: float = 1.5) -> Deferred[HalfClose]:
+        """Until the end has passed, and the answer is due."""
+        dialer, acceptor = self.pair.dialer, self.pair.acceptor
+        ending = Deferred.fromCoroutine(half_close(self.reactor, dialer, acceptor, seconds))
+        self.rendezvous.flush()
+        self.assertNoResult(ending)
+        return ending
+
+    def test_passed(self) -> None:
+        ending = self.begin()
+        self.rendezvous.advance(0.2)
+        self.assertIs(self.successResultOf(ending), HalfClose.PASSED)
+
+    def test_both_closed(self) -> None:
+        """At the first end, or with the answer."""
+        for what in (self.rendezvous.break_connections, self.cut_short):
+            ending = self.begin()
+            what()
+            self.rendezvous.advance(0.2)
+            self.assertIs(self.successResultOf(ending), HalfClose.BOTH)
+            self.pair = Pair(*self.rendezvous.pair(relay=True))
+        self.pair.dialer.abortConnection()
+        self.pair.acceptor.abortConnection()
+
+    def cut_short(self) -> None:
+        """The server ends the asking side's connection."""
+        pairs = list(self.rendezvous.server._pairs)
+        pairs[0].dialer.transport.loseConnection()
+
+    def test_nothing_comes(self) -> None:
+        ending = self.begin(seconds=0.1)
+        self.rendezvous.advance(0.1)
+        self.assertIs(self.successResultOf(ending), HalfClose.NOTHING)
+
+    def test_cancelled(self) -> None:
+        ending = self.begin()
+        ending.cancel()
+        self.rendezvous.flush()
+        self.failureResultOf(ending, CancelledError)
 
 
 class StrayTests(TestCase):

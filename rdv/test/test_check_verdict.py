@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, verdict
-from rdv.check.observations import Dial, What
+from rdv.check.observations import Dial, HalfClose, What
 from rdv.test.check_doubles import (
     COUNTED,
     CUT,
@@ -58,6 +58,18 @@ USABLE: dict[str, tuple[Observations, str, str, list[str]]] = {
         ["tell-server"],
     ),
     "public": (public(), "no-nat", "likely with most peers", []),
+    "half-close": (
+        public(half_close={"dialer": HalfClose.PASSED, "acceptor": HalfClose.PASSED}),
+        "no-nat",
+        "likely with most peers",
+        [],
+    ),
+    "no half-close": (
+        public(half_close={"dialer": HalfClose.PASSED, "acceptor": HalfClose.BOTH}),
+        "no-nat",
+        "likely with most peers",
+        ["half-close"],
+    ),
     "IPv6 only": (
         public(f"[{SIX}]:=", own=[parse_ip(SIX)], source=parse_ip(SIX)),
         "no-nat",

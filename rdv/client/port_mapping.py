@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeAlias
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from rdv.addresses import Address
+from rdv.awaiting import deferred_of
 
 __all__ = ["MappedPort", "PortMapping"]
 
@@ -23,7 +24,8 @@ log = Logger()
 
 #: Called with the number of our port for each attempt. Entering what it returns maps the port and
 #: gives the addresses at which the router takes connections for us; leaving it undoes that. Both
-#: have to end when what they await is cancelled.
+#: have to end when what they await is cancelled: Deferreds, and under Twisted's asyncio reactor
+#: whatever asyncio has.
 PortMapping: TypeAlias = Callable[[int], AbstractAsyncContextManager[Iterable[Address]]]
 
 
@@ -51,7 +53,7 @@ class MappedPort:
         """
         if self._mapping is None:
             return []
-        entering = Deferred.fromCoroutine(self._enter(self._mapping, port))
+        entering = deferred_of(self._enter(self._mapping, port))
         try:
             return await entering.addTimeout(self._patience, self._clock)
         except CancelledError:
@@ -65,7 +67,7 @@ class MappedPort:
 
     async def close(self) -> None:
         """Undo it, if the patience suffices. It does not fail."""
-        leaving = Deferred.fromCoroutine(self._entered.aclose())
+        leaving = deferred_of(self._entered.aclose())
         try:
             await leaving.addTimeout(self._patience, self._clock)
         except Exception as error:

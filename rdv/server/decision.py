@@ -4,33 +4,34 @@ A pair about which the ``serve`` hook is still thinking.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv.awaiting import deferred_of
 from rdv.deadlines import Deadlines
 from rdv.server.leg import Leg
 from rdv.server.relay import Pair
 
 __all__ = ["Decision", "Decisions", "ServeHook"]
 
-#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`.
+#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`. It may await
+#: Deferreds, and under Twisted's asyncio reactor whatever asyncio has.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
 
-async def _ask(serve: ServeHook, pair: Pair) -> None:
+def _ask(serve: ServeHook, pair: Pair) -> Deferred[object]:
     """Call the hook, and wait for whatever kind of awaitable it returns."""
-    answer: object = serve(pair)
-    if isinstance(answer, asyncio.Future):
-        answer = Deferred.fromFuture(answer)
-    if inspect.isawaitable(answer):
-        await answer
+    try:
+        answer: object = serve(pair)
+    except Exception:
+        return fail()
+    return deferred_of(answer) if inspect.isawaitable(answer) else succeed(answer)
 
 
 class Decision:
@@ -54,7 +55,7 @@ class Decision:
 
         :param decided: called with this and what the hook has said, perhaps a Failure.
         """
-        self._hook = Deferred.fromCoroutine(_ask(serve, self.pair))
+        self._hook = _ask(serve, self.pair)
         self._hook.addBoth(partial(decided, self))
 
     def cancel(self) -> None:

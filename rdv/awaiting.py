@@ -1,0 +1,98 @@
+"""
+Awaiting what an application gives us: an awaitable of Twisted's, and under Twisted's asyncio
+reactor one of asyncio's as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from types import coroutine
+from typing import Any, NoReturn, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+__all__ = ["deferred_of"]
+
+T = TypeVar("T")
+
+
+def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
+    """
+    Wait for ``awaitable``. Where asyncio's event loop runs, which is where its reactor does, it
+    becomes a task, and may await asyncio's futures and Twisted's Deferreds as it likes.
+
+    :return: fires with what it returns. Cancelling it cancels that which it awaits; it errbacks
+        with Twisted's ``CancelledError`` then, also where asyncio raises its own.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        if not asyncio.isfuture(awaitable):
+            return Deferred.fromCoroutine(_wait(awaitable))
+        future = awaitable
+    else:
+        awaiting = _wait(awaitable)
+        future = loop.create_task(_either(awaiting, loop))
+        # One that is cancelled before it has begun shall not be said to have been forgotten.
+        future.add_done_callback(lambda _: _close(awaiting, awaitable))
+    return Deferred.fromFuture(future).addErrback(_translated)
+
+
+def _translated(failure: Failure) -> NoReturn:
+    if failure.check(asyncio.CancelledError):
+        raise CancelledError
+    failure.raiseException()
+
+
+def _close(*awaited: object) -> None:
+    for each in awaited:
+        if asyncio.iscoroutine(each):
+            each.close()
+
+
+async def _wait(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+@coroutine
+def _either(
+    awaiting: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
+) -> Generator[Any, Any, T]:
+    """What a task can run: it takes futures only, so it is given one for each Deferred."""
+    resume: Any = awaiting.send
+    value: object = None
+    while True:
+        try:
+            wanted = resume(value)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        resume, value = awaiting.send, None
+        try:
+            if isinstance(wanted, Deferred):
+                yield from _called(wanted, loop).__await__()
+            else:
+                value = yield wanted
+        except GeneratorExit:
+            awaiting.close()
+            raise
+        except BaseException as error:
+            if isinstance(wanted, Deferred):
+                wanted.cancel()  # and see what it makes of it
+            else:
+                resume, value = awaiting.throw, error
+
+
+def _called(deferred: Deferred[Any], loop: asyncio.AbstractEventLoop) -> Awaitable[None]:
+    """Done when ``deferred`` has a result, which it keeps."""
+    called = loop.create_future()
+
+    def wake(result: Any) -> Any:
+        if not called.done():
+            called.set_result(None)
+        return result
+
+    deferred.addBoth(wake)
+    return called

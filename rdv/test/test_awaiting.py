@@ -1,0 +1,249 @@
+"""
+What applications await: in their own way, on either kind of event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.addresses import Address, parse_address
+from rdv.awaiting import deferred_of
+from rdv.client.port_mapping import MappedPort
+from rdv.server.decision import Decision
+from rdv.server.relay import Pair
+from rdv.test.guests import ServerTestCase
+
+OUTSIDE = parse_address("203.0.113.9:4000")
+
+
+class TwistedTests(SynchronousTestCase):
+    """Where no event loop of asyncio's runs."""
+
+    def test_result(self) -> None:
+        async def work() -> int:
+            return await first + await succeed(1)
+
+        first: Deferred[int] = Deferred()
+        working = deferred_of(work())
+        self.assertNoResult(working)
+        first.callback(1)
+        self.assertEqual(self.successResultOf(working), 2)
+        self.assertEqual(self.successResultOf(deferred_of(succeed(3))), 3)
+
+    def test_cancel(self) -> None:
+        async def work() -> None:
+            await Deferred()
+
+        working = deferred_of(work())
+        working.cancel()
+        self.failureResultOf(working, CancelledError)
+
+
+class AsyncioTestCase(SynchronousTestCase):
+    """Each test runs a coroutine of asyncio's."""
+
+    def run_it(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """To its end."""
+        asyncio.run(asyncio.wait_for(coroutine, 10))
+
+
+class TaskTests(AsyncioTestCase):
+    """Where asyncio's event loop runs."""
+
+    def test_both_kinds(self) -> None:
+        """In one coroutine."""
+
+        async def work(future: asyncio.Future[str]) -> list[object]:
+            seen: list[object] = [await deferred]
+            await asyncio.sleep(0)
+            seen.append(await future)
+            seen.append(await asyncio.wait_for(asyncio.sleep(0, "slept"), 5))
+            assert asyncio.current_task() is not None
+            return [*seen, await succeed("at once")]
+
+        async def run() -> None:
+            future = asyncio.get_running_loop().create_future()
+            working = deferred_of(work(future)).asFuture(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+            deferred.callback("called")
+            await asyncio.sleep(0)
+            future.set_result("set")
+            self.assertEqual(await working, ["called", "set", "slept", "at once"])
+
+        deferred: Deferred[str] = Deferred()
+        self.run_it(run())
+
+    def test_failures(self) -> None:
+        """Of either kind it can handle; its own is told."""
+
+        async def work(future: asyncio.Future[None]) -> None:
+            for awaitable in (deferred, future):
+                with self.assertRaises(KeyError):
+                    await awaitable
+            raise ZeroDivisionError
+
+        async def run() -> None:
+            future = asyncio.get_running_loop().create_future()
+            working = deferred_of(work(future)).asFuture(asyncio.get_running_loop())
+            await asyncio.sleep(0)
+            deferred.errback(KeyError())
+            future.set_exception(KeyError())
+            with self.assertRaises(ZeroDivisionError):
+                await working
+
+        deferred: Deferred[None] = Deferred()
+        self.run_it(run())
+
+    def test_cancel(self) -> None:
+        """What it awaits is cancelled, it may tidy up, and Twisted hears of it in its own words."""
+        tidied: list[str] = []
+
+        async def work(kind: str, awaitable: Any, cancelled: type[BaseException]) -> None:
+            try:
+                await awaitable
+            except cancelled:
+                await asyncio.sleep(0)
+                await succeed(None)
+                tidied.append(kind)
+                raise
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            for kind, awaitable, error in (
+                ("future", loop.create_future(), asyncio.CancelledError),
+                ("deferred", Deferred[None](), CancelledError),
+            ):
+                working = deferred_of(work(kind, awaitable, error))
+                result = working.asFuture(loop)
+                await asyncio.sleep(0)
+                working.cancel()
+                with self.assertRaises(CancelledError):
+                    await result
+
+        self.run_it(run())
+        self.assertEqual(tidied, ["future", "deferred"])
+
+    def test_cancel_at_once(self) -> None:
+        """Before it has begun: nobody is warned of a coroutine that was never awaited."""
+
+        async def work() -> None:
+            self.fail("it runs")
+
+        async def run() -> None:
+            working = deferred_of(work())
+            result = working.asFuture(asyncio.get_running_loop())
+            working.cancel()
+            with self.assertRaises(CancelledError):
+                await result
+
+        self.run_it(run())
+        gc.collect()
+        self.assertEqual(self.flushWarnings(), [])
+
+    def test_deferred_that_is_slow_to_cancel(self) -> None:
+        """It is waited for."""
+
+        async def stubborn() -> str:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+            return "in the end"
+
+        async def work() -> str:
+            return await Deferred.fromFuture(asyncio.ensure_future(stubborn()))
+
+        async def run() -> None:
+            working = deferred_of(work())
+            result = working.asFuture(asyncio.get_running_loop())
+            for _ in range(2):
+                await asyncio.sleep(0)
+            working.cancel()
+            self.assertEqual(await result, "in the end")
+
+        self.run_it(run())
+
+
+class MappingTests(AsyncioTestCase):
+    """A port mapping by a library for asyncio."""
+
+    def test_mapping(self) -> None:
+        said: list[object] = []
+
+        @asynccontextmanager
+        async def mapping(port: int) -> AsyncIterator[list[Address]]:
+            await asyncio.wait_for(asyncio.sleep(0), 5)
+            said.append(port)
+            try:
+                yield [OUTSIDE]
+            finally:
+                await asyncio.sleep(0)
+                said.append("undone")
+
+        async def run() -> None:
+            loop = asyncio.get_running_loop()
+            mapped = MappedPort(Clock(), mapping)
+            opening = Deferred.fromCoroutine(mapped.open(4000))
+            self.assertEqual(await opening.asFuture(loop), [OUTSIDE])
+            await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
+
+        self.run_it(run())
+        self.assertEqual(said, [4000, "undone"])
+
+    def test_router_takes_long(self) -> None:
+        """The attempt goes on without."""
+
+        @asynccontextmanager
+        async def mapping(port: int) -> AsyncIterator[list[Address]]:
+            await asyncio.sleep(60)
+            yield []
+
+        async def run() -> None:
+            loop, clock = asyncio.get_running_loop(), Clock()
+            mapped = MappedPort(clock, mapping, patience=0.25)
+            opening = Deferred.fromCoroutine(mapped.open(4000)).asFuture(loop)
+            await asyncio.sleep(0)
+            clock.advance(0.25)
+            self.assertEqual(await opening, [])
+            await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
+            self.assertEqual(len(asyncio.all_tasks()), 2)  # this one, and who waits for it
+
+        self.run_it(run())
+
+
+class HookTests(ServerTestCase):
+    """A ``serve`` hook that awaits asyncio's things."""
+
+    def test_hook(self) -> None:
+        async def serve(pair: Pair) -> None:
+            await asyncio.wait_for(asyncio.sleep(0), 5)
+            pair.reject(403, "not today")
+
+        async def run() -> None:
+            guests = self.dial(), self.accept()
+            await decided.asFuture(asyncio.get_running_loop())
+            self.settle()
+            for guest in guests:
+                self.assert_refused(guest, 403, "not today")
+
+        decided: Deferred[None] = Deferred()
+        ask = Decision.ask
+
+        def watched(decision: Decision, hook: Any, tell: Any) -> None:
+            def told(*result: Any) -> None:
+                tell(*result)
+                decided.callback(None)
+
+            ask(decision, hook, told)
+
+        self.patch(Decision, "ask", watched)
+        self.open(serve=serve)
+        asyncio.run(asyncio.wait_for(run(), 10))

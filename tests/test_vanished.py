@@ -57,11 +57,13 @@ class VanishedTestCase(TestCase):
     """
     Two hosts and a server, all public.
 
+    :cvar module: the command.
     :cvar listen: where the server does.
     :ivar url: of the server.
     :ivar trust: the options with which a client trusts it.
     """
 
+    module = "tests.impatient"
     listen = str(PORT)
     timeout = 60
     skip = natlab.unavailable()
@@ -76,7 +78,7 @@ class VanishedTestCase(TestCase):
 
     def rdv(self, host: Host, *arguments: str, **options: Any) -> Program:
         """Start the command on that host; ``options`` are those of :class:`Program`."""
-        return self.python(host, "-m", "tests.impatient", *arguments, **options)
+        return self.python(host, "-m", self.module, *arguments, **options)
 
     def python(self, host: Host, *arguments: str, **options: Any) -> Program:
         """Start Python there."""
@@ -214,6 +216,20 @@ class BlackHoleTests(VanishedTestCase):
         dropping = f"ip saddr {self.lab.dialer.addresses[0]} meta length > 1300 drop"
         rules = f"table inet hole {{\nchain input {{\n{filtering}\n{dropping}\n}}\n}}\n"
         self.lab.acceptor.namespace.run("nft", "-f", "-", text=rules)
+
+    async def test_from_the_start(self) -> None:
+        """The relay, which is there still, takes the direct path's place."""
+        self.module = "rdv"
+        arguments = (self.url, "token")
+        accepting = self.rdv(self.lab.acceptor, "accept", *arguments)
+        dialling = self.rdv(self.lab.dialer, "dial", *arguments)
+        dialling.write(MUCH)
+        for program in dialling, accepting:
+            program.close_stdin()
+            await program.line("CONNECTED: p2p")
+        for program in dialling, accepting:
+            self.assertEqual(await program.ended, 0, program.report())
+        self.assertTrue(accepting.stdout == MUCH)
 
     async def test_sender(self) -> None:
         """And its peer sees a reset, which is small."""

@@ -125,7 +125,7 @@ class Attempt:
             relay, answer, headers = await self._ask(port, own)
             self._racing = True
             winner = await self._race(port, inbound, relay, answer, own)
-            if relay.connected and not winner.is_relay and winner.confirmed is not None:
+            if relay.connected and not winner.is_relay and winner.confirmed() is not None:
                 reserve = relay
             connection = Connection(winner, answer.observed, headers, reserve)
         finally:

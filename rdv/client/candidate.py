@@ -103,15 +103,15 @@ class Candidate:
         """What speaks against it."""
         return None if self._failure is None else self._failure.value
 
-    @property
-    def confirmed(self) -> bool | None:
+    def confirmed(self, behind: int = 0) -> bool | None:
         """
         Whether the other side's system has acknowledged the CONFIRM of a dialer.
 
+        :param behind: and so many bytes that were sent behind it.
         :return: None where the system does not tell.
         """
         count = bytes_acknowledged(self.transport)
-        return None if count is None else count >= self._unconfirmed
+        return None if count is None else count >= self._unconfirmed + behind
 
     def begin(self) -> None:
         """Start the handshake on a candidate that was held."""

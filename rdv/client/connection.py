@@ -155,7 +155,7 @@ class Connection(TCPForwarding):
         self._receiver.close()
         if self._probation is not None:
             self._probation.abort()
-        if not self._winner.confirmed:
+        if not self._winner.confirmed():
             # Without the CONFIRM the peer would wait for another way.
             push(self.transport)
         self.transport.abortConnection()

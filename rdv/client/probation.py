@@ -6,6 +6,9 @@ that remembers an earlier dial may let HELLO through and drop all that we send. 
 lives, is kept until the peer is known to have made the same choice. If the chosen path proves dead
 before, the relay takes its place and gets all that was written so far. Nothing is delivered twice:
 a peer leaves a candidate for another one only if nothing but CONFIRM has come on it.
+
+A path may also let small segments through, and drop full ones. A dialer whose application writes
+something at once can tell: CONFIRM is acknowledged, and of that nothing is.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ log = Logger()
 
 #: Seconds for a dialer's CONFIRM to be acknowledged, and for an acceptor's peer to end the relay.
 _CONFIRMED_WITHIN, _ENDED_WITHIN = 1.5, 10.0
+#: Seconds that a dialer's application gets for its first bytes, and those to be acknowledged: five
+#: retransmissions on a short way, and the peer still has the relay.
+_SAID_WITHIN, _DELIVERED_WITHIN = 0.1, 5.0
 #: On a long way the system sends a lost CONFIRM again after three round trips.
 _ROUND_TRIPS = 6
 #: The kernel has no event for an acknowledgement: seconds until the first look, and how the pause
@@ -80,7 +86,7 @@ class Probation:
         self._pulling: IDelayedCall | None = None
         self._pause = _FIRST_LOOK
         patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
-        self._end = self._clock.seconds() + patience
+        self._begun, self._patience = self._clock.seconds(), patience
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(self._pause, self._look)
         else:
@@ -144,14 +150,24 @@ class Probation:
             self._timer = self._clock.callLater(_ENDED_WITHIN, self._relay.close)
 
     def _look(self) -> None:
-        if self._chosen.confirmed is not False:
+        passed, patience = self._clock.seconds() - self._begun, self._patience
+        confirmed = self._chosen.confirmed()
+        if confirmed:
+            patience = max(patience, _DELIVERED_WITHIN)
+        if confirmed is None or (confirmed and self._is_tried(passed)):
             self.settle("CONFIRM was acknowledged")
-        elif self._clock.seconds() >= self._end:
+        elif passed >= patience:
             self._switch()
             self._limit()
         else:
             self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
             self._timer = self._clock.callLater(self._pause, self._look)
+
+    def _is_tried(self, passed: float) -> bool:
+        """Whether what the application has written behind CONFIRM gets through, if it has."""
+        if self._passed_on:
+            return self._chosen.confirmed(behind=1) is not False
+        return passed >= _SAID_WITHIN or self._write_ended or self._closing
 
     def _switch(self) -> None:
         if self._switching is None:
@@ -220,6 +236,9 @@ class Probation:
         self._written += data
         room = _LIMIT - self._passed_on
         if room > 0:
+            if not self._passed_on and self._chosen.role is Role.DIALER and self._switching is None:
+                self._pause = _FIRST_LOOK
+                self._timer.reset(self._pause)
             self._transport.write(data[:room])
             self._passed_on += min(len(data), room)
         if self._streaming and self._producer is not None:

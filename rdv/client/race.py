@@ -80,7 +80,7 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
 
 async def _acknowledged(candidate: Candidate) -> None:
     end = candidate.clock.seconds() + _ACKNOWLEDGED_WITHIN
-    while candidate.confirmed is False:
+    while candidate.confirmed() is False:
         if candidate.clock.seconds() >= end:
             raise ConnectionLost("what we send does not arrive")
         await candidate.stays(_LOOK_EVERY)

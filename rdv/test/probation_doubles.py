@@ -117,8 +117,9 @@ class ProbationTestCase(SynchronousTestCase):
         raise AssertionError("nobody's transport")
 
     def acknowledge(self) -> None:
-        """The direct path's other end has got CONFIRM, and we look."""
-        self.direct.acknowledged = len(CONFIRM)
+        """The direct path's other end has got CONFIRM and what is behind it, and we look."""
+        self.clock.advance(0)
+        self.direct.acknowledged = len(self.direct.far.received)
         self.clock.advance(1)
 
     def assert_direct(self) -> None:

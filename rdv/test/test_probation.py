@@ -27,15 +27,54 @@ class DialerTests(ProbationTestCase):
 
     def test_looks_soon_and_again(self) -> None:
         """A direct path within a LAN costs the server nothing for long."""
-        self.direct.acknowledged = len(CONFIRM)
-        self.clock.advance(0.01)
-        self.assert_direct()
         for seconds in (0.1, 1):
             self.begin()
             self.clock.advance(seconds)
             self.direct.acknowledged = len(CONFIRM)
             self.clock.advance(0.1)
             self.assert_direct()
+
+    def test_the_application_says_something(self) -> None:
+        """It is given a moment to do so, and then it costs no more than its own round trip."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.clock.advance(0.09)
+        self.assertTrue(self.relay.open)
+        self.connection.write(b"data")
+        self.direct.acknowledged += 1
+        self.clock.advance(0.003)
+        self.assert_direct()
+
+    def test_the_application_says_nothing(self) -> None:
+        """Not yet, or not at all."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.clock.advance(0.2)
+        self.assert_direct()
+        for end in "loseWriteConnection", "loseConnection":
+            self.begin()
+            self.direct.acknowledged = len(CONFIRM)
+            getattr(self.connection, end)()
+            self.clock.advance(0.003)
+            self.clock.advance(0)
+            self.assertTrue(self.relay.ended)
+
+    def test_what_it_says_does_not_arrive(self) -> None:
+        """Such as full segments, on a path that only lets small ones through."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.connection.write(b"data")
+        self.clock.advance(probation._DELIVERED_WITHIN * 0.99)
+        self.assertTrue(self.direct.open and self.relay.open)
+        self.clock.advance(0.1)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+
+    def test_nor_does_it_on_an_old_peer_s(self) -> None:
+        """It has closed the relay at once, so there is nothing to fall back to."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.connection.write(b"data")
+        self.relay.end()
+        self.clock.advance(LONG)
+        self.assertTrue(self.direct.open)
+        self.assertFalse(self.connection.is_relay)
 
     def test_part_of_it(self) -> None:
         self.direct.acknowledged = len(CONFIRM) - 1

@@ -186,7 +186,7 @@ class ChooseTests(SynchronousTestCase):
         """One whose CONFIRM is never acknowledged."""
         candidate, transport = self.ready()
         candidate.suspect = True
-        self.patch(Candidate, "confirmed", property(lambda each: not each.suspect))
+        self.patch(Candidate, "confirmed", lambda each: not each.suspect)
         return candidate, transport
 
     def test_one(self) -> None:

@@ -40,6 +40,7 @@ class ProgressTestCase(SystemTestCase):
             stdin=null,
             stdout=self.writer,
             stderr=stderr,
+            env={"TERM": "xterm"},
         )
         os.close(self.writer)
         return receiver

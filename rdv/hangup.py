@@ -8,51 +8,90 @@ import select
 from collections.abc import Callable
 from contextlib import suppress
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
 from rdv.handover import socket_of, unread
-from rdv.watcher import EPOLLERR, Watcher
+from rdv.socket_owner import has_owner
+from rdv.watcher import EPOLLERR, EPOLLHUP, EPOLLRDHUP, Watcher
 
 __all__ = ["Hangup", "has_hung_up"]
+
+#: Seconds from an end to the first look who is behind it, how the pause grows, and up to what.
+_FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.01, 2.0, 1.0
 
 
 class Hangup:
     """
-    Looks at one connection until it hangs up, or :meth:`stop`. Nothing is read for that.
+    Looks at one connection until there is nobody, or :meth:`stop`. Nothing is read for that.
 
-    What the kernel calls a hang-up is a reset, and of a Unix socket a close; if bytes are left to
-    be read there, it is none. TCP does not tell a close from a half-close, behind which somebody
-    may wait for an answer: only keepalive does, a minute or two later, when the other system has
-    forgotten the connection and resets it.
+    A reset, or the close of a Unix socket, is told by the kernel. The close of a TCP connection is
+    no more than a half-close to us, behind which somebody may wait for an answer; but if the other
+    end is within this host the kernel can be asked whether a program still has it. If it is not,
+    keepalive finds out a minute or two later, when the other system has forgotten the connection.
 
-    :param watcher: asked for nothing but errors and hang-ups, which are always told.
+    Who has closed behind bytes that are still unread counts on their delivery, and has not left.
+
+    :param watcher: asked for nothing but ends, errors and hang-ups.
     :param gone: called once when there is nobody.
     """
 
-    def __init__(self, watcher: Watcher, transport: object, gone: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        watcher: Watcher,
+        transport: object,
+        gone: Callable[[], object],
+    ) -> None:
+        self._clock = clock
         self._watcher = watcher
         self._transport = transport
         self._gone = gone
-        sock = socket_of(transport)
-        self._fd = -1 if sock is None else sock.fileno()
-        with suppress(OSError):  # no descriptor left for an epoll: it is noticed later
-            watcher.watch(self._fd, 0, self._hung_up, self)
+        self._look: IDelayedCall | None = None
+        self._pause = _FIRST_LOOK
+        self._socket = socket_of(transport)
+        self._fd = -1 if self._socket is None else self._socket.fileno()
+        if self._fd >= 0:
+            with suppress(OSError):  # no descriptor left for an epoll: it is noticed later
+                watcher.watch(self._fd, EPOLLRDHUP, self._happened, self)
 
     def stop(self) -> None:
         """Look no more. To be called before the connection is closed."""
         fd, self._fd = self._fd, -1  # somebody else may watch it next
         self._watcher.forget(fd)
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def fail(self, error: OSError) -> None:
         """See :class:`rdv.watcher.Owner`: it is noticed later."""
 
-    def _hung_up(self, events: int) -> None:
+    def _happened(self, events: int) -> None:
+        left_nothing = not unread(self._transport)
+        if events & EPOLLERR or (events & EPOLLHUP and left_nothing):
+            self._nobody()
+        elif events & EPOLLHUP:
+            self.stop()
+        else:  # an end; errors and hang-ups are told all the same
+            self._watcher.change(self._fd, 0, self._happened)
+            if left_nothing:
+                self._look = self._clock.callLater(self._pause, self._look_for_owner)
+
+    def _look_for_owner(self) -> None:
+        self._look = None
+        owned = None if self._socket is None else has_owner(self._socket)
+        if owned:
+            self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
+            self._look = self._clock.callLater(self._pause, self._look_for_owner)
+        elif owned is False:
+            self._nobody()
+
+    def _nobody(self) -> None:
         self.stop()
-        # Who has closed a Unix socket behind its bytes counts on their delivery.
-        if events & EPOLLERR or not unread(self._transport):
-            self._gone()
+        self._gone()
 
 
 def has_hung_up(transport: object) -> bool:
-    """Whether nobody is there any more, as above; what has come before may be unread."""
+    """Whether a connection was reset, or is a Unix socket that was closed."""
     sock = socket_of(transport)
     if sock is None:
         return False

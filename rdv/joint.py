@@ -36,11 +36,11 @@ class Joint:
     """
     A local connection and one to a peer, each of which is given one of our protocols.
 
-    Neither is read before both stand, so nothing is held; a local program that resets its
-    connection meanwhile, or closes its Unix socket, is noticed where the kernel tells
-    (:mod:`rdv.hangup`). Each direction ends for itself. When one connection is lost the other one
-    is reset, and so it is when this process dies: nobody takes what has come so far for the whole.
-    A Unix socket knows no reset; whoever is behind one sees an end.
+    Neither is read before both stand, so nothing is held; a local program that leaves meanwhile is
+    noticed where the kernel tells (:mod:`rdv.hangup`). Each direction ends for itself. When one
+    connection is lost the other one is reset, and so it is when this process dies: nobody takes
+    what has come so far for the whole. A Unix socket knows no reset; whoever is behind one sees an
+    end.
 
     With the first byte that passes when the choice of the path is final, the kernel moves them, if
     both are nothing but a socket.
@@ -121,7 +121,9 @@ class Joint:
         from rdv.hangup import Hangup  # only Linux has what it needs
 
         gone = "the local program has left"
-        self._hangup = Hangup(splicer.watcher, self.near.transport, lambda: self.abort(gone))
+        self._hangup = Hangup(
+            self._clock, splicer.watcher, self.near.transport, lambda: self.abort(gone)
+        )
 
     def _watch_no_more(self) -> None:
         if self._hangup is not None:

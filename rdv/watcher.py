@@ -26,6 +26,7 @@ __all__ = [
     "EPOLLHUP",
     "EPOLLIN",
     "EPOLLOUT",
+    "EPOLLRDHUP",
     "Handler",
     "IReactor",
     "Owner",
@@ -39,6 +40,7 @@ EPOLLERR: int = getattr(select, "EPOLLERR", 0)
 EPOLLHUP: int = getattr(select, "EPOLLHUP", 0)
 EPOLLIN: int = getattr(select, "EPOLLIN", 0)
 EPOLLOUT: int = getattr(select, "EPOLLOUT", 0)
+EPOLLRDHUP: int = getattr(select, "EPOLLRDHUP", 0)
 
 #: Told of the events of one descriptor, as ``select.epoll`` has them.
 Handler: TypeAlias = Callable[[int], object]

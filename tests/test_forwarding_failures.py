@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import socket
 import stat
+from collections.abc import Callable
 
-from tests.forwarding import ForwardingTestCase
+from tests.forwarding import ForwardingTestCase, Talker
 from tests.processes import Program
 from tests.servers import DIRECT, ERROR
 
@@ -244,13 +245,13 @@ class ServerTests(FailureTestCase):
 class LeavingTests(FailureTestCase):
     """A local program that has left before a peer has come."""
 
-    async def check(self, listen: str) -> None:
+    async def check(self, listen: str, leave: Callable[[Talker], object] = Talker.close) -> None:
         """Its dial is given up at once; the next one has the lobby, and the peer, for itself."""
         server = await self.serve()
         connecting = await self.connect("-v", *DIRECT, listen=listen)
         local = await self.visit()
         await server.line("waiting: dialer")
-        local.close()
+        leave(local)
         await connecting.line("^ENDED 1: 0 bytes sent, 0 received; broken: .*has left$")
         await server.line("left: dialer")
         await self.target()
@@ -260,23 +261,28 @@ class LeavingTests(FailureTestCase):
     async def test_reset(self) -> None:
         await self.check("0")
 
+    async def test_close(self) -> None:
+        await self.check("0", lambda local: local.transport.loseConnection())
+
     async def test_unix_socket(self) -> None:
         await self.check(f"unix:{self.folder() / 'here'}")
 
     async def test_waits_for_an_answer(self) -> None:
-        """It has only ended its own direction: that is no leaving."""
+        """It has only ended its own direction, with a request or without: that is no leaving."""
         await self.serve()
         await self.connect()
-        local = await self.visit()
-        local.write(b"request")
-        local.end()
         await self.target()
-        await self.expose()
-        visitor = await self.visitors.get()
-        self.assertEqual(await visitor.ended(), b"request")
-        visitor.write(b"answer")
-        visitor.end()
-        self.assertEqual(await local.ended(), b"answer")
+        for request in (b"request", b""):
+            local = await self.visit()
+            local.write(request)
+            local.end()
+            exposing = await self.expose()
+            visitor = await self.visitors.get()
+            self.assertEqual(await visitor.ended(), request)
+            visitor.write(b"answer")
+            visitor.end()
+            self.assertEqual(await local.ended(), b"answer")
+            await exposing.kill()
 
 
 class LimitTests(FailureTestCase):

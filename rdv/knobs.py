@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import TypeVar
 
-__all__ = ["function", "instance", "seconds", "whole", "with_methods"]
+__all__ = ["function", "instance", "number", "seconds", "whole", "with_methods"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object] | None)
@@ -21,11 +21,16 @@ def seconds(name: str, value: float, *, above_zero: bool = False) -> float:
     :raises TypeError: when it is no number.
     :raises ValueError: when it is negative, or NaN, or 0 where that makes no sense.
     """
+    return number(name, value, "seconds", above_zero=above_zero)
+
+
+def number(name: str, value: float, unit: str, *, above_zero: bool = False) -> float:
+    """As :func:`seconds`, of something else."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: a number of seconds is needed, not {_kind(value)}")
+        raise TypeError(f"{name}: a number of {unit} is needed, not {_kind(value)}")
     if not (value > 0 if above_zero else value >= 0):
         least = "more than 0" if above_zero else "0 or more"
-        raise ValueError(f"{name}: {least} seconds are needed, not {value!r}")
+        raise ValueError(f"{name}: {least} {unit} are needed, not {value!r}")
     return value
 
 

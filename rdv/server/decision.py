@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv import knobs
 from rdv.awaiting import deferred_of
 from rdv.deadlines import Deadlines
 from rdv.server.leg import Leg
@@ -32,6 +33,19 @@ def _ask(serve: ServeHook, pair: Pair) -> Deferred[object]:
     except Exception:
         return fail()
     return deferred_of(answer) if inspect.isawaitable(answer) else succeed(answer)
+
+
+def _check(pair: Pair) -> None:
+    """
+    See whether it can be joined as the hook has left it.
+
+    :raises TypeError: when the hook has set something of the wrong type; the text names it.
+    :raises ValueError: when something is out of range; likewise.
+    """
+    knobs.seconds("idle_timeout", pair.idle_timeout)
+    knobs.number("rate_limit", pair.rate_limit, "bytes a second")
+    knobs.function("tap_dialer", pair.tap_dialer)
+    knobs.function("tap_acceptor", pair.tap_acceptor)
 
 
 class Decision:
@@ -55,7 +69,7 @@ class Decision:
 
         :param decided: called with this and what the hook has said, perhaps a Failure.
         """
-        self._hook = _ask(serve, self.pair)
+        self._hook = _ask(serve, self.pair).addCallback(lambda _: _check(self.pair))
         self._hook.addBoth(partial(decided, self))
 
     def cancel(self) -> None:

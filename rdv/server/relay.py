@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from rdv import knobs
 from rdv.errors import ProtocolError
 from rdv.handover import linger, push
 from rdv.liveness import unwatch, watch
@@ -104,13 +105,12 @@ class Pair:
 
     def reject(self, status: int, reason: str) -> None:
         """
-        Refuse the pair: both get ``status`` and ``reason`` instead of a 101. Only for a ``serve``
-        hook, before it is done.
+        Refuse the pair: both get that and no 101. Only for a ``serve`` hook before it is done.
 
         :param status: an HTTP status of 400 or above.
         """
-        if not 400 <= status <= 599:
-            raise ValueError(f"not the status of a refusal: {status}")
+        knobs.whole("status", status, 400, 599)
+        knobs.instance("reason", reason, str, "text")
         if self._living or self._ended:
             raise RuntimeError("the pair has been told already")
         self.rejection = (status, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -83,6 +84,25 @@ class ServeTests(ServerTestCase):
 
         self.open(serve=serve)
         self.assert_both_refused(599, "why")
+
+    def set(self, name: str, value: object, pair: Pair) -> None:
+        """A hook."""
+        setattr(pair, name, value)
+
+    def test_sets_what_cannot_be(self) -> None:
+        """It has failed, and nobody waits for a pair that cannot be joined."""
+        for name, value in (
+            ("rate_limit", "fast"),
+            ("rate_limit", -1),
+            ("idle_timeout", None),
+            ("idle_timeout", float("nan")),
+            ("tap_dialer", 1),
+            ("tap_acceptor", "x"),
+        ):
+            self.open(serve=partial(self.set, name, value))
+            self.assert_both_refused(*FAILED)
+            (error,) = self.flushLoggedErrors(TypeError, ValueError)
+            self.assertTrue(error.getErrorMessage().startswith(f"{name}: "), error)
 
     def test_raises(self) -> None:
         def serve(pair: Pair) -> None:

@@ -120,6 +120,7 @@ class RendezvousEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        _check_factory(factory)
         factory.doStart()
         try:
             connection = await self._turns.connect(self._timeout)
@@ -207,6 +208,7 @@ class RendezvousPort:
     ) -> None:
         server = parse_server_url(url).to_text()
         self._address = RendezvousAddress(server, token_hint(check_token(token)))
+        _check_factory(factory)
         self._factory = factory
         self._started = False
         options = {"headers": headers}
@@ -287,6 +289,11 @@ def _check(
     parse_server_url(url)
     check_token(token)
     check_options({"headers": headers})
+
+
+def _check_factory(factory: IProtocolFactory) -> None:
+    methods = ("buildProtocol", "doStart", "doStop")
+    knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
 
 
 def _build(factory: IProtocolFactory, connection: Connection) -> IProtocol:

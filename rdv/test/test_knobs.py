@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
@@ -183,6 +184,13 @@ class AttemptTests(KnobsTestCase):
             self.check(call, "params", types=(1,))
             for name in ("tiemout", "data", "allow_redirects", "reactor"):
                 self.check(call, name, types=(True,))
+
+    def test_factories(self) -> None:
+        """A protocol is none."""
+        client = RendezvousEndpoint(self.client, Role.DIALER, URL, "t")
+        server = RendezvousServerEndpoint(self.client, URL, "t")
+        for method in (client.connect, server.listen):
+            self.check(method, "protocolFactory", types=(None, Protocol, Protocol()))
 
     def test_as_they_may_be(self) -> None:
         """It begins, with all of them."""

@@ -137,6 +137,29 @@ class EndpointTests(MemoryTestCase):
         amp = self.result(dial.connect(quiet(Factory.forProtocol(AMP))))
         amp.transport.loseConnection()
 
+    def test_server_goes_away_from_one_who_waits(self) -> None:
+        """It comes back when the server wants it to, ten seconds later, and meets its peer."""
+        for role, other in ((Role.ACCEPTOR, Role.DIALER), (Role.DIALER, Role.ACCEPTOR)):
+            waiting = self.endpoint(role).connect(quiet(Factory.forProtocol(AMP)))
+            self.rendezvous.advance(1.0)
+            self.rendezvous.stop()
+            self.rendezvous.start()
+            self.rendezvous.advance(10.0)
+            self.assertEqual(self.rendezvous.server.waiting, 0)
+            self.rendezvous.advance(1.0)
+            self.assertEqual(self.rendezvous.server.waiting, 1)
+            self.assertNoResult(waiting)
+            peer = self.result(self.endpoint(other).connect(quiet(Factory.forProtocol(AMP))))
+            waited: Any = self.successResultOf(waiting)
+            for protocol in (waited, peer):
+                protocol.transport.loseConnection()
+            self.rendezvous.flush()
+
+    def endpoint(self, role: Role) -> RendezvousEndpoint:
+        """Of a client of its own."""
+        client = self.rendezvous.client()
+        return RendezvousEndpoint(client, role, self.url, "secret", timeout=60)
+
     def test_cancelled(self) -> None:
         endpoint = RendezvousEndpoint(
             self.rendezvous.client(), Role.DIALER, self.url, "secret", timeout=None

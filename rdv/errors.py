@@ -16,6 +16,7 @@ __all__ = [
     "ServerRefused",
     "ServerUnreachable",
     "TokenInUse",
+    "WrongReactor",
 ]
 
 
@@ -115,3 +116,10 @@ class AttemptTimeout(RdvError):
     def __init__(self, seconds: float, lacking: str) -> None:
         super().__init__(f"no connection within {seconds:g} s: {lacking}")
         self.lacking = lacking
+
+
+class WrongReactor(RdvError):
+    """
+    asyncio's streams are wanted on another event loop than that of Twisted's reactor, where they
+    would wait for ever.
+    """

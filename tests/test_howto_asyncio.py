@@ -10,6 +10,8 @@ from tests.documents import Shell, blocks_without_test, replaced, runs, serve
 from tests.processes import Program
 
 ASYNCIO = "docs/howto/asyncio.rst"
+#: A block of it.
+START = "asyncio.new_event_loop()"
 HERE = r"http\://127.0.0.1\:8080"
 
 
@@ -46,14 +48,33 @@ class ProgramTests(TestCase):
         server.signal("KILL")
         await server.ended
 
-    @runs(ASYNCIO, "asyncioreactor.install", "import open_connection", "import start_server")
+    @runs(ASYNCIO, START, "import open_connection", "import start_server")
     async def test_streams(self, start: str, client: str, server: str) -> None:
         """Both sides."""
         await self.check(
             self.program(start, server), self.program(start, client), "b'IS ANYBODY THERE?\\n'"
         )
 
-    @runs(ASYNCIO, "client.dial", "asyncioreactor.install", "import start_server")
+    @runs(ASYNCIO, "asyncio.run(program())", "import open_connection", START, "import start_server")
+    async def test_running_loop(self, own: str, client: str, start: str, server: str) -> None:
+        """The client has its loop already; names are resolved in threads, which end."""
+        self.description = self.description.replace("127.0.0.1", "localhost")
+        begin, run = own.split("async def program")
+        given = f"description = {self.description!r}"
+        program = self.shell.python("\n\n".join([begin, given, client, f"async def program{run}"]))
+        await self.check(self.program(start, server), program, "b'IS ANYBODY THERE?\\n'")
+        self.assertEqual(program.stderr, b"")
+
+    @runs(ASYNCIO, "import open_connection")
+    async def test_wrong_loop(self, client: str) -> None:
+        """It is told, instead of waiting for ever."""
+        given = f"import asyncio\ndescription = {self.description!r}"
+        run = "from twisted.internet import reactor\nasyncio.run(main(reactor))"
+        program = self.shell.python("\n\n".join([given, client, run]))
+        self.assertEqual(await program.ended, 1)
+        self.assertIn(b"WrongReactor: ", program.stderr)
+
+    @runs(ASYNCIO, "client.dial", START, "import start_server")
     async def test_connection(self, connect: str, start: str, server: str) -> None:
         """A connection of the client's own."""
         connect = replaced(connect, ("Client(reactor)", "Client(reactor, spaces=NONE)"))
@@ -67,7 +88,7 @@ class ProgramTests(TestCase):
         )
         await self.check(self.program(start, server), self.program(start, connect, main), "True")
 
-    @runs(ASYNCIO, "asyncioreactor.install")
+    @runs(ASYNCIO, START)
     async def test_end(self, start: str) -> None:
         """A signal cancels every task, and they have time; nothing is said of it."""
         for signal in ("INT", "TERM"):
@@ -90,7 +111,7 @@ class ProgramTests(TestCase):
             self.assertEqual(program.stdout.split(), [b"main", b"other", b"tidy", b"tidy"])
             self.assertEqual(program.stderr, b"")
 
-    @runs(ASYNCIO, "asyncioreactor.install")
+    @runs(ASYNCIO, START)
     async def test_exception(self, start: str) -> None:
         """It ends the program."""
         program = self.program(start, "async def main(reactor):\n    raise ZeroDivisionError")

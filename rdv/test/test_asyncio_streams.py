@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
@@ -24,7 +25,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from rdv import asyncio_streams
 from rdv.asyncio_streams import Connected, open_connection, start_server
+from rdv.errors import WrongReactor
 from rdv.test.client_doubles import ByteTransport
 from rdv.test.endpoint_doubles import PEER
 
@@ -62,6 +65,7 @@ class StreamsTestCase(SynchronousTestCase):
     """Each test runs a coroutine of asyncio's."""
 
     def setUp(self) -> None:
+        self.patch(asyncio_streams, "_installed_reactor", lambda: None)
         self.endpoint = Endpoint()
 
     def run_it(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -117,7 +121,11 @@ class ClientTests(StreamsTestCase):
         """Not every endpoint has ports."""
 
         async def run() -> None:
-            for address, name in ((UNIXAddress("/run/a"), "/run/a"), (object(), None)):
+            for address, name in (
+                (IPv6Address("TCP", "::1", 7), ("::1", 7, 0, 0)),
+                (UNIXAddress("/run/a"), "/run/a"),
+                (object(), None),
+            ):
                 opening = asyncio.ensure_future(open_connection(self.endpoint))
                 await asyncio.sleep(0)
                 self.endpoint.connecting.callback(self.endpoint.connected(address).protocol)
@@ -243,6 +251,58 @@ class ClientTests(StreamsTestCase):
                 self.assertEqual(below.closing, "abort")
 
         self.run_it(run())
+
+    def test_limit(self) -> None:
+        """Of the reader; a longer line is an error of asyncio's."""
+
+        async def run() -> None:
+            for limit, fits in ((None, True), (200_000, True), (10, False)):
+                self.endpoint = Endpoint()
+                options = {} if limit is None else {"limit": limit}
+                opening = asyncio.ensure_future(open_connection(self.endpoint, **options))
+                await asyncio.sleep(0)
+                below = self.endpoint.connected()
+                self.endpoint.connecting.callback(below.protocol)
+                reader, _ = await opening
+                below.deliver(bytes(50_000) + b"\n")
+                if fits:
+                    self.assertEqual(len(await reader.readline()), 50_001)
+                else:
+                    with self.assertRaises(ValueError):
+                        await reader.readline()
+
+        self.run_it(run())
+
+
+class WrongReactorTests(SynchronousTestCase):
+    """The loop is not the reactor's: nothing would ever happen, no timeout either."""
+
+    def test_told(self) -> None:
+        async def connected(reader: object, writer: object) -> None:
+            raise NotImplementedError
+
+        async def run(beginning: Coroutine[Any, Any, object]) -> None:
+            with self.assertRaises(WrongReactor) as raised:
+                await beginning
+            self.assertIn("asyncioreactor.install(", str(raised.exception))
+
+        from twisted.internet import reactor  # installs one, if there is none
+
+        self.assertIs(asyncio_streams._installed_reactor(), reactor)
+        for beginning in (open_connection(Endpoint()), start_server(Endpoint(), connected)):
+            asyncio.run(run(beginning))
+
+    def test_reactor_of_another_loop(self) -> None:
+        async def run() -> None:
+            with self.assertRaises(WrongReactor):
+                await open_connection(Endpoint())
+
+        loop = asyncio.SelectorEventLoop()
+        self.addCleanup(loop.close)
+        other = AsyncioSelectorReactor(loop)
+        self.addCleanup(other.disconnectAll)
+        self.patch(asyncio_streams, "_installed_reactor", lambda: other)
+        asyncio.run(run())
 
 
 class ServerTests(StreamsTestCase):

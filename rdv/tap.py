@@ -16,6 +16,7 @@ from rdv.clock import use_monotonic_clock
 from rdv.descriptors import raise_limit
 from rdv.errors import RdvError
 from rdv.options import seconds, workers
+from rdv.server.reports import log_outlet
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.server.workers import WorkersService
 
@@ -97,6 +98,8 @@ def makeService(options: Options) -> IService:
     """Make what the options ask for."""
     from twisted.internet import reactor
 
+    _never_wait_for_the_log(options)
+
     use_monotonic_clock(reactor)
     if options.subCommand:
         stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
@@ -108,22 +111,21 @@ def makeService(options: Options) -> IService:
     return service
 
 
+def _never_wait_for_the_log(options: Options) -> None:
+    of_twist = getattr(options, "parent", None)
+    if of_twist is not None and "logFile" in of_twist:
+        of_twist["logFile"] = log_outlet(of_twist["logFile"])
+
+
 def _server(reactor: Any, options: Options) -> RendezvousService | WorkersService:
     raise_limit(reactor)
     if options["workers"] == 1:
         return _ServerService(reactor, options.settings(), handle_signals=True)
     # The options of ``twist`` itself.
     level = (getattr(options, "parent", None) or {}).get("logLevel", LogLevel.info)
-    service = _WorkersService(
+    return _WorkersService(
         reactor, options.settings(), options["workers"], level=level.name, handle_signals=True
     )
-    service.ready.addErrback(_give_up, reactor)
-    return service
-
-
-def _give_up(failure: Failure, reactor: Any) -> None:
-    Logger().critical("{reason}", reason=failure.getErrorMessage())
-    reactor.stop()
 
 
 class _SaysWhy:
@@ -141,7 +143,26 @@ class _ServerService(_SaysWhy, RendezvousService):
 
 
 class _WorkersService(_SaysWhy, WorkersService):
-    pass
+    """Ends ``twist`` with status 1 when its workers cannot start; it has no means for that."""
+
+    def startService(self) -> None:
+        super().startService()
+        run = self._reactor.run
+        self.ready.addErrback(self._give_up)
+
+        def run_to_the_end() -> None:
+            run()
+            if self._failed:
+                raise SystemExit(1)
+
+        self._reactor.run = run_to_the_end
+
+    _failed = False
+
+    def _give_up(self, failure: Failure) -> None:
+        self._failed = True
+        Logger().critical("{reason}", reason=failure.getErrorMessage())
+        self._reactor.stop()
 
 
 class _StreamService(Service):

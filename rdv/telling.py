@@ -4,11 +4,12 @@ What a command tells on stderr: lines for a person, or events for a program.
 
 from __future__ import annotations
 
-import select
 import sys
 import time
 from contextlib import suppress
 from enum import Enum
+
+from rdv.outlet import has_room, write_pieces
 
 __all__ = ["Form", "Teller"]
 
@@ -42,6 +43,7 @@ class Teller:
         self.skips = False
         self._shown = False
         self._skipped = 0
+        self._is_cut = False
 
     def tell(self, event: str, text: str = "", **fields: object) -> None:
         """
@@ -86,7 +88,7 @@ class Teller:
         :param lines: without the end of the last one.
         :param patience: seconds to wait for room before they are skipped.
         """
-        if self.skips and not _has_room(patience):
+        if self.skips and not has_room(sys.stderr, patience):
             self._skipped += 1
             return
         self.clear()
@@ -115,19 +117,15 @@ class Teller:
     def write(self, text: str) -> None:
         """Write to stderr, as it is."""
         with suppress(OSError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            if self.skips:
+                self._is_cut = not write_pieces(sys.stderr, "\n" * self._is_cut + text)
+                self._skipped += self._is_cut
+            else:
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
 
 def _record(event: str, fields: dict[str, object]) -> str:
     import json  # most need it not
 
     return json.dumps({"event": event, "time": time.time(), **fields}, default=str)
-
-
-def _has_room(patience: float) -> bool:
-    """Whether stderr takes a line now."""
-    try:
-        return bool(select.select((), (sys.stderr,), (), patience)[1])
-    except (OSError, ValueError):  # it is no file, or closed: writing to it shows
-        return True

@@ -4,8 +4,13 @@ How a server ends, and how clients outlast its lobby timeout.
 
 from __future__ import annotations
 
-from tests.processes import Program
-from tests.servers import CONNECTED, MEGABYTE, RELAYED, StartServer, SystemTestCase, noise
+import os
+import re
+import signal
+from pathlib import Path
+
+from tests.processes import ROOT, Program
+from tests.servers import CONNECTED, MEGABYTE, RELAYED, TWIST, StartServer, SystemTestCase, noise
 
 RELAY = CONNECTED.format("relay")
 BROKEN = "the stream broke: .+"
@@ -77,9 +82,36 @@ class ShutdownChecks(SystemTestCase):
             await self.assert_ended(client, 3, RELAY, BROKEN)
         self.assertEqual(await server.ended, 0)
 
+    async def check_other_signals(self, start: StartServer) -> None:
+        """They do not disturb a stream: neither those to the server, nor those to its workers."""
+        for options in ((), ("--workers", "2")):
+            server = await start(*options)
+            if options:
+                # One of the workers speaks up last.
+                await server.line("worker 0 serves as process")
+                await server.line("worker 1 serves as process")
+            clients = await self.stream()
+            workers = re.findall(rb"serves as process (\d+)", server.stderr + server.stdout)
+            for name in ("HUP", "USR1", "USR2"):
+                for pid in (server.transport.pid, *map(int, workers)):
+                    os.kill(pid, getattr(signal, f"SIG{name}"))
+            dialer, acceptor = clients
+            dialer.write(b"y")
+            self.assertEqual(await acceptor.received(2), b"xy")
+            for client in clients:
+                client.close_stdin()
+            for client in clients:
+                await self.assert_ended(client, 0, RELAY)
+            server.signal("TERM")
+            self.assertEqual(await server.ended, 0, server.report())
+
 
 class ServeTests(ShutdownChecks):
     """``rdv serve``."""
+
+    async def test_other_signals(self) -> None:
+        """A server has no use for them."""
+        await self.check_other_signals(self.serve)
 
     async def test_waiting(self) -> None:
         """Those who wait get 503."""
@@ -116,6 +148,22 @@ class ServeTests(ShutdownChecks):
 
 class TwistTests(ShutdownChecks):
     """``twist rdv``."""
+
+    async def test_other_signals(self) -> None:
+        """A server has no use for them."""
+        await self.check_other_signals(self.twist)
+
+    async def test_workers_that_cannot_start(self) -> None:
+        """Somebody has to notice."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        code = "import os, sys\nif 'rdv.server.worker' in sys.orig_argv: os._exit(7)\n"
+        (folder / "sitecustomize.py").write_text(code)
+        environment = {"PYTHONPATH": f"{ROOT}:{folder}"}
+        options = ("rdv", "--port", "tcp:0:interface=127.0.0.1", "--workers", "2")
+        server = Program(self, TWIST, *options, env=environment)
+        self.assertEqual(await server.ended, 1, server.report())
+        self.assertIn(b" did not start: exit status 7", server.stdout)
 
     async def test_waiting(self) -> None:
         """Those who wait get 503."""

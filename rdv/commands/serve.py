@@ -27,6 +27,7 @@ __all__ = ["run", "settings_of"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
     """Serve until a signal ends it."""
+    teller.skips = True
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
     settings = settings_of(arguments)

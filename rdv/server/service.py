@@ -45,6 +45,7 @@ __all__ = [
     "make_rendezvous",
     "make_site",
     "named_ports",
+    "spare_signals",
     "take_signals",
 ]
 
@@ -103,7 +104,7 @@ class RendezvousService(Service):
     ``settings.drain`` seconds, and only then closes the ports.
 
     :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
-        once, with exit status 0 either way.
+        once, with exit status 0 either way; and SIGHUP, SIGUSR1 and SIGUSR2 do nothing.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
     :raises BadEndpoint: when an endpoint string cannot be understood.
@@ -129,6 +130,8 @@ class RendezvousService(Service):
 
         :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
         """
+        if self._handle_signals:
+            spare_signals()
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
         self.rendezvous.ports = named_ports(self._settings, self.ports)
@@ -168,6 +171,16 @@ class RendezvousService(Service):
             drain=self._drain,
         )
         self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
+
+
+def spare_signals() -> None:
+    """
+    Go on at signals that a server has no use for: their default is to kill it, which would reset
+    its relays.
+    """
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def take_signals(reactor: IReactorFromThreads, signalled: Callable[[str], object]) -> None:

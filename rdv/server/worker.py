@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import IO, Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IListeningPort
@@ -35,7 +35,7 @@ from rdv.errors import RdvError
 from rdv.server.assignment import Assignment
 from rdv.server.listening import AdoptedPorts
 from rdv.server.mailbox import Inbox, Outbox
-from rdv.server.reports import report
+from rdv.server.reports import log_outlet, report
 from rdv.server.service import (
     ServerSettings,
     close_ports,
@@ -44,6 +44,7 @@ from rdv.server.service import (
     make_rendezvous,
     make_site,
     named_ports,
+    spare_signals,
 )
 from rdv.stdio import open_source
 
@@ -176,11 +177,12 @@ def main(argv: Sequence[str]) -> int:
     # them to the whole group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    spare_signals()
     start = Start.from_json(argv[0])
     reports = os.fdopen(REPORTS, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
     observer = FilteringLogObserver(
-        FileLogObserver(reports, lambda event: f"{report(event)}\n"),
+        FileLogObserver(cast(IO[str], log_outlet(reports)), lambda event: f"{report(event)}\n"),
         [LogLevelFilterPredicate(defaultLogLevel=level)],
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

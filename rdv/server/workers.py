@@ -26,6 +26,7 @@ from rdv.server.service import (
     endpoint_strings,
     listen,
     make_endpoints,
+    spare_signals,
     take_signals,
 )
 from rdv.server.worker import ABORT, DRAIN, FIRST, Start
@@ -85,6 +86,8 @@ class WorkersService(Service):
 
         :raises RdvError: when one cannot be had, or cannot be shared.
         """
+        if self._handle_signals:
+            spare_signals()
         try:
             self._mailboxes = [inbox_pair() for _ in range(self._count)]
         except OSError as error:

@@ -35,6 +35,7 @@ from rdv.addresses import Address
 from rdv.client.dial import dial, one_protocol
 from rdv.client.syn_filter import ignore_syns
 from rdv.errors import NoConnection
+from rdv.quiet import listen_quietly
 
 __all__ = ["IClientReactor", "NobodyListens", "SharedPort"]
 
@@ -97,7 +98,9 @@ class SharedPort:
 
     def _listen(self, interface: str, number: int, factory: ServerFactory[Any]) -> None:
         binding = _binding(interface, number)
-        self._ports.append(self._reactor.listenTCP(binding, factory, interface=interface))
+        # One for each attempt: nothing that anybody wants to read of.
+        port = listen_quietly(self._reactor.listenTCP, binding, factory, interface=interface)
+        self._ports.append(port)
 
     def connect(self, address: Address, protocol: P, timeout: float) -> Deferred[P]:
         """

@@ -18,6 +18,7 @@ from twisted.logger import (
 )
 from zope.interface import provider
 
+from rdv.quiet import unless_quiet
 from rdv.telling import Form, Teller
 
 __all__ = ["begin_logging", "log_level", "observer_for"]
@@ -27,7 +28,7 @@ def begin_logging(verbose: bool, teller: Teller) -> None:
     """Log from :func:`log_level` on: in lines of text, or as events where everything is one."""
     level = LogLevel.levelWithName(log_level(verbose))
     observer = FilteringLogObserver(
-        observer_for(teller), [LogLevelFilterPredicate(defaultLogLevel=level)]
+        observer_for(teller), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 

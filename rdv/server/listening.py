@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorSocket
 
 from rdv.errors import RdvError
+from rdv.quiet import listen_quietly
 
 __all__ = ["AdoptedPorts", "OpenedPorts"]
 
@@ -78,8 +79,9 @@ class AdoptedPorts(_Ports):
     ) -> IListeningPort:
         """See :class:`IReactorTCP`."""
         with socket.socket(fileno=self._left.pop(0)) as sock:
-            adopted: IListeningPort = self._reactor.adoptStreamPort(
-                sock.fileno(), sock.family, factory
+            # The process that opened it has said so.
+            adopted: IListeningPort = listen_quietly(
+                self._reactor.adoptStreamPort, sock.fileno(), sock.family, factory
             )
         return adopted
 

@@ -32,6 +32,7 @@ from twisted.logger import (
 
 from rdv.clock import use_monotonic_clock
 from rdv.errors import RdvError
+from rdv.quiet import unless_quiet
 from rdv.server.assignment import Assignment
 from rdv.server.listening import AdoptedPorts
 from rdv.server.mailbox import Inbox, Outbox
@@ -183,7 +184,7 @@ def main(argv: Sequence[str]) -> int:
     level = LogLevel.levelWithName(start.level)
     observer = FilteringLogObserver(
         FileLogObserver(cast(IO[str], log_outlet(reports)), lambda event: f"{report(event)}\n"),
-        [LogLevelFilterPredicate(defaultLogLevel=level)],
+        [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)],
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 

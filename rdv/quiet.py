@@ -1,0 +1,46 @@
+"""
+Ports that come and go without a word: Twisted logs a line for each that opens or closes, whatever
+its factory wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import ILogFilterPredicate, LogEvent, LogLevel, PredicateResult
+from twisted.python.context import call, get
+from twisted.python.log import ILogContext
+from zope.interface import provider
+
+__all__ = ["listen_quietly", "unless_quiet"]
+
+T = TypeVar("T")
+
+#: What is in an event that nobody needs.
+_MARK = "rdv_quiet"
+
+
+def listen_quietly(listen: Callable[..., IListeningPort], *arguments: Any, **options: Any) -> Any:
+    """
+    Call ``listen``, such as ``listenTCP``. What is logged of the port is of level ``debug``, and no
+    log of ours shows it.
+    """
+    port: Any = _quietly(listen, *arguments, **options)
+    if hasattr(port, "connectionLost"):
+        port.connectionLost = partial(_quietly, port.connectionLost)
+    return port
+
+
+def _quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    context = {**(get(ILogContext) or {}), "log_level": LogLevel.debug, _MARK: True}
+    result: T = call({ILogContext: context}, function, *arguments, **options)
+    return result
+
+
+@provider(ILogFilterPredicate)
+def unless_quiet(event: LogEvent) -> Any:
+    """For an observer that is not to show them."""
+    return PredicateResult.no if _MARK in event else PredicateResult.maybe

@@ -30,7 +30,7 @@ class ProxyChecks(ProxyTestCase):
         seen = (await server.line(r"waiting: acceptor .* from 127\.0\.0\.1:(\d+)$"))[1]
         dialer = self.dial(*DIRECT, *self.options)
         # The client listens where the server has seen it come from.
-        await acceptor.line(rf" starting on {seen}$")
+        await dialer.line(rf"CONNECTED: p2p .*:{seen}, ")
         dialer.write(b"x")
         await acceptor.received(1)
         dialer.close_stdin()

@@ -24,12 +24,13 @@ from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from tests.processes import Program
 from tests.servers import DIRECT, SystemTestCase
 
-__all__ = ["CONNECTED", "ForwardingTestCase", "Talker"]
+__all__ = ["CONNECTED", "ForwardingTestCase", "Talker", "Target"]
 
 REACTOR: Any = reactor
 #: What either side says of each forward; to be formatted with its path.
@@ -63,6 +64,10 @@ class Talker(Protocol):
         """All that has come, at the end of the other side's direction."""
         return self._when(lambda: self.read_ended)
 
+    def over(self) -> Deferred[bytes]:
+        """All that has come, at the end of the other side's direction or of the connection."""
+        return self._when(lambda: self.read_ended or self.lost is not None)
+
     def gone(self) -> Deferred[bytes]:
         """All that has come, when the connection is no more."""
         return self._when(lambda: self.lost is not None)
@@ -78,8 +83,9 @@ class Talker(Protocol):
         self.transport.write(data)
 
     def end(self) -> None:
-        """End this direction."""
-        self.transport.loseWriteConnection()
+        """End this direction, if there is still one."""
+        if self.lost is None:
+            self.transport.loseWriteConnection()
 
     def close(self) -> None:
         """Close, whatever the state."""
@@ -121,18 +127,23 @@ class Talker(Protocol):
         self._look()
 
 
-class _Target(Factory[Talker]):
-    """Takes whoever comes."""
+class Target(Factory[Talker]):
+    """
+    Takes whoever comes.
+
+    :ivar visitors: those who have come.
+    """
 
     noisy = False
 
-    def __init__(self, test: ForwardingTestCase) -> None:
+    def __init__(self, test: TestCase) -> None:
         self._test = test
+        self.visitors: DeferredQueue[Talker] = DeferredQueue()
 
     def buildProtocol(self, addr: object) -> Talker:
         talker = Talker()
         self._test.addCleanup(talker.close)
-        talker.made = self._test.visitors.put
+        talker.made = self.visitors.put
         return talker
 
 
@@ -145,11 +156,9 @@ class ForwardingTestCase(SystemTestCase):
     :ivar listening: where the connecting side listens.
     """
 
+    visitors: DeferredQueue[Talker]
     where = ""
     listening = ""
-
-    def setUp(self) -> None:
-        self.visitors: DeferredQueue[Talker] = DeferredQueue()
 
     def folder(self) -> Path:
         """An empty one with a short name, as Unix sockets need."""
@@ -164,7 +173,9 @@ class ForwardingTestCase(SystemTestCase):
             endpoint: Any = TCP4ServerEndpoint(REACTOR, 0, interface="127.0.0.1")
         else:
             endpoint = UNIXServerEndpoint(REACTOR, str(path))
-        port = await endpoint.listen(_Target(self))
+        target = Target(self)
+        self.visitors = target.visitors
+        port = await endpoint.listen(target)
         self.addCleanup(port.stopListening)
         self.where = f"unix:{path}" if path else f"127.0.0.1:{port.getHost().port}"
         return port

@@ -1,0 +1,144 @@
+"""
+What every scene has: programs, brought to a moment by what happens in it, as a line of a log, or
+bytes that come out. Nothing waits for time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from tests.faults.servers import Server
+from tests.faults.table import Case, Form, Moment, Victim
+from tests.faults.verdict import End, Told
+from tests.processes import Program
+from tests.servers import SystemTestCase, noise
+
+__all__ = ["HALF", "ROLES", "Scene"]
+
+#: Bytes that are sent before the middle, and behind it.
+HALF = 1 << 18
+#: Seconds that a dialer waits for its peer, who may have to find out that something was wrong.
+TIMEOUT = 30
+ROLES = {
+    Victim.DIALER: "dialer",
+    Victim.CONNECT: "dialer",
+    Victim.ACCEPTOR: "acceptor",
+    Victim.EXPOSE: "acceptor",
+}
+
+
+class Scene(ABC):
+    """
+    The programs of one case.
+
+    :ivar server: where they meet. It may be the server of others, too.
+    :ivar hint: what the server's log shows of the token; it is nobody else's.
+    :ivar programs: those that were started last.
+    """
+
+    def __init__(self, test: SystemTestCase, case: Case, server: Server, name: str) -> None:
+        self.test = test
+        self.case = case
+        self.server = server
+        self.token = f"{name}, for a fault"
+        self.hint = f"{name}…"
+        self.content = noise(int(name), 2 * HALF)
+        self.programs: dict[Victim, Program] = {}
+        #: Who had come to a victim before the pair, and has to see a break.
+        self.lost: list[End] = []
+
+    @property
+    def first(self) -> Victim:
+        """Who comes first."""
+        acceptor = Victim.EXPOSE if self.case.is_forward else Victim.ACCEPTOR
+        return self.case.victim if self.case.victim in ROLES else acceptor
+
+    @property
+    def second(self) -> Victim:
+        """And who next."""
+        (other,) = {*self.parties} - {self.first}
+        return other
+
+    @property
+    @abstractmethod
+    def parties(self) -> tuple[Victim, Victim]:
+        """The two programs."""
+
+    @abstractmethod
+    async def start(self, who: Victim) -> None:
+        """Start one, and what it needs to come to the lobby."""
+
+    @abstractmethod
+    async def meet(self) -> None:
+        """Wait until they are connected, and both ways can be used."""
+
+    @abstractmethod
+    async def feed(self, piece: bytes, *, until: int = 0) -> None:
+        """Give the sender something, and wait until so much has arrived."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the sender's input."""
+
+    @abstractmethod
+    async def ends(self) -> list[End]:
+        """Wait until it is over for everybody who is left."""
+
+    async def begin(self) -> None:
+        """Come to the moment."""
+        await self.start(self.first)
+        await self.server.program.line(f"waiting: {ROLES[self.first]} {self.hint}")
+        if self.case.moment is Moment.BEFORE:
+            if self.first is not Victim.CONNECT:  # it has many who wait, and tells of none
+                await self.programs[self.first].line('WAITING: |"waiting"')
+            return
+        await self.start(self.second)
+        await self.meet()
+        await self.feed(self.content[:HALF], until=HALF)
+        if self.case.moment is not Moment.MIDDLE:
+            await self.feed(self.content[HALF:], until=2 * HALF)
+        if self.case.moment is Moment.ENDED:
+            self.end()
+
+    async def go_on(self) -> None:
+        """Do what was left to do."""
+        moment = self.case.moment
+        if moment is Moment.BEFORE:
+            await self.start(self.second)
+            await self.feed(self.content[:HALF])
+        if moment in (Moment.BEFORE, Moment.MIDDLE):
+            await self.feed(self.content[HALF:])
+        if moment is not Moment.ENDED:
+            self.end()
+
+    async def replace(self) -> None:
+        """The victim is gone; another one takes its place."""
+        victim = self.case.victim
+        await self.server.program.line(f"left: {ROLES[victim]} {self.hint}")
+        await self.start(victim)
+
+    def rdv(self, who: Victim, *arguments: str, **descriptors: int | None) -> Program:
+        """Start the command of one."""
+        options = (*self.case.path.value, *self.case.form.value, *self.server.options)
+        if ROLES[who] == "dialer":
+            options += ("--timeout", str(TIMEOUT))
+        program = self.test.rdv(
+            who.value, *options, self.server.url, self.token, *arguments, **descriptors
+        )
+        self.programs[who] = program
+        return program
+
+    def told(self) -> list[Told]:
+        """What all have told that were not killed."""
+        is_json = self.case.form is Form.JSON
+        return [
+            Told(
+                who.value,
+                program.exit_code,
+                bytes(program.stderr),
+                is_json,
+                tells_end=not self.case.is_forward,
+            )
+            for who, program in self.programs.items()
+            if program.exit_code != -9
+        ]

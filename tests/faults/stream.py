@@ -1,0 +1,64 @@
+"""
+``rdv dial`` sends what it gets by a pipe, and ``rdv accept </dev/null`` gets it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.faults.scene import Scene
+from tests.faults.table import Form, Victim
+from tests.faults.verdict import End
+
+__all__ = ["Stream"]
+
+
+class Stream(Scene):
+    """See above."""
+
+    parties = (Victim.DIALER, Victim.ACCEPTOR)
+    _path = ""
+
+    async def start(self, who: Victim) -> None:
+        """See :class:`Scene`."""
+        if who is Victim.DIALER:
+            self.rdv(who)
+            return
+        null = os.open(os.devnull, os.O_RDONLY)
+        stdout = None
+        if self.case.form is Form.JSON:
+            self._path = self.test.mktemp()
+            stdout = os.open(self._path, os.O_WRONLY | os.O_CREAT)
+        try:
+            self.rdv(who, stdin=null, stdout=stdout)
+        finally:
+            os.close(null)
+            if stdout is not None:
+                os.close(stdout)
+
+    async def meet(self) -> None:
+        """The bytes will show it."""
+
+    async def feed(self, piece: bytes, *, until: int = 0) -> None:
+        """See :class:`Scene`."""
+        self.programs[Victim.DIALER].write(piece)
+        acceptor = self.programs[Victim.ACCEPTOR]
+        if until and self.case.form is Form.JSON:
+            await acceptor.line(rf'"bytes".*"received": {until}\b')
+        elif until:
+            await acceptor.received(until)
+
+    def end(self) -> None:
+        """See :class:`Scene`."""
+        self.programs[Victim.DIALER].close_stdin()
+
+    async def ends(self) -> list[End]:
+        """See :class:`Scene`."""
+        dialer, acceptor = [self.programs[who] for who in self.parties]
+        sent, received = await dialer.ended, await acceptor.ended
+        got = Path(self._path).read_bytes() if self._path else bytes(acceptor.stdout)
+        return [
+            End(f"the dialer (status {sent})", sent == 0, bytes(dialer.stdout), b"", vouches=True),
+            End(f"the acceptor (status {received})", received == 0, got, self.content),
+        ]

@@ -1,0 +1,202 @@
+"""
+The table of faults.
+
+Another victim, fault, moment, path, form or scheme is another member here; what it means is said
+where :mod:`tests.faults.scenes` and :mod:`tests.faults.engine` look at it. Combinations that mean
+nothing, or nothing new, are left out by :data:`LEFT_OUT`, each with its reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from tests.servers import DIRECT, RELAYED
+
+__all__ = [
+    "LEFT_OUT",
+    "SERVING",
+    "Case",
+    "Expected",
+    "Fault",
+    "Form",
+    "Moment",
+    "Path",
+    "Scheme",
+    "Victim",
+    "cases",
+    "combinations",
+]
+
+
+class Victim(Enum):
+    """Whom it befalls."""
+
+    DIALER = "dial"
+    ACCEPTOR = "accept"
+    SERVER = "serve"
+    #: The one of two workers that owns the token.
+    WORKER = "worker"
+    EXPOSE = "expose"
+    CONNECT = "connect"
+
+
+class Fault(Enum):
+    """What befalls it."""
+
+    KILL = "kill -9"
+    #: The others sleep meanwhile, and find out when they wake up.
+    KILL_UNSEEN = "kill -9 unseen"
+    STOP = "SIGSTOP, 3 s, SIGCONT"
+    TERM = "SIGTERM"
+
+
+class Moment(Enum):
+    """When. What is still to be sent is sent after the fault, or while it lasts."""
+
+    #: It waits in the lobby, or is where others wait.
+    BEFORE = "before the pair"
+    #: One half has arrived, and the other one was not yet given to the sender.
+    MIDDLE = "in mid-stream"
+    #: All has arrived, and the sender's input has not ended.
+    ARRIVED = "at the end, the input open"
+    #: The sender's input has just ended, whatever has become of that.
+    ENDED = "at the end, the input just closed"
+
+
+class Path(Enum):
+    """How the bytes go: with options of the clients."""
+
+    DIRECT = DIRECT
+    RELAY = RELAYED
+
+
+class Form(Enum):
+    """How the clients tell what happens. With JSON the receiver writes to a file, else a pipe."""
+
+    PLAIN = ()
+    JSON = ("--json",)
+
+
+class Scheme(Enum):
+    """How the server is spoken to."""
+
+    HTTP = "http"
+    HTTPS = "https"
+
+
+class Expected(Enum):
+    """What becomes of the bytes."""
+
+    #: They arrive, and everybody says so.
+    WHOLE = "all arrives"
+    #: They do not, and everybody says that.
+    BROKEN = "it breaks"
+    #: Nobody knows who was faster. Whoever says that they have arrived is right.
+    EITHER = "either"
+
+
+FORWARDING = (Victim.EXPOSE, Victim.CONNECT)
+SERVING = (Victim.SERVER, Victim.WORKER)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row."""
+
+    victim: Victim
+    fault: Fault
+    moment: Moment
+    path: Path
+    form: Form
+    scheme: Scheme
+
+    def __str__(self) -> str:
+        path, form, scheme = self.path.name, self.form.name, self.scheme.name
+        how = ", ".join(word.lower() for word in (path, form, scheme))
+        return f"{self.victim.value}: {self.fault.value}, {self.moment.value} ({how})"
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether it is about ``expose`` and ``connect``."""
+        return self.victim in FORWARDING
+
+    @property
+    def goes_away(self) -> bool:
+        """Whether the victim is not there afterwards."""
+        # Workers leave signals to their parent.
+        deaf = self.victim is Victim.WORKER and self.fault is Fault.TERM
+        return self.fault is not Fault.STOP and not deaf
+
+    @property
+    def expected(self) -> Expected:
+        """What becomes of the bytes."""
+        if not self.goes_away:
+            return Expected.WHOLE
+        if self.moment is Moment.BEFORE:  # somebody takes its place
+            return Expected.WHOLE
+        if self.victim in SERVING and self.path is Path.DIRECT:
+            return Expected.WHOLE
+        if self.victim is Victim.SERVER and self.fault is Fault.TERM:  # what runs may end
+            return Expected.WHOLE
+        return Expected.EITHER if self.moment is Moment.ENDED else Expected.BROKEN
+
+
+LEFT_OUT: list[tuple[str, Callable[[Case], bool]]] = [
+    (
+        "those who forward tell of a forward, and do not show how far it is: JSON is nothing new "
+        "to the bytes",
+        lambda c: c.is_forward and c.form is Form.JSON and c.path is Path.RELAY,
+    ),
+    (
+        "at the very end it is luck who is faster, and JSON has no part in it",
+        lambda c: c.moment is Moment.ENDED and c.form is Form.JSON,
+    ),
+    (
+        "a pair on a direct path has nothing to do with any server any more: the one of one "
+        "process shows that",
+        lambda c: (
+            c.victim is Victim.WORKER and c.path is Path.DIRECT and c.moment is not Moment.BEFORE
+        ),
+    ),
+    (
+        "unseen is what breaks a stream of which the sleeper has all, and nothing has told it so",
+        lambda c: (
+            c.fault is Fault.KILL_UNSEEN
+            and (
+                c.moment not in (Moment.MIDDLE, Moment.ARRIVED)
+                or c.victim not in (Victim.DIALER, Victim.SERVER)
+                or (c.victim is Victim.SERVER and c.path is Path.DIRECT)
+            )
+        ),
+    ),
+    (
+        "https is a matter of the relay, and of bytes that are on the way there",
+        lambda c: (
+            c.scheme is Scheme.HTTPS
+            and (
+                c.path is Path.DIRECT
+                or c.form is Form.JSON
+                or c.moment not in (Moment.MIDDLE, Moment.ARRIVED)
+                or c.fault is Fault.TERM
+            )
+        ),
+    ),
+]
+
+
+def combinations() -> Iterator[Case]:
+    """All that can be written down."""
+    for row in itertools.product(Victim, Fault, Moment, Path, Form, Scheme):
+        yield Case(*row)
+
+
+def cases(victim: Victim) -> list[Case]:
+    """The rows that are about it."""
+    return [
+        case
+        for case in combinations()
+        if case.victim is victim and not any(is_left_out(case) for _, is_left_out in LEFT_OUT)
+    ]

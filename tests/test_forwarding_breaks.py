@@ -9,7 +9,6 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from rdv.test.client_certificates import Authority
 from tests.forwarding import ForwardingTestCase, Talker
 from tests.processes import Program
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
@@ -18,7 +17,6 @@ from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
 class BreakTestCase(ForwardingTestCase):
     """A forward in the middle of its life."""
 
-    server: Program
     exposing: Program
     connecting: Program
     local: Talker
@@ -44,49 +42,17 @@ class BreakTestCase(ForwardingTestCase):
 
 
 class KillTests(BreakTestCase):
-    """Without a chance to say anything."""
-
-    async def check(self, victim: Callable[[], Program], *options: str) -> None:
-        """One is killed."""
-        self.server = await self.serve()
-        await self.begin(*options)
-        victim().signal("KILL")
-        await self.assert_both_reset()
-
-    async def test_exposing(self) -> None:
-        """Direct."""
-        await self.check(lambda: self.exposing, *DIRECT)
-
-    async def test_connecting(self) -> None:
-        """Direct."""
-        await self.check(lambda: self.connecting, *DIRECT)
-
-    async def test_exposing_relayed(self) -> None:
-        """Through the relay."""
-        await self.check(lambda: self.exposing, *RELAYED)
-
-    async def test_connecting_relayed(self) -> None:
-        """Through the relay."""
-        await self.check(lambda: self.connecting, *RELAYED)
+    """Without a chance to say anything. For the two commands see :mod:`tests.test_faults`."""
 
     async def test_server_relayed(self) -> None:
         """The relay itself; who exposes says so once, and goes on."""
-        await self.check(lambda: self.server, *RELAYED)
+        server = await self.serve()
+        await self.begin(*RELAYED)
+        server.signal("KILL")
+        await self.assert_both_reset()
         await self.exposing.line("^TROUBLE: ")
         self.assertIsNone(self.exposing.exit_code)
         self.assertIsNone(self.connecting.exit_code)
-
-    async def test_others_under_tls(self) -> None:
-        """Through a relay that is reached by https."""
-        authority = Authority()
-        pem = self.file_of(authority.issue("127.0.0.1"))
-        trust = ("--ca", self.file_of(authority.pem))
-        for victim in ("exposing", "connecting"):
-            await self.serve(listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}")
-            self.url = f"https://127.0.0.1:{self.port}/rdv"
-            await self.begin(*RELAYED, *trust)
-            getattr(self, victim).signal("KILL")
-            await self.assert_both_reset()
 
 
 class LossTests(BreakTestCase):
@@ -132,10 +98,6 @@ class SignalTests(BreakTestCase):
     async def test_interrupt_exposing(self) -> None:
         """^C."""
         await self.check("INT", 130, lambda: self.exposing)
-
-    async def test_terminate_connecting(self) -> None:
-        """SIGTERM."""
-        await self.check("TERM", 143, lambda: self.connecting)
 
     async def test_while_waiting(self) -> None:
         """Nobody is here, or waits for a peer."""

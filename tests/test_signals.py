@@ -44,17 +44,7 @@ class SignalTestCase(SystemTestCase):
 
 
 class InterruptTests(SignalTestCase):
-    """SIGINT and SIGTERM."""
-
-    async def check_waiting(self, name: str, status: int) -> None:
-        """Nobody has come so far; the server is told that nobody is waiting any more."""
-        server = await self.serve()
-        for role in ("dialer", "acceptor"):
-            client = self.dial() if role == "dialer" else self.accept()
-            await server.line(f"waiting: {role}")
-            client.signal(name)
-            await self.assert_ended(client, status)
-            await server.line(f"left: {role}")
+    """SIGINT. For SIGTERM see :mod:`tests.test_faults`."""
 
     async def check_streaming(self, name: str, status: int, said: str, *options: str) -> None:
         """The peer learns that it was no end."""
@@ -66,8 +56,14 @@ class InterruptTests(SignalTestCase):
         await self.assert_ended(acceptor, 3, said, BROKEN)
 
     async def test_interrupt_while_waiting(self) -> None:
-        """^C."""
-        await self.check_waiting("INT", 130)
+        """Nobody has come so far; the server is told that nobody is waiting any more."""
+        server = await self.serve()
+        for role in ("dialer", "acceptor"):
+            client = self.dial() if role == "dialer" else self.accept()
+            await server.line(f"waiting: {role}")
+            client.signal("INT")
+            await self.assert_ended(client, 130)
+            await server.line(f"left: {role}")
 
     async def test_interrupt_while_starting(self) -> None:
         """^C, while the modules of the command are loaded: no traceback either."""
@@ -76,17 +72,9 @@ class InterruptTests(SignalTestCase):
             starting = Program(self, PYTHON, "-c", INTERRUPTED_WHILE_LOADING, *argv)
             await self.assert_ended(starting, 130)
 
-    async def test_terminate_while_waiting(self) -> None:
-        """SIGTERM."""
-        await self.check_waiting("TERM", 143)
-
     async def test_interrupt_while_streaming(self) -> None:
         """^C."""
         await self.check_streaming("INT", 130, P2P, *DIRECT)
-
-    async def test_terminate_while_streaming(self) -> None:
-        """SIGTERM."""
-        await self.check_streaming("TERM", 143, P2P, *DIRECT)
 
     async def test_interrupt_while_relayed(self) -> None:
         """^C, through the relay."""
@@ -106,23 +94,7 @@ class InterruptTests(SignalTestCase):
 
 
 class KilledTests(SignalTestCase):
-    """SIGKILL: no process can say a last word."""
-
-    async def check_sender(self, said: str, *options: str) -> None:
-        """The receiver, which has nothing to say itself, does not take a part for the whole."""
-        await self.serve()
-        null = self.opened("/dev/null")
-        dialer, acceptor = await self.stream(*options, stdin=null)
-        dialer.signal("KILL")
-        await self.assert_ended(acceptor, 3, said, BROKEN)
-
-    async def test_sender_direct(self) -> None:
-        """Directly."""
-        await self.check_sender(P2P, *DIRECT)
-
-    async def test_sender_relayed(self) -> None:
-        """Through the relay."""
-        await self.check_sender(RELAY, *RELAYED)
+    """SIGKILL, of those that the table of :mod:`tests.test_faults` does not have."""
 
     async def check_receiver(self, said: str, *options: str) -> None:
         """The sender, which waits at its stdin, ends."""
@@ -164,25 +136,3 @@ class KilledTests(SignalTestCase):
         acceptor.signal("STOP")
         acceptor.signal("KILL")
         await self.assert_ended(dialer, 3, P2P, BROKEN)
-
-    async def test_server(self) -> None:
-        """The relay's host is gone: neither side takes that for the other's end."""
-        server = await self.serve()
-        null = self.opened("/dev/null")
-        dialer, acceptor = await self.stream(*RELAYED, stdin=null)
-        server.signal("KILL")
-        await self.assert_ended(acceptor, 3, RELAY, BROKEN)
-        await self.assert_ended(dialer, 3, RELAY, BROKEN)
-
-    async def test_server_of_direct_stream(self) -> None:
-        """Two that have found each other do not need it any more."""
-        server = await self.serve()
-        dialer, acceptor = await self.stream(*DIRECT)
-        server.signal("KILL")
-        await server.ended
-        acceptor.write(b"still there?")
-        await dialer.received(12)
-        dialer.close_stdin()
-        acceptor.close_stdin()
-        await self.assert_ended(dialer, 0, P2P)
-        await self.assert_ended(acceptor, 0, P2P)

@@ -78,6 +78,11 @@ class Talker(Protocol):
         lost = self.lost
         return lost is not None and not lost.check(ConnectionDone) and not self.read_ended
 
+    @property
+    def why_lost(self) -> str:
+        """The reason, for a message."""
+        return "it stands" if self.lost is None else self.lost.getErrorMessage()
+
     def write(self, data: bytes) -> None:
         """Send."""
         self.transport.write(data)

@@ -84,7 +84,7 @@ class Forward(Scene):
             visitor.write(ANSWER)
             visitor.transport.loseConnection()
         await self._local.over()
-        name = f"the target ({visitor.lost})"
+        name = f"the target ({visitor.why_lost})"
         return [
             self._end_of_local(),
             End(name, visitor.read_ended, bytes(visitor.data), self.content),
@@ -92,5 +92,5 @@ class Forward(Scene):
 
     def _end_of_local(self) -> End:
         local = self._local
-        name = f"the local program ({local.lost})"
+        name = f"the local program ({local.why_lost})"
         return End(name, local.read_ended, bytes(local.data), ANSWER, vouches=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from tests.faults.servers import Server
-from tests.faults.table import Case, Form, Moment, Victim
+from tests.faults.table import Case, Fault, Form, Moment, Victim
 from tests.faults.verdict import End, Told
 from tests.processes import Program
 from tests.servers import SystemTestCase, noise
@@ -17,6 +17,8 @@ __all__ = ["HALF", "ROLES", "Scene"]
 
 #: Bytes that are sent before the middle, and behind it.
 HALF = 1 << 18
+#: So few that a system takes them for somebody who sleeps.
+FEW = 1 << 14
 #: Seconds that a dialer waits for its peer, who may have to find out that something was wrong.
 TIMEOUT = 30
 ROLES = {
@@ -42,7 +44,8 @@ class Scene(ABC):
         self.server = server
         self.token = f"{name}, for a fault"
         self.hint = f"{name}…"
-        self.content = noise(int(name), 2 * HALF)
+        rest = FEW if case.fault is Fault.KILL_ASLEEP else HALF
+        self.content = noise(int(name), HALF + rest)
         self.programs: dict[Victim, Program] = {}
         #: Who had come to a victim before the pair, and has to see a break.
         self.lost: list[End] = []
@@ -96,7 +99,7 @@ class Scene(ABC):
         await self.meet()
         await self.feed(self.content[:HALF], until=HALF)
         if self.case.moment is not Moment.MIDDLE:
-            await self.feed(self.content[HALF:], until=2 * HALF)
+            await self.feed(self.content[HALF:], until=len(self.content))
         if self.case.moment is Moment.ENDED:
             self.end()
 

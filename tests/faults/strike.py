@@ -122,9 +122,23 @@ async def terminate(scene: Scene, servers: Servers) -> None:
         raise AssertionError(program.report())
 
 
+async def kill_asleep(scene: Scene, servers: Servers) -> None:
+    """Its system has taken what it has not, nor ever will."""
+    pid = pid_of(scene)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await scene.go_on()
+        sent = len(scene.content)
+        await scene.programs[Victim.DIALER].line(rf'"bytes".*"sent": {sent}\b')
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    await gone(scene, pid)
+
+
 STRIKES: dict[Fault, Callable[[Scene, Servers], Awaitable[None]]] = {
     Fault.KILL: kill,
     Fault.KILL_UNSEEN: kill_unseen,
+    Fault.KILL_ASLEEP: kill_asleep,
     Fault.STOP: stop,
     Fault.TERM: terminate,
 }

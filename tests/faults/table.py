@@ -49,6 +49,8 @@ class Fault(Enum):
     KILL = "kill -9"
     #: The others sleep meanwhile, and find out when they wake up.
     KILL_UNSEEN = "kill -9 unseen"
+    #: It sleeps, and its system takes what comes. It never wakes up.
+    KILL_ASLEEP = "kill -9 asleep"
     STOP = "SIGSTOP, 3 s, SIGCONT"
     TERM = "SIGTERM"
 
@@ -168,6 +170,19 @@ LEFT_OUT: list[tuple[str, Callable[[Case], bool]]] = [
             and (
                 c.moment not in (Moment.MIDDLE, Moment.ARRIVED)
                 or c.victim not in (Victim.DIALER, Victim.SERVER)
+                or (c.victim is Victim.SERVER and c.path is Path.DIRECT)
+            )
+        ),
+    ),
+    (
+        "asleep means that something was still to come, and only JSON tells that all has been "
+        "acknowledged",
+        lambda c: (
+            c.fault is Fault.KILL_ASLEEP
+            and (
+                c.moment is not Moment.MIDDLE
+                or c.form is not Form.JSON
+                or c.victim not in (Victim.ACCEPTOR, Victim.SERVER)
                 or (c.victim is Victim.SERVER and c.path is Path.DIRECT)
             )
         ),

@@ -11,6 +11,8 @@ from rdv.test.piping_doubles import PipingTestCase, turns
 
 #: More than a pipe holds.
 CONTENT = bytes(200_000)
+#: The same, but so little that a sink keeps the rest rather than stop its producer.
+SOME = 75_000
 
 
 class EmptySourceTests(PipingTestCase):
@@ -36,11 +38,29 @@ class EmptySourceTests(PipingTestCase):
         self.assertEqual(await received, b"")
         await self.piping.done
 
+    async def test_no_silence(self) -> None:
+        """The reader is slow, not the peer."""
+        reader, sink = self.pipe()
+        source, writer = self.pipe()
+        await self.begin(source, sink)
+        sending = self.send(CONTENT)
+        self.assertEqual(await self.read(reader, 1000), CONTENT[:1000])
+        await sending
+        await turns(20)
+        for name in ("_BEFORE", "_LATER"):
+            self.patch(own_end, name, 0.0)
+        self.close(writer)
+        await turns(20)
+        self.assert_no_end()
+        self.assertEqual(await self.read(reader), CONTENT[1000:])
+        await self.piping.done
+
     async def test_sink_fails(self) -> None:
         """Behind the last byte."""
         await self.begin(self.null(), self.opened("/dev/full", os.O_WRONLY))
-        await self.send(b"x")
+        sending = self.send(b"x")
         await self.broken("cannot write what the peer sends: no space left on device")
+        await sending.addErrback(lambda failure: failure.trap(OSError))
         with self.assertRaises(ConnectionResetError):
             await self.receive()
 
@@ -76,13 +96,22 @@ class EmptySourceTests(PipingTestCase):
         self.splicer = None
         reader, sink = self.pipe()
         await self.begin(self.null(), sink)
-        await self.send(CONTENT[:100_000])
-        while self.piping.received < 100_000:
+        await self.send(CONTENT[:SOME])
+        while self.piping.received < SOME:
             await turns(1)
         await turns(5)
         self.reset()
-        self.assertEqual(await self.read(reader), CONTENT[:100_000])
+        self.assertEqual(await self.read(reader), CONTENT[:SOME])
         await self.piping.done
+
+    async def test_peer_breaks_off(self) -> None:
+        """Before its end."""
+        await self.begin(self.null(), self.opened(os.devnull, os.O_WRONLY))
+        self.peer.sendall(b"a part")
+        while not self.piping.received:
+            await turns(1)
+        self.reset()
+        await self.broken("the peer broke the connection off")
 
     async def test_person(self) -> None:
         """One at a terminal, who has not typed anything, has no more to say than nobody."""
@@ -126,6 +155,37 @@ class EmptySourceTests(PipingTestCase):
             await self.receive()
 
 
+class BrokenOffTests(PipingTestCase):
+    """The peer ends, and breaks off then."""
+
+    async def test_source_goes_on(self) -> None:
+        """Nobody will get what it has."""
+        source, _ = self.pipe()
+        await self.begin(source, self.opened(os.devnull, os.O_WRONLY))
+        await self.send(b"all")
+        while self.piping.received < 3:
+            await turns(1)
+        self.reset()
+        await self.broken("the peer ")
+
+    async def check_sender(self, size: int) -> None:
+        """The peer has read next to nothing, and its system cannot take all."""
+        await self.begin(self.file_of(bytes(size)), self.opened(os.devnull, os.O_WRONLY))
+        await self.receive(1000)
+        await self.send(b"")
+        await turns(20)
+        self.reset()
+        await self.broken("the peer ")
+
+    async def test_not_everything_was_sent(self) -> None:
+        await self.check_sender(100 * len(CONTENT))
+
+    async def test_not_everything_was_received(self) -> None:
+        """It is all with our system, the end, too."""
+        await self.check_sender(3 * len(CONTENT))
+        self.assertEqual(self.piping.sent, 3 * len(CONTENT))
+
+
 class ReaderLeavesTests(PipingTestCase):
     """It has read everything that has come so far."""
 
@@ -149,6 +209,29 @@ class ReaderLeavesTests(PipingTestCase):
         await turns(3)
         await self.send(b"x", end=False)
         await self.broken("cannot write what the peer sends: broken pipe")
+
+    async def test_we_go_on(self) -> None:
+        """What we send does not need the reader."""
+        await self.begin_copied()
+        self.close(self.reader)
+        await turns(3)
+        await self.write(self.writer, b"x")
+        self.assertEqual(await self.receive(), b"x")
+        await turns(5)
+        await self.send(b"")
+        await self.piping.done
+
+    async def test_not_everything_was_written(self) -> None:
+        """Whether the end has come or not; copied, all of it is with the sink."""
+        self.splicer = None
+        for end in (True, False):
+            await self.begin_copied()
+            await self.send(CONTENT[:SOME], end)
+            while self.piping.received < SOME:
+                await turns(1)
+            await turns(3)
+            self.close(self.reader)
+            await self.broken("cannot write what the peer sends: broken pipe")
 
     async def test_leaves_while_the_shortcut_is_taken(self) -> None:
         """At whatever step."""

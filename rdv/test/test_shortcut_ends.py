@@ -146,6 +146,14 @@ class BrokenTests(ShortcutTestCase):
         sending.addErrback(lambda failure: failure.trap(OSError))
         await sending
 
+    async def test_reader_leaves_while_the_last_bytes_are_held(self) -> None:
+        """The end is there, too, but is not read before these are written."""
+        size = fcntl.fcntl(self.reader, fcntl.F_GETPIPE_SZ) + 10_000
+        await self.send(CONTENT[:size])
+        await turns(30)
+        self.close(self.reader)
+        await self.broken("cannot write what the peer sends: broken pipe")
+
     async def test_peer_resets(self) -> None:
         self.reset()
         await self.broken(LOST)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.handover import linger
+from rdv.sinks import ReaderLeft
 from rdv.stdio import open_sink, open_source
 
 
@@ -105,6 +106,30 @@ class DirectoryTests(SynchronousTestCase):
         source.start(consumer, consumer.ended.append)
         source.resumeProducing()
         self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
+
+
+class ReaderTests(SynchronousTestCase):
+    """The reader of a pipe leaves, which more than one may notice."""
+
+    def failure(self, error: OSError, data: bytes) -> Failure:
+        """What the sink says when it has that to write, and is told of an error."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        sink: Any = open_sink(MemoryReactor(), writer)
+        sink.start(_Producer())
+        sink.write(data)
+        sink.fail(error)
+        failure: Failure = self.failureResultOf(sink.done, BrokenPipeError)
+        return failure
+
+    def test_nothing_to_write(self) -> None:
+        self.assertIsInstance(self.failure(ReaderLeft(), b"").value, ReaderLeft)
+
+    def test_something_to_write(self) -> None:
+        """Whoever says that there is nothing does not know of it."""
+        for error in (ReaderLeft(), BrokenPipeError()):
+            self.assertNotIsInstance(self.failure(error, b"x").value, ReaderLeft)
 
 
 class OneSocketTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ Section numbers refer to the page *The rdv/1 protocol* of the documentation.
 from __future__ import annotations
 
 import enum
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ MAX_TOKEN = 8192
 OTHER_PORTS = b"Rdv-Other-Ports"
 #: Seconds after which a client that got a 503 may ask again.
 RETRY_AFTER = 10
+
+_ZONE = re.compile(r"%[^%\[\]]+\]")
 
 #: Gives all values of a header by its name, in order; an empty sequence when it is missing.
 HeaderLookup: TypeAlias = Callable[[bytes], Sequence[bytes]]
@@ -180,15 +183,16 @@ def parse_answer(header: HeaderLookup) -> Answer:
     Read the headers of a server's 101.
 
     :raises ProtocolError: when it does not switch to rdv/1, or an address cannot be read, or there
-        are more than :data:`MAX_PEER_ADDRESSES`.
+        are more than :data:`MAX_PEER_ADDRESSES`. One with a zone, as old servers pass them on, is
+        left out: it means nothing on another host.
     """
     if b"upgrade" not in _elements(header(b"Connection")):
         raise ProtocolError("the server's 101 lacks Connection: upgrade")
     if _elements(header(b"Upgrade")) != [PROTOCOL]:
         raise ProtocolError("the server's 101 does not switch to rdv/1")
     try:
-        observed = _addresses(header(b"Rdv-Observed-Addr"), 1)
-        peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES)
+        observed = _addresses(header(b"Rdv-Observed-Addr"), 1, zones=True)
+        peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES, zones=True)
     except ValueError as error:
         raise ProtocolError(f"unreadable addresses in the server's 101: {error}") from None
     return Answer(observed[0] if observed else None, peers)
@@ -284,10 +288,19 @@ def _elements(values: Iterable[bytes]) -> list[bytes]:
     return [element for element in elements if element]
 
 
-def _addresses(values: Iterable[bytes], most: int) -> list[Address]:
-    """Read an address list; ValueError says what is wrong with it."""
+def _addresses(values: Iterable[bytes], most: int, *, zones: bool = False) -> list[Address]:
+    """
+    Read an address list; ValueError says what is wrong with it.
+
+    :param zones: whether addresses with a zone are left out; they are wrong otherwise.
+    """
     joined = b",".join(values).decode("ascii", "replace")
     elements = [element for element in map(str.strip, joined.split(",")) if element]
     if len(elements) > most:  # counted first: a header has room for thousands
         raise ValueError(f"more than {most}")
-    return [parse_address(element) for element in elements]
+    found = []
+    for element in elements:
+        address = parse_address(_ZONE.sub("]", element) if zones else element)
+        if not (zones and _ZONE.search(element)):
+            found.append(address)
+    return found

@@ -147,12 +147,24 @@ class RefusalTests(FailureTestCase):
         await self.assert_fails(1, said, "dial", "--timeout", "8", url, "t")
 
     async def test_no_reason(self) -> None:
-        """A page for browsers is no reason for people at a terminal, nor is a redirect followed."""
+        """A page for browsers is no reason for people at a terminal."""
         page = answer("404 Not Found", "<html>\n<p>long", **{"Content-Type": "text/html"})
         url = self.canned(page)
         await self.assert_fails(1, f"{url} refused: 404 Not Found", "dial", url, "t")
-        url = self.canned(answer("302 Found", "", Location="http://127.0.0.1:9/"))
-        await self.assert_fails(1, f"{url} refused: 302 Found", "dial", url, "t")
+
+    async def test_redirect(self) -> None:
+        """It is not followed: the token is for the server that was named. It is shown, cleanly."""
+        place = "https://127.0.0.1:9/rdv"
+        for status in ("301 Moved Permanently", "302 Found", "308 Permanent Redirect"):
+            page = {"Location": place, "Content-Type": "text/html"}
+            url = self.canned(answer(status, "<html>", **page))
+            await self.assert_fails(
+                1, f"{url} refused: {status}: moved to {place}", "dial", url, "t"
+            )
+        url = self.canned(answer("302 Found", "", Location="/\x1b[2J"))
+        await self.assert_fails(1, rf"{url} refused: 302 Found: moved to /\?\[2J", "dial", url, "t")
+        url = self.canned(answer("304 Not Modified", "why"))
+        await self.assert_fails(1, f"{url} refused: 304 Not Modified", "dial", url, "t")
 
     async def test_reason_is_one_clean_line(self) -> None:
         """Whatever a server sends, it cannot play with the terminal."""

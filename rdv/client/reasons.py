@@ -55,8 +55,10 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
     return loss_text(reason)
 
 
-def refusal_text(headers: Headers, body: bytes) -> str:
-    """What a refusal says, if it says it in plain text."""
+def refusal_text(status: int, headers: Headers, body: bytes) -> str:
+    """What a refusal says, if it says it in plain text; where it sends us, if it does."""
+    if 300 <= status < 400 and (places := headers.getRawHeaders(b"location")):
+        return f"moved to {printable(places[0])}"
     if not headers.getRawHeaders(b"content-type", [b"text/plain"])[0].startswith(b"text/plain"):
         return ""
     return printable(body.strip().partition(b"\n")[0])

@@ -115,7 +115,7 @@ class Request:
             )
             if response.code != 101:
                 phrase = printable(response.phrase)
-                reason = refusal_text(response.headers, await response.content())
+                reason = refusal_text(response.code, response.headers, await response.content())
                 later = retry_after(response.headers)
                 raise ServerRefused(server, response.code, phrase, reason, later)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))

@@ -48,7 +48,10 @@ def parse_server_url(text: str) -> URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise BadURL(f"not an http:// or https:// URL: {text!r}")
     if url.userinfo:
-        raise BadURL("a user does not belong in the URL but in the request: auth=(user, password)")
+        raise BadURL(
+            "a user does not belong in the URL but in a header: --header 'Authorization: ...', or "
+            "headers= or auth= in a program"
+        )
     if url.port is not None and not 0 < url.port <= 0xFFFF:
         raise BadURL(f"not a port: {url.port} in {text!r}")
     return url

@@ -60,7 +60,11 @@ class BeforeAnythingTests(SynchronousTestCase):
 
     def test_user_in_the_url(self) -> None:
         """What would be ignored, or taken for a part of the name, is refused."""
-        self.assert_refused(BadURL, "http://user:secret@192.0.2.1/", TOKEN)
+        url = "http://user:secret@192.0.2.1/"
+        self.assert_refused(BadURL, url, TOKEN)
+        error = self.failureResultOf(self.client.dial(url, TOKEN)).value
+        self.assertIn("--header", str(error))
+        self.assertNotIn("secret", str(error))
 
     def test_bad_tokens(self) -> None:
         for token in ("", " a", "a ", "a\r\nb", "a\x00", "\x7f", "x" * 8193, b"\xff", "\ud800"):

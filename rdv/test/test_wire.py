@@ -228,9 +228,19 @@ class AnswerTests(SynchronousTestCase):
         self.refused(rdv_observed_addr=[several(2)])
 
     def test_unreadable_addresses(self) -> None:
-        for bad in (b"x", b"1.2.3.4", b"example.com:80", b"[fe80::1%1]:5", b"\xff:1"):
+        zones = (b"[fe80::1%1]", b"[x%1]:5", b"[192.0.2.1%1]:5", b"fe80::1%1:5", b"[fe80::1%]:5")
+        for bad in (b"x", b"1.2.3.4", b"example.com:80", *zones, b"\xff:1"):
             self.refused(rdv_peer_addrs=[bad])
             self.refused(rdv_observed_addr=[bad])
+
+    def test_zone(self) -> None:
+        """As old servers pass them on: it costs that one address."""
+        for zoned in (b"[fe80::1%eth0]:1", b"[fe80::1%25]:65535"):
+            peers = [b"192.0.2.1:5, " + zoned, b"[2001:db8::7]:5"]
+            answer = self.parse(rdv_peer_addrs=peers, rdv_observed_addr=[zoned])
+            wanted = [parse_address("192.0.2.1:5"), parse_address("[2001:db8::7]:5")]
+            self.assertEqual((list(answer.peer_addresses), answer.observed), (wanted, None))
+        self.refused(rdv_peer_addrs=[several(10) + b", [fe80::1%eth0]:1"])
 
     @given(
         st.dictionaries(

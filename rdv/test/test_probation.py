@@ -294,3 +294,31 @@ class WithoutRelayTests(ProbationTestCase):
         connection.attach(wire := HalfCloseRecorder())
         self.direct.lose()
         self.assertIsNotNone(wire.lost)
+
+
+class DiscardTests(ProbationTestCase):
+    """It is given to nobody."""
+
+    def test_both_are_waited_for(self) -> None:
+        """In whichever order they close."""
+        for names in (("direct", "relay"), ("relay", "direct")):
+            self.begin(attach=False)
+            first, second = (getattr(self, name) for name in names)
+            for path in (first, second):
+                path.near.abortConnection = lambda: None  # not yet
+            discarding = self.connection.discard()
+            first.lose()
+            self.assertNoResult(discarding)
+            second.lose()
+            self.successResultOf(discarding)
+            self.assert_nothing_left()
+
+    def test_final(self) -> None:
+        """There is only one left."""
+        self.begin(attach=False)
+        self.acknowledge()
+        discarding = self.connection.discard()
+        self.assertNoResult(discarding)
+        self.clock.advance(0)
+        self.successResultOf(discarding)
+        self.assert_nothing_left()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,6 +19,10 @@ from rdv.options import seconds, workers
 from rdv.server.reports import log_outlet
 from rdv.server.service import RendezvousService, ServerSettings
 from rdv.server.workers import WorkersService
+
+if TYPE_CHECKING:
+    from rdv.client.connection import Connection
+    from rdv.client.trace import Trace
 
 __all__ = ["Options", "makeService"]
 
@@ -183,21 +187,37 @@ class _StreamService(Service):
     def _run(self) -> None:
         from rdv.addresses import AddressSpace
         from rdv.client import Client
+        from rdv.client.again import keep_trying
         from rdv.standard import prepare
         from rdv.stream import stream
+        from rdv.wire import Role
 
         prepare()
         options = self._options
         spaces = AddressSpace.NONE if options["relay"] else AddressSpace.DEFAULT
         client = Client(self._reactor, spaces=spaces)
-        connect = client.dial if self._role == "dial" else client.accept
-        connecting = connect(options["url"], options["token"], timeout=options["timeout"] or None)
+        role = Role.DIALER if self._role == "dial" else Role.ACCEPTOR
+        connect = client.dial if role is Role.DIALER else client.accept
+        url, token = options["url"], options["token"]
+
+        def attempt(timeout: float | None, trace: Trace) -> Deferred[Connection]:
+            return connect(url, token, timeout=timeout, trace=trace)
+
+        timeout = options["timeout"] or None
+        trying = keep_trying(attempt, self._reactor, role, token, timeout, tell=self._news)
+        connecting = Deferred.fromCoroutine(trying)
         running = Deferred.fromCoroutine(stream(self._reactor, connecting, self._tell))
         self._running = running.addErrback(self._failed)
         self._running.addCallback(lambda _: self._stop())
 
     def _tell(self, event: str, text: str = "", **fields: object) -> None:
         self.log.info("{text}", text=text, event=event, **fields)
+
+    def _news(self, error: RdvError | None) -> None:
+        if error is None:
+            self.log.info("WAITING: for the peer")
+        else:
+            self.log.warn("TROUBLE: {reason}", reason=str(error))
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):  # the reactor is being stopped

@@ -45,6 +45,16 @@ class RestartTests(ForwardingTestCase):
         await self.check_bytes(programs[1], self.accept(*DIRECT, token="other"))
         await self.check_bytes(programs[2], self.dial("-r", token="third"))
 
+    async def test_at_once(self) -> None:
+        """Even if it goes away as soon as it has the request."""
+        server = await self.serve()
+        acceptor = self.accept(*DIRECT)
+        await server.line("waiting: acceptor")
+        await server.kill()
+        await acceptor.line(f"^TROUBLE: cannot reach {self.url}: ")
+        await self.serve_again()
+        await self.check_bytes(acceptor, self.dial(*DIRECT))
+
     async def test_where(self) -> None:
         """It is said with ``-v`` only, and with ``--quiet`` nothing is."""
         await self.serve()

@@ -47,7 +47,10 @@ class Standing:
     * always: a URL or token that cannot be, and 401, 403, 409;
     * never: 408, 429, 502, 503 and 504;
     * a server that cannot be reached, or any other 5xx: until it has let us wait once, as that may
-      be a slip of the pen; not for one that is *patient*;
+      be a slip of the pen; not for one that is *patient*, nor when we have begun to try again;
+    * a server that takes our request and ends the connection without an answer: the second time, as
+      it may have been stopped in the very moment in which we came; as above, until it has let us
+      wait;
     * any other answer: until it has let us wait for long, or named a peer. From a server that has,
       it is what a proxy says while the server behind it restarts (404), or the portal of the
       network that this host has moved to;
@@ -73,6 +76,8 @@ class Standing:
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._asked: float | None = None
         self._settling: IDelayedCall | None = None
+        self._had_request = False  # of the last attempt
+        self._unanswered = 0
         self._reached = self._proven = self._in_trouble = False
 
     # What happens to the attempt that waits.
@@ -97,6 +102,7 @@ class Standing:
         self._settling = None
         if self._asked is not None and self._clock.seconds() - self._asked >= _PROVEN_AFTER:
             self._proven = True
+        self._had_request = self._asked is not None
         self._asked = None
 
     def _settled(self) -> None:
@@ -122,7 +128,9 @@ class Standing:
             return not self._proven
         elif not isinstance(error, ServerUnreachable):
             return not self._patient
-        return not (self._patient or self._reached)
+        elif self._had_request and not self._reached:
+            return self._unanswered > 0 and not self._patient
+        return not (self._patient or self._reached or self._in_trouble)
 
     def pause(self, error: BaseException) -> float:
         """Seconds until the next attempt: longer each time, and as long as the server asks for."""
@@ -131,6 +139,8 @@ class Standing:
 
     def fails(self, error: RdvError) -> None:
         """It went wrong, and will be tried again."""
+        if isinstance(error, ServerUnreachable) and self._had_request:
+            self._unanswered += 1
         if not self._in_trouble:
             self._in_trouble = True
             self._tell(error)

@@ -23,6 +23,7 @@ from rdv.test.endpoint_doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
 GONE = ServerUnreachable("cannot reach it: connection refused")
+ENDED = ServerUnreachable("cannot reach it: the connection ended without an answer")
 
 
 class KeepTryingTests(SynchronousTestCase):
@@ -134,10 +135,37 @@ class KeepTryingTests(SynchronousTestCase):
         for error in (GONE, refused(404), refused(500), refused(302), ProtocolError("not HTTP")):
             self.client.attempts.clear()
             trying = self.begin()
-            self.client.last.happens(What.ASKED)
+            if error is not GONE:
+                self.client.last.happens(What.ASKED)
             self.client.last.fails(error)
             self.assertIs(self.assert_final(trying, type(error)), error)
         self.assertEqual(self.told, [])
+
+    def test_stopped_as_we_came(self) -> None:
+        """It had our request, but not for long."""
+        trying = self.begin()
+        self.client.last.happens(What.ASKED)
+        self.client.last.fails(ENDED)
+        for pause in (1, 2, 4):
+            self.again_after(pause)
+            self.client.last.fails(GONE)
+        self.again_after(8)
+        self.waits()
+        self.client.last.fails(ENDED)
+        self.again_after(1)
+        self.client.last.connects()
+        self.successResultOf(trying)
+        self.assertEqual(self.told, [ENDED, None, ENDED])
+
+    def test_always_ends(self) -> None:
+        """Something else, which takes what we say and never answers."""
+        trying = self.begin()
+        self.client.last.happens(What.ASKED)
+        self.client.last.fails(ENDED)
+        self.again_after(1)
+        self.client.last.happens(What.ASKED)
+        self.client.last.fails(ENDED)
+        self.assertIs(self.assert_final(trying, ServerUnreachable, 2), ENDED)
 
     def test_overloaded(self) -> None:
         """Who asks us to come back is a server."""
@@ -145,6 +173,8 @@ class KeepTryingTests(SynchronousTestCase):
             trying = self.begin()
             self.client.last.fails(refused(status))
             self.again_after(1)
+            self.client.last.fails(GONE)  # it restarts
+            self.again_after(2)
             self.client.last.connects()
             self.successResultOf(trying)
 

@@ -69,6 +69,8 @@ class StopTests(SynchronousTestCase):
         """One that says what went wrong."""
         self.start("dial")
         self.reactor.connected().lose()
-        texts = [str(event["reason"]) for event in self.errors()]
-        self.assertEqual(len(texts), 1)
-        self.assertIn("the connection ended without an answer", texts[0])
+        self.reactor.advance(2)  # it may have been stopped in the very moment
+        self.reactor.connected(1).lose()
+        for event, level in zip(self.errors(), (LogLevel.warn, LogLevel.error), strict=True):
+            self.assertIs(event["log_level"], level)
+            self.assertIn("the connection ended without an answer", str(event["reason"]))

@@ -6,11 +6,13 @@ reactor one of asyncio's as well.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Coroutine, Generator
 from types import coroutine
 from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 __all__ = ["deferred_of"]
@@ -20,7 +22,7 @@ T = TypeVar("T")
 
 def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
     """
-    Wait for ``awaitable``. Where asyncio's event loop runs, which is where its reactor does, it
+    Wait for ``awaitable``. Where asyncio's event loop runs, or will when its reactor does, it
     becomes a task, and may await asyncio's futures and Twisted's Deferreds as it likes.
 
     :return: fires with what it returns. Cancelling it cancels that which it awaits; it errbacks
@@ -30,13 +32,17 @@ def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         if not asyncio.isfuture(awaitable):
-            return Deferred.fromCoroutine(_wait(awaitable))
+            reactor = _asyncio_reactor()
+            if reactor is None:
+                return Deferred.fromCoroutine(_wait(awaitable))
+            # It has not begun, as in what ``react`` calls.
+            begun = deferLater(reactor, 0, deferred_of, awaitable)
+            return begun.addBoth(_closed, awaitable)
         future = awaitable
     else:
         awaiting = _wait(awaitable)
         future = loop.create_task(_either(awaiting, loop))
-        # One that is cancelled before it has begun shall not be said to have been forgotten.
-        future.add_done_callback(lambda _: _close(awaiting, awaitable))
+        future.add_done_callback(lambda _: _closed(None, awaiting, awaitable))
     return Deferred.fromFuture(future).addErrback(_translated)
 
 
@@ -46,10 +52,21 @@ def _translated(failure: Failure) -> NoReturn:
     failure.raiseException()
 
 
-def _close(*awaited: object) -> None:
+def _asyncio_reactor() -> Any:
+    """That of this process, if it is one. To import either module would change that, or cost."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    module: Any = sys.modules.get("twisted.internet.asyncioreactor")
+    if module is None or not isinstance(reactor, module.AsyncioSelectorReactor):
+        return None
+    return reactor
+
+
+def _closed(result: T, *awaited: object) -> T:
+    """One that was cancelled before it had begun shall not be said to have been forgotten."""
     for each in awaited:
         if asyncio.iscoroutine(each):
             each.close()
+    return result
 
 
 async def _wait(awaitable: Awaitable[T]) -> T:

@@ -118,6 +118,33 @@ class ProgramTests(TestCase):
         self.assertEqual(await program.ended, 1, program.report())
         self.assertIn(b"ZeroDivisionError", program.stderr)
 
+    async def test_mapping(self) -> None:
+        """It awaits asyncio's things, though the attempt begins before the reactor does."""
+        program = self.shell.python(
+            "import asyncio\n"
+            "from contextlib import asynccontextmanager\n"
+            "from twisted.internet import asyncioreactor\n"
+            "asyncioreactor.install()\n"
+            "from twisted.internet.defer import Deferred\n"
+            "from twisted.internet.task import react\n"
+            "from rdv.client import Client\n"
+            "from rdv.errors import RdvError\n"
+            "@asynccontextmanager\n"
+            "async def mapping(port):\n"
+            "    await asyncio.wait_for(asyncio.sleep(0), 5)\n"
+            "    print('mapped')\n"
+            "    yield []\n"
+            "    await asyncio.sleep(0)\n"
+            "    print('undone')\n"
+            "def main(reactor):\n"
+            "    client = Client(reactor, port_mapping=mapping)\n"
+            f"    dialling = client.dial({self.url!r}, 'NOBODY', timeout=0.5)\n"
+            "    return dialling.addErrback(lambda failure: failure.trap(RdvError) and None)\n"
+            "react(main)"
+        )
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertEqual(program.stdout.split(), [b"mapped", b"undone"], program.report())
+
     @runs(ASYNCIO, "asyncio_program.py serve")
     async def test_example(self, command: str) -> None:
         """It is there, and answers."""

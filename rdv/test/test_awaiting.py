@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv import awaiting
 from rdv.addresses import Address, parse_address
 from rdv.awaiting import deferred_of
 from rdv.client.port_mapping import MappedPort
@@ -171,6 +172,39 @@ class TaskTests(AsyncioTestCase):
             self.assertEqual(await result, "in the end")
 
         self.run_it(run())
+
+
+class ReactorToComeTests(AsyncioTestCase):
+    """asyncio's reactor is installed, and does not run yet."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.patch(awaiting, "_asyncio_reactor", lambda: self.clock)
+
+    def test_begins_with_the_reactor(self) -> None:
+        async def work() -> str:
+            return await asyncio.wait_for(asyncio.sleep(0, "slept"), 5)
+
+        async def run() -> None:
+            result = working.asFuture(asyncio.get_running_loop())
+            self.clock.advance(0)
+            self.assertEqual(await result, "slept")
+
+        working = deferred_of(work())
+        self.assertNoResult(working)
+        self.run_it(run())
+
+    def test_cancelled_before(self) -> None:
+        async def work() -> None:
+            self.fail("it runs")
+
+        working = deferred_of(work())
+        working.cancel()
+        self.failureResultOf(working, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        gc.collect()
+        categories = [each["category"] for each in self.flushWarnings()]
+        self.assertNotIn(RuntimeWarning, categories)
 
 
 class MappingTests(AsyncioTestCase):

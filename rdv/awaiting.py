@@ -41,7 +41,8 @@ def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
         future = awaitable
     else:
         awaiting = _wait(awaitable)
-        future = loop.create_task(_either(awaiting, loop))
+        # By way of _wait(), as a task takes no generator since Python 3.12.
+        future = loop.create_task(_wait(_either(awaiting, loop)))
         future.add_done_callback(lambda _: _closed(None, awaiting, awaitable))
     return Deferred.fromFuture(future).addErrback(_translated)
 

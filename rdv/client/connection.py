@@ -99,7 +99,6 @@ class Connection(TCPForwarding):
         receive_from(cast(ITransport, dead), Protocol())
         dead.abortConnection()
         self._take(relay)
-        linger(self.transport, self._reset_on_exit is not False)
         return self.transport
 
     def _choice_is_final(self) -> None:

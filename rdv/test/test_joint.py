@@ -269,6 +269,25 @@ class BreakingTests(JointTestCase):
         self.assert_reset(self.peer)
         self.assert_done(self.joint.broken)
 
+    def test_lost_while_the_other_one_is_being_closed(self) -> None:
+        """That one has ended both ways: it gets what it has still to get, and no break."""
+        close = self.near.loseConnection
+        self.patch(self.near, "loseConnection", lambda: None)  # as TLS, which has still to send
+        self.at_peer.pauseProducing()
+        self.at_local.write(b"question")
+        self.at_local.loseWriteConnection()
+        self.at_peer.loseWriteConnection()
+        self.settle()
+        self.assertTrue(self.joint.near.closing and self.joint.near.stands)
+        self.far.lose(ConnectionLost())
+        self.settle()
+        self.assertFalse(self.near.aborted)
+        close()
+        self.settle()
+        self.assertEqual((self.local.received, self.local.read_ended), (b"back", 1))
+        self.assertIsNone(self.local.lost)
+        self.assert_done("the peer broke the connection off")
+
     def test_abort(self) -> None:
         """Both are reset."""
         self.joint.abort("interrupted")

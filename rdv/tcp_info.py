@@ -88,12 +88,14 @@ def undelivered(transport: object) -> int | None:
     sock = socket_of(transport)
     if sock is None:
         return 0
+    # In this order: it may be closed in good order between two of these, with nothing left, and it
+    # may be reset, which leaves nothing or something.
+    closed = is_closed(sock)
     try:
         left = int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:
         left = 0
-    # In this order: a reset may leave nothing to be sent.
-    return None if _has_failed(sock) or (left and is_closed(sock)) else left
+    return None if _has_failed(sock) or (closed and left) else left
 
 
 def _has_failed(sock: socket.socket) -> bool:

@@ -5,6 +5,7 @@ What the kernel knows of a connection.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import sys
 
@@ -180,6 +181,19 @@ class UndeliveredTests(SynchronousTestCase):
         self.reset()
         self.assertRaises(ConnectionResetError, self.here.recv, 1)
         self.assertIsNone(self.undelivered())
+
+    def test_good_order_just_now(self) -> None:
+        """What was unacknowledged a moment ago, and is not any more, is not lost for that."""
+        self.there.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.here.recv(1), b"")
+
+        def then(sock: socket.socket, request: int, argument: bytes) -> bytes:
+            self.here.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.there.recv(1), b"")
+            return (1).to_bytes(4, sys.byteorder)
+
+        self.patch(fcntl, "ioctl", then)
+        self.assertEqual(self.undelivered(), 1)
 
     def test_good_order(self) -> None:
         """Closed by both, and that is no failure; whoever has ended first."""

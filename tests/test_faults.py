@@ -108,7 +108,7 @@ class TableTests(SynchronousTestCase):
 class FaultTests(SystemTestCase):
     """The table of :mod:`tests.faults.table`, a victim at a time."""
 
-    timeout = 300
+    timeout = 600  # each case has its own
 
     async def check(self, victim: Victim) -> None:
         """All that can befall it."""

@@ -1,0 +1,181 @@
+"""
+Breaks one line of the product at a time, and sees whether the unit tests notice::
+
+    python benchmarks/mutants.py                 # all, each in a copy, two at once
+    python benchmarks/mutants.py --list
+    python benchmarks/mutants.py --only linger --jobs 1
+
+It takes some twenty minutes of two processors. A mutant that survives is a line that no test in
+``rdv.test`` needs. One whose text is gone, or is there more than once, is reported as stale. They
+are known by their text and not by their file, so that code may move: the counts before and after
+a restructuring can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds for the tests of one mutant, which may well hang.
+PATIENCE = 300
+#: What the unit tests need.
+COPIED = ("rdv", "twisted", "tests", "docs", "README.rst", "setup.py", "pyproject.toml")
+
+
+class Mutant(NamedTuple):
+    """Text that occurs once in the product, and what is to stand in its place."""
+
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        old, new = [" ".join(text.split()) for text in self]
+        return f"{old}  =>  {new}"
+
+
+MUTANTS = [
+    Mutant(*pair)
+    for pair in (
+        # the protocol
+        ('if version != b"HTTP/1.1":', "if False:"),
+        ("if len(raw) > MAX_TOKEN:", "if len(raw) >= MAX_TOKEN:"),
+        ('if text != text.strip(" "):', "if False:"),
+        ("if len(tokens) != 1:", "if not tokens:"),
+        ("if len(elements) > most:", "if len(elements) > most + 1:"),
+        ("if not data.startswith(wanted):", "if False:"),
+        ("ip.ipv4_mapped or ip", "ip"),
+        # the lobby, and a pair
+        ("waiting.role is not member.role", "waiting is not None"),
+        ("if self._waiting.get(member.token) is not member:", "if False:"),
+        ("if waiting is not None and self._is_silent(waiting):", "if waiting is not None:"),
+        ("if self._lobby.rival(leg) is not None:", "if False:"),
+        ("if dialer_silent or acceptor_silent:", "if False:"),
+        ("return self._directions[leg is not self.dialer]", "return self._directions[0]"),
+        ("linger(self.sink.transport, True)", "pass"),
+        ("push(other)\n            other.abortConnection()", "other.loseConnection()"),
+        ("            linger(other, False)\n", "            pass\n"),
+        ("if self.outcome is None and leg is self.acceptor:", "if False:"),
+        ("if all(d.flow.ended for d in self._directions):", "if False:"),
+        ("seconds = min(abs(one_trip - other_trip) / 2, LONGEST_HOLD)", "seconds = LONGEST_HOLD"),
+        ("if seconds < SHORTEST_HOLD:", "if False:"),
+        ("if end > now or len(due) == self.batch:", "if end > now:"),
+        ("if self._ends.get(member, math.inf) <= now:", "if True:"),
+        ('if request.method != b"HEAD":', "if True:"),
+        ("if address is None or not space_of(address.ip) or not address.port:", "if False:"),
+        # several processes
+        ("if owner == self._index or early:", "if owner == self._index:"),
+        ("return zlib.crc32(token) % workers", "return 0"),
+        # moving bytes
+        ("if there.tap or back.tap or not", "if not"),
+        ("self._paid = max(self._paid, now) + size / self._rate", "self._paid = now"),
+        ("if size >= _SMALL:", "if True:"),
+        ("elif len(self.dataBuffer) > self.offset or self._tempDataLen:", "elif False:"),
+        ("if leg.stands and not leg.closing:", "if leg.stands:"),
+        ("if leg.read_ended and leg.write_ended and not leg.closing:", "if leg.read_ended:"),
+        ("if self.connected and not self._write_ended:", "if self.connected:"),
+        # the client
+        ("if len(answer.peer_addresses) < 2:", "if False:"),
+        ("and address.port >= lowest_port and address not in own", "and address not in own"),
+        ("space_of(address.ip) & spaces and", ""),
+        ("if len(self._strangers) >= self.stranger_limit:", "if False:"),
+        ("if ip not in self._known:", "if False:"),
+        ("return _DETOUR_PATIENCE if candidate.detour else 0.0", "return 0.0"),
+        ("if candidate.suspect and candidate.role is Role.DIALER:", "if False:"),
+        ("        choice.release()\n        candidate.close()\n", "        candidate.close()\n"),
+        ("if patience == math.inf or (patience > 0 and not", "if (patience > 0 and not"),
+        ("if due or (self._nothing_can_come() and", "if (self._nothing_can_come() and"),
+        ("return max(0.0, latest + _HANDSHAKE_TIME - self._reactor.seconds())", "return 0.0"),
+        ("if now - begun >= _HOPELESS_AFTER:", "if False:"),
+        ("self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)\n        if burst", "if burst"),
+        ("if relay is not None and not self._receiver.received:", "if relay is not None:"),
+        ("linger(self._relay.transport, enabled)", "pass"),
+        ("if error.status in _FINAL or error.status in _FOR_THE_MOMENT:", "if False:"),
+        ("min(asked_for or 0.0, _LONGEST_RETRY_AFTER)", "0.0"),
+        ("return not (self._patient or self._reached)", "return not self._patient"),
+        # what the commands do
+        (
+            "return self._closing or (self._peer_ended and self._source_ended and",
+            "return (True and",
+        ),
+        ("elif left or not self._all_written:", "elif left:"),
+        ("BROKEN if isinstance(error, StreamBroken)", "OK if isinstance(error, StreamBroken)"),
+        ("return None if _has_failed(sock) or", "return None if"),
+    )
+]
+
+
+def places(root: Path, text: str) -> list[Path]:
+    """The product's files with that text, each as often as it occurs there."""
+    found = []
+    for path in sorted((root / "rdv").rglob("*.py")):
+        if path.relative_to(root).parts[1] not in ("test", "testing"):
+            found += [path] * path.read_text().count(text)
+    return found
+
+
+def try_out(mutant: Mutant | None) -> str:
+    """What becomes of it, or of what is not broken: ``killed``, ``survived`` or ``stale``."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, root / name)
+        if mutant is not None:
+            found = places(root, mutant.old)
+            if len(found) != 1:
+                return f"stale ({len(found)} places)"
+            found[0].write_text(found[0].read_text().replace(mutant.old, mutant.new))
+        trial = [sys.executable, "-m", "twisted.trial", "--exitfirst", "rdv.test"]
+        environment = {**os.environ, "PYTHONPATH": folder}
+        try:
+            done = subprocess.run(
+                trial, cwd=root, env=environment, capture_output=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "killed (hangs)"
+        return "killed" if done.returncode else "survived"
+
+
+def report(mutants: Iterable[Mutant], jobs: int) -> Counter[str]:
+    """Try them, say what becomes of each, and count."""
+    counts: Counter[str] = Counter()
+    mutants = list(mutants)
+    with ThreadPoolExecutor(jobs) as pool:
+        for mutant, result in zip(mutants, pool.map(try_out, mutants), strict=True):
+            counts[result.split()[0]] += 1
+            print(f"{result:10} {mutant}", flush=True)
+    return counts
+
+
+def main() -> int:
+    """The program; returns the exit status: 0 when none was stale."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="mutants")
+    parser.add_argument("--list", action="store_true", help="say which there are, and where")
+    parser.add_argument("--only", default="", metavar="TEXT", help="those with this text")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="at once (default 2)")
+    arguments = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if arguments.only in mutant.old]
+    if arguments.list:
+        for mutant in chosen:
+            where = ", ".join(str(path.relative_to(ROOT)) for path in places(ROOT, mutant.old))
+            print(f"{where or 'nowhere'}: {mutant}")
+        return 0
+    if try_out(None) != "survived":
+        parser.exit(2, "the tests fail even when nothing is broken\n")
+    counts = report(chosen, arguments.jobs)
+    print(", ".join(f"{number} {result}" for result, number in counts.most_common()))
+    return int(bool(counts["stale"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -117,7 +117,8 @@ class RefusedTests(AnswersTestCase):
         other = RawServer(self)
         data = b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
         error = await self.answered(data % other.url.encode(), ServerRefused)
-        self.assertEqual(str(error), f"{self.server.url} refused: 302 Found")
+        said = f"{self.server.url} refused: 302 Found: moved to {other.url}"
+        self.assertEqual(str(error), said)
         self.assertEqual(other.wires, [])
 
     async def test_body_stalls(self) -> None:

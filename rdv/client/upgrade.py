@@ -33,6 +33,7 @@ from rdv.client.trace import What
 from rdv.client.tracer import Tracer
 from rdv.errors import ProtocolError, ServerUnreachable
 from rdv.handover import StreamTransport, hand_over, tune
+from rdv.liveness import unwatch, watch
 from rdv.tcp_info import round_trip
 
 __all__ = ["UpgradeAgent"]
@@ -176,6 +177,8 @@ class _Exchange(Protocol):
 
     def _has_asked(self) -> None:
         self.asked = True
+        # The answer may take for ever, but not that the request is acknowledged.
+        watch(self._clock, self.transport)
         if self._tracer is not None:
             self._tracer(What.ASKED)
 
@@ -220,6 +223,7 @@ class _Exchange(Protocol):
 
     def connectionLost(self, reason: Failure = ConnectionDone) -> None:  # type: ignore[assignment]
         self._lost = reason
+        unwatch(self._clock, self.transport)
         if not self.response.called:
             if self._final is None:
                 self._fail(ServerUnreachable(loss_text(reason)))
@@ -261,6 +265,7 @@ class _Exchange(Protocol):
         """Give the connection to ``protocol``."""
         assert self.transport is not None
         self._handed_over = True
+        unwatch(self._clock, self.transport)
         hand_over(cast(ITransport, self.transport), protocol)
         behind, self._behind = self._behind, b""
         if behind:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
@@ -16,6 +17,7 @@ from rdv import joint as joint_module
 from rdv import liveness
 from rdv.client import Connection
 from rdv.client import connection as connection_module
+from rdv.errors import ServerRefused, ServerUnreachable
 from rdv.handover import bottom
 from rdv.liveness import PeerVanished
 from rdv.server import Outcome
@@ -130,6 +132,46 @@ class RelayedTests(VanishedTestCase):
     def test_both_at_once(self) -> None:
         self.vanish(self.at_server(self.acceptor), self.at_server(self.dialer))
         self.assert_cut()
+
+
+class ServerTests(MemoryTestCase):
+    """The server, while a client waits there for its partner."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.kernel = FINE
+        self.patch(liveness, "reading", lambda transport: self.kernel)
+
+    def accept(self) -> Deferred[Connection]:
+        """An attempt whose time does not end."""
+        waiting = self.rendezvous.client().accept(self.url, "token", timeout=None)
+        self.rendezvous.flush()
+        self.assertNoResult(waiting)
+        return waiting
+
+    def test_request_is_not_acknowledged(self) -> None:
+        waiting = self.accept()
+        self.kernel = GONE
+        self.rendezvous.advance(liveness.PATIENCE + 2 * liveness.INTERVAL)
+        error = self.failureResultOf(waiting, ServerUnreachable).value
+        self.assertIn("the other side does not answer any more", str(error))
+        self.assertEqual(liveness._watches, {})
+
+    def test_nobody_comes(self) -> None:
+        waiting = self.accept()
+        self.rendezvous.advance(2 * liveness.PATIENCE)
+        self.assertNoResult(waiting)
+        waiting.cancel()
+        self.rendezvous.flush()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(liveness._watches, {})
+
+    def test_refused(self) -> None:
+        self.rendezvous.refuse(403, "no")
+        waiting = self.rendezvous.client().accept(self.url, "token", timeout=None)
+        self.rendezvous.flush()
+        self.failureResultOf(waiting, ServerRefused)
+        self.assertEqual(liveness._watches, {})
 
 
 class ReplacedTests(ProbationTestCase):

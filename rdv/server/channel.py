@@ -26,7 +26,8 @@ class Channel(HTTPChannel):
     """
     Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
     socket that is closed with unread input is reset. So it only ends its own direction then, and
-    drops what still comes, up to a limit.
+    drops what still comes, up to a limit. A request has to be complete in time, however steadily it
+    comes.
     """
 
     transport: StreamTransport  # type: ignore[assignment]
@@ -69,6 +70,9 @@ class Channel(HTTPChannel):
         self.transport.abortConnection()
 
     # What comes.
+
+    def resetTimeout(self) -> None:
+        """Not by a byte now and then: a request has to be complete in time."""
 
     def dataReceived(self, data: bytes) -> None:
         """See :class:`IProtocol`."""

@@ -22,8 +22,7 @@ __all__ = ["RendezvousSite"]
 
 #: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 16
-#: Seconds of silence that are left to a client when descriptors run out, until its request is
-#: complete.
+#: Seconds that a client has when descriptors run out, until its request is complete.
 _HURRY = 5
 
 

@@ -109,6 +109,35 @@ class RefusalTests(ChannelTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class SlowTests(ChannelTestCase):
+    """A byte now and then keeps nobody here."""
+
+    def assert_cut(self, browser: Browser, turns: int) -> None:
+        """It is, within so many pieces of half a minute."""
+        for _ in range(turns):
+            self.assertIsNone(browser.lost)
+            self.clock.advance(29)
+            self.send(browser, b"x")
+        self.clock.advance(5)
+        self.assertIsNotNone(browser.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_head(self) -> None:
+        self.assert_cut(self.browse(b"D"), 3)
+
+    def test_body(self) -> None:
+        self.assert_cut(self.browse(request(b"POST", more=b"Content-Length: 100\r\n")), 3)
+
+    def test_another_request(self) -> None:
+        """It has its own time."""
+        browser = self.browse()
+        for _ in range(3):
+            self.clock.advance(50)
+            self.send(browser, request(b"GET"))
+            self.assertEqual(browser.answer().status, 400)
+        self.assert_cut(browser, 3)
+
+
 class OrdinaryTests(ChannelTestCase):
     """Ordinary answers."""
 

@@ -19,7 +19,7 @@ from tests.servers import MEGABYTE, SystemTestCase, noise
 
 HOWTO = "docs/howto/ssh.rst"
 URL = "https://example.com/rdv"
-#: Where a root's server wants to have an empty folder.
+#: Where a root's server wants to have an empty folder. It stays: others may be using it.
 SEPARATION = Path("/run/sshd")
 SSHD = """\
 ListenAddress 127.0.0.1:{port}
@@ -97,9 +97,8 @@ class SSHTestCase(SystemTestCase):
         path = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
         if path is None:
             raise SkipTest("sshd is not installed")
-        if os.getuid() == 0 and not SEPARATION.exists():
-            SEPARATION.mkdir(mode=0o755)
-            self.addCleanup(SEPARATION.rmdir)
+        if os.getuid() == 0:
+            SEPARATION.mkdir(mode=0o755, exist_ok=True)
         # Nobody else gets the port, and sshd does: it reuses addresses, too.
         reserved = socket.socket()
         self.addCleanup(reserved.close)

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,6 +18,7 @@ from rdv.server import Rendezvous
 from rdv.server.service import RendezvousService
 from rdv.server.workers import WorkersService
 from rdv.tap import Options, makeService
+from twisted import internet
 
 BAD_SECONDS = ("nan", "-1", "inf", "-inf", "1e9", "x", "", "-0.001")
 
@@ -97,6 +99,8 @@ class TwistTests(SynchronousTestCase):
 
     def test_workers(self) -> None:
         """One process, or several that log what ``twist`` wants to know."""
+        # The one of the tests keeps its clock; that of a program is given another one.
+        self.patch(internet, "reactor", MemoryReactorClock())
         options = Options()
         options.parseOptions([])
         self.assertIsInstance(makeService(options), RendezvousService)

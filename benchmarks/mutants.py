@@ -101,7 +101,7 @@ MUTANTS = [
         ("linger(self._relay.transport, enabled)", "pass"),
         ("if error.status in _FINAL or error.status in _FOR_THE_MOMENT:", "if False:"),
         ("min(asked_for or 0.0, _LONGEST_RETRY_AFTER)", "0.0"),
-        ("return not (self._patient or self._reached)", "return not self._patient"),
+        ("return not (self._patient or self._reached or", "return not (self._patient or"),
         # what the commands do
         (
             "return self._closing or (self._peer_ended and self._source_ended and",

@@ -240,3 +240,13 @@ class NginxTests(ProxyChecks):
         """So does a file; but nginx ends TLS as if something had been cut off."""
         await self.start()
         await self.check_file(3)
+
+    async def test_sender_killed(self) -> None:
+        """It makes an end of a reset: what was cut looks complete, as operations.rst says."""
+        await self.start()
+        acceptor = self.accept(*RELAYED, *self.options, stdin=self.opened(os.devnull))
+        dialer = self.dial(*RELAYED, *self.options)
+        dialer.write(b"a part")
+        await acceptor.received(6)
+        dialer.signal("KILL")
+        await self.assert_ended(acceptor, 0, RELAY)

@@ -66,8 +66,8 @@ def refusal_text(status: int, headers: Headers, body: bytes) -> str:
 
 def retry_after(headers: Headers) -> float | None:
     """Seconds until a server wants to be asked again (RFC 9110, 10.2.3); a date is ignored."""
-    text = headers.getRawHeaders("retry-after", [""])[0].strip()
-    return float(text) if re.fullmatch("[0-9]{1,9}", text) else None
+    text = headers.getRawHeaders(b"retry-after", [b""])[0].strip()
+    return float(text) if re.fullmatch(b"[0-9]{1,9}", text) else None
 
 
 def printable(text: bytes) -> str:

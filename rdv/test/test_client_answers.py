@@ -86,9 +86,10 @@ class RefusedTests(AnswersTestCase):
             ("1.5", None),
             ("9" * 400, None),
             ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("\xff", None),
         ):
             head = f"HTTP/1.1 503 No\r\nRetry-After: {text}\r\nContent-Length: 0\r\n\r\n"
-            error = await self.answered(head.encode(), ServerRefused)
+            error = await self.answered(head.encode("latin-1"), ServerRefused)
             assert isinstance(error, ServerRefused)
             self.assertEqual(error.retry_after, seconds)
 

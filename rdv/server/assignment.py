@@ -136,5 +136,8 @@ class Assignment:
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
 
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""

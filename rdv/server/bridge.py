@@ -85,17 +85,30 @@ class _Bridge:
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`."""
         self._flows[leg].end()
-        if all(flow.ended for flow in self._flows.values()):
-            self._linger(reset_on_close=False)
-            for one in list(self._living):
-                one.transport.loseConnection()
+        for each in list(self._living):
+            self._close_if_over(each)
+
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+        self._close_if_over(leg)
+
+    def _is_over(self) -> bool:
+        return all(flow.ended for flow in self._flows.values())
+
+    def _close_if_over(self, leg: Leg) -> None:
+        # What is still with us must not look like everything if this process dies now.
+        if leg.written and self._is_over():
+            linger(leg.transport, False)
+            leg.transport.loseConnection()
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         unwatch(self._clock, leg.transport)
         self._living.discard(leg)
         other = self._others[leg].transport
-        if reason.check(ConnectionDone):
+        if self._is_over() and reason.check(ConnectionDone):
+            pass  # there may be more to send to the other one, which is closed behind that
+        elif reason.check(ConnectionDone):
             if not self._flows[leg].ended:
                 self._flows[leg].detach()
             self._linger(reset_on_close=False)

@@ -57,6 +57,9 @@ class ClosingLegs:
         """See :class:`LegOwner`."""
         leg.transport.loseConnection()
 
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         self._legs.discard(leg)

@@ -92,6 +92,9 @@ class Decision:
         self._break_off(leg)
         leg.owner.leg_ended(leg)
 
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         self._break_off(leg)

@@ -25,6 +25,9 @@ class LegOwner(Protocol):
     def leg_ended(self, leg: Leg) -> None:
         """The client will send no more; it may still be reading."""
 
+    def leg_written(self, leg: Leg) -> None:
+        """What it gets is all with the kernel, and our end behind it."""
+
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """The connection is gone."""
 
@@ -37,9 +40,10 @@ class Leg:
     :ivar addresses: the client's own addresses, formatted.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
+    :ivar written: whether what it gets is all with the kernel, and our end behind it.
     """
 
-    __slots__ = ("addresses", "observed", "owner", "role", "token", "transport")
+    __slots__ = ("addresses", "observed", "owner", "role", "token", "transport", "written")
 
     transport: StreamTransport
 
@@ -49,6 +53,7 @@ class Leg:
         self.addresses = addresses
         self.observed = observed
         self.owner = owner
+        self.written = False
 
     @property
     def candidates(self) -> str:
@@ -78,6 +83,8 @@ class Leg:
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`."""
+        self.written = True
+        self.owner.leg_written(self)
 
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IProtocol`."""

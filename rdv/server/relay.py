@@ -51,6 +51,7 @@ class Pair:
         "_ended",
         "_held",
         "_idle_call",
+        "_is_over",
         "_living",
         "_owner",
         "_spliced",
@@ -84,6 +85,7 @@ class Pair:
         self._spliced: tuple[SplicedFlow, ...] | None = None
         self._active = 0.0
         self._idle_call: IDelayedCall | None = None
+        self._is_over = False  # both have ended in good order
         self._ended = False
         self._waiters: tuple[Deferred[Pair], ...] = ()
 
@@ -233,20 +235,34 @@ class Pair:
             direction.flow.detach()
             return
         direction.flow.end()
-        if all(d.flow.ended for d in self._directions):
-            self._close()
+        both = self.outcome is Outcome.RELAYED and len(self._living) == 2
+        self._is_over = both and all(each.flow.ended for each in self._directions)
+        for each in self._living:
+            self._close_if_over(each)
+
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+        self._close_if_over(leg)
+
+    def _close_if_over(self, leg: Leg) -> None:
+        # What is still with us must not look like everything if this process dies now.
+        if leg.written and self._is_over:
+            linger(leg.transport, False)
+            leg.transport.loseConnection()
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         unwatch(self._owner.clock, leg.transport)
-        direction = self._from(leg)
+        direction, in_order = self._from(leg), reason.check(ConnectionDone) is not None
+        self._is_over = self._is_over and in_order
         self._living = tuple(each for each in self._living if each is not leg)
         self._stop_splicing()
         other = direction.sink.transport
         if self.outcome is None:
-            closed = leg is self.dialer and reason.check(ConnectionDone) is not None
-            self._end_without_lines(dialer_closed=closed)
-        if reason.check(ConnectionDone) or direction.matcher is not None:
+            self._end_without_lines(dialer_closed=in_order and leg is self.dialer)
+        if self._is_over:
+            pass  # there may be more to send to the other one, which is closed behind that
+        elif in_order or direction.matcher is not None:
             # What the other side sends now goes nowhere, but what it is sent still arrives.
             if not direction.flow.ended:
                 direction.flow.detach()

@@ -184,6 +184,9 @@ class Rendezvous:
         note_client(log, "left", leg)
         self._closing_legs.close(leg)
 
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """See :class:`LegOwner`."""
         self._lobby.leave(leg)

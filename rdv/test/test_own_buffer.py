@@ -1,0 +1,109 @@
+"""
+A server that is killed when both have ended, and something is still in its own buffer for one of
+them: that one must not take what it has got for everything.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.interfaces import IReactorTime
+
+from rdv.handover import StreamTransport
+from rdv.server import bridge, direction, relay
+from rdv.server.leg import Leg
+from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
+from rdv.test.guests import Guest, ServerTestCase
+from rdv.wire import Offer, Role
+
+
+class OwnBufferTestCase(ServerTestCase):
+    """
+    Nothing is read at the client's end until the test says so.
+
+    :ivar resets: which of the server's transports are reset if it is killed.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.resets: set[StreamTransport] = set()
+        for module in (bridge, direction, relay):
+            self.patch(module, "linger", self.linger)
+
+    def linger(self, transport: StreamTransport, reset_on_close: bool) -> None:
+        """What happens when it is closed."""
+        (self.resets.add if reset_on_close else self.resets.discard)(transport)
+
+    def assert_whole(self, client: HalfCloseRecorder, here: MemoryTransport) -> None:
+        """It gets everything and the end; whoever kills the server before that breaks it."""
+        at_server = here.other
+        self.assertEqual((client.received, at_server.buffered), (b"", 4))
+        self.assertIn(at_server, self.resets)
+        self.assertTrue(at_server.connected)
+        here.resumeProducing()
+        self.settle()
+        self.assertEqual((client.received, client.read_ended), (b"tail", 1))
+        self.assertNotIn(at_server, self.resets)
+        self.assertFalse(at_server.connected)
+
+
+class RelayTests(OwnBufferTestCase):
+    """Two clients of one process."""
+
+    def finish(self, first: Guest, second: Guest) -> None:
+        """Both end, and ``second`` is about to get something."""
+        second.here.loseWriteConnection()
+        self.settle()
+        second.here.pauseProducing()
+        first.here.write(b"tail")
+        first.here.loseWriteConnection()
+        self.settle()
+        self.assertEqual(first.read_ended, 1)
+        self.assert_whole(second, second.here)
+        self.close_all(first, second)
+        self.assert_over(relayed=1)
+
+    def test_to_the_acceptor(self) -> None:
+        dialer, acceptor = self.relayed_pair()
+        self.finish(dialer, acceptor)
+
+    def test_to_the_dialer(self) -> None:
+        dialer, acceptor = self.relayed_pair()
+        self.finish(acceptor, dialer)
+
+    def test_reset_instead(self) -> None:
+        """The other one is not kept for it."""
+        dialer, acceptor = self.relayed_pair()
+        acceptor.here.loseWriteConnection()
+        dialer.here.pauseProducing()
+        acceptor.here.write(b"tail")
+        self.settle()
+        acceptor.here.abortConnection()
+        self.settle()
+        self.assertIsNotNone(acceptor.lost)
+        self.close_all(dialer)
+        self.assert_over(relayed=1)
+
+
+class BridgeTests(OwnBufferTestCase):
+    """A client, and the connection on loopback that stands for it with another worker."""
+
+    def test_both_ways(self) -> None:
+        for number in (0, 1):
+            legs, ends = [], [HalfCloseRecorder(), HalfCloseRecorder()]
+            heres: list[MemoryTransport] = []
+            for end in ends:
+                leg = Leg(Offer(Role.DIALER, b"token", ()), "", "", self.rendezvous)
+                heres.append(connect(self.clock, leg, end)[1])
+                legs.append(leg)
+            gone: list[object] = []
+            bridge._Bridge(cast(IReactorTime, self.clock), legs[0], legs[1], gone.append)
+            stalls, talks = heres[number], heres[1 - number]
+            stalls.loseWriteConnection()
+            self.settle()
+            stalls.pauseProducing()
+            talks.write(b"tail")
+            talks.loseWriteConnection()
+            self.settle()
+            self.assert_whole(ends[number], stalls)
+            self.assertEqual(len(gone), 1)

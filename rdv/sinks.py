@@ -5,6 +5,7 @@ Sinks for descriptors such as stdout; see :class:`rdv.stdio.Sink`.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -98,8 +99,10 @@ class WatchedSink(FileDescriptor):
         """See :class:`rdv.stdio.Sink`."""
         os.set_blocking(self.fd, False)
         self.registerProducer(producer, True)  # type: ignore[arg-type]
-        if stat.S_ISFIFO(os.fstat(self.fd).st_mode):
-            # All that reading can tell is that the reader of the pipe has gone.
+        mode = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
+        if stat.S_ISFIFO(os.fstat(self.fd).st_mode) and mode == os.O_WRONLY:
+            # All that reading can tell is that the reader of the pipe has gone. Whoever could read
+            # it, as a shell's <> lets him, would find what we have written.
             self.startReading()  # type: ignore[no-untyped-call]
 
     def fileno(self) -> int:

@@ -150,6 +150,21 @@ class PipeTests(KindTestCase):
             await self.assert_ended(client, 0, P2P)
         self.assertEqual(len(reader.stdout), SIZE)
 
+    async def test_fifo_kept_open(self) -> None:
+        """Opened to read and write, as by whom it shall not block; its reader comes late."""
+        await self.serve()
+        path = os.path.abspath(self.mktemp())
+        os.mkfifo(path)
+        content = noise(7, MEGABYTE)
+        acceptor = self.command("accept", f'exec "$@" </dev/null 1<>{path}')
+        dialer = self.command("dial", 'exec "$@"', stdin=self.opened(self.file_of(content)))
+        await acceptor.line(P2P)
+        await dialer.line(P2P)
+        reader = Program(self, "/bin/cat", path)
+        self.assertTrue(await reader.received(MEGABYTE) == content)
+        for client in (acceptor, dialer):
+            await self.assert_ended(client, 0, P2P)
+
     async def endless(self, *options: str) -> tuple[Program, Program]:
         """
         Get into the middle of a stream without end.

@@ -131,6 +131,18 @@ class ReaderTests(SynchronousTestCase):
         for error in (ReaderLeft(), BrokenPipeError()):
             self.assertNotIsInstance(self.failure(error, b"x").value, ReaderLeft)
 
+    def test_who_could_read_the_pipe_himself(self) -> None:
+        """What he would find there is what he has written, and tells of no reader."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        for mode, looks in ((os.O_RDWR, False), (os.O_WRONLY, True)):
+            fd = os.open(path, mode)
+            self.addCleanup(os.close, fd)
+            reactor = MemoryReactor()
+            sink: Any = open_sink(reactor, fd)
+            sink.start(_Producer())
+            self.assertEqual(sink in reactor.getReaders(), looks)
+
 
 class OneSocketTests(SynchronousTestCase):
     """The same socket for both: what ends is one direction."""

@@ -27,6 +27,19 @@ from rdv.cli import main
 sys.exit(main())
 """
 
+#: ``rdv`` with a signal that comes when Python has let go of its handlers.
+TERMINATED_WHILE_ENDING = """
+import os, signal, sys
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+
+late = Late()
+from rdv.cli import main
+sys.exit(main())
+"""
+
 
 class SignalTestCase(SystemTestCase):
     """A stream in the middle of its life."""
@@ -64,6 +77,11 @@ class InterruptTests(SignalTestCase):
             client.signal("INT")
             await self.assert_ended(client, 130)
             await server.line(f"left: {role}")
+
+    async def test_terminated_while_ending(self) -> None:
+        """It has told how it ended, and stays with that."""
+        program = Program(self, PYTHON, "-c", TERMINATED_WHILE_ENDING, "demo")
+        self.assertEqual(await program.ended, 0, program.report())
 
     async def test_interrupt_while_starting(self) -> None:
         """^C, while the modules of the command are loaded: no traceback either."""

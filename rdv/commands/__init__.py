@@ -8,6 +8,7 @@ exit status.
 from __future__ import annotations
 
 import argparse
+import signal
 from importlib import import_module
 from typing import Any
 
@@ -46,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
         react(lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, teller)))
     except SystemExit as end:
         return int(end.code or 0)
+    finally:
+        # How it ended has been told. Python's own end takes a while, and would give back to the
+        # signals what they do to any process.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     return OK
 
 

@@ -115,7 +115,8 @@ class LoadTests(ToolTestCase):
         """It ends with an error."""
         self.forward(change)
         load = self.load("tcp", "--mode", "oneway", "--bytes", "50000", "--pairs", "1")
-        await self.assert_ended(load, 1, said)
+        self.assertEqual(await load.ended, 1, load.report())
+        self.assertEqual(load.stderr.decode(), f"{said}\n")
 
     async def test_wrong_byte(self) -> None:
         """A byte that has changed on the way is named."""

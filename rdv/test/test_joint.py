@@ -197,6 +197,19 @@ class MovingTests(JointTestCase):
         self.assertEqual((len(self.peer.received), self.peer.read_ended), (1000, 1))
         self.assert_done(None)
 
+    def test_loss_behind_the_end(self) -> None:
+        """Whoever has ended, and been told the end, is not cut off by what befalls the other."""
+        self.patch(self.near, "loseConnection", lambda: None)  # it takes its time
+        self.at_peer.write(b"all")
+        for transport in (self.at_peer, self.at_local):
+            transport.loseWriteConnection()
+        self.settle()
+        self.assertTrue(self.joint.near.closing and self.joint.near.stands)
+        self.joint.abort("no reason")
+        self.settle()
+        self.assertTrue(self.near.connected)
+        self.assertEqual((self.local.received, self.local.read_ended), (b"all", 1))
+
     def check_back_pressure(self, sender: MemoryTransport, reader: MemoryTransport) -> None:
         """While one does not read, the other one cannot go on sending."""
         reader.pauseProducing()

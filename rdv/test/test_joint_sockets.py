@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from functools import partial
+from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
@@ -16,7 +18,7 @@ from twisted.web.http_headers import Headers
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.handover import linger
+from rdv.handover import bottom, linger
 from rdv.joint import Joint
 from rdv.splicing import SplicedFlow, Splicer
 from rdv.test.hand_relay import descriptors
@@ -129,6 +131,24 @@ class TCPTests(SocketsTestCase):
         self.assertEqual(await self.receive(self.local), b"")
         await self.joint.done
         self.assertIsNone(self.joint.broken)
+
+    async def test_closing_in_good_order(self) -> None:
+        """What is not acknowledged by then is not thrown away."""
+        await self.begin()
+        options: list[bytes] = []
+        for leg in (self.joint.near, self.joint.far):
+            lowest: Any = bottom(leg.transport)
+            lowest.loseConnection = partial(self.close_noting, lowest, options)
+        for sock in (self.local, self.peer):
+            sock.shutdown(socket.SHUT_WR)
+        await self.joint.done
+        self.assertEqual(options, [bytes(8)] * 2)
+
+    def close_noting(self, transport: Any, options: list[bytes]) -> None:
+        """As ``loseConnection``; note whether closing the socket would reset it."""
+        sock = transport.getHandle()
+        options.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+        type(transport).loseConnection(transport)
 
     async def test_end_before_anything(self) -> None:
         """Two that have nothing to say."""

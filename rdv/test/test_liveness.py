@@ -126,6 +126,13 @@ class ReadingTests(SynchronousTestCase):
         self.assertFalse(has_vanished(then, Reading(10, 0, 1448, 83, 22, 1622017, 129, 0), 1000))
         self.assertTrue(has_vanished(then, Reading(10, 0, 1448, 83, 22, 1622017, 103, 0), 1000))
 
+    def test_timeouts_that_begin_again(self) -> None:
+        """As they do when a probe is answered: what was sent again counts all the same."""
+        then = Reading(0, 0, 1448, 0, 8, 1622017, 103, 113664)
+        for repeated, gone in ((10, False), (11, True)):
+            now = Reading(1, 0, 1448, 12, repeated, 1622017, 106, 116736)
+            self.assertEqual(has_vanished(then, now, PATIENCE), gone)
+
     def test_text(self) -> None:
         message = Failure(PeerVanished()).getErrorMessage()
         self.assertEqual(message, "the other side does not answer any more")

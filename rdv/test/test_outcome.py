@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from rdv.server import Outcome, Pair, outcome, rendezvous
@@ -157,6 +158,15 @@ class AbandonedTests(ServerTestCase):
         self.close_all(dialer)
         self.assertFalse(acceptor.at_server.connected)
         self.assert_over(abandoned=1)
+
+
+class DialerSaidConfirmTests(SynchronousTestCase):
+    """It has chosen the relay, and does not stay for it."""
+
+    def test_hello_comes_later(self) -> None:
+        """No direct path had to do with that."""
+        found = outcome.without_lines(None, None, dialer_closed=True)
+        self.assertIs(found, Outcome.ABANDONED)
 
 
 class FailedTests(ServerTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Any
 
 from rdv import own_end, piping
 from rdv.test.piping_doubles import PipingTestCase, turns
@@ -104,6 +105,24 @@ class EmptySourceTests(PipingTestCase):
         self.assertEqual(await self.read(reader), CONTENT[:SOME])
         await self.piping.done
 
+    async def test_closing_in_good_order(self) -> None:
+        """Our own end may still have to be sent again."""
+        source, writer = self.pipe()
+        await self.begin(source, self.opened(os.devnull, os.O_WRONLY))
+        transport: Any = self.connection.transport
+        options: list[bytes] = []
+
+        def close() -> None:
+            options.append(self.handle().getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+            type(transport).loseConnection(transport)
+
+        transport.loseConnection = close
+        await self.write(writer, b"question")
+        self.assertEqual(await self.receive(), b"question")
+        await self.send(b"answer")
+        await self.piping.done
+        self.assertEqual(options, [bytes(8)])
+
     async def test_peer_breaks_off(self) -> None:
         """Before its end."""
         await self.begin(self.null(), self.opened(os.devnull, os.O_WRONLY))
@@ -124,6 +143,26 @@ class EmptySourceTests(PipingTestCase):
         await turns(20)
         self.assert_no_end()
         self.assertEqual(await self.read(reader), CONTENT[1000:])
+        self.assertEqual(await self.receive(), b"")
+        await self.piping.done
+
+    async def test_person_is_shown_the_rest(self) -> None:
+        """The peer's end is there, and what it sent before is not yet written."""
+        self.splicer = None
+        reader, sink = self.pipe()
+        source, _ = self.pipe()
+        await self.begin(source, sink, interactive=True)
+        # In two pieces, the first of which is with the pipe when the other one comes.
+        await self.send(CONTENT[:60_000], end=False)
+        while self.piping.received < 60_000:
+            await turns(1)
+        await turns(5)
+        await self.send(CONTENT[60_000:SOME])
+        while self.piping.received < SOME:
+            await turns(1)
+        await turns(20)
+        self.assert_no_end()
+        self.assertEqual(await self.read(reader), CONTENT[:SOME])
         self.assertEqual(await self.receive(), b"")
         await self.piping.done
 

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 16
+_SHORTER = "the file has become shorter"
 
 #: Told that a source has ended; with the error, when it could not be read to its end.
 Ended: TypeAlias = Callable[[OSError | None], object]
@@ -129,11 +130,22 @@ def _is_watchable(fd: int) -> bool:
 
 @implementer(IPullProducer)
 class _FileSource:
-    """Reads a file, or /dev/null, whenever the consumer has room."""
+    """
+    Reads a file, or /dev/null, whenever the consumer has room.
+
+    A file that is shorter than what was read of it is an error: the kernel may have sent zeros in
+    the place of what was cut off (sendfile(2)).
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        status = os.fstat(fd)
+        self._is_file, self._size = stat.S_ISREG(status.st_mode), status.st_size
+        self._begun = self._position()
         self._consumer: Consumer | None = None
+
+    def _position(self) -> int:
+        return os.lseek(self.fd, 0, os.SEEK_CUR) if self._is_file else 0
 
     def start(self, consumer: Consumer, ended: Ended) -> None:
         self._consumer = consumer
@@ -153,7 +165,12 @@ class _FileSource:
             self._consumer.write(data)
         else:
             self.stop()
-            self._ended(None)
+            self._ended(OSError(errno.EIO, _SHORTER) if self._is_shorter() else None)
+
+    def _is_shorter(self) -> bool:
+        position, size = self._position(), os.fstat(self.fd).st_size
+        # Those of /proc have more than their size.
+        return size < self._size and position > max(size, self._begun)
 
     def stopProducing(self) -> None:
         self._consumer = None

@@ -108,6 +108,52 @@ class DirectoryTests(SynchronousTestCase):
         self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
 
 
+class ShorterFileTests(SynchronousTestCase):
+    """A file that is cut off."""
+
+    def ended(self, position: int, size: int) -> list[str | None]:
+        """Read a piece of one of 100,000 bytes, from there on, cut it, and read on."""
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(bytes(100_000))
+        fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        os.lseek(fd, position, os.SEEK_SET)
+        source: Any = open_source(MemoryReactor(), fd)
+        consumer = Collecting()
+        source.start(consumer, consumer.ended.append)
+        source.resumeProducing()
+        os.truncate(path, size)
+        while not consumer.ended:
+            source.resumeProducing()
+        return [getattr(error, "strerror", None) for error in consumer.ended]
+
+    def test_behind_us(self) -> None:
+        """What was sent is not a file."""
+        self.assertEqual(self.ended(0, 1000), ["the file has become shorter"])
+
+    def test_before_us(self) -> None:
+        """It is what it is."""
+        self.assertEqual(self.ended(0, 90_000), [None])
+
+    def test_nothing_was_read(self) -> None:
+        """Somebody else has read to behind its end."""
+        self.assertEqual(self.ended(100_001, 1000), [None])
+
+    def test_has_more_than_its_size(self) -> None:
+        """As the files of Linux's /proc have."""
+        with open(__file__, "rb") as file:
+            really = os.fstat(file.fileno())
+            empty = os.stat_result((*really[:6], 0, *really[7:]))
+            self.patch(os, "fstat", lambda fd: empty)
+            source: Any = open_source(MemoryReactor(), file.fileno())
+            consumer = Collecting()
+            source.start(consumer, consumer.ended.append)
+            while not consumer.ended:
+                source.resumeProducing()
+        self.assertEqual(consumer.ended, [None])
+
+
 class ReaderTests(SynchronousTestCase):
     """The reader of a pipe leaves, which more than one may notice."""
 

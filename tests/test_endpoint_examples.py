@@ -37,7 +37,7 @@ class EndpointExampleTestCase(ExampleTestCase):
             self.assertEqual(program.stdout.decode().splitlines(), list(lines))
             serving.signal("INT")
             await serving.ended
-            self.assertEqual(serving.stderr, b"")
+            self.assertEqual(serving.stderr.decode(), "")
 
 
 class AMPTests(EndpointExampleTestCase):

@@ -67,6 +67,8 @@ class MappedPort:
 
     async def close(self) -> None:
         """Undo it, if the patience suffices. It does not fail."""
+        if self._mapping is None:  # a task of asyncio's for nothing may outlive the reactor
+            return
         leaving = deferred_of(self._entered.aclose())
         try:
             await leaving.addTimeout(self._patience, self._clock)

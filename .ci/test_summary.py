@@ -108,8 +108,8 @@ class CheckTests(unittest.TestCase):
         self.assertEqual(complaints(NONE, [], []), ["no test passed"])
 
     def test_module_left_out(self) -> None:
-        wrong = complaints(GOOD, [], ["rdv.test.test_wire", "rdv.test.test_pump"])
-        self.assertEqual(wrong, ["no test of rdv.test.test_pump ran"])
+        wrong = complaints(GOOD, [], ["rdv.test.test_wire", "rdv.test.flows.test_flow"])
+        self.assertEqual(wrong, ["no test of rdv.test.flows.test_flow ran"])
 
     def test_todo(self) -> None:
         wrong = complaints("PASSED (expectedFailures=1, successes=4)\n", [], [])

@@ -39,7 +39,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 
 #: What the installed ``rdv`` script does, with the interpreter that runs the benchmark.
-COMMAND = (sys.executable, "-c", "import sys; from rdv.cli import main; sys.exit(main())")
+COMMAND = (sys.executable, "-c", "import sys; from rdv.commands.cli import main; sys.exit(main())")
 
 #: Seconds after which a program that is waited for is stuck.
 _PATIENCE = 60.0

@@ -136,7 +136,8 @@ def starts(other: OtherSide, env: dict[str, str], number: int) -> list[list[str]
         "rdv --help": lambda: [*COMMAND, "--help"],
         "import what rdv dial needs": lambda: [
             *python,
-            "import rdv.cli, rdv.commands, rdv.client, rdv.stream, twisted.internet.reactor",
+            "import rdv.commands.cli, rdv.commands.running, rdv.client, rdv._stdio.stream;"
+            "import twisted.internet.reactor",
         ],
         "rdv dial, direct": lambda: [
             *COMMAND,

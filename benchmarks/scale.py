@@ -47,7 +47,7 @@ from benchmarks.common import (
     table,
 )
 from benchmarks.rendezvous import Clients
-from rdv.descriptors import first_reserved
+from rdv._system.descriptors import first_reserved
 from rdv.wire import confirm_line, hello_line
 
 #: Seconds within which anything has to happen.

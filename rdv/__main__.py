@@ -2,6 +2,6 @@
 
 import sys
 
-from rdv.cli import main
+from rdv.commands.cli import main
 
 sys.exit(main())

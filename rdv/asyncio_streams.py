@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 
-from rdv.asyncio_transport import AsyncioProtocol
+from rdv._asyncio_transport import AsyncioProtocol
 from rdv.errors import WrongReactor
 
 __all__ = ["Connected", "open_connection", "start_server"]

@@ -129,7 +129,7 @@ class _Options:
         """The URL, the token, headers, and a client; nothing else may be given."""
         from rdv.addresses import AddressSpace
         from rdv.client import Client, texts
-        from rdv.client.server_url import parse_server_url
+        from rdv.client.http.server_url import parse_server_url
         from rdv.errors import RdvError
         from rdv.wire import check_token
 

@@ -12,13 +12,13 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 
-from rdv.clock import use_monotonic_clock
-from rdv.descriptors import raise_limit
+from rdv._system.clock import use_monotonic_clock
+from rdv._system.descriptors import raise_limit
 from rdv.errors import RdvError
 from rdv.options import seconds, workers
-from rdv.server.reports import log_outlet
-from rdv.server.service import RendezvousService, ServerSettings
-from rdv.server.workers import WorkersService
+from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.workers.parent import WorkersService
+from rdv.server.workers.reports import log_outlet
 
 if TYPE_CHECKING:
     from rdv.client.connection import Connection
@@ -185,11 +185,11 @@ class _StreamService(Service):
         self._reactor.callWhenRunning(self._run)
 
     def _run(self) -> None:
+        from rdv._stdio.standard import prepare
+        from rdv._stdio.stream import stream
         from rdv.addresses import AddressSpace
         from rdv.client import Client
-        from rdv.client.again import keep_trying
-        from rdv.standard import prepare
-        from rdv.stream import stream
+        from rdv.endpoints.retry import keep_trying
         from rdv.wire import Role
 
         prepare()

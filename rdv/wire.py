@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias
 
-from rdv import knobs
+from rdv import _knobs as knobs
+from rdv._text import visible
 from rdv.addresses import Address, format_addresses, parse_address
 from rdv.errors import BadRequest, BadToken, ProtocolError
-from rdv.text import visible
 
 __all__ = [
     "MAX_PEER_ADDRESSES",

@@ -16,7 +16,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from rdv.cli import main
+from rdv.commands.cli import main
 
 
 def _die(*arguments: object, **options: object) -> None:

@@ -22,9 +22,9 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from zope.interface import provider
 
+from rdv._system.clock import use_monotonic_clock
 from rdv.addresses import AddressSpace
 from rdv.client import Client
-from rdv.clock import use_monotonic_clock
 from rdv.errors import AttemptTimeout
 from rdv.server import Rendezvous, RendezvousResource
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from rdv import liveness
-from rdv.cli import main
+from rdv._transport import liveness
+from rdv.commands.cli import main
 
 if __name__ == "__main__":
     liveness.PATIENCE, liveness.INTERVAL = 1.0, 0.25

@@ -10,7 +10,7 @@ import json
 import socket
 from typing import Any
 
-from rdv.test.client_certificates import Authority
+from rdv.test.client.client_certificates import Authority
 from tests.documents import Shell, runs
 from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_haproxy, start_nginx
@@ -72,7 +72,7 @@ backend rdv
 SILENT_NAMES = """
 import socket, sys, threading
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
-from rdv.cli import main
+from rdv.commands.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -9,7 +9,7 @@ import re
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rdv.test.test_check_verdict import UNUSABLE, USABLE
+from rdv.test.check.test_verdict import UNUSABLE, USABLE
 from tests import natlab, test_check
 from tests.documents import blocks_without_test, replaced, runs
 from tests.natlab import TOPOLOGIES, Conditions, Lab

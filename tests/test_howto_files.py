@@ -10,10 +10,10 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from rdv._stdio.console import Teller
+from rdv._stdio.progress import Progress, load, size_text
 from rdv.client.trace import What
-from rdv.progress import Progress, load, size_text
-from rdv.telling import Teller
-from rdv.test.test_progress import DescriptorTestCase
+from rdv.test.stdio.test_progress import DescriptorTestCase
 from tests.documents import Shell, blocks_without_test, replaced, runs, serve, shape
 from tests.processes import ROOT, Program
 from tests.servers import CONNECTED, MEGABYTE, digest, noise

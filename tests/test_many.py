@@ -23,8 +23,8 @@ from zope.interface import implementer
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
 from rdv.client.connection import Connection
-from rdv.client.tls_policy import tls_policy
-from rdv.test.client_certificates import Authority
+from rdv.client.http.verification import tls_policy
+from rdv.test.client.client_certificates import Authority
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise
 

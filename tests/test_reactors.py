@@ -12,7 +12,11 @@ from tests.processes import PYTHON, ROOT, Program
 from tests.servers import SystemTestCase
 
 #: What is run: each way of moving bytes, and what can happen to them.
-MODULES = ("rdv.test.test_moving", "rdv.test.test_moving_breaks", "rdv.test.test_moving_scripts")
+MODULES = (
+    "rdv.test.server.test_moving",
+    "rdv.test.server.test_moving_breaks",
+    "rdv.test.server.test_moving_scripts",
+)
 
 
 class ReactorTests(SystemTestCase):

@@ -157,7 +157,7 @@ class TwistTests(ShutdownChecks):
         """Somebody has to notice."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
-        code = "import os, sys\nif 'rdv.server.worker' in sys.orig_argv: os._exit(7)\n"
+        code = "import os, sys\nif 'rdv.server.workers.worker' in sys.orig_argv: os._exit(7)\n"
         (folder / "sitecustomize.py").write_text(code)
         environment = {"PYTHONPATH": f"{ROOT}:{folder}"}
         options = ("rdv", "--port", "tcp:0:interface=127.0.0.1", "--workers", "2")

@@ -23,7 +23,7 @@ class Finder:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Finder)
-from rdv.cli import main
+from rdv.commands.cli import main
 sys.exit(main())
 """
 
@@ -36,7 +36,7 @@ class Late:
         kill(pid, number)
 
 late = Late()
-from rdv.cli import main
+from rdv.commands.cli import main
 sys.exit(main())
 """
 

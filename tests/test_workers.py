@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.error import ConnectionDone
 
 from rdv.test.doubles import present
-from rdv.test.workers_doubles import token_of
+from rdv.test.server.workers.workers_doubles import token_of
 from tests import test_shutdown
 from tests.processes import ROOT, Program
 from tests.servers import LISTENING
@@ -143,7 +143,7 @@ class StartTests(WorkersTestCase):
         """Nothing waits for it, and nothing is left."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
-        code = "import os, sys\nif 'rdv.server.worker' in sys.orig_argv: os._exit(7)\n"
+        code = "import os, sys\nif 'rdv.server.workers.worker' in sys.orig_argv: os._exit(7)\n"
         (folder / "sitecustomize.py").write_text(code)
         server = self.rdv(
             *("serve", "-l", "127.0.0.1:0", "--workers", "2"),

@@ -6,9 +6,9 @@ It plays both roles itself against a server, writes down what it observes
 :mod:`rdv.check.verdict`): those are functions without I/O.
 """
 
+from rdv.check.conclusions import findings
 from rdv.check.finding import Finding
-from rdv.check.findings import findings
+from rdv.check.judgement import Verdict, verdict
 from rdv.check.observations import Observations
-from rdv.check.verdict import Verdict, verdict
 
 __all__ = ["Finding", "Observations", "Verdict", "findings", "verdict"]

@@ -21,9 +21,9 @@ from rdv.check.relaying import dial_mapping, measure
 from rdv.check.server import dial_all, lookup
 from rdv.check.tls import examine
 from rdv.check.view import Sight, is_here, sight_of
+from rdv.client.http.server_url import parse_server_url
+from rdv.client.http.verification import tls_policy
 from rdv.client.own_addresses import own_addresses, route_to
-from rdv.client.server_url import parse_server_url
-from rdv.client.tls_policy import tls_policy
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]

@@ -18,9 +18,9 @@ from zope.interface import implementer
 from rdv.check.meetings import Pair
 from rdv.check.observations import Sighting, Stray, StrayAnswer, Throughput
 from rdv.check.together import all_of
-from rdv.client.dial import dial
+from rdv.client.dial.shared_port import SharedPort
+from rdv.client.dial.socket import dial
 from rdv.client.reasons import why
-from rdv.client.shared_port import SharedPort
 from rdv.errors import NoConnection
 
 __all__ = ["dial_mapping", "measure"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from rdv.addresses import Address, space_of
 from rdv.check.finding import Finding, Weight
+from rdv.check.judgement import Verdict
 from rdv.check.observations import Observations
-from rdv.check.verdict import Verdict
 
 __all__ = ["as_json", "as_text"]
 

@@ -17,9 +17,9 @@ from twisted.internet.protocol import Protocol
 from rdv.addresses import Address
 from rdv.check.observations import Dial
 from rdv.check.together import all_of
-from rdv.client.dial import dial
+from rdv.client.dial.socket import dial
+from rdv.client.http.server_endpoint import resolve
 from rdv.client.reasons import why
-from rdv.client.server_endpoint import resolve
 
 __all__ = ["dial_all", "host_of", "lookup"]
 

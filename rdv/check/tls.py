@@ -25,9 +25,9 @@ from zope.interface import implementer
 from rdv.addresses import Address
 from rdv.check.observations import Tls
 from rdv.check.server import host_of
-from rdv.client.dial import dial, one_protocol
+from rdv.client.dial.socket import dial, one_protocol
+from rdv.client.http.tls_name import check_name
 from rdv.client.reasons import loss_text, printable, why
-from rdv.client.tls_name import check_name
 
 __all__ = ["examine"]
 

@@ -13,10 +13,10 @@ The client: dialling and accepting.
 from rdv.client.candidate import Candidate
 from rdv.client.client import Client
 from rdv.client.connection import Connection
+from rdv.client.http.verification import tls_policy
 from rdv.client.iclient import IClient
 from rdv.client.port_mapping import PortMapping
-from rdv.client.race import Chooser, relay_penalty
-from rdv.client.tls_policy import tls_policy
+from rdv.client.race.choice import Chooser, relay_penalty
 
 __all__ = [
     "Candidate",

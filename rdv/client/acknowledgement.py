@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from rdv._system.tcp_info import bytes_acknowledged, round_trip
+from rdv._transport.handover import StreamTransport
 from rdv.addresses import Address, is_local
-from rdv.handover import StreamTransport
-from rdv.tcp_info import bytes_acknowledged, round_trip
 
 __all__ = ["acknowledged", "may_be_half_dead", "probe"]
 

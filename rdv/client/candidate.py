@@ -20,13 +20,13 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._system.tcp_info import bytes_acknowledged
+from rdv._transport.handover import StreamTransport, hand_over, linger, tune
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import may_be_half_dead, probe
 from rdv.client.trace import What
 from rdv.client.tracer import Way
 from rdv.errors import ProtocolError
-from rdv.handover import StreamTransport, hand_over, linger, tune
-from rdv.tcp_info import bytes_acknowledged
 from rdv.wire import LineMatcher, Role, confirm_line, hello_line
 
 __all__ = ["Candidate"]

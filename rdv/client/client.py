@@ -14,21 +14,21 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from rdv import knobs
+from rdv import _knobs as knobs
+from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt, Settings
 from rdv.client.connection import Connection
+from rdv.client.dial.shared_port import IClientReactor
+from rdv.client.http.request import check_options
+from rdv.client.http.server_url import parse_server_url
+from rdv.client.http.verification import tls_policy
 from rdv.client.own_addresses import SelfAddresses, own_addresses
 from rdv.client.port_mapping import PortMapping
-from rdv.client.race import Chooser, relay_penalty
-from rdv.client.request import check_options
-from rdv.client.server_url import parse_server_url
-from rdv.client.shared_port import IClientReactor
-from rdv.client.tls_policy import tls_policy
+from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.trace import Trace
 from rdv.client.traced import Traced
 from rdv.client.tracer import Tracer
-from rdv.clock import monotonic
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -62,7 +62,8 @@ class Client:
     :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
     :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
-        :data:`rdv.client.race.Chooser`. For dialling only: an acceptor takes what the dialer chose.
+        :data:`rdv.client.race.choice.Chooser`. For dialling only: an acceptor takes what the dialer
+        chose.
     :param server_timeout: seconds to reach the server: to resolve its name, to connect to one of
         its addresses, IPv4 first, and for a TLS handshake, all together. An answer that has begun
         has as many again to be complete.

@@ -20,12 +20,12 @@ from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from rdv._transport.handover import TCPForwarding, TCPTransport, linger, push, receive_from
+from rdv._transport.liveness import unwatch, watch
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.probation import Probation
 from rdv.client.receiver import Receiver
-from rdv.handover import TCPForwarding, TCPTransport, linger, push, receive_from
-from rdv.liveness import unwatch, watch
 
 __all__ = ["Connection"]
 
@@ -40,7 +40,8 @@ class Connection(TCPForwarding):
     ended its own; for any other protocol that closes the connection, as with TCP.
 
     When the peer has vanished, the protocol's ``connectionLost`` gets a
-    :class:`rdv.liveness.PeerVanished` within two minutes, on Linux whatever is on its way.
+    :class:`rdv._transport.liveness.PeerVanished` within two minutes, on Linux whatever is on its
+    way.
 
     A direct path that proves dead before the peer has got anything is replaced by the relay;
     :mod:`rdv.client.probation` tells how.

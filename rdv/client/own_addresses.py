@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from twisted.logger import Logger
 
+from rdv._system.interfaces import InterfaceAddress, interface_addresses
 from rdv.addresses import Address, AddressSpace, parse_ip, space_of
-from rdv.client.interfaces import InterfaceAddress, interface_addresses
 
 __all__ = ["SelfAddresses", "own_addresses", "ranked", "route_to"]
 

@@ -15,8 +15,8 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from rdv._awaiting import deferred_of
 from rdv.addresses import Address
-from rdv.awaiting import deferred_of
 
 __all__ = ["MappedPort", "PortMapping"]
 

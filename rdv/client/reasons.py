@@ -20,8 +20,8 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from rdv.liveness import PeerVanished
-from rdv.text import visible
+from rdv._text import visible
+from rdv._transport.liveness import PeerVanished
 
 __all__ = ["break_text", "loss_text", "printable", "refusal_text", "retry_after", "why"]
 

@@ -10,7 +10,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
-from rdv.client.tls_policy import tls_policy
+from rdv.client.http.verification import tls_policy
 from rdv.errors import RdvError
 from rdv.wire import Role
 

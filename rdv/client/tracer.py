@@ -12,11 +12,11 @@ from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, space_of
 from rdv.client.reasons import why
 from rdv.client.trace import Event, Trace, What
 from rdv.errors import ProtocolError
-from rdv.tcp_info import round_trip
 from rdv.wire import Answer, Role
 
 __all__ = ["Tracer", "Way", "space_name"]

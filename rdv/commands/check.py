@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from rdv._stdio.console import Form, Teller
+from rdv._system.terminal import page_columns
 from rdv.addresses import AddressSpace
 from rdv.check import Observations, findings, verdict
 from rdv.check.probes import Probes
@@ -20,9 +22,7 @@ from rdv.commands.client import headers_of, spaces_of, tls_of
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import NO_CONNECTION, OK
 from rdv.errors import RdvError
-from rdv.server.service import RendezvousService, ServerSettings
-from rdv.telling import Form, Teller
-from rdv.terminal import page_columns
+from rdv.server.site.service import RendezvousService, ServerSettings
 
 __all__ = ["run"]
 

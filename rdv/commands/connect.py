@@ -9,14 +9,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from rdv.client.server_url import parse_server_url
+from rdv._stdio.console import Teller
+from rdv.client.http.server_url import parse_server_url
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
 from rdv.commands.status import BadUsage
 from rdv.endpoints import RendezvousEndpoint
-from rdv.forwarding import Forwarder
-from rdv.places import BadPlace
-from rdv.telling import Teller
+from rdv.forwarding.forwarder import Forwarder
+from rdv.forwarding.places import BadPlace
 from rdv.wire import Role, check_token
 
 __all__ = ["run"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rdv._stdio.console import Teller
 from rdv.commands.status import BROKEN, OK
 from rdv.demo import demonstrate
-from rdv.telling import Teller
 
 __all__ = ["run"]
 

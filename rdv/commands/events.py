@@ -4,9 +4,9 @@ What ``--json`` tells of a stream; ``docs/howto/scripts.rst`` has the list.
 
 from __future__ import annotations
 
+from rdv._stdio.console import Teller
+from rdv._stdio.meter import Meter
 from rdv.client.trace import Event, What
-from rdv.meter import Meter
-from rdv.telling import Teller
 
 __all__ = ["StreamEvents"]
 
@@ -22,7 +22,7 @@ _OFTEN = {What.DIALLED, What.REFUSED}
 class StreamEvents:
     """
     Tells of the way to a connection, and how much has moved: when something has, and once more at
-    the end. A :class:`rdv.meter.Display`.
+    the end. A :class:`rdv._stdio.meter.Display`.
     """
 
     interval = 1.0
@@ -40,18 +40,18 @@ class StreamEvents:
             self._teller.tell(_NAMES.get(event.what, event.what.value), "", **fields)
 
     def sink(self) -> None:
-        """See :class:`rdv.meter.Display`."""
+        """See :class:`rdv._stdio.meter.Display`."""
 
     def show(self, meter: Meter) -> None:
-        """See :class:`rdv.meter.Display`."""
+        """See :class:`rdv._stdio.meter.Display`."""
         if self._told != (meter.sent, meter.received):
             self.finish(meter)
 
     def finish(self, meter: Meter) -> None:
-        """See :class:`rdv.meter.Display`."""
+        """See :class:`rdv._stdio.meter.Display`."""
         sent, received = self._told = meter.sent, meter.received
         self._teller.tell("bytes", sent=sent, received=received)
 
     def summary(self, meter: Meter) -> str:
-        """See :class:`rdv.meter.Display`."""
+        """See :class:`rdv._stdio.meter.Display`."""
         return ""

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
+from rdv._stdio.console import Form, Teller
+from rdv._system.terminal import has_escapes, page_columns
 from rdv.client.trace import Event, What
 from rdv.commands.status import BadUsage
 from rdv.explain import html, ndjson, svg, waterfall
-from rdv.telling import Form, Teller
-from rdv.terminal import has_escapes, page_columns
 
 __all__ = ["Explaining"]
 

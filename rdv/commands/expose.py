@@ -7,13 +7,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rdv._stdio.console import Teller
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
 from rdv.commands.news import news_of
 from rdv.endpoints import RendezvousServerEndpoint
 from rdv.errors import RdvError
-from rdv.forwarding import Forwarder
-from rdv.telling import Teller
+from rdv.forwarding.forwarder import Forwarder
 from rdv.wire import check_token, token_hint
 
 __all__ = ["run"]

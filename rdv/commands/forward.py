@@ -10,19 +10,19 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from rdv._system.descriptors import raise_limit
 from rdv.commands.interruption import Interruption
 from rdv.commands.status import OK, BadUsage
-from rdv.descriptors import raise_limit
 from rdv.errors import RdvError
-from rdv.forwarding import Forwarder
-from rdv.places import BadPlace, HostPlace, UnixPlace, parse_place
+from rdv.forwarding.forwarder import Forwarder
+from rdv.forwarding.places import BadPlace, HostPlace, UnixPlace, parse_place
 
 __all__ = ["place_of", "run_until_stopped"]
 
 
 def place_of(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
     """
-    As :func:`rdv.places.parse_place`.
+    As :func:`rdv.forwarding.places.parse_place`.
 
     :raises BadUsage: when it is no place.
     """

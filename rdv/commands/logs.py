@@ -18,8 +18,8 @@ from twisted.logger import (
 )
 from zope.interface import provider
 
-from rdv.quiet import unless_quiet
-from rdv.telling import Form, Teller
+from rdv._stdio.console import Form, Teller
+from rdv._transport.quiet import unless_quiet
 
 __all__ = ["begin_logging", "log_level", "observer_for"]
 

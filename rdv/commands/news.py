@@ -4,9 +4,9 @@ How a command tells whether the server lets it wait for peers.
 
 from __future__ import annotations
 
-from rdv.client.standing import Tell
+from rdv._stdio.console import Teller
+from rdv.endpoints.standing import Tell
 from rdv.errors import RdvError
-from rdv.telling import Teller
 
 __all__ = ["news_of"]
 

@@ -12,15 +12,15 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
+from rdv._stdio.console import Teller
+from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
 from rdv.commands.logs import log_level
 from rdv.commands.status import OK
-from rdv.descriptors import raise_limit
-from rdv.server.service import RendezvousService, ServerSettings
-from rdv.telling import Teller
+from rdv.server.site.service import RendezvousService, ServerSettings
 
 if TYPE_CHECKING:
-    from rdv.server.workers import WorkersService
+    from rdv.server.workers.parent import WorkersService
 
 __all__ = ["run", "settings_of"]
 
@@ -35,7 +35,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     if arguments.workers == 1:
         service = RendezvousService(reactor, settings, handle_signals=True)
     else:
-        from rdv.server.workers import WorkersService
+        from rdv.server.workers.parent import WorkersService
 
         service = WorkersService(
             reactor,

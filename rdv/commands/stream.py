@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from rdv.client.again import keep_trying
+from rdv._stdio.console import Form, Teller
+from rdv._stdio.standard import empty_stdin
+from rdv._stdio.stream import StreamBroken, stream
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.interruption import Interruption
 from rdv.commands.news import news_of
 from rdv.commands.status import BROKEN, OK, status_of
+from rdv.endpoints.retry import keep_trying
 from rdv.errors import RdvError
-from rdv.standard import empty_stdin
-from rdv.stream import StreamBroken, stream
-from rdv.telling import Form, Teller
 from rdv.wire import Role
 
 if TYPE_CHECKING:
+    from rdv._stdio.meter import Display, Meter
     from rdv.client import Client
     from rdv.client.connection import Connection
     from rdv.client.trace import Event, Trace
     from rdv.commands.explaining import Explaining
-    from rdv.meter import Display, Meter
 
 __all__ = ["run"]
 
@@ -42,7 +42,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     display = _display(teller)
     if display is None:
         return await _stream(reactor, arguments, teller, None)
-    from rdv.meter import Meter
+    from rdv._stdio.meter import Meter
 
     meter = Meter(reactor, display)
     status = await _stream(reactor, arguments, teller, meter)
@@ -64,7 +64,7 @@ def _display(teller: Teller) -> Display | None:
 
         return StreamEvents(teller)
     if teller.form is Form.TEXT and sys.stderr.isatty():
-        from rdv.progress import Progress, is_wanted, load
+        from rdv._stdio.progress import Progress, is_wanted, load
 
         return Progress(teller, load) if is_wanted() else None
     return None

@@ -6,9 +6,9 @@ Pure functions from a list of :class:`rdv.client.trace.Event`; they take any lis
 breaks off or has no beginning.
 """
 
-from rdv.explain.html import html
-from rdv.explain.ndjson import ndjson
-from rdv.explain.svg import svg
-from rdv.explain.waterfall import waterfall
+from rdv.explain.chart import waterfall
+from rdv.explain.lines import ndjson
+from rdv.explain.page import html
+from rdv.explain.picture import svg
 
 __all__ = ["html", "ndjson", "svg", "waterfall"]

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from rdv._text import visible
 from rdv.client.trace import Event
 from rdv.explain.facts import Facts, WayFacts, last_attempt
 from rdv.explain.scale import Scale
 from rdv.explain.words import duration, heading, outcome, server_outcome, summary
-from rdv.text import visible
 
 __all__ = ["Bar", "Mark", "Row", "Span", "State", "Story", "story"]
 

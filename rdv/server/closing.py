@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from rdv.deadlines import Deadlines
+from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
 
 __all__ = ["ClosingLegs"]

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from rdv import knobs
-from rdv.awaiting import deferred_of
-from rdv.deadlines import Deadlines
+from rdv import _knobs as knobs
+from rdv._awaiting import deferred_of
+from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
 from rdv.server.relay import Pair
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rdv.handover import linger
-from rdv.pump import Flow
-from rdv.rate import RateLimit
+from rdv._flows.flow import Flow
+from rdv._flows.kernel.takeover import SplicedFlow
+from rdv._flows.rate import RateLimit
+from rdv._transport.handover import linger
 from rdv.server.leg import Leg
-from rdv.splicing import SplicedFlow
 from rdv.wire import LineMatcher
 
 __all__ = ["Direction", "Tap"]

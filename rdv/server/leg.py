@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITran
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv.handover import StreamTransport, name
+from rdv._transport.handover import StreamTransport, name
 from rdv.wire import Offer, Role, refusal
 
 __all__ = ["Leg", "LegOwner"]

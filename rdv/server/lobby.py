@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv.deadlines import Deadlines
+from rdv.server.deadlines import Deadlines
 from rdv.wire import Role
 
 __all__ = ["Lobby", "Member"]

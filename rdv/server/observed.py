@@ -11,7 +11,7 @@ from typing import TypeAlias
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.iweb import IRequest
 
-from rdv import knobs
+from rdv import _knobs as knobs
 from rdv.addresses import Address, parse_address, parse_ip
 
 __all__ = ["ObservedAddress", "forwarded_address", "observed_by", "peer_address"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv.handover import unread
+from rdv._flows.kernel.takeover import Splicer
+from rdv._transport.handover import unread
 from rdv.server.leg import Leg
 from rdv.server.ports import Ports
-from rdv.splicing import Splicer
 from rdv.wire import LineMatcher, Role
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from rdv import knobs
+from rdv import _knobs as knobs
+from rdv._flows.kernel.takeover import SplicedFlow
+from rdv._flows.rate import RateLimit
+from rdv._transport.handover import linger, push
+from rdv._transport.liveness import unwatch, watch
 from rdv.errors import ProtocolError
-from rdv.handover import linger, push
-from rdv.liveness import unwatch, watch
-from rdv.rate import RateLimit
 from rdv.server.direction import Direction, Tap
 from rdv.server.leg import Leg
 from rdv.server.outcome import Outcome, PairOwner, tells_more, without_lines
 from rdv.server.release import HeldBack, Hold
-from rdv.splicing import SplicedFlow
 from rdv.wire import confirm_line, hello_line, switching_protocols
 
 __all__ = ["Outcome", "Pair", "PairOwner", "Tap"]

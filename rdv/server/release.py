@@ -14,10 +14,10 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv._system.tcp_info import round_trip
+from rdv._transport.handover import socket_of
 from rdv.addresses import Address, parse_address, parse_ip
-from rdv.handover import socket_of
 from rdv.server.leg import Leg
-from rdv.tcp_info import round_trip
 
 __all__ = ["LONGEST_HOLD", "SHORTEST_HOLD", "HeldBack", "Hold", "hold_back"]
 

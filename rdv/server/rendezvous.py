@@ -11,11 +11,12 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv import knobs
-from rdv.clock import monotonic
-from rdv.deadlines import Deadlines
-from rdv.handover import tune, unread
+from rdv import _knobs as knobs
+from rdv._flows.kernel.takeover import Splicer
+from rdv._system.clock import monotonic
+from rdv._transport.handover import tune, unread
 from rdv.server.closing import ClosingLegs
+from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decision, Decisions, ServeHook
 from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
@@ -24,7 +25,6 @@ from rdv.server.ports import Ports
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
 from rdv.server.room import Room
-from rdv.splicing import Splicer
 from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]

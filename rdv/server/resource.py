@@ -11,10 +11,10 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from rdv import knobs
+from rdv import _knobs as knobs
+from rdv._transport.handover import hand_over
 from rdv.addresses import format_addresses, space_of
 from rdv.errors import BadRequest
-from rdv.handover import hand_over
 from rdv.server.leg import Leg, LegOwner
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.wire import RETRY_AFTER, Offer, parse_offer

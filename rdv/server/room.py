@@ -7,8 +7,8 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from rdv.descriptors import first_reserved, limit, reserve
-from rdv.handover import socket_of
+from rdv._system.descriptors import first_reserved, limit, reserve
+from rdv._transport.handover import socket_of
 
 __all__ = ["Complaint", "Room"]
 

@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 
 def besides_the_look(calls: Iterable[IDelayedCall]) -> list[IDelayedCall]:
-    """Those but the one that belongs to connections that stand: see :mod:`rdv.liveness`."""
+    """
+    Those but the one that belongs to connections that stand: see :mod:`rdv._transport.liveness`.
+    """
     return [call for call in calls if "_Watch." not in str(call)]
 
 

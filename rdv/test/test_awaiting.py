@@ -14,13 +14,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv import awaiting
+from rdv import _awaiting as awaiting
+from rdv._awaiting import deferred_of
 from rdv.addresses import Address, parse_address
-from rdv.awaiting import deferred_of
 from rdv.client.port_mapping import MappedPort
 from rdv.server.decision import Decision
 from rdv.server.relay import Pair
-from rdv.test.guests import ServerTestCase
+from rdv.test.server.guests import ServerTestCase
 
 OUTSIDE = parse_address("203.0.113.9:4000")
 

@@ -14,12 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from rdv.client import Client
-from rdv.client.listener import Listener
-from rdv.client.tls_policy import tls_policy
+from rdv.client.http.verification import tls_policy
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
+from rdv.endpoints.listener import Listener
 from rdv.errors import BadToken, BadURL
 from rdv.server import Rendezvous, RendezvousResource, forwarded_address
-from rdv.test.client_doubles import ClientReactor
+from rdv.test.client.client_doubles import ClientReactor
 from rdv.wire import Role
 
 URL = "http://192.0.2.80/rdv"

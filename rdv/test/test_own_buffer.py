@@ -9,11 +9,12 @@ from typing import cast
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv.handover import StreamTransport
-from rdv.server import bridge, direction, relay
+from rdv._transport.handover import StreamTransport
+from rdv.server import direction, relay
 from rdv.server.leg import Leg
+from rdv.server.workers import bridge
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
-from rdv.test.guests import Guest, ServerTestCase
+from rdv.test.server.guests import Guest, ServerTestCase
 from rdv.wire import Offer, Role
 
 

@@ -24,7 +24,7 @@ from twisted.internet.protocol import ClientFactory, ServerFactory
 from zope.interface import implementer
 
 from rdv.addresses import Address
-from rdv.client.shared_port import IClientReactor
+from rdv.client.dial.shared_port import IClientReactor
 from rdv.testing.connector import MemoryConnector
 from rdv.testing.sockets import MemorySocket
 from rdv.testing.transport import MemoryTransport, twisted_address

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rdv.server.assignment import owner_of
-from rdv.test.client_certificates import Authority
+from rdv.server.workers.assignment import owner_of
+from rdv.test.client.client_certificates import Authority
 from tests.faults.table import SERVING, Case, Scheme, Victim
 from tests.processes import Program
 from tests.servers import SystemTestCase

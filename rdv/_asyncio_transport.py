@@ -1,0 +1,242 @@
+"""
+A protocol of asyncio's over a transport of Twisted's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from asyncio.trsock import TransportSocket
+from typing import Any, cast
+
+from twisted.internet.address import IPv6Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._transport.handover import socket_of
+
+__all__ = ["AsyncioProtocol", "AsyncioTransport"]
+
+#: Bytes that are passed on at a time. A transport of Twisted's says that it is full when it holds
+#: more than that, and not how much it holds.
+_PIECE = 1 << 16
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class AsyncioProtocol(Protocol):
+    """
+    What Twisted sees.
+
+    :param protocol: gets everything, as from a transport of asyncio's.
+    :ivar above: that transport; None before there is a connection.
+    """
+
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+        self.above: AsyncioTransport | None = None
+
+    @property
+    def _above(self) -> AsyncioTransport:
+        assert self.above is not None
+        return self.above
+
+    def connectionMade(self) -> None:
+        self.above = AsyncioTransport(self.transport, self._protocol)
+        cast(Any, self.transport).registerProducer(self, True)
+        self._protocol.connection_made(self.above)
+
+    def abort(self) -> None:
+        """Close it, if it has come to stand."""
+        if self.above is not None:
+            self.above.abort()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._above.received(data)
+
+    def readConnectionLost(self) -> None:
+        self._above.ended()
+
+    def writeConnectionLost(self) -> None:
+        """It is asyncio that has asked for it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        clean = reason.check(ConnectionDone)
+        self._above.lost(None if clean else ConnectionResetError(reason.getErrorMessage()))
+
+    # Twisted tells who writes too fast.
+
+    def pauseProducing(self) -> None:
+        self._above.fill(True)
+
+    def resumeProducing(self) -> None:
+        self._above.fill(False)
+
+    def stopProducing(self) -> None:
+        """The connection is lost, which is told too."""
+
+
+class AsyncioTransport(asyncio.Transport):
+    """
+    What asyncio sees: it can do what asyncio's own can.
+
+    What the transport below does not take waits here. Up to 64 KiB of what it has taken are not
+    counted in the size of the buffer.
+    """
+
+    _start_tls_compatible = True  # what the loop's start_tls() looks for
+
+    def __init__(self, below: Any, protocol: asyncio.BaseProtocol) -> None:
+        names = {"peername": _name(below.getPeer()), "sockname": _name(below.getHost())}
+        super().__init__(names)
+        self._below = below
+        self._protocol: Any = protocol
+        self._held = bytearray()
+        self._full = self._paused = self._ended = self._closing = False
+        self._reading = True
+        self.set_write_buffer_limits()
+
+    # What the connection below tells.
+
+    def received(self, data: bytes) -> None:
+        """Bytes came."""
+        if not isinstance(self._protocol, asyncio.BufferedProtocol):
+            self._protocol.data_received(data)
+            return
+        left = memoryview(data)
+        while left:
+            buffer = memoryview(self._protocol.get_buffer(len(left))).cast("B")
+            size = min(len(buffer), len(left))
+            buffer[:size] = left[:size]
+            left = left[size:]
+            self._protocol.buffer_updated(size)
+
+    def ended(self) -> None:
+        """The other side has ended its direction."""
+        if not self._protocol.eof_received():
+            self.close()
+
+    def lost(self, error: Exception | None) -> None:
+        """It is gone: whatever is done to it now is in vain, as asyncio's own have it."""
+        self._closing = True
+        self._held.clear()
+        self._protocol.connection_lost(error)
+
+    def fill(self, full: bool) -> None:
+        """Whether the connection below wants no more for now."""
+        self._full = full
+        self._pass_on()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"bytes are written, not {type(data).__name__}")
+        if self._ended:
+            raise RuntimeError("nothing can be written after write_eof()")
+        if not self._closing:
+            self._held += data
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._held and not self._full:
+            piece = bytes(self._held[:_PIECE])
+            del self._held[:_PIECE]
+            self._below.write(piece)
+        self._look()
+
+    def _look(self) -> None:
+        size = self.get_write_buffer_size()
+        if size > self._high and not self._paused:
+            self._paused = True
+            self._protocol.pause_writing()
+        elif size <= self._low and self._paused:
+            self._paused = False
+            self._protocol.resume_writing()
+
+    def _writes_no_more(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._below.unregisterProducer()
+            self.fill(False)
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._held) + (_PIECE + 1 if self._full else 0)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = _PIECE if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high}) has to be at least low ({low}), and that at least 0")
+        self._low, self._high = low, high
+        self._look()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if not self._ended and not self._closing:
+            self._writes_no_more()
+            self._below.loseWriteConnection()
+
+    # Reading.
+
+    def is_reading(self) -> bool:
+        return self._reading and not self._closing
+
+    def pause_reading(self) -> None:
+        self._reading = False
+        self._below.pauseProducing()
+
+    def resume_reading(self) -> None:
+        self._reading = True
+        self._below.resumeProducing()
+
+    # The rest.
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.BaseProtocol, self._protocol)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name != "socket":
+            return super().get_extra_info(name, default)
+        sock = socket_of(self._below)  # another one, perhaps, when the path is final
+        return default if sock is None else TransportSocket(sock)
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._writes_no_more()
+            self._closing = True
+            self._below.loseConnection()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._held.clear()
+        self._below.abortConnection()
+
+    def _force_close(self, error: Exception) -> None:
+        """As asyncio's TLS calls it."""
+        self.abort()
+
+
+def _name(address: Any) -> object:
+    """An address as asyncio shows it."""
+    if isinstance(address, IPv6Address):
+        return address.host, address.port, address.flowInfo, address.scopeID
+    if hasattr(address, "port"):
+        return address.host, address.port
+    name = getattr(address, "name", None)  # of a Unix socket
+    return os.fsdecode(name) if isinstance(name, bytes) else name

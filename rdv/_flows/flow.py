@@ -1,0 +1,117 @@
+"""
+Moving bytes from one transport to another. Knows nothing of rdv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from zope.interface import implementer
+
+from rdv._flows.rate import RateLimit
+from rdv._transport.handover import StreamTransport
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """
+    One direction between two transports, with back-pressure: while the sink's buffer is full the
+    source is not read.
+
+    What it holds is at most the sink's buffer (64 KiB) and one read of the source (64 KiB).
+
+    :ivar count: bytes moved.
+    :ivar ended: whether the source has ended.
+    :param tap: sees each piece before it goes out.
+    :param limit: how fast it may go.
+    """
+
+    __slots__ = ("_valve", "count", "ended", "limit", "sink", "source", "tap")
+
+    def __init__(
+        self,
+        source: StreamTransport,
+        sink: StreamTransport,
+        tap: Callable[[bytes], object] | None = None,
+        limit: RateLimit | None = None,
+    ) -> None:
+        self.source = source
+        self.sink = sink
+        self.tap = tap
+        self.count = 0
+        self.ended = False
+        self.limit = limit
+        self._valve = None if limit is None else _Valve(limit, source)
+        sink.registerProducer(self._valve or source, True)
+
+    def write(self, data: bytes) -> None:
+        """Move what the source has received."""
+        self.count += len(data)
+        if self.tap is not None:
+            self.tap(data)
+        self.sink.write(data)
+        if self._valve is not None:
+            self._valve.passed(len(data))
+
+    def end(self) -> None:
+        """The source has ended: let the sink end too, behind what it still has to send."""
+        if not self.ended:
+            self.detach()
+            self.sink.loseWriteConnection()
+
+    def detach(self) -> None:
+        """Stop steering the source; it may be gone."""
+        self.ended = True
+        if self._valve is not None:
+            self._valve.stay()
+        self.sink.unregisterProducer()
+
+
+@implementer(IPushProducer)
+class _Valve:
+    """A source that its sink steers, and that pauses too when it has been too fast."""
+
+    __slots__ = ("_call", "_limit", "_paused", "_source")
+
+    def __init__(self, limit: RateLimit, source: StreamTransport) -> None:
+        self._limit = limit
+        self._source = source
+        self._paused = False
+        self._call: IDelayedCall | None = None
+
+    def passed(self, size: int) -> None:
+        """The source has sent so many bytes."""
+        seconds = self._limit.pause(size)
+        if seconds:
+            self.stay()
+            self._source.pauseProducing()
+            self._call = self._limit.clock.callLater(seconds, self._go_on)
+
+    def stay(self) -> None:
+        """Stay paused, if it is."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _go_on(self) -> None:
+        self._call = None
+        if not self._paused:
+            self._source.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self._paused = True
+        self._source.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self._paused = False
+        if self._call is None:
+            self._source.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.stay()
+        self._source.stopProducing()

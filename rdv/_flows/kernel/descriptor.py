@@ -1,0 +1,221 @@
+"""
+A descriptor from which and to which bytes are moved, and what it waits for.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+import termios
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall
+
+from rdv._flows.kernel.epoll import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Handler, Watcher
+
+__all__ = ["Drain", "End", "FileEnd", "Spring"]
+
+_BROKEN = EPOLLERR | EPOLLHUP
+_READABLE = EPOLLIN | _BROKEN
+
+
+class Spring(Protocol):
+    """What reads from an end."""
+
+    def readable(self, events: int = EPOLLIN) -> None:
+        """The end has something to read: bytes, their end, or an error; reading tells which."""
+
+
+class Drain(Protocol):
+    """What writes to an end."""
+
+    def writable(self) -> None:
+        """The end has room again."""
+
+
+def _read_into(fd: int, buffer: bytearray) -> int:
+    return os.readv(fd, (buffer,))
+
+
+class End:
+    """
+    A descriptor that is the source of one direction, the sink of another, or both.
+
+    :param file: non-blocking; read and written by nobody else from now on. It belongs to the
+        caller, who calls :meth:`forget` before closing it.
+    :param lost: called when reading or writing has failed, with the error; nothing is watched any
+        more.
+    :ivar fd: its number.
+    :ivar read_into: reads into a buffer and returns the number of bytes.
+    :ivar write: writes as many bytes as there is room for and returns their number.
+    :ivar socket: the socket that it is; None for another kind of file.
+    :param directions: how many directions there are: what ``leave`` is called for.
+    """
+
+    read_into: Callable[[bytearray], int]
+    write: Callable[[bytes | memoryview], int]
+
+    __slots__ = (
+        "_directions",
+        "_events",
+        "_gone",
+        "_lost",
+        "_watched",
+        "_watcher",
+        "fd",
+        "from_here",
+        "read_into",
+        "socket",
+        "to_here",
+        "write",
+    )
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        file: socket.socket | int,
+        lost: Callable[[OSError], object],
+        directions: int = 2,
+    ) -> None:
+        self._watcher = watcher
+        self.socket = None if isinstance(file, int) else file
+        if isinstance(file, int):
+            self.fd = file
+            self.read_into = partial(_read_into, file)
+            self.write = partial(os.write, file)
+        else:
+            self.fd = file.fileno()
+            self.read_into = file.recv_into
+            self.write = file.send
+        self._lost = lost
+        self._events = 0
+        self._watched = False
+        self._gone = False
+        self._directions = directions
+        self.from_here: Spring | None = None
+        self.to_here: Drain | None = None
+
+    def want(self, events: int, wanted: bool = True) -> None:
+        """Be told of ``events``, or no longer."""
+        now = self._events | events if wanted else self._events & ~events
+        if self._gone or (self._watched and now == self._events):
+            return
+        self._events = now
+        handler: Handler = self._happened
+        if now == EPOLLIN and self.from_here is not None:
+            handler = self.from_here.readable  # nearly always, and one call less
+        if self._watched:
+            self._watcher.change(self.fd, now, handler)
+        elif wanted:
+            self._watcher.watch(self.fd, now, handler, self)
+            self._watched = True
+
+    def unread(self) -> int:
+        """How many bytes could be read now."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
+
+    def forget(self) -> None:
+        """Be told of nothing any more."""
+        self._gone = True
+        self._sleep()
+
+    def _sleep(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._watcher.forget(self.fd)
+
+    def leave(self) -> None:
+        """One of the two directions is done with."""
+        self._directions -= 1
+        if not self._directions:
+            self.forget()
+
+    def fail(self, error: OSError) -> None:
+        """Reading or writing has failed; see :class:`rdv._flows.kernel.epoll.Owner`, too."""
+        self.forget()
+        self._lost(error)
+
+    def _happened(self, events: int) -> None:
+        if events & EPOLLOUT and self.to_here is not None:
+            self.to_here.writable()
+        if self._events & EPOLLIN:
+            if events & _READABLE and self.from_here is not None:
+                self.from_here.readable()
+        elif events & _BROKEN and self._watched:
+            self._look_at_error(events)
+
+    def _look_at_error(self, events: int) -> None:
+        if events & EPOLLERR:
+            error = _error_of(self.fd)
+            self.fail(OSError(error, os.strerror(error)))
+        elif not self._events & EPOLLOUT:
+            # Both directions have ended, but something is still to be read, which has to wait.
+            # A level-triggered epoll would tell again and again.
+            self._sleep()
+
+
+class FileEnd(End):
+    """
+    A file or a device as a sink. It can always be written to, and an epoll does not take it: what
+    could not be written is tried again in the next turn of the reactor.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        file: socket.socket | int,
+        lost: Callable[[OSError], object],
+        directions: int = 1,
+    ) -> None:
+        super().__init__(watcher, file, lost, directions)
+        self._call: IDelayedCall | None = None
+
+    def want(self, events: int, wanted: bool = True) -> None:
+        """See :class:`End`."""
+        if events & EPOLLOUT:
+            self._cancel()
+            if wanted and not self._gone:
+                self._soon()
+
+    def forget(self) -> None:
+        """See :class:`End`."""
+        super().forget()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _soon(self) -> None:
+        self._call = self._watcher.reactor.callLater(0, self._writable)
+
+    def _writable(self) -> None:
+        self._soon()  # until that is not wanted any more
+        if self.to_here is not None:
+            self.to_here.writable()
+
+
+def _error_of(fd: int) -> int:
+    """
+    What has happened to a socket, or to a pipe. To be asked only when something has, and nobody is
+    going to read any more: asking takes it away, and it may be an ICMP error that TCP survives.
+    """
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:  # a pipe, of which the readers are gone
+        return errno.EPIPE
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EIO
+    finally:
+        sock.detach()

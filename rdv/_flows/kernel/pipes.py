@@ -1,0 +1,94 @@
+"""
+Pipes through which the kernel moves bytes from one socket to another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import NamedTuple
+
+from rdv._system.descriptors import first_reserved
+
+__all__ = ["Pipe", "Pipes", "enlarge"]
+
+#: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
+#: which may be a part of a page or a whole run of pages. Only those that are always in use are as
+#: large as the first number: a user may have no more than 64 MiB of them.
+_CAPACITY, _CAPACITY_OF_MORE = 1 << 20, 1 << 18
+
+
+class Pipe(NamedTuple):
+    """The two descriptors of a pipe."""
+
+    read_end: int
+    write_end: int
+
+
+class Pipes:
+    """
+    A stock of empty pipes. A flow takes one when it moves something and gives it back as soon as
+    nothing is in it, so that a stock of a few serves any number of flows that are not stalled.
+
+    :param limit: how many may be out at one time.
+    :param spare: how many are kept when they come back.
+    """
+
+    def __init__(self, limit: int = 256, spare: int = 16) -> None:
+        self._limit = limit
+        self._spare = spare
+        self._stock: list[Pipe] = []
+        #: How many are out.
+        self.taken = 0
+
+    def take(self) -> Pipe | None:
+        """An empty pipe; None when too many are out, or descriptors are running short."""
+        if self._stock:
+            self.taken += 1
+            return self._stock.pop()
+        if self.taken >= self._limit:
+            return None
+        try:
+            pipe = Pipe(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return None
+        if max(pipe) >= first_reserved():
+            _close(pipe)
+            return None
+        capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
+        with suppress(OSError):  # it is just smaller then
+            fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, capacity)
+        self.taken += 1
+        return pipe
+
+    def give_back(self, pipe: Pipe) -> None:
+        """The pipe is empty."""
+        self.taken -= 1
+        if len(self._stock) < self._spare:
+            self._stock.append(pipe)
+        else:
+            _close(pipe)
+
+    def discard(self, pipe: Pipe) -> None:
+        """The pipe is not empty, and nobody wants what is in it."""
+        self.taken -= 1
+        _close(pipe)
+
+    def close(self) -> None:
+        """Close all that are in stock."""
+        stock, self._stock = self._stock, []
+        for pipe in stock:
+            _close(pipe)
+
+
+def enlarge(fd: int) -> None:
+    """Let somebody else's pipe hold more than the usual 64 KiB, if it may; never less."""
+    with suppress(OSError):
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < _CAPACITY_OF_MORE:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CAPACITY_OF_MORE)
+
+
+def _close(pipe: Pipe) -> None:
+    for fd in pipe:
+        os.close(fd)

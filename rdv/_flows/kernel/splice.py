@@ -1,0 +1,314 @@
+"""
+One direction between two descriptors, moved by the kernel. Linux only.
+
+What comes in small pieces is read into a buffer and written from there: two system calls, and
+little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
+source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
+flow goes back to the buffer. So it does for good when an end has no ``splice``, as a file that is
+appended to.
+
+The source is not read while something is held for the sink, so a receiver that is slow, or does
+not read at all, stops its sender, and what is held here is one piece.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
+
+from rdv._flows.kernel.batching import Batching
+from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.epoll import EPOLLIN, EPOLLOUT, Watcher
+from rdv._flows.kernel.pipes import Pipe, Pipes
+from rdv._flows.rate import RateLimit
+
+__all__ = ["Splice"]
+
+#: Bytes that are read into the buffer at once. All flows share one: nothing stays in it.
+_BUFFER = bytearray(1 << 16)
+_VIEW = memoryview(_BUFFER)
+_FULL = len(_BUFFER)
+#: Bytes that one splice moves at most.
+_PIECE = 1 << 20
+#: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
+#: ones, shall not wait for its last bytes. Each time that the source pauses it takes twice as many.
+_LONG_RUN = 1 << 24
+#: Fewer bytes than these between two sweeps are a pause.
+_SWEPT = 1 << 16
+#: A splice of fewer bytes than these would have been cheaper as a copy. So many of them in a row
+#: and the flow copies again.
+_SMALL, _PATIENCE = 1 << 13, 8
+
+_FLAGS: int = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
+
+
+class Splice:
+    """
+    What comes from ``source`` goes to ``sink``, until the source ends.
+
+    :param ended: called when the source has ended and everything has been written.
+    :param count: bytes moved before.
+    :param limit: how fast it may go. Then it never uses a pipe: at what a limit is for, copying
+        costs little, and pieces have to be small.
+    :ivar count: bytes moved.
+    :ivar active: the time at which the last of them came, in seconds of the reactor's clock.
+    """
+
+    __slots__ = (
+        "_batching",
+        "_bulk",
+        "_copies",
+        "_ended",
+        "_held",
+        "_in_pipe",
+        "_limit",
+        "_long_run",
+        "_pipe",
+        "_pipes",
+        "_read_into",
+        "_resting",
+        "_run",
+        "_seen",
+        "_sink",
+        "_small",
+        "_source",
+        "_unread",
+        "_watcher",
+        "_write",
+        "active",
+        "count",
+    )
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        pipes: Pipes,
+        batching: Batching,
+        source: End,
+        sink: End,
+        ended: Callable[[], object],
+        count: int = 0,
+        limit: RateLimit | None = None,
+    ) -> None:
+        self._watcher = watcher
+        self._pipes = pipes
+        self._batching = batching
+        self._source = source
+        self._sink = sink
+        self._ended = ended
+        self._limit = limit
+        self._resting: IDelayedCall | None = None
+        self._bulk = self._copies = False
+        self._small = 0
+        self._run = 0
+        self._long_run = _LONG_RUN
+        self._seen = self._unread = 0
+        self._held = b""
+        self._pipe: Pipe | None = None
+        self._in_pipe = 0
+        self.count = count
+        self.active = watcher.now
+        self._read_into = source.read_into
+        self._write = sink.write
+        source.from_here = self
+        sink.to_here = self
+        source.want(EPOLLIN)
+
+    def readable(self, events: int = EPOLLIN) -> None:
+        """See :class:`rdv._flows.kernel.descriptor.Spring`."""
+        if self._bulk and self._spliced():
+            return
+        try:
+            size = self._read_into(_BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._source.fail(error)
+            return
+        if not size:
+            self._end()
+            return
+        self.count += size
+        self.active = self._watcher.now
+        try:
+            written = self._write(_VIEW[:size])
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        if written < size:
+            self._held = bytes(_VIEW[written:size])
+            self._block()
+        if self._limit is not None:
+            self._rest(self._limit.pause(size))
+        elif size == _FULL:
+            self._bulk = not self._copies
+
+    def writable(self) -> None:
+        """The sink has room."""
+        if self._pipe is not None:
+            self._from_pipe(self._pipe)
+        elif self._held:
+            self._write_held()
+
+    def stop(self) -> None:
+        """Forget what is still held, and move nothing more."""
+        if self._source.from_here is None:
+            return
+        self._source.from_here = self._sink.to_here = None
+        self._source.want(EPOLLIN, False)
+        self._sink.want(EPOLLOUT, False)
+        self._held = b""
+        self._batching.forget(self)
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if self._pipe is not None:
+            self._pipes.discard(self._pipe)
+            self._pipe = None
+
+    def _write_held(self) -> None:
+        try:
+            written = self._write(self._held)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        self._held = self._held[written:]
+        self.active = self._watcher.now
+        if not self._held:
+            self._unblock()
+
+    def _spliced(self) -> bool:
+        """
+        Move a piece through a pipe.
+
+        :return: False when nothing has come in that way. That is not the end, and there may be
+            something all the same: a splice does not get past an urgent byte. Reading tells.
+        """
+        pipe = self._pipes.take()
+        if pipe is None:
+            return False
+        try:
+            size = os.splice(self._source.fd, pipe.write_end, _PIECE, None, None, _FLAGS)
+        except BlockingIOError:
+            size = 0
+        except OSError as error:
+            self._pipes.give_back(pipe)
+            if error.errno == errno.EINVAL:
+                self._copy_from_now_on()
+                return False
+            self._source.fail(error)  # now: who reads next would find an end
+            return True
+        if not size:
+            self._pipes.give_back(pipe)
+            return False
+        self.count += size
+        self.active = self._watcher.now
+        self._in_pipe = size
+        self._from_pipe(pipe)
+        self._adapt(size)
+        return True
+
+    def _adapt(self, size: int) -> None:
+        """A piece of that size has been spliced."""
+        if self._source.from_here is not self:  # that was the last one
+            return
+        self._run += size
+        if size >= _SMALL:
+            self._small = 0
+            if self._run - size < self._long_run <= self._run and self._source.socket is not None:
+                self._batching.begin(self, self._source.socket)
+        else:
+            self._small += 1
+            if self._small == _PATIENCE:
+                self._calm_down()
+
+    def sweep(self) -> None:
+        """See :class:`rdv._flows.kernel.batching.Sweepable`."""
+        if self._pipe is not None or self._held:  # it is the sink that is slow
+            self._unread = 0
+        elif self.count != self._seen:
+            self._unread = self._source.unread()
+        else:
+            before, self._unread = self._unread, self._source.unread()
+            if self._unread - before < _SWEPT:
+                # The source has paused: perhaps it waits for an answer to what lies here.
+                self._long_run *= 2
+                self._calm_down()
+            self._unread = 0
+            self.readable()
+        self._seen = self.count
+
+    def _calm_down(self) -> None:
+        self._bulk = False
+        self._small = self._run = 0
+        if self._source.socket is not None:
+            self._batching.end(self, self._source.socket)
+
+    def _from_pipe(self, pipe: Pipe) -> None:
+        try:
+            written = os.splice(pipe.read_end, self._sink.fd, self._in_pipe, None, None, _FLAGS)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                self._copy_from(pipe)
+                return
+            if self._pipe is None:
+                self._pipes.discard(pipe)
+            self._sink.fail(error)
+            return
+        self._in_pipe -= written
+        self.active = self._watcher.now
+        if not self._in_pipe:
+            self._pipes.give_back(pipe)
+            if self._pipe is not None:
+                self._pipe = None
+                self._unblock()
+        elif self._pipe is None:
+            self._pipe = pipe
+            self._block()
+
+    def _copy_from_now_on(self) -> None:
+        self._copies = True
+        self._calm_down()
+
+    def _copy_from(self, pipe: Pipe) -> None:
+        self._copy_from_now_on()
+        data = b""
+        while len(data) < self._in_pipe:
+            data += os.read(pipe.read_end, self._in_pipe - len(data))
+        self._pipes.give_back(pipe)
+        if self._pipe is None:
+            self._block()
+        self._pipe, self._held = None, data
+
+    def _block(self) -> None:
+        self._source.want(EPOLLIN, False)
+        self._sink.want(EPOLLOUT)
+
+    def _unblock(self) -> None:
+        self._sink.want(EPOLLOUT, False)
+        if self._resting is None:
+            self._source.want(EPOLLIN)
+
+    def _rest(self, seconds: float) -> None:
+        if seconds:
+            self._source.want(EPOLLIN, False)
+            self._resting = self._watcher.reactor.callLater(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self.active = self._watcher.reactor.seconds()
+        if not self._held:
+            self._source.want(EPOLLIN)
+
+    def _end(self) -> None:
+        self.stop()
+        self._ended()

@@ -1,0 +1,214 @@
+"""
+From two transports that copy to each other to two sockets between which the kernel moves bytes.
+
+A transport of Twisted may still hold bytes that it has to write, and may have been told of input
+that it has not read yet. Both come first: a direction is taken over when its source has been paused
+for a turn of the reactor and the transport of its sink has written everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TypeGuard, cast
+
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IDelayedCall, IReactorFDSet
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+
+from rdv._flows.flow import Flow
+from rdv._flows.flush import Flush
+from rdv._flows.kernel.batching import Batching
+from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.epoll import IReactor, Watcher
+from rdv._flows.kernel.pipes import Pipes
+from rdv._flows.kernel.splice import Splice
+
+__all__ = ["SplicedFlow", "Splicer", "is_plain"]
+
+
+class Splicer:
+    """
+    What the spliced flows of one reactor share. While there are none it holds nothing but a few
+    pipes.
+
+    :param reactor: one that can watch descriptors; see :meth:`for_reactor`.
+    """
+
+    def __init__(self, reactor: IReactor) -> None:
+        self.reactor = reactor
+        self.watcher = Watcher(reactor)
+        self.pipes = Pipes()
+        self.batching = Batching(reactor)
+
+    @classmethod
+    def for_reactor(cls, reactor: object) -> Splicer | None:
+        """None where the kernel or the reactor cannot do it: then flows go on copying."""
+        if sys.platform == "linux" and IReactorFDSet.providedBy(reactor):
+            return cls(cast(IReactor, reactor))
+        return None
+
+    def take_over(
+        self, there: Flow | SplicedFlow, back: Flow | SplicedFlow
+    ) -> tuple[Flow | SplicedFlow, Flow | SplicedFlow]:
+        """
+        Let the kernel do what two flows did so far; the second one goes back to where the first
+        one comes from.
+
+        To the protocols of both transports nothing changes, except that they get no more data: of
+        the end of reading and of a loss they are told as before.
+
+        :return: what takes the place of each: the flow itself when it has ended, and both when
+            they have to go on copying, since somebody looks into one, or they are not between two
+            plain sockets.
+        """
+        if not (isinstance(there, Flow) and isinstance(back, Flow)):
+            return there, back
+        first, second = there.source, there.sink
+        if there.tap or back.tap or not (is_plain(first) and is_plain(second)):
+            return there, back
+        directions = [there.ended, back.ended].count(False)
+        one, other = self.end_of(first, directions), self.end_of(second, directions)
+        try:
+            one.want(0)
+            other.want(0)
+        except OSError:  # no descriptor left for an epoll
+            one.forget()
+            other.forget()
+            return there, back
+        return (
+            there if there.ended else SplicedFlow(self, there, first, second, one, other),
+            back if back.ended else SplicedFlow(self, back, second, first, other, one),
+        )
+
+    def end_of(self, transport: Connection, directions: int = 2) -> End:
+        """The socket of a transport, which is told of its loss."""
+
+        def lost(error: OSError) -> None:
+            # If it stands, and the error is ours, its other side shall not see an end.
+            is_dead = isinstance(error, (ConnectionError, TimeoutError))
+            reason = CONNECTION_LOST if is_dead else ConnectionAborted()
+            self._keep_number(transport)
+            transport.connectionLost(Failure(reason))
+
+        return End(self.watcher, transport.getHandle(), lost, directions)
+
+    def _keep_number(self, transport: Connection) -> None:
+        """
+        The reactor may have found something out about the descriptor in this turn, too. It would
+        tell a connection that is accepted in the meantime and gets the number.
+        """
+        sock = transport.socket
+        with suppress(OSError):  # no descriptor left
+            transport.socket = sock.dup()
+            self.reactor.callLater(0, sock.close)
+
+
+def is_plain(transport: object) -> TypeGuard[Connection]:
+    """Whether what is written to ``transport`` is just what its socket sends."""
+    return isinstance(transport, Connection) and not transport.TLS
+
+
+class SplicedFlow:
+    """
+    One direction between two transports, in the place of a :class:`rdv._flows.flow.Flow`.
+
+    :ivar ended: whether the source has ended.
+    """
+
+    __slots__ = (
+        "_before",
+        "_call",
+        "_flush",
+        "_limit",
+        "_sink",
+        "_sink_end",
+        "_source",
+        "_source_end",
+        "_splice",
+        "_splicer",
+        "ended",
+    )
+
+    def __init__(
+        self,
+        splicer: Splicer,
+        flow: Flow,
+        source: Connection,
+        sink: Connection,
+        source_end: End,
+        sink_end: End,
+    ) -> None:
+        flow.detach()
+        self._splicer = splicer
+        self._source = source
+        self._sink = sink
+        self._source_end = source_end
+        self._sink_end = sink_end
+        self._before = flow.count
+        self._limit = flow.limit
+        self._splice: Splice | None = None
+        self._flush: Flush | None = None
+        self.ended = False
+        source.pauseProducing()
+        # What this turn of the reactor has found already may still be read.
+        self._call: IDelayedCall | None = splicer.reactor.callLater(0, self._wait)
+
+    @property
+    def count(self) -> int:
+        """Bytes moved, those before this took over included."""
+        return self._before if self._splice is None else self._splice.count
+
+    @property
+    def active(self) -> float:
+        """The time at which the last of them came; 0 before the kernel has moved any."""
+        return 0.0 if self._splice is None else self._splice.active
+
+    def write(self, data: bytes) -> None:
+        """What the source's transport has still read."""
+        self._before += len(data)
+        self._sink.write(data)
+
+    def _wait(self) -> None:
+        self._call = None
+        self._flush = Flush(self._sink, self._begin)
+
+    def _begin(self) -> None:
+        self._flush = None
+        splicer = self._splicer
+        self._splice = Splice(
+            splicer.watcher,
+            splicer.pipes,
+            splicer.batching,
+            self._source_end,
+            self._sink_end,
+            self._source_ended,
+            self._before,
+            self._limit,
+        )
+
+    def _source_ended(self) -> None:
+        self._source.readConnectionLost(Failure(CONNECTION_DONE))
+
+    def end(self) -> None:
+        """The source has ended, and all it sent is written: let the sink end too."""
+        if not self.ended:
+            self.detach()
+            self._sink.loseWriteConnection()
+
+    def detach(self) -> None:
+        """Move nothing more, and forget what is held."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._flush is not None:
+            self._flush.cancel()
+        if self._splice is not None:
+            self._splice.stop()
+        self._source_end.leave()
+        self._sink_end.leave()

@@ -1,0 +1,180 @@
+"""
+Sinks for descriptors such as stdout; see :class:`rdv._flows.sources.Sink`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.main import CONNECTION_LOST
+from twisted.python.failure import Failure
+
+from rdv._flows.flush import Flush
+
+__all__ = ["FileSink", "ReaderLeft", "WatchedSink"]
+
+
+class ReaderLeft(BrokenPipeError):
+    """The reader of a pipe has gone, when there was nothing left to write."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class FileSink:
+    """Writes a file or a terminal, at once."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        """See :class:`rdv._flows.sources.Sink`: it needs no back-pressure."""
+
+    def write(self, data: bytes) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        view = memoryview(data)
+        try:
+            while view and not self.done.called:
+                view = view[os.write(self.fd, view) :]
+        except OSError:
+            self.done.errback(Failure())
+
+    def release(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """See :class:`rdv._flows.sources.Sink`: it never has anything left."""
+        if not self.done.called:
+            written()
+
+    def fail(self, error: OSError) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        if not self.done.called:
+            self.done.errback(error)
+
+    def finish(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        if self.done.called:
+            return
+        with suppress(OSError):  # no descriptor left
+            copy = os.dup(self.fd)
+            try:
+                os.close(copy)  # some network file systems tell only now that there was no room
+            except OSError:
+                self.done.errback(Failure())
+                return
+        self.done.callback(None)
+
+    def stop(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+
+
+class WatchedSink(FileDescriptor):
+    """
+    Writes a pipe or socket when it has room. The descriptor is non-blocking meanwhile, and as it
+    was afterwards.
+    """
+
+    connected = 1
+
+    def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
+        super().__init__(reactor)
+        self.fd = fd
+        self._blocking = os.get_blocking(fd)
+        self._stopped = False
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, producer: object) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        os.set_blocking(self.fd, False)
+        self.registerProducer(producer, True)  # type: ignore[arg-type]
+        mode = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
+        if stat.S_ISFIFO(os.fstat(self.fd).st_mode) and mode == os.O_WRONLY:
+            # All that reading can tell is that the reader of the pipe has gone. Whoever could read
+            # it, as a shell's <> lets him, would find what we have written.
+            self.startReading()  # type: ignore[no-untyped-call]
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return self.fd
+
+    def doRead(self) -> Exception:
+        """See :class:`IReadDescriptor`."""
+        return CONNECTION_LOST
+
+    def writeSomeData(self, data: bytes) -> int | BaseException:
+        """See :class:`FileDescriptor`."""
+        try:
+            return os.write(self.fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            return error
+
+    def release(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        self.unregisterProducer()
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+
+        def idle() -> None:
+            self.stopReading()  # type: ignore[no-untyped-call]
+            written()
+
+        Flush(self, idle)
+
+    def fail(self, error: OSError) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        if self.connected:
+            self.connectionLost(Failure(error))
+
+    def finish(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        self.unregisterProducer()
+        self.stopReading()  # type: ignore[no-untyped-call]
+        self.loseConnection()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        """See :class:`rdv._flows.sources.Sink`."""
+        self._stopped = True
+        if self.connected:
+            self.connectionLost(Failure(ConnectionDone()))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IFileDescriptor`."""
+        self.unregisterProducer()  # or it would be stopped, in an order of its own
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        os.set_blocking(self.fd, self._blocking)
+        if self._stopped:
+            return
+        if reason.check(OSError) and not reason.check(ReaderLeft):
+            self.done.errback(reason)
+        elif len(self.dataBuffer) > self.offset or self._tempDataLen:
+            self.done.errback(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+        elif self.disconnecting:
+            self._end()
+        else:
+            self.done.errback(ReaderLeft())
+
+    def _end(self) -> None:
+        if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
+            # stdin may be the same socket.
+            with socket.socket(fileno=os.dup(self.fd)) as sock, suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+        # Ends it for the reader, and keeps the number from being given to another file.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fd)
+        os.close(null)
+        self.done.callback(None)

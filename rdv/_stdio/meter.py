@@ -1,0 +1,138 @@
+"""
+How much a stream has moved, and how fast: what is shown while it moves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from rdv._flows.sources import Sink
+    from rdv.client.trace import Trace
+
+__all__ = ["Counts", "Display", "Meter", "Speed"]
+
+log = Logger()
+
+
+class Counts(Protocol):
+    """Bytes that a stream has moved, as :class:`rdv._stdio.piping.Piping` counts them."""
+
+    @property
+    def sent(self) -> int: ...
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+
+
+class Display(Protocol):
+    """
+    Shows what a meter reads.
+
+    :ivar interval: seconds from one time to the next.
+    """
+
+    @property
+    def interval(self) -> float: ...
+
+    @property
+    def trace(self) -> Trace | None:
+        """Is told of the way to the connection."""
+
+    def sink(self) -> Sink | None:
+        """What is to be used instead of stdout."""
+
+    def show(self, meter: Meter) -> None:
+        """While it moves."""
+
+    def finish(self, meter: Meter) -> None:
+        """It moves no more."""
+
+    def summary(self, meter: Meter) -> str:
+        """A line for the end; may be empty."""
+
+
+class Meter:
+    """
+    Reads the counts of one stream. It costs a timer, and a stream nothing.
+
+    :ivar display: shown in regular intervals from the start on.
+    """
+
+    def __init__(self, clock: IReactorTime, display: Display) -> None:
+        self._clock = clock
+        self.display = display
+        self._counts: Counts | None = None
+        self._begun = self._ended = 0.0
+        self._call = LoopingCall(display.show, self)
+        self._call.clock = clock
+        self._final: tuple[int, int] | None = None
+
+    def start(self, counts: Counts) -> None:
+        """The stream begins."""
+        self._counts = counts
+        self._begun = self._clock.seconds()
+        shown = self._call.start(self.display.interval, now=False)
+        # Whatever is wrong with a display, it is no reason to stop the stream.
+        shown.addErrback(lambda failure: log.failure("nothing is shown any more", failure))
+
+    def stop(self) -> None:
+        """It has ended, well or not."""
+        if self._counts is None:
+            return
+        self._ended = self._clock.seconds()
+        self._final = self._counts.sent, self._counts.received
+        if self._call.running:
+            self._call.stop()
+            self.display.finish(self)
+
+    @property
+    def sent(self) -> int:
+        """
+        Bytes that the peer's system has, as far as ours knows; at the end, those that it was sent.
+        """
+        if self._counts is None:
+            return 0
+        return self._counts.delivered if self._final is None else self._final[0]
+
+    @property
+    def received(self) -> int:
+        """Bytes that came from the peer."""
+        if self._counts is None:
+            return 0
+        return self._counts.received if self._final is None else self._final[1]
+
+    @property
+    def seconds(self) -> float:
+        """How long the stream lasts, or has lasted. A clock that is set back makes it too short."""
+        if self._counts is None:
+            return 0.0
+        now = self._clock.seconds() if self._final is None else self._ended
+        return max(0.0, now - self._begun)
+
+
+class Speed:
+    """
+    Bytes a second, over the last few seconds.
+
+    :param window: how many.
+    """
+
+    def __init__(self, window: float = 5.0) -> None:
+        self._window = window
+        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def __call__(self, seconds: float, count: int) -> float:
+        """It has come to ``count`` after ``seconds``."""
+        samples = self._samples
+        samples.append((seconds, count))
+        while len(samples) > 2 and samples[1][0] <= seconds - self._window:
+            samples.popleft()
+        (begun, before), (now, after) = samples[0], samples[-1]
+        return (after - before) / (now - begun) if now > begun else 0.0

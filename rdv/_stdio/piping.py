@@ -1,0 +1,273 @@
+"""
+A connection between stdin and stdout, until both directions have ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._flows.sinks import ReaderLeft
+from rdv._flows.sources import Sink, Source, has_room
+from rdv._stdio.own_end import OwnEnd
+from rdv._system.tcp_info import undelivered
+from rdv.client.connection import Connection
+from rdv.client.reasons import break_text
+from rdv.errors import RdvError
+
+if TYPE_CHECKING:
+    from rdv._flows.kernel.shortcut import Shortcut
+    from rdv._flows.kernel.takeover import Splicer
+
+__all__ = ["Piping", "StreamBroken"]
+
+#: Seconds between two looks at the connection after the peer has ended: while there is more to
+#: send, and when only the kernel has something left.
+_STILL_SENDING, _NEARLY_DONE = 0.5, 0.02
+#: Seconds for the peer's end to come when the reader of what it sends has left, which may have read
+#: all there is.
+_END_COMES = 5.0
+
+_CANNOT_WRITE = "cannot write what the peer sends: "
+
+
+class StreamBroken(RdvError):
+    """The stream ended before both directions had ended in good order."""
+
+
+@implementer(IHalfCloseableProtocol)
+class Piping(Protocol):
+    """
+    Source to peer, peer to sink.
+
+    The end of the source ends our direction only; the end of the peer's ends the sink. When both
+    have ended, it is done as soon as the other side's system has acknowledged everything. If this
+    process dies before, the peer sees a broken stream.
+
+    The end of a source that had nothing is held back as a receipt, see
+    :class:`rdv._stdio.own_end.OwnEnd`; when the sink fails the peer sees a broken stream instead.
+
+    With the first byte that passes when the choice of the path is final, whatever the kernel can do
+    alone is left to it: see :mod:`rdv._flows.kernel.shortcut`.
+
+    :param interactive: the source is a person: when the peer has ended there is nobody left to talk
+        to, so it counts as ended too.
+    :param splicer: None where the kernel cannot do it.
+    :ivar done: fires with None when both directions ended cleanly; errbacks with
+        :class:`StreamBroken`. Cancelling it cuts the connection.
+    :ivar shortcut: None as long as everything goes through the connection.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        source: Source,
+        sink: Sink,
+        *,
+        interactive: bool = False,
+        splicer: Splicer | None = None,
+    ) -> None:
+        self._clock = clock
+        self._source = source
+        self._sink = sink
+        self._interactive = interactive
+        self._splicer = splicer
+        self.shortcut: Shortcut | None = None
+        self._next_turn: IDelayedCall | None = None
+        self._source_ended = False
+        self._all_written = False
+        self._peer_ended = False
+        self._reader_left: IDelayedCall | None = None
+        self._closing = False
+        self._next_look: IDelayedCall | None = None
+        self._own_end = OwnEnd(
+            clock, lambda: self.received, lambda: not has_room(sink.fd), self._end_writing
+        )
+        self.done: Deferred[None] = Deferred(lambda _: self._break("interrupted"))
+        self._written = 0
+        self._read = 0
+
+    def connectionMade(self) -> None:
+        """Start both directions."""
+        self._connection.break_on_exit(True)
+        self._sink.done.addCallbacks(lambda _: self._own_end.receipt(), self._sink_failed)
+        self._sink.start(self._connection)
+        self._source.start(self, self._source_done)
+
+    @property
+    def _connection(self) -> Connection:
+        assert isinstance(self.transport, Connection)
+        return self.transport
+
+    @property
+    def sent(self) -> int:
+        """Bytes given to the connection."""
+        return self._written + (0 if self.shortcut is None else self.shortcut.sent)
+
+    @property
+    def delivered(self) -> int:
+        """Those of them that the other side's system has acknowledged, where ours tells."""
+        return max(0, self.sent - (undelivered(self._connection.transport) or 0))
+
+    @property
+    def received(self) -> int:
+        """Bytes that came from the peer."""
+        return self._read + (0 if self.shortcut is None else self.shortcut.received)
+
+    # The consumer that the source sees.
+
+    def write(self, data: bytes) -> None:
+        """What the source has."""
+        self._written += len(data)
+        self._connection.write(data)
+        self._shorten()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`."""
+        self._connection.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        self._connection.unregisterProducer()
+
+    def _source_done(self, error: OSError | None = None) -> None:
+        if error is not None:
+            self._break(f"cannot read what to send: {(error.strerror or str(error)).lower()}")
+            return
+        self._source_ended = True
+        # Who talks to a person is shown at once that there is nobody any more.
+        empty = not self.sent and (self._peer_ended or not self._interactive)
+        self._own_end.source_ended(empty=empty, waits=not self._peer_ended)
+
+    def _end_writing(self) -> None:
+        if not self._closing:
+            self._connection.loseWriteConnection()
+
+    # What comes from the peer.
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        self._read += len(data)
+        if self._reader_left is not None:
+            self._break(_CANNOT_WRITE + "broken pipe")
+            return
+        self._sink.write(data)
+        self._shorten()
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        self._peer_ended = True
+        self._own_end.stop()
+        if self.shortcut is not None:
+            self.shortcut.stop_receiving()
+        self._sink.finish()
+        if self._reader_left is not None:  # it has read everything
+            self._reader_left.cancel()
+            self._own_end.receipt()
+        if self._interactive and not self._source_ended:
+            self._source.stop()
+            self._source_done()
+        self._look()
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: all we had, and our end, is with the kernel."""
+        self._all_written = True
+        self._look()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """See :class:`IProtocol`: in good order it comes only when everything is complete."""
+        if not self._is_complete():
+            self._break(break_text(reason, relayed=self._connection.is_relay))
+            return
+        self._closing = True
+        self._stop_looking()
+        self._leave()
+        self._sink.done.addCallback(lambda _: self._finish())
+
+    def _is_complete(self) -> bool:
+        """Whether neither side needs the connection any more: ours may still have to write."""
+        # Nobody misses the end of one who has said nothing.
+        return self._closing or (self._peer_ended and self._source_ended and not self.sent)
+
+    def _shorten(self) -> None:
+        if self._splicer is not None and self._connection.final_transport is not None:
+            splicer, self._splicer = self._splicer, None
+            # Not in the middle of what the transport is doing.
+            self._next_turn = self._clock.callLater(0, self._take_shortcut, splicer)
+
+    def _take_shortcut(self, splicer: Splicer) -> None:
+        from rdv._flows.kernel.shortcut import Shortcut  # only Linux has what it needs
+
+        self._next_turn = None
+        connection = self._connection
+        shortcut = self.shortcut = Shortcut.past(splicer, connection.final_transport)
+        if shortcut is not None:
+            if not self._source_ended:
+                shortcut.send(self._source, self, self._source_done)
+            if not self._peer_ended and self._reader_left is None:
+                shortcut.receive(self._sink, connection)
+
+    def _leave(self) -> None:
+        """The connection has gone, or is to go."""
+        self._splicer = None
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        if self.shortcut is not None:
+            self.shortcut.close()
+
+    def _look(self) -> None:
+        """See how far the kernel is: reading does not tell any more whether the peer is there."""
+        self._stop_looking()
+        if not self._peer_ended or self.done.called:
+            return
+        left = undelivered(self._connection.transport)
+        if left is None and self._is_complete():
+            self._connection.abortConnection()
+        elif left is None:
+            self._break("the peer has gone before it had everything")
+        elif left or not self._all_written:
+            pause = _NEARLY_DONE if self._all_written else _STILL_SENDING
+            self._next_look = self._clock.callLater(pause, self._look)
+        else:
+            self._closing = True
+            self._connection.break_on_exit(False)
+            self._connection.loseConnection()
+
+    def _stop_looking(self) -> None:
+        if self._next_look is not None and self._next_look.active():
+            self._next_look.cancel()
+
+    def _finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(None)
+
+    def _sink_failed(self, failure: Failure) -> None:
+        reason = getattr(failure.value, "strerror", None) or failure.getErrorMessage()
+        text = _CANNOT_WRITE + reason.lower()
+        if not failure.check(ReaderLeft):
+            self._break(text)
+            return
+        self._own_end.stop()
+        self._reader_left = self._clock.callLater(_END_COMES, self._break, text)
+        if self.shortcut is not None:
+            self.shortcut.stop_receiving()
+        self._connection.resumeProducing()
+
+    def _break(self, reason: str) -> None:
+        if self.done.called:
+            return
+        self._stop_looking()
+        self._leave()
+        self._own_end.stop()
+        if self._reader_left is not None and self._reader_left.active():
+            self._reader_left.cancel()
+        self._source.stop()
+        self._sink.stop()
+        self._connection.abortConnection()
+        self.done.errback(StreamBroken(f"the stream broke: {reason}"))

@@ -1,0 +1,147 @@
+"""
+Time that only passes.
+
+The clock of a reactor of Twisted is the wall clock, which NTP or a virtual machine that resumes may
+set forward or back by hours; every timeout would follow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
+
+from twisted.internet.base import DelayedCall, ReactorBase
+from twisted.internet.interfaces import IDelayedCall
+from zope.interface import directlyProvides, providedBy
+
+from rdv._system.alarm import Alarm
+
+__all__ = ["MonotonicView", "monotonic", "use_monotonic_clock"]
+
+T = TypeVar("T")
+
+#: Seconds that the reactor may be late before it is woken.
+_GRACE = 1.0
+
+
+def use_monotonic_clock(reactor: Any) -> bool:
+    """
+    Let a reactor go by the monotonic clock: everything that it times, of Twisted too. To be called
+    by a program, not by a library, before anything is scheduled.
+
+    ``reactor.seconds()`` is no date then. Whoever takes one from there needs another way; in
+    Twisted that is the access log of a ``twisted.web.server.Site``.
+
+    :return: whether it does now. False when something is scheduled by the wall clock already, and
+        nothing has changed.
+    """
+    if _follows_wall_clock(reactor):
+        if reactor.getDelayedCalls():
+            return False
+        reactor.seconds = time.monotonic
+    return True
+
+
+def monotonic(reactor: T) -> T:
+    """
+    A reactor that is not ours to change, for those who take it as a parameter: the
+    :class:`MonotonicView` of it. One that does not follow the wall clock, such as that of a test,
+    is returned as it is.
+    """
+    if not _follows_wall_clock(reactor):
+        return reactor
+    view = _views.get(id(reactor))
+    if view is None:
+        view = _views[id(reactor)] = MonotonicView(reactor)
+    return cast(T, view)
+
+
+def _follows_wall_clock(reactor: Any) -> bool:
+    return getattr(reactor, "seconds", None) is ReactorBase.seconds
+
+
+class MonotonicView:
+    """
+    A reactor with another clock. In all else it is the reactor.
+
+    When the reactor's clock is set forward, its calls come too early, and those made here are put
+    off again. When it is set back the reactor would sleep for so much longer, and is woken, a
+    second late at most.
+
+    :param reactor: has ``callLater``, and what else is asked of the view.
+    :param seconds: a clock that is never set.
+    """
+
+    def __init__(self, reactor: Any, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._reactor = reactor
+        self._inner: dict[DelayedCall, IDelayedCall] = {}
+        self._alarm = Alarm.for_reactor(reactor, self._ring)
+        self._rings = math.inf
+        self.seconds = seconds
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def callLater(
+        self, delay: float, function: Callable[..., object], *args: Any, **kwargs: Any
+    ) -> IDelayedCall:
+        """See :class:`IReactorTime`."""
+        if delay < 0:
+            raise ValueError(f"a delay of {delay} s")
+        due = self.seconds() + delay
+        call = DelayedCall(due, function, args, kwargs, self._cancel, self._hasten, self.seconds)
+        self._schedule(call)
+        return call
+
+    def _schedule(self, call: DelayedCall) -> None:
+        call.activate_delay()
+        left = max(0.0, call.getTime() - self.seconds())
+        self._inner[call] = self._reactor.callLater(left, self._fire, call)
+        self._set_alarm(call.time)
+
+    def _fire(self, call: DelayedCall) -> None:
+        if call.getTime() > self.seconds():  # the clock was set, or the call delayed
+            self._schedule(call)
+            return
+        del self._inner[call]
+        call.called = 1
+        try:
+            call.func(*call.args, **call.kw)
+        finally:
+            self._rest()
+
+    def _cancel(self, call: DelayedCall) -> None:
+        self._inner.pop(call).cancel()
+        self._rest()
+
+    def _hasten(self, call: DelayedCall) -> None:
+        self._inner[call].cancel()
+        self._schedule(call)
+
+    def _set_alarm(self, due: float) -> None:
+        if self._alarm is not None and due + _GRACE < self._rings:
+            self._rings = due + _GRACE
+            self._alarm.set(self._rings - self.seconds())
+
+    def _ring(self) -> None:
+        self._rings, now = math.inf, self.seconds()
+        for call, inner in self._inner.items():
+            if call.getTime() <= now:
+                inner.reset(0)
+        if self._inner:
+            self._set_alarm(max(now, min(call.getTime() for call in self._inner)))
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._alarm is not None and not self._inner:
+            self._rings = math.inf
+            self._alarm.stop()
+
+
+#: Those that are in use, by the id of the reactor, which they keep alive.
+_views: WeakValueDictionary[int, MonotonicView] = WeakValueDictionary()

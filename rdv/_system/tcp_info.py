@@ -1,0 +1,153 @@
+"""
+What the kernel knows of a TCP connection. Only Linux tells; elsewhere ``TCP_INFO`` is missing or
+another structure.
+
+No question asked here changes what a reader of the connection will see. ``SO_ERROR`` would: it
+takes a pending reset away, so that reading finds an end. It also tells of ICMP errors that TCP
+survives (RFC 1122, 4.2.3.9).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import select
+import socket
+import struct
+import sys
+import termios
+from typing import NamedTuple
+
+from rdv._transport.handover import socket_of
+
+__all__ = [
+    "Reading",
+    "bytes_acknowledged",
+    "is_closed",
+    "reading",
+    "round_trip",
+    "undelivered",
+]
+
+# Offsets in struct tcp_info of linux/tcp.h, to which fields are only ever appended.
+_STATE = 0
+_RTT = 68
+_BYTES_ACKED = 120
+_MIN_RTT = 148
+_LENGTH = _MIN_RTT + 4
+#: What a :class:`Reading` has, in its order; and what it takes at least, as on Linux 4.2: the last
+#: field is of 5.4.
+_READING = struct.Struct("=2xBB12xI4xI72xI16xQ12xI84xI")
+_READING_LEAST = 144
+
+#: TCP_CLOSE of include/net/tcp_states.h.
+_CLOSE = 7
+#: What the kernel has where it has not measured yet.
+_NO_SAMPLE = (0, 0xFFFFFFFF)
+
+
+def round_trip(transport: object) -> float | None:
+    """
+    The shortest round trip, in seconds, that the kernel has seen on this connection. Behind a proxy
+    that is the way to the proxy.
+
+    :return: None where the system does not tell.
+    """
+    info = _tcp_info(socket_of(transport))
+    for offset in (_MIN_RTT, _RTT):
+        microseconds = _number(info, offset, 4)
+        if microseconds is not None and microseconds not in _NO_SAMPLE:
+            return microseconds / 1e6
+    return None
+
+
+def bytes_acknowledged(transport: object) -> int | None:
+    """
+    How many bytes the other side's system has acknowledged.
+
+    :return: None where the system does not tell.
+    """
+    return _number(_tcp_info(socket_of(transport)), _BYTES_ACKED, 8)
+
+
+def is_closed(sock: socket.socket) -> bool | None:
+    """
+    Whether the system has given the connection up, or there was none.
+
+    :return: None where the system does not tell.
+    """
+    state = _number(_tcp_info(sock), _STATE, 1)
+    return None if state is None else state == _CLOSE
+
+
+def undelivered(transport: object) -> int | None:
+    """
+    How many bytes the kernel holds that the other side's system has not yet acknowledged.
+
+    :return: None when the connection has failed; 0 where the system does not tell.
+    """
+    sock = socket_of(transport)
+    if sock is None:
+        return 0
+    # In this order: it may be closed in good order between two of these, with nothing left, and it
+    # may be reset, which leaves nothing or something.
+    closed = is_closed(sock)
+    try:
+        left = int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        left = 0
+    return None if _has_failed(sock) or (closed and left) else left
+
+
+def _has_failed(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+class Reading(NamedTuple):
+    """
+    By which one can tell, later, whether the other side is still there.
+
+    :ivar timeouts: in a row, behind each of which something was sent again.
+    :ivar probes: keepalive and zero-window probes, in a row, that were not answered.
+    :ivar segment: bytes of a full one.
+    :ivar in_flight: segments that are not acknowledged.
+    :ivar repeated: segments that were sent again.
+    :ivar acknowledged: bytes, as :func:`bytes_acknowledged`.
+    :ivar heard: segments that have come, be they empty.
+    :ivar window: bytes that the other side has room for; 0 where the system does not tell.
+    """
+
+    timeouts: int
+    probes: int
+    segment: int
+    in_flight: int
+    repeated: int
+    acknowledged: int
+    heard: int
+    window: int
+
+
+def reading(transport: object) -> Reading | None:
+    """
+    :return: None where the system does not tell.
+    """
+    info = _tcp_info(socket_of(transport), _READING.size)
+    if len(info) < _READING_LEAST:
+        return None
+    return Reading._make(_READING.unpack_from(info.ljust(_READING.size, b"\0")))
+
+
+def _tcp_info(sock: socket.socket | None, length: int = _LENGTH) -> bytes:
+    if sock is None or sys.platform != "linux":
+        return b""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
+    except OSError:  # no TCP, or closed by us
+        return b""
+
+
+def _number(info: bytes, offset: int, size: int) -> int | None:
+    """A field, if this kernel has it."""
+    field = info[offset : offset + size]
+    return int.from_bytes(field, sys.byteorder) if len(field) == size else None

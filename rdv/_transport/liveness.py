@@ -1,0 +1,148 @@
+"""
+Noticing that the other side of a connection has vanished while it owes an answer.
+
+TCP keepalive finds out only on a silent connection: it rests while anything is unacknowledged or
+unsent, and then the system goes on trying for a quarter of an hour. A limit for that
+(``TCP_USER_TIMEOUT``) also ends connections whose other side is well, and only does not read. What
+Linux knows of a connection (``TCP_INFO``) tells the two apart. It has no event for it, so all
+connections of a reactor are looked at together, every few seconds. On other systems keepalive is
+all there is.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv._system.tcp_info import Reading, reading
+from rdv._transport.handover import bottom
+
+__all__ = ["PeerVanished", "has_vanished", "unwatch", "watch"]
+
+log = Logger()
+
+#: Seconds without an answer until the other side counts as gone, and between two looks. Three looks
+#: may be needed, and all shall be over within two minutes.
+PATIENCE, INTERVAL = 100.0, 8.0
+#: How often the system must have tried in vain.
+TRIES = 3
+#: How many connections are looked at in one turn of the reactor: a millisecond's work. (20,000 take
+#: 50 milliseconds altogether.)
+_BATCH = 256
+
+
+class PeerVanished(ConnectionAborted):
+    """The other side does not answer any more."""
+
+    def __str__(self) -> str:
+        return "the other side does not answer any more"
+
+
+def has_answered(then: Reading, now: Reading) -> bool:
+    """
+    Whether what we send still arrives.
+
+    Whatever comes is a sign of it: what is in flight may be lost on the way to a reader who stalls,
+    and has to wait for him. But it has to be acknowledged where there is room for it. If small
+    segments come through and full ones do not, the path is of no use (RFC 2923, 2.1).
+    """
+    if now.acknowledged != then.acknowledged:
+        return True
+    if now.heard == then.heard:
+        return False
+    return not now.in_flight or now.window < now.segment
+
+
+def has_vanished(then: Reading, now: Reading, seconds: float) -> bool:
+    """
+    Whether nobody is there any more.
+
+    :param then: when it last seemed that somebody was.
+    :param now: ``seconds`` later.
+    """
+    if seconds < PATIENCE or has_answered(then, now):
+        return False
+    # Without a route nothing is sent again, but the time is up nonetheless.
+    return now.probes + max(now.timeouts, now.repeated - then.repeated) >= TRIES
+
+
+class _Watch:
+    """The connections of one reactor that are looked at. It exists while there are any."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._last: dict[Connection, tuple[float, Reading]] = {}
+        self._due: list[Connection] = []
+        self._call = clock.callLater(INTERVAL, self._begin)
+
+    def add(self, connection: Connection, first: Reading) -> None:
+        self._last[connection] = self._clock.seconds(), first
+
+    def discard(self, connection: Connection) -> None:
+        self._last.pop(connection, None)
+        if not self._last:
+            self._call.cancel()
+            del _watches[self._clock]
+
+    def _begin(self) -> None:
+        self._due = list(self._last)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        now, self._due = self._due[:_BATCH], self._due[_BATCH:]
+        # Put in place first: the last one may leave.
+        if self._due:
+            self._call = self._clock.callLater(0, self._go_on)
+        else:
+            self._call = self._clock.callLater(INTERVAL, self._begin)
+        for connection in now:
+            if connection in self._last:
+                self._look(connection)
+
+    def _look(self, connection: Connection) -> None:
+        since, then = self._last[connection]
+        now, time = reading(connection), self._clock.seconds()
+        if now is None:  # closed by somebody else
+            self.discard(connection)
+        elif has_answered(then, now):
+            self._last[connection] = time, now
+        elif not now.in_flight and not now.probes:
+            # No keepalive? Half of the time at least is for an answer, when something is asked.
+            self._last[connection] = max(since, time - PATIENCE / 2), then
+        elif has_vanished(then, now, time - since):
+            self.discard(connection)
+            try:
+                connection.connectionLost(Failure(PeerVanished()))
+            except Exception:
+                log.failure("while the loss of {connection} was told", connection=connection)
+
+
+_watches: dict[IReactorTime, _Watch] = {}
+
+
+def watch(clock: IReactorTime, *transports: object) -> None:
+    """
+    Look at connections that stand, from time to time, each until :func:`unwatch`. When its other
+    side has vanished it is reset, and its protocol gets :class:`PeerVanished`.
+
+    Nothing is done for what is no TCP connection of Twisted, nor where the system does not tell.
+
+    :param clock: the connections' reactor.
+    :param transports: the connections, or wrappers round them.
+    """
+    for transport in transports:
+        connection, first = bottom(transport), reading(transport)
+        if first is not None and isinstance(connection, Connection):
+            if clock not in _watches:
+                _watches[clock] = _Watch(clock)
+            _watches[clock].add(connection, first)
+
+
+def unwatch(clock: IReactorTime, transport: object) -> None:
+    """Look at it no longer, if it was looked at. To be called at the latest when it is lost."""
+    connection = bottom(transport)
+    if clock in _watches and isinstance(connection, Connection):
+        _watches[clock].discard(connection)

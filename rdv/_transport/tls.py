@@ -1,0 +1,270 @@
+"""
+TLS with half-close.
+
+Twisted's TLS transport answers a close_notify by closing both directions, and cannot send one
+alone. A relay over ``https`` needs both, or the end of one direction would cost the other (RFC
+8446, 6.1: a close_notify ends one direction only). :class:`HalfCloseTLS` therefore takes over the
+OpenSSL connection of a Twisted TLS transport whose handshake is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
+
+from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPullProducer,
+    IPushProducer,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._transport.handover import TCPForwarding, TCPTransport
+
+if TYPE_CHECKING:
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+__all__ = ["HalfCloseTLS"]
+
+_CHUNK = 1 << 16
+
+
+@implementer(IPullProducer)
+class _Drain:
+    """Has nothing to produce, and learns in this way when the consumer has sent everything."""
+
+    def __init__(self, drained: Callable[[], object]) -> None:
+        self._drained = drained
+        self._registered = False
+
+    def resumeProducing(self) -> None:
+        # The first time it is the registration itself.
+        if self._registered:
+            self._drained()
+        self._registered = True
+
+    def stopProducing(self) -> None:
+        pass
+
+
+@implementer(IProtocol, IHalfCloseableProtocol, ISSLTransport, IConsumer, IPushProducer)
+class HalfCloseTLS(TCPForwarding):
+    """
+    A protocol to the transport below, a transport to the protocol above.
+
+    ``loseWriteConnection`` sends close_notify; a close_notify received is reported as
+    ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
+    The end of the TCP stream without a close_notify is a truncation: ``connectionLost`` with
+    ``ConnectionLost``.
+    """
+
+    __slots__ = (
+        "_producer",
+        "_read_ended",
+        "_tls",
+        "_write_ended",
+        "connected",
+        "disconnecting",
+        "protocol",
+        "transport",
+    )
+
+    def __init__(self, tls: Connection, protocol: IProtocol) -> None:
+        self._tls = tls
+        self.protocol = protocol
+        self.connected = True
+        self.disconnecting = False
+        self._producer: object = None
+        self._read_ended = False
+        self._write_ended = False
+
+    transport: TCPTransport
+
+    @classmethod
+    def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> HalfCloseTLS:
+        """
+        Make a new instance in the place of ``tls``, to deliver to ``protocol``. What is below has
+        still to be told.
+
+        May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
+        ``protocol`` too, though a close_notify in the same read ends both directions.
+        """
+        # Small writes to a Twisted TLS transport wait for a turn; ours must not overtake them.
+        flush = getattr(getattr(tls.write, "__self__", None), "flush", None)
+        if flush is not None:
+            flush()
+        self = cls(tls.getHandle(), protocol)
+        tls.wrappedProtocol = protocol
+        tls.factory.unregisterProtocol(tls)
+        self.makeConnection(cast(ITransport, tls.transport))
+        return self
+
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(TCPTransport, transport)
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    @property
+    def _takes(self) -> bool:
+        return self.connected and not self._read_ended and not self.disconnecting
+
+    def dataReceived(self, data: bytes) -> None:
+        """Decrypt what came and deliver it; drop what nobody takes any more."""
+        # OpenSSL would keep it for as long as the connection stands.
+        if self._takes:
+            self._tls.bio_write(data)
+        while self._takes:
+            try:
+                plain = self._tls.recv(_CHUNK)
+            except WantReadError:
+                break
+            except ZeroReturnError:
+                self._end_reading()
+            except Error:
+                self._fail(Failure())
+            else:
+                self.protocol.dataReceived(plain)
+        self._flush()
+
+    def readConnectionLost(self) -> None:
+        """The end of TCP says nothing after the end of TLS; before it, something was cut off."""
+        if self._takes:
+            self._fail(Failure(ConnectionLost("TLS stream ended without close_notify")))
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(reason)
+
+    def _end_reading(self) -> None:
+        self._read_ended = True
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    def _fail(self, reason: Failure) -> None:
+        self.connected = False
+        self.transport.abortConnection()
+        self.protocol.connectionLost(reason)
+
+    # The transport, to the protocol above.
+
+    def write(self, data: bytes) -> None:
+        """See :class:`ITransport`."""
+        if self.connected and not self._write_ended:
+            self._encrypt(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """See :class:`ITransport`."""
+        self.write(b"".join(data))
+
+    def _encrypt(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._tls.send(view[:_CHUNK]) :]
+            except Error:  # also when TLS 1.2 wants to renegotiate, which nobody needs
+                self._fail(Failure())
+                return
+        self._flush()
+
+    def _flush(self) -> None:
+        while True:
+            try:
+                self.transport.write(self._tls.bio_read(_CHUNK))
+            except WantReadError:
+                return
+
+    def loseWriteConnection(self) -> None:
+        """
+        Send close_notify behind what has been written. Reading goes on. The protocol's
+        ``writeConnectionLost`` tells that all of it has left.
+        """
+        if not self._write_ended:
+            self._write_ended = True
+            self._close_notify()
+            if self.connected and not self.disconnecting:
+                self.transport.registerProducer(_Drain(self._written), False)
+
+    def _written(self) -> None:
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
+
+    def loseConnection(self) -> None:
+        """
+        Send close_notify and close the connection below; not before a registered producer is done.
+
+        The peer's close_notify is not waited for (RFC 8446, 6.1, does not ask for it).
+        """
+        self.disconnecting = True
+        if self._producer is not None:
+            self.transport.pauseProducing()
+        else:
+            if not self._write_ended:
+                self._write_ended = True
+                self._close_notify()
+            self.transport.loseConnection()
+
+    def _close_notify(self) -> None:
+        try:
+            self._tls.shutdown()
+        except Error:
+            return  # the connection is broken already, and that is reported elsewhere
+        self._flush()
+
+    def abortConnection(self) -> None:
+        """Close at once, without a word."""
+        self.disconnecting = True
+        self._write_ended = True
+        self.transport.abortConnection()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
+        self._producer = producer
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        if self._producer is None:  # below there may be one of our own
+            return
+        self._producer = None
+        self.transport.unregisterProducer()
+        if self.disconnecting:
+            self.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Stop reading; at most what one read of the transport below has brought still comes."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.loseConnection()
+
+    def getHandle(self) -> Connection:
+        """The OpenSSL connection."""
+        return self._tls
+
+    def getPeerCertificate(self) -> object:
+        """See :class:`ISSLTransport`."""
+        return self._tls.get_peer_certificate()

@@ -1,0 +1,177 @@
+"""
+One dial from one port to one address, at the level of the socket.
+
+``connectTCP`` would do for most dials, but not where a box between refuses them:
+
+* An ICMP error that arrives while a system call has the socket does not end the dial. It is kept as
+  a "soft" error, and the peer's SYN may still come and make it a connection. Twisted would close it
+  for what ``SO_ERROR`` and the error queue still tell.
+* An ICMP error may wake epoll before the kernel has closed the socket. Twisted takes that for a
+  disconnection, and the reason is lost.
+* How soon a refused dial can be repeated decides how often two SYNs cross; this takes a fourth.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, getConnectError
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.internet.interfaces import (
+    IProtocol,
+    IReactorFDSet,
+    IReactorSocket,
+    IReactorTime,
+    IReadWriteDescriptor,
+)
+from twisted.internet.protocol import ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._system.tcp_info import is_closed
+from rdv.addresses import Address
+
+__all__ = ["dial", "one_protocol"]
+
+_UNDER_WAY = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK))
+
+
+class _IReactor(IReactorTime, IReactorFDSet, IReactorSocket):
+    """What a dial asks of a reactor."""
+
+
+def dial(
+    reactor: Any, local_port: int, address: Address, protocol: IProtocol, timeout: float
+) -> Deferred[Any]:
+    """
+    Connect ``protocol`` to ``address``.
+
+    :param local_port: the port to dial from, shared with other sockets.
+    :param timeout: seconds until it fails with ``twisted.internet.error.TimeoutError``.
+    :return: fires with ``protocol``; errbacks with a ``twisted.internet.error.ConnectError``.
+        Cancelling it closes the socket.
+    """
+    return _Dial(reactor, protocol).begin(local_port, address, timeout)
+
+
+@implementer(IReadWriteDescriptor)
+class _Dial:
+    """A socket until it is connected."""
+
+    def __init__(self, reactor: _IReactor, protocol: IProtocol) -> None:
+        self._reactor = reactor
+        self._protocol = protocol
+        self._connected: Deferred[IProtocol] = Deferred(lambda _: self._end())
+
+    def begin(self, local_port: int, address: Address, timeout: float) -> Deferred[IProtocol]:
+        family = socket.AF_INET if address.ip.version == 4 else socket.AF_INET6
+        try:
+            sock = self._socket = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # no such family, no descriptor
+            self._connected.errback(_error(error.errno))
+            return self._connected
+        self._timer = self._reactor.callLater(timeout, self._fail, ConnectTimeoutError())
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(("", local_port))
+            number = sock.connect_ex((str(address.ip), address.port))
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if number not in _UNDER_WAY:
+            self._fail(_error(number))
+        elif not self._refused():
+            self._reactor.addWriter(self)
+        return self._connected
+
+    def _refused(self) -> bool:
+        """Fail if it is over. A soft error is not the end: the peer's SYN may still come."""
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        over = is_closed(self._socket)
+        if over or (over is None and number):
+            # Its number may have been taken with a soft error, or with the error queue.
+            self._fail(_error(number or errno.ECONNREFUSED))
+            return True
+        _forget_errors(self._socket)
+        return False
+
+    def _is_connected(self) -> bool:
+        try:
+            self._socket.getpeername()
+        except OSError:
+            return False
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        self._end()
+        self._connected.errback(Failure(error))
+
+    def _end(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        self._reactor.removeWriter(self)
+        self._socket.close()
+
+    # What the reactor calls.
+
+    def doWrite(self) -> None:
+        """See :class:`IWriteDescriptor`: it is connected, or refused."""
+        if self._refused():
+            return
+        if not self._is_connected():  # woken before the kernel had made up its mind
+            return
+        factory = one_protocol(self._protocol)
+        try:
+            self._reactor.adoptStreamConnection(
+                self._socket.fileno(), cast(Any, self._socket.family), factory
+            )
+        except OSError as error:  # gone again, or no descriptor
+            if not self._refused():
+                self._fail(_error(error.errno))
+            return
+        self._end()
+        self._connected.callback(self._protocol)
+
+    def doRead(self) -> None:
+        """See :class:`IReadDescriptor`."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IFileDescriptor`: how epoll tells of an error. It does not watch us now."""
+        self.doWrite()
+        if not self._connected.called:
+            self._reactor.addWriter(self)
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """See :class:`ILoggingContext`."""
+        return "dial"
+
+
+def _forget_errors(sock: socket.socket) -> None:
+    """What is left in the queue would keep waking epoll, though the connection stands."""
+    queue = getattr(socket, "MSG_ERRQUEUE", 0)
+    with suppress(OSError):  # it is empty
+        while queue:
+            sock.recvmsg(1, 0, queue | socket.MSG_DONTWAIT)
+
+
+def _error(number: int | None) -> ConnectError:
+    number = number or errno.EIO
+    return cast(ConnectError, getConnectError((number, os.strerror(number))))
+
+
+def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
+    """A factory for one connection."""
+    factory: ServerFactory[Any] = ServerFactory()
+    factory.noisy = False
+    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
+    return factory

@@ -1,0 +1,307 @@
+"""
+An ``IAgent`` that can upgrade: under ``treq`` it surfaces a 101 and hands over its connection.
+
+Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import h11
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IProtocol,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.client import URI
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from rdv._system.tcp_info import round_trip
+from rdv._transport.handover import StreamTransport, hand_over, tune
+from rdv._transport.liveness import unwatch, watch
+from rdv.client.dial.socket import one_protocol
+from rdv.client.http.response import Response
+from rdv.client.reasons import loss_text, printable
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer
+from rdv.errors import ProtocolError, ServerUnreachable
+
+__all__ = ["UpgradeAgent"]
+
+#: How much of the body of a refusal is read.
+_BODY_LIMIT = 4096
+#: How many interim responses (1xx) may come before the final one.
+_INTERIM_LIMIT = 16
+
+
+@implementer(IAgent)
+class UpgradeAgent:
+    """
+    Makes one request on a connection of its own.
+
+    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with the
+    bytes that came behind the head first. Of any other response the body is read before it is
+    returned, up to 4 KiB.
+
+    :param timeout: seconds from the request to the end of a TLS handshake, and again from the first
+        byte of an answer to its last one. How long a server may take until it begins to answer is
+        the caller's affair: it may keep a client waiting for its partner.
+    :param tracer: told of the connection, the request and the answer.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        endpoints: IAgentEndpointFactory,
+        timeout: float,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._clock = reactor
+        self._endpoints = endpoints
+        self._timeout = timeout
+        self._tracer = tracer
+        self._exchange: _Exchange | None = None
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """
+        See :class:`IAgent`. There is no request body.
+
+        :return: errbacks with :class:`ServerUnreachable`, :class:`ProtocolError`, or what the
+            endpoint fails with. Cancelling it closes the connection.
+        """
+        parsed = URI.fromBytes(uri)
+        names = headers or Headers()
+        fields = [(name, value) for name, values in names.getAllRawHeaders() for value in values]
+        if not names.hasHeader("host"):
+            fields.insert(0, (b"Host", _netloc(parsed)))
+        try:
+            request = h11.Request(method=method, target=parsed.originForm, headers=fields)
+        except h11.LocalProtocolError:  # its text may show the value
+            return fail(ProtocolError("a header of the request cannot be sent"))
+        return Deferred.fromCoroutine(self._request(parsed, request))
+
+    async def _request(self, uri: URI, request: h11.Request) -> IResponse:
+        exchange = self._exchange = _Exchange(self._clock, request, self._timeout, self._tracer)
+        try:
+            await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
+        except BaseException:
+            # It may have been connected for a moment, as to itself; nobody waits for it any more.
+            exchange.response.addErrback(lambda _: None)
+            raise
+        return await exchange.response
+
+    @property
+    def asked(self) -> bool:
+        """Whether the request has gone to the server."""
+        return self._exchange is not None and self._exchange.asked
+
+    def close(self) -> Deferred[None]:
+        """Close the connection, unless it has been handed over. Fires when it is gone."""
+        return succeed(None) if self._exchange is None else self._exchange.close()
+
+
+def _netloc(uri: URI) -> bytes:
+    host = b"[%b]" % uri.host.strip(b"[]") if b":" in uri.host else uri.host
+    default = {b"http": 80, b"https": 443}[uri.scheme]
+    return host if uri.port == default else b"%b:%d" % (host, uri.port)
+
+
+@implementer(IHandshakeListener)
+class _Exchange(Protocol):
+    """
+    One request and its response, as h11 sees them.
+
+    :ivar asked: whether nothing keeps the request from the server.
+    """
+
+    transport: StreamTransport | None = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        request: h11.Request,
+        timeout: float,
+        tracer: Tracer | None,
+    ) -> None:
+        self._clock = clock
+        self._tracer = tracer
+        self._request = request
+        self._timeout = timeout
+        self._begun = clock.seconds()
+        self._http = h11.Connection(h11.CLIENT)
+        self._interim = 0
+        self._final: h11.Response | None = None
+        self._body = b""
+        self._behind = b""
+        self._deadline: IDelayedCall | None = None
+        self._handed_over = False
+        self.asked = False
+        self._gone: Deferred[None] = Deferred()
+        self._lost: Failure | None = None
+        self.response: Deferred[IResponse] = Deferred(self._cancelled)
+
+    def connectionMade(self) -> None:
+        tune(self.transport)
+        secure = ISSLTransport.providedBy(self.transport)
+        if secure:
+            # Until now names were resolved and addresses dialled, at the expense of the same time.
+            self._expect("the TLS handshake", self._clock.seconds() - self._begun)
+        if self._tracer is not None:
+            self._tracer.reached()
+        self._send(self._request)
+        self._send(h11.EndOfMessage())
+        if not secure:
+            self._has_asked()
+
+    def handshakeCompleted(self) -> None:
+        self._relax()
+        if self._tracer is not None:
+            self._tracer.secured(self.transport)
+        self._has_asked()  # what was written waited for that
+
+    def _has_asked(self) -> None:
+        self.asked = True
+        # The answer may take for ever, but not that the request is acknowledged.
+        watch(self._clock, self.transport)
+        if self._tracer is not None:
+            self._tracer(What.ASKED)
+
+    def _send(self, event: h11.Event) -> None:
+        assert self.transport is not None
+        self.transport.write(self._http.send(event) or b"")
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.response.called:
+            if self._final is None:  # of the stream behind a 101; nothing else is of interest
+                self._behind += data
+            return
+        try:
+            self._http.receive_data(data)
+            self._read_events()
+        except h11.RemoteProtocolError as error:
+            self._fail(ProtocolError(f"the server's answer is not HTTP: {error}"))
+
+    def _read_events(self) -> None:
+        while not self.response.called:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if self._final is not None or self._http.trailing_data[0]:
+                    self._expect("the rest of the answer")
+                return
+            if isinstance(event, h11.InformationalResponse):
+                self._relax()
+                if event.status_code == 101:
+                    self._switch(event)
+                    return
+                self._interim += 1
+                if self._interim > _INTERIM_LIMIT:
+                    self._fail(ProtocolError("the server sends interim responses without end"))
+            elif isinstance(event, h11.Response):
+                self._final = event
+            elif isinstance(event, h11.Data):
+                self._body += bytes(event.data)
+                if len(self._body) >= _BODY_LIMIT:
+                    self._finish()
+            else:  # EndOfMessage
+                self._finish()
+
+    def connectionLost(self, reason: Failure = ConnectionDone) -> None:  # type: ignore[assignment]
+        self._lost = reason
+        unwatch(self._clock, self.transport)
+        if not self.response.called:
+            if self._final is None:
+                self._fail(ServerUnreachable(loss_text(reason)))
+            else:
+                self._finish()
+        self._gone.callback(None)
+
+    def _switch(self, event: h11.InformationalResponse) -> None:
+        assert self.transport is not None
+        self._behind = self._http.trailing_data[0]
+        self.transport.pauseProducing()
+        self._respond(event, b"")
+
+    def _finish(self) -> None:
+        assert self._final is not None and self.transport is not None
+        self._relax()
+        self.transport.loseConnection()
+        self._respond(self._final, self._body[:_BODY_LIMIT])
+
+    def _respond(self, event: h11.Response | h11.InformationalResponse, body: bytes) -> None:
+        headers = Headers()
+        for name, value in event.headers:
+            # What it names is not undone: not of the stream behind a 101, nor of an explanation.
+            if name == b"content-encoding":
+                body = b""
+            else:
+                headers.addRawHeader(name, value)
+        phrase = bytes(event.reason)
+        if self._tracer is not None:
+            self._tracer(
+                What.ANSWERED,
+                status=event.status_code,
+                phrase=printable(phrase),
+                round_trip=round_trip(self.transport),
+            )
+        self.response.callback(Response(event.status_code, phrase, headers, body, self.deliver))
+
+    def deliver(self, protocol: IProtocol) -> None:
+        """Give the connection to ``protocol``."""
+        assert self.transport is not None
+        self._handed_over = True
+        unwatch(self._clock, self.transport)
+        hand_over(cast(ITransport, self.transport), protocol)
+        behind, self._behind = self._behind, b""
+        if behind:
+            protocol.dataReceived(behind)
+        if self._lost is not None:
+            protocol.connectionLost(self._lost)
+        else:
+            self.transport.resumeProducing()
+
+    def close(self) -> Deferred[None]:
+        """End the exchange, wherever it is. Fires when there is no connection (any more)."""
+        self._relax()
+        if self.transport is None or self._handed_over or self._lost is not None:
+            return succeed(None)
+        self.transport.abortConnection()
+        return self._gone
+
+    def _cancelled(self, response: Deferred[IResponse]) -> None:
+        self.close()
+
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        self.response.errback(error)
+
+    def _expect(self, what: str, spent: float = 0.0) -> None:
+        if self._deadline is None:
+            left = max(0.0, self._timeout - spent)
+            self._deadline = self._clock.callLater(left, self._stalled, what)
+
+    def _relax(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _stalled(self, what: str) -> None:
+        if self._final is not None:
+            self._finish()  # the status is known; only its explanation is late
+        else:
+            self._fail(ServerUnreachable(f"{what} did not come within {self._timeout:g} s"))

@@ -1,0 +1,194 @@
+"""
+How the rendezvous server is reached: over IPv4 first, from the shared port, under TLS for
+``https``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferTimeoutError
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import (
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.web.client import URI
+from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
+from zope.interface import implementer
+
+from rdv.addresses import Address, parse_ip
+from rdv.client.dial.shared_port import IClientReactor, SharedPort
+from rdv.client.trace import What
+from rdv.client.tracer import Tracer
+from rdv.errors import BadURL
+
+__all__ = ["ServerEndpoints", "resolve"]
+
+
+@implementer(IAgentEndpointFactory)
+class ServerEndpoints:
+    """
+    Endpoints from a shared port to servers.
+
+    :param tls: makes the TLS options for a server's name.
+    :param timeout: seconds for resolving and connecting. What resolving leaves is shared evenly
+        among the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left
+        then among its IPv6 addresses.
+    :param tracer: told of names and connections.
+    """
+
+    def __init__(
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        tls: IPolicyForHTTPS,
+        timeout: float,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._tls = tls
+        self._timeout = timeout
+        self._tracer = tracer
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """See :class:`IAgentEndpointFactory`."""
+        host = uri.host.decode("ascii").strip("[]")
+        plain = _ServerEndpoint(
+            self._reactor, self._port, host, uri.port, self._timeout, self._tracer
+        )
+        if uri.scheme != b"https":
+            return plain
+        try:
+            options = self._tls.creatorForNetloc(host.encode("ascii"), uri.port)
+        except ValueError as error:
+            raise BadURL(f"not a name for https: {host!r} ({error})") from error
+        return wrapClientTLS(options, plain, clock=self._reactor)
+
+
+@implementer(IStreamClientEndpoint)
+class _ServerEndpoint:
+    def __init__(
+        self,
+        reactor: IClientReactor,
+        port: SharedPort,
+        host: str,
+        number: int,
+        timeout: float,
+        tracer: Tracer | None,
+    ) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._host = host
+        self._number = number
+        self._timeout = timeout
+        self._tracer = tracer
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        See :class:`IStreamClientEndpoint`. IPv6 is for servers that have no IPv4: only IPv4 yields
+        a mapping to punch.
+        """
+        return Deferred.fromCoroutine(self._connect(factory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        ends = self._reactor.seconds() + self._timeout
+
+        def left() -> float:
+            return max(0.0, ends - self._reactor.seconds())
+
+        failure: ConnectError | None = None
+        for kind in (IPv4Address, IPv6Address):
+            try:
+                addresses = await resolve(self._reactor, self._host, self._number, kind, left())
+            except DeferTimeoutError:
+                if failure is None:
+                    raise
+                break
+            if self._tracer is not None and addresses:
+                self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
+            reason: ConnectError | None = None
+            more = kind is IPv4Address and not _is_address(self._host)
+            for number, address in enumerate(addresses):
+                protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
+                assert protocol is not None
+                shares = len(addresses) - number + more
+                try:
+                    return await self._call(address, protocol, left() / shares)
+                except ConnectError as error:
+                    reason = error
+            failure = failure or reason
+        raise failure or DNSLookupError(self._host)
+
+    async def _call(self, address: Address, protocol: IProtocol, timeout: float) -> IProtocol:
+        tracer = self._tracer
+        if tracer is None:
+            return await self._port.connect(address, protocol, timeout)
+        tracer.called(address)
+        try:
+            return await self._port.connect(address, protocol, timeout)
+        except ConnectError as error:
+            tracer.unreached(error)
+            raise
+
+
+def _is_address(host: str) -> bool:
+    try:
+        parse_ip(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def resolve(
+    reactor: IClientReactor,
+    host: str,
+    port: int,
+    kind: type[IPv4Address | IPv6Address] | None,
+    timeout: float,
+) -> Sequence[Address]:
+    """
+    The addresses of a host, each with ``port``; none when it has none of that kind.
+
+    :param host: a name, or an address.
+    :param kind: None for both, in the order that the system gives them.
+    :raises twisted.internet.defer.TimeoutError: when there is no answer for ``timeout`` seconds.
+    """
+    try:
+        literal = parse_ip(host)
+    except ValueError:
+        found = _Resolution()
+        kinds = [IPv4Address, IPv6Address] if kind is None else [kind]
+        reactor.nameResolver.resolveHostName(found, host, port, kinds)
+        return await found.complete.addTimeout(timeout, reactor)
+    wanted = kind is None or (literal.version == 4) == (kind is IPv4Address)
+    return [Address(literal, port)] if wanted else []
+
+
+@implementer(IResolutionReceiver)
+class _Resolution:
+    """Collects what a name resolves to, each address once; one with a zone is of no use."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[Address, None] = {}
+        self.complete: Deferred[list[Address]] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """See :class:`IResolutionReceiver`."""
+
+    def addressResolved(self, address: object) -> None:
+        """See :class:`IResolutionReceiver`."""
+        if isinstance(address, (IPv4Address, IPv6Address)) and "%" not in address.host:
+            self._addresses[Address(parse_ip(address.host), address.port)] = None
+
+    def resolutionComplete(self) -> None:
+        """See :class:`IResolutionReceiver`."""
+        if not self.complete.called:
+            self.complete.callback(list(self._addresses))

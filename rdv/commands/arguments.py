@@ -1,0 +1,295 @@
+"""
+The arguments of the ``rdv`` command.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from rdv._stdio.console import Form
+from rdv.commands.command_line import CommandParser, arranged, checked, parser_for
+from rdv.options import forwards, port, seconds, workers
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["parse"]
+
+
+def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
+    """
+    Read a command line; wrong usage, and a call for help, end the program.
+
+    It imports nothing of Twisted, so help comes at once.
+
+    :param words: without the program's own name.
+    :param form: how wrong usage is told: lines for a person, or JSON.
+    """
+    top = parser_for(form)(
+        prog="rdv",
+        description="Relay-assisted peer-to-peer TCP connections.",
+        epilog="rdv COMMAND --help lists the options of a command. They may stand before it, too.",
+    )
+    top.add_argument("--version", action="version", version=_version())
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", aliases=["s"], help="run a rendezvous server")
+    _add_verbose(serve)
+    _add_serve(serve)
+    for name, aliases, text in (
+        ("dial", ["d"], "connect to the peer that accepts with the same token"),
+        ("accept", ["a"], "wait for the peer that dials with the same token"),
+    ):
+        client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
+        _add_verbose(client)
+        _add_form(client)
+        _add_client(client, 60.0 if name == "dial" else 0.0)
+    _add_forwarding(commands)
+    demo = commands.add_parser(
+        "demo", help="server, dialer and acceptor in one process, moving real bytes"
+    )
+    _add_verbose(demo)
+    check = commands.add_parser(
+        "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
+    )
+    _add_verbose(check)
+    _add_check(check)
+    return top.parse_args(arranged(words, commands.choices))
+
+
+_CLIENT_TEXT = (
+    "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
+    "authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+_CHECK_TEXT = (
+    "Plays both roles against a server, and says what that shows of it and of the network between: "
+    "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
+)
+
+
+def _add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-v", dest="verbose", action="store_true", help="say what happens, on stderr"
+    )
+
+
+def _add_form(
+    parser: argparse.ArgumentParser,
+    json: str = "tell everything that happens on stderr, as lines of JSON",
+) -> None:
+    """How it is told what happens: ``form``."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, form, text in (
+        (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
+        (("--json",), Form.JSON, json),
+    ):
+        group.add_argument(
+            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
+        )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-l",
+        dest="listen",
+        action="append",
+        metavar="ADDRESS",
+        help="port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
+    )
+    parser.add_argument("--path", default="/", help="the only path to serve (default: any)")
+    for flag, default, text in (
+        ("--lobby-timeout", 300.0, "a client waits for its partner; 0: for ever"),
+        ("--handshake-timeout", 30.0, "a matched pair has to connect; 0: for ever"),
+        ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
+        ("--drain", 5.0, "running transfers get at shutdown"),
+    ):
+        parser.add_argument(
+            flag,
+            type=checked(seconds),
+            default=default,
+            metavar="SECONDS",
+            help=f"how long {text} (default {default:g})",
+        )
+    parser.add_argument(
+        "--workers",
+        type=checked(workers),
+        default=1,
+        metavar="N",
+        help="how many processes serve; 0: one for each processor (default 1)",
+    )
+    parser.add_argument(
+        "--no-align",
+        dest="align",
+        action="store_false",
+        help="tell both clients of a pair at once, however far each of them is",
+    )
+    parser.add_argument(
+        "--observed-header",
+        metavar="NAME",
+        help="take the client's ip:port from this header, which a reverse proxy must set",
+    )
+    parser.add_argument(
+        "--observed-port-header", metavar="NAME", help="the client's port, if it is elsewhere"
+    )
+
+
+def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None:
+    expose = commands.add_parser(
+        "expose",
+        help="let peers that connect with the same token reach one target",
+        description=f"Each peer reaches TARGET and nothing else. {_FORWARDING_TEXT}",
+    )
+    connect = commands.add_parser(
+        "connect",
+        help="listen here, and forward to the peer that exposes with the same token",
+        description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
+    )
+    for command in (expose, connect):
+        _add_verbose(command)
+        _add_form(command)
+        _add_server(command)
+        command.set_defaults(local_port=0)
+        command.add_argument(
+            "--max",
+            dest="most",
+            type=checked(forwards),
+            default=100,
+            metavar="N",
+            help="forwards at once; a further one is reset (default 100)",
+        )
+    expose.add_argument(
+        "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
+    )
+    connect.add_argument(
+        "-l",
+        "--listen",
+        dest="listen_at",
+        required=True,
+        metavar="[HOST:]PORT",
+        help="or unix:PATH; without a host on 127.0.0.1 only; port 0: any that is free",
+    )
+    _add_timeout(connect, 60.0, "a local connection waits for the peer")
+
+
+_FORWARDING_TEXT = (
+    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
+)
+
+
+def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=checked(seconds),
+        default=default,
+        metavar="SECONDS",
+        help=f"{text}; 0: for ever (default {default:g})",
+    )
+
+
+def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
+    _add_server(parser)
+    parser.add_argument(
+        "-n",
+        dest="reads",
+        action="store_false",
+        help="do not read stdin, as with </dev/null: in a loop it may be the loop's",
+    )
+    _add_timeout(parser, timeout, "to get a connection")
+    parser.add_argument(
+        "--local-port",
+        type=checked(port),
+        default=0,
+        metavar="PORT",
+        help="to listen on and dial from (default: any)",
+    )
+    _add_explain(parser)
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
+    )
+    parser.add_argument("token", metavar="TOKEN", help="what both peers know")
+    _add_header(parser)
+    _add_spaces(parser)
+    parser.add_argument(
+        "--penalty",
+        type=checked(seconds),
+        default=2.0,
+        metavar="SECONDS",
+        help="the relay, when ready, gives a direct path to come (default 2)",
+    )
+    _add_tls(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=checked(seconds),
+        default=15.0,
+        metavar="SECONDS",
+        help="for everything; what there is no time for is left out (default 15)",
+    )
+    parser.add_argument(
+        "--no-throughput",
+        dest="throughput",
+        action="store_false",
+        help="do not fill the relay, for 1.5 s or with up to 4 MB up and 4 MB down",
+    )
+    _add_form(parser, json="say it as one JSON object, and progress as lines of JSON on stderr")
+    _add_header(parser)
+    _add_spaces(parser)
+    _add_tls(parser)
+
+
+def _add_header(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header for the request to the server; repeatable",
+    )
+
+
+def _add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-r", dest="relay", action="store_true", help="use the relay only")
+    parser.add_argument(
+        "--spaces",
+        default="default",
+        metavar="LIST",
+        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
+        "private6, link4, link6, loopback",
+    )
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
+    parser.add_argument(
+        "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
+    )
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="when the attempt has ended, tell on stderr what happened in it",
+    )
+    parser.add_argument(
+        "--explain-to",
+        metavar="FILE",
+        help="likewise, to a file: .html, .svg or .ndjson",
+    )
+
+
+def _version() -> str:
+    from rdv import __version__
+
+    return f"rdv {__version__}"

@@ -1,0 +1,40 @@
+"""
+The ``rdv`` command.
+
+Exit status: 0 when it went well (for a stream: both directions ended in good order); 1 when no
+connection or no port could be had; 2 for wrong usage; 3 when the stream broke; 130 after an
+interrupt, 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rdv._stdio.console import Form
+from rdv._stdio.standard import prepare
+from rdv.commands.arguments import parse
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the command.
+
+    :param argv: the arguments, without the command's own name.
+    :return: the exit status.
+    """
+    prepare()
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parse(argv, Form.JSON if "--json" in argv else Form.TEXT)
+    arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
+        arguments.command, arguments.command
+    )
+    try:
+        # Late: printing the help does not need Twisted.
+        from rdv.commands import running
+
+        return running.run(arguments)
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,164 @@
+"""
+The words of a command line, before and while argparse reads them.
+
+argparse wants an option behind the command that it belongs to, and takes each word that begins with
+a dash for an option. People write options where they come to mind, and of 64 tokens that
+``secrets.token_urlsafe`` makes one begins with a dash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from itertools import islice
+
+from rdv._stdio.console import Form, Teller
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import NoReturn, TypeVar
+
+    T = TypeVar("T")
+
+__all__ = ["CommandParser", "arranged", "checked", "parser_for"]
+
+_HINT = "one that begins with a dash stands behind --, as in: rdv {} -- URL -TOKEN"
+#: What argparse takes for a value although it begins with a dash.
+_VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """
+    Tells wrong usage as every error is told.
+
+    :ivar hint: what else a person should know who has forgotten the token.
+    """
+
+    hint = ""
+    form = Form.TEXT
+
+    def error(self, message: str) -> NoReturn:
+        if self.form is not Form.JSON:
+            self.print_usage(sys.stderr)
+        if self.hint:
+            message = f"{message} ({self.hint})"
+        Teller(self.form).fail(message, 2)
+        self.exit(2)
+
+
+class _ForPrograms(CommandParser):
+    form = Form.JSON
+
+
+def checked(kind: Callable[[str], T]) -> Callable[[str], T]:
+    """
+    The type of an argument.
+
+    :param kind: what is wrong with a value is told in the words of its ValueError.
+    """
+
+    def convert(text: str) -> T:
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def parser_for(form: Form) -> type[CommandParser]:
+    """
+    The class of a parser.
+
+    :param form: how it tells wrong usage: as lines for a person, or as JSON.
+    """
+    return _ForPrograms if form is Form.JSON else CommandParser
+
+
+def arranged(words: Sequence[str], commands: Mapping[str, CommandParser]) -> Sequence[str]:
+    """
+    The words of a command line in an order that argparse understands: the command, its options, and
+    behind them what is none.
+
+    :param commands: each parser by its command.
+    """
+    options = _options_of(commands.values())
+    before: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in commands:
+            return [word, *_arranged(word, commands[word], [*before, *rest])]
+        if not _is_option(word):
+            return [word]  # no command: argparse names those that there are
+        before.append(word)
+        if _look_up(word, options)[1]:
+            before.extend(islice(rest, 1))
+    return [word for word in before if _is_option(word)]
+
+
+def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str]:
+    options, places = _options_of([parser]), _places_of(parser)
+    found: list[str] = []
+    values: list[str] = []
+    rest = iter(words)
+    token: int | None = None  # where in ``found`` stands what may be it
+    dashed = False
+    for word in rest:
+        if word == "--":
+            values.extend(rest)
+        elif not _is_option(word):
+            values.append(word)
+        else:
+            known, takes_next = _look_up(word, options)
+            if not known and token is None and places[len(values) :][:1] == ["token"]:
+                token = len(found)
+            dashed = dashed or word not in options
+            found.append(word)
+            if takes_next:
+                value = next(rest, None)
+                if value is None:
+                    return words  # as it is: what stands behind it would be taken for its value
+                found.append(value)
+    if "token" in places and len(values) < len(places):
+        if token is not None and len(values) == len(places) - 1:
+            values.insert(places.index("token"), found.pop(token))
+        elif dashed:
+            parser.hint = _HINT.format(command)
+    if any(value.startswith("-") for value in values):
+        found.append("--")
+    return found + values
+
+
+def _options_of(parsers: Iterable[argparse.ArgumentParser]) -> dict[str, bool]:
+    """Each option of these, and whether it takes a value."""
+    actions = (action for parser in parsers for action in parser._actions)
+    return {name: action.nargs != 0 for action in actions for name in action.option_strings}
+
+
+def _places_of(parser: argparse.ArgumentParser) -> list[str]:
+    """What is no option."""
+    return [action.dest for action in parser._actions if not action.option_strings]
+
+
+def _is_option(word: str) -> bool:
+    """Whether argparse takes it for one, known or not."""
+    return word.startswith("-") and word != "-" and not _VALUE.match(word)
+
+
+def _look_up(word: str, options: Mapping[str, bool]) -> tuple[bool, bool]:
+    """Whether a word is an option, or several; and whether the next word is its value."""
+    if word in options:
+        return True, options[word]
+    if word.startswith("--"):
+        name, equals, _ = word.partition("=")
+        begun = [takes for option, takes in options.items() if option.startswith(name)]
+        return bool(begun), bool(begun) and all(begun) and not equals
+    for position, letter in enumerate(word[1:], 1):
+        takes = options.get(f"-{letter}")
+        if takes is None:
+            return False, False
+        if takes:  # what is left is its value
+            return True, position == len(word) - 1
+    return True, False

@@ -1,0 +1,319 @@
+"""
+Endpoints: any client or server of Twisted over rdv, unchanged.
+
+::
+
+    from rdv.client import Client
+    from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
+    from rdv.wire import Role
+
+    client = Client(reactor)
+    url = "https://example.com/rdv"
+
+    port = await RendezvousServerEndpoint(client, url, token).listen(factory)
+    protocol = await RendezvousEndpoint(client, Role.DIALER, url, token).connect(factory)
+
+Or from strings, wherever a program takes the description of an endpoint; see
+:mod:`rdv.endpoint_strings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import NoProtocol
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from rdv import _knobs as knobs
+from rdv.client.connection import Connection
+from rdv.client.http.request import check_options
+from rdv.client.http.server_url import parse_server_url
+from rdv.client.iclient import IClient
+from rdv.client.texts import role_of
+from rdv.endpoints.listener import Listener, Trouble
+from rdv.endpoints.turns import Turns
+from rdv.wire import Role, check_token, token_hint
+
+__all__ = [
+    "IClient",
+    "RendezvousAddress",
+    "RendezvousEndpoint",
+    "RendezvousPort",
+    "RendezvousServerEndpoint",
+    "Trouble",
+]
+
+
+class _Default:
+    """Stands for a timeout that depends on the role."""
+
+
+_DEFAULT = _Default()
+_DIALER_TIMEOUT = 60.0
+
+
+@implementer(IStreamClientEndpoint)
+class RendezvousEndpoint:
+    """
+    Makes connections to the peer that has the same token and the other role.
+
+    Any number of :meth:`connect` at the same time is fine: they take turns at the server. For those
+    of an acceptor, :class:`RendezvousServerEndpoint` is better suited.
+
+    :param client: makes the connections.
+    :param role: whether to dial or to accept; the words ``"dial"`` and ``"accept"`` will do.
+    :param url: of the server.
+    :param token: what both peers know.
+    :param timeout: seconds for a connection, waiting for the turn and for the peer included; None
+        for as long as it takes. The default is 60 for a dialer and None for an acceptor.
+    :param headers: for the request to the server.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
+    :raises BadURL: when the URL is none.
+    :raises BadToken: when the token cannot be one.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        role: Role | str,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | _Default | None = _DEFAULT,
+        headers: Headers | Mapping[str, Any] | None = None,
+    ) -> None:
+        _check(client, url, token, headers)
+        if isinstance(role, str):
+            role = role_of(role)
+        knobs.instance("role", role, Role, "a Role")
+        if isinstance(timeout, _Default):
+            timeout = _DIALER_TIMEOUT if role is Role.DIALER else None
+        if timeout is not None:
+            knobs.seconds("timeout", timeout)
+        self._timeout = timeout
+        self._turns = Turns(client, role, url, token, {"headers": headers})
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        See :class:`IStreamClientEndpoint`.
+
+        :return: fires with the protocol, whose transport is a :class:`rdv.client.Connection`.
+            Errbacks with a :class:`rdv.errors.RdvError`, as ``Client.dial`` does, and not with a
+            ``ConnectError``: that would say less. A dialer whose place in the lobby was taken by
+            another one (409) tries again while its time lasts; so does either role when a server
+            that has let it wait goes away, or one says that it is to be asked again (429, 502, 503,
+            504). Cancelling it closes everything.
+        """
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        _check_factory(factory)
+        factory.doStart()
+        try:
+            connection = await self._turns.connect(self._timeout)
+            protocol = _build(factory, connection)
+        except BaseException:
+            factory.doStop()
+            raise
+        _attach(connection, protocol, factory.doStop)
+        return protocol
+
+
+@implementer(IStreamServerEndpoint)
+class RendezvousServerEndpoint:
+    """
+    Keeps accepting peers under one token.
+
+    :param client: makes the connections; not one with a ``local_port``, as there are several
+        attempts at a time.
+    :param url: of the server.
+    :param token: what both sides know. Only one program can accept with it.
+    :param headers: for the requests to the server.
+    :param trouble: called with the error when peers cannot reach us, as the server cannot be
+        reached, once and not for each time that it is tried again; and with None when that is over.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises BadURL: when the URL is none.
+    :raises BadToken: when the token cannot be one.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        url: str,
+        token: str | bytes,
+        *,
+        headers: Headers | Mapping[str, Any] | None = None,
+        trouble: Trouble | None = None,
+    ) -> None:
+        _check(client, url, token, headers)
+        self._client = client
+        self._url = url
+        self._token = token
+        self._headers = headers
+        self._trouble = knobs.function("trouble", trouble)
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        See :class:`IStreamServerEndpoint`.
+
+        :return: fires at once with a :class:`RendezvousPort`, before the server has been reached;
+            or errbacks with what the factory fails with when it is started.
+        """
+
+        def listen() -> IListeningPort:
+            port = RendezvousPort(
+                self._client, self._url, self._token, self._headers, self._trouble, protocolFactory
+            )
+            port.startListening()
+            return port
+
+        return maybeDeferred(listen)
+
+
+@implementer(IListeningPort)
+class RendezvousPort:
+    """
+    What :meth:`RendezvousServerEndpoint.listen` fires with.
+
+    A server that goes away is asked again until it is back. When it says that we are not allowed
+    (401, 403), or that another program accepts with the same token (409), that ends the port: it is
+    logged, and :attr:`stopped` fails. So does any other refusal but 408, 429 and 5xx from a server
+    that has not let us wait for long, or named a peer, before.
+
+    :raises BadURL: when the URL is none.
+    :raises BadToken: when the token cannot be one.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        url: str,
+        token: str | bytes,
+        headers: Headers | Mapping[str, Any] | None,
+        trouble: Trouble | None,
+        factory: IProtocolFactory,
+    ) -> None:
+        server = parse_server_url(url).to_text()
+        self._address = RendezvousAddress(server, token_hint(check_token(token)))
+        _check_factory(factory)
+        self._factory = factory
+        self._started = False
+        options = {"headers": headers}
+        self._listener = Listener(client, url, token, options, self._deliver, trouble)
+
+    @property
+    def waiting(self) -> Deferred[None]:
+        """
+        A new Deferred, which fires as soon as peers can come: the server has our request, and has
+        not refused it for half a second. It errbacks when that fails for the first time, with an
+        ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
+        stopped before.
+        """
+        return self._listener.waiting.wait()
+
+    @property
+    def stopped(self) -> Deferred[None]:
+        """
+        A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
+        the ``RdvError`` for which the port has given up.
+        """
+        return self._listener.stopped.wait()
+
+    def startListening(self) -> None:
+        """
+        See :class:`IListeningPort`. The endpoint has called it.
+
+        :raises RuntimeError: when it has been called before.
+        """
+        if self._started:
+            raise RuntimeError("a port listens only once")
+        self._started = True
+        self._factory.doStart()
+        self._listener.closed.wait().addCallback(lambda _: self._factory.doStop())
+        self._listener.start()
+
+    def stopListening(self) -> Deferred[None]:
+        """
+        See :class:`IListeningPort`. Connections that a protocol has been given go on.
+
+        :return: fires when everything else is closed.
+        """
+        return self._listener.stop()
+
+    def getHost(self) -> RendezvousAddress:
+        """See :class:`IListeningPort`."""
+        return self._address
+
+    def _deliver(self, connection: Connection) -> None:
+        try:
+            protocol = _build(self._factory, connection)
+        except NoProtocol:
+            return
+        _attach(connection, protocol)
+
+
+@implementer(IAddress)
+@dataclass(frozen=True)
+class RendezvousAddress:
+    """
+    Where a port can be reached.
+
+    :ivar server: the URL of the server.
+    :ivar token_hint: the beginning of the token, as logs may show it.
+    """
+
+    server: str
+    token_hint: str
+
+
+def _check(
+    client: IClient, url: str, token: str | bytes, headers: Headers | Mapping[str, Any] | None
+) -> None:
+    """
+    What a program has got wrong is said where it says it, and not when it connects.
+    """
+    knobs.with_methods("client", client, ("dial", "accept"), "a Client")
+    parse_server_url(url)
+    check_token(token)
+    check_options({"headers": headers})
+
+
+def _check_factory(factory: IProtocolFactory) -> None:
+    methods = ("buildProtocol", "doStart", "doStop")
+    knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
+
+
+def _build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
+    """:raises NoProtocol: when the factory has none for it; the connection is closed then."""
+    try:
+        protocol = factory.buildProtocol(connection.getPeer())
+    except BaseException:
+        connection.abortConnection()
+        raise
+    if protocol is None:
+        connection.abortConnection()
+        raise NoProtocol
+    return protocol
+
+
+def _attach(
+    connection: Connection, protocol: IProtocol, ended: Callable[[], object] | None = None
+) -> None:
+    try:
+        connection.attach(protocol, ended)
+    except BaseException:
+        connection.abortConnection()
+        raise

@@ -1,0 +1,247 @@
+"""
+Accepting one peer after the other under one token.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv import _knobs as knobs
+from rdv.client.connection import Connection
+from rdv.client.iclient import IClient
+from rdv.client.trace import Event, What
+from rdv.endpoints.observer import Occasion
+from rdv.endpoints.standing import Standing, Tell
+from rdv.endpoints.turns import HEAD_START
+from rdv.errors import RdvError, ServerRefused, TokenInUse
+from rdv.wire import check_token, token_hint
+
+__all__ = ["Listener", "Trouble"]
+
+log = Logger()
+
+#: Is called with an error when nobody can reach us, and with None when that is over.
+Trouble = Tell
+
+#: How many attempts there are at a time, the one that waits included.
+_MOST_ATTEMPTS = 64
+
+
+class Listener:
+    """
+    Keeps accepting. One attempt at a time waits in the lobby, and the next begins as soon as the
+    server has named the peer of that one: a path may take seconds, and others may want to come.
+
+    When something goes wrong that may come right again it goes on, after a pause that grows;
+    :class:`rdv.endpoints.standing.Standing` says what that is.
+
+    :param options: for the client's ``accept``.
+    :param deliver: is given each connection.
+    :param trouble: told once when nobody can reach us, and with None when that is over.
+    :param chance: a random number from 0 to 1.
+    :param most: how many attempts there may be at a time.
+    :raises BadToken: when the token cannot be one.
+    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises ValueError: when one is out of range; likewise.
+    :ivar waiting: happens when the server has our request and has not refused it, or fails with
+        what went wrong at first.
+    :ivar stopped: happens after :meth:`stop`, or fails with what was final.
+    :ivar closed: happens when nothing is under way any more.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        url: str,
+        token: str | bytes,
+        options: dict[str, Any],
+        deliver: Callable[[Connection], object],
+        trouble: Trouble | None = None,
+        *,
+        chance: Callable[[], float] = random.random,
+        most: int = _MOST_ATTEMPTS,
+    ) -> None:
+        self._client = client
+        self._clock = client.clock
+        self._url = url
+        self._token = token
+        self._hint = token_hint(check_token(token))
+        self._options = options
+        self._deliver = deliver
+        self._tell = knobs.function("trouble", trouble) or (lambda error: None)
+        self._standing = Standing(client.clock, self._news, patient=True, chance=chance)
+        self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
+        self._attempts: set[Deferred[Any]] = set()
+        self._accepting: Deferred[None] | None = None
+        self._stopping = self._over = self._in_trouble = False
+        self.waiting: Occasion[None] = Occasion()
+        self.stopped: Occasion[None] = Occasion()
+        self.closed: Occasion[None] = Occasion()
+
+    def start(self) -> None:
+        """Begin. Once only."""
+        self._accepting = Deferred.fromCoroutine(self._keep_accepting())
+        self._accepting.addErrback(self._give_up).addBoth(lambda _: self._loop_ended())
+
+    def stop(self) -> Deferred[None]:
+        """
+        Accept no more, and cancel what is under way.
+
+        :return: fires when that is closed.
+        """
+        self._stopping = True
+        if self._accepting is None:
+            self._loop_ended()
+        else:
+            self._accepting.cancel()
+        for attempt in list(self._attempts):
+            attempt.cancel()
+        return self.closed.wait()
+
+    async def _keep_accepting(self) -> None:
+        while True:
+            if not self._room.tokens:
+                text = "{token}: {most} attempts at once: nobody can come until one has ended"
+                log.warn(text, token=self._hint, most=len(self._attempts))
+            await self._room.acquire()
+            error = await self._in_the_lobby()
+            if error is None:
+                # Calls come before events: between the two what a new protocol writes is sent.
+                await deferLater(self._clock, 0)
+                await deferLater(self._clock, 0)
+                continue
+            if self._standing.is_final(error):
+                raise error
+            self._fails(error)
+            if self._stopping:  # who was told has had enough
+                return
+            await deferLater(self._clock, self._standing.pause(error))
+
+    def _in_the_lobby(self) -> Deferred[BaseException | None]:
+        """
+        Begin an attempt. Fires when it has met its peer and had a head start, or is over, or with
+        why it has not met anybody.
+        """
+        left: Deferred[BaseException | None] = Deferred()
+        head_start: IDelayedCall | None = None
+
+        def happened(event: Event) -> None:
+            nonlocal head_start
+            if event.what is What.ASKED:
+                self._standing.asked()
+            elif event.what is What.MET and head_start is None:
+                self._standing.met()
+                head_start = self._clock.callLater(HEAD_START, leave)
+
+        def leave(error: BaseException | None = None) -> None:
+            if head_start is not None and head_start.active():
+                head_start.cancel()
+            if not left.called:
+                left.callback(error)
+
+        def ended(result: Connection | Failure) -> None:
+            self._attempts.discard(attempt)
+            if not isinstance(result, Failure):
+                if head_start is None:
+                    self._standing.met()
+                self._hand_out(result)
+                leave()
+            elif head_start is not None:
+                self._came_to_nothing(result)
+                leave()
+            else:
+                self._standing.over()
+                leave(result.value)
+            self._room.release()
+            self._check_closed()
+
+        attempt = self._client.accept(
+            self._url, self._token, timeout=None, trace=happened, **self._options
+        )
+        self._attempts.add(attempt)
+        attempt.addCallback(self._unless_stopping)
+        attempt.addBoth(ended)
+        return left
+
+    def _unless_stopping(self, connection: Connection) -> Connection | Deferred[Connection]:
+        if not self._stopping:
+            return connection
+        too_late = Failure(CancelledError())
+        return connection.discard().addCallback(lambda _: too_late)
+
+    def _hand_out(self, connection: Connection) -> None:
+        try:
+            self._deliver(connection)
+        except Exception:
+            log.failure("the protocol for a peer failed")
+            connection.abortConnection()
+
+    def _came_to_nothing(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        if failure.check(RdvError):
+            text = "{token}: a peer came, but {reason}"
+            log.info(text, token=self._hint, reason=failure.getErrorMessage())
+        else:
+            log.failure("{token}: an attempt failed", failure, token=self._hint)
+
+    # How things stand with the server.
+
+    def _news(self, error: RdvError | None) -> None:
+        if error is None:
+            log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
+            self.waiting.happen(None)
+        else:
+            log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
+            self.waiting.happen(Failure(error))
+        if error is not None or self._in_trouble:
+            self._in_trouble = error is not None
+            self._call_trouble(error)
+
+    def _fails(self, error: BaseException) -> None:
+        if not isinstance(error, RdvError):
+            log.failure("{token}: an attempt failed", Failure(error), token=self._hint)
+            error = RdvError(f"unexpected: {error!r}")
+        self._standing.fails(error)
+
+    def _call_trouble(self, error: RdvError | None) -> None:
+        try:
+            self._tell(error)
+        except Exception:
+            log.failure("who was told of trouble failed")
+
+    # The end.
+
+    def _give_up(self, failure: Failure) -> None:
+        if self._stopping and failure.check(CancelledError):
+            return
+        error = failure.value
+        if isinstance(error, ServerRefused) and error.status == 409:
+            failure = Failure(TokenInUse(error, "accepts"))
+        log.error(
+            "{token}: accepting no more: {reason}",
+            token=self._hint,
+            reason=failure.getErrorMessage(),
+        )
+        self.waiting.happen(failure)
+        self.stopped.happen(failure)
+
+    def _loop_ended(self) -> None:
+        self._over = True
+        self._standing.over()
+        self._check_closed()
+
+    def _check_closed(self) -> None:
+        if self._over and not self._attempts:
+            self.waiting.happen(Failure(CancelledError()))
+            self.stopped.happen(None)
+            self.closed.happen(None)

@@ -1,0 +1,100 @@
+"""
+Noticing that a connection which is not read has nobody on its other side any more.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from contextlib import suppress
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from rdv._flows.kernel.epoll import EPOLLERR, EPOLLHUP, EPOLLRDHUP, Watcher
+from rdv._system.socket_owner import has_owner
+from rdv._transport.handover import socket_of, unread
+
+__all__ = ["Hangup", "has_hung_up"]
+
+#: Seconds from an end to the first look who is behind it, how the pause grows, and up to what.
+_FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.01, 2.0, 1.0
+
+
+class Hangup:
+    """
+    Looks at one connection until there is nobody, or :meth:`stop`. Nothing is read for that.
+
+    A reset, or the close of a Unix socket, is told by the kernel. The close of a TCP connection is
+    no more than a half-close to us, behind which somebody may wait for an answer; but if the other
+    end is within this host the kernel can be asked whether a program still has it. If it is not,
+    keepalive finds out a minute or two later, when the other system has forgotten the connection.
+
+    Who has closed behind bytes that are still unread counts on their delivery, and has not left.
+
+    :param watcher: asked for nothing but ends, errors and hang-ups.
+    :param gone: called once when there is nobody.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        watcher: Watcher,
+        transport: object,
+        gone: Callable[[], object],
+    ) -> None:
+        self._clock = clock
+        self._watcher = watcher
+        self._transport = transport
+        self._gone = gone
+        self._look: IDelayedCall | None = None
+        self._pause = _FIRST_LOOK
+        self._socket = socket_of(transport)
+        self._fd = -1 if self._socket is None else self._socket.fileno()
+        if self._fd >= 0:
+            with suppress(OSError):  # no descriptor left for an epoll: it is noticed later
+                watcher.watch(self._fd, EPOLLRDHUP, self._happened, self)
+
+    def stop(self) -> None:
+        """Look no more. To be called before the connection is closed."""
+        fd, self._fd = self._fd, -1  # somebody else may watch it next
+        self._watcher.forget(fd)
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def fail(self, error: OSError) -> None:
+        """See :class:`rdv._flows.kernel.epoll.Owner`: it is noticed later."""
+
+    def _happened(self, events: int) -> None:
+        left_nothing = not unread(self._transport)
+        if events & EPOLLERR or (events & EPOLLHUP and left_nothing):
+            self._nobody()
+        elif events & EPOLLHUP:
+            self.stop()
+        else:  # an end; errors and hang-ups are told all the same
+            self._watcher.change(self._fd, 0, self._happened)
+            if left_nothing:
+                self._look = self._clock.callLater(self._pause, self._look_for_owner)
+
+    def _look_for_owner(self) -> None:
+        self._look = None
+        owned = None if self._socket is None else has_owner(self._socket)
+        if owned:
+            self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
+            self._look = self._clock.callLater(self._pause, self._look_for_owner)
+        elif owned is False:
+            self._nobody()
+
+    def _nobody(self) -> None:
+        self.stop()
+        self._gone()
+
+
+def has_hung_up(transport: object) -> bool:
+    """Whether a connection was reset, or is a Unix socket that was closed."""
+    sock = socket_of(transport)
+    if sock is None:
+        return False
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))

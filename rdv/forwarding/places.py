@@ -1,0 +1,143 @@
+"""
+Where local connections come from and go to, as a command line names it: ``HOST:PORT``, ``PORT`` on
+this host, ``unix:PATH``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import idna
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+
+from rdv.addresses import parse_ip
+from rdv.errors import RdvError
+from rdv.forwarding.host_endpoint import HostEndpoint
+from rdv.forwarding.socket_file import SocketFile
+
+__all__ = ["BadPlace", "HostPlace", "UnixPlace", "parse_place"]
+
+#: Seconds to connect.
+_TIMEOUT = 10.0
+#: Clients that arrive together wait in the kernel's queue.
+_BACKLOG = 128
+_PLACE = re.compile(r"(?:(?P<host>\[[^][]+\]|[^][:]+):)?(?P<port>[0-9]{1,5})")
+
+
+class BadPlace(RdvError):
+    """A place that is none of the three."""
+
+
+@dataclass(frozen=True)
+class HostPlace:
+    """
+    A TCP port.
+
+    :ivar host: a name or an IP address, without brackets.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return _with_port(self.host, self.port)
+
+    def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
+        """That connects to it; a name is resolved each time."""
+        return HostEndpoint(reactor, _in_ascii(self.host), self.port, _TIMEOUT)
+
+    def listen(self, reactor: Any, factory: IProtocolFactory) -> tuple[IListeningPort, str]:
+        """
+        Listen there. No name but ``localhost`` will do: it may mean several addresses.
+
+        :return: the port, and where it is, with its number if any would do.
+        :raises BadPlace: for a name.
+        :raises RdvError: when that is not possible.
+        """
+        host = "127.0.0.1" if self.host == "localhost" else self.host
+        try:
+            parse_ip(host)
+        except ValueError:
+            raise BadPlace(f"to listen on, an IP address is needed, not {host!r}") from None
+        try:
+            port: Any = reactor.listenTCP(self.port, factory, _BACKLOG, interface=host)
+        except CannotListenError as error:
+            raise RdvError(f"cannot listen on {self}: {_reason(error)}") from error
+        return port, _with_port(host, port.getHost().port)
+
+
+@dataclass(frozen=True)
+class UnixPlace:
+    """A Unix socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+    def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
+        """That connects to it."""
+        return UNIXClientEndpoint(reactor, self.path, timeout=_TIMEOUT)
+
+    def listen(self, reactor: Any, factory: IProtocolFactory) -> tuple[IListeningPort, str]:
+        """
+        Listen there, for this user only.
+
+        :return: the port, and where it is.
+        :raises RdvError: when that is not possible; see
+            :class:`rdv.forwarding.socket_file.SocketFile`.
+        """
+        port = SocketFile(self.path, factory, _BACKLOG, reactor=reactor)
+        try:
+            port.startListening()
+        except CannotListenError as error:
+            raise RdvError(f"cannot listen on {self}: {_reason(error)}") from error
+        return port, str(self)
+
+
+def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
+    """
+    :param any_port: whether 0 may stand for any port.
+    :raises BadPlace: when it is no place.
+    """
+    if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
+        return UnixPlace(text.removeprefix("unix:"))
+    found = _PLACE.fullmatch(text)
+    if found is None or not (0 if any_port else 1) <= int(found["port"]) <= 0xFFFF:
+        raise BadPlace(f"not HOST:PORT or unix:PATH: {text!r}")
+    host = found["host"] or "127.0.0.1"
+    if host.startswith("["):
+        host = host[1:-1]
+        try:
+            parse_ip(host)
+        except ValueError:
+            raise BadPlace(f"not an IP address: {host!r} in {text!r}") from None
+    try:
+        _in_ascii(host)
+    except UnicodeError:
+        raise BadPlace(f"not the name of a host: {host!r} in {text!r}") from None
+    return HostPlace(host, int(found["port"]))
+
+
+def _in_ascii(host: str) -> str:
+    """:raises UnicodeError: when it cannot be the name of a host."""
+    if host.isascii():
+        host.encode("idna")  # as the resolver does, which tells nobody when that fails
+        return host
+    return idna.encode(host).decode()
+
+
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: CannotListenError) -> object:
+    return getattr(error.socketError, "strerror", None) or error.socketError

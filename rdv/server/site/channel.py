@@ -1,0 +1,125 @@
+"""
+One connection of a site, as long as HTTP is spoken on it.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from twisted.internet.interfaces import IDelayedCall, ISSLTransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from rdv._transport.handover import StreamTransport
+from rdv.wire import refusal
+
+__all__ = ["Channel"]
+
+#: Bytes of the lines of a request at most, and of one of them.
+_HEAD_LIMIT = 1 << 14
+#: What is still read, and dropped, of a client that has been answered: bytes, and seconds.
+_DROP_LIMIT = 1 << 20
+_LINGER = 5.0
+
+
+class Channel(HTTPChannel):
+    """
+    Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
+    socket that is closed with unread input is reset. So it only ends its own direction then, and
+    drops what still comes, up to a limit. A request has to be complete in time, however steadily it
+    comes.
+    """
+
+    transport: StreamTransport  # type: ignore[assignment]
+    MAX_LENGTH = _HEAD_LIMIT
+    maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._head_size = 0
+        self._dropped = 0
+        self._deadline: IDelayedCall | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken from the client."""
+        return self._deadline is not None
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer with an error, whatever the client still has to say, and close."""
+        if not self.closed:
+            self.transport.write(refusal(status, status.phrase))
+            self._close(lingering=True)
+
+    def loseConnection(self) -> None:
+        """Close behind what was written."""
+        if not self.closed:
+            self._close(lingering=False)
+
+    def _close(self, *, lingering: bool) -> None:
+        self.setTimeout(None)  # type: ignore[no-untyped-call]
+        self._deadline = self.callLater(_LINGER, self._cut)  # type: ignore[no-untyped-call]
+        # TLS reads on by itself, until the client has closed as well.
+        if lingering and not ISSLTransport.providedBy(self.transport):
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()
+
+    # What comes.
+
+    def resetTimeout(self) -> None:
+        """Not by a byte now and then: a request has to be complete in time."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        if not self.closed:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+            return
+        self._dropped += len(data)
+        if self._dropped > _DROP_LIMIT:
+            self._cut()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """See :class:`IProtocol`."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def lineReceived(self, line: bytes) -> bool:
+        """
+        A line of a request.
+
+        :return: whether it was the last one that is looked at.
+        """
+        self._head_size += len(line)
+        if self._head_size > _HEAD_LIMIT:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif not self.closed:
+            super().lineReceived(line)  # type: ignore[no-untyped-call]
+        return self.closed
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """It has no end within the limit."""
+        is_first = not self._head_size
+        self.refuse(
+            HTTPStatus.REQUEST_URI_TOO_LONG
+            if is_first
+            else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        )
+
+    def allHeadersReceived(self) -> None:
+        """They have come."""
+        self._head_size = 0
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def allContentReceived(self) -> None:
+        """So has the body, unless it was too much."""
+        if not self.closed:
+            super().allContentReceived()  # type: ignore[no-untyped-call]
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(HTTPStatus.BAD_REQUEST)

@@ -1,0 +1,143 @@
+"""
+Which worker owns a token, and how its clients get there: one process has to have both legs of a
+pair, but whichever is free accepts their connections.
+"""
+
+from __future__ import annotations
+
+import socket
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv._transport.migrate import adopt, can_surrender, surrender
+from rdv.server.closing import ClosingLegs
+from rdv.server.leg import Leg
+from rdv.server.rendezvous import Rendezvous
+from rdv.server.workers.bridge import Bridges
+from rdv.server.workers.mailbox import Outbox
+from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, Client, refuse
+from rdv.wire import Offer, token_hint
+
+__all__ = ["Assignment", "owner_of"]
+
+log = Logger()
+
+
+def owner_of(token: bytes, workers: int) -> int:
+    """Which of so many workers owns ``token``: the same one in every process."""
+    return zlib.crc32(token) % workers
+
+
+class Assignment:
+    """
+    The meeting place of one worker among several: takes the clients of its own tokens to its
+    rendezvous, and passes all others on.
+
+    :param index: which worker this is.
+    :param outboxes: the ways to the others, by their indexes.
+    :ivar bridges: connections that had to stay here.
+    """
+
+    def __init__(
+        self, reactor: Any, rendezvous: Rendezvous, index: int, outboxes: Mapping[int, Outbox]
+    ) -> None:
+        self._reactor = reactor
+        self._rendezvous = rendezvous
+        self._index = index
+        self._outboxes = outboxes
+        self._closing_legs = ClosingLegs(reactor, lambda: None)
+        self.bridges = Bridges(reactor)
+
+    @property
+    def closing(self) -> bool:
+        """See :class:`MeetingPlace`."""
+        return self._rendezvous.closing
+
+    def has_room(self, leg: Leg, transport: object) -> bool:
+        """See :class:`MeetingPlace`. Whose socket is passed on takes up no room here."""
+        is_passed_on = self._owner(leg) != self._index and can_surrender(transport)
+        return is_passed_on or self._rendezvous.has_room(leg, transport)
+
+    def _owner(self, leg: Leg) -> int:
+        return owner_of(leg.token, len(self._outboxes) + 1)
+
+    def enter(self, leg: Leg, early: bytes = b"") -> None:
+        """See :class:`MeetingPlace`."""
+        owner = self._owner(leg)
+        # It does not take the owner to refuse a client that was too early.
+        if owner == self._index or early:
+            leg.owner = self._rendezvous
+            self._rendezvous.enter(leg, early)
+        else:
+            self._pass_on(leg, owner)
+
+    def arrived(self, client: Client, sock: socket.socket) -> None:
+        """Take in a client that another worker has passed on."""
+        leg = Leg(
+            Offer(client.role, client.token, ()),
+            client.addresses,
+            client.observed,
+            self._rendezvous,
+        )
+        with sock:
+            try:
+                adopt(self._reactor, sock, leg)
+            except OSError:  # it has been reset, or there are too many descriptors
+                refuse(sock, *BUSY)
+                return
+        if self._rendezvous.has_room(leg, leg.transport):
+            self._rendezvous.enter(leg)
+        else:
+            self._refuse(leg)
+
+    def refuse_waiting(self) -> None:
+        """Those who wait to be passed on need not wait any longer: nobody takes them."""
+        for outbox in self._outboxes.values():
+            outbox.refuse_waiting(*SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """Cut whatever is not the rendezvous' own."""
+        self.bridges.abort()
+        self._closing_legs.abort()
+
+    def _pass_on(self, leg: Leg, owner: int) -> None:
+        log.debug(
+            "passed on: {role} {token} to worker {owner}",
+            role=leg.role.name.lower(),
+            token=token_hint(leg.token),
+            owner=owner,
+        )
+        client = Client(leg.role, leg.token, leg.addresses, leg.observed)
+        sock = surrender(leg.transport)
+        if sock is not None:
+            del leg.transport, leg.owner  # cycles
+        else:
+            try:
+                sock = self.bridges.join(leg)
+            except OSError as error:
+                log.error("no connection on loopback: {reason}", reason=error.strerror)
+                self._refuse(leg)
+                return
+        self._outboxes[owner].send(client, sock)
+
+    def _refuse(self, leg: Leg) -> None:
+        self._closing_legs.adopt(leg)
+        leg.refuse(*BUSY)
+
+    # Nothing is told here: a leg is given another owner as soon as it has come.
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        """See :class:`LegOwner`."""
+
+    def leg_ended(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
+    def leg_written(self, leg: Leg) -> None:
+        """See :class:`LegOwner`."""
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""

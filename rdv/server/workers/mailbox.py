@@ -1,0 +1,187 @@
+"""
+The two sides of the way to the worker that owns a token, under the reactor: :class:`Outbox` sends
+clients there, :class:`Inbox` is where they arrive.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IWriteDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._flows.kernel.epoll import IReactor
+from rdv.errors import ProtocolError
+from rdv.server.deadlines import Deadlines
+from rdv.server.workers.passing import BUSY, Client, decode, encode, receive, refuse, send
+
+__all__ = ["Inbox", "Outbox"]
+
+log = Logger()
+
+#: Seconds that a client waits for room in an inbox before it gets a 503: a worker that is started
+#: again is there by then.
+_PATIENCE = 10.0
+
+
+@implementer(IWriteDescriptor)
+class Outbox:
+    """
+    Sends clients to one other worker. What finds no room in its inbox waits here.
+
+    :param sock: the sending end; shared with all other workers. It is not closed.
+    :param limit: how many clients may wait; those beyond it get a 503.
+    """
+
+    def __init__(self, reactor: IReactor, sock: socket.socket, limit: int = 1024) -> None:
+        self._reactor = reactor
+        self._sock = sock
+        self._limit = limit
+        self._waiting: deque[tuple[bytes, socket.socket]] = deque()
+        self._deadlines: Deadlines[socket.socket] = Deadlines(reactor, _PATIENCE, self._give_up)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def send(self, client: Client, sock: socket.socket) -> None:
+        """
+        Send a client, now or when there is room.
+
+        :param sock: its connection, which is no longer the caller's: it is closed here when it has
+            arrived there.
+        """
+        message = encode(client)
+        if not self._waiting and self._sent(message, sock):
+            return
+        if len(self._waiting) >= self._limit:
+            log.error("a worker takes no more clients: one was refused")
+            refuse(sock, *BUSY)
+            return
+        self._waiting.append((message, sock))
+        self._deadlines.add(sock)
+        self._reactor.addWriter(self)
+
+    def refuse_waiting(self, status: int, reason: str) -> None:
+        """Those who wait here shall not wait any longer."""
+        self._reactor.removeWriter(self)
+        while self._waiting:
+            _, sock = self._waiting.popleft()
+            self._deadlines.discard(sock)
+            refuse(sock, status, reason)
+
+    def _give_up(self, sock: socket.socket) -> None:
+        # The oldest one's time ends first.
+        log.error("a worker takes no clients: one was refused")
+        self._waiting.popleft()
+        refuse(sock, *BUSY)
+        if not self._waiting:
+            self._reactor.removeWriter(self)
+
+    def _sent(self, message: bytes, sock: socket.socket) -> bool:
+        try:
+            send(self._sock, message, sock)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.error("cannot pass a client on: {reason}", reason=error.strerror)
+            refuse(sock, *BUSY)
+        else:
+            sock.close()
+        return True
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        """See :class:`ILoggingContext`."""
+        return "outbox"
+
+    def doWrite(self) -> None:
+        """There is room."""
+        while self._waiting:
+            message, sock = self._waiting[0]
+            if not self._sent(message, sock):
+                return
+            self._deadlines.discard(sock)
+            self._waiting.popleft()
+        self._reactor.removeWriter(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Nobody will ever receive."""
+        self.refuse_waiting(*BUSY)
+
+
+@implementer(IReadDescriptor)
+class Inbox:
+    """
+    Takes clients out, a few in each turn of the reactor.
+
+    :param sock: the receiving end. It is not closed.
+    :param arrived: called with each client and its connection, which is the callee's from then on.
+    """
+
+    #: How many come in one turn.
+    batch = 64
+
+    def __init__(
+        self,
+        reactor: IReactorFDSet,
+        sock: socket.socket,
+        arrived: Callable[[Client, socket.socket], object],
+    ) -> None:
+        self._reactor = reactor
+        self._sock = sock
+        self._arrived = arrived
+
+    def start(self) -> None:
+        """Let them come."""
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Those who come now stay where they are."""
+        self._reactor.removeReader(self)
+
+    def fileno(self) -> int:
+        """See :class:`IFileDescriptor`."""
+        return self._sock.fileno()
+
+    def logPrefix(self) -> str:
+        """See :class:`ILoggingContext`."""
+        return "inbox"
+
+    def doRead(self) -> None:
+        """There are some."""
+        for _ in range(self.batch):
+            try:
+                message, sock = receive(self._sock)
+            except BlockingIOError:
+                return
+            except ProtocolError as error:
+                log.error("{reason}", reason=error)
+                continue
+            if not message:
+                self.stop()  # nobody is left who could send
+                return
+            if sock is None:
+                log.error("a client was lost: too many open files")
+                continue
+            try:
+                client = decode(message)
+            except ProtocolError as error:
+                log.error("{reason}", reason=error)
+                sock.close()
+                continue
+            try:
+                self._arrived(client, sock)
+            except Exception:  # which must not close the inbox
+                log.failure("a client was lost")
+                sock.close()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Nobody can send any more."""
+        self.stop()

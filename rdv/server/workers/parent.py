@@ -1,0 +1,216 @@
+"""
+A server of several processes with one set of ports. This is the parent: it opens the ports, starts
+the workers, starts them again when they die, and stops them. It serves nobody itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from socket import socket
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from rdv.errors import ProtocolError, RdvError
+from rdv.server.site.service import (
+    ServerSettings,
+    close_ports,
+    endpoint_strings,
+    listen,
+    make_endpoints,
+    spare_signals,
+    take_signals,
+)
+from rdv.server.workers.child import Child
+from rdv.server.workers.listening import OpenedPorts
+from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
+from rdv.server.workers.worker import ABORT, DRAIN, FIRST, Start
+
+__all__ = ["WorkersService"]
+
+log = Logger()
+
+#: Seconds from one start of a worker to its next.
+_PAUSE = 1.0
+#: Seconds beyond the drain time after which a worker that has not ended is killed.
+_PATIENCE = 10.0
+
+
+class WorkersService(Service):
+    """
+    What :class:`rdv.server.site.service.RendezvousService` is with one process, with several.
+
+    :param count: how many workers.
+    :param level: the name of the lowest level that they log.
+    :param handle_signals: as there.
+    :ivar ports: the listening ports, once it runs.
+    :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
+    :raises RdvError: when an endpoint string cannot be understood.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: ServerSettings,
+        count: int,
+        *,
+        level: str = "info",
+        handle_signals: bool = False,
+    ) -> None:
+        self._reactor = reactor
+        self._count = count
+        self._level = level
+        self._handle_signals = handle_signals
+        self._opened = OpenedPorts(reactor)
+        self._endpoints = make_endpoints(self._opened, settings)
+        # Whether this host has IPv6 is looked up once.
+        strings = [string for text in settings.listen for string in endpoint_strings(text)]
+        self._settings = replace(settings, listen=strings)
+        self._mailboxes: list[tuple[socket, socket]] = []
+        self._children: dict[int, Child] = {}
+        self._started: dict[int, float] = {}
+        self._restarts: dict[int, IDelayedCall] = {}
+        self._stopped: Deferred[None] | None = None
+        self._kill_call: IDelayedCall | None = None
+        self.ports: list[IListeningPort] = []
+        self.ready: Deferred[None] = Deferred()
+
+    def privilegedStartService(self) -> None:
+        """
+        Open all ports.
+
+        :raises RdvError: when one cannot be had, or cannot be shared.
+        """
+        if self._handle_signals:
+            spare_signals()
+        try:
+            self._mailboxes = [inbox_pair() for _ in range(self._count)]
+        except OSError as error:
+            raise RdvError(f"cannot have several workers: {error.strerror}") from error
+        self.ports = listen(self._endpoints, Site(Resource()))
+
+    def startService(self) -> None:
+        """See :class:`IService`. ``twist`` calls nothing else."""
+        if not self.ports:
+            self.privilegedStartService()
+        super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.callWhenRunning(self._run)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        See :class:`IService`: fires when all workers have ended, each in the way of a server that
+        has but one process, and the ports are closed.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        return self._stop()
+
+    def _run(self) -> None:
+        if self._handle_signals:
+            take_signals(self._reactor, self._signalled)
+        for index in range(self._count):
+            self._start(index)
+
+    # The life of a worker.
+
+    def _start(self, index: int) -> None:
+        self._restarts.pop(index, None)
+        if self._stopped is not None:
+            return
+        self._started[index] = self._reactor.seconds()
+        ports = [port.fileno() for port in self._opened.ports]
+        start = Start(index, self._count, len(ports), self._level, self._settings)
+        outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
+        inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes]
+        child = Child(start, self._serves, self._ended)
+        self._children[index] = child
+        try:
+            child.spawn(self._reactor, dict(enumerate(inherited, FIRST)))
+        except OSError as error:
+            self._ended(child, f"cannot be started, {error.strerror}")
+
+    def _serves(self, child: Child) -> None:
+        log.info("worker {worker} serves as process {pid}", worker=child.index, pid=child.pid)
+        if self.ready.called or len(self._children) < self._count:
+            return
+        if all(each.is_ready for each in self._children.values()):
+            self.ready.callback(None)
+
+    def _ended(self, child: Child, reason: str) -> None:
+        index = child.index
+        del self._children[index]
+        if self._stopped is not None:
+            self._refuse_left(index)
+            self._check_ended()
+        elif not self.ready.called:
+            self._stop()
+            self.ready.errback(RdvError(f"worker {index} did not start: {reason}"))
+        else:
+            # Its clients are lost, but those in its inbox are not: that outlasts it.
+            log.critical("worker {worker} died: {reason}", worker=index, reason=reason)
+            pause = max(0.0, self._started[index] + _PAUSE - self._reactor.seconds())
+            self._restarts[index] = self._reactor.callLater(pause, self._start, index)
+
+    # The end.
+
+    def _signalled(self, name: str) -> None:
+        if self._stopped is not None:
+            log.info("{name} again: cutting what is left", name=name)
+            self._tell(ABORT)
+            return
+        log.info("{name}: stopping {workers} workers", name=name, workers=self._count)
+        self._stop().addCallback(lambda _: self._reactor.stop())
+
+    def _stop(self) -> Deferred[None]:
+        if self._stopped is None:
+            self._stopped = Deferred()
+            for call in self._restarts.values():
+                call.cancel()
+            self._tell(DRAIN)
+            patience = self._settings.drain + _PATIENCE
+            self._kill_call = self._reactor.callLater(patience, self._kill)
+            self._check_ended()
+        done: Deferred[None] = Deferred()
+        self._stopped.addBoth(lambda _: done.callback(None))
+        return done
+
+    def _tell(self, command: bytes) -> None:
+        for child in self._children.values():
+            child.tell(command)
+
+    def _kill(self) -> None:
+        for child in self._children.values():
+            log.critical("worker {worker} does not end: killed", worker=child.index)
+            child.kill()
+
+    def _check_ended(self) -> None:
+        if self._stopped is None or self._children:
+            return
+        if self._kill_call is not None and self._kill_call.active():
+            self._kill_call.cancel()
+        for index, mailbox in enumerate(self._mailboxes):
+            self._refuse_left(index)
+            for end in mailbox:
+                end.close()
+        self._mailboxes = []
+        close_ports(self.ports).addCallback(lambda _: self._closed())
+
+    def _closed(self) -> None:
+        if self._stopped is not None:
+            self._stopped.callback(None)
+
+    def _refuse_left(self, index: int) -> None:
+        """Answer those who were passed on to a worker that has ended."""
+        while True:
+            try:
+                sock = receive(self._mailboxes[index][0])[1]
+            except BlockingIOError:
+                return
+            except ProtocolError:
+                continue
+            if sock is not None:
+                refuse(sock, *SHUTTING_DOWN)

@@ -1,0 +1,208 @@
+"""
+One worker of a server with several: a process of its own, started by
+:class:`rdv.server.workers.parent.WorkersService` and by nobody else.
+
+What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
+the parent is dead; 3 is where readiness and the log go to; then come the listening sockets, its own
+inbox, and the ways to the inboxes of the others, in their order.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import IO, Any, cast
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+)
+
+from rdv._flows.sources import open_source
+from rdv._system.clock import use_monotonic_clock
+from rdv._transport.quiet import unless_quiet
+from rdv.errors import RdvError
+from rdv.server.site.service import (
+    ServerSettings,
+    close_ports,
+    listen,
+    make_endpoints,
+    make_rendezvous,
+    make_site,
+    named_ports,
+    spare_signals,
+)
+from rdv.server.workers.assignment import Assignment
+from rdv.server.workers.listening import AdoptedPorts
+from rdv.server.workers.mailbox import Inbox, Outbox
+from rdv.server.workers.reports import log_outlet, report
+
+__all__ = ["ABORT", "COMMANDS", "DRAIN", "FIRST", "READY", "REPORTS", "Start", "main"]
+
+log = Logger()
+
+#: Numbers of descriptors.
+COMMANDS, REPORTS, FIRST = 0, 3, 4
+#: What comes on COMMANDS: a byte each.
+DRAIN, ABORT = b"d", b"a"
+#: What goes to REPORTS beside events as JSON: a line.
+READY = b"ready"
+
+#: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
+_BRIDGES_LATER = 2.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    What a worker is told when it is started.
+
+    :ivar index: which one it is, from 0.
+    :ivar workers: how many there are.
+    :ivar ports: how many listening sockets it inherits.
+    :ivar level: the name of the lowest level that is logged.
+    """
+
+    index: int
+    workers: int
+    ports: int
+    level: str
+    settings: ServerSettings
+
+    def to_json(self) -> str:
+        """As an argument of the command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Start:
+        """What :meth:`to_json` has written."""
+        fields = json.loads(text)
+        return cls(**{**fields, "settings": ServerSettings(**fields["settings"])})
+
+
+class Worker:
+    """
+    Serves, until it is told not to.
+
+    :raises RdvError: when it cannot.
+    """
+
+    def __init__(self, reactor: Any, start: Start) -> None:
+        self._reactor = reactor
+        self._drain = start.settings.drain
+        self._stopping = False
+        inbox, *rest = range(FIRST + start.ports, FIRST + start.ports + start.workers)
+        others = [index for index in range(start.workers) if index != start.index]
+        outboxes = {
+            index: Outbox(reactor, _inherited(number))
+            for index, number in zip(others, rest, strict=True)
+        }
+        self._rendezvous = make_rendezvous(reactor, start.settings)
+        self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
+        self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
+        site = make_site(reactor, start.settings, self._assignment)
+        adopted = AdoptedPorts(reactor, range(FIRST, FIRST + start.ports))
+        self._ports: list[IListeningPort] = listen(make_endpoints(adopted, start.settings), site)
+        site.serves(self._ports)
+        self._rendezvous.ports = named_ports(start.settings, self._ports)
+        self._inbox.start()
+
+    # The consumer of what the parent says; see rdv._flows.sources.Consumer.
+
+    def write(self, data: bytes) -> None:
+        """Obey."""
+        if DRAIN in data:
+            self._stop()
+        if ABORT in data:
+            self._rendezvous.abort()
+            self._assignment.abort()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`rdv._flows.sources.Consumer`."""
+
+    def unregisterProducer(self) -> None:
+        """See :class:`rdv._flows.sources.Consumer`."""
+
+    def orphaned(self, error: OSError | None) -> None:
+        """The parent is dead. Another one may want the ports."""
+        ports, self._ports = self._ports, []
+        close_ports(ports)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        log.info(
+            "{pairs} pairs may end within {drain} s",
+            pairs=self._rendezvous.pairs,
+            drain=self._drain,
+        )
+        self._assignment.refuse_waiting()
+        closed: list[Deferred[Any]] = [
+            self._rendezvous.close(self._drain),
+            self._assignment.bridges.close(self._drain + _BRIDGES_LATER),
+        ]
+        gatherResults(closed).addCallback(self._end)
+
+    def _end(self, _: object) -> None:
+        close_ports(self._ports)
+        self._reactor.stop()
+
+
+def _inherited(number: int) -> socket.socket:
+    sock = socket.socket(fileno=number)
+    sock.setblocking(False)
+    return sock
+
+
+def main(argv: Sequence[str]) -> int:
+    """
+    Run a worker.
+
+    :return: its exit status.
+    """
+    # Signals are for the parent, and come from there as commands. A terminal, or systemd, sends
+    # them to the whole group.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    spare_signals()
+    start = Start.from_json(argv[0])
+    reports = os.fdopen(REPORTS, "w", buffering=1)
+    level = LogLevel.levelWithName(start.level)
+    observer = FilteringLogObserver(
+        FileLogObserver(cast(IO[str], log_outlet(reports)), lambda event: f"{report(event)}\n"),
+        [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)],
+    )
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+    from twisted.internet import reactor
+
+    running: Any = reactor
+    use_monotonic_clock(running)
+    try:
+        worker = Worker(running, start)
+    except RdvError as error:
+        sys.stderr.write(f"rdv: worker {start.index}: {error}\n")
+        return 1
+    open_source(running, COMMANDS).start(worker, worker.orphaned)
+    gc.freeze()
+    running.callWhenRunning(lambda: reports.write(f"{READY.decode()}\n"))
+    running.run(installSignalHandlers=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,269 @@
+"""
+What ``rdv check`` tries, and how it ends.
+"""
+
+from __future__ import annotations
+
+import socket
+from argparse import Namespace
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.http_headers import Headers
+
+from rdv._stdio.console import Form, Teller
+from rdv.addresses import AddressSpace, parse_address
+from rdv.check import Observations, probes, verdict
+from rdv.check.half_close import half_close
+from rdv.check.meetings import Pair
+from rdv.check.observations import HalfClose, Sighting, StrayAnswer
+from rdv.check.probes import Probes
+from rdv.check.relaying import dial_mapping, measure
+from rdv.check.together import all_of
+from rdv.commands import running
+from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.testing import MemoryRendezvous
+
+reactor: Any = _reactor
+
+
+class TogetherTests(SynchronousTestCase):
+    """:func:`all_of`."""
+
+    def test_results(self) -> None:
+        one, two = Deferred[int](), Deferred[int]()
+        both = Deferred.fromCoroutine(all_of([one, two]))
+        two.callback(2)
+        one.callback(1)
+        self.assertEqual(self.successResultOf(both), [1, 2])
+
+    def test_failure(self) -> None:
+        """It is the one that failed, and nobody is told of the others'."""
+        one, two = Deferred[int](), Deferred[int]()
+        both = Deferred.fromCoroutine(all_of([one, two]))
+        one.errback(KeyError("one"))
+        two.errback(KeyError("two"))
+        self.assertEqual(self.failureResultOf(both, KeyError).value.args, ("one",))
+
+    def test_cancelled(self) -> None:
+        """That is no result, for nobody."""
+        both = Deferred.fromCoroutine(all_of([Deferred[int](), Deferred[int]()]))
+        both.cancel()
+        self.failureResultOf(both, CancelledError)
+
+
+class PairTestCase(SynchronousTestCase):
+    """There is a :class:`Pair`. Nothing may be left of it."""
+
+    def setUp(self) -> None:
+        self.rendezvous = MemoryRendezvous()
+        self.addCleanup(self.rendezvous.assert_nothing_left)
+        self.reactor = self.rendezvous.host()
+        self.pair = Pair(*self.rendezvous.pair(relay=True))
+
+
+class PairTests(PairTestCase):
+    """Closing and filling it."""
+
+    def test_close(self) -> None:
+        closing = Deferred.fromCoroutine(self.pair.close(self.reactor))
+        self.rendezvous.flush()
+        self.assertIsNone(self.successResultOf(closing))
+
+    def test_close_cancelled(self) -> None:
+        """An interruption is one there as well, and nothing stays open."""
+        closing = Deferred.fromCoroutine(self.pair.close(self.reactor))
+        closing.cancel()
+        self.failureResultOf(closing, CancelledError)
+
+    def test_measure(self) -> None:
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
+        self.rendezvous.flush()
+        measured = self.successResultOf(measuring)
+        self.assertEqual((measured.bytes, measured.broken), (3_000_001, False))
+
+    def test_measure_broken(self) -> None:
+        """The connection is lost before anything has arrived."""
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
+        self.rendezvous.break_connections()
+        self.rendezvous.flush()
+        measured = self.successResultOf(measuring)
+        self.assertEqual((measured.bytes, measured.broken), (0, True))
+
+    def test_measure_cancelled(self) -> None:
+        measuring = Deferred.fromCoroutine(measure(self.reactor, self.pair, 1.5, 3_000_001))
+        measuring.cancel()
+        self.rendezvous.flush()
+        self.failureResultOf(measuring, CancelledError)
+
+
+class HalfCloseTests(PairTestCase):
+    """:func:`half_close`."""
+
+    def begin(self, seconds: float = 1.5) -> Deferred[HalfClose]:
+        """Until the end has passed, and the answer is due."""
+        dialer, acceptor = self.pair.dialer, self.pair.acceptor
+        ending = Deferred.fromCoroutine(half_close(self.reactor, dialer, acceptor, seconds))
+        self.rendezvous.flush()
+        self.assertNoResult(ending)
+        return ending
+
+    def test_passed(self) -> None:
+        ending = self.begin()
+        self.rendezvous.advance(0.2)
+        self.assertIs(self.successResultOf(ending), HalfClose.PASSED)
+
+    def test_both_closed(self) -> None:
+        """At the first end, or with the answer."""
+        for what in (self.rendezvous.break_connections, self.cut_short):
+            ending = self.begin()
+            what()
+            self.rendezvous.advance(0.2)
+            self.assertIs(self.successResultOf(ending), HalfClose.BOTH)
+            self.pair = Pair(*self.rendezvous.pair(relay=True))
+        self.pair.dialer.abortConnection()
+        self.pair.acceptor.abortConnection()
+
+    def cut_short(self) -> None:
+        """The server ends the asking side's connection."""
+        pairs = list(self.rendezvous.server._pairs)
+        pairs[0].dialer.transport.loseConnection()
+
+    def test_nothing_comes(self) -> None:
+        ending = self.begin(seconds=0.1)
+        self.rendezvous.advance(0.1)
+        self.assertIs(self.successResultOf(ending), HalfClose.NOTHING)
+
+    def test_cancelled(self) -> None:
+        ending = self.begin()
+        ending.cancel()
+        self.rendezvous.flush()
+        self.failureResultOf(ending, CancelledError)
+
+
+class StrayTests(TestCase):
+    """:func:`dial_mapping`, on loopback, where nothing is mapped."""
+
+    async def test_own_port(self) -> None:
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+            target = parse_address(f"127.0.0.1:{port}")
+            stray = await dial_mapping(reactor, Sighting(port, target), 5)
+        assert stray is not None
+        self.assertIs(stray.answer, StrayAnswer.CONNECTED)
+
+    async def test_refused(self) -> None:
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            target = parse_address(f"127.0.0.1:{held.getsockname()[1]}")
+            stray = await dial_mapping(reactor, Sighting(0, target), 5)
+        assert stray is not None
+        self.assertIs(stray.answer, StrayAnswer.REFUSED)
+
+
+class _TwoAddresses:
+    """A resolver: a name has a dead address, and then one that lives."""
+
+    def resolveHostName(self, receiver: Any, *args: Any, **kwargs: Any) -> Any:
+        """See :class:`IHostnameResolver`."""
+        _, port, kinds = args
+        if IPv4Address in kinds:
+            for host in ("127.0.0.2", "127.0.0.1"):
+                receiver.addressResolved(IPv4Address("TCP", host, port))
+        receiver.resolutionComplete()
+
+
+class ProbesTests(TestCase):
+    """:class:`Probes`, with a server on loopback."""
+
+    def setUp(self) -> None:
+        service = RendezvousService(reactor, ServerSettings(listen=("127.0.0.1:0",)))
+        service.startService()
+        self.addCleanup(service.stopService)
+        port: Any = service.ports[0]
+        self.port = port.getHost().port
+
+    async def probe(
+        self,
+        host: str,
+        timeout: float,
+        progress: Callable[[str], object] = lambda what: None,
+        throughput: bool = False,
+    ) -> Observations:
+        url = f"http://{host}:{self.port}/"
+        return await Probes(
+            reactor,
+            url,
+            shown=url,
+            headers=Headers(),
+            tls=None,
+            spaces=AddressSpace.NONE,
+            timeout=timeout,
+            throughput=throughput,
+            progress=progress,
+        ).run()
+
+    async def test_no_time(self) -> None:
+        """That is not the server's fault."""
+        seen = await self.probe("127.0.0.1", 0)
+        self.assertEqual((seen.dials, seen.late), ([], ["the way to the server"]))
+        self.assertEqual(verdict(seen).key, "no-time")
+
+    async def test_amount(self) -> None:
+        """Over a line that may cost something it is little, and said before it begins."""
+        for is_here, told, most in (
+            (True, "throughput of the relay", 64_000_000),
+            (
+                False,
+                "throughput of the relay, up to 4 MB up and 4 MB down (none with --no-throughput)",
+                4_000_000,
+            ),
+        ):
+            self.patch(probes, "is_here", lambda *arguments, is_here=is_here: is_here)
+            said: list[str] = []
+            seen = await self.probe("127.0.0.1", 15, said.append, throughput=True)
+            self.assertIn(told, said)
+            assert seen.throughput is not None
+            self.assertLessEqual(seen.throughput.bytes, most)
+            self.assertGreater(seen.throughput.bytes, 0)
+
+    async def test_dead_address(self) -> None:
+        """
+        The first address of the server's name does not answer. Each client waits for that one half
+        of its time, and the two meet all the same.
+        """
+        with socket.socket() as dead, socket.socket() as waiting:
+            dead.bind(("127.0.0.2", self.port))
+            dead.listen(0)  # room for one, which has come
+            waiting.connect(("127.0.0.2", self.port))
+            self.addCleanup(reactor.installNameResolver, reactor.nameResolver)
+            reactor.installNameResolver(_TwoAddresses())
+            for name, value in (("_ROUNDS", 1), ("_REACH", 0.3), ("_MEET", 1.0)):
+                self.patch(probes, name, value)
+            seen = await self.probe("server.test", 60)
+        self.assertEqual([each.seconds is None for each in seen.dials], [True, False])
+        self.assertEqual((verdict(seen).key, seen.late), ("same-host", []))
+
+
+class CommandTests(SynchronousTestCase):
+    """``rdv check`` itself, and how commands end."""
+
+    def test_interrupted_early(self) -> None:
+        """Before the reactor runs nobody cancels anything: Python raises its own error."""
+
+        async def run(*args: object) -> int:
+            raise KeyboardInterrupt
+
+        self.patch(running, "import_module", lambda name: SimpleNamespace(run=run))
+        ended_with = running._exit_with_status(
+            SimpleNamespace(), Namespace(command="check"), Teller(Form.TEXT)
+        )
+        ended = self.failureResultOf(Deferred.fromCoroutine(ended_with), SystemExit)
+        self.assertEqual(ended.value.code, 130)

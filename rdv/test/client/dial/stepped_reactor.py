@@ -1,0 +1,158 @@
+"""
+A reactor with real sockets whose clock only the test moves, and what sockets there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IConnector,
+    IDelayedCall,
+    IHostnameResolver,
+    IListeningPort,
+)
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv.client.dial.shared_port import IClientReactor
+
+
+@implementer(IClientReactor)
+class SteppedReactor:
+    """
+    A reactor with real sockets, and a clock that stands still until the test moves it.
+
+    :ivar clock: the clock.
+    :ivar ports: the numbers of all ports that were listened on.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._awaited: list[tuple[float, Deferred[None]]] = []
+        self._soon: list[IDelayedCall] = []
+        self._ends: dict[int, Deferred[None]] = {}
+        self.clock = Clock()
+        self.ports: list[int] = []
+        self.nameResolver = reactor.nameResolver
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        raise NotImplementedError
+
+    def listenTCP(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        listening: IListeningPort = self._reactor.listenTCP(port, factory, backlog, interface)
+        self.ports.append(cast(IPv4Address, listening.getHost()).port)
+        return listening
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
+    ) -> IConnector:
+        connector = self._reactor.connectTCP(host, port, factory, timeout, bindAddress)
+        self._watch(connector.transport, port)
+        return cast(IConnector, connector)
+
+    def adoptStreamConnection(self, fileDescriptor: int, family: Any, factory: Any) -> int:  # noqa: N803
+        with socket.socket(fileno=os.dup(fileDescriptor)) as sock:
+            port = sock.getpeername()[1]
+        protocol = factory.buildProtocol(None)
+        factory.buildProtocol = lambda addr: protocol
+        number: int = self._reactor.adoptStreamConnection(fileDescriptor, family, factory)
+        self._watch(protocol.transport, port)
+        return number
+
+    def addWriter(self, writer: Any) -> None:
+        self._reactor.addWriter(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        self._reactor.removeWriter(writer)
+
+    def _watch(self, transport: Any, port: int) -> None:
+        tell, gone = transport.connectionLost, self._ends.setdefault(port, Deferred())
+
+        def lost(reason: Failure) -> None:
+            tell(reason)
+            if not gone.called:
+                gone.callback(None)
+
+        transport.connectionLost = lost
+
+    def gone(self, port: int) -> Deferred[None]:
+        """Fires when the connection that was dialled to ``port`` is gone."""
+        return self._ends[port]
+
+    def seconds(self) -> float:
+        return self.clock.seconds()
+
+    def callLater(  # type: ignore[override]
+        self, delay: float, function: Any, *args: Any, **kwargs: Any
+    ) -> IDelayedCall:
+        if delay == 0:  # soon is soon, even where time stands still
+            soon: IDelayedCall = self._reactor.callLater(0, function, *args, **kwargs)
+            self._soon.append(soon)
+            return soon
+        call = self.clock.callLater(delay, function, *args, **kwargs)
+        for awaited in list(self._awaited):
+            if awaited[0] == delay:
+                self._awaited.remove(awaited)
+                # Not from here: the caller has yet to store the call.
+                self._reactor.callLater(0, awaited[1].callback, None)
+        return call
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        return [*self.clock.getDelayedCalls(), *(call for call in self._soon if call.active())]
+
+    def scheduled(self, delay: float) -> Deferred[None]:
+        """Fires when somebody next asks for a call after ``delay`` seconds."""
+        awaited: Deferred[None] = Deferred()
+        self._awaited.append((delay, awaited))
+        return awaited
+
+    def left_over(self) -> list[str]:
+        """What the client has not cleaned up: delayed calls, and sockets bound to its ports."""
+        return [*map(str, self.getDelayedCalls()), *sockets_at(self.ports)]
+
+
+def sockets_at(ports: Container[int]) -> list[str]:
+    """This process's IP sockets that are bound to one of ``ports``."""
+    found = []
+    for sock in own_sockets():
+        local = sock.getsockname()
+        if local[1] in ports:
+            found.append(f"socket at {local}")
+    return found
+
+
+def keep_alive_states(port: int) -> dict[str, bool]:
+    """Whether keepalive is on, by the other end, for the connections from ``port``."""
+    found = {}
+    for sock in own_sockets():
+        if sock.getsockname()[1] == port:
+            with contextlib.suppress(OSError):  # not connected
+                host, number = sock.getpeername()[:2]
+                on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                found[f"{host}:{number}"] = bool(on)
+    return found
+
+
+def own_sockets() -> Iterator[socket.socket]:
+    for name in os.listdir("/dev/fd"):
+        try:
+            duplicate = os.dup(int(name))
+        except OSError:
+            continue  # the one that lists the directory is gone again
+        if not stat.S_ISSOCK(os.fstat(duplicate).st_mode):
+            os.close(duplicate)
+            continue
+        with socket.socket(fileno=duplicate) as sock:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                yield sock

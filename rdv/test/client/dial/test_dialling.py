@@ -1,0 +1,262 @@
+"""
+Dialling again and again.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Collection
+from random import Random
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.internet.protocol import ServerFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.addresses import Address, parse_address
+from rdv.client.candidate import Candidate
+from rdv.client.dial import dialling
+from rdv.client.dial.dialling import Dialling
+from rdv.client.dial.shared_port import SharedPort
+from rdv.client.dial.targets import Target
+from rdv.errors import ProtocolError
+from rdv.test.client.client_doubles import ByteTransport, ClientReactor
+from rdv.wire import Role
+
+HELLO = b"rdv/1 HELLO token\r\n"
+ONE, TWO = parse_address("203.0.113.9:41000"), parse_address("192.168.7.2:41000")
+GUESSED = Target(parse_address("203.0.113.9:41001"), guessed=True)
+
+#: Seconds for some turns of the reactor.
+AT_ONCE = 0.001
+
+#: A reset, and what systems make of ICMP errors.
+REFUSALS = (
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ECONNRESET,
+    errno.EACCES,
+    errno.ENOPROTOOPT,
+    errno.EPROTO,
+)
+TAKEN = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
+
+
+class Port(SharedPort):
+    """
+    :ivar ignored: whose SYNs are not answered, whenever that changes.
+    """
+
+    def __init__(self, reactor: ClientReactor) -> None:
+        self.ignored: list[set[Address]] = []
+        super().__init__(reactor, ServerFactory())
+
+    def ignore_syns(self, addresses: Collection[Address]) -> None:
+        self.ignored.append(set(addresses))
+
+
+class DiallingTestCase(SynchronousTestCase):
+    """
+    The dialler's side, in memory.
+
+    :ivar dials: by address.
+    :ivar gave_up: how often it was told that nothing can come.
+    """
+
+    def setUp(self) -> None:
+        self.reactor = ClientReactor()
+        self.port = Port(self.reactor)
+        self.candidates: list[Candidate] = []
+        self.dials: dict[Address, Deferred[Candidate]] = {}
+        self.gave_up = 0
+        self.patch(dialling, "route_to", lambda ip: ip)
+
+    def begin(self, *targets: Target) -> None:
+        """Dial them."""
+        self.dialling = Dialling(self.reactor, self.port, targets, 30, self._gave_up, Random(1))
+        for target in targets:
+            dial = self.dialling.dial(target, self._candidate, self._contend)
+            self.dials[target.address] = Deferred.fromCoroutine(dial)
+
+    def _gave_up(self) -> None:
+        self.assertTrue(self.dialling.hopeless)
+        self.gave_up += 1
+
+    def _candidate(self) -> Candidate:
+        candidate = Candidate(self.reactor, Role.DIALER, b"token")
+        self.candidates.append(candidate)
+        return candidate
+
+    async def _contend(self, candidate: Candidate) -> Candidate:
+        return await candidate.shaken()
+
+    def made(self, address: Address = ONE) -> int:
+        """How many dials so far."""
+        return len(self._places(address))
+
+    def _places(self, address: Address) -> list[int]:
+        wanted = (str(address.ip), address.port)
+        return [n for n, each in enumerate(self.reactor.tcpClients) if each[:2] == wanted]
+
+    def refuse(self, number: int = errno.ECONNREFUSED, address: Address = ONE) -> None:
+        """The latest dial is refused."""
+        self.reactor.failed(ConnectError(osError=number), self._places(address)[-1])
+        self.reactor.advance(AT_ONCE)
+
+    def refuse_all(
+        self,
+        address: Address = ONE,
+        took: float = 0.0,
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Every dial is, until there are no more."""
+        for _ in range(10_000):
+            if self.dials[address].called or until():
+                return
+            self.reactor.advance(took)
+            self.reactor.failed(Refused(osError=errno.ECONNREFUSED), self._places(address)[-1])
+            calls = self.reactor.getDelayedCalls()
+            if calls:
+                self.reactor.advance(calls[0].getTime() - self.reactor.seconds())
+        raise AssertionError("it goes on for ever")
+
+    def connected(self, address: Address = ONE) -> ByteTransport:
+        """The latest dial succeeds."""
+        return self.reactor.connected(self._places(address)[-1])
+
+    def assert_nothing_left(self) -> None:
+        """Neither timers nor dials nor connections."""
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        for candidate in self.candidates[:-1]:
+            self.assertTrue(candidate.closed.called)
+
+
+class RedialTests(DiallingTestCase):
+    """What is dialled again."""
+
+    def test_refused(self) -> None:
+        for number in REFUSALS:
+            self.setUp()
+            self.begin(Target(ONE))
+            self.refuse(number)
+            self.assertEqual(self.made(), 2)
+            self.assertNoResult(self.dials[ONE])
+            self.assertIn(ONE, self.dialling.refused)
+            self.connected().deliver(HELLO)
+            self.assertIs(self.successResultOf(self.dials[ONE]), self.candidates[-1])
+            self.assert_nothing_left()
+
+    def test_from_the_same_port(self) -> None:
+        self.begin(Target(ONE))
+        self.refuse()
+        ports = [cast(Any, each[4])._port for each in self.reactor.tcpClients]
+        self.assertEqual(ports, [self.port.number] * 2)
+
+    def test_port_is_taken(self) -> None:
+        """For a moment: no refusal of the peer's."""
+        for number in TAKEN:
+            self.setUp()
+            self.begin(Target(ONE))
+            self.refuse(number)
+            self.assertEqual(self.made(), 2)
+            self.assertNotIn(ONE, self.dialling.refused)
+            self.connected().deliver(HELLO)
+            self.successResultOf(self.dials[ONE])
+
+    def test_other_errors(self) -> None:
+        for error in (
+            ConnectError(osError=errno.EMFILE),
+            ConnectTimeoutError(),
+        ):
+            self.setUp()
+            self.begin(Target(ONE))
+            self.reactor.failed(error)
+            self.assertIs(self.failureResultOf(self.dials[ONE]).value, error)
+            self.assertEqual((self.made(), self.dialling.refused), (1, {}))
+            self.assert_nothing_left()
+
+    def test_no_route(self) -> None:
+        """There is nothing to wait for, unless it is a router that says so."""
+        for number in dialling._NO_ROUTE:
+            self.setUp()
+            self.begin(Target(ONE))
+            self.refuse(number)
+            self.assertEqual(self.made(), 2)
+            self.patch(dialling, "route_to", lambda ip: None)
+            self.refuse(errno.ECONNREFUSED)  # which is an answer, whatever we think of routes
+            self.assertEqual(self.made(), 3)
+            self.refuse(number)
+            self.failureResultOf(self.dials[ONE], ConnectError)
+            self.assertEqual((self.made(), self.gave_up), (3, 1))
+
+    def test_lost_in_the_handshake(self) -> None:
+        """A reset that came a little late is a refusal as well."""
+        self.begin(Target(ONE))
+        self.connected().lose(ConnectionLost())
+        self.reactor.advance(AT_ONCE)
+        self.assertEqual(self.made(), 2)
+        self.assertIn(ONE, self.dialling.refused)
+        self.connected().deliver(HELLO)
+        self.successResultOf(self.dials[ONE])
+
+    def test_ended_in_the_handshake(self) -> None:
+        """Whoever was there does not want us."""
+        for how in ("lose", "end"):
+            self.setUp()
+            self.begin(Target(ONE))
+            transport = self.connected()
+            getattr(transport, how)()
+            self.failureResultOf(self.dials[ONE], ConnectionDone)
+            self.assertEqual((self.made(), self.dialling.refused), (1, {}))
+
+    def test_another_protocol(self) -> None:
+        self.begin(Target(ONE))
+        self.connected().deliver(b"SSH-2.0\r\n")
+        self.failureResultOf(self.dials[ONE], ProtocolError)
+        self.assertEqual(self.made(), 1)
+
+    def test_unanswered(self) -> None:
+        """It is the system's turn: a new SYN would collide with the answer to the old one."""
+        self.begin(Target(ONE), Target(TWO))
+        self.reactor.advance(29)
+        self.refuse(address=TWO)
+        self.reactor.advance(29)
+        self.assertEqual(self.made(ONE), 1)
+        self.assertFalse(self.reactor.connectors[0].stoppedConnecting)
+
+    def test_time_for_each(self) -> None:
+        self.begin(Target(ONE))
+        self.refuse()
+        self.assertEqual([each[3] for each in self.reactor.tcpClients], [30, 30])
+
+    def test_slower_and_slower(self) -> None:
+        """And not for ever; then it fails with the last refusal."""
+        self.begin(Target(ONE))
+        self.refuse_all(took=0.01)
+        self.failureResultOf(self.dials[ONE], ConnectError)
+        self.assertGreater(self.made(), 100)
+        self.assertLess(self.made(), 1000)
+        self.assert_nothing_left()
+
+    def test_guessed_port(self) -> None:
+        self.begin(Target(ONE), GUESSED)
+        self.refuse_all(GUESSED.address)
+        self.failureResultOf(self.dials[GUESSED.address], ConnectError)
+        self.assertLess(self.made(GUESSED.address), 30)
+
+    def test_budget(self) -> None:
+        """All of them share it."""
+        self.patch(dialling, "SYN_BUDGET", 5)
+        self.begin(Target(ONE), Target(TWO))
+        for address in (ONE, TWO, ONE, ONE, TWO):
+            self.refuse(address=address)
+        self.assertEqual((self.made(ONE), self.made(TWO)), (4, 3))
+        for address in (ONE, TWO):
+            self.refuse(address=address)
+            self.failureResultOf(self.dials[address], ConnectError)
+        self.assertEqual((self.made(ONE), self.made(TWO)), (4, 3))
+        self.assert_nothing_left()

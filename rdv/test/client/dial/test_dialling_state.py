@@ -1,0 +1,141 @@
+"""
+What is known of the dials, and their end.
+"""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+
+from twisted.internet.defer import CancelledError
+
+from rdv.addresses import Address
+from rdv.client.dial import dialling
+from rdv.client.dial.targets import Target
+from rdv.test.client.dial.test_dialling import GUESSED, ONE, TWO, DiallingTestCase
+
+
+class HopelessTests(DiallingTestCase):
+    """Whether somebody should wait."""
+
+    def test_nobody_to_dial(self) -> None:
+        self.begin()
+        self.assertTrue(self.dialling.hopeless)
+        self.assertEqual(self.gave_up, 0)
+
+    def test_all_have_failed(self) -> None:
+        self.begin(Target(ONE), Target(TWO))
+        for address, hopeless in ((TWO, False), (ONE, True)):
+            self.refuse(errno.EMFILE, address)
+            self.failureResultOf(self.dials[address])
+            self.assertIs(self.dialling.hopeless, hopeless)
+        self.assertEqual(self.gave_up, 1)
+
+    def test_refused_for_a_while(self) -> None:
+        """It is dialled all the same."""
+        self.begin(Target(ONE))
+        self.refuse()
+        self.reactor.advance(dialling._HOPELESS_AFTER * 0.9)
+        self.refuse()
+        self.assertFalse(self.dialling.hopeless)
+        self.reactor.advance(dialling._HOPELESS_AFTER * 0.2)
+        self.refuse()
+        self.reactor.advance(0.1)
+        self.assertTrue(self.dialling.hopeless)
+        self.assertEqual((self.made(), self.gave_up), (4, 1))
+        self.refuse()
+        self.refuse_all()
+        self.assertEqual(self.gave_up, 1)
+        self.failureResultOf(self.dials[ONE])
+
+    def test_silence(self) -> None:
+        self.begin(Target(ONE))
+        self.reactor.advance(29)
+        self.assertFalse(self.dialling.hopeless)
+
+    def test_guesses_do_not_count(self) -> None:
+        self.begin(Target(ONE), GUESSED)
+        self.refuse(errno.EMFILE)
+        self.failureResultOf(self.dials[ONE])
+        self.assertTrue(self.dialling.hopeless)
+        self.refuse(errno.EMFILE, GUESSED.address)
+        self.failureResultOf(self.dials[GUESSED.address])
+        self.assertEqual(self.gave_up, 1)
+
+
+class SynFilterTests(DiallingTestCase):
+    """Whose SYNs the listener does not answer."""
+
+    def test_all_from_the_start(self) -> None:
+        """Those that are guessed as well: every SYN is to be met by one of ours."""
+        self.begin(Target(ONE), GUESSED)
+        self.assertEqual(self.port.ignored, [{ONE, GUESSED.address}])
+
+    def test_at_the_full_rate(self) -> None:
+        self.begin(Target(ONE), Target(TWO))
+        for _ in range(5):
+            self.refuse()
+        self.assertEqual(self.port.ignored[-1], {ONE, TWO})
+
+    def _ignores(self, addresses: set[Address]) -> bool:
+        return self.port.ignored[-1] == addresses
+
+    def test_not_in_the_pauses(self) -> None:
+        """They are long by now, and the peer may have but one SYN."""
+        self.begin(Target(ONE), Target(TWO))
+        for ignored in ({TWO}, {ONE, TWO}, {TWO}):  # behind a burst, in the next one, behind it
+            self.refuse_all(until=partial(self._ignores, ignored))
+            self.assertNoResult(self.dials[ONE])
+        self.refuse_all()
+        self.failureResultOf(self.dials[ONE])
+        self.assertEqual(self.port.ignored[-1], {TWO})
+
+    def test_one_that_has_failed(self) -> None:
+        self.begin(Target(ONE), Target(TWO))
+        self.refuse(errno.EMFILE)
+        self.failureResultOf(self.dials[ONE])
+        self.assertEqual(self.port.ignored[-1], {TWO})
+
+    def test_only_changes_are_told(self) -> None:
+        """Each takes a call of the system."""
+        self.begin(Target(ONE))
+        for _ in range(20):
+            self.refuse()
+        self.assertEqual(len(self.port.ignored), 1)
+
+
+class CancelTests(DiallingTestCase):
+    """Cancelling leaves nothing."""
+
+    def assert_cancelled(self) -> None:
+        """It is, and nothing is left."""
+        made = self.made()
+        self.dials[ONE].cancel()
+        self.failureResultOf(self.dials[ONE], CancelledError)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.reactor.advance(10)
+        self.assertEqual(self.made(), made)
+
+    def test_connecting(self) -> None:
+        for refusals in (0, 1):
+            self.setUp()
+            self.begin(Target(ONE))
+            for _ in range(refusals):
+                self.refuse()
+            self.assert_cancelled()
+            self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
+            self.assertTrue(self.candidates[-1].closed.called)
+
+    def test_in_a_pause(self) -> None:
+        self.begin(Target(ONE))
+        while not self.reactor.getDelayedCalls():
+            self.refuse()
+        self.assert_cancelled()
+        self.assertTrue(all(each.closed.called for each in self.candidates))
+
+    def test_in_the_handshake(self) -> None:
+        """The connection is closed by whoever has made the candidate."""
+        self.begin(Target(ONE))
+        transport = self.connected()
+        self.assert_cancelled()
+        self.assertEqual(transport.closing, "")

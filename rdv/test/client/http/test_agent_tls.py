@@ -1,0 +1,183 @@
+"""
+The agent over TLS, without a network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.client import URI
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
+
+from rdv.client.dial.socket import one_protocol
+from rdv.client.http.agent import UpgradeAgent
+from rdv.client.http.verification import tls_policy
+from rdv.errors import ServerUnreachable
+from rdv.test.client.client_certificates import Authority
+from rdv.test.client.client_doubles import ByteTransport, HalfWire, Wire
+from rdv.test.client.http.agent_doubles import SWITCH, UPGRADE, Endpoints, UpgradeTestCase
+
+
+@implementer(IAgentEndpointFactory)
+class TLSEndpoints:
+    """TLS over others."""
+
+    def __init__(self, authority: Authority, clock: Any, below: Endpoints) -> None:
+        self._policy = tls_policy(ca=authority.pem)
+        self._clock = clock
+        self._below = below
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        options = self._policy.creatorForNetloc(uri.host, uri.port)
+        return wrapClientTLS(options, self._below.endpointForURI(uri), clock=self._clock)
+
+
+class TLSTestCase(UpgradeTestCase):
+    """A client and a server that speak TLS, in so far as :meth:`shuttle` lets them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority()
+        endpoints = TLSEndpoints(self.authority, self.clock, self.endpoints)
+        self.agent = UpgradeAgent(self.clock, endpoints, 10)
+
+    def start(self) -> Deferred[IResponse]:
+        """A request whose handshake has begun."""
+        response = self.agent.request(b"DIAL", b"https://example.com/", Headers(UPGRADE))
+        self.transport = self.endpoints.accept()
+        self.clock.advance(0)
+        return response
+
+    def serve(self, name: str, wire: Wire) -> None:
+        """A server with a certificate for ``name``; ``wire`` is its application."""
+        factory: Factory[Any] = TLSMemoryBIOFactory(
+            self.authority.server_context(name), False, one_protocol(wire), clock=self.clock
+        )
+        self.server = ByteTransport()
+        self.server.protocol = factory.buildProtocol(self.server.getPeer())
+        self.server.connect()
+
+    def shuttle(self) -> None:
+        """Carry bytes to and fro until there are none."""
+        self.clock.advance(0)
+        while self.transport.value() or self.server.value():
+            to_server, to_client = self.transport.value(), self.server.value()
+            self.transport.clear()
+            self.server.clear()
+            if to_server:
+                self.server.deliver(to_server)
+            if to_client:
+                self.transport.deliver(to_client)
+            self.clock.advance(0)
+
+
+class StallTests(TLSTestCase):
+    """A server that does not shake hands."""
+
+    def test_says_nothing(self) -> None:
+        response = self.start()
+        self.clock.advance(9.5)
+        self.assertNoResult(response)
+        self.clock.advance(0.5)
+        self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
+        self.transport.lose()
+
+    def test_late(self) -> None:
+        """What was spent before the connection stood is not there any more."""
+        response = self.agent.request(b"DIAL", b"https://example.com/", Headers(UPGRADE))
+        self.clock.advance(7)
+        self.transport = self.endpoints.accept()
+        self.clock.advance(2.5)
+        self.assertNoResult(response)
+        self.clock.advance(0.5)
+        self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
+        self.transport.lose()
+
+    def test_cancelled(self) -> None:
+        response = self.start()
+        response.cancel()
+        self.assert_refused(response, CancelledError)
+        self.transport.lose()
+
+    def test_closes(self) -> None:
+        response = self.start()
+        self.transport.lose()
+        self.failureResultOf(response, ServerUnreachable)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_speaks_no_tls(self) -> None:
+        response = self.start()
+        self.transport.deliver(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        self.transport.lose()
+        failure = self.failureResultOf(response, ServerUnreachable)
+        self.assertIn("TLS: ", str(failure.value))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ShakenTests(TLSTestCase):
+    """A server that does."""
+
+    def test_time_is_over_with_the_handshake(self) -> None:
+        response = self.start()
+        self.serve("example.com", wire := Wire())
+        self.shuttle()
+        self.assertTrue(wire.data.startswith(b"DIAL / HTTP/1.1\r\n"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(100)
+        self.assertNoResult(response)
+
+    def test_another_name(self) -> None:
+        response = self.start()
+        self.serve("example.org", Wire())
+        self.shuttle()
+        self.transport.lose()
+        failure = self.failureResultOf(response, ServerUnreachable)
+        text = str(failure.value)
+        self.assertTrue(text.startswith("TLS: "), text)
+        self.assertNotIn("(", text)  # for a person, not the repr of an exception
+
+    def test_handed_over_with_what_was_behind(self) -> None:
+        response = self.start()
+        ours = HalfWire()
+        response.addCallback(lambda it: it.deliverBody(ours))
+        self.serve("example.com", theirs := Wire())
+        self.shuttle()
+        theirs.write(SWITCH + b"behind")
+        self.shuttle()
+        self.assertEqual(ours.data, b"behind")
+        theirs.write(b" and after")
+        ours.write(b"an answer")
+        self.shuttle()
+        self.assertEqual(ours.data, b"behind and after")
+        self.assertTrue(theirs.data.endswith(b"\r\n\r\nan answer"))
+
+    def test_two_records_in_one_segment(self) -> None:
+        response = self.start()
+        ours = HalfWire()
+        response.addCallback(lambda it: it.deliverBody(ours))
+        self.serve("example.com", theirs := Wire())
+        self.shuttle()
+        theirs.write(SWITCH)
+        self.clock.advance(0)
+        theirs.write(b"behind")
+        self.shuttle()
+        self.assertEqual(ours.data, b"behind")
+
+    def test_late_delivery(self) -> None:
+        pending = self.start()
+        self.serve("example.com", theirs := Wire())
+        self.shuttle()
+        theirs.write(SWITCH)
+        self.clock.advance(0)
+        theirs.write(b"behind")
+        self.shuttle()
+        ours = HalfWire()
+        self.successResultOf(pending).deliverBody(ours)
+        self.assertEqual(ours.data, b"behind")

@@ -1,0 +1,202 @@
+"""
+What the relay waits for.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+
+from rdv.addresses import parse_address
+from rdv.client.dial import dialling
+from rdv.client.race import contest
+from rdv.test.client.attempt_doubles import CONFIRM, HELLO, PEER, AttemptTestCase, answer
+from rdv.test.client.client_doubles import ByteTransport
+
+LAN = "192.168.7.2:41000"
+REFUSED = ConnectError(osError=errno.ECONNREFUSED)
+#: Seconds: less than any penalty, more than a patience of milliseconds.
+SHORT = 0.1
+
+
+class ContestTestCase(AttemptTestCase):
+    """A dialer with a penalty of two seconds."""
+
+    def begin(self, *peers: str, observed: str = "", **options: object) -> None:
+        """The server has answered, and HELLO has come on the relay."""
+        self.dial(**options)  # type: ignore[arg-type]
+        self.server.clear()
+        extra = f"Rdv-Observed-Addr: {observed}\r\n" if observed else ""
+        self.server.deliver(answer(*peers, extra=extra) + HELLO)
+
+    def assert_relayed(self) -> None:
+        """The relay has won."""
+        self.assertEqual(self.server.value(), CONFIRM)
+        for transport in self.reactor.transports:
+            if transport is not self.server and not transport.gone:
+                transport.lose()
+        self.assertTrue(self.successResultOf(self.attempt).is_relay)
+
+    def assert_waits(self) -> None:
+        """The relay has not won yet."""
+        self.assertEqual(self.server.value(), b"")
+        self.assertNoResult(self.attempt)
+
+
+class NothingCanComeTests(ContestTestCase):
+    """The penalty ends early when there is nothing to wait for."""
+
+    def test_all_refuse_for_a_while(self) -> None:
+        self.begin(PEER, LAN)
+        self.reactor.advance(dialling._HOPELESS_AFTER)
+        self.reactor.failed(REFUSED, 1)
+        self.assert_waits()
+        self.reactor.failed(REFUSED, 2)
+        self.assert_relayed()
+
+    def test_no_dial_after_the_choice(self) -> None:
+        """Though it is the refused dial itself that lets the relay win."""
+        self.begin(PEER)
+        self.reactor.advance(dialling._HOPELESS_AFTER)
+        dials = len(self.reactor.tcpClients)
+        self.reactor.failed(REFUSED, 1)
+        self.assert_relayed()
+        self.assertEqual(len(self.reactor.tcpClients), dials)
+
+    def test_not_at_the_first_refusal(self) -> None:
+        self.begin(PEER)
+        self.reactor.failed(REFUSED, 1)
+        self.reactor.advance(SHORT)
+        self.assert_waits()
+
+    def test_no_route(self) -> None:
+        self.patch(dialling, "route_to", lambda ip: None)
+        self.begin(PEER, LAN)
+        self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), 1)
+        self.assert_waits()
+        self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), 2)
+        self.assert_relayed()
+
+    def test_other_failures(self) -> None:
+        self.begin(PEER)
+        self.reactor.failed(ConnectTimeoutError(), 1)
+        self.assert_relayed()
+
+    def test_somebody_else_is_there(self) -> None:
+        self.begin(PEER)
+        self.reactor.connected(1).deliver(b"SSH-2.0\r\n")
+        self.reactor.transports[-1].lose(ConnectionLost())
+        self.assert_relayed()
+
+    def test_before_the_relay_is_ready(self) -> None:
+        self.dial()
+        self.answer(PEER)
+        self.reactor.failed(ConnectTimeoutError(), 1)
+        self.assert_waits()
+        self.server.deliver(HELLO)
+        self.assert_relayed()
+
+    def test_silent_address(self) -> None:
+        self.begin(PEER, LAN)
+        self.reactor.failed(ConnectTimeoutError(), 1)
+        self.reactor.advance(1.9)
+        self.assert_waits()
+        self.reactor.advance(0.1)
+        self.assert_relayed()
+
+    def test_peer_may_dial_us(self) -> None:
+        """It has named nothing, but was told where we are."""
+        for options in (
+            {"observed": "198.51.100.1:40000", "self_addresses": lambda port: []},
+            {"self_addresses": lambda port: [parse_address("198.51.100.1:40000")]},
+        ):
+            self.setUp()
+            self.begin(**options)
+            self.reactor.advance(1.9)
+            self.assert_waits()
+            self.arrive().deliver(HELLO)
+            self.assertEqual(self.reactor.transports[-1].value(), CONFIRM)
+
+    def test_peer_was_told_nothing(self) -> None:
+        self.begin(self_addresses=lambda port: [])
+        self.assert_relayed()
+
+    def test_rule_that_never_takes_the_relay(self) -> None:
+        for ready in (True, False):
+            self.setUp()
+            self.dial(chooser=lambda each: math.inf if each.is_relay else 0.0)
+            self.server.clear()
+            self.server.deliver(answer(PEER) + HELLO * ready)
+            self.reactor.failed(ConnectTimeoutError(), 1)
+            if not ready:
+                self.server.deliver(HELLO)
+            self.reactor.advance(29)
+            self.assert_waits()
+
+
+class HandshakeTests(ContestTestCase):
+    """A direct connection that stands is worth another moment."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin(PEER, LAN)
+        self.reactor.advance(2 - SHORT)
+
+    def assert_held(self, direct: ByteTransport) -> None:
+        """The relay waits for it, at most as long as that takes."""
+        self.reactor.advance(contest._HANDSHAKE_TIME - SHORT)
+        self.assert_waits()
+        direct.deliver(HELLO)
+        self.assertEqual(direct.value(), CONFIRM)
+
+    def test_held(self) -> None:
+        self.assert_held(self.reactor.connected(1))
+
+    def test_held_by_one_that_the_peer_has_made(self) -> None:
+        self.assert_held(self.arrive(port=50000))
+
+    def test_no_longer(self) -> None:
+        self.reactor.connected(1)
+        self.reactor.advance(contest._HANDSHAKE_TIME - 0.01)
+        self.assert_waits()
+        self.reactor.advance(0.02)
+        self.assert_relayed()
+
+    def test_lost_meanwhile(self) -> None:
+        direct = self.reactor.connected(1)
+        self.reactor.advance(2 * SHORT)
+        self.assert_waits()
+        direct.lose(ConnectionLost())
+        self.assert_relayed()
+
+    def test_lost_before(self) -> None:
+        self.reactor.connected(1).lose(ConnectionLost())
+        self.assert_waits()
+        self.reactor.advance(SHORT)
+        self.assert_relayed()
+
+    def test_stranger(self) -> None:
+        """Whoever wants to can connect."""
+        self.arrive("198.51.100.77")
+        self.reactor.advance(SHORT)
+        self.assert_relayed()
+
+    def test_one_that_nothing_else_can_replace(self) -> None:
+        """The dials have failed, and the peer's connection is in its handshake."""
+        direct = self.arrive(port=50000)
+        for place in (1, 2):
+            self.reactor.failed(ConnectTimeoutError(), place)
+        self.assert_waits()
+        direct.deliver(HELLO)
+        self.assertEqual(direct.value(), CONFIRM)
+
+    def test_cancelled(self) -> None:
+        direct = self.reactor.connected(1)
+        self.reactor.advance(2 * SHORT)
+        self.attempt.cancel()
+        self.assert_done(self.server, direct)
+        self.failureResultOf(self.attempt, CancelledError)

@@ -1,0 +1,251 @@
+"""
+Connections that others open to the shared port.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from ipaddress import ip_address
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.addresses import AddressSpace
+from rdv.client.candidate import Candidate
+from rdv.client.race.inbound import IP, Inbound
+from rdv.test.client.client_doubles import ByteTransport
+from rdv.wire import Role
+
+HELLO = b"rdv/1 HELLO token\r\n"
+CONFIRM = b"rdv/1 CONFIRM token\r\n"
+PEER = "192.0.2.1"
+STRANGER = "198.51.100.7"
+
+
+class InboundTestCase(SynchronousTestCase):
+    """An acceptor's inbound connections."""
+
+    def setUp(self) -> None:
+        self.inbound = Inbound(AddressSpace.ALL, self.candidate)
+        self.contending: list[Candidate] = []
+        self.cancelled = 0
+
+    def candidate(self) -> Candidate:
+        """What an acceptor makes of a connection."""
+        return Candidate(Clock(), Role.ACCEPTOR, b"token", held=True)
+
+    def begin(self, *known: str) -> None:
+        """The server has answered."""
+        ips: set[IP] = {ip_address(ip) for ip in known}
+
+        def dropped(failure: Failure) -> Failure:
+            self.cancelled += failure.check(CancelledError) is not None
+            return failure
+
+        def contending(candidate: Candidate) -> Deferred[Candidate]:
+            self.contending.append(candidate)
+            return candidate.shaken().addErrback(dropped)
+
+        self.inbound.begin(ips, contending)
+
+    def arrive(self, host: str, port: int = 50000) -> ByteTransport:
+        """Somebody connects, and is let in."""
+        kind = IPv6Address if ":" in host else IPv4Address
+        peer = kind("TCP", host, port)
+        candidate = self.inbound.buildProtocol(peer)
+        assert candidate is not None
+        transport = ByteTransport(candidate, peer)
+        transport.connect()
+        return transport
+
+
+class SpacesTests(SynchronousTestCase):
+    """From where connections are accepted."""
+
+    def accepts(self, spaces: AddressSpace, peer: IAddress | None) -> bool:
+        """Whether a connection from ``peer`` is accepted."""
+        inbound = Inbound(spaces, lambda: Candidate(Clock(), Role.DIALER, b"token"))
+        return inbound.buildProtocol(peer) is not None
+
+    def test_only_the_spaces_given(self) -> None:
+        members = {
+            AddressSpace.PUBLIC4: IPv4Address("TCP", "192.0.2.1", 1),
+            AddressSpace.PRIVATE4: IPv4Address("TCP", "10.0.0.1", 1),
+            AddressSpace.LOOPBACK: IPv4Address("TCP", "127.0.0.1", 1),
+            AddressSpace.PUBLIC6: IPv6Address("TCP", "2001:db8::1", 1),
+            AddressSpace.LINK6: IPv6Address("TCP", "fe80::1%eth0", 1),
+        }
+        for space in members:
+            for other, peer in members.items():
+                self.assertIs(self.accepts(space, peer), space is other, (space, peer))
+
+    def test_mapped(self) -> None:
+        peer = IPv6Address("TCP", "::ffff:10.0.0.1", 1)
+        self.assertTrue(self.accepts(AddressSpace.PRIVATE4, peer))
+        self.assertFalse(self.accepts(AddressSpace.PUBLIC6, peer))
+
+    def test_none(self) -> None:
+        for peer in (IPv4Address("TCP", "192.0.2.1", 1), IPv6Address("TCP", "::1", 1)):
+            self.assertFalse(self.accepts(AddressSpace.NONE, peer))
+
+    def test_neither_ipv4_nor_ipv6(self) -> None:
+        self.assertFalse(self.accepts(AddressSpace.ALL, UNIXAddress("/socket")))
+        self.assertFalse(self.accepts(AddressSpace.ALL, None))
+
+
+class HeldTests(InboundTestCase):
+    """Before and after the server has answered."""
+
+    def test_silence_before(self) -> None:
+        transport = self.arrive(PEER)
+        self.assertEqual(transport.value(), b"")
+        self.assertEqual(self.contending, [])
+        self.begin(PEER)
+        self.assertEqual(transport.value(), HELLO)
+        self.assertEqual(len(self.contending), 1)
+
+    def test_strangers_begin_too(self) -> None:
+        transport = self.arrive(STRANGER)
+        self.begin(PEER)
+        self.assertEqual(transport.value(), HELLO)
+
+    def test_hello_at_once_after(self) -> None:
+        self.begin(PEER)
+        self.assertEqual(self.arrive(PEER).value(), HELLO)
+        self.assertEqual(self.arrive(STRANGER).value(), HELLO)
+
+    def test_gone_before(self) -> None:
+        transport = self.arrive(PEER)
+        transport.lose(ConnectionLost())
+        self.begin(PEER)
+        self.assertEqual(self.contending, [])
+
+
+class StrangersTests(InboundTestCase):
+    """Addresses that the server did not name."""
+
+    def test_oldest_makes_room(self) -> None:
+        self.begin(PEER)
+        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(16)]
+        self.assertEqual({stranger.closing for stranger in strangers}, {""})
+        self.arrive(STRANGER, 51000)
+        self.arrive(STRANGER, 51001)
+        self.assertEqual(
+            [stranger.closing for stranger in strangers], ["abort", "abort", *[""] * 14]
+        )
+
+    def test_bounded_before_the_answer(self) -> None:
+        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(40)]
+        self.assertEqual([s.closing for s in strangers], [*["abort"] * 24, *[""] * 16])
+
+    def test_room_of_one_that_has_left(self) -> None:
+        self.begin(PEER)
+        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(16)]
+        strangers[5].lose(ConnectionLost())
+        self.arrive(STRANGER, 51000)
+        self.assertEqual({stranger.closing for stranger in strangers}, {""})
+
+    def test_peer_is_exempt(self) -> None:
+        self.begin(PEER)
+        ours = [self.arrive(PEER, 50000 + n) for n in range(20)]
+        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(20)]
+        self.assertEqual({transport.closing for transport in ours}, {""})
+        self.assertEqual([s.closing for s in strangers].count(""), 16)
+
+    def test_peer_that_came_before_the_answer_is_exempt_after_it(self) -> None:
+        ours = self.arrive(PEER)
+        self.begin(PEER)
+        for n in range(20):
+            self.arrive(STRANGER, 50000 + n)
+        self.assertEqual(ours.closing, "")
+
+    def test_mapped_address_of_the_peer_is_known(self) -> None:
+        self.begin(PEER)
+        ours = self.arrive("::ffff:" + PEER)
+        for n in range(20):
+            self.arrive(STRANGER, 50000 + n)
+        self.assertEqual(ours.closing, "")
+
+    def test_stranger_may_be_the_peer(self) -> None:
+        self.begin(PEER)
+        self.arrive(STRANGER).deliver(CONFIRM)
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[0])
+
+    def test_nothing_is_kept_of_one_that_has_left(self) -> None:
+        self.begin()
+        transport = self.arrive(STRANGER)
+        candidate = weakref.ref(self.contending.pop())
+        transport.lose(ConnectionLost())
+        del transport
+        gc.collect()
+        self.assertIsNone(candidate())
+
+
+class FirstTests(InboundTestCase):
+    """All of them as one contender."""
+
+    def test_ready(self) -> None:
+        self.begin(PEER)
+        transports = [self.arrive(PEER, 50000 + n) for n in range(3)]
+        self.assertNoResult(self.inbound.first)
+        transports[1].deliver(CONFIRM)
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
+
+    def test_failures_do_not_count(self) -> None:
+        self.begin(PEER)
+        self.arrive(PEER).deliver(b"GET / HTTP/1.1\r\n")
+        self.arrive(STRANGER).lose(ConnectionLost())
+        self.assertNoResult(self.inbound.first)
+        self.arrive(PEER).deliver(CONFIRM)
+        self.successResultOf(self.inbound.first)
+
+    def test_two_in_one_turn(self) -> None:
+        self.begin(PEER)
+        one, two = self.arrive(PEER), self.arrive(STRANGER)
+        two.deliver(CONFIRM)
+        one.deliver(CONFIRM)
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
+        self.assertEqual(two.closing, "")
+
+    def test_nobody_is_let_in_afterwards(self) -> None:
+        self.begin(PEER)
+        self.arrive(PEER).deliver(CONFIRM)
+        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))
+
+
+class StopTests(InboundTestCase):
+    """The end of listening. Connections are closed by whoever has made their candidates."""
+
+    def test_stops_the_handshakes(self) -> None:
+        self.begin(PEER)
+        transports = [self.arrive(PEER), self.arrive(STRANGER)]
+        self.inbound.stop()
+        self.assertEqual(self.cancelled, 2)
+        for transport in transports:
+            transport.deliver(CONFIRM)
+        self.assertNoResult(self.inbound.first)
+
+    def test_keeps_the_first(self) -> None:
+        self.begin(PEER)
+        self.arrive(PEER)
+        self.arrive(STRANGER).deliver(CONFIRM)
+        self.inbound.stop()
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
+
+    def test_lets_nobody_in(self) -> None:
+        self.inbound.stop()
+        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50000)))
+
+    def test_cancelling_first_is_the_same(self) -> None:
+        self.begin(PEER)
+        self.arrive(PEER)
+        self.inbound.first.cancel()
+        self.failureResultOf(self.inbound.first, CancelledError)
+        self.assertEqual(self.cancelled, 1)
+        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))

@@ -1,0 +1,84 @@
+"""
+A dialer that does not want its connection as soon as it has it: its peer gets one that is broken,
+and does not wait for what cannot come any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._transport.handover import push
+from rdv.addresses import AddressSpace
+from rdv.client import Connection
+from rdv.test.client.client_doubles import ByteTransport, Wire
+from rdv.test.client.client_loopback import LoopbackTestCase, RealServer
+from rdv.testing import MemoryRendezvous
+
+#: Kinds of addresses of the acceptor and of the dialer, and whether they are left with the relay.
+WAYS = (
+    (AddressSpace.LOOPBACK, AddressSpace.LOOPBACK, False),
+    (AddressSpace.NONE, AddressSpace.NONE, True),
+    (AddressSpace.LOOPBACK, AddressSpace.NONE, True),
+)
+
+
+class _Lost(Protocol):
+    """:ivar reason: why it ended."""
+
+    reason: BaseException | None = None
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason.value
+
+
+class LoopbackTests(LoopbackTestCase):
+    """Over real sockets. The clock of both stands still."""
+
+    async def test_abort(self) -> None:
+        server = RealServer(self)
+        for acceptors, dialers, relayed in WAYS:
+            accepting = self.client(spaces=acceptors).accept(server.url, "token")
+            await server.arrival()
+            dialling = self.client(spaces=dialers).dial(server.url, "token")
+            dialling.addCallback(Connection.abortConnection)
+            await dialling
+            connection = await accepting
+            self.assertEqual(connection.is_relay, relayed)
+            wire = Wire()
+            connection.attach(wire)
+            self.assertEqual(await wire.lost(), b"")
+            assert wire.reason is not None
+            wire.reason.trap(ConnectionLost)
+
+
+class MemoryTests(SynchronousTestCase):
+    """In memory, where no kernel tells what was acknowledged."""
+
+    def test_abort(self) -> None:
+        for options in ({}, {"spaces": AddressSpace.NONE}):
+            rendezvous = MemoryRendezvous()
+            arguments: Any = options
+            accepting = rendezvous.client(**arguments).accept(rendezvous.url, "token")
+            dialling = rendezvous.client(**arguments).dial(rendezvous.url, "token")
+            dialling.addCallback(Connection.abortConnection)
+            rendezvous.flush()
+            protocol = _Lost()
+            self.successResultOf(accepting).attach(protocol)
+            rendezvous.flush()
+            self.assertIsInstance(protocol.reason, ConnectionLost)
+
+
+class PushTests(SynchronousTestCase):
+    """``push``."""
+
+    def test_no_connection_of_twisted(self) -> None:
+        """It is left as it is."""
+        transport = ByteTransport()
+        transport.write(b"data")
+        push(transport)
+        self.assertEqual(transport.value(), b"data")

@@ -1,0 +1,171 @@
+"""
+Over ``https``, with a certificate authority made for the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface.verify import verifyObject
+
+from rdv.addresses import AddressSpace
+from rdv.client import tls_policy
+from rdv.client.trace import Event, What
+from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
+from rdv.test.client.client_certificates import Authority
+from rdv.test.client.client_doubles import HalfWire
+from rdv.test.client.client_loopback import LoopbackTestCase, RawServer, RealServer
+
+
+class PolicyTests(SynchronousTestCase):
+    """What a policy can be made of."""
+
+    def test_interface(self) -> None:
+        verifyObject(IPolicyForHTTPS, tls_policy())
+
+    def test_no_certificates(self) -> None:
+        for pem in (b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
+            self.assertRaises(RdvError, tls_policy, ca=pem)
+            self.assertRaises(RdvError, tls_policy, certificate=pem)
+
+    def test_certificate_without_its_key(self) -> None:
+        self.assertRaises(RdvError, tls_policy, certificate=Authority().pem)
+
+
+class TLSTests(LoopbackTestCase):
+    """Clients of a server with a certificate for 127.0.0.1."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authority = Authority()
+
+    def server(self, *, name: str = "127.0.0.1", **options: Any) -> RealServer:
+        """The real server under TLS."""
+        return RealServer(self, self.authority.server_context(name, **options))
+
+    async def assert_joins(self, server: RealServer, **options: Any) -> None:
+        """Two clients meet, and bytes and ends go both ways."""
+        client = self.client(penalty=0, **options)
+        here, there = await gatherResults(
+            [client.dial(server.url, "token"), client.accept(server.url, "token")]
+        )
+        self.assertEqual(here.is_relay, options.get("spaces") is AddressSpace.NONE)
+        wires = HalfWire(), HalfWire()
+        data = b"from the dialer" * 10_000, b"from the acceptor" * 10_000
+        for connection, wire, each in zip((here, there), wires, data, strict=True):
+            connection.attach(wire)
+            self.addCleanup(self._hang_up, wire)
+            connection.write(each)
+        here.loseWriteConnection()
+        self.assertTrue(await wires[1].ended() == data[0])
+        there.write(b"the end")
+        there.loseWriteConnection()
+        self.assertTrue(await wires[0].ended() == data[1] + b"the end")
+
+    async def error(self, server: RealServer | RawServer, **options: Any) -> str:
+        """What a client's failure says: one line, and nothing is left."""
+        attempt = self.client(**options).dial(server.url, "token")
+        error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
+        text = str(error)
+        self.assertTrue(text.startswith(f"cannot reach {server.url}: TLS: "), text)
+        self.assertNotIn("\n", text)
+        self.assert_nothing_left()
+        return text
+
+    async def test_relayed(self) -> None:
+        policy = tls_policy(ca=self.authority.pem)
+        await self.assert_joins(self.server(), tls=policy, spaces=AddressSpace.NONE)
+
+    async def test_direct(self) -> None:
+        await self.assert_joins(self.server(), tls=tls_policy(ca=self.authority.pem))
+
+    async def test_several_authorities(self) -> None:
+        pem = Authority("another").pem + self.authority.pem
+        await self.assert_joins(self.server(), tls=tls_policy(ca=pem))
+
+    async def test_client_certificate(self) -> None:
+        policy = tls_policy(ca=self.authority.pem, certificate=self.authority.issue("a client"))
+        server = self.server(wants_certificate=True)
+        await self.assert_joins(server, tls=policy, spaces=AddressSpace.NONE)
+
+    async def test_client_certificate_is_missing(self) -> None:
+        await self.error(self.server(wants_certificate=True), tls=tls_policy(ca=self.authority.pem))
+
+    async def test_client_certificate_of_another_authority(self) -> None:
+        policy = tls_policy(ca=self.authority.pem, certificate=Authority("x").issue("a client"))
+        await self.error(self.server(wants_certificate=True), tls=policy)
+
+    async def test_unknown_authority(self) -> None:
+        text = await self.error(self.server(), tls=tls_policy(ca=Authority("another").pem))
+        self.assertIn("certificate verify failed", text)
+
+    async def test_platform_does_not_know_the_authority(self) -> None:
+        self.assertIn("certificate verify failed", await self.error(self.server()))
+
+    async def test_another_name(self) -> None:
+        policy = tls_policy(ca=self.authority.pem)
+        await self.error(self.server(name="example.com"), tls=policy)
+
+    async def test_no_name(self) -> None:
+        """The certificate of a user, say, of whom the same authority knows."""
+        policy = tls_policy(ca=self.authority.pem)
+        text = await self.error(self.server(names=b""), tls=policy)
+        self.assertIn("the certificate is not for this name", text)
+
+    async def test_unreadable_name(self) -> None:
+        """Whatever cannot be read is no proof."""
+        policy = tls_policy(ca=self.authority.pem)
+        for names in (b"\xff\xff", bytes.fromhex("3004a3023000"), bytes.fromhex("30058703010203")):
+            await self.error(self.server(names=names), tls=policy)
+
+    async def test_server_speaks_no_tls(self) -> None:
+        server = RawServer(self)
+        server.url = server.url.replace("http:", "https:")
+        server.greeting = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        await self.error(server, tls=tls_policy(ca=self.authority.pem))
+
+    async def test_server_does_not_shake_hands(self) -> None:
+        server = RawServer(self)
+        url = server.url.replace("http:", "https:")
+        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token")
+        wire = await server.arrival()
+        await wire.until(b"\x16\x03")
+        self.reactor.clock.advance(10)
+        error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
+        self.assertIn("TLS handshake did not come within 10 s", str(error))
+        self.assert_nothing_left()
+
+    async def test_time_is_up_before_the_handshake(self) -> None:
+        """Then the server has not been asked for a peer, and nobody says that it was."""
+        server = RawServer(self)
+        url = server.url.replace("http:", "https:")
+        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token", timeout=5)
+        await (await server.arrival()).until(b"\x16\x03")
+        self.reactor.clock.advance(5)
+        error: RdvError = await self.assertFailure(cast(Any, attempt), AttemptTimeout)
+        self.assertEqual(str(error), f"no connection within 5 s: {url} did not answer")
+        self.assert_nothing_left()
+
+    async def test_refusal(self) -> None:
+        server = self.server()
+        client = self.client(tls=tls_policy(ca=self.authority.pem))
+        attempt = client.dial(server.url + "x", "token")
+        error: RdvError = await self.assertFailure(cast(Any, attempt), RdvError)
+        self.assertIn("404", str(error))
+        self.assert_nothing_left()
+
+    async def test_trace(self) -> None:
+        """A trace tells of the handshake, and that the request went behind it."""
+        events: list[Event] = []
+        server = self.server()
+        options = {"tls": tls_policy(ca=self.authority.pem), "trace": events.append}
+        await self.assert_joins(server, spaces=AddressSpace.NONE, **options)
+        for attempt in (1, 2):
+            kinds = [event.what for event in events if event.attempt == attempt]
+            wanted = [What.CALLED, What.REACHED, What.SECURED, What.ASKED, What.ANSWERED]
+            self.assertEqual([kind for kind in kinds if kind in wanted], wanted)
+        secured = next(event for event in events if event.what is What.SECURED)
+        self.assertEqual(secured.fields["version"], "TLSv1.3")

@@ -1,0 +1,324 @@
+"""
+When a choice becomes final, and for whom.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+
+from rdv.client import probation
+from rdv.client.connection import Connection
+from rdv.test.client.probation_doubles import CONFIRM, HELLO, LONG, ProbationTestCase
+from rdv.test.doubles import HalfCloseRecorder
+from rdv.wire import Role
+
+
+class DialerTests(ProbationTestCase):
+    """The dialer waits for an acknowledgement of its CONFIRM."""
+
+    def test_relay_is_kept_until_then(self) -> None:
+        self.clock.advance(probation._CONFIRMED_WITHIN * 0.9)
+        self.assertTrue(self.relay.open)
+        self.assertFalse(self.connection.is_relay)
+        self.acknowledge()
+        self.assert_direct()
+
+    def test_looks_soon_and_again(self) -> None:
+        """A direct path within a LAN costs the server nothing for long."""
+        for seconds in (0.1, 1):
+            self.begin()
+            self.clock.advance(seconds)
+            self.direct.acknowledged = len(CONFIRM)
+            self.clock.advance(0.1)
+            self.assert_direct()
+
+    def test_the_application_says_something(self) -> None:
+        """It is given a moment to do so, and then it costs no more than its own round trip."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.clock.advance(0.09)
+        self.assertTrue(self.relay.open)
+        self.connection.write(b"data")
+        self.direct.acknowledged += 1
+        self.clock.advance(0.003)
+        self.assert_direct()
+
+    def test_the_application_says_nothing(self) -> None:
+        """Not yet, or not at all."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.clock.advance(0.2)
+        self.assert_direct()
+        for end in "loseWriteConnection", "loseConnection":
+            self.begin()
+            self.direct.acknowledged = len(CONFIRM)
+            getattr(self.connection, end)()
+            self.clock.advance(0.003)
+            self.clock.advance(0)
+            self.assertTrue(self.relay.ended)
+
+    def test_what_it_says_does_not_arrive(self) -> None:
+        """Such as full segments, on a path that only lets small ones through."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.connection.write(b"data")
+        self.clock.advance(probation._DELIVERED_WITHIN * 0.99)
+        self.assertTrue(self.direct.open and self.relay.open)
+        self.clock.advance(0.1)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+
+    def test_nor_does_it_on_an_old_peer_s(self) -> None:
+        """It has closed the relay at once, so there is nothing to fall back to."""
+        self.direct.acknowledged = len(CONFIRM)
+        self.connection.write(b"data")
+        self.relay.end()
+        self.clock.advance(LONG)
+        self.assertTrue(self.direct.open)
+        self.assertFalse(self.connection.is_relay)
+
+    def test_part_of_it(self) -> None:
+        self.direct.acknowledged = len(CONFIRM) - 1
+        self.clock.advance(1)
+        self.assertTrue(self.relay.open)
+
+    def test_first_byte(self) -> None:
+        self.direct.deliver(b"data")
+        self.assert_direct()
+        self.assertEqual(self.wire.received, b"data")
+
+    def test_end_of_the_peer_s_direction(self) -> None:
+        self.direct.far_end.loseWriteConnection()
+        self.clock.advance(0)
+        self.assert_direct()
+        self.assertEqual(self.wire.read_ended, 1)
+
+    def test_end_of_the_connection(self) -> None:
+        self.connection.loseWriteConnection()
+        self.clock.advance(0)
+        self.direct.end()
+        self.connection.loseConnection()
+        self.assert_nothing_left()
+        self.assertTrue(self.wire.lost_cleanly)
+
+    def test_clean_end_of_all_at_once(self) -> None:
+        """It is no loss, so that nothing takes its place."""
+        self.direct.near.lose(ConnectionDone())
+        self.assert_nothing_left()
+        self.assertTrue(self.wire.lost_cleanly)
+        self.assertEqual(self.relay.far.received, b"")
+
+    def test_something_has_come_already(self) -> None:
+        """Then there is nothing to wait for."""
+        self.begin(behind=b"data")
+        self.assert_direct()
+        self.assertEqual(self.wire.received, b"data")
+
+    def test_system_does_not_tell_any_more(self) -> None:
+        self.direct.acknowledged = None
+        self.clock.advance(1)
+        self.assert_direct()
+
+    def test_no_acknowledgement_in_time(self) -> None:
+        self.connection.write(b"data")
+        self.clock.advance(LONG)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+
+    def test_no_acknowledgement_and_the_relay_is_not_ready(self) -> None:
+        """It may still become so; or the acknowledgement may come."""
+        for ready in (True, False):
+            self.begin(relay_ready=False)
+            self.clock.advance(probation._CONFIRMED_WITHIN + 0.1)
+            self.assertTrue(self.direct.open)
+            if ready:
+                self.relay.deliver(HELLO)
+                self.assert_relayed()
+            else:
+                self.direct.deliver(b"data")
+                self.assert_direct()
+
+    def test_lost(self) -> None:
+        self.connection.write(b"data")
+        self.direct.lose()
+        self.assertIsNone(self.wire.lost)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+        self.relay.deliver(b"answer")
+        self.assertEqual(self.wire.received, b"answer")
+
+    def test_lost_before_the_relay_is_ready(self) -> None:
+        """What becomes of a socket that is gone says nothing of the choice."""
+        self.begin(relay_ready=False)
+        self.connection.write(b"data")
+        self.direct.acknowledged = None
+        self.direct.lose()
+        self.clock.advance(1)
+        self.assertTrue(self.relay.open)
+        self.relay.deliver(HELLO)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+
+    def test_lost_and_the_relay_as_well(self) -> None:
+        self.begin(relay_ready=False)
+        self.direct.acknowledged = None
+        self.direct.lose()
+        self.assertIsNone(self.wire.lost)
+        self.relay.lose()
+        self.assert_lost()
+
+    def test_lost_and_the_relay_never_becomes_ready(self) -> None:
+        for acknowledged in (None, 0):
+            self.begin(relay_ready=False)
+            self.direct.acknowledged = acknowledged
+            self.direct.lose()
+            self.clock.advance(LONG)
+            self.assert_lost()
+
+    def assert_lost(self) -> None:
+        """The application was told, and nothing is left."""
+        assert self.wire.lost is not None
+        self.assertIsNotNone(self.wire.lost.check(ConnectionLost))
+        self.assert_nothing_left()
+
+    def test_relay_gone_first(self) -> None:
+        for gone in ("lose", "end"):
+            self.begin()
+            getattr(self.relay, gone)()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertTrue(self.direct.open)
+            self.direct.lose()
+            self.assert_lost()
+
+    def test_lost_afterwards(self) -> None:
+        self.acknowledge()
+        self.direct.lose()
+        self.assert_lost()
+
+
+class AcceptorTests(ProbationTestCase):
+    """The acceptor waits until the dialer has closed the relay."""
+
+    role = Role.ACCEPTOR
+
+    def test_relay_is_closed(self) -> None:
+        for gone in ("lose", "end"):
+            self.begin()
+            self.clock.advance(1)
+            self.assertTrue(self.relay.open)
+            getattr(self.relay, gone)()
+            self.assertFalse(self.relay.near.connected)
+            self.assertTrue(self.direct.open)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_first_byte(self) -> None:
+        self.direct.deliver(b"data")
+        self.assert_direct()
+        self.assertEqual(self.wire.received, b"data")
+
+    def test_first_byte_together_with_confirm(self) -> None:
+        self.begin(behind=b"data")
+        self.assert_direct()
+        self.assertEqual(self.wire.received, b"data")
+
+    def test_not_for_ever(self) -> None:
+        self.clock.advance(LONG)
+        self.assert_direct()
+
+    def test_own_acknowledgements_say_nothing(self) -> None:
+        self.acknowledge()
+        self.assertTrue(self.relay.open)
+
+    def test_confirm_on_the_relay(self) -> None:
+        self.connection.write(b"banner")
+        self.relay.deliver(CONFIRM)
+        self.assert_relayed()
+        self.assertEqual(self.relay.far.received, HELLO + b"banner")
+
+    def test_answer_to_what_came_with_it(self) -> None:
+        """What was written before comes before it."""
+        echo: Any = self.wire
+        echo.dataReceived = lambda data: self.connection.write(b"<" + data + b">")
+        self.connection.write(b"banner ")
+        self.relay.deliver(CONFIRM + b"data")
+        self.assert_relayed()
+        self.assertEqual(self.relay.received, b"banner <data>")
+
+    def test_closed_by_what_came_with_it(self) -> None:
+        closing: Any = self.wire
+        closing.dataReceived = lambda data: self.connection.loseConnection()
+        self.connection.write(b"banner")
+        self.relay.deliver(CONFIRM + b"data")
+        self.assert_nothing_left()
+        self.assertEqual(self.relay.received, b"banner")
+        self.assertTrue(self.relay.ended)
+
+    def test_something_else_on_the_relay(self) -> None:
+        """Then it is not the peer's, and of no use."""
+        self.relay.deliver(b"HTTP/1.1 500 Oops\r\n")
+        self.assert_direct()
+        self.connection.write(b"data")
+        self.clock.advance(0)
+        self.assertEqual(self.direct.received, b"data")
+
+    def test_lost(self) -> None:
+        """The dialer notices it as well."""
+        self.connection.write(b"banner")
+        self.direct.lose()
+        self.assertTrue(self.relay.open)
+        self.assertIsNone(self.wire.lost)
+        self.relay.deliver(CONFIRM + b"data")
+        self.assert_relayed()
+        self.assertEqual(self.wire.received, b"data")
+        self.assertEqual(self.relay.received, b"banner")
+
+    def test_lost_and_no_confirm_comes(self) -> None:
+        for gone in ("lose", "end", ""):
+            self.begin()
+            self.direct.lose()
+            self.assertIsNone(self.wire.lost)
+            if gone:
+                getattr(self.relay, gone)()
+            else:
+                self.clock.advance(LONG)
+            self.assertIsNotNone(self.wire.lost)
+            self.assert_nothing_left()
+
+
+class WithoutRelayTests(ProbationTestCase):
+    """There is none to fall back to."""
+
+    def test_nothing_waits(self) -> None:
+        self.relay.near.abortConnection()
+        self.clock.advance(0)
+        connection = Connection(self.direct.candidate, None, self.connection.headers)
+        connection.attach(wire := HalfCloseRecorder())
+        self.direct.lose()
+        self.assertIsNotNone(wire.lost)
+
+
+class DiscardTests(ProbationTestCase):
+    """It is given to nobody."""
+
+    def test_both_are_waited_for(self) -> None:
+        """In whichever order they close."""
+        for names in (("direct", "relay"), ("relay", "direct")):
+            self.begin(attach=False)
+            first, second = (getattr(self, name) for name in names)
+            for path in (first, second):
+                path.near.abortConnection = lambda: None  # not yet
+            discarding = self.connection.discard()
+            first.lose()
+            self.assertNoResult(discarding)
+            second.lose()
+            self.successResultOf(discarding)
+            self.assert_nothing_left()
+
+    def test_final(self) -> None:
+        """There is only one left."""
+        self.begin(attach=False)
+        self.acknowledge()
+        discarding = self.connection.discard()
+        self.assertNoResult(discarding)
+        self.clock.advance(0)
+        self.successResultOf(discarding)
+        self.assert_nothing_left()

@@ -1,0 +1,151 @@
+"""
+What the application sees and does while its connection may still be replaced.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, cast
+
+from rdv.test.client.probation_doubles import HELLO, LONG, ProbationTestCase
+
+
+class ApplicationTests(ProbationTestCase):
+    """What the application sees and does meanwhile."""
+
+    def test_attributes(self) -> None:
+        self.assertEqual(self.connection.getPeer(), self.direct.near.getPeer())
+        self.assertIs(self.connection.transport, self.direct.near)
+        self.direct.lose()
+        self.assertTrue(self.connection.is_relay)
+        self.assertEqual(self.connection.peer_address, self.relay.candidate.peer_address)
+        self.assertIs(self.connection.transport, self.relay.near)
+
+    def test_not_attached_yet(self) -> None:
+        self.begin(attach=False)
+        self.connection.write(b"data")
+        self.direct.lose()
+        self.assertTrue(self.relay.near.paused)
+        self.relay.deliver(b"answer")
+        self.connection.attach(self.wire)
+        self.assert_relayed()
+        self.assertEqual((self.wire.received, self.relay.received), (b"answer", b"data"))
+
+    def test_paused(self) -> None:
+        self.connection.pauseProducing()
+        self.direct.lose()
+        self.assertTrue(self.relay.near.paused)
+        self.relay.deliver(b"answer")
+        self.assertEqual(self.wire.received, b"")
+        self.connection.resumeProducing()
+        self.clock.advance(0)
+        self.assertEqual(self.wire.received, b"answer")
+
+    def test_abort(self) -> None:
+        for lost in (False, True):
+            for ready in (False, True):
+                if lost and ready:
+                    continue  # that is decided
+                self.begin(relay_ready=ready)
+                if lost:
+                    self.direct.lose()
+                self.connection.abortConnection()
+                self.assert_nothing_left()
+                self.assertEqual(self.relay.received, b"")
+
+    def test_abort_breaks_the_relay_too(self) -> None:
+        """A peer that falls back to it must not take its end for that of the stream."""
+        self.connection.abortConnection()
+        self.clock.advance(0)
+        self.assertFalse(self.relay.near.connected)
+        self.assertFalse(self.relay.ended)
+
+    def test_abort_after_a_loss(self) -> None:
+        """Whoever aborts is told of the end, though nobody has heard of the loss yet."""
+        self.begin(relay_ready=False)
+        self.direct.lose()
+        self.assertIsNone(self.wire.lost)
+        self.connection.abortConnection()
+        self.assertIsNotNone(self.wire.lost)
+        self.assert_nothing_left()
+
+    def test_failing_protocol(self) -> None:
+        """Its error in what the relay brings is logged, and ends the connection."""
+        self.begin(relay_ready=False)
+
+        def fail(data: bytes) -> None:
+            raise ZeroDivisionError("the application's")
+
+        self.patch(self.wire, "dataReceived", fail)
+        self.direct.lose()
+        self.relay.deliver(HELLO + b"data")
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertFalse(self.relay.open)
+
+    def test_abort_when_it_is_decided(self) -> None:
+        self.acknowledge()
+        self.connection.abortConnection()
+        self.assert_nothing_left()
+        self.begin()
+        self.direct.lose()
+        self.connection.abortConnection()
+        self.assert_nothing_left()
+
+    def test_end_is_told_once(self) -> None:
+        """By the connection that was the last."""
+        self.direct.lose()
+        self.relay.lose()
+        self.assertIsNotNone(self.wire.lost)  # a Recorder fails when it is told twice
+        self.assert_nothing_left()
+
+    def test_close(self) -> None:
+        """It waits for the choice, for what was written must arrive."""
+        self.connection.write(b"data")
+        self.connection.loseConnection()
+        self.clock.advance(0)
+        self.assertTrue(self.direct.open)
+        self.acknowledge()
+        self.assert_nothing_left()
+        self.assertEqual(self.direct.received, b"data")
+        self.assertTrue(self.direct.ended)
+
+    def test_close_and_nothing_is_known(self) -> None:
+        """Neither an acknowledgement comes nor HELLO on the relay: it ends all the same."""
+        self.begin(relay_ready=False)
+        self.connection.write(b"data")
+        self.connection.loseConnection()
+        self.clock.pump([LONG] * 3)
+        self.assert_nothing_left()
+        self.assertIsNotNone(self.wire.lost)
+        self.assertEqual(self.direct.received, b"data")
+
+    def test_close_and_lost(self) -> None:
+        self.connection.write(b"data")
+        self.connection.loseConnection()
+        self.direct.lose()
+        self.clock.advance(0)
+        self.assertEqual(self.relay.received, b"data")
+        self.assertTrue(self.relay.ended)
+        self.assert_nothing_left()
+        self.assertIsNotNone(self.wire.lost)
+
+    def test_break_on_exit(self) -> None:
+        """The new socket has to do as the old one."""
+        for enabled in (True, False):
+            self.begin()
+            with socket.socket() as old, socket.socket() as new:
+                for path, sock in ((self.direct, old), (self.relay, new)):
+                    cast(Any, path.near).getHandle = lambda sock=sock: sock
+                self.connection.break_on_exit(True)
+                self.connection.break_on_exit(enabled)
+                self.assertEqual(lingers(old), enabled)
+                self.direct.lose()
+                self.assertEqual(lingers(new), enabled)
+
+
+def lingers(sock: socket.socket) -> bool:
+    """Whether closing it resets the connection."""
+    option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    return struct.unpack("ii", option) == (1, 0)

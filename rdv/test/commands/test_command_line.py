@@ -1,0 +1,208 @@
+"""Options before and behind the command, and tokens that look like options."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+from typing import Any
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._stdio.console import Form
+from rdv.commands import arguments
+from rdv.commands.arguments import parse
+from rdv.commands.command_line import CommandParser
+
+URL = "http://example.com"
+#: Where each command has the token, as ``{}``.
+PLACES = (
+    ("dial", URL, "{}"),
+    ("a", URL, "{}"),
+    ("expose", URL, "{}", "22"),
+    ("connect", "-l", "8022", URL, "{}"),
+    ("connect", URL, "{}", "-l", "8022"),
+)
+#: What ``secrets.token_urlsafe`` makes a token of.
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+class Refused(Exception):
+    """Wrong usage: what is said of it."""
+
+
+def read(*words: str, form: Form = Form.TEXT) -> argparse.Namespace:
+    """
+    What a command line says.
+
+    :raises Refused: when it is wrong.
+    """
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr):
+        try:
+            return parse(words, form)
+        except SystemExit as end:
+            assert end.code == 2, end
+    raise Refused(stderr.getvalue())
+
+
+class OptionTests(SynchronousTestCase):
+    """Where options may stand."""
+
+    def assert_same(self, *lines: str) -> argparse.Namespace:
+        """All of these say the same."""
+        first, *others = (read(*line.split()) for line in lines)
+        for other in others:
+            self.assertEqual(vars(other), vars(first))
+        return first
+
+    def test_before_the_command(self) -> None:
+        said = self.assert_same(
+            "dial -q --timeout 5 -r http://h/ t",
+            "-q --timeout 5 -r dial http://h/ t",
+            "--timeout=5 -rq dial http://h/ t",
+            "--timeout 5 -q dial http://h/ -r t",
+            "--quiet --timeo 5 dial http://h/ t -r",
+        )
+        self.assertEqual((said.form, said.timeout, said.relay), (Form.QUIET, 5, True))
+        self.assert_same("serve -v -l 1 --drain 3 -l 2", "-v -l 1 --drain 3 serve -l 2")
+        self.assert_same("check --json http://h/", "--json check http://h/")
+        self.assert_same(
+            "connect http://h/ t --listen 22",
+            "-l22 connect http://h/ t",
+            "-l 22 connect http://h/ t",
+        )
+
+    def test_value_that_is_a_command(self) -> None:
+        said = read("--path", "dial", "serve")
+        self.assertEqual((said.command, said.path), ("serve", "dial"))
+
+    def test_of_another_command(self) -> None:
+        """It is unknown, wherever it stands."""
+        for line in (
+            "-r serve",
+            "serve -r",
+            "--drain 3 dial http://h/ t",
+            "-l 1 accept http://h/ t",
+        ):
+            error = self.assertRaises(Refused, read, *line.split())
+            self.assertRegex(str(error), "rdv: unrecognized arguments: -", line)
+
+    def test_no_command(self) -> None:
+        for line in ("", "-v", "--json", "--timeout 5"):
+            error = self.assertRaises(Refused, read, *line.split())
+            self.assertIn("rdv: the following arguments are required: COMMAND", str(error), line)
+        for line in ("walk", "--timeout 5 walk", "-q walk dial"):
+            error = self.assertRaises(Refused, read, *line.split())
+            self.assertIn("invalid choice: 'walk'", str(error), line)
+
+    def test_value_is_missing(self) -> None:
+        for line in ("dial http://h/ t --timeout", "--timeout", "--timeout -q dial http://h/ t"):
+            error = self.assertRaises(Refused, read, *line.split())
+            self.assertRegex(str(error), "expected one argument|are required: COMMAND", line)
+
+    def test_same_kind_everywhere(self) -> None:
+        """An option takes a value in each command or in none: before the command that is asked."""
+        takes: dict[str, set[bool]] = {}
+
+        def note(words: object, commands: dict[str, CommandParser]) -> list[str]:
+            for parser in commands.values():
+                for action in parser._actions:
+                    for name in action.option_strings:
+                        takes.setdefault(name, set()).add(action.nargs != 0)
+            return ["demo"]
+
+        self.patch(arguments, "arranged", note)
+        parse([])
+        self.assertIn("--timeout", takes)
+        self.assertEqual({name for name, kinds in takes.items() if len(kinds) > 1}, set())
+
+    def test_help(self) -> None:
+        """It is about the command, wherever it stands, and has what that takes and no more."""
+        for words, has, has_not in (
+            (("serve", "-h"), "--drain", "--spaces"),
+            (("-h", "serve"), "--drain", "use the relay"),
+            (("dial", "--help"), "--spaces", "ADDRESS"),
+            (("demo", "--help"), "-v", "-r"),
+            (("--help",), "COMMAND", "--spaces"),
+        ):
+            stdout = io.StringIO()
+            with contextlib.redirect_stdout(stdout):
+                self.assertRaises(SystemExit, parse, words)
+            self.assertIn(has, stdout.getvalue())
+            self.assertNotIn(has_not, stdout.getvalue())
+
+
+class TokenTests(SynchronousTestCase):
+    """Tokens that begin with a dash."""
+
+    @given(st.text(LETTERS, min_size=1, max_size=60), st.sampled_from(PLACES))
+    @example("-Xk9", PLACES[0])
+    @example("--", PLACES[0])
+    @example("-5", PLACES[2])
+    def test_any(self, text: str, place: tuple[str, ...]) -> None:
+        """It is taken as it is, or one is told how to write it."""
+        token = f"-{text}"
+        words = [word.format(token) for word in place]
+        try:
+            said = read(*words)
+        except Refused as error:
+            self.assertRegex(str(error), r"are required: .*|expected")
+            if not is_option(token):
+                self.assertIn("stands behind --", str(error))
+        except AssertionError:
+            self.assertIn("h", token)  # it asks for help
+        else:
+            self.assertEqual(said.token, token)
+
+    @given(st.text(LETTERS, min_size=20, max_size=60), st.sampled_from(PLACES))
+    def test_long(self, text: str, place: tuple[str, ...]) -> None:
+        """As long as they should be. Only -l has its value behind it."""
+        words = [word.format(f"-{text}") for word in place]
+        if place[0] == "connect" and "l" in text:
+            return
+        self.assertEqual(read(*words).token, f"-{text}")
+
+    @given(st.text(LETTERS, min_size=1, max_size=60), st.sampled_from(PLACES))
+    def test_behind_dashes(self, text: str, place: tuple[str, ...]) -> None:
+        """That is always possible, but with a second one, which argparse takes away."""
+        assume(text != "-")
+        options, values = place[1:], [word for word in place[1:] if word in (URL, "{}", "22")]
+        found = [word for word in options if word in ("-l", "8022")]
+        words = [place[0], *found, "--", *(value.format(f"-{text}") for value in values)]
+        self.assertEqual(read(*words).token, f"-{text}")
+
+    def test_options_beside_it(self) -> None:
+        for line in ("dial -q {} -Xk9 -r", "-q dial {} -Xk9 -r", "-r dial -q {} -- -Xk9"):
+            said = read(*line.format(URL).split())
+            self.assertEqual((said.token, said.form, said.relay), ("-Xk9", Form.QUIET, True))
+
+    def test_told(self) -> None:
+        """How to write it."""
+        hint = "stands behind --, as in: rdv {} -- URL -TOKEN"
+        for line, command in (
+            ("dial {} -vq", "dial"),
+            ("a -Xk9 {}", "a"),
+            ("connect -l 22 {} -l9", "connect"),
+        ):
+            error = self.assertRaises(Refused, read, *line.format(URL).split())
+            self.assertIn(hint.format(command), str(error), line)
+
+    def test_not_told(self) -> None:
+        """Where it has nothing to do with it."""
+        for line in ("dial {}", "dial {} -v", "dial {} t -x", "dial --quite {} t", "check -x"):
+            error = self.assertRaises(Refused, read, *line.format(URL).split())
+            self.assertNotIn("behind", str(error), line)
+
+    def test_json(self) -> None:
+        error = self.assertRaises(Refused, read, "dial", URL, "-vr", form=Form.JSON)
+        event: dict[str, Any] = json.loads(str(error))
+        self.assertIn("stands behind --", event["message"])
+
+
+def is_option(word: str) -> bool:
+    """Whether it is exactly one option of a command, or ends the options."""
+    return word in ("-q", "-v", "-r", "-n", "-l", "-h", "--")

@@ -1,0 +1,146 @@
+"""Arguments that make no sense: known before anything is done, and told in a line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.commands import cli
+from rdv.options import forwards, port, seconds, workers
+from rdv.server import Rendezvous
+from rdv.server.site.service import RendezvousService
+from rdv.server.workers.parent import WorkersService
+from rdv.tap import Options, makeService
+from twisted import internet
+
+BAD_SECONDS = ("nan", "-1", "inf", "-inf", "1e9", "x", "", "-0.001")
+
+
+class ValueTests(SynchronousTestCase):
+    """The values themselves."""
+
+    def test_seconds(self) -> None:
+        for text in ("0", "0.5", "300", "1e3", "999999999"):
+            self.assertEqual(seconds(text), float(text))
+        for text in BAD_SECONDS:
+            self.assertRaises(ValueError, seconds, text)
+
+    def test_port(self) -> None:
+        for number in (0, 1, 8080, 65535):
+            self.assertEqual(port(str(number)), number)
+        for text in ("65536", "70000", "-1", "-5", "x", "", "1.5"):
+            self.assertRaises(ValueError, port, text)
+
+    def test_workers(self) -> None:
+        for number in (1, 2, 256):
+            self.assertEqual(workers(str(number)), number)
+        for text in ("-1", "257", "x", "", "1.5"):
+            self.assertRaises(ValueError, workers, text)
+
+    def test_forwards(self) -> None:
+        for number in (1, 100, 100_000):
+            self.assertEqual(forwards(str(number)), number)
+        for text in ("0", "-1", "100001", "x", "", "1.5"):
+            self.assertRaises(ValueError, forwards, text)
+
+    def test_as_many_as_processors(self) -> None:
+        self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})
+        self.assertEqual(workers("0"), 3)
+
+
+class CommandTests(SynchronousTestCase):
+    """The ``rdv`` command."""
+
+    def assert_usage(self, *arguments: str, names: str) -> None:
+        """It ends with status 2, and its last line says which option it is."""
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            end = self.assertRaises(SystemExit, cli.main, arguments)
+        self.assertEqual(end.code, 2)
+        self.assertRegex(stderr.getvalue().splitlines()[-1], f"^rdv: argument {names}: ")
+        self.assertNotIn("Traceback", stderr.getvalue())
+
+    def test_seconds(self) -> None:
+        for option in ("--timeout", "--penalty"):
+            for text in BAD_SECONDS:
+                argument = f"{option}={text}"
+                self.assert_usage("dial", argument, "http://h/", "t", names=option)
+        for option in ("--lobby-timeout", "--handshake-timeout", "--idle-timeout", "--drain"):
+            for text in BAD_SECONDS:
+                self.assert_usage("serve", f"{option}={text}", names=option)
+
+    def test_local_port(self) -> None:
+        for text in ("70000", "-5", "65536", "x", "1.5"):
+            for role in ("dial", "accept"):
+                arguments = (role, "--local-port", text, "http://h/", "t")
+                self.assert_usage(*arguments, names="--local-port")
+
+    def test_range(self) -> None:
+        """It is said, too."""
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            self.assertRaises(SystemExit, cli.main, ["dial", "--local-port", "99999", "h", "t"])
+        self.assertTrue(stderr.getvalue().endswith(": not a port, 0 to 65535: '99999'\n"))
+
+    def test_workers(self) -> None:
+        for text in ("-1", "257", "x", "1.5"):
+            self.assert_usage("serve", f"--workers={text}", names="--workers")
+
+
+class TwistTests(SynchronousTestCase):
+    """``twist rdv``."""
+
+    def test_workers(self) -> None:
+        """One process, or several that log what ``twist`` wants to know."""
+        # The one of the tests keeps its clock; that of a program is given another one.
+        self.patch(internet, "reactor", MemoryReactorClock())
+        options = Options()
+        options.parseOptions([])
+        self.assertIsInstance(makeService(options), RendezvousService)
+        options.parseOptions(["--workers", "2"])
+        several = makeService(options)
+        self.assertIsInstance(several, WorkersService)
+        self.assertRaises(UsageError, Options().parseOptions, ["--workers=x"])
+
+    def test_seconds(self) -> None:
+        for option in ("--lobby-timeout", "--handshake-timeout", "--idle-timeout", "--drain"):
+            for text in BAD_SECONDS:
+                self.assertRaises(UsageError, Options().parseOptions, [f"{option}={text}"])
+            options = Options()
+            options.parseOptions([f"{option}=1.5"])
+            self.assertEqual(options[option[2:]], 1.5)
+
+    def test_timeout_of_a_client(self) -> None:
+        for role in ("dial", "accept"):
+            for text in BAD_SECONDS:
+                arguments = [role, f"--timeout={text}", "http://h/", "t"]
+                self.assertRaises(UsageError, Options().parseOptions, arguments)
+
+
+class RendezvousTests(SynchronousTestCase):
+    """A server in a program."""
+
+    NAMES = ("lobby_timeout", "handshake_timeout", "idle_timeout")
+
+    def test_negative(self) -> None:
+        for name in self.NAMES:
+            for value in (-1, -0.001, float("-inf")):
+                options: dict[str, Any] = {name: value}
+                self.assertRaises(ValueError, Rendezvous, Clock(), **options)
+
+    def test_no_number(self) -> None:
+        for name in self.NAMES:
+            options: dict[str, Any] = {name: float("nan")}
+            self.assertRaises(ValueError, Rendezvous, Clock(), **options)
+
+    def test_for_ever(self) -> None:
+        for name in self.NAMES:
+            options: dict[str, Any] = {name: 0}
+            Rendezvous(Clock(), **options)

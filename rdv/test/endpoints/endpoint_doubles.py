@@ -1,0 +1,172 @@
+"""
+Test doubles for what makes connections with a client: a client whose attempts go as the test says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from rdv.client.candidate import Candidate
+from rdv.client.connection import Connection
+from rdv.client.trace import Event, Trace, What
+from rdv.endpoints.turns import HEAD_START
+from rdv.errors import ServerRefused
+from rdv.test.client.client_doubles import ByteTransport
+from rdv.wire import Role, confirm_line
+
+URL = "http://example.com/rdv"
+PEER = IPv4Address("TCP", "192.0.2.1", 40112)
+
+
+def connection() -> tuple[Connection, ByteTransport]:
+    """A connection to a peer, and the transport below it."""
+    candidate = Candidate(Clock(), Role.ACCEPTOR, b"token")
+    below = ByteTransport(candidate, PEER)
+    below.connect()
+    below.deliver(confirm_line(b"token"))
+    below.clear()
+    return Connection(candidate, None, Headers()), below
+
+
+def refused(status: int, retry_after: float | None = None) -> ServerRefused:
+    """What a server's answer with this status becomes."""
+    return ServerRefused(URL, status, "Because", "of this", retry_after)
+
+
+class Attempt:
+    """
+    One call of ``dial`` or ``accept``.
+
+    :ivar cancelled: whether it was.
+    :ivar in_lobby: whether it could take the place of another one, or another one its.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        token: str | bytes,
+        timeout: float | None,
+        trace: Trace | None,
+        options: dict[str, Any],
+        *,
+        closes_late: bool,
+    ) -> None:
+        self.role = role
+        self.token = token
+        self.timeout = timeout
+        self.options = options
+        self._trace = trace
+        self._closes_late = closes_late
+        self.cancelled = False
+        self.in_lobby = True
+        self.result: Deferred[Connection] = Deferred(self._cancel)
+        self.result.addErrback(self._cancelled)
+        self._closing: Deferred[Connection] | None = None
+
+    def _cancel(self, result: Deferred[Connection]) -> None:
+        self.cancelled = True
+        self.in_lobby = False
+
+    def _cancelled(self, failure: Failure) -> Failure | Deferred[Connection]:
+        if not self.cancelled or not self._closes_late:
+            return failure
+        self._closing = Deferred()
+        return self._closing
+
+    @property
+    def pending(self) -> Deferred[Connection]:
+        """What fires at its end."""
+        return self._closing or self.result
+
+    def happens(self, what: What) -> None:
+        """Something happens that a trace is told."""
+        if what is What.MET:
+            self.in_lobby = False
+        if self._trace is not None:
+            self._trace(Event(0.0, 1, what))
+
+    def connects(self) -> ByteTransport:
+        """It succeeds; return the transport below the connection."""
+        self.in_lobby = False
+        made, below = connection()
+        self.pending.callback(made)
+        return below
+
+    def fails(self, error: Exception) -> None:
+        """It fails."""
+        self.in_lobby = False
+        self.pending.errback(error)
+
+
+class FakeClient:
+    """
+    A client without a network.
+
+    :ivar clock: its clock.
+    :ivar attempts: all calls so far.
+    :ivar most_in_lobby: how many of them were there at the same time.
+    :ivar closes_late: whether a cancelled attempt goes on until the test ends it.
+    """
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.attempts: list[Attempt] = []
+        self.most_in_lobby = 0
+        self.closes_late = False
+
+    def dial(
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = 60.0,
+        trace: Trace | None = None,
+        **options: Any,
+    ) -> Deferred[Connection]:
+        return self._begin(Role.DIALER, token, timeout, trace, options)
+
+    def accept(
+        self,
+        url: str,
+        token: str | bytes,
+        *,
+        timeout: float | None = None,
+        trace: Trace | None = None,
+        **options: Any,
+    ) -> Deferred[Connection]:
+        return self._begin(Role.ACCEPTOR, token, timeout, trace, options)
+
+    def _begin(
+        self,
+        role: Role,
+        token: str | bytes,
+        timeout: float | None,
+        trace: Trace | None,
+        options: dict[str, Any],
+    ) -> Deferred[Connection]:
+        attempt = Attempt(role, token, timeout, trace, options, closes_late=self.closes_late)
+        self.attempts.append(attempt)
+        self.most_in_lobby = max(self.most_in_lobby, sum(each.in_lobby for each in self.attempts))
+        return attempt.result
+
+    @property
+    def last(self) -> Attempt:
+        """The newest attempt."""
+        return self.attempts[-1]
+
+    def meets(self) -> Attempt:
+        """The newest one has met its peer; what follows from that has happened."""
+        attempt = self.last
+        attempt.happens(What.MET)
+        self.next_begins()
+        return attempt
+
+    def next_begins(self) -> None:
+        """So much later the next attempt begins, when one has met its peer."""
+        self.clock.pump([HEAD_START, 0, 0])

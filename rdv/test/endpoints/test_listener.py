@@ -1,0 +1,196 @@
+"""
+Accepting one peer after the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+
+from rdv.client.connection import Connection
+from rdv.client.trace import What
+from rdv.endpoints.listener import Listener
+from rdv.endpoints.turns import HEAD_START
+from rdv.errors import BadToken, NoConnection, ServerUnreachable
+from rdv.test.endpoints.endpoint_doubles import URL
+from rdv.test.endpoints.listener_double import ListenerTestCase
+
+
+class StoppedWhenToldTests(ListenerTestCase):
+    """Who hears of a failure may stop it at once."""
+
+    def test_stopped(self) -> None:
+        """Nothing is tried again."""
+        self.listener.waiting.wait().addErrback(lambda _: self.listener.stop())
+        self.client.last.fails(ServerUnreachable("gone"))
+        self.assertTrue(self.listener.closed.happened)
+        self.assert_nothing_left()
+
+
+class AcceptingTests(ListenerTestCase):
+    """Peers come."""
+
+    def test_request(self) -> None:
+        """It waits for as long as it takes, and asks as it was told."""
+        attempt = self.client.last
+        self.assertEqual((attempt.token, attempt.timeout), ("token", None))
+        self.assertEqual(attempt.options, {"headers": {"X": "1"}})
+
+    def test_bad_token(self) -> None:
+        self.assertRaises(BadToken, Listener, self.client, URL, "", {}, self.delivered.append)
+
+    def test_next_begins_when_peer_is_named(self) -> None:
+        """Not before, and not only when there is a path."""
+        self.client.last.happens(What.ASKED)
+        self.clock.advance(1000)
+        self.assertEqual(len(self.client.attempts), 1)
+        first = self.client.meets()
+        self.assertEqual(len(self.client.attempts), 2)
+        first.connects()
+        self.assertEqual(len(self.delivered), 1)
+        self.assertEqual(len(self.client.attempts), 2)
+        self.assertEqual(self.client.most_in_lobby, 1)
+
+    def test_head_start(self) -> None:
+        """The race is not disturbed; when it is over the next attempt need not wait."""
+        for ends in (
+            lambda: self.client.last.connects(),
+            lambda: self.client.last.fails(NoConnection("no path")),
+        ):
+            count = len(self.client.attempts)
+            self.client.last.happens(What.MET)
+            self.clock.advance(HEAD_START / 2)
+            self.assertEqual(len(self.client.attempts), count)
+            ends()
+            self.clock.pump([0, 0])
+            self.assertEqual(len(self.client.attempts), count + 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_client_without_trace(self) -> None:
+        """One that only connects does as well."""
+        for count in (1, 2, 3):
+            self.client.last.connects()
+            self.clock.pump([0, 0])
+            self.assertEqual(len(self.delivered), count)
+            self.assertEqual(len(self.client.attempts), count + 1)
+
+    def test_paths_in_any_order(self) -> None:
+        """Whoever has a path first is delivered first; one that finds none hurts nobody."""
+        first, second, third = self.client.meets(), self.client.meets(), self.client.meets()
+        third.connects()
+        first.fails(NoConnection("no path"))
+        second.connects()
+        self.assertEqual(len(self.delivered), 2)
+        self.assertEqual(self.told, [])
+        self.assertEqual(self.client.most_in_lobby, 1)
+
+    def test_bound(self) -> None:
+        """Who meets more peers than it connects to lets the others wait, and it is logged."""
+        self.listener.stop()
+        self.client.attempts.clear()
+        self.listen(most=3)
+        events: list[LogEvent] = []
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        attempts = [self.client.meets() for _ in range(3)]
+        warnings = [event["most"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(warnings, [3])
+        self.assertEqual(len(self.client.attempts), 3)
+        attempts[1].fails(NoConnection("no path"))
+        self.assertEqual(len(self.client.attempts), 4)
+        self.client.meets()
+        self.assertEqual(len(self.client.attempts), 4)
+        attempts[0].connects()
+        self.assertEqual(len(self.client.attempts), 5)
+
+    def test_failing_delivery(self) -> None:
+        """It is logged, the connection is closed, and the next one is delivered."""
+        deliver = self.delivered.append
+
+        def fail(connection: Connection) -> None:
+            raise RuntimeError("not my day")
+
+        self.listener._deliver = fail
+        below = self.client.meets().connects()
+        self.assertEqual(below.closing, "abort")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.listener._deliver = deliver
+        self.client.meets().connects()
+        self.assertEqual(len(self.delivered), 1)
+
+    def test_bug_behind_the_meeting(self) -> None:
+        """It is logged."""
+        self.client.meets().fails(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class StoppingTests(ListenerTestCase):
+    """The owner has enough."""
+
+    def test_everything_is_cancelled(self) -> None:
+        """Who waits, and who is on the way; what was delivered stays."""
+        below = self.client.meets().connects()
+        self.client.meets()
+        stopping = self.listener.stop()
+        self.assertIsNone(self.successResultOf(stopping))
+        self.assertIsNone(self.successResultOf(self.listener.stopped.wait()))
+        self.assertEqual([each.cancelled for each in self.client.attempts], [False, True, True])
+        self.assert_nothing_left()
+        self.assertEqual(below.closing, "")
+
+    def test_in_any_phase(self) -> None:
+        """Nothing is left, whatever it was doing."""
+
+        def settling() -> None:
+            self.client.last.happens(What.ASKED)
+
+        def pausing() -> None:
+            self.client.last.fails(ServerUnreachable("gone"))
+
+        def met() -> None:
+            self.client.last.happens(What.MET)
+
+        def full() -> None:
+            for _ in range(64):
+                self.client.meets()
+
+        for phase in (lambda: None, settling, pausing, met, full):
+            self.listener.stop()
+            self.client.attempts.clear()
+            self.listener = self.listen()
+            phase()
+            self.successResultOf(self.listener.stop())
+            self.assert_nothing_left()
+            self.assertLessEqual(len(self.client.attempts), 64)
+
+    def test_waits_until_closed(self) -> None:
+        """An attempt that is cancelled may need a moment."""
+        self.listener.stop()
+        self.client.closes_late = True
+        self.listener = self.listen()
+        met, waiting = self.client.meets(), self.client.last
+        stopping = self.listener.stop()
+        waiting.fails(CancelledError())
+        self.assertNoResult(stopping)
+        met.fails(CancelledError())
+        self.successResultOf(stopping)
+
+    def test_connection_comes_too_late(self) -> None:
+        """It is closed, which is waited for."""
+        self.listener.stop()
+        self.client.closes_late = True
+        self.listener = self.listen()
+        stopping = self.listener.stop()
+        below = self.client.last.connects()
+        self.assertEqual(below.closing, "abort")
+        self.assertNoResult(stopping)
+        below.lose()
+        self.successResultOf(stopping)
+        self.assertEqual(self.delivered, [])
+
+    def test_twice(self) -> None:
+        self.successResultOf(self.listener.stop())
+        self.successResultOf(self.listener.stop())

@@ -1,0 +1,238 @@
+"""
+Attempts that take turns in the lobby.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.client.connection import Connection
+from rdv.client.trace import What
+from rdv.endpoints.turns import HEAD_START, Turns
+from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused, TokenInUse
+from rdv.test.endpoints.endpoint_doubles import URL, FakeClient, refused
+from rdv.wire import Role
+
+
+class TurnsTestCase(SynchronousTestCase):
+    """Attempts of a dialer; no pause is shortened at random."""
+
+    role = Role.DIALER
+
+    def setUp(self) -> None:
+        self.client = FakeClient()
+        self.clock = self.client.clock
+        self.turns = Turns(self.client, self.role, URL, "token", {"headers": None}, lambda: 1.0)
+
+    def assert_nothing_left(self) -> None:
+        """No timer, no attempt, and the lobby is free."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for attempt in self.client.attempts:
+            self.assertTrue(attempt.result.called)
+        self.assertFalse(self.turns._lobby.locked)
+
+
+class TakingTurnsTests(TurnsTestCase):
+    """Several at once."""
+
+    def test_one_at_a_time(self) -> None:
+        """Each begins when the one before it has met its peer."""
+        connecting = [self.turns.connect(60) for _ in range(3)]
+        for count in (1, 2, 3):
+            self.assertEqual(len(self.client.attempts), count)
+            self.client.last.happens(What.ASKED)
+            self.client.last.happens(What.MET)
+            self.assertEqual(len(self.client.attempts), count)
+            self.clock.advance(HEAD_START)
+        self.assertEqual(self.client.most_in_lobby, 1)
+        for attempt in reversed(self.client.attempts):
+            attempt.connects()
+        for each in connecting:
+            self.assertIsInstance(self.successResultOf(each), Connection)
+        self.assert_nothing_left()
+
+    def test_failure_makes_room(self) -> None:
+        first, second = self.turns.connect(60), self.turns.connect(60)
+        self.client.last.fails(refused(403))
+        self.failureResultOf(first, ServerRefused)
+        self.client.last.connects()
+        self.successResultOf(second)
+        self.assert_nothing_left()
+
+    def test_failure_in_the_head_start(self) -> None:
+        """The turn is over once only."""
+        first, second, third = (self.turns.connect(60) for _ in range(3))
+        self.client.last.happens(What.MET)
+        self.client.last.fails(NoConnection("no path"))
+        self.failureResultOf(first, NoConnection)
+        self.clock.advance(HEAD_START)
+        self.assertEqual(len(self.client.attempts), 2)
+        self.assertEqual(self.client.most_in_lobby, 1)
+        for each in (second, third):
+            self.client.last.connects()
+            self.successResultOf(each)
+        self.assert_nothing_left()
+
+    def test_timeout_counts_from_the_call(self) -> None:
+        """Waiting for the turn is part of it."""
+        self.turns.connect(None)
+        second, third = self.turns.connect(10), self.turns.connect(3)
+        self.assertIsNone(self.client.last.timeout)
+        self.clock.advance(3)
+        self.assertRegex(str(self.failureResultOf(third, AttemptTimeout).value), "within 3 s")
+        self.client.meets().connects()
+        self.assertAlmostEqual(self.client.last.timeout or 0, 7 - HEAD_START)
+        self.client.last.connects()
+        self.successResultOf(second)
+        self.assert_nothing_left()
+
+    def test_timeout_in_an_attempt(self) -> None:
+        """What is said is the time of the call, not what was left of it for the attempt."""
+        for role in Role:
+            client = FakeClient()
+            turns = Turns(client, role, URL, "token", {})
+            connecting = turns.connect(10)
+            client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
+            error = self.failureResultOf(connecting, AttemptTimeout).value
+            self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
+
+    def test_bad_token(self) -> None:
+        turns = Turns(self.client, self.role, URL, "", {})
+        self.failureResultOf(turns.connect(None), BadToken)
+
+
+class CancellingTests(TurnsTestCase):
+    """Nothing is left, in whatever phase."""
+
+    def cancel(self, connecting: Deferred[Connection]) -> None:
+        """Cancel it."""
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+
+    def test_in_the_lobby(self) -> None:
+        first, second = self.turns.connect(60), self.turns.connect(60)
+        self.cancel(first)
+        self.client.last.connects()
+        self.successResultOf(second)
+        self.assert_nothing_left()
+
+    def test_before_its_turn(self) -> None:
+        first, second = self.turns.connect(60), self.turns.connect(60)
+        self.cancel(second)
+        self.client.last.connects()
+        self.successResultOf(first)
+        self.assertEqual(len(self.client.attempts), 1)
+        self.assert_nothing_left()
+
+    def test_behind_the_meeting(self) -> None:
+        """In the head start, and later."""
+        for later in (False, True):
+            connecting = self.turns.connect(60)
+            self.client.last.happens(What.MET)
+            if later:
+                self.clock.advance(HEAD_START)
+            self.cancel(connecting)
+            self.assertTrue(self.client.last.cancelled)
+            self.assert_nothing_left()
+
+    def test_in_a_pause(self) -> None:
+        connecting = self.turns.connect(60)
+        self.client.last.fails(refused(409))
+        self.cancel(connecting)
+        self.assert_nothing_left()
+
+    def test_waits_until_closed(self) -> None:
+        """The one behind it does not begin before either."""
+        self.client.closes_late = True
+        first, second = self.turns.connect(60), self.turns.connect(60)
+        first.cancel()
+        self.assertNoResult(first)
+        self.assertEqual(len(self.client.attempts), 1)
+        self.client.last.fails(CancelledError())
+        self.failureResultOf(first, CancelledError)
+        self.client.last.connects()
+        self.successResultOf(second)
+        self.assert_nothing_left()
+
+
+class ReplacedTests(TurnsTestCase):
+    """Somebody else has taken the place in the lobby."""
+
+    def test_tries_again(self) -> None:
+        """After pauses that grow, up to a bound, without end when there is no timeout."""
+        connecting = self.turns.connect(None)
+        for pause in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0):
+            count = len(self.client.attempts)
+            self.client.last.fails(refused(409))
+            self.clock.advance(pause * 0.99)
+            self.assertEqual(len(self.client.attempts), count)
+            self.clock.advance(pause * 0.02)
+            self.assertEqual(len(self.client.attempts), count + 1)
+        self.client.last.connects()
+        self.successResultOf(connecting)
+        self.assert_nothing_left()
+
+    def test_others_go_first(self) -> None:
+        """The lobby is free in the pause."""
+        first, second = self.turns.connect(60), self.turns.connect(60)
+        self.client.last.fails(refused(409))
+        self.client.last.connects()
+        self.successResultOf(second)
+        self.clock.advance(0.2)
+        self.client.last.connects()
+        self.successResultOf(first)
+        self.assert_nothing_left()
+
+    def test_while_time_lasts(self) -> None:
+        """Then it says why."""
+        connecting = self.turns.connect(0.5)
+        self.client.last.fails(refused(409))
+        self.clock.advance(0.2)
+        self.assertAlmostEqual(self.client.last.timeout or 0, 0.3)
+        self.client.last.fails(refused(409))
+        error = self.failureResultOf(connecting, TokenInUse).value
+        self.assertEqual((error.status, error.reason), (409, "of this"))
+        self.assertRegex(
+            str(error), "^another program dials with the same token and took our place"
+        )
+        self.assert_nothing_left()
+
+    def test_timeout_later(self) -> None:
+        """That it was replaced may be why nobody came later."""
+        connecting = self.turns.connect(10)
+        self.client.last.fails(refused(409))
+        self.clock.advance(0.2)
+        self.client.last.fails(AttemptTimeout(9.8, "the peer did not come"))
+        text = str(self.failureResultOf(connecting, AttemptTimeout).value)
+        self.assertRegex(
+            text, "^no connection within 10 s: another program .*the peer did not come$"
+        )
+        self.assert_nothing_left()
+
+    def test_other_refusals(self) -> None:
+        """They are final."""
+        for status in (400, 401, 403, 404, 500):
+            connecting = self.turns.connect(60)
+            self.client.last.fails(refused(status))
+            self.failureResultOf(connecting, ServerRefused)
+        self.assert_nothing_left()
+
+
+class AcceptorTests(TurnsTestCase):
+    """The other role."""
+
+    role = Role.ACCEPTOR
+
+    def test_accepts(self) -> None:
+        connecting = self.turns.connect(None)
+        self.assertIs(self.client.last.role, Role.ACCEPTOR)
+        self.client.last.connects()
+        self.successResultOf(connecting)
+
+    def test_replaced(self) -> None:
+        """It does not come back."""
+        connecting = self.turns.connect(None)
+        self.client.last.fails(refused(409))
+        self.failureResultOf(connecting, ServerRefused)
+        self.assert_nothing_left()

@@ -1,0 +1,303 @@
+"""The waterfall, its words, and its axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.client.trace import Event, What
+from rdv.explain import waterfall
+from rdv.explain.facts import last_attempt
+from rdv.explain.scale import Scale
+from rdv.explain.story import Mark, Span, story
+from rdv.explain.words import duration
+from rdv.test.explain.explain_events import (
+    DIRECT,
+    PEER,
+    REFUSED,
+    RELAYED,
+    SERVER,
+    UNREACHABLE,
+    Telling,
+    direct,
+    relayed,
+)
+from rdv.test.explain.explain_strategies import events_lists
+
+
+def row_of(text: str, start: str) -> str:
+    """The line that begins so."""
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+class WaterfallTests(SynchronousTestCase):
+    """What a terminal shows."""
+
+    def test_winner(self) -> None:
+        """Thirty refusals are one row; a wait of two minutes is a few columns."""
+        text = waterfall(DIRECT, 100)
+        row = row_of(text, "203.0.113.9:41000 public4")
+        self.assertIn("★ chosen; dial 31 after 30 refusals;", row)
+        self.assertIn("✗✗✗✗", row)
+        lobby = row_of(text, "lobby shortened")
+        self.assertTrue(1 < lobby.count("·") < 10, lobby)
+        self.assertIn("the peer came after 2 min 10 s", lobby)
+        self.assertIn("+0 ms", text)
+
+    def test_loser(self) -> None:
+        """Whoever was slower, and whoever did not answer."""
+        text = waterfall(DIRECT, 100)
+        self.assertRegex(row_of(text, "relay "), "━H╌+┘ a direct path was faster; HELLO$")
+        self.assertRegex(row_of(text, "192.168.1.7:41000 private4"), "┤─+┘ no answer$")
+
+    def test_lobby_alone(self) -> None:
+        """Without anything behind it, it is not shortened."""
+        tell = Telling()
+        tell.begin()
+        tell.ask()
+        tell(60_000, What.FAILED, reason="time is up: nobody")
+        text = waterfall(tell.events)
+        self.assertNotIn("shortened", text)
+        self.assertRegex(row_of(text, "lobby"), "·{20,}")
+
+    def test_ascii(self) -> None:
+        text = waterfall(DIRECT, unicode=False)
+        self.assertTrue(text.isascii())
+        self.assertIn("x", row_of(text, "203.0.113.9:41000"))
+        self.assertRegex(text, r"\* chosen$")
+
+    def test_colour(self) -> None:
+        """Only when it is asked for."""
+        self.assertNotIn("\x1b", waterfall(DIRECT))
+        plain = waterfall(DIRECT, colour=True).replace("\x1b[32m", "").replace("\x1b[0m", "")
+        self.assertIn("\x1b[1mDialling", plain)
+
+    def test_no_escapes_from_outside(self) -> None:
+        """A server's words do nothing to a terminal."""
+        tell = Telling()
+        tell.begin()
+        tell(1, What.ANSWERED, status=500, phrase="\x1b[2Jgone\n\x07")
+        tell(1, What.FAILED, reason="\x1b[2J")
+        text = waterfall(tell.events)
+        self.assertTrue(all(char == "\n" or char.isprintable() for char in text))
+        self.assertIn("500 ?[2Jgone??", text)
+
+    def test_last_attempt(self) -> None:
+        """Of several the last is told, and how many there were."""
+        events = [*REFUSED, *(Event(e.time + 9, 2, e.what, e.fields) for e in RELAYED)]
+        told = story(events)
+        self.assertEqual(told.attempts, 2)
+        self.assertIn("(the last of 2 attempts)", told.heading)
+        self.assertEqual({event.attempt for event in told.events}, {2})
+        self.assertEqual(len(last_attempt(events)), len(RELAYED))
+
+    def test_clock_set_back(self) -> None:
+        """By an hour, between two events of one moment: it looks as if it had not been."""
+        number = [event.what for event in DIRECT].index(What.MET)
+        back = [replace(event, time=event.time - 3600) for event in DIRECT[number:]]
+        self.assertEqual(waterfall([*DIRECT[:number], *back]), waterfall(DIRECT))
+
+    def test_long_address(self) -> None:
+        """A label that is too long loses its middle."""
+        tell = Telling()
+        tell.way(0, 1, "dial", "[2001:db8:1111:2222:3333:4444:5555:6666]:40000")
+        self.assertIn("[2001:db8:11..6666]:40000 ", waterfall(tell.events, 80))
+
+    @given(events_lists(), st.integers(-5, 300), st.booleans(), st.booleans())
+    def test_anything(self, events: list[Event], width: int, unicode: bool, colour: bool) -> None:
+        """Any sequence of events renders, within the width."""
+        text = waterfall(events, width, unicode=unicode, colour=colour)
+        for code in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[32m"):
+            text = text.replace(code, "") if colour else text
+        self.assertNotIn("\x1b", text)
+        longest = max(map(len, text.splitlines()))
+        self.assertLessEqual(longest, min(max(width, 40), 160))
+
+
+class SummaryTests(SynchronousTestCase):
+    """Why it came out as it did, in a sentence."""
+
+    def assert_summary(self, events: list[Event], text: str) -> None:
+        self.assertEqual(story(events).summary, text)
+
+    def test_direct(self) -> None:
+        self.assert_summary(
+            DIRECT,
+            "A direct path has won: 203.0.113.9:41000 answered at dial 31, and was chosen 170 ms "
+            "after the server named it.",
+        )
+
+    def test_first_dial(self) -> None:
+        self.assertIn(
+            "203.0.113.9:41000 answered, and was chosen 20 ms", story(direct(dials=0)).summary
+        )
+
+    def test_inbound(self) -> None:
+        tell = Telling()
+        tell.way(0, 1, "inbound", "203.0.113.9:5")
+        tell(3, What.CHOSEN, way=1, dials=0)
+        tell(3, What.CONNECTED, path="p2p", peer="203.0.113.9:5", way=1)
+        self.assert_summary(
+            tell.events, "A direct path has won: the peer connected to us from 203.0.113.9:5."
+        )
+
+    def test_relay(self) -> None:
+        self.assert_summary(
+            RELAYED, "The relay was taken: none of the 2 addresses answered within 2 s."
+        )
+        self.assert_summary(
+            relayed("acceptor"),
+            "The relay was taken: the dialer chose it; none of the 2 addresses answered.",
+        )
+
+    def test_relay_alone(self) -> None:
+        events = [e for e in RELAYED if e.fields.get("way", 1) == 1]
+        self.assert_summary(events, "The relay was taken: there was no address to dial.")
+
+    def test_mixed(self) -> None:
+        """Each kind of failure is counted."""
+        events = list(RELAYED)
+        tell = Telling()
+        tell.refuse(110, 2, 1, 1)
+        self.assertIn(
+            "of 2 addresses 1 refused, 1 did not answer", story([*events, *tell.events]).summary
+        )
+
+    def test_broken(self) -> None:
+        """A connection that did not last is none that stands, and is drawn all the same."""
+        events = [event for event in RELAYED if event.fields.get("way") != 3]
+        tell = Telling()
+        tell(600, What.STANDS, way=2, seconds=0.5, round_trip=0.1)
+        tell(1500, What.REFUSED, way=2, dial=1, reason="the connection was reset", errno=None)
+        told = story([*events, *tell.events])
+        self.assertIn("the one address connected and broke within 2 s", told.summary)
+        row = next(row for row in told.rows if row.label == "203.0.113.9:41000")
+        self.assertEqual([bar.span for bar in row.bars], [Span.CONNECT, Span.HANDSHAKE])
+        self.assertEqual(
+            [mark for _, mark in row.marks], [Mark.DIAL, Mark.STANDS, Mark.REFUSED, Mark.LOST]
+        )
+
+    def test_hurried(self) -> None:
+        tell = Telling()
+        tell(500, What.HURRIED, way=1)
+        self.assertIn(", so nothing better could come.", story([*RELAYED, *tell.events]).summary)
+
+    def test_refused(self) -> None:
+        self.assert_summary(REFUSED, "There is no connection: the server answered 409 Conflict.")
+
+    def test_unreachable(self) -> None:
+        self.assert_summary(
+            UNREACHABLE,
+            "There is no connection: the server cannot be reached: connection refused.",
+        )
+
+    def test_nobody(self) -> None:
+        tell = Telling()
+        tell.begin()
+        tell.ask()
+        tell(5042, What.FAILED, reason="time is up: the peer did not come")
+        self.assert_summary(
+            tell.events, "There is no connection: nobody came with this token within 5 s."
+        )
+
+    def test_no_path(self) -> None:
+        events = [e for e in RELAYED if e.what not in (What.CHOSEN, What.CONNECTED)]
+        tell = Telling()
+        tell(30_100, What.LOST, way=1, reason="no HELLO came", dials=0)
+        tell(30_100, What.FAILED, reason="no path")
+        self.assert_summary(
+            [*events, *tell.events],
+            "There is no connection: the peer was there, but no path to it came to stand: "
+            "none of the 2 addresses answered; the relay: no HELLO came.",
+        )
+
+    def test_switched(self) -> None:
+        tell = Telling()
+        tell(140_000, What.SWITCHED, way=1, peer="x")
+        self.assertIn("the relay took its place.", story([*DIRECT, *tell.events]).summary)
+
+    def test_unwanted(self) -> None:
+        tell = Telling()
+        tell(1, What.REJECTED, address="127.0.0.1:9", space="loopback")
+        self.assertIn(
+            "1 connection came from addresses that are not allowed: 127.0.0.1:9.",
+            story([*RELAYED, *tell.events]).summary,
+        )
+
+    def test_strangers(self) -> None:
+        """Whoever scans a port does not fill the screen; the peer is not lost among them."""
+        tell = Telling()
+        tell.begin()
+        for number in range(2, 1002):
+            tell.way(number, number, "inbound", f"203.0.113.77:{number}")
+            tell(number, What.LOST, way=number, reason="the connection was reset", dials=0)
+        tell.way(1003, 1002, "inbound", PEER)
+        tell(1004, What.HEARD, way=1002, line="HELLO")
+        tell(1004, What.CHOSEN, way=1002, dials=0)
+        tell.way(1005, 1, "relay", SERVER)
+        labels = [row.label for row in story(tell.events).rows]
+        self.assertEqual(labels[-3:], [f"from {PEER}", "970 more", "relay"])
+        self.assertEqual(labels[1:31], [f"from 203.0.113.77:{number}" for number in range(2, 32)])
+        self.assertEqual(len(labels), 34)
+
+    def test_unfinished(self) -> None:
+        self.assert_summary([], "The attempt is not over.")
+
+
+class ScaleTests(SynchronousTestCase):
+    """From times to places."""
+
+    def test_even(self) -> None:
+        scale = Scale(10, 20, (12, 14))
+        self.assertFalse(scale.cut)
+        self.assertEqual([scale.place(time) for time in (5, 10, 15, 20, 25)], [0, 0, 0.5, 1, 1])
+
+    def test_cut(self) -> None:
+        """What is round the wait keeps its proportions; the wait has its share."""
+        scale = Scale(0, 102, (1, 101))
+        self.assertTrue(scale.cut)
+        before, behind = scale.place(1), scale.place(101)
+        self.assertAlmostEqual(behind - before, 0.12)
+        self.assertAlmostEqual(before, 0.44)
+        self.assertAlmostEqual(1 - behind, 0.44)
+
+    @given(
+        st.floats(0, 1e10),
+        st.floats(0, 1e6),
+        st.tuples(st.floats(0, 1), st.floats(0, 1)),
+        st.lists(st.floats(0, 1), min_size=2),
+    )
+    def test_order(
+        self, begin: float, length: float, lobby: tuple[float, float], moments: list[float]
+    ) -> None:
+        """Later is never further left, and everything is on the axis."""
+        start, stop = sorted(begin + part * length for part in lobby)
+        scale = Scale(begin, begin + length, (start, stop))
+        places = [scale.place(begin + part * length) for part in sorted(moments)]
+        self.assertEqual(places, sorted(places))
+        self.assertTrue(all(0 <= place <= 1 for place in places))
+        ticks = list(scale.ticks(5))
+        self.assertTrue(1 <= len(ticks) <= 6, ticks)
+        self.assertTrue(all(0 <= place <= 1 + 1e-6 for place, _ in ticks), ticks)
+
+
+class DurationTests(SynchronousTestCase):
+    """Lengths of time."""
+
+    def test_texts(self) -> None:
+        texts = {
+            0: "0 ms",
+            0.00001: "under 0.1 ms",
+            0.0003: "0.3 ms",
+            0.003: "3 ms",
+            0.34: "340 ms",
+            0.9999: "1 s",
+            2.12: "2.1 s",
+            59.7: "1 min 0 s",
+            185: "3 min 5 s",
+            3900: "1 h 5 min",
+        }
+        self.assertEqual({seconds: duration(seconds) for seconds in texts}, texts)

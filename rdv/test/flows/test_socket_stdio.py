@@ -1,0 +1,237 @@
+"""Sockets as stdin and stdout, perhaps one for both, as a server gives them to a command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._flows.sinks import ReaderLeft
+from rdv._flows.sources import open_sink, open_source
+from rdv._transport.handover import linger
+
+
+class Handle:
+    """A transport over a socket, as far as ``linger`` is concerned."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.getHandle = lambda: sock
+
+
+class Collecting:
+    """
+    A consumer.
+
+    :ivar data: what it has got.
+    :ivar ended: with what the source has ended; empty as long as it has not.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended: list[OSError | None] = []
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+
+
+class SourceTests(SynchronousTestCase):
+    """A TCP socket as stdin."""
+
+    def setUp(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.far = socket.create_connection(listener.getsockname(), timeout=10)
+            self.near, _ = listener.accept()
+        self.addCleanup(self.far.close)
+        self.addCleanup(self.near.close)
+        self.reactor: Any = MemoryReactor()
+        self.source: Any = open_source(self.reactor, self.near.fileno())
+        self.consumer = Collecting()
+        self.source.start(self.consumer, self.consumer.ended.append)
+
+    def read(self) -> None:
+        """Let it read once, when there is something."""
+        self.assertTrue(select.select([self.near], [], [], 10)[0])
+        self.source.doRead()
+
+    def test_end(self) -> None:
+        self.far.sendall(b"all of it")
+        self.far.close()
+        self.read()
+        self.read()
+        self.assertEqual((self.consumer.data, self.consumer.ended), (b"all of it", [None]))
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_reset(self) -> None:
+        """It is not the end: something is missing."""
+        self.far.sendall(b"part")
+        self.read()
+        linger(Handle(self.far), True)
+        self.far.close()
+        self.read()
+        self.assertEqual(self.consumer.data, b"part")
+        self.assertEqual([getattr(e, "errno", 0) for e in self.consumer.ended], [errno.ECONNRESET])
+        self.assertEqual(self.reactor.getReaders(), [])
+
+    def test_reset_that_the_reactor_has_noticed(self) -> None:
+        self.source.connectionLost(Failure(CONNECTION_LOST))
+        self.assertIsInstance(self.consumer.ended[0], OSError)
+        self.assertEqual(len(self.consumer.ended), 1)
+
+    def test_end_that_the_reactor_has_noticed(self) -> None:
+        self.source.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.consumer.ended, [None])
+
+
+class DirectoryTests(SynchronousTestCase):
+    """A directory as stdin."""
+
+    def test_error(self) -> None:
+        """A mistake, not an empty input."""
+        directory = os.open(os.curdir, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        source: Any = open_source(MemoryReactor(), directory)
+        consumer = Collecting()
+        source.start(consumer, consumer.ended.append)
+        source.resumeProducing()
+        self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
+
+
+class ShorterFileTests(SynchronousTestCase):
+    """A file that is cut off."""
+
+    def ended(self, position: int, size: int) -> list[str | None]:
+        """Read a piece of one of 100,000 bytes, from there on, cut it, and read on."""
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(bytes(100_000))
+        fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        os.lseek(fd, position, os.SEEK_SET)
+        source: Any = open_source(MemoryReactor(), fd)
+        consumer = Collecting()
+        source.start(consumer, consumer.ended.append)
+        source.resumeProducing()
+        os.truncate(path, size)
+        while not consumer.ended:
+            source.resumeProducing()
+        return [getattr(error, "strerror", None) for error in consumer.ended]
+
+    def test_behind_us(self) -> None:
+        """What was sent is not a file."""
+        self.assertEqual(self.ended(0, 1000), ["the file has become shorter"])
+
+    def test_before_us(self) -> None:
+        """It is what it is."""
+        self.assertEqual(self.ended(0, 90_000), [None])
+
+    def test_nothing_was_read(self) -> None:
+        """Somebody else has read to behind its end."""
+        self.assertEqual(self.ended(100_001, 1000), [None])
+
+    def test_has_more_than_its_size(self) -> None:
+        """As the files of Linux's /proc have."""
+        with open(__file__, "rb") as file:
+            really = os.fstat(file.fileno())
+            empty = os.stat_result((*really[:6], 0, *really[7:]))
+            self.patch(os, "fstat", lambda fd: empty)
+            source: Any = open_source(MemoryReactor(), file.fileno())
+            consumer = Collecting()
+            source.start(consumer, consumer.ended.append)
+            while not consumer.ended:
+                source.resumeProducing()
+        self.assertEqual(consumer.ended, [None])
+
+
+class ReaderTests(SynchronousTestCase):
+    """The reader of a pipe leaves, which more than one may notice."""
+
+    def failure(self, error: OSError, data: bytes) -> Failure:
+        """What the sink says when it has that to write, and is told of an error."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        sink: Any = open_sink(MemoryReactor(), writer)
+        sink.start(_Producer())
+        sink.write(data)
+        sink.fail(error)
+        failure: Failure = self.failureResultOf(sink.done, BrokenPipeError)
+        return failure
+
+    def test_nothing_to_write(self) -> None:
+        self.assertIsInstance(self.failure(ReaderLeft(), b"").value, ReaderLeft)
+
+    def test_something_to_write(self) -> None:
+        """Whoever says that there is nothing does not know of it."""
+        for error in (ReaderLeft(), BrokenPipeError()):
+            self.assertNotIsInstance(self.failure(error, b"x").value, ReaderLeft)
+
+    def test_who_could_read_the_pipe_himself(self) -> None:
+        """What he would find there is what he has written, and tells of no reader."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        for mode, looks in ((os.O_RDWR, False), (os.O_WRONLY, True)):
+            fd = os.open(path, mode)
+            self.addCleanup(os.close, fd)
+            reactor = MemoryReactor()
+            sink: Any = open_sink(reactor, fd)
+            sink.start(_Producer())
+            self.assertEqual(sink in reactor.getReaders(), looks)
+
+
+class OneSocketTests(SynchronousTestCase):
+    """The same socket for both: what ends is one direction."""
+
+    def setUp(self) -> None:
+        self.near, self.far = socket.socketpair()
+        self.far.settimeout(10)
+        self.addCleanup(self.far.close)
+        self.addCleanup(self.near.close)
+        self.stdout = os.dup(self.near.fileno())
+        self.addCleanup(os.close, self.stdout)
+        self.sink: Any = open_sink(MemoryReactor(), self.stdout)
+        self.sink.start(_Producer())
+
+    def end(self) -> Deferred[None]:
+        """Let the sink end."""
+        self.sink.finish()
+        self.sink.doWrite()
+        if self.sink.connected:
+            self.sink.connectionLost(Failure(ConnectionDone()))
+        done: Deferred[None] = self.sink.done
+        return done
+
+    def test_reader_sees_the_end(self) -> None:
+        self.sink.write(b"bye")
+        self.successResultOf(self.end())
+        self.assertEqual(self.far.recv(100), b"bye")
+        self.assertEqual(self.far.recv(100), b"")
+
+    def test_other_direction_goes_on(self) -> None:
+        self.successResultOf(self.end())
+        self.far.sendall(b"still here")
+        self.assertEqual(self.near.recv(100), b"still here")
+
+    def test_reader_has_gone(self) -> None:
+        """Too late for an end, and no error."""
+        self.far.close()
+        self.successResultOf(self.end())
+
+
+class _Producer:
+    """Has nothing."""
+
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def stopProducing(self) -> None: ...

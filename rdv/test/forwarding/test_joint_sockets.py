@@ -1,0 +1,354 @@
+"""
+Two connections joined, on real sockets: the kernel moves the bytes, and nothing is left over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from functools import partial
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SkipTest, TestCase
+from twisted.web.http_headers import Headers
+
+from rdv._flows.kernel.takeover import SplicedFlow, Splicer
+from rdv._transport.handover import bottom, linger
+from rdv.client.candidate import Candidate
+from rdv.client.connection import Connection
+from rdv.forwarding.joint import Joint
+from rdv.test.server.hand_relay import descriptors
+from rdv.test.stdio.piping_doubles import REACTOR, Handle, read_all, tcp_pair, turns, write_all
+from rdv.wire import Role, confirm_line, hello_line
+
+MEBI = 1 << 20
+
+
+class SocketsTestCase(TestCase):
+    """
+    A joint; the test has the other ends.
+
+    :ivar local, peer: they.
+    """
+
+    timeout = 60
+    #: Of the local connection.
+    family = socket.AF_INET
+
+    async def begin(self) -> None:
+        """Join the two."""
+        await self.begin_with_local()
+        await self.peer_comes()
+
+    async def begin_with_local(self) -> None:
+        """There is a local connection only."""
+        splicer = Splicer.for_reactor(global_reactor)
+        if splicer is None:
+            raise SkipTest("this reactor cannot watch descriptors")
+        self.splicer = splicer
+        self.joint = Joint(REACTOR, splicer)
+        self.addCleanup(self.look_for_rests)
+        near, self.local = self.local_pair()
+        self.addCleanup(self.local.close)
+        adopt(near, self.joint.near)
+
+    async def peer_comes(self) -> None:
+        """And the other one."""
+        far, self.peer = tcp_pair()
+        self.addCleanup(self.peer.close)
+        candidate = Candidate(Clock(), Role.ACCEPTOR, b"token")
+        shaken = candidate.shaken()
+        adopt(far, candidate)
+        self.peer.sendall(confirm_line(b"token"))
+        await shaken
+        hello = hello_line(b"token")
+        self.assertEqual(await self.receive(self.peer, len(hello)), hello)
+        Connection(candidate, None, Headers()).attach(self.joint.far)
+
+    def local_pair(self) -> tuple[socket.socket, socket.socket]:
+        """Ours and the local program's."""
+        return tcp_pair() if self.family == socket.AF_INET else socket.socketpair()
+
+    async def request_and_answer(self) -> None:
+        """What came before the peer, and was read by nobody, goes through."""
+        await turns(5)
+        self.assertFalse(self.joint.done.called)
+        await self.peer_comes()
+        self.assertEqual(await self.receive(self.peer), b"request")
+        self.peer.sendall(b"answer")
+        self.peer.shutdown(socket.SHUT_WR)
+
+    async def look_for_rests(self) -> None:
+        """Whatever state it is in, it leaves nothing."""
+        self.joint.abort("the test is over")
+        await self.joint.done
+        self.splicer.pipes.close()
+        left = self.splicer.pipes.taken, len(self.splicer.watcher), len(self.splicer.batching)
+        self.assertEqual(left, (0, 0, 0))
+
+    def receive(self, sock: socket.socket, size: int | None = None) -> Deferred[bytes]:
+        """So many bytes, or all to the end."""
+        return deferToThread(read_all, sock.fileno(), size)
+
+    async def pass_on(self, source: socket.socket, sink: socket.socket, data: bytes) -> None:
+        """Let it go from one end to the other."""
+        sending = deferToThread(write_all, source.fileno(), data)
+        self.assertEqual(await self.receive(sink, len(data)), data)
+        await sending
+
+    async def both_ways(self) -> None:
+        """A byte each way, and then much."""
+        await self.pass_on(self.local, self.peer, b"a")
+        await turns(3)
+        for flow in (self.joint.near.flow, self.joint.far.flow):
+            self.assertIsInstance(flow, SplicedFlow)
+        await self.pass_on(self.peer, self.local, b"b")
+        await self.pass_on(self.local, self.peer, b"there" * MEBI)
+        await self.pass_on(self.peer, self.local, b"back" * MEBI)
+        self.assertEqual((self.joint.sent, self.joint.received), (1 + 5 * MEBI, 1 + 4 * MEBI))
+
+    async def assert_reset(self, sock: socket.socket) -> None:
+        """What is read there is neither bytes nor an end."""
+        with self.assertRaises(ConnectionResetError):
+            await self.receive(sock, 1)
+
+
+class TCPTests(SocketsTestCase):
+    """A local program on a port."""
+
+    async def test_ends(self) -> None:
+        """Each direction for itself."""
+        await self.begin()
+        await self.both_ways()
+        self.local.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.peer), b"")
+        await self.pass_on(self.peer, self.local, b"more" * MEBI)
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.local), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_closing_in_good_order(self) -> None:
+        """What is not acknowledged by then is not thrown away."""
+        await self.begin()
+        options: list[bytes] = []
+        for leg in (self.joint.near, self.joint.far):
+            lowest: Any = bottom(leg.transport)
+            lowest.loseConnection = partial(self.close_noting, lowest, options)
+        for sock in (self.local, self.peer):
+            sock.shutdown(socket.SHUT_WR)
+        await self.joint.done
+        self.assertEqual(options, [bytes(8)] * 2)
+
+    def close_noting(self, transport: Any, options: list[bytes]) -> None:
+        """As ``loseConnection``; note whether closing the socket would reset it."""
+        sock = transport.getHandle()
+        options.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+        type(transport).loseConnection(transport)
+
+    async def test_end_before_anything(self) -> None:
+        """Two that have nothing to say."""
+        await self.begin()
+        for sock, other in ((self.peer, self.local), (self.local, self.peer)):
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(await self.receive(other), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_end_with_the_first_bytes(self) -> None:
+        """One direction has ended when the kernel takes over the other one."""
+        await self.begin()
+        self.local.sendall(b"question")
+        self.local.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.peer), b"question")
+        await self.pass_on(self.peer, self.local, b"answer" * MEBI)
+        self.assertIsInstance(self.joint.far.flow, SplicedFlow)
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.local), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+        self.assertEqual((self.joint.sent, self.joint.received), (8, 6 * MEBI))
+
+    async def test_end_of_the_peer_with_its_first_bytes(self) -> None:
+        """The same, the other way round."""
+        await self.begin()
+        self.peer.sendall(b"greeting")
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.local), b"greeting")
+        await self.pass_on(self.local, self.peer, b"answer" * MEBI)
+        self.assertIsInstance(self.joint.near.flow, SplicedFlow)
+        self.local.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.peer), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_peer_lost(self) -> None:
+        """The local program sees a reset."""
+        await self.begin()
+        await self.both_ways()
+        linger(Handle(self.peer), True)
+        self.peer.close()
+        await self.joint.done
+        await self.assert_reset(self.local)
+        self.assertIsNotNone(self.joint.broken)
+
+    async def test_local_lost(self) -> None:
+        """The peer sees one."""
+        await self.begin()
+        await self.both_ways()
+        linger(Handle(self.local), True)
+        self.local.close()
+        await self.joint.done
+        await self.assert_reset(self.peer)
+
+    async def test_local_leaves_before_the_peer_comes(self) -> None:
+        """A reset is noticed at once, also behind bytes."""
+        for sent in (b"", b"request"):
+            await self.begin_with_local()
+            self.local.sendall(sent)
+            await turns(5)
+            self.assertFalse(self.joint.done.called)
+            linger(Handle(self.local), True)
+            self.local.close()
+            await self.joint.done
+            self.assertEqual(self.joint.broken, "the local program has left")
+
+    async def test_half_close_before_the_peer_comes(self) -> None:
+        """Somebody waits for an answer."""
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.shutdown(socket.SHUT_WR)
+        await self.request_and_answer()
+        self.assertEqual(await self.receive(self.local), b"answer")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_abort(self) -> None:
+        """Both do, while much is under way."""
+        await self.begin()
+        await self.both_ways()
+        fill(self.local)
+        fill(self.peer)
+        self.joint.abort("interrupted")
+        await self.joint.done
+        for sock in (self.local, self.peer):
+            with self.assertRaises(ConnectionResetError):
+                await self.receive(sock)
+
+    async def test_stalled(self) -> None:
+        """A peer that does not read stops the local program; nothing is lost."""
+        await self.begin()
+        await self.both_ways()
+        sent = 0
+        while more := fill(self.local):
+            sent += more
+            await turns(5)
+        self.assertLess(sent, 64 * MEBI)
+        self.assertEqual(len(await self.receive(self.peer, sent)), sent)
+
+
+class UnixTests(SocketsTestCase):
+    """A local program on a Unix socket."""
+
+    family = socket.AF_UNIX
+
+    async def test_ends(self) -> None:
+        """Each direction for itself."""
+        await self.begin()
+        await self.both_ways()
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(await self.receive(self.local), b"")
+        await self.pass_on(self.local, self.peer, b"more" * MEBI)
+        self.local.close()
+        self.assertEqual(await self.receive(self.peer), b"")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_peer_lost(self) -> None:
+        """The local connection is closed, which is all that a Unix socket can tell."""
+        await self.begin()
+        await self.both_ways()
+        linger(Handle(self.peer), True)
+        self.peer.close()
+        await self.joint.done
+        with contextlib.suppress(ConnectionResetError):
+            self.assertEqual(await self.receive(self.local), b"")
+
+    async def test_local_leaves_before_the_peer_comes(self) -> None:
+        await self.begin_with_local()
+        await turns(5)
+        self.assertFalse(self.joint.done.called)
+        self.local.close()
+        await self.joint.done
+        self.assertEqual(self.joint.broken, "the local program has left")
+
+    async def test_local_has_said_all_before_the_peer_comes(self) -> None:
+        """It counts on delivery, even if it does not wait for an answer."""
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.close()
+        await self.request_and_answer()
+
+    async def test_half_close_before_the_peer_comes(self) -> None:
+        await self.begin_with_local()
+        self.local.sendall(b"request")
+        self.local.shutdown(socket.SHUT_WR)
+        await self.request_and_answer()
+        self.assertEqual(await self.receive(self.local), b"answer")
+        await self.joint.done
+        self.assertIsNone(self.joint.broken)
+
+    async def test_local_gone(self) -> None:
+        """The peer sends to somebody who has closed: the connection is no more."""
+        await self.begin()
+        await self.both_ways()
+        self.local.close()
+        self.assertEqual(await self.receive(self.peer), b"")
+        self.peer.sendall(b"is there anybody?")
+        await self.joint.done
+        self.assertIsNotNone(self.joint.broken)
+        with self.assertRaises(BrokenPipeError):
+            self.peer.sendall(b"it seems not")
+
+    async def test_descriptors(self) -> None:
+        """None is left when it has ended."""
+        await turns(1)  # a reactor that begins to run opens some
+        before = descriptors()
+        await self.begin()
+        await self.both_ways()
+        self.joint.abort("interrupted")
+        await self.joint.done
+        self.splicer.pipes.close()
+        self.local.close()
+        self.peer.close()
+        self.assertEqual(descriptors(), before)
+
+
+def fill(sock: socket.socket) -> int:
+    """Send as much as there is room for; return how much that was."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += sock.send(bytes(1 << 16), socket.MSG_DONTWAIT)
+    return sent
+
+
+def adopt(sock: socket.socket, protocol: object) -> None:
+    """Make a transport of a socket."""
+    sock.setblocking(False)
+    with sock:
+        REACTOR.adoptStreamConnection(sock.fileno(), sock.family, _Factory(protocol))
+
+
+class _Factory:
+    """Of the one protocol that is there already."""
+
+    def __init__(self, protocol: object) -> None:
+        self.buildProtocol = lambda address: protocol
+
+    def doStart(self) -> None: ...
+    def doStop(self) -> None: ...

@@ -1,0 +1,211 @@
+"""Who is told later than the other one, and by how much: round trips, and whose they are."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import unittest
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._system.tcp_info import round_trip
+from rdv.server import Rendezvous
+from rdv.server.leg import Leg
+from rdv.server.release import LONGEST_HOLD, SHORTEST_HOLD, Hold, hold_back
+from rdv.test.doubles import ends
+from rdv.test.server.release_doubles import HERE, NO_SAMPLE, Above, KernelSocket, tcp_info
+from rdv.wire import Offer, Role
+
+
+@unittest.skipUnless(sys.platform == "linux", "only Linux tells")
+class RoundTripTests(SynchronousTestCase):
+    """``round_trip``."""
+
+    def trip(self, info: bytes) -> float | None:
+        """What it makes of that."""
+        with KernelSocket(info) as sock:
+            return round_trip(Above(sock))
+
+    def test_least(self) -> None:
+        """Not the smoothed one, in which there may be an acknowledgement that was delayed."""
+        self.assertEqual(self.trip(tcp_info(35_000, 75_000)), 0.035)
+
+    def test_kernel_that_knows_no_least(self) -> None:
+        self.assertEqual(self.trip(tcp_info(35_000, 75_000)[:104]), 0.075)
+        self.assertEqual(self.trip(tcp_info(35_000, 75_000)[:151]), 0.075)
+
+    def test_no_sample(self) -> None:
+        for nothing in (0, NO_SAMPLE):
+            self.assertEqual(self.trip(tcp_info(nothing, 75_000)), 0.075)
+            self.assertIsNone(self.trip(tcp_info(nothing)))
+
+    def test_little(self) -> None:
+        for size in (0, 8, 68, 71):
+            self.assertIsNone(self.trip(tcp_info(35_000, 75_000)[:size]))
+
+    @given(st.binary(max_size=256))
+    def test_anything(self, info: bytes) -> None:
+        """Not known, or some time."""
+        trip = self.trip(info)
+        self.assertTrue(trip is None or 0 < trip < NO_SAMPLE / 1e6)
+
+    def test_below_wrappers(self) -> None:
+        with KernelSocket(tcp_info(35_000)) as sock:
+            self.assertEqual(round_trip(Above(transport=Above(transport=Above(sock)))), 0.035)
+
+    def test_no_socket(self) -> None:
+        self.assertIsNone(round_trip(ends(Clock())[0]))
+        self.assertIsNone(round_trip(Above()))
+
+    def test_no_tcp(self) -> None:
+        for sock in socket.socketpair():
+            self.addCleanup(sock.close)
+            self.assertIsNone(round_trip(Above(sock)))
+
+    def test_closed(self) -> None:
+        with socket.socket() as sock:
+            pass
+        self.assertIsNone(round_trip(Above(sock)))
+
+    def test_not_connected(self) -> None:
+        with socket.socket() as sock:
+            self.assertIsNone(round_trip(Above(sock)))
+
+    def test_other_system(self) -> None:
+        """There the option may exist, and mean something else."""
+        self.patch(sys, "platform", "freebsd14")
+        self.assertIsNone(self.trip(tcp_info(35_000, 75_000)))
+
+    def test_loopback(self) -> None:
+        """A real one, on both sides."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname(), timeout=10)
+            far, _ = listener.accept()
+        for sock in (near, far):
+            self.addCleanup(sock.close)
+            trip = round_trip(Above(sock))
+            assert trip is not None
+            self.assertTrue(0 < trip < 1, trip)
+
+
+@unittest.skipUnless(sys.platform == "linux", "only Linux tells")
+class HoldBackTests(SynchronousTestCase):
+    """``hold_back``."""
+
+    def leg(
+        self,
+        microseconds: int,
+        peer: tuple[Any, ...] | None = HERE,
+        observed: str = "203.0.113.9:39841",
+        role: Role = Role.DIALER,
+    ) -> Leg:
+        """A client at that distance, whose socket and whose observed address say that."""
+        clock = Clock()
+        leg = Leg(Offer(role, b"token", ()), "", observed, Rendezvous(clock))
+        transport, _ = ends(clock)
+        sock = KernelSocket(tcp_info(microseconds), peer)
+        self.addCleanup(sock.close)
+        setattr(transport, "getHandle", lambda: sock)  # noqa: B010
+        leg.makeConnection(transport)
+        return leg
+
+    def assert_held(self, near: Leg, far: Leg, seconds: float) -> None:
+        """In whatever order they are given."""
+        for one, other in ((near, far), (far, near)):
+            hold = hold_back(one, other)
+            assert hold is not None
+            self.assertEqual((hold.near, hold.far), (near, far))
+            self.assertAlmostEqual(hold.seconds, seconds)
+
+    def assert_plain(self, one: Leg, other: Leg) -> None:
+        """In whatever order they are given."""
+        self.assertIsNone(hold_back(one, other))
+        self.assertIsNone(hold_back(other, one))
+
+    def test_half_the_difference(self) -> None:
+        for role in Role:
+            near, far = self.leg(10_000, role=role), self.leg(80_000, role=role.other)
+            self.assert_held(near, far, 0.035)
+
+    def test_equally_far(self) -> None:
+        self.assert_plain(self.leg(50_000), self.leg(50_000))
+
+    def test_too_little(self) -> None:
+        least = round(SHORTEST_HOLD * 2e6)
+        self.assert_plain(self.leg(50_000), self.leg(50_000 + least - 2))
+        self.assert_held(self.leg(50_000), self.leg(50_002 + least), SHORTEST_HOLD + 1e-6)
+
+    def test_bound(self) -> None:
+        most = round(LONGEST_HOLD * 2e6)
+        self.assert_held(self.leg(1), self.leg(1 + most - 20), LONGEST_HOLD - 1e-5)
+        self.assert_held(self.leg(1), self.leg(1 + most), LONGEST_HOLD)
+        self.assert_held(self.leg(1), self.leg(1 + 100 * most), LONGEST_HOLD)
+
+    def test_bounds_make_sense(self) -> None:
+        """A hold is far from the time that anybody waits, and no less than a reactor can do."""
+        self.assertTrue(0.001 <= SHORTEST_HOLD < LONGEST_HOLD <= 0.5)
+
+    @given(st.integers(1, 5_000_000), st.integers(1, 5_000_000))
+    def test_both_hear_at_the_same_moment(self, one_trip: int, other_trip: int) -> None:
+        """Unless the hold is out of its bounds."""
+        one, other = self.leg(one_trip), self.leg(other_trip)
+        hold = hold_back(one, other) or Hold(one, other, 0.0)
+        arrival = {leg: trip / 2e6 for leg, trip in ((one, one_trip), (other, other_trip))}
+        skew = arrival[hold.far] - arrival[hold.near] - hold.seconds
+        if hold.seconds == 0:
+            self.assertLess(abs(skew), SHORTEST_HOLD + 1e-9)
+        elif hold.seconds < LONGEST_HOLD:
+            self.assertAlmostEqual(skew, 0)
+        else:
+            self.assertEqual(hold.seconds, LONGEST_HOLD)
+            self.assertGreater(skew, -1e-9)
+
+    def test_unknown(self) -> None:
+        """No guess is made at one of them."""
+        for nothing in (0, NO_SAMPLE):
+            self.assert_plain(self.leg(nothing), self.leg(80_000))
+            self.assert_plain(self.leg(nothing), self.leg(nothing))
+
+    def test_no_socket(self) -> None:
+        leg = self.leg(10_000)
+        leg.makeConnection(ends(Clock())[0])
+        self.assert_plain(leg, self.leg(80_000))
+
+    def test_other_system(self) -> None:
+        self.patch(sys, "platform", "darwin")
+        self.assert_plain(self.leg(10_000), self.leg(80_000))
+
+    def test_proxy(self) -> None:
+        """The round trip is that to the proxy, whichever of the two is behind one."""
+        for trips in ((10_000, 80_000), (80_000, 10_000)):
+            own = self.leg(trips[0])
+            self.assert_plain(own, self.leg(trips[1], observed="192.0.2.7:39841"))
+            self.assert_plain(own, self.leg(trips[1], observed="203.0.113.9:39842"))
+            self.assert_plain(own, self.leg(trips[1], peer=("127.0.0.1", 39841)))
+
+    def test_unknown_address(self) -> None:
+        """A proxy, most likely, and nobody looks whose address it is."""
+        self.assert_plain(self.leg(10_000, observed=""), self.leg(80_000))
+
+    def test_just_reset(self) -> None:
+        self.assert_plain(self.leg(10_000, peer=None), self.leg(80_000))
+
+    def test_mapped(self) -> None:
+        """So a client of a dual-stack port looks."""
+        near = self.leg(10_000, peer=("::ffff:203.0.113.9", 39841, 0, 0))
+        self.assert_held(near, self.leg(80_000), 0.035)
+
+    def test_mapped_by_whoever_observes(self) -> None:
+        near = self.leg(10_000, observed="[::ffff:203.0.113.9]:39841")
+        self.assert_held(near, self.leg(80_000), 0.035)
+
+    def test_ip6(self) -> None:
+        peer = ("2001:db8::7", 39841, 0, 0)
+        near = self.leg(10_000, peer=peer, observed="[2001:db8::7]:39841")
+        self.assert_held(near, self.leg(80_000), 0.035)
+        stranger = self.leg(10_000, peer=peer, observed="[2001:db8::8]:39841")
+        self.assert_plain(stranger, self.leg(80_000))

@@ -1,0 +1,167 @@
+"""Closing a rendezvous: 503 for those who wait, time for those who are at it."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
+
+from rdv.server import Pair
+from rdv.test.doubles import present
+from rdv.test.server.guests import HELLO, ServerTestCase
+
+SHUTDOWN = (503, "shutting down, try again")
+
+
+class CloseTests(ServerTestCase):
+    """``close`` and ``abort``."""
+
+    def test_nobody_there(self) -> None:
+        self.assertFalse(self.rendezvous.closing)
+        self.successResultOf(self.rendezvous.close(drain=5))
+        self.assertTrue(self.rendezvous.closing)
+        self.assert_over()
+
+    def test_waiting_clients(self) -> None:
+        """Refused at once, and done when they have closed."""
+        guests = [self.dial(), self.accept(b"other"), self.dial(b"third")]
+        done = self.rendezvous.close(drain=5)
+        self.settle()
+        for guest in guests:
+            self.assert_refused(guest, *SHUTDOWN)
+        self.assertEqual(self.rendezvous.waiting, 0)
+        self.close_all(*guests[:2])
+        self.assertNoResult(done)
+        self.close_all(guests[2])
+        self.successResultOf(done)
+        self.assert_over()
+
+    def test_waiting_client_that_stays(self) -> None:
+        """It is cut when the drain time is over, and cannot hold the server up."""
+        self.dial()
+        done = self.rendezvous.close(drain=2)
+        self.clock.advance(1)
+        self.assertNoResult(done)
+        self.clock.advance(1)
+        self.settle()
+        self.successResultOf(done)
+        self.assert_over()
+
+    def test_client_that_comes_later(self) -> None:
+        dialer, acceptor = self.relayed_pair()
+        done = self.rendezvous.close(drain=5)
+        for guest in (self.dial(b"new"), self.accept(b"new")):
+            self.assert_refused(guest, *SHUTDOWN)
+            self.close_all(guest)
+        self.assertNoResult(done)
+        self.close_all(dialer, acceptor)
+        self.successResultOf(done)
+        self.assert_over(relayed=1)
+
+    def test_early_bytes_after_close(self) -> None:
+        """The shutdown is what matters."""
+        self.rendezvous.close()
+        self.assert_refused(self.dial(early=b"x"), *SHUTDOWN)
+
+    def test_pairs_drain(self) -> None:
+        """Those who are at it may finish, those between the lines too."""
+        dialer, acceptor = self.relayed_pair()
+        others = self.pair()
+        done = self.rendezvous.close(drain=5)
+        self.settle()
+        others[1].here.write(HELLO)
+        self.settle()
+        self.assertEqual(others[0].take(), HELLO)
+        dialer.here.write(b"last words")
+        dialer.here.loseConnection()
+        self.settle()
+        self.assertEqual(acceptor.take(), b"last words")
+        self.close_all(acceptor)
+        self.assertNoResult(done)
+        self.close_all(*others)
+        self.successResultOf(done)
+        self.assert_over(relayed=1, direct=1)
+
+    def test_drain_time_over(self) -> None:
+        """What is left is cut, and does not look complete to anybody."""
+        dialer, acceptor = self.relayed_pair()
+        done = self.rendezvous.close(drain=5)
+        self.clock.advance(4)
+        self.assertEqual((dialer.lost, acceptor.lost), (None, None))
+        self.clock.advance(1)
+        self.settle()
+        self.successResultOf(done)
+        for guest in (dialer, acceptor):
+            self.assertFalse(present(guest.lost).check(ConnectionDone))
+        self.assert_over(relayed=1)
+
+    def test_no_drain_time(self) -> None:
+        self.relayed_pair()
+        self.pair()
+        done = self.rendezvous.close()
+        self.settle()
+        self.successResultOf(done)
+        self.assert_over(relayed=1, failed=1)
+
+    def test_abort_ends_the_drain(self) -> None:
+        """As a second signal does."""
+        self.relayed_pair()
+        waiting = self.dial(b"other")
+        done = self.rendezvous.close(drain=5)
+        self.settle()
+        self.assertNoResult(done)
+        self.rendezvous.abort()
+        self.settle()
+        self.successResultOf(done)
+        self.assertFalse(waiting.at_server.connected)
+        self.assert_over(relayed=1)
+
+    def test_twice(self) -> None:
+        """Each who asks is told; the first drain time counts."""
+        dialer, acceptor = self.relayed_pair()
+        one, two = self.rendezvous.close(drain=5), self.rendezvous.close(drain=50)
+        self.clock.advance(5)
+        self.settle()
+        self.successResultOf(one)
+        self.successResultOf(two)
+        self.successResultOf(self.rendezvous.close())
+        self.assertTrue(dialer.lost and acceptor.lost)
+        self.assert_over(relayed=1)
+
+    def test_cancelled(self) -> None:
+        """Not to wait for it any longer changes nothing for anybody else."""
+        dialer, acceptor = self.relayed_pair()
+        one, two = self.rendezvous.close(drain=5), self.rendezvous.close()
+        one.cancel()
+        self.failureResultOf(one, CancelledError)
+        self.close_all(dialer, acceptor)
+        self.successResultOf(two)
+        self.assert_over(relayed=1)
+
+    def test_pair_under_decision(self) -> None:
+        """Both get the 503, and the hook is not waited for."""
+        thought: Deferred[None] = Deferred()
+        self.open(serve=lambda pair: thought)
+        dialer, acceptor = self.dial(), self.accept()
+        done = self.rendezvous.close(drain=5)
+        self.settle()
+        self.assertTrue(thought.called)
+        for guest in (dialer, acceptor):
+            self.assert_refused(guest, *SHUTDOWN)
+        self.close_all(dialer, acceptor)
+        self.successResultOf(done)
+        self.assert_over()
+
+    def test_hook_that_ends_the_server(self) -> None:
+        """It may well ask for that while it is asked itself."""
+        done: list[Deferred[None]] = []
+
+        def serve(pair: Pair) -> None:
+            done.append(self.rendezvous.close(drain=5))
+
+        self.open(serve=serve)
+        dialer, acceptor = self.dial(), self.accept()
+        self.assert_refused(dialer, *SHUTDOWN)
+        self.assert_refused(acceptor, *SHUTDOWN)
+        self.close_all(dialer, acceptor)
+        self.successResultOf(done[0])
+        self.assert_over()

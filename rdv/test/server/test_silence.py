@@ -1,0 +1,163 @@
+"""
+Nobody is matched with a client that is gone or has spoken, though the reactor has not yet read it.
+
+These have real sockets under the server's ends, since the kernel's buffers are the point.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from twisted.internet.defer import Deferred
+
+from rdv._transport.handover import linger
+from rdv.server import Pair
+from rdv.server.leg import Leg
+from rdv.test.server.guests import Guest, ServerTestCase
+from rdv.wire import Offer, Role
+
+
+class FarEnd:
+    """
+    The client's side of a real connection.
+
+    :ivar near: the server's side.
+    """
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.far = socket.create_connection(listener.getsockname(), timeout=10)
+            self.near, _ = listener.accept()
+        self.near.setblocking(False)
+
+    def getHandle(self) -> socket.socket:
+        """As a transport gives it."""
+        return self.far
+
+    def leave_traces(self, how: str) -> None:
+        """Do something, and wait until it is in the server's kernel."""
+        if how == "speak":
+            self.far.sendall(b"x")
+        elif how == "end":
+            self.far.shutdown(socket.SHUT_WR)
+        elif how == "reset":
+            linger(self, True)
+            self.far.close()
+        else:
+            self.far.close()
+        assert select.select([self.near], [], [], 10)[0]
+
+    def close(self) -> None:
+        """Both sides."""
+        self.near.close()
+        self.far.close()
+
+
+class SilenceTests(ServerTestCase):
+    """Each way not to be there any more."""
+
+    ways = ("end", "close", "reset")
+
+    def come_over_socket(self, role: Role, trace: str | None = None) -> tuple[Guest, FarEnd]:
+        """A client with a real socket; it does that between its request and its arrival."""
+        guest = Guest(self.clock, Leg(Offer(role, b"token", ()), "", "", self.rendezvous))
+        end = FarEnd()
+        self.addCleanup(end.close)
+        setattr(guest.at_server, "getHandle", lambda: end.near)  # noqa: B010
+        if trace is not None:
+            end.leave_traces(trace)
+        self.rendezvous.enter(guest.leg)
+        self.settle()
+        return guest, end
+
+    def test_alive(self) -> None:
+        """Two sockets on which nothing has happened."""
+        dialer, _ = self.come_over_socket(Role.DIALER)
+        acceptor, _ = self.come_over_socket(Role.ACCEPTOR)
+        self.assertEqual((dialer.status, acceptor.status), (101, 101))
+
+    def test_kept_alive(self) -> None:
+        """Who waits long needs keepalive, from the beginning."""
+        _, end = self.come_over_socket(Role.DIALER)
+        self.assertTrue(end.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def test_waiting_client_gone(self) -> None:
+        """The newcomer waits in its place, and meets one who lives."""
+        for role in Role:
+            for way in self.ways:
+                self.open()
+                gone, end = self.come_over_socket(role)
+                end.leave_traces(way)
+                newcomer = self.come(role.other)
+                self.assert_waiting(newcomer)
+                self.assertEqual(gone.received, b"")
+                self.assertFalse(gone.at_server.connected)
+                partner = self.come(role)
+                self.assertEqual((newcomer.status, partner.status), (101, 101))
+
+    def test_waiting_client_has_spoken(self) -> None:
+        """It gets its 400, and the newcomer no 101."""
+        waiting, end = self.come_over_socket(Role.DIALER)
+        end.leave_traces("speak")
+        newcomer = self.accept()
+        self.assert_refused(waiting, 400, "bytes before the response")
+        self.assert_waiting(newcomer)
+
+    def test_newcomer_gone(self) -> None:
+        """The one who waits goes on waiting, as if nobody had come."""
+        for way in self.ways:
+            self.open()
+            waiting = self.dial()
+            gone, _ = self.come_over_socket(Role.ACCEPTOR, way)
+            self.assertEqual(gone.received, b"")
+            self.assertFalse(gone.at_server.connected)
+            self.assert_waiting(waiting)
+
+    def test_newcomer_gone_replaces_nobody(self) -> None:
+        waiting = self.dial()
+        self.come_over_socket(Role.DIALER, "close")
+        self.assert_waiting(waiting)
+
+    def test_newcomer_has_spoken(self) -> None:
+        waiting = self.dial()
+        newcomer, _ = self.come_over_socket(Role.ACCEPTOR, "speak")
+        self.assert_refused(newcomer, 400, "bytes before the response")
+        self.assert_waiting(waiting)
+
+    def test_gone_while_the_hook_was_thinking(self) -> None:
+        """Looked at again when it has decided: the one who is left waits."""
+        for way in self.ways:
+            thought: Deferred[None] = Deferred()
+            pairs: list[Pair] = []
+            self.open(serve=lambda pair, t=thought, pairs=pairs: pairs.append(pair) or t)
+            gone, end = self.come_over_socket(Role.DIALER)
+            acceptor = self.accept()
+            ended = pairs[0].when_ended()
+            end.leave_traces(way)
+            thought.callback(None)
+            self.settle()
+            self.assertEqual(gone.received, b"")
+            self.assert_waiting(acceptor)
+            self.successResultOf(ended)
+
+    def test_both_gone_while_the_hook_was_thinking(self) -> None:
+        thought: Deferred[None] = Deferred()
+        self.open(serve=lambda pair: thought)
+        ends = [self.come_over_socket(role)[1] for role in Role]
+        for end in ends:
+            end.leave_traces("reset")
+        thought.callback(None)
+        self.settle()
+        self.assertEqual((self.rendezvous.waiting, self.rendezvous.pairs), (0, 0))
+
+    def test_spoken_while_the_hook_was_thinking(self) -> None:
+        thought: Deferred[None] = Deferred()
+        self.open(serve=lambda pair: thought)
+        dialer, end = self.come_over_socket(Role.DIALER)
+        acceptor = self.accept()
+        end.leave_traces("speak")
+        thought.callback(None)
+        self.settle()
+        self.assert_refused(dialer, 400, "bytes before the response")
+        self.assert_waiting(acceptor)

@@ -1,0 +1,294 @@
+"""A connection on loopback in the place of one that cannot be handed over."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from rdv._transport import liveness
+from rdv._transport.handover import KEEPALIVE_IDLE
+from rdv._transport.migrate import adopt
+from rdv.server.leg import Leg
+from rdv.server.workers import bridge
+from rdv.server.workers.bridge import Bridges, loopback_pair
+from rdv.test.client.client_doubles import HalfWire
+from rdv.test.doubles import HalfCloseRecorder, connect
+from rdv.test.server.workers.workers_doubles import (
+    REACTOR,
+    connected,
+    open_descriptors,
+    turn,
+    until,
+)
+from rdv.wire import Offer, Role
+
+OFFER = Offer(Role.DIALER, b"token", ())
+MUCH = bytes(range(256)) * 20_000
+NOBODY: Any = None
+
+
+class PairTests(SynchronousTestCase):
+    """``loopback_pair``."""
+
+    if sys.platform != "linux":
+        skip = "counts descriptors in /proc"
+
+    def test_joined(self) -> None:
+        before = open_descriptors()
+        near, far = loopback_pair()
+        with near, far:
+            self.assertEqual(near.getsockname(), far.getpeername())
+            self.assertEqual(far.getsockname(), near.getpeername())
+            near.sendall(b"ping")
+            self.assertEqual(far.recv(4), b"ping")
+            self.assertEqual(open_descriptors(), before + 2)
+        self.assertEqual(open_descriptors(), before)
+
+    def strangers(self, number: int) -> list[socket.socket]:
+        """So many who come to each port, before anybody else."""
+        strangers: list[socket.socket] = []
+        create = socket.create_server
+
+        def create_server(*arguments: Any, **options: Any) -> socket.socket:
+            listener = create(*arguments, **{**options, "backlog": 100})
+            for _ in range(number):
+                stranger = socket.create_connection(listener.getsockname(), timeout=10)
+                self.addCleanup(stranger.close)
+                strangers.append(stranger)
+            return listener
+
+        self.patch(socket, "create_server", create_server)
+        return strangers
+
+    def test_stranger(self) -> None:
+        """Whoever else finds the port is shown the door."""
+        strangers = self.strangers(3)
+        near, far = loopback_pair()
+        with near, far:
+            self.assertEqual(near.getsockname(), far.getpeername())
+        for stranger in strangers:
+            self.assertEqual(stranger.recv(1), b"")
+
+    def test_many_strangers(self) -> None:
+        """It is given up, and nothing is left open."""
+        strangers = self.strangers(100)
+        before = open_descriptors()
+        self.assertRaises(OSError, loopback_pair)
+        self.assertEqual(open_descriptors() - before, len(strangers))
+
+    def test_no_descriptors(self) -> None:
+        def no_listener(*arguments: object, **options: object) -> None:
+            raise OSError(24, "Too many open files")
+
+        self.patch(socket, "create_server", no_listener)
+        self.assertRaises(OSError, loopback_pair)
+
+
+class BridgeTestCase(TestCase):
+    """
+    A client whose connection stays, and the far end that goes to another worker.
+
+    :ivar client: the client's own end.
+    :ivar far: what the other worker has.
+    """
+
+    timeout = 30
+    if sys.platform != "linux":
+        skip = "counts descriptors in /proc"
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        await turn()  # the reactor has opened what it needs
+        self.before = open_descriptors()
+        self.bridges = Bridges(REACTOR)
+        self.client = self.adopted(self.build())
+        self.far: Any = HalfWire()
+        far = self.bridges.join(self.leg)
+        with far:
+            adopt(REACTOR, far, self.far)
+
+    def build(self) -> socket.socket:
+        """The client's connection: its own end. The other one is :attr:`leg`'s."""
+        client, server = connected()
+        self.leg = Leg(OFFER, "", "", NOBODY)
+        with server:
+            adopt(REACTOR, server, self.leg)
+        return client
+
+    def adopted(self, sock: socket.socket) -> Any:
+        """A wire on it."""
+        wire: Any = HalfWire()
+        with sock:
+            adopt(REACTOR, sock, wire)
+        return wire
+
+    async def assert_gone(self) -> None:
+        """Both ends, and all that was between them."""
+        for wire in (self.client, self.far):
+            await wire.lost()
+        await self.bridges.close(5.0)
+        self.assertEqual(len(self.bridges), 0)
+        self.assertEqual(open_descriptors(), self.before)
+
+
+class BridgeTests(BridgeTestCase):
+    """It is as if the two were one connection."""
+
+    async def test_both_ways(self) -> None:
+        """At once, and each of much. It goes by itself when both have ended, in good order."""
+        for one, sent in ((self.client, MUCH), (self.far, MUCH[::-1])):
+            one.write(sent)
+            one.transport.loseWriteConnection()
+        self.assertEqual(await self.far.ended(), MUCH)
+        self.assertEqual(await self.client.ended(), MUCH[::-1])
+        await self.bridges.close(5.0)
+        for wire in (self.client, self.far):
+            self.assertIsNone(wire.reason)  # to the last it was no more than an end of each
+            wire.close()
+        await self.assert_gone()
+
+    async def check_half_close(self, first: Any, second: Any) -> None:
+        """The answer comes after the question's end."""
+        first.write(b"question")
+        first.transport.loseWriteConnection()
+        self.assertEqual(await second.ended(), b"question")
+        second.write(b"answer")
+        await first.until(b"answer")
+        self.assertEqual((first.read_ended, len(self.bridges)), (0, 1))
+        second.transport.loseWriteConnection()
+        await first.ended()
+        first.close()
+        second.close()
+        await self.assert_gone()
+
+    async def test_half_close_of_the_client(self) -> None:
+        await self.check_half_close(self.client, self.far)
+
+    async def test_half_close_of_the_other(self) -> None:
+        await self.check_half_close(self.far, self.client)
+
+    async def check_loss(self, gone: Any, other: Any) -> None:
+        """It is passed on as one."""
+        gone.write(b"some of it")
+        await other.until(b"some of it")
+        gone.transport.abortConnection()
+        await other.lost()
+        self.assertIsNone(other.reason.check(ConnectionDone))
+        await self.assert_gone()
+
+    async def test_loss_of_the_client(self) -> None:
+        await self.check_loss(self.client, self.far)
+
+    async def test_loss_of_the_other(self) -> None:
+        await self.check_loss(self.far, self.client)
+
+    async def test_abort(self) -> None:
+        self.bridges.abort()
+        for wire in (self.client, self.far):
+            await wire.lost()
+            self.assertIsNone(wire.reason.check(ConnectionDone))
+        await self.assert_gone()
+
+    async def test_back_pressure(self) -> None:
+        """Where nobody reads, nobody is read for long; later all of it arrives."""
+        self.far.transport.pauseProducing()
+        pieces: list[int] = []
+        self.far.dataReceived = lambda data: pieces.append(len(data))
+        sent = bytes(1 << 26)  # more than all the buffers on the way
+        self.client.write(sent)
+        await until(lambda: self.leg.transport not in REACTOR.getReaders())
+        self.far.transport.resumeProducing()
+        self.client.transport.loseWriteConnection()
+        await self.far.ended()
+        self.assertEqual(sum(pieces), len(sent))
+        self.far.transport.abortConnection()
+        await self.assert_gone()
+
+    async def test_close_waits(self) -> None:
+        """Until the last has ended by itself."""
+        closed = self.bridges.close(600.0)
+        self.assertNoResult(closed)
+        for one, other in ((self.client, self.far), (self.far, self.client)):
+            one.transport.loseWriteConnection()
+            await other.ended()
+        await closed
+        for wire in (self.client, self.far):
+            wire.close()
+        await self.assert_gone()
+
+    async def test_close_cuts(self) -> None:
+        """But no longer than it may."""
+        await self.bridges.close(0.0)
+        await self.assert_gone()
+
+    async def test_keepalive(self) -> None:
+        """
+        It ends a bridge whose far end was closed both ways, of which TCP says no more than of a
+        half-close.
+        """
+        legs = cast(Any, self.leg.owner)._others
+        for leg in legs:
+            sock = leg.transport.getHandle()
+            self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+            idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            self.assertEqual(idle, KEEPALIVE_IDLE)
+        self.bridges.abort()
+        await self.assert_gone()
+
+    async def test_watched(self) -> None:
+        """Should the client vanish, while something is on its way to it."""
+        self.assertEqual(len(liveness._watches[REACTOR]._last), 2)
+        self.bridges.abort()
+        await self.assert_gone()
+        self.assertNotIn(REACTOR, liveness._watches)
+
+    async def test_reset_when_killed(self) -> None:
+        """Both sockets linger for no time as long as there is a bridge."""
+        for leg in cast(Any, self.leg.owner)._others:
+            option = leg.transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            self.assertEqual(option, b"\1\0\0\0\0\0\0\0")
+        self.bridges.abort()
+        await self.assert_gone()
+
+
+class NoBridgeTests(SynchronousTestCase):
+    """When there can be none."""
+
+    def test_error(self) -> None:
+        def no_pair() -> None:
+            raise OSError(24, "Too many open files")
+
+        self.patch(bridge, "loopback_pair", no_pair)
+        clock = Clock()
+        bridges = Bridges(clock)
+        leg = Leg(OFFER, "", "", NOBODY)
+        connect(clock, leg, HalfCloseRecorder())
+        self.assertRaises(OSError, bridges.join, leg)
+        self.assertEqual(len(bridges), 0)
+
+    def test_error_later(self) -> None:
+        """The pair is closed again."""
+        if sys.platform != "linux":
+            return
+
+        class Full(Clock):
+            def adoptStreamConnection(self, *arguments: object) -> None:
+                raise OSError(24, "Too many open files")
+
+        clock = Full()
+        leg = Leg(OFFER, "", "", NOBODY)
+        connect(clock, leg, HalfCloseRecorder())
+        before = open_descriptors()
+        self.assertRaises(OSError, Bridges(clock).join, leg)
+        self.assertEqual(open_descriptors(), before)
+
+    def test_close_without_any(self) -> None:
+        clock = Clock()
+        closed: Deferred[None] = Bridges(clock).close(5.0)
+        self.successResultOf(closed)
+        self.assertEqual(clock.getDelayedCalls(), [])

@@ -1,0 +1,267 @@
+"""The parent of workers: what it starts, starts again, and stops. The processes are doubles."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+
+from rdv.errors import RdvError
+from rdv.server.site.service import ServerSettings
+from rdv.server.workers import parent as workers
+from rdv.server.workers.passing import Client, encode, send
+from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
+from rdv.test.server.workers.process_doubles import ParentTestCase
+from rdv.test.server.workers.workers_doubles import connected
+from rdv.wire import Role, refusal
+
+
+class StartTests(ParentTestCase):
+    """The beginning."""
+
+    def test_what_they_get(self) -> None:
+        """Ports, inboxes and ways to the other inboxes; and what the operator wants."""
+        processes = self.start()
+        self.assertEqual([process.start.index for process in processes], [0, 1, 2])
+        inboxes = [process.descriptors[FIRST + 2] for process in processes]
+        ways: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
+        for process in processes:
+            self.assertEqual(process.start.workers, 3)
+            self.assertEqual(process.start.settings.drain, 20.0)
+            self.assertEqual(process.start.settings.listen, ["tcp:8080", "tcp:8081"])
+            self.assertEqual(process.descriptors[COMMANDS], "w")
+            self.assertEqual(process.descriptors[REPORTS], "r")
+            self.assertEqual([process.descriptors[n] for n in (1, 2)], [1, 2])
+            ports = [process.descriptors[FIRST + number] for number in range(2)]
+            self.assertEqual(ports, [9080, 9081])
+            others = [index for index in range(3) if index != process.start.index]
+            for index, number in zip(others, (FIRST + 3, FIRST + 4), strict=True):
+                ways[index].add(process.descriptors[number])
+            self.assertNotIn(FIRST + 5, process.descriptors)
+        self.assertEqual(len(set(inboxes)), 3)
+        # One way to each, the same for all.
+        self.assertEqual([len(way) for way in ways.values()], [1, 1, 1])
+
+    def test_accepts_nothing_itself(self) -> None:
+        self.start()
+        self.assertEqual([port.accepting for port in self.reactor.ports], [False, False])
+        self.assertEqual([port.open for port in self.reactor.ports], [True, True])
+
+    def test_ready_with_the_last(self) -> None:
+        self.service.startService()
+        for process in self.reactor.processes:
+            self.assertNoResult(self.service.ready)
+            process.say(READY[:2])
+            process.say(READY[2:] + b"\n")
+        self.successResultOf(self.service.ready)
+        self.end()
+
+    def test_one_does_not_start(self) -> None:
+        """Then the others need not either."""
+        self.service.startService()
+        first, second, third = self.reactor.processes
+        first.serve()
+        second.end(status=1)
+        error = self.failureResultOf(self.service.ready, RdvError)
+        self.assertEqual(error.getErrorMessage(), "worker 1 did not start: exit status 1")
+        self.assertEqual((first.told, third.told), (DRAIN, DRAIN))
+        first.end()
+        third.end()
+        self.assertEqual(len(self.reactor.processes), 3)
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_none_can_be_started(self) -> None:
+        self.reactor.refusing = True
+        self.service.startService()
+        error = self.failureResultOf(self.service.ready, RdvError)
+        self.assertIn("Resource temporarily unavailable", error.getErrorMessage())
+        self.successResultOf(self.service.stopService())
+
+    def test_no_mailboxes(self) -> None:
+        """Where the system has nothing like them it is told before anything is started."""
+
+        def no_pair() -> None:
+            raise OSError(93, "Protocol not supported")
+
+        self.patch(workers, "inbox_pair", no_pair)
+        error = self.assertRaises(RdvError, self.service.startService)
+        self.assertEqual(str(error), "cannot have several workers: Protocol not supported")
+        self.assertEqual(self.reactor.ports, [])
+
+    def test_what_is_said_is_all_in_json(self) -> None:
+        """And comes back as it was."""
+        settings = ServerSettings(listen=["8080"], observed_header="X-Real-IP", align=False)
+        start = Start(1, 3, 2, "debug", settings)
+        self.assertEqual(json.loads(start.to_json())["settings"]["align"], False)
+        self.assertEqual(Start.from_json(start.to_json()), start)
+
+
+class RestartTests(ParentTestCase):
+    """One dies."""
+
+    def test_at_once(self) -> None:
+        """After a long life; with the same inbox. The others are left alone."""
+        first, second, third = self.start()
+        self.reactor.advance(60)
+        with self.assert_critical("worker 1 died: signal 9"):
+            second.end(killed_by=9)
+        self.reactor.advance(0)
+        again = self.reactor.processes[-1]
+        self.assertEqual(again.start, second.start)
+        self.assertEqual(again.descriptors, second.descriptors)
+        self.assertEqual((first.told, third.told), (b"", b""))
+        again.serve()
+
+    @contextmanager
+    def assert_critical(self, text: str) -> Iterator[None]:
+        """That is logged, where those see it who want to know of failures only."""
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        try:
+            yield
+        finally:
+            globalLogPublisher.removeObserver(observer)
+        told = [formatEvent(each) for each in events if each.get("log_level") is LogLevel.critical]
+        self.assertEqual(told, [text])
+
+    def test_dies_at_once(self) -> None:
+        """It is started once a second at most, and for ever."""
+        _, second, _ = self.start()
+        self.reactor.advance(60)
+        second.end(status=1)
+        self.reactor.advance(0)
+        for _ in range(5):
+            count = len(self.reactor.processes)
+            self.reactor.processes[-1].end(status=1)
+            self.reactor.advance(0.9)
+            self.assertEqual(len(self.reactor.processes), count)
+            self.reactor.advance(0.2)
+            self.assertEqual(len(self.reactor.processes), count + 1)
+
+    def test_ends_well(self) -> None:
+        """Nobody has told it to."""
+        first, _, _ = self.start()
+        self.reactor.advance(60)
+        first.end()
+        self.reactor.advance(0)
+        self.assertEqual(len(self.reactor.processes), 4)
+
+    def test_cannot_be_started(self) -> None:
+        """It is tried again."""
+        first, _, _ = self.start()
+        self.reactor.advance(60)
+        self.reactor.refusing = True
+        first.end(status=1)
+        self.reactor.advance(0)
+        self.reactor.advance(1)
+        self.reactor.refusing = False
+        self.assertEqual(len(self.reactor.processes), 3)
+        self.reactor.advance(1)
+        self.assertEqual(len(self.reactor.processes), 4)
+
+    def test_several(self) -> None:
+        for process in self.start():
+            process.end(killed_by=9)
+        self.reactor.advance(1)
+        self.assertEqual([p.start.index for p in self.reactor.processes[3:]], [0, 1, 2])
+
+
+class StopTests(ParentTestCase):
+    """The end."""
+
+    def test_waits(self) -> None:
+        """For all of them; none is started again."""
+        first, second, third = self.start()
+        done = self.service.stopService()
+        for process in (first, second, third):
+            self.assertEqual(process.told, DRAIN)
+            self.assertNoResult(done)
+            self.assertTrue(all(port.open for port in self.reactor.ports))
+            process.end(status=1)
+        self.successResultOf(done)
+        self.assertEqual(len(self.reactor.processes), 3)
+
+    def test_twice(self) -> None:
+        first, second, third = self.start()
+        done = [self.service.stopService(), self.service.stopService()]
+        for process in (first, second, third):
+            self.assertEqual(process.told, DRAIN)
+            process.end()
+        for each in done:
+            self.successResultOf(each)
+
+    def test_before_it_runs(self) -> None:
+        self.service.privilegedStartService()
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.reactor.processes, [])
+
+    def test_while_one_is_dead(self) -> None:
+        """That one stays so."""
+        self.start()[0].end(killed_by=9)
+        self.service.stopService()
+        self.reactor.advance(2)
+        self.assertEqual(len(self.reactor.processes), 3)
+
+    def test_one_does_not_end(self) -> None:
+        """It is killed, well after the time in which it should have ended."""
+        first, second, third = self.start()
+        done = self.service.stopService()
+        first.end()
+        self.reactor.advance(25)
+        self.assertFalse(second.killed)
+        self.reactor.advance(10)
+        self.assertTrue(second.killed and third.killed)
+        second.end(killed_by=9)
+        third.end(killed_by=9)
+        self.successResultOf(done)
+
+    def test_left_in_an_inbox(self) -> None:
+        """Who was passed on to a worker that has ended is told so, as soon as that is known."""
+        first, second, third = self.start()
+        outbox = self.service._mailboxes[1][1]
+        client, server = connected()
+        with client:
+            done = self.service.stopService()
+            send(outbox, encode(Client(Role.DIALER, b"token", "", "")), server)
+            outbox.send(b"nonsense")
+            server.close()
+            second.end()
+            self.assertEqual(client.recv(4096), refusal(503, "shutting down, try again"))
+            self.assertEqual(client.recv(1), b"")
+        first.end()
+        third.end()
+        self.successResultOf(done)
+
+
+class SignalTests(ParentTestCase):
+    """SIGINT and SIGTERM."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.handlers: dict[int, Any] = {}
+        self.patch(signal, "signal", self.handlers.__setitem__)
+        self.service = self.make(handle_signals=True)
+
+    def test_first_and_second(self) -> None:
+        """The first one lets the pairs end, the second one does not."""
+        processes = self.start()
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual([process.told for process in processes], [DRAIN] * 3)
+        self.handlers[signal.SIGINT](signal.SIGINT, None)
+        self.assertEqual([process.told for process in processes], [DRAIN + ABORT] * 3)
+        self.assertFalse(self.reactor.stopped)
+        for process in processes:
+            process.end()
+        self.assertTrue(self.reactor.stopped)
+
+    def test_not_handled(self) -> None:
+        self.handlers.clear()
+        self.service = self.make()
+        self.start()
+        self.assertEqual(self.handlers, {})

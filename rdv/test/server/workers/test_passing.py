@@ -1,0 +1,206 @@
+"""A client as a message, and a message over real sockets."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import socket
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.addresses import format_addresses, parse_address
+from rdv.errors import ProtocolError
+from rdv.server.workers import passing
+from rdv.server.workers.passing import (
+    BUSY,
+    MAX_MESSAGE,
+    Client,
+    decode,
+    encode,
+    inbox_pair,
+    receive,
+    refuse,
+    send,
+)
+from rdv.test.server.workers.workers_doubles import connected, open_descriptors
+from rdv.wire import MAX_TOKEN, Role, refusal
+
+CLIENT = Client(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")
+LONGEST = parse_address("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
+
+tokens = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
+    .filter(lambda text: text == text.strip(" "))
+    .map(str.encode)
+)
+addresses = st.sampled_from(["", "1.2.3.4:5", "1.2.3.4:5, [2001:db8::7]:80"])
+
+
+class CodecTests(SynchronousTestCase):
+    """``encode`` and ``decode``."""
+
+    @given(st.sampled_from(Role), tokens, addresses, addresses)
+    def test_there_and_back(self, role: Role, token: bytes, own: str, observed: str) -> None:
+        client = Client(role, token, own, observed)
+        self.assertEqual(decode(encode(client)), client)
+
+    @given(st.binary(max_size=40) | st.lists(st.binary(max_size=9)).map(b"\n".join))
+    def test_anything(self, data: bytes) -> None:
+        """It is refused, unless it is what the codec itself would have said."""
+        with contextlib.suppress(ProtocolError):
+            self.assertEqual(encode(decode(data)), data)
+
+    def test_nonsense(self) -> None:
+        for message in (
+            b"",
+            b"DIAL",
+            b"DIAL\n\n\n",
+            b"DIAL\n\ntoken",
+            b"GET\n\n\ntoken",
+            b"DIAL\n\xff\n\ntoken",
+            b"DIAL\n\n\xff\ntoken",
+            b"DIAL\n\n\nto\nken",
+            b"DIAL\n\n\n" + b"x" * (MAX_TOKEN + 1),
+            b"DIAL\n" + b"1" * MAX_MESSAGE + b"\n\ntoken",
+        ):
+            self.assertRaises(ProtocolError, decode, message)
+
+    def test_longest(self) -> None:
+        """Whatever a request may hold has room."""
+        client = Client(
+            Role.ACCEPTOR, b"x" * MAX_TOKEN, format_addresses([LONGEST] * 9), str(LONGEST)
+        )
+        self.assertLessEqual(len(encode(client)), MAX_MESSAGE)
+        self.assertEqual(decode(encode(client)), client)
+
+
+class SocketTests(SynchronousTestCase):
+    """``send``, ``receive`` and ``refuse``."""
+
+    if sys.platform != "linux":
+        skip = "counts descriptors in /proc"
+
+    def setUp(self) -> None:
+        self.inbox, self.outbox = inbox_pair()
+        self.client, self.server = connected()
+        for sock in (self.inbox, self.outbox, self.client, self.server):
+            self.addCleanup(sock.close)
+        self.before = open_descriptors()
+
+    def test_connection(self) -> None:
+        """It is the same one, and stays when the sender has closed its own descriptor."""
+        send(self.outbox, encode(CLIENT), self.server)
+        self.server.close()
+        message, sock = receive(self.inbox)
+        self.assertEqual(decode(message), CLIENT)
+        assert sock is not None
+        with sock:
+            self.assertFalse(sock.get_inheritable())
+            self.assertEqual(sock.getpeername(), self.client.getsockname())
+            self.client.sendall(b"ping")
+            sock.settimeout(10)
+            self.assertEqual(sock.recv(4), b"ping")
+            sock.sendall(b"pong")
+            self.assertEqual(self.client.recv(4), b"pong")
+        self.assertEqual(self.client.recv(1), b"")
+        self.assertEqual(open_descriptors(), self.before - 1)
+
+    def test_longest(self) -> None:
+        """In one piece, and at least some of them at once."""
+        long = Client(Role.DIALER, b"x" * MAX_TOKEN, format_addresses([LONGEST] * 9), "1.2.3.4:5")
+        for _ in range(4):
+            send(self.outbox, encode(long), self.server)
+        for _ in range(4):
+            message, sock = receive(self.inbox)
+            self.assertEqual(decode(message), long)
+            assert sock is not None
+            sock.close()
+        self.assertEqual(open_descriptors(), self.before)
+
+    def test_nothing_there(self) -> None:
+        self.assertRaises(BlockingIOError, receive, self.inbox)
+
+    def test_full(self) -> None:
+        """The sender is told, and all that went in before comes out."""
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                send(self.outbox, encode(CLIENT._replace(token=b"%d" % sent)), self.server)
+                sent += 1
+        self.assertGreater(sent, 16)
+        self.assertEqual(open_descriptors(), self.before)
+        for number in range(sent):
+            message, sock = receive(self.inbox)
+            self.assertEqual(decode(message).token, b"%d" % number)
+            assert sock is not None
+            sock.close()
+        self.assertRaises(BlockingIOError, receive, self.inbox)
+        self.assertEqual(open_descriptors(), self.before)
+
+    def test_nobody_receives(self) -> None:
+        self.inbox.close()
+        self.assertRaises(OSError, send, self.outbox, encode(CLIENT), self.server)
+
+    def test_nobody_sends(self) -> None:
+        self.outbox.close()
+        self.assertEqual(receive(self.inbox), (b"", None))
+
+    def test_too_long(self) -> None:
+        """The descriptor that came with it is closed."""
+        send(self.outbox, b"x" * (MAX_MESSAGE + 1), self.server)
+        self.assertRaises(ProtocolError, receive, self.inbox)
+        self.assertEqual(open_descriptors(), self.before)
+
+    def test_no_socket(self) -> None:
+        """So is one of something else."""
+        with open(os.devnull, "rb") as file:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file.fileno()]))
+            self.outbox.sendmsg([encode(CLIENT)], [rights])
+        self.assertRaises(ProtocolError, receive, self.inbox)
+        self.assertEqual(open_descriptors(), self.before)
+
+    def test_without_connection(self) -> None:
+        self.outbox.send(encode(CLIENT))
+        self.assertEqual(receive(self.inbox), (encode(CLIENT), None))
+
+    def test_no_descriptor_left(self) -> None:
+        """The connection is lost, but not the message."""
+        from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+        send(self.outbox, encode(CLIENT), self.server)
+        soft, hard = getrlimit(RLIMIT_NOFILE)
+        with open(os.devnull, "rb") as file:  # its number is the lowest that is free
+            setrlimit(RLIMIT_NOFILE, (file.fileno() + 1, hard))
+            try:
+                received = receive(self.inbox)
+            finally:
+                setrlimit(RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(received, (encode(CLIENT), None))
+
+    def test_system_without(self) -> None:
+        """Where there are no such sockets, it is an error that is known beforehand."""
+
+        def no_pair(*arguments: object) -> None:
+            raise OSError("no such type")
+
+        self.patch(socket, "socketpair", no_pair)
+        self.assertRaises(OSError, passing.inbox_pair)
+
+    def test_refuse(self) -> None:
+        refuse(self.server, *BUSY)
+        answer = b""
+        while more := self.client.recv(4096):
+            answer += more
+        self.assertEqual(answer, refusal(*BUSY))
+        self.assertEqual(open_descriptors(), self.before - 1)
+
+    def test_refuse_who_is_gone(self) -> None:
+        linger = b"\1\0\0\0\0\0\0\0"
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.client.close()
+        refuse(self.server, *BUSY)
+        self.assertEqual(self.server.fileno(), -1)

@@ -1,0 +1,130 @@
+"""What a command tells, in each form."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._stdio.console import Form, Teller
+
+
+class TellerTests(SynchronousTestCase):
+    """Lines, failures only, and JSON."""
+
+    def told(self, form: Form) -> list[str]:
+        """What stands on stderr after an event without a text, one with a text, and a failure."""
+        stderr = io.StringIO()
+        self.patch(sys, "stderr", stderr)
+        teller = Teller(form)
+        teller.tell("silent", size=1)
+        teller.tell("connected", "CONNECTED", peer="a", path=OSError("no form"))
+        teller.fail("it broke", 3)
+        return stderr.getvalue().splitlines()
+
+    def test_text(self) -> None:
+        self.assertEqual(self.told(Form.TEXT), ["CONNECTED", "rdv: it broke"])
+
+    def test_quiet(self) -> None:
+        self.assertEqual(self.told(Form.QUIET), ["rdv: it broke"])
+
+    def test_json(self) -> None:
+        """One object a line, with the time."""
+        self.patch(time, "time", lambda: 1.23456789)
+        told = [json.loads(line) for line in self.told(Form.JSON)]
+        self.assertEqual([event.pop("time") for event in told], [1.23456789] * 3)
+        self.assertEqual(
+            told,
+            [
+                {"event": "silent", "size": 1},
+                {"event": "connected", "peer": "a", "path": "no form"},
+                {"event": "failed", "message": "it broke", "status": 3},
+            ],
+        )
+
+    def test_warning(self) -> None:
+        """It is told to everybody, and is no end."""
+        for form, told in (
+            (Form.TEXT, "TROUBLE: gone"),
+            (Form.QUIET, "TROUBLE: gone"),
+            (Form.JSON, {"event": "trouble", "time": 1.0, "message": "gone"}),
+        ):
+            stderr = io.StringIO()
+            self.patch(sys, "stderr", stderr)
+            self.patch(time, "time", lambda: 1.0)
+            Teller(form).warn("trouble", "TROUBLE: gone", message="gone")
+            line = stderr.getvalue().removesuffix("\n")
+            self.assertEqual(json.loads(line) if form is Form.JSON else line, told)
+
+    def test_shown(self) -> None:
+        """It is gone before something else is told, and once it is gone nothing is cleared."""
+        stderr = io.StringIO()
+        self.patch(sys, "stderr", stderr)
+        teller = Teller()
+        teller.clear()
+        teller.show("1 %")
+        teller.show("2 %")
+        teller.tell("connected", "CONNECTED")
+        teller.fail("it broke", 3)
+        expected = "\r1 %\x1b[K\r2 %\x1b[K\r\x1b[KCONNECTED\nrdv: it broke\n"
+        self.assertEqual(stderr.getvalue(), expected)
+
+    def test_nobody_reads(self) -> None:
+        """A closed stderr is no reason to fail."""
+
+        class Closed(io.StringIO):
+            def write(self, text: str) -> int:
+                raise BrokenPipeError
+
+        self.patch(sys, "stderr", Closed())
+        Teller().tell("connected", "CONNECTED")
+
+
+class FullTests(SynchronousTestCase):
+    """A pipe that nobody reads, and that is full."""
+
+    def setUp(self) -> None:
+        self.read_end, write_end = os.pipe()
+        self.addCleanup(os.close, self.read_end)
+        stderr = os.fdopen(write_end, "w")
+        self.addCleanup(stderr.close)
+        self.patch(sys, "stderr", stderr)
+        self.fill()
+
+    def fill(self) -> None:
+        """Until there is no room."""
+        # What blocks would block for ever.
+        os.set_blocking(sys.stderr.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(sys.stderr.fileno(), b"x" * 4096)
+
+    def read(self) -> str:
+        """What is in it, but what it was filled with."""
+        os.set_blocking(self.read_end, False)
+        return os.read(self.read_end, 1 << 20).decode().lstrip("x")
+
+    def test_skipped(self) -> None:
+        """Nobody waits for it to be read; when it is, it says how much is missing, once."""
+        for form, told in (
+            (Form.TEXT, ["SKIPPED: 2 lines, as nobody was reading", "ENDED 3", "ENDED 4"]),
+            (Form.JSON, ["skipped", "ended", "ended"]),
+        ):
+            teller = Teller(form)
+            teller.skips = True
+            teller.tell("ended", "ENDED 1")
+            teller.warn("refused", "REFUSED 2")
+            self.assertEqual(self.read(), "")
+            teller.tell("ended", "ENDED 3")
+            teller.tell("ended", "ENDED 4")
+            lines = self.read().splitlines()
+            if form is Form.JSON:
+                self.assertEqual(json.loads(lines[0])["count"], 2)
+                lines = [json.loads(line)["event"] for line in lines]
+            self.assertEqual(lines, told)
+            self.fill()

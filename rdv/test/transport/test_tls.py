@@ -1,0 +1,240 @@
+"""TLS with half-close, against a peer on plain OpenSSL: each role, TLS 1.2 and 1.3."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.ssl import TLSVersion
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._transport.handover import hand_over
+from rdv._transport.tls import HalfCloseTLS
+from rdv.test.doubles import HalfCloseRecorder, Recorder, ends, present
+from rdv.test.transport.wrapping import OneProtocol, TLSPeer, with_tls
+
+VERSIONS = {TLSVersion.TLSv1_2: "TLSv1.2", TLSVersion.TLSv1_3: "TLSv1.3"}
+
+
+class FirstProtocol(Recorder):
+    """Gives its transport to another protocol at the first byte."""
+
+    def __init__(self, successor: IProtocol) -> None:
+        super().__init__()
+        self.successor = successor
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        hand_over(present(self.transport), self.successor)
+
+
+class TLSTestCase(SynchronousTestCase):
+    """
+    A TLS connection that has changed hands.
+
+    :ivar ours: the protocol above :class:`HalfCloseTLS`.
+    :ivar tls: that very transport.
+    :ivar peer: the other side.
+    """
+
+    is_client = False
+    version = TLSVersion.TLSv1_3
+    tls: HalfCloseTLS
+
+    def setUp(self) -> None:
+        self.ours: Recorder = HalfCloseRecorder()
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect up to the end of the TLS handshake."""
+        self.clock = Clock()
+        self.first = FirstProtocol(self.ours)
+        self.factory = with_tls(OneProtocol(self.first), self.clock, self.is_client, self.version)
+        self.peer = TLSPeer(not self.is_client)
+        self.below, self.at_peer = ends(self.clock)
+        self.below.protocol = self.factory.buildProtocol(None)
+        self.at_peer.protocol = self.peer
+        self.below.protocol.makeConnection(self.below)
+        self.peer.makeConnection(self.at_peer)
+        self.clock.advance(0)
+        self.assertEqual(self.peer.version, VERSIONS[self.version])
+
+    def change_hands(self, *behind: bytes | None, piece: int = 1 << 20) -> HalfCloseTLS:
+        """
+        Let the first byte come, and more behind it in the same read; None is an end.
+        """
+        sealed = self.peer.sealed(b"x")
+        for data in behind:
+            sealed += self.peer.sealed_end() if data is None else self.peer.sealed(data)
+        self.deliver(sealed, piece)
+        self.assertEqual(self.first.pieces, [b"x"])
+        tls = self.ours.transport
+        assert isinstance(tls, HalfCloseTLS)
+        self.tls = tls
+        return tls
+
+    def deliver(self, sealed: bytes, piece: int = 1 << 20) -> None:
+        """Let the peer send what it has sealed, in pieces of that many bytes."""
+        for start in range(0, len(sealed), piece):
+            self.at_peer.write(sealed[start : start + piece])
+        self.clock.advance(0)
+
+
+class HalfCloseTests(TLSTestCase):
+    """Our side is the server, with TLS 1.3."""
+
+    def recorder(self) -> HalfCloseRecorder:
+        """The protocol, which knows half-close."""
+        assert isinstance(self.ours, HalfCloseRecorder)
+        return self.ours
+
+    def test_data_both_ways(self) -> None:
+        tls = self.change_hands()
+        tls.write(b"to ")
+        tls.writeSequence([b"the ", b"peer"])
+        self.deliver(self.peer.sealed(b"to us"))
+        self.assertEqual((self.peer.plain, self.ours.received), (b"to the peer", b"to us"))
+
+    def test_the_first_hears_no_more(self) -> None:
+        tls = self.change_hands()
+        self.deliver(self.peer.sealed(b"more"))
+        tls.loseConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.first.pieces, self.first.lost), ([b"x"], None))
+        self.assertEqual(self.factory.protocols, {})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_much_in_any_pieces(self) -> None:
+        data = bytes(range(256)) * 1024
+        tls = self.change_hands()
+        for piece in (97, 16_000, 1 << 20):
+            self.ours.pieces.clear()
+            self.peer.plain = b""
+            self.deliver(self.peer.sealed(data), piece)
+            tls.write(data)
+            self.clock.advance(0)
+            self.assertEqual(self.ours.received, data)
+            self.assertEqual(self.peer.plain, data)
+
+    def test_our_end(self) -> None:
+        """A close_notify goes out, and the other direction goes on."""
+        tls = self.change_hands()
+        tls.write(b"last")
+        self.assertFalse(self.peer.notified)
+        tls.loseWriteConnection()
+        tls.loseWriteConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.peer.plain, self.peer.notified), (b"last", True))
+        self.assertEqual(self.recorder().write_ended, 1)
+        tls.write(b"dropped")
+        self.deliver(self.peer.sealed(b"still here"))
+        self.assertEqual((self.peer.plain, self.ours.received), (b"last", b"still here"))
+        self.assertEqual((self.peer.read_ended, self.peer.lost, self.ours.lost), (0, None, None))
+
+    def test_the_peers_end(self) -> None:
+        """It is reported, not answered, and what we send still arrives."""
+        tls = self.change_hands()
+        self.deliver(self.peer.sealed(b"last") + self.peer.sealed_end())
+        self.assertEqual((self.ours.received, self.recorder().read_ended), (b"last", 1))
+        self.assertEqual((self.peer.notified, self.ours.lost), (False, None))
+        tls.write(b"still here")
+        self.clock.advance(0)
+        self.assertEqual(self.peer.plain, b"still here")
+
+    def test_both_ends(self) -> None:
+        """In either order, and then the connection can be closed in peace."""
+        for ours_first in (True, False):
+            self.setUp()
+            tls = self.change_hands()
+            if ours_first:
+                tls.loseWriteConnection()
+            self.deliver(self.peer.sealed(b"last") + self.peer.sealed_end())
+            if not ours_first:
+                tls.write(b"answer")
+                tls.loseWriteConnection()
+            self.clock.advance(0)
+            self.assertEqual((self.ours.received, self.recorder().read_ended), (b"last", 1))
+            self.assertEqual(self.peer.plain, b"" if ours_first else b"answer")
+            self.assertTrue(self.peer.notified)
+            self.assertIsNone(self.ours.lost)
+            tls.loseConnection()
+            self.clock.advance(0)
+            self.assertTrue(self.ours.lost_cleanly)
+            self.assertEqual(self.peer.read_ended, 1)
+
+    def test_close_after_the_peers_end(self) -> None:
+        """The usual end: what follows on TCP is no loss."""
+        self.change_hands()
+        self.deliver(self.peer.sealed_end())
+        self.at_peer.loseConnection()
+        self.clock.advance(0)
+        self.assertIsNone(self.ours.lost)
+        self.assertEqual(self.recorder().read_ended, 1)
+
+    def test_truncation(self) -> None:
+        """The TCP stream ends where TLS has not: that is a loss, and no end of reading."""
+        self.change_hands()
+        self.deliver(self.peer.sealed(b"half a stor"))
+        self.at_peer.loseConnection()
+        self.clock.advance(0)
+        failure = present(self.ours.lost)
+        failure.trap(ConnectionLost)
+        self.assertFalse(failure.check(ConnectionDone))
+        self.assertEqual((self.ours.received, self.recorder().read_ended), (b"half a stor", 0))
+
+    def test_truncation_after_our_end(self) -> None:
+        """Having said our last word makes it no better."""
+        tls = self.change_hands()
+        tls.loseWriteConnection()
+        self.at_peer.loseConnection()
+        self.clock.advance(0)
+        present(self.ours.lost).trap(ConnectionLost)
+
+    def test_truncation_within_a_record(self) -> None:
+        self.change_hands()
+        self.deliver(self.peer.sealed(b"never whole")[:-1])
+        self.at_peer.loseConnection()
+        self.clock.advance(0)
+        present(self.ours.lost).trap(ConnectionLost)
+        self.assertEqual(self.ours.received, b"")
+
+    def test_reset(self) -> None:
+        self.change_hands()
+        self.at_peer.abortConnection()
+        self.clock.advance(0)
+        present(self.ours.lost).trap(ConnectionLost)
+
+    def test_same_read(self) -> None:
+        """What stands behind the byte that made the transport change hands is not lost."""
+        self.change_hands(b"one", b"two")
+        self.assertEqual(self.ours.received, b"onetwo")
+
+    def test_same_read_cut(self) -> None:
+        self.change_hands(b"one", b"two", piece=30)
+        self.assertEqual(self.ours.received, b"onetwo")
+
+    def test_end_in_the_same_read(self) -> None:
+        """That ends both directions, and is no reason to lose what came before it."""
+        self.change_hands(b"all", None)
+        self.assertEqual(self.ours.received, b"all")
+        self.assertTrue(self.ours.lost)
+        self.assertTrue(self.peer.notified)
+
+
+class HalfCloseTLS12Tests(HalfCloseTests):
+    """Our side is the server, with TLS 1.2."""
+
+    version = TLSVersion.TLSv1_2
+
+
+class HalfCloseClientTests(HalfCloseTests):
+    """Our side is the client, with TLS 1.3."""
+
+    is_client = True
+
+
+class HalfCloseClientTLS12Tests(HalfCloseTests):
+    """Our side is the client, with TLS 1.2."""
+
+    is_client = True
+    version = TLSVersion.TLSv1_2

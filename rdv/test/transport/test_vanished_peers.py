@@ -1,0 +1,209 @@
+"""
+Who is told when the other side of a connection has vanished.
+
+The network in memory knows no loss, so what the kernel says is the test's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.tcp import Connection as TCPConnection
+from twisted.python.failure import Failure
+
+from rdv._system.tcp_info import Reading
+from rdv._transport import liveness
+from rdv._transport.handover import bottom
+from rdv._transport.liveness import PeerVanished
+from rdv.client import Connection
+from rdv.client import connection as connection_module
+from rdv.errors import ServerRefused, ServerUnreachable
+from rdv.forwarding import joint as joint_module
+from rdv.server import Outcome
+from rdv.test.client.client_doubles import Wire
+from rdv.test.client.probation_doubles import ProbationTestCase
+from rdv.test.forwarding.test_joint import JointTestCase
+from rdv.test.testing.memory_case import MemoryTestCase
+from rdv.testing.transport import MemoryTransport
+
+FINE = Reading(0, 0, 1448, 0, 0, 1, 1, 65160)
+GONE = Reading(9, 0, 1448, 48, 10, 1, 1, 65160)
+
+
+class VanishedTestCase(MemoryTestCase):
+    """
+    A dialer and an acceptor.
+
+    :ivar says: what the kernel says of connections, when they are not fine.
+    """
+
+    relay = False
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.says: dict[object, Reading] = {}
+        self.patch(liveness, "reading", self.read)
+        self.dialer, self.acceptor = self.rendezvous.pair(relay=self.relay)
+        self.here, self.there = self.attach(self.dialer, self.acceptor)
+
+    def read(self, transport: object) -> Reading | None:
+        """What the kernel says."""
+        connection = bottom(transport)
+        assert isinstance(connection, TCPConnection)
+        return self.says.get(connection, FINE)
+
+    def vanish(self, *transports: object) -> None:
+        """The other sides of these do."""
+        for transport in transports:
+            self.says[bottom(transport)] = GONE
+        self.rendezvous.advance(liveness.PATIENCE + 2 * liveness.INTERVAL)
+
+    def assert_lost(self, wire: Wire, kind: type[Exception]) -> None:
+        """With a loss of that kind."""
+        self.assertIs(type(self.reason(wire).value), kind)
+
+    def reason(self, wire: Wire) -> Failure:
+        """Why its connection was lost."""
+        assert wire.reason is not None
+        return wire.reason
+
+
+class DirectTests(VanishedTestCase):
+    """Nothing between the two."""
+
+    def test_peer(self) -> None:
+        self.vanish(self.dialer)
+        self.assert_lost(self.here, PeerVanished)
+        self.assert_lost(self.there, ConnectionLost)
+        self.assertEqual(liveness._watches, {})
+
+    def test_it_stands(self) -> None:
+        self.rendezvous.advance(3600)
+        self.assertIsNone(self.here.reason)
+        self.close(self.dialer, self.acceptor)
+
+    def test_closed_in_good_order(self) -> None:
+        """No look is left."""
+        self.dialer.loseConnection()
+        self.rendezvous.flush()
+        self.assertEqual(liveness._watches, {})
+
+    def test_held_loss(self) -> None:
+        """A protocol that comes late is told, too."""
+        dialer, acceptor = self.rendezvous.pair("another")
+        self.vanish(dialer)
+        late = Wire()
+        dialer.attach(late)
+        self.assert_lost(late, PeerVanished)
+        self.close(self.dialer, acceptor)
+
+
+class RelayedTests(VanishedTestCase):
+    """The server between."""
+
+    relay = True
+
+    def at_server(self, connection: Connection) -> object:
+        """The server's end of it."""
+        transports: Iterable[MemoryTransport] = self.rendezvous._server_host.transports
+        return next(each for each in transports if each.getPeer() == connection.getHost())
+
+    def assert_cut(self) -> None:
+        """The server has forgotten them, and counts them as what they have been."""
+        server = self.rendezvous.server
+        self.assertEqual((server.pairs, dict(server.outcomes)), (0, {Outcome.RELAYED: 1}))
+        self.assertEqual(liveness._watches, {})
+
+    def test_noticed_by_the_server(self) -> None:
+        """The other one gets a reset."""
+        self.vanish(self.at_server(self.acceptor))
+        for wire in self.here, self.there:
+            self.assert_lost(wire, ConnectionLost)
+        self.assert_cut()
+
+    def test_noticed_by_a_client(self) -> None:
+        self.vanish(self.acceptor)
+        self.assert_lost(self.there, PeerVanished)
+        self.assert_lost(self.here, ConnectionLost)
+        self.assert_cut()
+
+    def test_both_at_once(self) -> None:
+        self.vanish(self.at_server(self.acceptor), self.at_server(self.dialer))
+        self.assert_cut()
+
+
+class ServerTests(MemoryTestCase):
+    """The server, while a client waits there for its partner."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.kernel = FINE
+        self.patch(liveness, "reading", lambda transport: self.kernel)
+
+    def accept(self) -> Deferred[Connection]:
+        """An attempt whose time does not end."""
+        waiting = self.rendezvous.client().accept(self.url, "token", timeout=None)
+        self.rendezvous.flush()
+        self.assertNoResult(waiting)
+        return waiting
+
+    def test_request_is_not_acknowledged(self) -> None:
+        waiting = self.accept()
+        self.kernel = GONE
+        self.rendezvous.advance(liveness.PATIENCE + 2 * liveness.INTERVAL)
+        error = self.failureResultOf(waiting, ServerUnreachable).value
+        self.assertIn("the other side does not answer any more", str(error))
+        self.assertEqual(liveness._watches, {})
+
+    def test_nobody_comes(self) -> None:
+        waiting = self.accept()
+        self.rendezvous.advance(2 * liveness.PATIENCE)
+        self.assertNoResult(waiting)
+        waiting.cancel()
+        self.rendezvous.flush()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(liveness._watches, {})
+
+    def test_refused(self) -> None:
+        self.rendezvous.refuse(403, "no")
+        waiting = self.rendezvous.client().accept(self.url, "token", timeout=None)
+        self.rendezvous.flush()
+        self.failureResultOf(waiting, ServerRefused)
+        self.assertEqual(liveness._watches, {})
+
+
+class ReplacedTests(ProbationTestCase):
+    """A direct path that proves dead."""
+
+    def setUp(self) -> None:
+        self.watched: list[object] = []
+        self.patch(connection_module, "watch", lambda _, each: self.watched.append(each))
+        self.patch(connection_module, "unwatch", lambda _, each: self.watched.remove(each))
+        super().setUp()
+
+    def test_the_relay_takes_its_place(self) -> None:
+        self.assertEqual(self.watched, [self.direct.near])
+        self.clock.advance(10)
+        self.assert_relayed()
+        self.assertEqual(self.watched, [self.relay.near])
+        self.relay.lose()
+        self.assertEqual(self.watched, [])
+
+
+class JointTests(JointTestCase):
+    """A forward: whoever is behind the local connection may be on another host."""
+
+    def test_local(self) -> None:
+        """The connection to the peer sees to itself."""
+        watched: list[object] = []
+        self.patch(joint_module, "watch", lambda _, each: watched.append(each))
+        self.patch(joint_module, "unwatch", lambda _, each: watched.remove(each))
+        self.both_come()
+        self.assertEqual(watched, [self.near])
+        self.near.lose(PeerVanished())
+        self.settle()
+        self.assert_reset(self.peer)
+        self.assert_done("the other side does not answer any more")
+        self.assertEqual(watched, [])

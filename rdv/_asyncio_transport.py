@@ -16,7 +16,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.handover import socket_of
+from rdv._system.sockets import socket_of
 
 __all__ = ["AsyncioProtocol", "AsyncioTransport"]
 

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from rdv._flows.rate import RateLimit
-from rdv._transport.handover import StreamTransport
+from rdv._transport.interfaces import StreamTransport
 
 __all__ = ["Flow"]
 

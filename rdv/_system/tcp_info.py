@@ -17,7 +17,7 @@ import sys
 import termios
 from typing import NamedTuple
 
-from rdv._transport.handover import socket_of
+from rdv._system.sockets import socket_of
 
 __all__ = [
     "Reading",

@@ -17,8 +17,8 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading, reading
-from rdv._transport.handover import bottom
 
 __all__ = ["PeerVanished", "has_vanished", "unwatch", "watch"]
 

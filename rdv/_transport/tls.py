@@ -26,7 +26,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.handover import TCPForwarding, TCPTransport
+from rdv._transport.interfaces import TCPForwarding, TCPTransport
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from rdv._system.tcp_info import bytes_acknowledged, round_trip
-from rdv._transport.handover import StreamTransport
+from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, is_local
 
 __all__ = ["acknowledged", "may_be_half_dead", "probe"]

@@ -20,8 +20,10 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._system.sockets import linger, tune
 from rdv._system.tcp_info import bytes_acknowledged
-from rdv._transport.handover import StreamTransport, hand_over, linger, tune
+from rdv._transport.handover import hand_over
+from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import may_be_half_dead, probe
 from rdv.client.trace import What

@@ -20,7 +20,9 @@ from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from rdv._transport.handover import TCPForwarding, TCPTransport, linger, push, receive_from
+from rdv._system.sockets import linger, push
+from rdv._transport.handover import receive_from
+from rdv._transport.interfaces import TCPForwarding, TCPTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate

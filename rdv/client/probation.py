@@ -21,8 +21,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rdv._system.sockets import linger
 from rdv._system.tcp_info import round_trip
-from rdv._transport.handover import TCPTransport, linger
+from rdv._transport.interfaces import TCPTransport
 from rdv.client.candidate import Candidate
 from rdv.wire import Role
 

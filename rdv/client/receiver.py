@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITran
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.handover import TCPTransport
+from rdv._transport.interfaces import TCPTransport
 
 __all__ = ["Receiver"]
 

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.addresses import Address
 from rdv.client.http.server_endpoint import resolve
 
@@ -44,7 +44,7 @@ class HostEndpoint:
 
     A connection lingers 0 seconds even before its protocol knows of it: should this process die, it
     is reset, and whoever has accepted it sees no end. To close it in good order that has to be
-    turned off (:func:`rdv._transport.handover.linger`).
+    turned off (:func:`rdv._system.sockets.linger`).
 
     :param host: a name in ASCII, or an address.
     :param timeout: seconds for the name to be resolved, and for each address to answer.

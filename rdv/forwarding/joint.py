@@ -20,7 +20,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._flows.flow import Flow
-from rdv._transport.handover import StreamTransport, linger, tune
+from rdv._system.sockets import linger, tune
+from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.client.connection import Connection
 from rdv.client.reasons import break_text

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from rdv._flows.flow import Flow
 from rdv._flows.kernel.takeover import SplicedFlow
 from rdv._flows.rate import RateLimit
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.server.leg import Leg
 from rdv.wire import LineMatcher
 

@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITran
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.handover import StreamTransport, name
+from rdv._system.sockets import name
+from rdv._transport.interfaces import StreamTransport
 from rdv.wire import Offer, Role, refusal
 
 __all__ = ["Leg", "LegOwner"]

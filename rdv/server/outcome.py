@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from rdv._flows.kernel.takeover import Splicer
-from rdv._transport.handover import unread
+from rdv._system.sockets import unread
 from rdv.server.leg import Leg
 from rdv.server.ports import Ports
 from rdv.wire import LineMatcher, Role

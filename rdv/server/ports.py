@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort, ISSLTransport
 
-from rdv._transport.handover import StreamTransport
+from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import AddressSpace, parse_ip, space_of
 
 __all__ = ["Ports", "ports_of"]

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from rdv import _knobs as knobs
 from rdv._flows.kernel.takeover import SplicedFlow
 from rdv._flows.rate import RateLimit
-from rdv._transport.handover import linger, push
+from rdv._system.sockets import linger, push
 from rdv._transport.liveness import unwatch, watch
 from rdv.errors import ProtocolError
 from rdv.server.direction import Direction, Tap

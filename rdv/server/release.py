@@ -14,8 +14,8 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv._system.sockets import socket_of
 from rdv._system.tcp_info import round_trip
-from rdv._transport.handover import socket_of
 from rdv.addresses import Address, parse_address, parse_ip
 from rdv.server.leg import Leg
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from rdv import _knobs as knobs
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.clock import monotonic
-from rdv._transport.handover import tune, unread
+from rdv._system.sockets import tune, unread
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decision, Decisions, ServeHook

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from rdv._system.descriptors import first_reserved, limit, reserve
-from rdv._transport.handover import socket_of
+from rdv._system.sockets import socket_of
 
 __all__ = ["Complaint", "Room"]
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv._transport.handover import StreamTransport
+from rdv._transport.interfaces import StreamTransport
 from rdv.server import direction, relay
 from rdv.server.leg import Leg
 from rdv.server.workers import bridge

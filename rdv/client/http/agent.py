@@ -26,8 +26,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from rdv._system.sockets import tune
 from rdv._system.tcp_info import round_trip
-from rdv._transport.handover import StreamTransport, hand_over, tune
+from rdv._transport.handover import hand_over
+from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.client.dial.socket import one_protocol
 from rdv.client.http.response import Response

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
-from rdv._transport.handover import StreamTransport
+from rdv._transport.interfaces import StreamTransport
 from rdv.wire import refusal
 
 __all__ = ["Channel"]

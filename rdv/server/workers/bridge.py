@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rdv._flows.flow import Flow
-from rdv._transport.handover import linger, tune
+from rdv._system.sockets import linger, tune
 from rdv._transport.liveness import unwatch, watch
 from rdv._transport.migrate import adopt
 from rdv.server.leg import Leg

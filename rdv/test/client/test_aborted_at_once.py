@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._transport.handover import push
+from rdv._system.sockets import push
 from rdv.addresses import AddressSpace
 from rdv.client import Connection
 from rdv.test.client.client_doubles import ByteTransport, Wire

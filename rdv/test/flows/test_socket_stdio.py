@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.sinks import ReaderLeft
 from rdv._flows.sources import open_sink, open_source
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 
 
 class Handle:

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._flows.kernel.epoll import Watcher
 from rdv._system.socket_owner import has_owner
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.forwarding.hangup import Hangup, has_hung_up
 from rdv.test.stdio.piping_doubles import REACTOR, Handle, tcp_pair, turns
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.http_headers import Headers
 
 from rdv._flows.kernel.takeover import SplicedFlow, Splicer
-from rdv._transport.handover import bottom, linger
+from rdv._system.sockets import bottom, linger
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.joint import Joint

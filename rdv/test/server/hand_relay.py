@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.takeover import Splicer
-from rdv._transport.handover import linger, socket_of, tune
+from rdv._system.sockets import linger, socket_of, tune
 from rdv.server import Outcome, Pair, Rendezvous
 from rdv.server.leg import Leg
 from rdv.test.doubles import present

@@ -24,7 +24,9 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from rdv._flows.kernel.takeover import Splicer
-from rdv._transport.handover import StreamTransport, hand_over, socket_of, tune
+from rdv._system.sockets import socket_of, tune
+from rdv._transport.handover import hand_over
+from rdv._transport.interfaces import StreamTransport
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.test.client.client_certificates import Authority

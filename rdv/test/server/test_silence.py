@@ -11,7 +11,7 @@ import socket
 
 from twisted.internet.defer import Deferred
 
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.server import Pair
 from rdv.server.leg import Leg
 from rdv.test.server.guests import Guest, ServerTestCase

@@ -7,7 +7,7 @@ import select
 from collections.abc import Iterator
 from typing import Any
 
-from rdv._transport.handover import socket_of
+from rdv._system.sockets import socket_of
 from rdv.server import Outcome
 from rdv.test.doubles import present
 from rdv.test.server.hand_relay import Far, HandRelay, HandTestCase

@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers
 from rdv._flows.kernel.takeover import Splicer
 from rdv._flows.sources import open_sink, open_source
 from rdv._stdio.piping import Piping, StreamBroken
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.wire import Role

@@ -12,8 +12,8 @@ import sys
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from rdv._system import tcp_info
+from rdv._system.sockets import linger
 from rdv._system.tcp_info import Reading, bytes_acknowledged, is_closed, reading, undelivered
-from rdv._transport.handover import linger
 from rdv.test.client.client_doubles import ByteTransport
 from rdv.test.stdio.piping_doubles import tcp_pair
 

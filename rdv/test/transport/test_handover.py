@@ -17,19 +17,18 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._transport import handover
-from rdv._transport.handover import (
+from rdv._system import sockets as handover
+from rdv._system.sockets import (
     KEEPALIVE_COUNT,
     KEEPALIVE_IDLE,
     KEEPALIVE_INTERVAL,
     RETRY_INTERVAL,
-    hand_over,
     linger,
-    receive_from,
     socket_of,
     tune,
     unread,
 )
+from rdv._transport.handover import hand_over, receive_from
 from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
 from rdv.test.stdio.piping_doubles import tcp_pair

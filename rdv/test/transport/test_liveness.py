@@ -12,9 +12,9 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
-from rdv._transport.handover import bottom
 from rdv._transport.liveness import INTERVAL, PATIENCE, PeerVanished, has_vanished, unwatch, watch
 from rdv.test.client.client_doubles import ByteTransport
 from rdv.test.server.release_doubles import Above

@@ -12,8 +12,8 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._system.sockets import linger, socket_of, tune, unread
 from rdv._system.tcp_info import undelivered
-from rdv._transport.handover import linger, socket_of, tune, unread
 from rdv.test.doubles import CLIENT, Recorder
 from rdv.test.transport.wrapping import OneProtocol
 

@@ -11,7 +11,8 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, ISSLTransport
 from zope.interface.verify import verifyObject
 
-from rdv._transport.handover import StreamTransport, receive_from
+from rdv._transport.handover import receive_from
+from rdv._transport.interfaces import StreamTransport
 from rdv._transport.tls import HalfCloseTLS
 from rdv.test.doubles import CLIENT, SERVER, HalfCloseRecorder, Recorder, connect, present
 from rdv.test.transport.test_tls import VERSIONS, TLSTestCase

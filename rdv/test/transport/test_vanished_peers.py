@@ -13,9 +13,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
 
+from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
-from rdv._transport.handover import bottom
 from rdv._transport.liveness import PeerVanished
 from rdv.client import Connection
 from rdv.client import connection as connection_module

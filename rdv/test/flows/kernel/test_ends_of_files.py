@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.descriptor import End, FileEnd
 from rdv._flows.kernel.epoll import Handler, Owner, Watcher
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.test.flows.kernel.splice_doubles import HandReactor
 from rdv.test.stdio.piping_doubles import Handle, tcp_pair
 

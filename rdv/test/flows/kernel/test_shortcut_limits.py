@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from rdv._flows.kernel.shortcut import Shortcut
 from rdv._flows.kernel.takeover import Splicer
-from rdv._transport.handover import linger
+from rdv._system.sockets import linger
 from rdv.test.doubles import present
 from rdv.test.stdio.piping_doubles import REACTOR, Handle, PipingTestCase
 

@@ -11,8 +11,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from rdv._system.sockets import KEEPALIVE_IDLE
 from rdv._transport import liveness
-from rdv._transport.handover import KEEPALIVE_IDLE
 from rdv._transport.migrate import adopt
 from rdv.server.leg import Leg
 from rdv.server.workers import bridge

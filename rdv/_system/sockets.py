@@ -1,0 +1,141 @@
+"""
+The socket below a transport: finding it, asking it, and saying how it shall behave.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.tcp import Connection, Server
+
+__all__ = [
+    "bottom",
+    "linger",
+    "name",
+    "push",
+    "socket_of",
+    "tune",
+    "unread",
+]
+
+#: Seconds of silence before the first keepalive probe: below the shortest NAT timeouts in use.
+KEEPALIVE_IDLE = 45
+
+
+#: Seconds between probes, and how many may go unanswered.
+KEEPALIVE_INTERVAL = 15
+
+
+KEEPALIVE_COUNT = 4
+
+
+#: Seconds at most between two attempts, to send again or to ask for room, if Linux has the option
+#: (6.15; Python has no name for it). Its own limit is two minutes.
+RETRY_INTERVAL = 30
+
+
+_TCP_RTO_MAX_MS = 44
+
+
+def socket_of(transport: object) -> socket.socket | None:
+    """The socket under a transport and its wrappers; None when there is none (in memory)."""
+    handle = _handle(transport)
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def _handle(transport: object) -> Any:
+    try:
+        return getattr(bottom(transport), "getHandle", lambda: None)()
+    except AttributeError:  # a transport of Twisted that has lost its connection
+        return None
+
+
+def bottom(transport: object) -> object:
+    """What is under a transport and all its wrappers."""
+    while (below := getattr(transport, "transport", None)) is not None:
+        transport = below
+    return transport
+
+
+def name(transport: object, text: str) -> None:
+    """
+    Say how logs call a connection that came from a port. Twisted has made up two names, after the
+    protocol that had it first; a text that is kept anyway costs nothing.
+    """
+    connection = bottom(transport)
+    if isinstance(connection, Server):
+        connection.logstr = connection.repstr = text
+
+
+def push(transport: object) -> None:
+    """
+    Let the system have what was written, as far as there is room, and not only in the reactor's
+    next turn: before a reset, which throws away what the transport still has.
+    """
+    connection = bottom(transport)
+    if isinstance(connection, Connection) and connection.connected:
+        connection.doWrite()
+
+
+def unread(transport: object) -> bytes | None:
+    """
+    What the kernel has received on ``transport`` and the reactor has not yet seen.
+
+    :return: None when there is nothing, ``b""`` for an end or a reset, else the first byte.
+    """
+    sock = socket_of(transport)
+    if sock is None:
+        return None
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def tune(transport: object) -> None:
+    """
+    Set what every TCP connection of ours wants: small writes leave at once, and keepalive is on,
+    soon and often enough that a NAT keeps its mapping of a silent connection and a peer that has
+    vanished from one is noticed within two minutes. Where the system has no such options it is on
+    as the system has it. While something is not acknowledged keepalive rests: what is then done is
+    in :mod:`rdv._transport.liveness`.
+    """
+    sock = socket_of(transport)
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    if sys.platform == "linux":
+        with suppress(OSError):  # an older one
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRY_INTERVAL * 1000)
+
+
+def linger(transport: object, reset_on_close: bool) -> None:
+    """
+    Say what closing the socket means while the stream is not complete.
+
+    With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
+    take what has come so far for everything. So does a reactor that stops.
+    """
+    handle = _handle(transport)  # the sockets of rdv.testing know this option too
+    if hasattr(handle, "setsockopt"):
+        option = struct.pack("ii", int(reset_on_close), 0)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+        # Twisted would shut the socket down before closing it: an end, then, and no reset if the
+        # peer has ended already.
+        connection = bottom(transport)
+        if isinstance(connection, Connection):
+            connection._shouldShutdown = not reset_on_close

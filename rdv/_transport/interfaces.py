@@ -1,0 +1,78 @@
+"""
+What rdv needs of a transport.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IAddress,
+)
+
+__all__ = [
+    "StreamTransport",
+    "TCPForwarding",
+    "TCPTransport",
+]
+
+
+class StreamTransport(Protocol):
+    """What rdv needs of a stream transport: what ``tcp.Connection`` and ``HalfCloseTLS`` have."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def stopProducing(self) -> None: ...
+    def getPeer(self) -> IAddress: ...
+    def getHost(self) -> IAddress: ...
+
+
+class TCPTransport(StreamTransport, Protocol):
+    """A TCP connection, or a wrapper round one."""
+
+    def getPeer(self) -> IPv4Address | IPv6Address: ...
+    def getHost(self) -> IPv4Address | IPv6Address: ...
+    def getHandle(self) -> object: ...
+    def getTcpNoDelay(self) -> bool: ...
+    def setTcpNoDelay(self, enabled: bool) -> None: ...
+    def getTcpKeepAlive(self) -> bool: ...
+    def setTcpKeepAlive(self, enabled: bool) -> None: ...
+
+
+class TCPForwarding:
+    """What a transport only passes on to the TCP transport below it."""
+
+    __slots__ = ()
+
+    transport: TCPTransport
+
+    def getPeer(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """See :class:`ITransport`."""
+        return self.transport.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpNoDelay()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`."""
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """See :class:`ITCPTransport`."""
+        return self.transport.getTcpKeepAlive()
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """See :class:`ITCPTransport`. It is on already."""
+        self.transport.setTcpKeepAlive(enabled)

@@ -20,17 +20,14 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer, IReactorFD
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._flows.sinks import FileSink, WatchedSink
-
 __all__ = [
     "Consumer",
     "Ended",
+    "FileSource",
     "Sink",
     "Source",
     "WatchedSource",
     "has_room",
-    "open_sink",
-    "open_source",
 ]
 
 _CHUNK = 1 << 16
@@ -102,20 +99,6 @@ class Sink(Protocol):
         """Forget what is not yet written."""
 
 
-def open_source(reactor: IReactorFDSet, fd: int) -> Source:
-    """A source for a descriptor, whatever it is."""
-    if os.isatty(fd):
-        from rdv._flows.keyboard import TerminalSource  # only then
-
-        return TerminalSource(reactor, fd)
-    return WatchedSource(reactor, fd) if _is_watchable(fd) else _FileSource(fd)
-
-
-def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
-    """A sink for a descriptor, whatever it is."""
-    return FileSink(fd) if os.isatty(fd) or not _is_watchable(fd) else WatchedSink(reactor, fd)
-
-
 def has_room(fd: int) -> bool:
     """Whether something could be written to a descriptor now. A pipe without a reader has room."""
     poll = select.poll()
@@ -123,13 +106,8 @@ def has_room(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _is_watchable(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
-
-
 @implementer(IPullProducer)
-class _FileSource:
+class FileSource:
     """
     Reads a file, or /dev/null, whenever the consumer has room.
 

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address
 
+from rdv._system.interfaces import route_to
 from rdv.addresses import Address
-from rdv.client.own_addresses import route_to
 
 __all__ = ["ignore_syns"]
 

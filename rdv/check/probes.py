@@ -13,6 +13,7 @@ from hyperlink import URL
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from rdv._system.interfaces import route_to
 from rdv.addresses import Address, AddressSpace, space_of
 from rdv.check.half_close import half_close
 from rdv.check.meetings import Meetings, Pair
@@ -23,7 +24,7 @@ from rdv.check.tls import examine
 from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
-from rdv.client.own_addresses import own_addresses, route_to
+from rdv.client.own_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]

@@ -4,17 +4,16 @@ This host's own addresses, the useful ones first, and from which of them it woul
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from twisted.logger import Logger
 
-from rdv._system.interfaces import InterfaceAddress, interface_addresses
-from rdv.addresses import Address, AddressSpace, parse_ip, space_of
+from rdv._system.interfaces import InterfaceAddress, interface_addresses, route_to
+from rdv.addresses import Address, AddressSpace, space_of
 
-__all__ = ["SelfAddresses", "own_addresses", "ranked", "route_to"]
+__all__ = ["SelfAddresses", "own_addresses", "ranked"]
 
 log = Logger()
 
@@ -82,20 +81,3 @@ def _rank(address: InterfaceAddress) -> int | None:
     if space & _PRIVATE:
         return 2 if address.bridge else 1
     return None
-
-
-def route_to(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:
-    """
-    From which address this host would reach ``ip``; None when it has no way to it. It takes some
-    ten microseconds, and sends nothing.
-    """
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(ip), 9))  # "discard"; any port would do
-            source = parse_ip(probe.getsockname()[0])
-    except OSError:
-        # ENETUNREACH and EHOSTUNREACH, but routes may also say EACCES or EINVAL, and a host without
-        # IPv6 has EAFNOSUPPORT and EADDRNOTAVAIL.
-        return None
-    return None if source.is_unspecified else source

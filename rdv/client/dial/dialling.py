@@ -13,12 +13,12 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.task import deferLater
 
+from rdv._system.interfaces import route_to
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.dial.redial import SYN_BUDGET, Redials
 from rdv.client.dial.shared_port import IClientReactor, NobodyListens, SharedPort
 from rdv.client.dial.targets import Target
-from rdv.client.own_addresses import route_to
 from rdv.client.trace import What
 from rdv.client.tracer import Way
 

@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows import keyboard
-from rdv._flows.sources import open_source
+from rdv._flows.opening import open_source
 from rdv.test.flows.test_socket_stdio import Collecting
 
 

@@ -1,3 +1,3 @@
 """
-To be written.
+What the kernel tells and takes: sockets, ``TCP_INFO``, descriptors, interfaces, filters.
 """

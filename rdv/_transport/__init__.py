@@ -1,3 +1,12 @@
 """
-To be written.
+Transports that change hands: from HTTP to the protocol that follows, from one process to another,
+and to a TLS that can close one direction.
+
+Twisted's TLS transport answers a close_notify by closing both directions and has no way to send one
+alone. The relay over ``https`` needs both, so ``rdv._transport.tls.HalfCloseTLS`` takes over the
+OpenSSL connection (``getHandle()`` is public) of a transport that has finished its HTTP part, on
+the client and on the server. A TCP end without close_notify is a truncation and is reported as
+``ConnectionLost``; behind a close_notify it says nothing. ``handover.hand_over`` works down through
+any wrappers (timeouts above TLS, PROXY headers below it) and teaches each to pass the half-close
+on.
 """

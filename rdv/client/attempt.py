@@ -1,5 +1,29 @@
 """
 One attempt: a port, a request, a race.
+
+One attempt: ``SharedPort`` -> own addresses, filtered by space -> ``treq`` over ``UpgradeAgent``
+from that port -> ``Answer`` -> ``Contest`` -> ``Connection``. It is one coroutine; its ``finally``
+closes whatever is not the winner, and cancelling the Deferred at any await runs that same
+``finally``.
+
+A ``Contest`` races Deferreds, each of a ``Candidate`` that was chosen: one for the relay, one per
+address that is dialled, one for everything inbound together.
+``DeferredList(fireOnOneCallback=True)`` does not cancel losers, succeeds when all fail and never
+fires on an empty list; ``race.first`` covers the three. Each contender shakes hands, waits out its
+patience, and then takes the *choice*, a lock: only one candidate at a time says CONFIRM. The
+*chooser* says for each candidate of the dialer that is ready how many seconds a better one may
+still take: 0 for a direct one, some milliseconds for one that goes round through a NAT that both
+peers are behind, the relay penalty for the relay. The penalty ends early when nothing direct can
+come any more (every address has no route, or has refused for a second), and a connection that is
+shaking hands when it ends gets the rest of its second: no direct path loses to the relay by a hair.
+The acceptor does not choose: the first CONFIRM wins.
+
+Inbound connections that arrive before the answer are held without a word: the token is not shown to
+whoever scans the port while we wait in the lobby. Their number is bounded, and so is the number of
+strangers (addresses that the answer did not name) entertained at a time.
+
+The winner's transport belongs to a ``Connection``, the ``ITransport`` that the application's
+protocol sees. It holds bytes that came with HELLO or CONFIRM until a protocol is attached.
 """
 
 from __future__ import annotations

@@ -1,5 +1,18 @@
 """
 What an attempt ends in: the transport that the application's protocol sees.
+
+The peer may count on a candidate as soon as it has our line, and our process may be killed before
+the application has the stream. So every candidate lingers 0 seconds from the start, and so does the
+``Connection`` until a protocol is attached: that one says how it shall be (``break_on_exit``), or
+that the system's way will do. An attempt that chooses nothing resets its relay, too; one that has a
+direct path ends it.
+
+What can go wrong, and which clock ends it: the server does not resolve, refuses, or is silent at
+connect or TLS handshake (``server_timeout``, for all of that together, of which IPv4 leaves a share
+to IPv6); its head starts and stalls, or an error body stalls (``server_timeout`` again); nobody
+comes (overall ``timeout``; a 408 re-enters the lobby while it lasts); the answer is malformed (an
+error at once); the peer vanishes after the 101 (``handshake_timeout``, or a few seconds after the
+relay has closed).
 """
 
 from __future__ import annotations

@@ -9,6 +9,20 @@ a peer leaves a candidate for another one only if nothing but CONFIRM has come o
 
 A path may also let small segments through, and drop full ones. A dialer whose application writes
 something at once can tell: CONFIRM is acknowledged, and of that nothing is.
+
+A NAT that remembers a refused dial may pass HELLO and drop all that we send. Two things stand
+against it, both on our side alone. A connection that the listener took from an address that has
+refused us is *suspect*: it counts as chosen only when the CONFIRM was acknowledged (``tcp_info``),
+one round trip later. Every other direct choice is used at once, but on ``Probation``: the relay is
+kept until the CONFIRM is acknowledged (a dialer), or the other side has ended the relay (an
+acceptor), or the first byte has come. A dialer also gives the application a tenth of a second to
+say something, and waits until some of that is acknowledged: a path may pass CONFIRM and drop full
+segments. If the path proves dead before, the relay takes its place and gets all that was written.
+Nothing is delivered twice, since a peer leaves a candidate for another one only if nothing but
+CONFIRM has come on it. Against an old dialer, which trusts its own CONFIRM, an acceptor has one
+more means: where such a connection is possible at all (a round trip below 10 ms), it sends the
+first byte of HELLO alone, and the rest when that was acknowledged. An old peer closes the relay at
+once; then there is nothing to fall back to, and the loss is reported.
 """
 
 from __future__ import annotations

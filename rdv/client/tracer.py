@@ -1,5 +1,20 @@
 """
 Those who tell of an attempt and of its ways. Without a trace there is none of them.
+
+``Client(trace=...)`` is called with an ``Event`` for each thing that happens in an attempt: time,
+number of the attempt, what, and fields. The ``Tracer`` tells of the attempt and of the request;
+each *way* to the peer (the relay, an address that is dialled, a connection that has come in) has a
+``Way``, which all candidates that one address is dialled with share. A way knows how far it got, so
+that it can say why it was lost when somebody else wins: who ends the race does not know that. Each
+way ends with ``CHOSEN`` or ``LOST``, and is silent then; the attempt ends all that are left before
+it says ``CONNECTED`` or ``FAILED``. Without a trace there is neither a ``Tracer`` nor a ``Way``,
+and each place where something happens costs a comparison with None.
+
+``explain`` turns a list of events into a waterfall for a terminal, lines of JSON, or one file of
+HTML or SVG, in three steps: ``facts`` sorts the events by what they are about, ``story`` makes rows
+with bars and marks of that (``scale`` says where, ``words`` what to write beside them), and the
+others draw those. It takes any list, since an attempt may be interrupted anywhere. What a server
+says reaches no terminal and no page as it is.
 """
 
 from __future__ import annotations

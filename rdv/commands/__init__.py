@@ -1,3 +1,3 @@
 """
-To be written.
+The commands: ``rdv`` and what it can do, a module for each.
 """

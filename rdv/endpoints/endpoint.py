@@ -1,20 +1,5 @@
 """
-Endpoints: any client or server of Twisted over rdv, unchanged.
-
-::
-
-    from rdv.client import Client
-    from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
-    from rdv.wire import Role
-
-    client = Client(reactor)
-    url = "https://example.com/rdv"
-
-    port = await RendezvousServerEndpoint(client, url, token).listen(factory)
-    protocol = await RendezvousEndpoint(client, Role.DIALER, url, token).connect(factory)
-
-Or from strings, wherever a program takes the description of an endpoint; see
-:mod:`rdv.endpoint_strings`.
+A client as an endpoint of Twisted, of either kind.
 """
 
 from __future__ import annotations

@@ -1,5 +1,43 @@
 """
 Accepting one peer after the other under one token.
+
+``endpoints`` has an ``IStreamClientEndpoint`` and an ``IStreamServerEndpoint`` over a ``Client``,
+so that any protocol of Twisted runs over rdv unchanged, and parsers that make them from strings
+(``rdv:``), for ``clientFromString``, ``serverFromString`` and ``strports``.
+
+A lobby knows one waiting client for each token and role: a second one takes the place of the first
+(409). So whoever *keeps accepting* under one token has one attempt waiting at a time, and begins
+the next when the server has named the peer of that one (``What.MET``), not when its path stands:
+with the relay that can be seconds later. It leaves the processor to that race for 20 milliseconds,
+in which a short way's is over, since to prepare the next attempt takes some of them. Between the
+two there is a moment in which nobody waits; a dialer that comes then waits itself. For the same
+reason the dials of one endpoint take turns in the lobby, and one that was replaced by a dialer of
+somebody else's tries again, after a random pause that grows, as long as its time lasts. So does the
+command ``rdv dial``, as many may be started at once, with one peer that keeps accepting. An
+acceptor that was replaced gives up: two that share a token would throw each other out for ever.
+
+What else is tried again is said in one place, ``standing``, for the listener and for those who want
+one connection (``again``: the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
+thing: to a service a server that was never there is one that is not there yet; to a person it is a
+slip of the pen. ``Client.dial`` and ``accept`` themselves leave everything but a 408 to their
+caller.
+
+``listen()`` fires at once when its arguments are good, as an unreachable server is no reason for a
+service not to start. Its port says when peers can come (``waiting``): when the server has our
+request and has not refused it for half a second, as there is no answer before a peer comes.
+
+What can go wrong: the server cannot be reached, or says 429 or 5xx, or the local port cannot be had
+(tried again, with a random pause that grows and what ``Retry-After`` asks for, told once); it does
+not allow it, or another program accepts (401, 403, 409: the port stops, and says why); what it says
+is no rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
+wait for long or named a peer: proxies say 404 while the server behind them restarts); a peer meets
+us and no path comes to stand (that attempt fails, the next has long begun); somebody who knows the
+token begins many of them (their number is bounded; then nobody waits until one has ended); the port
+is stopped (what waits and what is on its way is cancelled; connections that were delivered stay).
+
+A protocol has the ``Connection`` itself as its transport, nothing between. ``endpoint_strings`` is
+imported by every program that describes an endpoint, and imports the rest when it is used.
+``asyncio_streams`` puts the reader and writer of asyncio on top of any endpoint.
 """
 
 from __future__ import annotations

@@ -1,5 +1,50 @@
 """
 The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
+
+``Site`` calls ``RendezvousResource.render``. The request is parsed into an ``Offer``; a bad one is
+answered as plain HTTP. A good one is detached *inside* ``render``: from then on no Request, channel
+or timer exists for it, only a ``Leg`` with slots, and of Twisted's what a connection has anyway.
+Bytes that came behind the request are delivered to the leg, which earns the client its 400. What is
+no request of a reasonable size is answered by the ``Channel`` of a server of its own, which then
+reads on for a while and drops what comes: a socket that is closed with unread input is reset, and
+the answer may be lost with it.
+
+``Rendezvous`` asks the ``Lobby`` for a partner. The lobby knows tokens, roles and one timer for all
+who wait. When a partner is there both legs are looked at once more (a FIN, a reset or early bytes
+may sit in the kernel unread): nobody is matched with a dead client. The decision is made once, then
+both are told. If a ``serve`` hook is set it is asked first and may refuse; a client that leaves
+meanwhile cancels the hook and puts its partner back into the lobby.
+
+Then a ``Pair`` tells both, each 101 in one write: the farther client at once, the nearer one when
+the other 101 is as far from its destination, by the round trips that the kernel knows
+(``release.hold_back``; where one is unknown, or a proxy's, both are told at once). Until then
+``HeldBack`` owns the two legs. To the nearer client nothing has happened yet: it may leave, or earn
+its 400, as one that waits, and it waits again when the other one leaves. Whatever the farther one
+says first lets the 101 out before it. The flows begin only when both have been told, since a
+transport that is lost stops the producer registered with it, which is the other client's.
+
+From then on the ``Pair`` owns both legs: it reads one line from each side, forwards it when it is
+right, and joins the legs with two ``pump.Flow`` objects, one a direction. A dialer that has heard
+``HELLO`` and closes in good order found a direct path: that is the outcome ``DIRECT``. Any other
+leg that goes before both lines are there makes it ``ABANDONED``. Both lines right: ``RELAYED``.
+Anything else: ``FAILED``.
+
+Events reach a leg's current ``owner`` (``Rendezvous``, ``Decision``, ``HeldBack``, ``Pair``, or
+``ClosingLegs``), so that each phase is one class and no phase asks in which state it is.
+
+What can go wrong: a client closes or resets in any phase (noticed at once, the partner told); bytes
+too early (400); a slow reader (its partner's reading is paused, at most two buffers are held); a
+client that never sends its line (handshake deadline); nobody comes (408, a few hundred a turn, so
+that a burst does not stall matching); the server stops (503 to those who wait, running relays
+drain, a second signal ends them); descriptors run out (503 to those who come); the hook fails or
+never decides (500 to both, logged).
+
+Half-close goes through in each direction. A leg that is *lost* (reset) is passed on as a reset: the
+other side must not take a truncated stream for a complete one. For the same reason the socket of
+each client that was given the other's line lingers 0 seconds until both directions have ended and
+all that it is sent is with the kernel: a server that is killed resets it. Nor does an acceptor that
+ends behind its HELLO end the dialer's leg in good order: the dialer may have chosen the relay in
+that moment.
 """
 
 from __future__ import annotations

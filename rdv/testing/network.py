@@ -1,5 +1,18 @@
 """
 A network in memory, with a clock that stands still until it is advanced.
+
+``rdv.testing`` runs the real client against the real server in memory, without sockets and with a
+clock that the test advances. Only the socket is replaced, below Twisted's own ``tcp.Connection``:
+buffers, producers, half-close and the errors at the end are Twisted's. A ``Host`` is a reactor
+without descriptors: it does not claim ``IReactorFDSet``, so that nothing is spliced, and its ports
+have no ``socket``, so that the client takes its path without dials of its own. ``Client`` asks a
+reactor for ``own_addresses`` before it looks at the system's interfaces. A turn makes the calls
+that are due, then lets each connection write and read once, the oldest first; so the order of
+everything is the same in each run. One set of scenarios is played in memory and over loopback, and
+both have to see the same.
+
+What it cannot show: loss, delay, NATs, and what the kernel tells of a connection; so the choice of
+a direct path is final at once there.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-To be written.
+Bytes moved inside the kernel: Linux only. :mod:`rdv._flows` tells how.
 """

@@ -1,3 +1,3 @@
 """
-To be written.
+The request to the server: an ``IAgent`` under treq that surfaces a 101.
 """

@@ -1,3 +1,3 @@
 """
-To be written.
+From the server's answer to the choice of one candidate.
 """

@@ -1,3 +1,3 @@
 """
-To be written.
+A server of its own: ports, signals, and how fast it accepts.
 """

@@ -31,6 +31,8 @@ DOCS = [
     "sphinx",
 ]
 DEV = [
+    # Holds the imports to the layers of docs/architecture.rst.
+    "import-linter",
     "mypy",
     "mypy-zope",
     "nox",

@@ -5,13 +5,49 @@ Two programs that share a token each make one HTTP request to a rendezvous serve
 each the other's addresses; both listen and dial from one port until a direct TCP connection stands.
 When none can, the same HTTP connection serves as relay.
 
-* :class:`rdv.client.Client` dials and accepts.
-* :class:`rdv.server.RendezvousResource` mounts the server in any ``twisted.web`` site.
+* :class:`rdv.Client` dials and accepts.
+* :class:`rdv.RendezvousResource` mounts the server in any ``twisted.web`` site.
 * ``twist rdv`` and ``rdv`` do both from a shell.
 
-Importing this package imports nothing else: a command that only prints its help starts at once.
+Importing this package imports nothing else: a name is loaded when it is asked for.
 """
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdv.client import Client, Connection
+    from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
+    from rdv.errors import RdvError
+    from rdv.server import Rendezvous, RendezvousResource
+
+__all__ = [
+    "Client",
+    "Connection",
+    "RdvError",
+    "Rendezvous",
+    "RendezvousEndpoint",
+    "RendezvousResource",
+    "RendezvousServerEndpoint",
+    "__version__",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "rdv.client",
+    "Connection": "rdv.client",
+    "RdvError": "rdv.errors",
+    "Rendezvous": "rdv.server",
+    "RendezvousEndpoint": "rdv.endpoints",
+    "RendezvousResource": "rdv.server",
+    "RendezvousServerEndpoint": "rdv.endpoints",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -9,8 +9,8 @@ closes whatever is not the winner, and cancelling the Deferred at any await runs
 A ``Contest`` races Deferreds, each of a ``Candidate`` that was chosen: one for the relay, one per
 address that is dialled, one for everything inbound together.
 ``DeferredList(fireOnOneCallback=True)`` does not cancel losers, succeeds when all fail and never
-fires on an empty list; ``race.first`` covers the three. Each contender shakes hands, waits out its
-patience, and then takes the *choice*, a lock: only one candidate at a time says CONFIRM. The
+fires on an empty list; ``choice.first`` covers the three. Each contender shakes hands, waits out
+its patience, and then takes the *choice*, a lock: only one candidate at a time says CONFIRM. The
 *chooser* says for each candidate of the dialer that is ready how many seconds a better one may
 still take: 0 for a direct one, some milliseconds for one that goes round through a NAT that both
 peers are behind, the relay penalty for the relay. The penalty ends early when nothing direct can

@@ -1,7 +1,7 @@
 """
 Accepting one peer after the other under one token.
 
-``endpoints`` has an ``IStreamClientEndpoint`` and an ``IStreamServerEndpoint`` over a ``Client``,
+``endpoint`` has an ``IStreamClientEndpoint`` and an ``IStreamServerEndpoint`` over a ``Client``,
 so that any protocol of Twisted runs over rdv unchanged, and parsers that make them from strings
 (``rdv:``), for ``clientFromString``, ``serverFromString`` and ``strports``.
 
@@ -17,7 +17,7 @@ command ``rdv dial``, as many may be started at once, with one peer that keeps a
 acceptor that was replaced gives up: two that share a token would throw each other out for ever.
 
 What else is tried again is said in one place, ``standing``, for the listener and for those who want
-one connection (``again``: the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
+one connection (``retry``: the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
 thing: to a service a server that was never there is one that is not there yet; to a person it is a
 slip of the pen. ``Client.dial`` and ``accept`` themselves leave everything but a 408 to their
 caller.

@@ -24,7 +24,7 @@ says first lets the 101 out before it. The flows begin only when both have been 
 transport that is lost stops the producer registered with it, which is the other client's.
 
 From then on the ``Pair`` owns both legs: it reads one line from each side, forwards it when it is
-right, and joins the legs with two ``pump.Flow`` objects, one a direction. A dialer that has heard
+right, and joins the legs with two ``Flow`` objects, one a direction. A dialer that has heard
 ``HELLO`` and closes in good order found a direct path: that is the outcome ``DIRECT``. Any other
 leg that goes before both lines are there makes it ``ABANDONED``. Both lines right: ``RELAYED``.
 Anything else: ``FAILED``.

@@ -9,7 +9,7 @@ is passed on. ::
     client  --------> worker 0  ============>  worker 2  <========>
                       (HTTP)     descriptor    (Leg)
 
-The parent (``workers``) opens the ports and accepts nothing. It makes an inbox for each worker, a
+The parent (``parent``) opens the ports and accepts nothing. It makes an inbox for each worker, a
 pair of ``SOCK_SEQPACKET`` sockets, and starts the workers (``child``), each of which inherits the
 listening sockets, the receiving end of its own inbox, and the sending ends of all others. It keeps
 all of them open itself. So neither a client in the accept queue nor one in an inbox is lost with a
@@ -18,12 +18,12 @@ worker, and a worker that is started again finds everything as it was: no link i
 The token decides: a checksum of it modulo N is its *owner*, the same in every process
 (``assignment``). Whichever worker is free accepts, reads the request, refuses it if there is
 something to refuse, and makes the ``Leg``. When it is the owner the leg enters its rendezvous.
-When not, ``surrender`` takes the socket out of the transport, and ``passing`` sends it to the
+When not, ``migrate`` takes the socket out of the transport, and ``passing`` sends it to the
 owner's inbox with what the leg knows: role, token, addresses. There it becomes a transport and a
 leg again. To the kernel it is the same connection all along: what comes meanwhile waits in its
 buffer, and its round trip is still known.
 
-``surrender`` is the delicate part. A transport of Twisted that loses its connection shuts it down,
+``migrate`` is the delicate part. A transport of Twisted that loses its connection shuts it down,
 for everybody who has a descriptor of it. So it is taken out of the reactor, its socket is closed,
 which leaves the connection alone, and it is forgotten. Before that its write buffer has to be
 empty: an answer to an earlier request on the same connection may still be in it.

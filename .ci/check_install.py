@@ -51,7 +51,7 @@ def describe_endpoints() -> None:
             f"from twisted.internet import endpoints, reactor\n"
             f"print(type(endpoints.{function}(reactor, {description!r})).__module__)",
         )
-        if done.strip() != "rdv.endpoints":
+        if done.strip() != "rdv.endpoints.endpoint":
             sys.exit(f"{function} makes of {description!r} something of {done}")
 
 

@@ -1,3 +1,3 @@
 """
-What the kernel tells and takes: sockets, ``TCP_INFO``, descriptors, interfaces, filters.
+What the kernel tells and takes: sockets, ``TCP_INFO``, descriptors, interfaces, filters, timers.
 """

@@ -116,7 +116,7 @@ class ManyTestCase(SystemTestCase):
         spaces = {"direct": AddressSpace.LOOPBACK, "relayed": AddressSpace.NONE}
         return {
             outcome: Client(
-                reactor,  # type: ignore[arg-type]
+                reactor,
                 tls=self.tls,
                 spaces=space,
                 self_addresses=lambda port: [Address(IPv4Address("127.0.0.1"), port)],

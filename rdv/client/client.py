@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from itertools import count
-from typing import Any
+from typing import Any, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
@@ -20,7 +20,7 @@ from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt, Settings
 from rdv.client.connection import Connection
 from rdv.client.dial.shared_port import IClientReactor
-from rdv.client.http.request import check_options
+from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
 from rdv.client.own_addresses import SelfAddresses, own_addresses
@@ -76,7 +76,7 @@ class Client:
 
     def __init__(
         self,
-        reactor: IClientReactor,
+        reactor: Any,
         *,
         tls: IPolicyForHTTPS | None = None,
         spaces: AddressSpace = AddressSpace.DEFAULT,
@@ -90,7 +90,7 @@ class Client:
         handshake_timeout: float = 30.0,
         trace: Trace | None = None,
     ) -> None:
-        self._reactor = monotonic(
+        self._reactor: IClientReactor = monotonic(
             knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
         )
         self._trace = knobs.function("trace", trace)
@@ -112,6 +112,9 @@ class Client:
             ),
         )
 
+    def __repr__(self) -> str:
+        return f"<Client spaces={self._settings.spaces.name}>"
+
     @property
     def clock(self) -> IReactorTime:
         """What tells the time of the attempts, in seconds that are no date."""
@@ -124,7 +127,7 @@ class Client:
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
         Connect to the peer that accepts with the same token.
@@ -153,7 +156,7 @@ class Client:
         *,
         timeout: float | None = None,
         trace: Trace | None = None,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
         Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
@@ -168,7 +171,7 @@ class Client:
         token: str | bytes,
         timeout: float | None,
         trace: Trace | None,
-        options: dict[str, Any],
+        options: RequestOptions,
     ) -> Deferred[Connection]:
         try:
             if timeout is not None:

@@ -120,7 +120,12 @@ class Connection(TCPForwarding):
     def _choice_is_final(self) -> None:
         self._probation = self._receiver.settle = self._receiver.lost = None
 
-    def attach(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
+    def __repr__(self) -> str:
+        return f"<Connection {'relay' if self.is_relay else 'p2p'} {self.peer_address}>"
+
+    def attach(
+        self, protocol: IProtocol | Protocol, ended: Callable[[], object] | None = None
+    ) -> None:
         """
         Connect ``protocol`` to the peer. It gets what has already been received first.
 

@@ -4,12 +4,13 @@ What is asked of a client by those who make connections with one.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from rdv.client.connection import Connection
+from rdv.client.http.request import RequestOptions
 from rdv.client.trace import Trace
 
 __all__ = ["IClient"]
@@ -32,7 +33,7 @@ class IClient(Protocol):
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """See :meth:`rdv.client.Client.dial`."""
 
@@ -43,6 +44,6 @@ class IClient(Protocol):
         *,
         timeout: float | None = None,
         trace: Trace | None = None,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """See :meth:`rdv.client.Client.accept`."""

@@ -4,32 +4,29 @@ A client as an endpoint of Twisted, of either kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
-    IAddress,
-    IListeningPort,
     IProtocol,
     IProtocolFactory,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
+from twisted.internet.protocol import Factory
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
-from rdv.client.connection import Connection
-from rdv.client.http.request import check_options
+from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.server_url import parse_server_url
 from rdv.client.iclient import IClient
 from rdv.client.texts import role_of
-from rdv.endpoints.listener import Listener, Trouble
+from rdv.endpoints.listener import Trouble
+from rdv.endpoints.port import RendezvousAddress, RendezvousPort, attach, build, check_factory
 from rdv.endpoints.turns import Turns
-from rdv.wire import Role, check_token, token_hint
+from rdv.wire import Role, check_token
 
 __all__ = [
     "IClient",
@@ -89,9 +86,13 @@ class RendezvousEndpoint:
         if timeout is not None:
             knobs.seconds("timeout", timeout)
         self._timeout = timeout
-        self._turns = Turns(client, role, url, token, {"headers": headers})
+        self._text = f"{role.value.decode().lower()} {url}"
+        self._turns = Turns(client, role, url, token, RequestOptions(headers=headers))
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+    def __repr__(self) -> str:
+        return f"<RendezvousEndpoint {self._text}>"
+
+    def connect(self, protocolFactory: IProtocolFactory | Factory[Any]) -> Deferred[IProtocol]:
         """
         See :class:`IStreamClientEndpoint`.
 
@@ -105,15 +106,15 @@ class RendezvousEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        _check_factory(factory)
+        check_factory(factory)
         factory.doStart()
         try:
             connection = await self._turns.connect(self._timeout)
-            protocol = _build(factory, connection)
+            protocol = build(factory, connection)
         except BaseException:
             factory.doStop()
             raise
-        _attach(connection, protocol, factory.doStop)
+        attach(connection, protocol, factory.doStop)
         return protocol
 
 
@@ -150,7 +151,12 @@ class RendezvousServerEndpoint:
         self._headers = headers
         self._trouble = knobs.function("trouble", trouble)
 
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+    def __repr__(self) -> str:
+        return f"<RendezvousServerEndpoint accept {self._url}>"
+
+    def listen(  # type: ignore[override]  # more than the interface asks for
+        self, protocolFactory: IProtocolFactory | Factory[Any]
+    ) -> Deferred[RendezvousPort]:
         """
         See :class:`IStreamServerEndpoint`.
 
@@ -158,7 +164,7 @@ class RendezvousServerEndpoint:
             or errbacks with what the factory fails with when it is started.
         """
 
-        def listen() -> IListeningPort:
+        def listen() -> RendezvousPort:
             port = RendezvousPort(
                 self._client, self._url, self._token, self._headers, self._trouble, protocolFactory
             )
@@ -166,102 +172,6 @@ class RendezvousServerEndpoint:
             return port
 
         return maybeDeferred(listen)
-
-
-@implementer(IListeningPort)
-class RendezvousPort:
-    """
-    What :meth:`RendezvousServerEndpoint.listen` fires with.
-
-    A server that goes away is asked again until it is back. When it says that we are not allowed
-    (401, 403), or that another program accepts with the same token (409), that ends the port: it is
-    logged, and :attr:`stopped` fails. So does any other refusal but 408, 429 and 5xx from a server
-    that has not let us wait for long, or named a peer, before.
-
-    :raises BadURL: when the URL is none.
-    :raises BadToken: when the token cannot be one.
-    """
-
-    def __init__(
-        self,
-        client: IClient,
-        url: str,
-        token: str | bytes,
-        headers: Headers | Mapping[str, Any] | None,
-        trouble: Trouble | None,
-        factory: IProtocolFactory,
-    ) -> None:
-        server = parse_server_url(url).to_text()
-        self._address = RendezvousAddress(server, token_hint(check_token(token)))
-        _check_factory(factory)
-        self._factory = factory
-        self._started = False
-        options = {"headers": headers}
-        self._listener = Listener(client, url, token, options, self._deliver, trouble)
-
-    @property
-    def waiting(self) -> Deferred[None]:
-        """
-        A new Deferred, which fires as soon as peers can come: the server has our request, and has
-        not refused it for half a second. It errbacks when that fails for the first time, with an
-        ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
-        stopped before.
-        """
-        return self._listener.waiting.wait()
-
-    @property
-    def stopped(self) -> Deferred[None]:
-        """
-        A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
-        the ``RdvError`` for which the port has given up.
-        """
-        return self._listener.stopped.wait()
-
-    def startListening(self) -> None:
-        """
-        See :class:`IListeningPort`. The endpoint has called it.
-
-        :raises RuntimeError: when it has been called before.
-        """
-        if self._started:
-            raise RuntimeError("a port listens only once")
-        self._started = True
-        self._factory.doStart()
-        self._listener.closed.wait().addCallback(lambda _: self._factory.doStop())
-        self._listener.start()
-
-    def stopListening(self) -> Deferred[None]:
-        """
-        See :class:`IListeningPort`. Connections that a protocol has been given go on.
-
-        :return: fires when everything else is closed.
-        """
-        return self._listener.stop()
-
-    def getHost(self) -> RendezvousAddress:
-        """See :class:`IListeningPort`."""
-        return self._address
-
-    def _deliver(self, connection: Connection) -> None:
-        try:
-            protocol = _build(self._factory, connection)
-        except NoProtocol:
-            return
-        _attach(connection, protocol)
-
-
-@implementer(IAddress)
-@dataclass(frozen=True)
-class RendezvousAddress:
-    """
-    Where a port can be reached.
-
-    :ivar server: the URL of the server.
-    :ivar token_hint: the beginning of the token, as logs may show it.
-    """
-
-    server: str
-    token_hint: str
 
 
 def _check(
@@ -274,31 +184,3 @@ def _check(
     parse_server_url(url)
     check_token(token)
     check_options({"headers": headers})
-
-
-def _check_factory(factory: IProtocolFactory) -> None:
-    methods = ("buildProtocol", "doStart", "doStop")
-    knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
-
-
-def _build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
-    """:raises NoProtocol: when the factory has none for it; the connection is closed then."""
-    try:
-        protocol = factory.buildProtocol(connection.getPeer())
-    except BaseException:
-        connection.abortConnection()
-        raise
-    if protocol is None:
-        connection.abortConnection()
-        raise NoProtocol
-    return protocol
-
-
-def _attach(
-    connection: Connection, protocol: IProtocol, ended: Callable[[], object] | None = None
-) -> None:
-    try:
-        connection.attach(protocol, ended)
-    except BaseException:
-        connection.abortConnection()
-        raise

@@ -55,6 +55,7 @@ from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv.client.connection import Connection
+from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
 from rdv.endpoints.observer import Occasion
@@ -101,7 +102,7 @@ class Listener:
         client: IClient,
         url: str,
         token: str | bytes,
-        options: dict[str, Any],
+        options: RequestOptions,
         deliver: Callable[[Connection], object],
         trouble: Trouble | None = None,
         *,

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rdv.client.connection import Connection
+from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, Trace, What
 from rdv.endpoints.retry import keep_trying
@@ -47,7 +48,7 @@ class Turns:
         role: Role,
         url: str,
         token: str | bytes,
-        options: dict[str, Any],
+        options: RequestOptions,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = client.clock

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from hyperlink import URL
 from treq.client import HTTPClient
@@ -37,7 +37,7 @@ from rdv.wire import (
     token_hint,
 )
 
-__all__ = ["Request", "check_options"]
+__all__ = ["Request", "RequestOptions", "check_options"]
 
 log = Logger()
 
@@ -48,6 +48,22 @@ _OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
     "cookies": ((Mapping, CookieJar), "a mapping or a CookieJar"),
     "params": ((Mapping, Sequence), "a mapping or pairs"),
 }
+
+
+class RequestOptions(TypedDict, total=False):
+    """
+    What a caller may say of the request to the server, as treq takes it.
+
+    :ivar headers: further ones.
+    :ivar auth: user and password, for HTTP's basic authentication.
+    :ivar cookies: to be sent.
+    :ivar params: of the URL's query.
+    """
+
+    headers: Headers | Mapping[str, Any] | Mapping[bytes, Any] | None
+    auth: tuple[str | bytes, str | bytes] | None
+    cookies: Mapping[str, str] | CookieJar | None
+    params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
 
 class Request:

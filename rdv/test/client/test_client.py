@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.errors import BadToken, BadURL, ServerRefused
 from rdv.test.client.attempt_doubles import CONFIRM, TOKEN, URL, AttemptTestCase, answer
@@ -27,6 +28,10 @@ class BeforeAnythingTests(SynchronousTestCase):
             {"example.example": ["198.51.100.1"], "xn--bcher-kva.example": ["198.51.100.2"]}
         )
         self.client = Client(self.reactor)
+
+    def test_repr(self) -> None:
+        client = Client(self.reactor, spaces=AddressSpace.NONE)
+        self.assertEqual(repr(client), "<Client spaces=NONE>")
 
     def assert_refused(self, kind: type[Exception], url: str, token: Any) -> None:
         """Neither role does anything."""

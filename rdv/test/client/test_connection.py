@@ -62,11 +62,13 @@ class AboutTests(SynchronousTestCase):
         self.assertEqual(connection.peer_address, parse_address("192.0.2.1:40112"))
         self.assertEqual(connection.observed_address, observed)
         self.assertEqual(connection.headers.getRawHeaders("x-extra"), ["1"])
+        self.assertEqual(repr(connection), "<Connection p2p 192.0.2.1:40112>")
 
     def test_relay(self) -> None:
         connection = self.connection(is_relay=True, observed=None)
         self.assertTrue(connection.is_relay)
         self.assertIsNone(connection.observed_address)
+        self.assertEqual(repr(connection), "<Connection relay 192.0.2.1:40112>")
 
     def test_interfaces(self) -> None:
         connection = self.connection(is_relay=True, observed=None)

@@ -93,6 +93,7 @@ class ClientEndpointTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         verifyObject(IStreamClientEndpoint, self.endpoint)
+        self.assertEqual(repr(self.endpoint), f"<RendezvousEndpoint dial {URL}>")
 
     def test_connect(self) -> None:
         """The protocol is built for the peer, and connected to it without anything between."""
@@ -181,12 +182,15 @@ class ServerEndpointTests(SynchronousTestCase):
             self.client, URL, "token", headers={"X": "1"}, trouble=self.told.append
         )
         verifyObject(IStreamServerEndpoint, endpoint)
+        self.assertEqual(repr(endpoint), f"<RendezvousServerEndpoint accept {URL}>")
         port = self.successResultOf(endpoint.listen(factory or self.factory))
         assert isinstance(port, RendezvousPort)
         return port
 
     def test_interface(self) -> None:
-        verifyObject(IListeningPort, self.listen())
+        port = self.listen()
+        verifyObject(IListeningPort, port)
+        self.assertEqual(repr(port), f"<RendezvousPort accept {URL}>")
 
     def test_address(self) -> None:
         """It says where, and not with which token."""

@@ -24,7 +24,7 @@ from rdv.check.tls import examine
 from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
-from rdv.client.own_addresses import own_addresses
+from rdv.client.self_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]

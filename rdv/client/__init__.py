@@ -13,10 +13,12 @@ The client: dialling and accepting.
 from rdv.client.candidate import Candidate
 from rdv.client.client import Client
 from rdv.client.connection import Connection
+from rdv.client.http.request import RequestOptions
 from rdv.client.http.verification import tls_policy
 from rdv.client.iclient import IClient
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
+from rdv.client.self_addresses import SelfAddresses, own_addresses
 
 __all__ = [
     "Candidate",
@@ -25,6 +27,9 @@ __all__ = [
     "Connection",
     "IClient",
     "PortMapping",
+    "RequestOptions",
+    "SelfAddresses",
+    "own_addresses",
     "relay_penalty",
     "tls_policy",
 ]

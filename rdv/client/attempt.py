@@ -46,12 +46,12 @@ from rdv.client.connection import Connection
 from rdv.client.dial.shared_port import IClientReactor, SharedPort
 from rdv.client.dial.targets import targets
 from rdv.client.http.request import Request
-from rdv.client.own_addresses import SelfAddresses
 from rdv.client.port_mapping import MappedPort, PortMapping
 from rdv.client.race.choice import Chooser
 from rdv.client.race.contest import Contest
 from rdv.client.race.inbound import Inbound
 from rdv.client.reasons import why
+from rdv.client.self_addresses import SelfAddresses
 from rdv.client.trace import What
 from rdv.client.tracer import Tracer, space_name
 from rdv.errors import NoConnection

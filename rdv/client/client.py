@@ -23,9 +23,9 @@ from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
-from rdv.client.own_addresses import SelfAddresses, own_addresses
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
+from rdv.client.self_addresses import SelfAddresses, own_addresses
 from rdv.client.trace import Trace
 from rdv.client.traced import Traced
 from rdv.client.tracer import Tracer
@@ -51,7 +51,7 @@ class Client:
         forces the relay.
     :param self_addresses: called with the port's number for each attempt; returns this host's
         addresses, the most useful first, as the peer is told nine at most. The default is
-        :func:`rdv.client.own_addresses.own_addresses`, or the reactor's ``own_addresses`` where
+        :func:`rdv.client.own_addresses`, or the reactor's ``own_addresses`` where
         its network is another one, as in :mod:`rdv.testing`. For a port that a router always maps
         to this host, put its address in front of those.
     :param port_mapping: has a router map the port for the time of an attempt; see

@@ -11,6 +11,7 @@ The server: a rendezvous point and relay, as a ``twisted.web`` resource.
 """
 
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.ports import Ports
 from rdv.server.relay import Outcome, Pair, Tap
 from rdv.server.rendezvous import Rendezvous, ServeHook
 from rdv.server.resource import RendezvousResource
@@ -19,6 +20,7 @@ __all__ = [
     "ObservedAddress",
     "Outcome",
     "Pair",
+    "Ports",
     "Rendezvous",
     "RendezvousResource",
     "ServeHook",

@@ -116,7 +116,7 @@ class ConnectingTests(MemoryTestCase):
         self.assertFalse(dialer.is_relay)
         self.close(dialer, self.successResultOf(accepting))
 
-    def test_own_addresses_of_ones_own(self) -> None:
+    def test_self_addresses_of_ones_own(self) -> None:
         address = parse_address("203.0.113.7:5000")
         client = self.rendezvous.client(self_addresses=lambda port: [address])
         accepting = client.accept(self.url, "t")

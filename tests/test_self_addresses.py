@@ -80,11 +80,11 @@ class LaptopTests(TestCase):
         self.assertEqual(await inside.ended, 0, inside.report())
         return inside.stdout.decode().split()
 
-    async def test_own_addresses(self) -> None:
+    async def test_self_addresses(self) -> None:
         """Link-local ones aside, whose number and names are the kernel's business."""
         told = await self.run_in(
             LAPTOP,
-            "from rdv.client.own_addresses import own_addresses\n"
+            "from rdv.client.self_addresses import own_addresses\n"
             "for address in own_addresses(4000):\n"
             "    if not address.ip.is_link_local: print(address)",
         )
@@ -94,7 +94,7 @@ class LaptopTests(TestCase):
         told = await self.run_in(
             LAPTOP,
             "from rdv.addresses import parse_ip\n"
-            "from rdv.client.own_addresses import route_to\n"
+            "from rdv._system.interfaces import route_to\n"
             "for to in '9.9.9.9 10.1.0.9 172.17.0.9 198.51.100.1 198.51.100.200 127.0.0.1'.split():"
             "    print(route_to(parse_ip(to)))\n"
             "for to in '2620:fe::9 2001:db8:2::1 fe80::1 ::1'.split():"
@@ -108,7 +108,8 @@ class LaptopTests(TestCase):
         told = await self.run_in(
             "set -e\n",
             "from rdv.addresses import parse_ip\n"
-            "from rdv.client.own_addresses import own_addresses, route_to\n"
+            "from rdv._system.interfaces import route_to\n"
+            "from rdv.client import own_addresses\n"
             "print(len(own_addresses(1)))\n"
             "for to in '9.9.9.9', '2620:fe::9', '127.0.0.1', '::1':\n"
             "    print(route_to(parse_ip(to)))",

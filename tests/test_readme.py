@@ -1,6 +1,7 @@
 """
-README does what it says: each of its blocks is run, with a server on this host in the place of
-example.com. This module has the commands; the pieces of Python are in ``test_readme_python``.
+README, and the pages of a client and a server of one's own, do what they say: each of their blocks
+is run, with a server on this host in the place of example.com. This module has the commands; the
+pieces of Python are in ``test_readme_python``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_nginx
 
 README = test_readme_python.README
+SERVER = test_readme_python.SERVER
+CLIENT = test_readme_python.CLIENT
 EXAMPLE = "http://example.com:8080"
 LISTEN = ("8080", "127.0.0.1:0")
 ROLES = ("accept", "dial")
@@ -40,7 +43,8 @@ class BlocksTests(SynchronousTestCase):
 
     def test_every_block_is_run(self) -> None:
         """A block that no test runs may be wrong."""
-        self.assertEqual(list(blocks_without_test(README)), [])
+        for document in (README, SERVER, CLIENT):
+            self.assertEqual(list(blocks_without_test(document)), [])
 
     def test_literal_blocks(self) -> None:
         """Both kinds are found, at any depth, and nothing else."""
@@ -154,7 +158,7 @@ class ShellTests(TestCase):
         await dialer.line("^relay ")
         self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
 
-    @runs(README, "--port ssl:8443")
+    @runs(SERVER, "--port ssl:8443")
     async def test_tls(self, serve: str) -> None:
         """A server under TLS, whose certificate a client checks."""
         authority = Authority()
@@ -169,7 +173,7 @@ class ShellTests(TestCase):
             self.assertEqual(await client.ended, 0, client.report())
             await client.line("^CONNECTED: relay ")
 
-    @runs(README, "--port haproxy:tcp:8080")
+    @runs(SERVER, "--port haproxy:tcp:8080")
     async def test_proxy_protocol(self, serve: str) -> None:
         """The address in a PROXY header is the one that the peer is told."""
         await self.start_server(serve, ("tcp:8080", "tcp:0:interface=127.0.0.1"))
@@ -185,7 +189,7 @@ class ShellTests(TestCase):
         self.assertIn("Rdv-Observed-Addr: 203.0.113.9:39841", acceptor)
         self.assertIn("Rdv-Peer-Addrs: 203.0.113.9:39841\r\n", dialer)
 
-    @runs(README, "NOTICE", "--observed-header", "location /rdv")
+    @runs(SERVER, "NOTICE", "--observed-header", "location /rdv")
     async def test_http_proxy(self, notice: str, serve: str, nginx: str) -> None:
         """
         A server that is told to look into headers misses them when there is no proxy, and finds the

@@ -20,7 +20,7 @@ from rdv.server import Rendezvous
 from rdv.test.client.client_certificates import Authority
 from tests.documents import REACTOR, Shell, execute, listening_port, replaced, runs, serve
 
-README = "README.rst"
+README, SERVER, CLIENT = "README.rst", "docs/server.rst", "docs/client.rst"
 LOG_TO_STDOUT = "import sys; from twisted.python import log; log.startLogging(sys.stdout)\n"
 
 
@@ -73,7 +73,7 @@ class PythonTests(TestCase):
         await gatherResults([one.ended, other.ended])
         self.assertEqual([one.heard, other.heard], [other.word, one.word])
 
-    @runs(README, "root.putChild")
+    @runs(SERVER, "root.putChild")
     async def test_server(self, source: str) -> None:
         """A server in a site, at the path that it was given."""
         here = ("8080, Site(root)", '0, Site(root), interface="127.0.0.1"')
@@ -85,7 +85,7 @@ class PythonTests(TestCase):
         error: Any = await self.assertFailure(client.dial(url, "t"), ServerRefused)
         self.assertEqual(error.status, 404)
 
-    @runs(README, "async def serve(pair)")
+    @runs(SERVER, "async def serve(pair)")
     async def test_hook(self, source: str) -> None:
         """The hook refuses one token, and counts what the dialer sends with another."""
         seen: list[bytes] = []
@@ -128,7 +128,7 @@ class PythonTests(TestCase):
             self.assertFalse(defined["connection"].is_relay)
         await self.converse(*words)
 
-    @runs(README, "serverFromString")
+    @runs(CLIENT, "serverFromString")
     async def test_endpoints(self, source: str) -> None:
         """Both ends, from one description."""
         words = Words(b"serve"), Words(b"knock")
@@ -143,7 +143,7 @@ class PythonTests(TestCase):
         await self.converse(*words)
         await defined["port"].stopListening()
 
-    @runs(README, "TLSMemoryBIOFactory")
+    @runs(CLIENT, "TLSMemoryBIOFactory")
     async def test_authentication(self, source: str) -> None:
         """The dialer's program, and the acceptor's, which differs as its comments say."""
         authority = Authority()

@@ -72,18 +72,18 @@ _CHECK_TEXT = (
 
 def _add_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-v", dest="verbose", action="store_true", help="say what happens, on stderr"
+        "-v", dest="verbose", action="store_true", help="log what happens to stderr"
     )
 
 
 def _add_form(
     parser: argparse.ArgumentParser,
-    json: str = "tell everything that happens on stderr, as lines of JSON",
+    json: str = "report everything on stderr as JSON, one object a line",
 ) -> None:
     """How it is told what happens: ``form``."""
     group = parser.add_mutually_exclusive_group()
     for flags, form, text in (
-        (("-q", "--quiet"), Form.QUIET, "say nothing but what went wrong"),
+        (("-q", "--quiet"), Form.QUIET, "print errors only"),
         (("--json",), Form.JSON, json),
     ):
         group.add_argument(
@@ -97,11 +97,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         dest="listen",
         action="append",
         metavar="ADDRESS",
-        help="port, HOST:PORT or Twisted endpoint to listen on; repeatable (default 8080)",
+        help="port, HOST:PORT or Twisted endpoint to listen on; repeatable (default: 8080)",
     )
     parser.add_argument("--path", default="/", help="the only path to serve (default: any)")
     for flag, default, text in (
-        ("--lobby-timeout", 300.0, "a client waits for its partner; 0: for ever"),
+        ("--lobby-timeout", 300.0, "a client waits for its peer; 0: for ever"),
         ("--handshake-timeout", 30.0, "a matched pair has to connect; 0: for ever"),
         ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
         ("--drain", 5.0, "running transfers get at shutdown"),
@@ -124,7 +124,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--no-align",
         dest="align",
         action="store_false",
-        help="tell both clients of a pair at once, however far each of them is",
+        help="answer both clients of a pair at once, without making up for different round trips",
     )
     parser.add_argument(
         "--observed-header",
@@ -132,7 +132,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="take the client's ip:port from this header, which a reverse proxy must set",
     )
     parser.add_argument(
-        "--observed-port-header", metavar="NAME", help="the client's port, if it is elsewhere"
+        "--observed-port-header",
+        metavar="NAME",
+        help="take the client's port from this one, if it is not in the other",
     )
 
 
@@ -158,7 +160,7 @@ def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None
             type=checked(forwards),
             default=100,
             metavar="N",
-            help="forwards at once; a further one is reset (default 100)",
+            help="most forwards at once; further ones are reset (default 100)",
         )
     expose.add_argument(
         "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
@@ -169,9 +171,9 @@ def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None
         dest="listen_at",
         required=True,
         metavar="[HOST:]PORT",
-        help="or unix:PATH; without a host on 127.0.0.1 only; port 0: any that is free",
+        help="where to listen; or unix:PATH. Without a host on 127.0.0.1; port 0: any free one",
     )
-    _add_timeout(connect, 60.0, "a local connection waits for the peer")
+    _add_timeout(connect, 60.0, "how long a local connection waits for the peer")
 
 
 _FORWARDING_TEXT = (
@@ -195,9 +197,9 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "-n",
         dest="reads",
         action="store_false",
-        help="do not read stdin, as with </dev/null: in a loop it may be the loop's",
+        help="do not read stdin, as with </dev/null (for use in loops that read theirs)",
     )
-    _add_timeout(parser, timeout, "to get a connection")
+    _add_timeout(parser, timeout, "give up if there is no connection by then")
     parser.add_argument(
         "--local-port",
         type=checked(port),
@@ -212,7 +214,9 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
     )
-    parser.add_argument("token", metavar="TOKEN", help="what both peers know")
+    parser.add_argument(
+        "token", metavar="TOKEN", help="any text that both peers know and nobody else can guess"
+    )
     _add_header(parser)
     _add_spaces(parser)
     parser.add_argument(
@@ -220,7 +224,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         type=checked(seconds),
         default=2.0,
         metavar="SECONDS",
-        help="the relay, when ready, gives a direct path to come (default 2)",
+        help="how long a ready relay waits for a direct path (default 2)",
     )
     _add_tls(parser)
 
@@ -234,15 +238,17 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         type=checked(seconds),
         default=15.0,
         metavar="SECONDS",
-        help="for everything; what there is no time for is left out (default 15)",
+        help="time for all checks; those that do not fit are left out (default 15)",
     )
     parser.add_argument(
         "--no-throughput",
         dest="throughput",
         action="store_false",
-        help="do not fill the relay, for 1.5 s or with up to 4 MB up and 4 MB down",
+        help="do not measure throughput, which takes 1.5 s or up to 4 MB each way",
     )
-    _add_form(parser, json="say it as one JSON object, and progress as lines of JSON on stderr")
+    _add_form(
+        parser, json="print the result as one JSON object, and progress as JSON lines on stderr"
+    )
     _add_header(parser)
     _add_spaces(parser)
     _add_tls(parser)
@@ -254,7 +260,7 @@ def _add_header(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="a header for the request to the server; repeatable",
+        help="add a header to the request to the server; repeatable",
     )
 
 
@@ -270,9 +276,11 @@ def _add_spaces(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_tls(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ca", metavar="FILE", help="PEM certificates to trust for https")
+    parser.add_argument("--ca", metavar="FILE", help="PEM file of certificates to trust for https")
     parser.add_argument(
-        "--cert", metavar="FILE", help="PEM certificate and key to show to an https server"
+        "--cert",
+        metavar="FILE",
+        help="PEM file of a certificate and its key, for an https server that asks for one",
     )
 
 
@@ -280,12 +288,12 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="when the attempt has ended, tell on stderr what happened in it",
+        help="print a timeline of the attempt on stderr when it has ended",
     )
     parser.add_argument(
         "--explain-to",
         metavar="FILE",
-        help="likewise, to a file: .html, .svg or .ndjson",
+        help="write that to a file: .html, .svg or .ndjson",
     )
 
 

@@ -23,7 +23,15 @@ from twisted.web.http_headers import Headers
 from rdv._text import visible
 from rdv._transport.liveness import PeerVanished
 
-__all__ = ["break_text", "loss_text", "printable", "refusal_text", "retry_after", "why"]
+__all__ = [
+    "break_text",
+    "is_of_tls",
+    "loss_text",
+    "printable",
+    "refusal_text",
+    "retry_after",
+    "why",
+]
 
 
 def loss_text(reason: Failure) -> str:
@@ -73,6 +81,13 @@ def retry_after(headers: Headers) -> float | None:
 def printable(text: bytes) -> str:
     """What the other side said, without what a terminal would obey."""
     return visible(text.decode(errors="replace")[:200])
+
+
+def is_of_tls(error: BaseException | None) -> bool:
+    """Whether TLS has failed, in it or in what it came of."""
+    while error is not None and not isinstance(error, TLSError):
+        error = error.__cause__
+    return error is not None
 
 
 def why(error: BaseException | None) -> str:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from rdv.client.reasons import is_of_tls
 from rdv.endpoints.backoff import Backoff
 from rdv.errors import BadToken, BadURL, ProtocolError, RdvError, ServerRefused, ServerUnreachable
 
@@ -128,7 +129,7 @@ class Standing:
             return not self._proven
         elif not isinstance(error, ServerUnreachable):
             return not self._patient
-        elif self._had_request and not self._reached:
+        elif self._had_request and not self._reached and not is_of_tls(error):
             return self._unanswered > 0 and not self._patient
         return not (self._patient or self._reached or self._in_trouble)
 

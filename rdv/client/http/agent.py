@@ -228,7 +228,9 @@ class _Exchange(Protocol):
         unwatch(self._clock, self.transport)
         if not self.response.called:
             if self._final is None:
-                self._fail(ServerUnreachable(loss_text(reason)))
+                unreachable = ServerUnreachable(loss_text(reason))
+                unreachable.__cause__ = reason.value
+                self._fail(unreachable)
             else:
                 self._finish()
         self._gone.callback(None)

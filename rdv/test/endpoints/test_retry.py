@@ -4,6 +4,7 @@ One connection, and a server that restarts meanwhile.
 
 from __future__ import annotations
 
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,6 +25,8 @@ from rdv.wire import Role
 
 GONE = ServerUnreachable("cannot reach it: connection refused")
 ENDED = ServerUnreachable("cannot reach it: the connection ended without an answer")
+NO_CERTIFICATE = ServerUnreachable("cannot reach it: TLS: alert certificate required")
+NO_CERTIFICATE.__cause__ = TLSError()
 
 
 class KeepTryingTests(SynchronousTestCase):
@@ -166,6 +169,14 @@ class KeepTryingTests(SynchronousTestCase):
         self.client.last.happens(What.ASKED)
         self.client.last.fails(ENDED)
         self.assertIs(self.assert_final(trying, ServerUnreachable, 2), ENDED)
+
+    def test_certificate_is_missing(self) -> None:
+        """With TLS 1.3 we are told behind our request; it is no server that stops."""
+        trying = self.begin()
+        self.client.last.happens(What.ASKED)
+        self.client.last.fails(NO_CERTIFICATE)
+        self.assert_final(trying, ServerUnreachable)
+        self.assertEqual(self.told, [])
 
     def test_overloaded(self) -> None:
         """Who asks us to come back is a server."""

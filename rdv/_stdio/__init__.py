@@ -9,7 +9,7 @@ own that does not block, and only while we are in the foreground; in the backgro
 second whether we still are, from the first key that is typed there. While a stream is open the
 socket lingers 0 seconds: a process that is killed resets the connection, so that the peer sees a
 broken stream and not a short file. Nor does Twisted shut it down then before it closes it, as that
-would be an end (``handover.linger``).
+would be an end (``sockets.linger``).
 
 *Whose input ends without a byte holds its end back* (``own_end``) until the peer has ended and the
 sink has everything: what closes both directions at the first end cuts nothing off, and the end is a

@@ -10,7 +10,7 @@ import json
 import socket
 from typing import Any
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.documents import Shell, runs
 from tests.processes import PYTHON, Program
 from tests.reverse_proxies import start_haproxy, start_nginx

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.errors import ServerRefused
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.documents import REACTOR, serve
 from tests.processes import PYTHON, ROOT, Program
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from rdv.client.trace import Event, What
 from rdv.explain import html, svg
-from rdv.test.explain.explain_events import DIRECT, REFUSED, RELAYED, Telling
+from rdv.test.explain.doubles import DIRECT, REFUSED, RELAYED, Telling
 from tests.browser import Browser, colours
 
 #: Where everything of the picture is, in pixels of the window.

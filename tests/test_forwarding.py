@@ -8,7 +8,7 @@ import json
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.forwarding import CONNECTED, ForwardingTestCase, Talker
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
 

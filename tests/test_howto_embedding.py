@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
-from rdv.test.client.client_doubles import Wire
+from rdv.test.doubles import Wire
 from rdv.testing import MemoryRendezvous
 from rdv.wire import Role
 from tests.documents import (

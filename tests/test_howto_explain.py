@@ -16,7 +16,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.explain import waterfall
 from rdv.server import Rendezvous
-from rdv.test.explain.explain_events import DIRECT
+from rdv.test.explain.doubles import DIRECT
 from tests.documents import REACTOR, Shell, blocks_without_test, execute, replaced, runs, serve
 
 HOWTO = "docs/howto/explain.rst"

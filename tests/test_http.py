@@ -4,7 +4,7 @@ What a server answers to what is no offer: over real sockets, where an answer ca
 
 from __future__ import annotations
 
-from rdv.test.server.web import request
+from rdv.test.server.doubles import request
 from tests.servers import MEGABYTE, SystemTestCase
 
 

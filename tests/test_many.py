@@ -24,7 +24,7 @@ from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
 from rdv.client.connection import Connection
 from rdv.client.http.verification import tls_policy
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise
 

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection, tls_policy
 from rdv.errors import ServerRefused
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.documents import (
     REACTOR,
     Shell,

@@ -12,8 +12,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.server.web import request
+from rdv.test.doubles import HalfWire
+from rdv.test.server.doubles import request
 from rdv.wire import hello_line
 from tests.processes import Program
 from tests.servers import CONNECTED, DIRECT, SystemTestCase

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.processes import Program
 from tests.proxies import ProxyTestCase
 from tests.servers import CONNECTED, DIRECT, MEGABYTE, RELAYED, noise

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests import test_readme_python
 from tests.documents import (
     REACTOR,

@@ -17,7 +17,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.errors import ServerRefused
 from rdv.server import Rendezvous
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.documents import REACTOR, Shell, execute, listening_port, replaced, runs, serve
 
 README, SERVER, CLIENT = "README.rst", "docs/server.rst", "docs/client.rst"

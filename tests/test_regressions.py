@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.processes import PYTHON, Program
 from tests.servers import CONNECTED, LISTENING, RELAYED, SystemTestCase
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
 from rdv.server import Rendezvous, RendezvousResource
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.servers import (
     CONNECTED,
     DIRECT,

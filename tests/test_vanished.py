@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests import natlab
 from tests.natlab import Host, Lab
 from tests.natlab.case import topology

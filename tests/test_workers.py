@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.error import ConnectionDone
 
 from rdv.test.doubles import present
-from rdv.test.server.workers.workers_doubles import token_of
+from rdv.test.server.workers.doubles import token_of
 from tests import test_shutdown
 from tests.processes import ROOT, Program
 from tests.servers import LISTENING

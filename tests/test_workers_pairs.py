@@ -8,10 +8,9 @@ import re
 
 from twisted.internet.error import ConnectionDone
 
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.doubles import present
-from rdv.test.server.workers.workers_doubles import token_of
-from rdv.test.transport.wrapping import PROXY_HEADER
+from rdv.test.doubles import HalfWire, present
+from rdv.test.server.workers.doubles import token_of
+from rdv.test.transport.doubles import PROXY_HEADER
 from tests import test_many
 from tests.servers import MEGABYTE, noise
 from tests.workers import WORKERS, WorkersTestCase

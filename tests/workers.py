@@ -10,8 +10,8 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.server.web import request
+from rdv.test.doubles import HalfWire
+from rdv.test.server.doubles import request
 from rdv.wire import confirm_line, hello_line
 from tests.processes import Program
 from tests.servers import SystemTestCase

@@ -4,10 +4,11 @@ Test doubles: TCP connections in memory, and protocols that record what happens 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -16,6 +17,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
     ITCPTransport,
+    ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
@@ -275,6 +277,95 @@ class HalfCloseRecorder(Recorder):
 
     def writeConnectionLost(self) -> None:
         self.write_ended += 1
+
+
+class Wire(Protocol):
+    """
+    Records what it gets, and tells when it has got something in particular.
+
+    :ivar data: what has come.
+    :ivar lost: fires with all the data when the connection is gone; does not take part in others'
+        chains.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.reason: Failure | None = None
+        self.made: Deferred[Wire] = Deferred()
+        self._waiters: list[tuple[Callable[[], bool], Deferred[bytes]]] = []
+
+    @property
+    def port(self) -> int:
+        """The port of the other end."""
+        return cast(IPv4Address, cast(ITransport, self.transport).getPeer()).port
+
+    def until(self, expected: bytes) -> Deferred[bytes]:
+        """Fires with all the data when ``expected`` is in it; fails when it cannot come."""
+        return self._when(lambda: expected in self.data)
+
+    def lost(self) -> Deferred[bytes]:
+        """Fires with all the data when the connection is gone."""
+        return self._when(lambda: self.reason is not None)
+
+    def _when(self, true: Callable[[], bool]) -> Deferred[bytes]:
+        waiter: Deferred[bytes] = Deferred()
+        self._waiters.append((true, waiter))
+        self._check()
+        return waiter
+
+    def _check(self) -> None:
+        for entry in list(self._waiters):
+            true, waiter = entry
+            if true():
+                self._waiters.remove(entry)
+                waiter.callback(self.data)
+            elif self.reason is not None:
+                self._waiters.remove(entry)
+                waiter.errback(AssertionError(f"the connection ended after {self.data!r}"))
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        cast(ITransport, self.transport).write(data)
+
+    def close(self) -> None:
+        """Close the connection behind what was written."""
+        cast(ITransport, self.transport).loseConnection()
+
+    def connectionMade(self) -> None:
+        self.made.callback(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+        self._check()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason
+        self._check()
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfWire(Wire):
+    """
+    A :class:`Wire` that goes on when the other side has ended its direction.
+
+    :ivar read_ended, write_ended: how often each was reported.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_ended = 0
+        self.write_ended = 0
+
+    def readConnectionLost(self) -> None:
+        self.read_ended += 1
+        self._check()
+
+    def writeConnectionLost(self) -> None:
+        self.write_ended += 1
+
+    def ended(self) -> Deferred[bytes]:
+        """Fires with all the data when the other side has ended its direction."""
+        return self._when(lambda: self.read_ended > 0)
 
 
 def ends(clock: Clock, client: IPv4Address = CLIENT) -> tuple[MemoryTransport, MemoryTransport]:

@@ -28,8 +28,8 @@ from zope.interface.verify import verifyObject
 from rdv import asyncio_streams
 from rdv.asyncio_streams import Connected, open_connection, start_server
 from rdv.errors import WrongReactor
-from rdv.test.client.client_doubles import ByteTransport
-from rdv.test.endpoints.endpoint_doubles import PEER
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.endpoints.doubles import PEER
 
 T = TypeVar("T")
 

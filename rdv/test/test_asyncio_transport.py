@@ -10,8 +10,8 @@ import ssl
 from typing import Any
 
 from rdv.asyncio_streams import Connected, start_server
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.certificates import Authority
+from rdv.test.client.doubles import ByteTransport
 from rdv.test.test_asyncio_streams import Endpoint, StreamsTestCase
 
 

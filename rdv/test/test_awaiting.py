@@ -20,7 +20,7 @@ from rdv.addresses import Address, parse_address
 from rdv.client.port_mapping import MappedPort
 from rdv.server.decision import Decision
 from rdv.server.relay import Pair
-from rdv.test.server.guests import ServerTestCase
+from rdv.test.server.doubles import ServerTestCase
 
 OUTSIDE = parse_address("203.0.113.9:4000")
 

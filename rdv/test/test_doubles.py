@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from rdv.test.doubles import HalfCloseRecorder, Recorder, connect, present
-from rdv.test.transport.wrapping import NowhereEndpoint
+from rdv.test.transport.doubles import NowhereEndpoint
 
 
 class MemoryTransportTests(SynchronousTestCase):

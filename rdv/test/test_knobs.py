@@ -19,7 +19,7 @@ from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.endpoints.listener import Listener
 from rdv.errors import BadToken, BadURL
 from rdv.server import Rendezvous, RendezvousResource, forwarded_address
-from rdv.test.client.client_doubles import ClientReactor
+from rdv.test.client.doubles import ClientReactor
 from rdv.wire import Role
 
 URL = "http://192.0.2.80/rdv"

@@ -14,7 +14,7 @@ from rdv.server import direction, relay
 from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
-from rdv.test.server.guests import Guest, ServerTestCase
+from rdv.test.server.doubles import Guest, ServerTestCase
 from rdv.wire import Offer, Role
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from rdv.server.workers.assignment import owner_of
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from tests.faults.table import SERVING, Case, Scheme, Victim
 from tests.processes import Program
 from tests.servers import SystemTestCase

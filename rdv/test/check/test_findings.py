@@ -13,7 +13,7 @@ from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, findings
 from rdv.check.finding import Weight
 from rdv.check.observations import STRAY_SYN, Dial, HalfClose, StrayAnswer, Throughput, Tls, What
-from rdv.test.check.check_doubles import (
+from rdv.test.check.doubles import (
     COUNTED,
     CUT,
     DIFFERENT,

@@ -14,7 +14,7 @@ from rdv.check.finding import Weight
 from rdv.check.judgement import Advice
 from rdv.check.observations import Observations, StrayAnswer, Throughput
 from rdv.check.report import as_json, as_text
-from rdv.test.check.check_doubles import DIFFERENT, SOUND, behind, stray
+from rdv.test.check.doubles import DIFFERENT, SOUND, behind, stray
 
 
 class TextTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, verdict
 from rdv.check.observations import Dial, HalfClose, What
-from rdv.test.check.check_doubles import (
+from rdv.test.check.doubles import (
     COUNTED,
     CUT,
     DIFFERENT,

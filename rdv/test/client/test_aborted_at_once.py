@@ -15,8 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._system.sockets import push
 from rdv.addresses import AddressSpace
 from rdv.client import Connection
-from rdv.test.client.client_doubles import ByteTransport, Wire
-from rdv.test.client.client_loopback import LoopbackTestCase, RealServer
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.loopback import LoopbackTestCase, RealServer
+from rdv.test.doubles import Wire
 from rdv.testing import MemoryRendezvous
 
 #: Kinds of addresses of the acceptor and of the dialer, and whether they are left with the relay.

@@ -17,7 +17,8 @@ from rdv.client import acknowledgement
 from rdv.client import candidate as candidate_module
 from rdv.client.acknowledgement import acknowledged, may_be_half_dead
 from rdv.client.candidate import Candidate
-from rdv.test.client.client_doubles import ByteTransport, Wire
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.doubles import Wire
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"

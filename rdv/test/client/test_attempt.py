@@ -11,8 +11,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 
 from rdv.addresses import AddressSpace, parse_address
-from rdv.test.client.attempt_doubles import CONFIRM, HELLO, PEER, AttemptTestCase
-from rdv.test.client.client_doubles import Wire
+from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase
+from rdv.test.doubles import Wire
 
 
 class DialerTests(AttemptTestCase):

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
 from rdv.errors import AttemptTimeout, ServerUnreachable
-from rdv.test.client.attempt_doubles import CONFIRM, HELLO, PEER, TOKEN, URL, AttemptTestCase
+from rdv.test.client.doubles import CONFIRM, HELLO, PEER, TOKEN, URL, AttemptTestCase
 
 
 class CancelTests(AttemptTestCase):

@@ -12,7 +12,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from rdv.addresses import AddressSpace
 from rdv.errors import NoConnection
-from rdv.test.client.attempt_doubles import CONFIRM, PEER, URL, AttemptTestCase
+from rdv.test.client.doubles import CONFIRM, PEER, URL, AttemptTestCase
 
 
 class EndTests(AttemptTestCase):

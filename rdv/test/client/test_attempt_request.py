@@ -10,7 +10,7 @@ from typing import Any
 from twisted.web.http_headers import Headers
 
 from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
-from rdv.test.client.attempt_doubles import (
+from rdv.test.client.doubles import (
     CONFIRM,
     HELLO,
     OWN,
@@ -18,9 +18,9 @@ from rdv.test.client.attempt_doubles import (
     TOKEN,
     URL,
     AttemptTestCase,
+    ClientReactor,
     answer,
 )
-from rdv.test.client.client_doubles import ClientReactor
 
 
 class RequestTests(AttemptTestCase):

@@ -9,8 +9,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
 from rdv.errors import ServerUnreachable
-from rdv.test.client.attempt_doubles import TOKEN, URL, AttemptTestCase
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.client.doubles import TOKEN, URL, AttemptTestCase, ByteTransport
 
 
 class UnreachableTests(AttemptTestCase):

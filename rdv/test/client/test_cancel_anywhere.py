@@ -12,10 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from rdv.addresses import AddressSpace
 from rdv.client import Connection, tls_policy
 from rdv.client.trace import Event
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_loopback import REACTOR, LoopbackTestCase, RealServer
-from rdv.test.client.dial.stepped_reactor import SteppedReactor
-from rdv.test.stdio.piping_doubles import turns
+from rdv.test.certificates import Authority
+from rdv.test.client.dial.doubles import SteppedReactor
+from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RealServer
+from rdv.test.stdio.doubles import turns
 
 #: More turns, and more events, than any of these connections takes.
 _ENOUGH = 400

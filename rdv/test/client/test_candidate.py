@@ -19,7 +19,8 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import Address, parse_ip
 from rdv.client.candidate import Candidate
 from rdv.errors import ProtocolError
-from rdv.test.client.client_doubles import ByteTransport, Wire, pieces
+from rdv.test.client.doubles import ByteTransport, pieces
+from rdv.test.doubles import Wire
 from rdv.wire import Role
 
 TOKEN = b"a token"

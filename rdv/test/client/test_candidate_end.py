@@ -12,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.candidate import Candidate
-from rdv.test.client.client_doubles import ByteTransport, HalfWire, Wire
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.doubles import HalfWire, Wire
 from rdv.wire import Role
 
 TOKEN = b"a token"

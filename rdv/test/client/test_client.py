@@ -11,8 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.errors import BadToken, BadURL, ServerRefused
-from rdv.test.client.attempt_doubles import CONFIRM, TOKEN, URL, AttemptTestCase, answer
-from rdv.test.client.client_doubles import ByteTransport, ClientReactor
+from rdv.test.client.doubles import (
+    CONFIRM,
+    TOKEN,
+    URL,
+    AttemptTestCase,
+    ByteTransport,
+    ClientReactor,
+    answer,
+)
 
 NOBODY = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain\r\n"

@@ -9,9 +9,9 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred
 
 from rdv.client import Connection
-from rdv.test.client.attempt_doubles import answer
-from rdv.test.client.client_doubles import Wire, here
-from rdv.test.client.client_loopback import LoopbackTestCase, RawServer, RealServer
+from rdv.test.client.doubles import answer, here
+from rdv.test.client.loopback import LoopbackTestCase, RawServer, RealServer
+from rdv.test.doubles import Wire
 
 HELLO = b"rdv/1 HELLO token\r\n"
 CONFIRM = b"rdv/1 CONFIRM token\r\n"

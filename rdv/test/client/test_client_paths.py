@@ -12,16 +12,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from rdv.addresses import AddressSpace, parse_address
 from rdv.client import Client, Connection
 from rdv.server import Outcome, Pair
-from rdv.test.client.client_doubles import HalfWire, Wire
-from rdv.test.client.client_loopback import (
-    REACTOR,
-    LoopbackTestCase,
-    RawServer,
-    RealServer,
-    has_ipv6,
-)
-from rdv.test.client.dial.stepped_reactor import SteppedReactor, sockets_at
-from rdv.test.doubles import besides_the_look
+from rdv.test.client.dial.doubles import SteppedReactor, sockets_at
+from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RawServer, RealServer, has_ipv6
+from rdv.test.doubles import HalfWire, Wire, besides_the_look
 
 TOKEN = "a token"
 RELAY = {"spaces": AddressSpace.NONE}

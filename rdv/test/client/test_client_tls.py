@@ -15,9 +15,9 @@ from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
 from rdv.client.trace import Event, What
 from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.client.client_loopback import LoopbackTestCase, RawServer, RealServer
+from rdv.test.certificates import Authority
+from rdv.test.client.loopback import LoopbackTestCase, RawServer, RealServer
+from rdv.test.doubles import HalfWire
 
 
 class PolicyTests(SynchronousTestCase):

@@ -25,7 +25,8 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import Address, parse_address
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.test.client.client_doubles import ByteTransport, HalfWire, Wire
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.doubles import HalfWire, Wire
 from rdv.wire import Role
 
 CONFIRM = b"rdv/1 CONFIRM token\r\n"

@@ -7,8 +7,8 @@ from __future__ import annotations
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 
-from rdv.test.client.client_doubles import HalfWire, Wire
 from rdv.test.client.test_connection import ConnectionTestCase
+from rdv.test.doubles import HalfWire, Wire
 
 
 class Pausing(Wire):

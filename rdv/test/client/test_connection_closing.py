@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
-from rdv.test.client.client_doubles import HalfWire, Wire
 from rdv.test.client.test_connection import ConnectionTestCase
+from rdv.test.doubles import HalfWire, Wire
 
 CLOSING = ("loseConnection", "abortConnection", "stopProducing")
 

@@ -8,9 +8,10 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
 from rdv.addresses import AddressSpace
 from rdv.client import Connection
-from rdv.test.client.client_doubles import Resolver, Wire
-from rdv.test.client.client_loopback import LoopbackTestCase, RealServer, has_ipv6
+from rdv.test.client.doubles import Resolver
 from rdv.test.client.http.test_server_endpoint import EndpointTestCase
+from rdv.test.client.loopback import LoopbackTestCase, RealServer, has_ipv6
+from rdv.test.doubles import Wire
 
 
 class FallbackTests(EndpointTestCase):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import gzip
 
 from rdv.errors import ProtocolError, RdvError, ServerRefused
-from rdv.test.client.attempt_doubles import HELLO, TOKEN, URL, AttemptTestCase, answer
-from rdv.test.client.client_doubles import ByteTransport, Wire
+from rdv.test.client.doubles import HELLO, TOKEN, URL, AttemptTestCase, ByteTransport, answer
+from rdv.test.doubles import Wire
 
 ESCAPES = b"\x1b]0;title\x07\x1b[2J"
 

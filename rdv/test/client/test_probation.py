@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from rdv.client import probation
 from rdv.client.connection import Connection
-from rdv.test.client.probation_doubles import CONFIRM, HELLO, LONG, ProbationTestCase
+from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, ProbationTestCase
 from rdv.test.doubles import HalfCloseRecorder
 from rdv.wire import Role
 

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any, cast
 
-from rdv.test.client.probation_doubles import HELLO, LONG, ProbationTestCase
+from rdv.test.client.probation_case import HELLO, LONG, ProbationTestCase
 
 
 class ApplicationTests(ProbationTestCase):

@@ -7,8 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdv.test.client.probation_application import Step, WritingTestCase
-from rdv.test.client.probation_doubles import CONFIRM, HELLO, LONG
+from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, Step, WritingTestCase
 from rdv.wire import Role
 
 STEPS: st.SearchStrategy[list[Step]] = st.lists(

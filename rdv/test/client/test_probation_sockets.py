@@ -11,9 +11,9 @@ from twisted.internet.defer import gatherResults
 from rdv.client import Connection
 from rdv.client import candidate as candidate_module
 from rdv.client.probation import _CONFIRMED_WITHIN
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.client.client_loopback import LoopbackTestCase, RealServer
-from rdv.test.client.dial.stepped_reactor import SteppedReactor
+from rdv.test.client.dial.doubles import SteppedReactor
+from rdv.test.client.loopback import LoopbackTestCase, RealServer
+from rdv.test.doubles import HalfWire
 
 TOKEN = "a token"
 MUCH = 300_000

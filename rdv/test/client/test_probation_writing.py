@@ -5,8 +5,7 @@ What the application has written before the choice is final: all of it arrives, 
 from __future__ import annotations
 
 from rdv.client import probation
-from rdv.test.client.probation_application import PIECE, WritingTestCase
-from rdv.test.client.probation_doubles import CONFIRM, HELLO, Source
+from rdv.test.client.probation_case import CONFIRM, HELLO, PIECE, Source, WritingTestCase
 
 #: More than goes to the chosen path at once.
 MUCH = probation._LIMIT * 3 + 5

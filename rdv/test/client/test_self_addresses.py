@@ -19,7 +19,7 @@ from rdv.addresses import Address, AddressSpace, parse_ip, space_of
 from rdv.client import Client
 from rdv.client import client as client_module
 from rdv.client.self_addresses import own_addresses, ranked
-from rdv.test.client.client_doubles import ClientReactor
+from rdv.test.client.doubles import ClientReactor
 from rdv.testing import MemoryRendezvous
 from rdv.wire import MAX_SELF_ADDRESSES
 

@@ -11,9 +11,9 @@ from rdv.addresses import parse_address
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.reasons import why
 from rdv.errors import NoConnection
-from rdv.test.client.attempt_doubles import PEER, AttemptTestCase
-from rdv.test.client.client_doubles import ByteTransport, Wire
-from rdv.test.client.client_loopback import LoopbackTestCase, RawServer, has_ipv6
+from rdv.test.client.doubles import PEER, AttemptTestCase, ByteTransport
+from rdv.test.client.loopback import LoopbackTestCase, RawServer, has_ipv6
+from rdv.test.doubles import Wire
 
 
 class SelfConnectionTests(LoopbackTestCase):

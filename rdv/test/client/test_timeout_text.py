@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rdv.errors import AttemptTimeout
-from rdv.test.client.attempt_doubles import PEER, TOKEN, URL, AttemptTestCase
+from rdv.test.client.doubles import PEER, TOKEN, URL, AttemptTestCase
 
 
 class TimeoutTextTests(AttemptTestCase):

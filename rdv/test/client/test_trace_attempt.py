@@ -17,16 +17,7 @@ from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client
 from rdv.client.race.inbound import Inbound
 from rdv.client.trace import Event, What
-from rdv.test.client.attempt_doubles import (
-    CONFIRM,
-    HELLO,
-    OWN,
-    PEER,
-    TOKEN,
-    URL,
-    AttemptTestCase,
-    answer,
-)
+from rdv.test.client.doubles import CONFIRM, HELLO, OWN, PEER, TOKEN, URL, AttemptTestCase, answer
 
 REQUEST = [
     What.BEGUN,

@@ -8,7 +8,7 @@ from typing import Any
 
 from rdv.client import trace, tracer
 from rdv.client.candidate import Candidate
-from rdv.test.client.attempt_doubles import HELLO, PEER
+from rdv.test.client.doubles import HELLO, PEER
 from rdv.test.client.test_trace_attempt import TraceTestCase, refused
 
 

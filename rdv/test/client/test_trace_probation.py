@@ -5,7 +5,7 @@ from __future__ import annotations
 from rdv.addresses import parse_address
 from rdv.client.trace import Event, What
 from rdv.client.tracer import Tracer
-from rdv.test.client.probation_doubles import LONG, ProbationTestCase
+from rdv.test.client.probation_case import LONG, ProbationTestCase
 from rdv.wire import Role
 
 

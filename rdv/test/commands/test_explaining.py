@@ -16,7 +16,7 @@ from rdv.client.trace import Event, What
 from rdv.commands import explaining as explaining_module
 from rdv.commands.explaining import Explaining
 from rdv.commands.status import BadUsage
-from rdv.test.explain.explain_events import DIRECT
+from rdv.test.explain.doubles import DIRECT
 
 
 class Stderr(io.TextIOWrapper):

@@ -26,8 +26,9 @@ from rdv.endpoints import (
     RendezvousServerEndpoint,
 )
 from rdv.errors import BadToken, BadURL, RdvError, ServerRefused, ServerUnreachable
-from rdv.test.client.client_doubles import ClientReactor, Wire
-from rdv.test.endpoints.endpoint_doubles import PEER, URL, FakeClient, refused
+from rdv.test.client.doubles import ClientReactor
+from rdv.test.doubles import Wire
+from rdv.test.endpoints.doubles import PEER, URL, FakeClient, refused
 from rdv.wire import Role
 
 

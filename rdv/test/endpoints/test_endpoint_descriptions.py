@@ -21,8 +21,8 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import AddressSpace
 from rdv.endpoint_strings import ClientParser, ServerParser
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import ClientReactor
+from rdv.test.certificates import Authority
+from rdv.test.client.doubles import ClientReactor
 from rdv.wire import Role
 
 BASE = r"rdv:http\://example.com\:8080/rdv"

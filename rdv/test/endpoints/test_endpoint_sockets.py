@@ -14,9 +14,9 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.endpoints import RendezvousEndpoint, RendezvousPort, RendezvousServerEndpoint
 from rdv.errors import NoConnection, RdvError, ServerRefused, TokenInUse
-from rdv.test.client.client_doubles import Wire
-from rdv.test.client.client_loopback import REACTOR, LoopbackTestCase, RealServer
-from rdv.test.client.dial.stepped_reactor import SteppedReactor
+from rdv.test.client.dial.doubles import SteppedReactor
+from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RealServer
+from rdv.test.doubles import Wire
 from rdv.wire import Role
 
 TOKEN = "a token"

@@ -14,8 +14,7 @@ from rdv.client.trace import What
 from rdv.endpoints.listener import Listener
 from rdv.endpoints.turns import HEAD_START
 from rdv.errors import BadToken, NoConnection, ServerUnreachable
-from rdv.test.endpoints.endpoint_doubles import URL
-from rdv.test.endpoints.listener_double import ListenerTestCase
+from rdv.test.endpoints.doubles import URL, ListenerTestCase
 
 
 class StoppedWhenToldTests(ListenerTestCase):

@@ -15,7 +15,7 @@ from rdv.client.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.listener import Listener
 from rdv.errors import NoConnection, ServerUnreachable
-from rdv.test.endpoints.endpoint_doubles import URL, FakeClient, refused
+from rdv.test.endpoints.doubles import URL, FakeClient, refused
 
 MOST = 4
 

@@ -17,8 +17,7 @@ from rdv.errors import (
     ServerUnreachable,
     TokenInUse,
 )
-from rdv.test.endpoints.endpoint_doubles import refused
-from rdv.test.endpoints.listener_double import ListenerTestCase
+from rdv.test.endpoints.doubles import ListenerTestCase, refused
 
 
 class TroubleTests(ListenerTestCase):

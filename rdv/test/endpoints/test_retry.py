@@ -20,7 +20,7 @@ from rdv.errors import (
     ServerUnreachable,
     TokenInUse,
 )
-from rdv.test.endpoints.endpoint_doubles import URL, FakeClient, refused
+from rdv.test.endpoints.doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
 GONE = ServerUnreachable("cannot reach it: connection refused")

@@ -11,7 +11,7 @@ from rdv.client.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.turns import HEAD_START, Turns
 from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused, TokenInUse
-from rdv.test.endpoints.endpoint_doubles import URL, FakeClient, refused
+from rdv.test.endpoints.doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
 

@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.tap import Options, makeService
-from rdv.test.client.client_doubles import ClientReactor
+from rdv.test.client.doubles import ClientReactor
 from twisted import internet
 
 

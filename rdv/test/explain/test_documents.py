@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.trace import Event, What
 from rdv.explain import html, ndjson, svg
-from rdv.test.explain.explain_events import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling
-from rdv.test.explain.explain_strategies import events_lists
+from rdv.test.explain.doubles import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, events_lists
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "</svg><script>alert(1)</script>\x00\x1b&\"'"

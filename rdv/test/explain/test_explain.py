@@ -14,7 +14,7 @@ from rdv.explain.facts import last_attempt
 from rdv.explain.scale import Scale
 from rdv.explain.story import Mark, Span, story
 from rdv.explain.words import duration
-from rdv.test.explain.explain_events import (
+from rdv.test.explain.doubles import (
     DIRECT,
     PEER,
     REFUSED,
@@ -23,9 +23,9 @@ from rdv.test.explain.explain_events import (
     UNREACHABLE,
     Telling,
     direct,
+    events_lists,
     relayed,
 )
-from rdv.test.explain.explain_strategies import events_lists
 
 
 def row_of(text: str, start: str) -> str:

@@ -18,7 +18,7 @@ from rdv.errors import NoConnection
 from rdv.forwarding.forwarder import Forwarder
 from rdv.forwarding.joint import Leg
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends, present
-from rdv.test.endpoints.endpoint_doubles import connection
+from rdv.test.endpoints.doubles import connection
 
 
 class Told(Teller):

@@ -14,7 +14,7 @@ from rdv._flows.kernel.epoll import Watcher
 from rdv._system.socket_owner import has_owner
 from rdv._system.sockets import linger
 from rdv.forwarding.hangup import Hangup, has_hung_up
-from rdv.test.stdio.piping_doubles import REACTOR, Handle, tcp_pair, turns
+from rdv.test.stdio.doubles import REACTOR, Handle, tcp_pair, turns
 
 if sys.platform != "linux":
     __skip__ = "only Linux tells"

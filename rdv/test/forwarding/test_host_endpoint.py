@@ -19,8 +19,9 @@ from zope.interface.verify import verifyObject
 
 from rdv.client.dial.socket import one_protocol
 from rdv.forwarding.host_endpoint import HostEndpoint
-from rdv.test.client.client_doubles import ClientReactor, Wire
-from rdv.test.client.dial.stepped_reactor import own_sockets
+from rdv.test.client.dial.doubles import own_sockets
+from rdv.test.client.doubles import ClientReactor
+from rdv.test.doubles import Wire
 
 
 class HostEndpointTests(SynchronousTestCase):

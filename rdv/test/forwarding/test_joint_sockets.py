@@ -22,7 +22,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.joint import Joint
 from rdv.test.server.hand_relay import descriptors
-from rdv.test.stdio.piping_doubles import REACTOR, Handle, read_all, tcp_pair, turns, write_all
+from rdv.test.stdio.doubles import REACTOR, Handle, read_all, tcp_pair, turns, write_all
 from rdv.wire import Role, confirm_line, hello_line
 
 MEBI = 1 << 20

@@ -9,7 +9,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.forwarding.places import BadPlace, HostPlace, UnixPlace, parse_place
-from rdv.test.client.client_doubles import ClientReactor, Wire
+from rdv.test.client.doubles import ClientReactor
+from rdv.test.doubles import Wire
 
 
 class PlacesTests(SynchronousTestCase):

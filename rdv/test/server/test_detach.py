@@ -14,8 +14,7 @@ from twisted.web.util import DeferredResource
 from rdv.addresses import Address, parse_address
 from rdv.server import Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
-from rdv.test.server.guests import CONFIRM, HELLO
-from rdv.test.server.web import WebTestCase, request
+from rdv.test.server.doubles import CONFIRM, HELLO, WebTestCase, request
 from rdv.wire import Role, refusal
 
 EARLY = refusal(400, "bytes before the response")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rdv.server import RendezvousResource, forwarded_address
-from rdv.test.server.web import WebTestCase, request
+from rdv.test.server.doubles import WebTestCase, request
 
 
 class ForwardedBytesTests(WebTestCase):

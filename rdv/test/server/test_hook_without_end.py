@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from rdv.server import Outcome, Pair
-from rdv.test.server.guests import Guest, ServerTestCase
+from rdv.test.server.doubles import Guest, ServerTestCase
 
 REFUSED = (403, "not today")
 UNDECIDED = (500, "the server could not decide about this pair")

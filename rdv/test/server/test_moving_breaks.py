@@ -12,7 +12,7 @@ from typing import Any
 
 from rdv._flows.kernel import splice
 from rdv.server import Outcome
-from rdv.test.server.relay_sockets import MEBI, SMALL, RelaySocketsTestCase, Talker
+from rdv.test.server.loopback import MEBI, SMALL, RelaySocketsTestCase, Talker
 
 
 class BreakChecks:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from rdv.server import Outcome
-from rdv.test.server.relay_sockets import SMALL, RelaySocketsTestCase, Talker
+from rdv.test.server.loopback import SMALL, RelaySocketsTestCase, Talker
 
 SEEDS = range(40)
 

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from rdv.server import Outcome, Pair, outcome, rendezvous
 from rdv.test.doubles import present
-from rdv.test.server.guests import CONFIRM, HELLO, Guest, ServerTestCase
+from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
 
 
 class DirectTests(ServerTestCase):

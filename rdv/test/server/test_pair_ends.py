@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 
 from rdv.server import Outcome, Pair
-from rdv.test.server.guests import CONFIRM, HELLO, ServerTestCase
+from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase
 
 SHUTDOWN = (503, "shutting down, try again")
 

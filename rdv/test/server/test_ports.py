@@ -13,7 +13,7 @@ from zope.interface import alsoProvides
 
 from rdv.server.ports import Ports, ports_of
 from rdv.server.site.service import ServerSettings, named_ports
-from rdv.test.server.guests import ServerTestCase
+from rdv.test.server.doubles import ServerTestCase
 from rdv.wire import other_ports, parse_answer, switching_protocols
 
 

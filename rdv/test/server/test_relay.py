@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 
 from rdv.test.doubles import present
-from rdv.test.server.guests import CONFIRM, HELLO, Guest, ServerTestCase
+from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
 from rdv.test.test_line_matcher import cut
 
 

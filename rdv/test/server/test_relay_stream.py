@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 
 from rdv.server import Pair
 from rdv.test.doubles import MemoryTransport, present
-from rdv.test.server.guests import CONFIRM, HELLO, Guest, ServerTestCase
+from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
 
 
 class StreamTests(ServerTestCase):

@@ -17,7 +17,7 @@ from rdv.server import Rendezvous
 from rdv.server.leg import Leg
 from rdv.server.release import LONGEST_HOLD, SHORTEST_HOLD, Hold, hold_back
 from rdv.test.doubles import ends
-from rdv.test.server.release_doubles import HERE, NO_SAMPLE, Above, KernelSocket, tcp_info
+from rdv.test.server.held_case import HERE, NO_SAMPLE, Above, KernelSocket, tcp_info
 from rdv.wire import Offer, Role
 
 

@@ -6,7 +6,7 @@ import gc
 import weakref
 
 from rdv.server import Outcome, Pair
-from rdv.test.server.release_doubles import EARLY, FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase
+from rdv.test.server.held_case import EARLY, FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase
 from rdv.wire import Role
 
 

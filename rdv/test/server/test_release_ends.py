@@ -10,8 +10,8 @@ from twisted.internet.error import ConnectionDone
 
 from rdv.server import Outcome
 from rdv.test.doubles import present
-from rdv.test.server.guests import Guest
-from rdv.test.server.release_doubles import EARLY, HOLD, LINES, NEAR, WAYS, HeldTestCase
+from rdv.test.server.doubles import Guest
+from rdv.test.server.held_case import EARLY, HOLD, LINES, NEAR, WAYS, HeldTestCase
 from rdv.wire import Role, refusal, switching_protocols
 
 

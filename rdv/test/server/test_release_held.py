@@ -9,8 +9,8 @@ from twisted.logger import LogEvent, Logger, formatEvent
 from rdv.server import rendezvous
 from rdv.server.release import LONGEST_HOLD
 from rdv.test.doubles import present
-from rdv.test.server.guests import Guest
-from rdv.test.server.release_doubles import FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase, tcp_info
+from rdv.test.server.doubles import Guest
+from rdv.test.server.held_case import FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase, tcp_info
 from rdv.test.server.test_outcome import Events
 from rdv.wire import Role, switching_protocols
 

@@ -10,7 +10,7 @@ from rdv.commands.arguments import parse
 from rdv.commands.serve import settings_of
 from rdv.server.site.service import RendezvousService, ServerSettings
 from rdv.tap import Options
-from rdv.test.server.release_doubles import FAR, HOLD, NEAR, HeldTestCase
+from rdv.test.server.held_case import FAR, HOLD, NEAR, HeldTestCase
 from rdv.wire import Role
 
 

@@ -21,9 +21,9 @@ from twisted.web.server import Site
 from rdv._system.tcp_info import round_trip
 from rdv.server import Pair, Rendezvous, RendezvousResource, release
 from rdv.server.release import Hold, hold_back
-from rdv.test.client.client_certificates import Authority
-from rdv.test.server.web import request
-from rdv.test.transport.wrapping import PROXY_HEADER, proxied
+from rdv.test.certificates import Authority
+from rdv.test.server.doubles import request
+from rdv.test.transport.doubles import PROXY_HEADER, proxied
 
 REACTOR: Any = global_reactor
 

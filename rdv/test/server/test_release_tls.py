@@ -9,11 +9,10 @@ from twisted.internet.ssl import TLSVersion
 from twisted.web.resource import Resource
 
 from rdv.server import Outcome
-from rdv.test.server.guests import HELLO
-from rdv.test.server.release_doubles import EARLY, FAR, HOLD, NEAR, KernelSocket, tcp_info
+from rdv.test.server.doubles import HELLO, WebTestCase, request
+from rdv.test.server.held_case import EARLY, FAR, HOLD, NEAR, KernelSocket, tcp_info
 from rdv.test.server.test_wrapped import Visitor
-from rdv.test.server.web import WebTestCase, request
-from rdv.test.transport.wrapping import with_tls
+from rdv.test.transport.doubles import with_tls
 from rdv.wire import refusal
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rdv.server import Rendezvous
-from rdv.test.server.guests import ServerTestCase
+from rdv.test.server.doubles import ServerTestCase
 from rdv.wire import Role
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.web.resource import Resource
 
 from rdv.server import RendezvousResource
-from rdv.test.server.web import Answer, Browser, WebTestCase, request
+from rdv.test.server.doubles import Answer, Browser, WebTestCase, request
 
 
 class RefusalTests(WebTestCase):

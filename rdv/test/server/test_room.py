@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._system import descriptors
 from rdv.server import room
 from rdv.server.room import Room
-from rdv.test.server.web import Browser, WebTestCase, request
+from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import RETRY_AFTER
 
 #: A limit, of which 128 are kept free.

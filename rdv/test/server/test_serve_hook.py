@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import deferLater
 
 from rdv.server import Outcome, Pair
-from rdv.test.server.guests import Guest, ServerTestCase
+from rdv.test.server.doubles import Guest, ServerTestCase
 
 REFUSED = (403, "not today")
 FAILED = (500, "the server could not decide about this pair")

@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionDone
 
 from rdv.server import Pair
 from rdv.test.doubles import present
-from rdv.test.server.guests import HELLO, ServerTestCase
+from rdv.test.server.doubles import HELLO, ServerTestCase
 
 SHUTDOWN = (503, "shutting down, try again")
 

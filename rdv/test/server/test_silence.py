@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from rdv._system.sockets import linger
 from rdv.server import Pair
 from rdv.server.leg import Leg
-from rdv.test.server.guests import Guest, ServerTestCase
+from rdv.test.server.doubles import Guest, ServerTestCase
 from rdv.wire import Offer, Role
 
 

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import log as rendezvous_log
-from rdv.test.server.web import request
+from rdv.test.server.doubles import request
 
 REACTOR: Any = global_reactor
 #: So many clients wait, after a few for which things are loaded and made that are needed once.

@@ -14,9 +14,8 @@ from rdv._transport.tls import HalfCloseTLS
 from rdv.server import Outcome, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, ends, present
-from rdv.test.server.guests import CONFIRM, HELLO
-from rdv.test.server.web import WebTestCase, request
-from rdv.test.transport.wrapping import PROXY_HEADER, TLSPeer, proxied, with_tls
+from rdv.test.server.doubles import CONFIRM, HELLO, WebTestCase, request
+from rdv.test.transport.doubles import PROXY_HEADER, TLSPeer, proxied, with_tls
 from rdv.wire import refusal
 
 EARLY = refusal(400, "bytes before the response")

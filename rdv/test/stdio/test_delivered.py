@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rdv._stdio import piping
-from rdv.test.stdio.piping_doubles import PipingTestCase
+from rdv.test.stdio.doubles import PipingTestCase
 
 
 class DeliveredTests(PipingTestCase):

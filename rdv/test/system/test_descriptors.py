@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._system import descriptors
 from rdv._system.descriptors import first_reserved, limit, lowest_free, raise_limit, reserve
 from rdv.server import Rendezvous, RendezvousResource
-from rdv.test.server.web import WebTestCase, request
+from rdv.test.server.doubles import WebTestCase, request
 
 INFINITY = resource.RLIM_INFINITY
 

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.syn_filter import filter_program, ignore_syns
 from rdv.addresses import Address, parse_address
-from rdv.test.client.client_loopback import has_ipv6
+from rdv.test.client.loopback import has_ipv6
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 #: Where the kernel shows a filter the IP header of a packet.

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from rdv._system import tcp_info
 from rdv._system.sockets import linger
 from rdv._system.tcp_info import Reading, bytes_acknowledged, is_closed, reading, undelivered
-from rdv.test.client.client_doubles import ByteTransport
-from rdv.test.stdio.piping_doubles import tcp_pair
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.stdio.doubles import tcp_pair
 
 
 def transport_of(sock: object) -> ByteTransport:

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client import Connection
-from rdv.test.client.client_doubles import Wire
+from rdv.test.doubles import Wire
 from rdv.testing import MemoryRendezvous
 
 __all__ = ["MemoryTestCase"]

@@ -22,7 +22,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.errors import RdvError
 from rdv.server import Pair, Rendezvous, RendezvousResource
-from rdv.test.client.client_doubles import here
+from rdv.test.client.doubles import here
 from rdv.testing import MemoryRendezvous
 
 REACTOR: Any = global_reactor

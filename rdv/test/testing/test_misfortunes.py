@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import AttemptTimeout, NoConnection, ServerRefused, ServerUnreachable
 from rdv.server import Pair
-from rdv.test.client.client_doubles import Wire
+from rdv.test.doubles import Wire
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing import MemoryRendezvous
 

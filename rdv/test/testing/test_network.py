@@ -46,7 +46,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.addresses import Address
 from rdv.client.dial.shared_port import IClientReactor
-from rdv.test.client.client_doubles import HalfWire, Wire
+from rdv.test.doubles import HalfWire, Wire
 from rdv.testing import host as host_module
 from rdv.testing import network as network_module
 from rdv.testing.network import Network

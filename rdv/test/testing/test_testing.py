@@ -13,7 +13,7 @@ from rdv.addresses import parse_address
 from rdv.client import Client, Connection
 from rdv.client.trace import Event
 from rdv.server import Outcome
-from rdv.test.client.client_doubles import HalfWire
+from rdv.test.doubles import HalfWire
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing import MemoryRendezvous
 

@@ -31,8 +31,8 @@ from rdv._system.sockets import (
 from rdv._transport.handover import hand_over, receive_from
 from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
-from rdv.test.stdio.piping_doubles import tcp_pair
-from rdv.test.transport.wrapping import PROXY_HEADER, OneProtocol, proxied
+from rdv.test.stdio.doubles import tcp_pair
+from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied
 
 
 class FirstProtocol(Recorder):

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._system.sockets import linger, socket_of, tune, unread
 from rdv._system.tcp_info import undelivered
 from rdv.test.doubles import CLIENT, Recorder
-from rdv.test.transport.wrapping import OneProtocol
+from rdv.test.transport.doubles import OneProtocol
 
 
 class LostTransportTests(SynchronousTestCase):

@@ -16,10 +16,9 @@ from twisted.trial.unittest import TestCase
 
 from rdv._transport.handover import hand_over
 from rdv._transport.migrate import surrender
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.doubles import HalfCloseRecorder, ends
-from rdv.test.server.workers.workers_doubles import REACTOR, connected, open_descriptors, turn
-from rdv.test.transport.wrapping import PROXY_HEADER, OneProtocol, proxied, with_tls
+from rdv.test.doubles import HalfCloseRecorder, HalfWire, ends
+from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn
+from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied, with_tls
 
 
 class SurrenderTests(TestCase):

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._transport.handover import hand_over
 from rdv._transport.tls import HalfCloseTLS
 from rdv.test.doubles import HalfCloseRecorder, Recorder, ends, present
-from rdv.test.transport.wrapping import OneProtocol, TLSPeer, with_tls
+from rdv.test.transport.doubles import OneProtocol, TLSPeer, with_tls
 
 VERSIONS = {TLSVersion.TLSv1_2: "TLSv1.2", TLSVersion.TLSv1_3: "TLSv1.3"}
 

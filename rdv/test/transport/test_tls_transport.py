@@ -15,8 +15,8 @@ from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.tls import HalfCloseTLS
 from rdv.test.doubles import CLIENT, SERVER, HalfCloseRecorder, Recorder, connect, present
+from rdv.test.transport.doubles import key_and_certificate
 from rdv.test.transport.test_tls import VERSIONS, TLSTestCase
-from rdv.test.transport.wrapping import key_and_certificate
 
 
 class TransportTests(TLSTestCase):

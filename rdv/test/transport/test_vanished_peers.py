@@ -22,8 +22,8 @@ from rdv.client import connection as connection_module
 from rdv.errors import ServerRefused, ServerUnreachable
 from rdv.forwarding import joint as joint_module
 from rdv.server import Outcome
-from rdv.test.client.client_doubles import Wire
-from rdv.test.client.probation_doubles import ProbationTestCase
+from rdv.test.client.probation_case import ProbationTestCase
+from rdv.test.doubles import Wire
 from rdv.test.forwarding.test_joint import JointTestCase
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing.transport import MemoryTransport

@@ -12,8 +12,8 @@ from twisted.web.resource import Resource
 
 from rdv._transport.tls import HalfCloseTLS
 from rdv.test.server import test_wrapped
-from rdv.test.server.web import request
-from rdv.test.transport.wrapping import proxied, with_tls
+from rdv.test.server.doubles import request
+from rdv.test.transport.doubles import proxied, with_tls
 
 
 class WrapperAboveTLSTests(test_wrapped.TLSTests):

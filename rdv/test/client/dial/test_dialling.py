@@ -23,7 +23,7 @@ from rdv.client.dial.dialling import Dialling
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import Target
 from rdv.errors import ProtocolError
-from rdv.test.client.client_doubles import ByteTransport, ClientReactor
+from rdv.test.client.doubles import ByteTransport, ClientReactor
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"

@@ -26,8 +26,8 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import Address, parse_ip
 from rdv.client.dial import socket as dial_module
 from rdv.client.dial.socket import _Dial, dial
-from rdv.test.client.client_doubles import Wire
-from rdv.test.client.dial.stepped_reactor import sockets_at
+from rdv.test.client.dial.doubles import sockets_at
+from rdv.test.doubles import Wire
 
 LONG = 60.0
 LOST = Failure(ConnectionLost())

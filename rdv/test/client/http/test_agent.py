@@ -19,8 +19,9 @@ from twisted.web.iweb import IAgent, IResponse
 from zope.interface.verify import verifyObject
 
 from rdv.errors import ProtocolError, ServerUnreachable
-from rdv.test.client.client_doubles import HalfWire, Wire, pieces
-from rdv.test.client.http.agent_doubles import SWITCH, UPGRADE, UpgradeTestCase
+from rdv.test.client.doubles import pieces
+from rdv.test.client.http.doubles import SWITCH, UPGRADE, UpgradeTestCase
+from rdv.test.doubles import HalfWire, Wire
 
 
 class RequestTests(UpgradeTestCase):

@@ -13,7 +13,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
 from rdv.errors import ProtocolError, ServerUnreachable
-from rdv.test.client.http.agent_doubles import SWITCH, UPGRADE, UpgradeTestCase
+from rdv.test.client.http.doubles import SWITCH, UPGRADE, UpgradeTestCase
 
 REFUSAL = b"HTTP/1.1 409 Conflict\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nwhy\n"
 

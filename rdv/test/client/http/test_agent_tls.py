@@ -20,9 +20,10 @@ from rdv.client.dial.socket import one_protocol
 from rdv.client.http.agent import UpgradeAgent
 from rdv.client.http.verification import tls_policy
 from rdv.errors import ServerUnreachable
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import ByteTransport, HalfWire, Wire
-from rdv.test.client.http.agent_doubles import SWITCH, UPGRADE, Endpoints, UpgradeTestCase
+from rdv.test.certificates import Authority
+from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.http.doubles import SWITCH, UPGRADE, Endpoints, UpgradeTestCase
+from rdv.test.doubles import HalfWire, Wire
 
 
 @implementer(IAgentEndpointFactory)

@@ -29,7 +29,8 @@ from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.socket import one_protocol
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.http.verification import tls_policy
-from rdv.test.client.client_doubles import ClientReactor, Wire
+from rdv.test.client.doubles import ClientReactor
+from rdv.test.doubles import Wire
 
 
 @implementer(IPolicyForHTTPS)

@@ -6,8 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.http.server_url import parse_server_url
 from rdv.errors import BadURL
-from rdv.test.client.attempt_doubles import AttemptTestCase
-from rdv.test.client.client_doubles import ClientReactor
+from rdv.test.client.doubles import AttemptTestCase, ClientReactor
 
 
 class HostTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.candidate import Candidate
 from rdv.client.race.choice import Chooser, choose, first, relay_penalty
 from rdv.errors import NoConnection
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"

@@ -14,8 +14,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from rdv.addresses import parse_address
 from rdv.client.dial import dialling
 from rdv.client.race import contest
-from rdv.test.client.attempt_doubles import CONFIRM, HELLO, PEER, AttemptTestCase, answer
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport, answer
 
 LAN = "192.168.7.2:41000"
 REFUSED = ConnectError(osError=errno.ECONNREFUSED)

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import AddressSpace
 from rdv.client.candidate import Candidate
 from rdv.client.race.inbound import IP, Inbound
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel import splice
 from rdv._flows.kernel.batching import Batching
-from rdv.test.flows.kernel.splice_doubles import Side, SpliceTestCase
+from rdv.test.flows.kernel.doubles import Side, SpliceTestCase
 from rdv.test.flows.kernel.test_splice import FULL, NOISE, SMALL
 
 INTERVAL = 0.004

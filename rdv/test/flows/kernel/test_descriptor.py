@@ -8,7 +8,7 @@ import socket
 from select import EPOLLIN, EPOLLOUT
 
 from rdv._flows.kernel.descriptor import End
-from rdv.test.flows.kernel.splice_doubles import Side, SpliceTestCase
+from rdv.test.flows.kernel.doubles import Side, SpliceTestCase
 
 
 class Recorder:

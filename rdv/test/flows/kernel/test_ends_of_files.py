@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._flows.kernel.descriptor import End, FileEnd
 from rdv._flows.kernel.epoll import Handler, Owner, Watcher
 from rdv._system.sockets import linger
-from rdv.test.flows.kernel.splice_doubles import HandReactor
-from rdv.test.stdio.piping_doubles import Handle, tcp_pair
+from rdv.test.flows.kernel.doubles import HandReactor
+from rdv.test.stdio.doubles import Handle, tcp_pair
 
 
 class Reactor(HandReactor):

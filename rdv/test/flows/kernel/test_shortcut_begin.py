@@ -17,8 +17,8 @@ from rdv._flows.kernel.download import Download
 from rdv._flows.kernel.shortcut import Shortcut
 from rdv._flows.opening import open_source
 from rdv.client.connection import Connection
-from rdv.test.client.probation_doubles import ProbationTestCase
-from rdv.test.stdio.piping_doubles import PipingTestCase, turns
+from rdv.test.client.probation_case import ProbationTestCase
+from rdv.test.stdio.doubles import PipingTestCase, turns
 
 CONTENT = Random(5).randbytes(300_000)
 

@@ -10,7 +10,7 @@ from random import Random
 
 from rdv._flows.kernel.splice import Splice
 from rdv._flows.rate import RateLimit
-from rdv.test.flows.kernel.splice_doubles import SpliceTestCase
+from rdv.test.flows.kernel.doubles import SpliceTestCase
 
 NOISE = Random(1).randbytes(3_000_000)
 #: What is read into the buffer at once.

@@ -18,7 +18,7 @@ from rdv._flows.kernel.descriptor import End
 from rdv._flows.kernel.epoll import Watcher
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.splice import Splice
-from rdv.test.flows.kernel.splice_doubles import HandReactor
+from rdv.test.flows.kernel.doubles import HandReactor
 
 CONTENT = Random(6).randbytes(200_000)
 

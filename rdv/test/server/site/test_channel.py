@@ -11,8 +11,8 @@ from twisted.web.http import HTTPChannel
 
 from rdv.server.site.site import RendezvousSite
 from rdv.test.doubles import CLIENT, ends, present
-from rdv.test.server.web import Browser, WebTestCase, request
-from rdv.test.transport.wrapping import TLSPeer, with_tls
+from rdv.test.server.doubles import Browser, WebTestCase, request
+from rdv.test.transport.doubles import TLSPeer, with_tls
 
 KIB = 1 << 10
 

@@ -16,7 +16,7 @@ from twisted.web.server import Request
 from rdv.server.site import intake
 from rdv.server.site.site import RendezvousSite
 from rdv.test.doubles import CLIENT, connect
-from rdv.test.server.web import Browser, WebTestCase, request
+from rdv.test.server.doubles import Browser, WebTestCase, request
 
 REACTOR: Any = global_reactor
 

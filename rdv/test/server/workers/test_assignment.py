@@ -12,9 +12,9 @@ from rdv._system.clock import monotonic
 from rdv.server import Outcome, release
 from rdv.server.workers.assignment import owner_of
 from rdv.server.workers.passing import BUSY, Client
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.server.web import request
-from rdv.test.server.workers.workers_doubles import (
+from rdv.test.doubles import HalfWire
+from rdv.test.server.doubles import request
+from rdv.test.server.workers.doubles import (
     ADDRESSES,
     REACTOR,
     HoldTestCase,
@@ -24,7 +24,7 @@ from rdv.test.server.workers.workers_doubles import (
     turn,
     until,
 )
-from rdv.test.transport.wrapping import PROXY_HEADER, proxied
+from rdv.test.transport.doubles import PROXY_HEADER, proxied
 from rdv.wire import Role, confirm_line, hello_line, refusal, switching_protocols
 
 EARLY = refusal(400, "bytes before the response")

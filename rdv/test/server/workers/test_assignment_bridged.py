@@ -9,15 +9,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from rdv.server import release
 from rdv.server.workers import bridge
 from rdv.server.workers.passing import BUSY
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.server.web import request
-from rdv.test.server.workers.workers_doubles import (
-    REACTOR,
-    HoldTestCase,
-    token_of,
-    until,
-)
+from rdv.test.certificates import Authority
+from rdv.test.doubles import HalfWire
+from rdv.test.server.doubles import request
+from rdv.test.server.workers.doubles import REACTOR, HoldTestCase, token_of, until
 from rdv.wire import confirm_line, hello_line, refusal
 
 

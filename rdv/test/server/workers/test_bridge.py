@@ -17,15 +17,8 @@ from rdv._transport.migrate import adopt
 from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.server.workers.bridge import Bridges, loopback_pair
-from rdv.test.client.client_doubles import HalfWire
-from rdv.test.doubles import HalfCloseRecorder, connect
-from rdv.test.server.workers.workers_doubles import (
-    REACTOR,
-    connected,
-    open_descriptors,
-    turn,
-    until,
-)
+from rdv.test.doubles import HalfCloseRecorder, HalfWire, connect
+from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn, until
 from rdv.wire import Offer, Role
 
 OFFER = Offer(Role.DIALER, b"token", ())

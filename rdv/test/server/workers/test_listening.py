@@ -18,10 +18,10 @@ from twisted.web.server import Site
 from rdv.errors import RdvError
 from rdv.server.site.service import ServerSettings, close_ports, listen, make_endpoints
 from rdv.server.workers.listening import AdoptedPorts, OpenedPorts
-from rdv.test.client.client_certificates import Authority
-from rdv.test.client.client_doubles import Wire
-from rdv.test.server.workers.workers_doubles import REACTOR, turn
-from rdv.test.transport.wrapping import PROXY_HEADER
+from rdv.test.certificates import Authority
+from rdv.test.doubles import Wire
+from rdv.test.server.workers.doubles import REACTOR, turn
+from rdv.test.transport.doubles import PROXY_HEADER
 
 HERE = "interface=127.0.0.1"
 REQUEST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"

@@ -13,13 +13,7 @@ from twisted.trial.unittest import TestCase
 from rdv.server.workers import mailbox, passing
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, Client, encode, inbox_pair
-from rdv.test.server.workers.workers_doubles import (
-    REACTOR,
-    connected,
-    open_descriptors,
-    turn,
-    until,
-)
+from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn, until
 from rdv.wire import Role, refusal
 
 

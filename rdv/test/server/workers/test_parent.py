@@ -15,8 +15,7 @@ from rdv.server.site.service import ServerSettings
 from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import Client, encode, send
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
-from rdv.test.server.workers.process_doubles import ParentTestCase
-from rdv.test.server.workers.workers_doubles import connected
+from rdv.test.server.workers.doubles import ParentTestCase, connected
 from rdv.wire import Role, refusal
 
 

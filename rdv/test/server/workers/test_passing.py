@@ -26,7 +26,7 @@ from rdv.server.workers.passing import (
     refuse,
     send,
 )
-from rdv.test.server.workers.workers_doubles import connected, open_descriptors
+from rdv.test.server.workers.doubles import connected, open_descriptors
 from rdv.wire import MAX_TOKEN, Role, refusal
 
 CLIENT = Client(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")

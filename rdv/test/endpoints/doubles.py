@@ -1,5 +1,6 @@
 """
-Test doubles for what makes connections with a client: a client whose attempts go as the test says.
+Test doubles for what makes connections with a client: a client whose attempts go as the test says,
+and a listener over it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.trace import Event, Trace, What
+from rdv.endpoints.listener import Listener
 from rdv.endpoints.turns import HEAD_START
-from rdv.errors import ServerRefused
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.errors import RdvError, ServerRefused
+from rdv.test.client.doubles import ByteTransport
 from rdv.wire import Role, confirm_line
 
 URL = "http://example.com/rdv"
@@ -170,3 +173,35 @@ class FakeClient:
     def next_begins(self) -> None:
         """So much later the next attempt begins, when one has met its peer."""
         self.clock.pump([HEAD_START, 0, 0])
+
+
+class ListenerTestCase(SynchronousTestCase):
+    """A listener that has begun; no pause is shortened at random."""
+
+    def setUp(self) -> None:
+        self.client = FakeClient()
+        self.clock = self.client.clock
+        self.delivered: list[Connection] = []
+        self.told: list[RdvError | None] = []
+        self.listener = self.listen()
+
+    def listen(self, **options: Any) -> Listener:
+        """Start one."""
+        listener = Listener(
+            self.client,
+            URL,
+            "token",
+            {"headers": {"X": "1"}},
+            self.delivered.append,
+            self.told.append,
+            chance=lambda: 1.0,
+            **options,
+        )
+        listener.start()
+        return listener
+
+    def assert_nothing_left(self) -> None:
+        """No timer, and no attempt."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for attempt in self.client.attempts:
+            self.assertTrue(attempt.result.called)

@@ -1,11 +1,12 @@
 """
-Test doubles for the client: a transport, a resolver and a reactor in memory, and protocols that
-tell what they have got.
+Test doubles for the client: a transport, a resolver and a reactor in memory, and attempts in which
+the test plays the server, the peer, the network and the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address as IPv4
 from itertools import pairwise
 from typing import Any, cast
@@ -20,14 +21,15 @@ from twisted.internet.interfaces import (
     IHostResolution,
     IListeningPort,
     IResolutionReceiver,
-    ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from rdv.addresses import Address
+from rdv.addresses import Address, AddressSpace, parse_address
+from rdv.client import Client, Connection
 from rdv.client.dial.shared_port import IClientReactor
 
 LOOPBACK = IPv4("127.0.0.1")
@@ -195,90 +197,89 @@ class ClientReactor(MemoryReactorClock):
         self.tcpClients[index][2].clientConnectionFailed(self.connectors[index], Failure(error))
 
 
-class Wire(Protocol):
+TOKEN = "token"
+HELLO = b"rdv/1 HELLO token\r\n"
+CONFIRM = b"rdv/1 CONFIRM token\r\n"
+URL = "http://192.0.2.80:8080/rdv"
+OWN = "198.51.100.1:40000"
+PEER = "203.0.113.9:41000"
+
+
+def answer(*peers: str | Address, extra: str = "") -> bytes:
+    """A 101 that names ``peers``."""
+    names = ", ".join(map(str, peers))
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
+        f"Rdv-Peer-Addrs: {names}\r\n{extra}\r\n"
+    ).encode()
+
+
+class AttemptTestCase(SynchronousTestCase):
     """
-    Records what it gets, and tells when it has got something in particular.
+    One attempt of a client whose own address is :data:`OWN`.
 
-    :ivar data: what has come.
-    :ivar lost: fires with all the data when the connection is gone; does not take part in others'
-        chains.
-    """
-
-    def __init__(self) -> None:
-        self.data = b""
-        self.reason: Failure | None = None
-        self.made: Deferred[Wire] = Deferred()
-        self._waiters: list[tuple[Callable[[], bool], Deferred[bytes]]] = []
-
-    @property
-    def port(self) -> int:
-        """The port of the other end."""
-        return cast(IPv4Address, cast(ITransport, self.transport).getPeer()).port
-
-    def until(self, expected: bytes) -> Deferred[bytes]:
-        """Fires with all the data when ``expected`` is in it; fails when it cannot come."""
-        return self._when(lambda: expected in self.data)
-
-    def lost(self) -> Deferred[bytes]:
-        """Fires with all the data when the connection is gone."""
-        return self._when(lambda: self.reason is not None)
-
-    def _when(self, true: Callable[[], bool]) -> Deferred[bytes]:
-        waiter: Deferred[bytes] = Deferred()
-        self._waiters.append((true, waiter))
-        self._check()
-        return waiter
-
-    def _check(self) -> None:
-        for entry in list(self._waiters):
-            true, waiter = entry
-            if true():
-                self._waiters.remove(entry)
-                waiter.callback(self.data)
-            elif self.reason is not None:
-                self._waiters.remove(entry)
-                waiter.errback(AssertionError(f"the connection ended after {self.data!r}"))
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        cast(ITransport, self.transport).write(data)
-
-    def close(self) -> None:
-        """Close the connection behind what was written."""
-        cast(ITransport, self.transport).loseConnection()
-
-    def connectionMade(self) -> None:
-        self.made.callback(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.data += data
-        self._check()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.reason = reason
-        self._check()
-
-
-@implementer(IHalfCloseableProtocol)
-class HalfWire(Wire):
-    """
-    A :class:`Wire` that goes on when the other side has ended its direction.
-
-    :ivar read_ended, write_ended: how often each was reported.
+    :ivar server: the connection to the server.
+    :ivar attempt: its result.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.read_ended = 0
-        self.write_ended = 0
+    attempt: Deferred[Connection]
+    server: ByteTransport
 
-    def readConnectionLost(self) -> None:
-        self.read_ended += 1
-        self._check()
+    def setUp(self) -> None:
+        self.reactor = ClientReactor()
+        self.addCleanup(self._end, self.reactor)
 
-    def writeConnectionLost(self) -> None:
-        self.write_ended += 1
+    def _end(self, reactor: ClientReactor) -> None:
+        """Leave no coroutine behind that would have to be killed."""
+        self.attempt.addErrback(lambda _: None)
+        for transport in reactor.transports:
+            if not transport.gone:
+                transport.lose()
+        self.attempt.cancel()
+        gc.collect()  # a Deferred that is dropped with an error in it fails this test, no other
 
-    def ended(self) -> Deferred[bytes]:
-        """Fires with all the data when the other side has ended its direction."""
-        return self._when(lambda: self.read_ended > 0)
+    def client(self, **options: Any) -> Client:
+        """A client in memory."""
+        options = {
+            "spaces": AddressSpace.ALL,
+            "self_addresses": lambda port: [parse_address(OWN)],
+            **options,
+        }
+        return Client(self.reactor, **options)
+
+    def dial(self, timeout: float | None = None, **options: Any) -> None:
+        """A dialer's request has arrived at the server."""
+        self.attempt = self.client(**options).dial(URL, TOKEN, timeout=timeout)
+        self.server = self.reactor.connected()
+
+    def accept(self, timeout: float | None = None, **options: Any) -> None:
+        """An acceptor's request has arrived at the server."""
+        self.attempt = self.client(**options).accept(URL, TOKEN, timeout=timeout)
+        self.server = self.reactor.connected()
+
+    def answer(self, *peers: str) -> None:
+        """The server introduces the peers."""
+        self.server.clear()
+        self.server.deliver(answer(*peers))
+
+    def dialled(self) -> list[str]:
+        """The peer's addresses that are dialled."""
+        return [f"{host}:{port}" for host, port, *_ in self.reactor.tcpClients[1:]]
+
+    def arrive(self, host: str = "203.0.113.9", port: int = 41000) -> ByteTransport:
+        """Somebody connects to the shared port."""
+        peer = IPv4Address("TCP", host, port)
+        protocol: Any = self.reactor.tcpServers[0][1].buildProtocol(peer)
+        assert protocol is not None
+        transport = ByteTransport(protocol, peer)
+        self.reactor.transports.append(transport)
+        transport.connect()
+        return transport
+
+    def assert_done(self, *transports: ByteTransport) -> None:
+        """``transports`` are being closed, and when they are, nothing is left."""
+        for transport in transports:
+            self.assertNotEqual(transport.closing, "")
+            transport.lose()
+        self.assertFalse(any(port.open for port in self.reactor.ports))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])

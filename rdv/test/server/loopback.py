@@ -29,10 +29,10 @@ from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
-from rdv.test.client.client_certificates import Authority
+from rdv.test.certificates import Authority
 from rdv.test.doubles import present
+from rdv.test.server.doubles import request
 from rdv.test.server.hand_relay import descriptors
-from rdv.test.server.web import request
 from rdv.wire import Role, confirm_line, hello_line
 
 REACTOR: Any = global_reactor

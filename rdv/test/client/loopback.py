@@ -22,8 +22,9 @@ from twisted.web.server import Site
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.server import Rendezvous, RendezvousResource
-from rdv.test.client.client_doubles import Wire, here
-from rdv.test.client.dial.stepped_reactor import SteppedReactor
+from rdv.test.client.dial.doubles import SteppedReactor
+from rdv.test.client.doubles import here
+from rdv.test.doubles import Wire
 
 REACTOR: Any = global_reactor
 

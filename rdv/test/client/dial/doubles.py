@@ -1,10 +1,12 @@
 """
-A reactor with real sockets whose clock only the test moves, and what sockets there are.
+A reactor with real sockets whose clock only the test moves, what sockets there are, and hosts whose
+IP stacks are not as usual.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -13,6 +15,7 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IConnector,
     IDelayedCall,
@@ -20,6 +23,7 @@ from twisted.internet.interfaces import (
     IListeningPort,
 )
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Port, makeBinding
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -156,3 +160,55 @@ def own_sockets() -> Iterator[socket.socket]:
         with socket.socket(fileno=duplicate) as sock:
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 yield sock
+
+
+class WithoutIPv6(SteppedReactor):
+    """A host that knows no IPv6."""
+
+    def listenTCP(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        if ":" in interface:
+            error = OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            raise CannotListenError(interface, port, error)
+        return super().listenTCP(port, factory, backlog, interface)
+
+
+class V6OnlyPort(Port):
+    """Listens as on a host whose IPv6 sockets do not take IPv4."""
+
+    def createInternetSocket(self) -> socket.socket:  # noqa: N802
+        sock: socket.socket = super().createInternetSocket()
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        return sock
+
+
+class SeparateStacks(SteppedReactor):
+    """A host where ``::`` does not include IPv4."""
+
+    def listenTCP(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        if ":" not in interface:
+            return super().listenTCP(port, factory, backlog, interface)
+        listening = V6OnlyPort(port, factory, backlog, interface, self._reactor)
+        listening.startListening()
+        self.ports.append(listening.getHost().port)
+        return cast(IListeningPort, listening)
+
+
+class Unlucky(SeparateStacks):
+    """
+    Such a host, where the first port that the system chooses for IPv6 is taken for IPv4.
+
+    :ivar taken: the number of that port.
+    """
+
+    taken = 0
+
+    def listenTCP(
+        self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        if self.taken and not self.ports:
+            port = makeBinding(interface, self.taken, reuseAddress=True, reusePort=True)
+        return super().listenTCP(port, factory, backlog, interface)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rdv.server import Pair
 from rdv.server.leg import Leg
-from rdv.test.server.guests import CONFIRM, HELLO, Guest, ServerTestCase
+from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
 from rdv.wire import Offer, Role, switching_protocols
 
 NO_SAMPLE = 0xFFFFFFFF

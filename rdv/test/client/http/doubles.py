@@ -17,7 +17,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from rdv.client.http.agent import UpgradeAgent
-from rdv.test.client.client_doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport
 
 UPGRADE = {"Connection": ["upgrade"], "Upgrade": ["rdv/1"], "Rdv-Token": ["token"]}
 SWITCH = (

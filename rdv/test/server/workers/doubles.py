@@ -1,0 +1,295 @@
+"""
+Several workers in one process, with mailboxes between them and a port each; and workers' processes
+as doubles.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any, cast
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IListeningPort, IProcessProtocol, IProtocolFactory
+from twisted.internet.task import Clock, deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.server import Site
+
+from rdv.server import Pair, Rendezvous, RendezvousResource
+from rdv.server.release import Hold, hold_back
+from rdv.server.site.service import ServerSettings
+from rdv.server.workers.assignment import Assignment, owner_of
+from rdv.server.workers.mailbox import Inbox, Outbox
+from rdv.server.workers.parent import WorkersService
+from rdv.server.workers.passing import inbox_pair
+from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
+from rdv.test.doubles import HalfWire
+from rdv.test.server.doubles import request
+
+REACTOR: Any = global_reactor
+
+#: What the clients of :func:`rdv.test.server.doubles.request` say of themselves.
+ADDRESSES = "192.168.1.16:39841, [2001:db8::7]:39841"
+
+
+def open_descriptors() -> int:
+    """How many this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def token_of(owner: int, workers: int = 2, word: str = "token") -> bytes:
+    """A token that this worker owns."""
+    tokens = (f"{word} {number}".encode() for number in count())
+    return next(token for token in tokens if owner_of(token, workers) == owner)
+
+
+def connected() -> tuple[socket.socket, socket.socket]:
+    """The two ends of a TCP connection on loopback: the client's and the server's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname(), timeout=10)
+        server, _ = listener.accept()
+    server.settimeout(10)
+    return client, server
+
+
+def turn() -> Deferred[None]:
+    """The next turn of the reactor."""
+    return deferLater(REACTOR, 0)
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the reactor work, turn by turn, until that is so."""
+    while not true():
+        await turn()
+
+
+class WorkersTestCase(TestCase):
+    """
+    Two workers, each with a site, a rendezvous and an inbox.
+
+    :ivar urls: the ports, by the workers' indexes.
+    """
+
+    timeout = 30
+    if sys.platform != "linux":
+        skip = "counts descriptors in /proc"
+
+    def setUp(self) -> None:
+        self.mailboxes = [inbox_pair() for _ in range(2)]
+        for mailbox in self.mailboxes:
+            for end in mailbox:
+                self.addCleanup(end.close)
+        self.rendezvous = [Rendezvous(REACTOR) for _ in range(2)]
+        self.outboxes = [Outbox(REACTOR, out) for _, out in self.mailboxes]
+        self.assignments = [
+            Assignment(
+                REACTOR, self.rendezvous[index], index, {1 - index: self.outboxes[1 - index]}
+            )
+            for index in range(2)
+        ]
+        self.inboxes = [
+            Inbox(REACTOR, self.mailboxes[index][0], self.assignments[index].arrived)
+            for index in range(2)
+        ]
+        self.sites = [
+            Site(RendezvousResource(assignment), reactor=REACTOR) for assignment in self.assignments
+        ]
+        for inbox in self.inboxes:
+            inbox.start()
+            self.addCleanup(inbox.stop)
+        self.wires: list[HalfWire] = []
+        self.ports = [self.listen(site) for site in self.sites]
+        self.addCleanup(self.hang_up)
+
+    def listen(self, factory: IProtocolFactory) -> int:
+        """The port on which it listens now."""
+        port: IListeningPort = REACTOR.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        number: int = cast(Any, port.getHost()).port
+        return number
+
+    async def come(self, port: int, data: bytes, preamble: bytes = b"") -> HalfWire:
+        """Connect to a port and send that."""
+        wire = HalfWire()
+        await connectProtocol(TCP4ClientEndpoint(REACTOR, "127.0.0.1", port), wire)
+        self.wires.append(wire)
+        wire.write(preamble + data)
+        return wire
+
+    async def ask(self, worker: int, method: bytes, token: bytes, more: bytes = b"") -> HalfWire:
+        """A client of that token that has come to that worker."""
+        return await self.come(self.ports[worker], request(method, rdv_token=token) + more)
+
+    async def hang_up(self) -> None:
+        """All clients leave, and all that was theirs is gone."""
+        gone = [wire.lost() for wire in self.wires]
+        for wire in self.wires:
+            if wire.reason is None:
+                cast(Any, wire.transport).abortConnection()
+        await gatherResults(gone)
+        self.wires.clear()
+        await gatherResults([each.close() for each in self.rendezvous])
+        await gatherResults([each.bridges.close(5.0) for each in self.assignments])
+
+
+class HoldTestCase(WorkersTestCase):
+    """A look at how far the clients are."""
+
+    def holds(self) -> list[Hold | None]:
+        """Who of each pair of worker 1 is told later."""
+        held: list[Hold | None] = []
+
+        def look(pair: Pair) -> None:
+            held.append(hold_back(pair.dialer, pair.acceptor))
+
+        self.patch(self.rendezvous[1], "_serve", look)
+        return held
+
+
+class FakePort:
+    """A port. :ivar accepting: whether its reactor watches it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.accepting = True
+        self.open = True
+
+    def stopReading(self) -> None:
+        self.accepting = False
+
+    def fileno(self) -> int:
+        return 1000 + self._number
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", self._number)
+
+    def stopListening(self) -> Deferred[None]:
+        self.open = False
+        return succeed(None)
+
+
+class FakeProcess:
+    """
+    A process that does nothing.
+
+    :ivar told: the commands it has got.
+    :ivar start: what it was told when it was started.
+    :ivar descriptors: what it inherits.
+    """
+
+    def __init__(self, protocol: Any, command: list[str], descriptors: dict[int, Any]) -> None:
+        self._protocol = protocol
+        self.pid = 4711
+        self.told = b""
+        self.killed = False
+        self.start = Start.from_json(command[-1])
+        self.descriptors = descriptors
+        protocol.makeConnection(self)
+
+    def writeToChild(self, childFD: int, data: bytes) -> None:
+        assert childFD == COMMANDS
+        self.told += data
+
+    def signalProcess(self, name: str) -> None:
+        assert name == "KILL"
+        self.killed = True
+        if self.pid == 0:
+            raise ProcessExitedAlready
+
+    def say(self, data: bytes) -> None:
+        """What it reports."""
+        self._protocol.childDataReceived(REPORTS, data)
+
+    def serve(self) -> None:
+        """It is ready."""
+        self.say(READY + b"\n")
+
+    def end(self, status: int = 0, killed_by: int | None = None) -> None:
+        """It is no more."""
+        reason: Exception = ProcessDone(0)
+        if status or killed_by:
+            reason = ProcessTerminated(status or None, killed_by)
+        self._protocol.processEnded(Failure(reason))
+
+
+class FakeReactor(Clock):
+    """
+    One with such processes and ports.
+
+    :ivar processes: all that were started, in their order.
+    :ivar refusing: whether none can be started.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[FakeProcess] = []
+        self.ports: list[FakePort] = []
+        self.refusing = False
+        self.stopped = False
+        self.called: list[Callable[[], object]] = []
+
+    def spawnProcess(
+        self,
+        processProtocol: IProcessProtocol,
+        executable: str,
+        args: list[str],
+        env: dict[str, str],
+        childFDs: dict[int, Any],
+    ) -> None:
+        if self.refusing:
+            raise OSError(11, "Resource temporarily unavailable")
+        self.processes.append(FakeProcess(processProtocol, args, childFDs))
+
+    def listenTCP(self, port: int, *arguments: object, **options: object) -> FakePort:
+        self.ports.append(FakePort(port))
+        return self.ports[-1]
+
+    def callWhenRunning(self, function: Callable[[], object]) -> None:
+        function()
+
+    def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
+        function(*arguments)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class ParentTestCase(SynchronousTestCase):
+    """Three workers."""
+
+    def setUp(self) -> None:
+        self.reactor: Any = FakeReactor()
+        self.service = self.make()
+
+    def make(self, **options: Any) -> WorkersService:
+        """A service."""
+        settings = ServerSettings(listen=["tcp:8080", "tcp:8081"], drain=20.0)
+        return WorkersService(self.reactor, settings, 3, **options)
+
+    def start(self) -> list[FakeProcess]:
+        """Start it; its processes, which serve."""
+        self.service.startService()
+        processes: list[FakeProcess] = list(self.reactor.processes)
+        for process in processes:
+            process.serve()
+        self.successResultOf(self.service.ready)
+        self.addCleanup(self.end)
+        return processes
+
+    def end(self) -> None:
+        """Of all of them."""
+        done = self.service.stopService()
+        for process in self.reactor.processes:
+            if process.start.index in self.service._children:
+                process.end()
+        self.successResultOf(done)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertFalse(any(port.open for port in self.reactor.ports))

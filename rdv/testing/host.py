@@ -1,5 +1,5 @@
 """
-One host of a network in memory: a reactor.
+One host of a network in memory: a reactor, its listening ports, and how it connects.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address as IPv4
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 from weakref import WeakSet
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import CannotListenError
+from twisted.internet.base import BaseConnector
+from twisted.internet.error import CannotListenError, ConnectError, DNSLookupError
 from twisted.internet.interfaces import (
     IConnector,
     IDelayedCall,
@@ -21,43 +22,45 @@ from twisted.internet.interfaces import (
     IListeningPort,
 )
 from twisted.internet.protocol import ClientFactory, ServerFactory
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address
 from rdv.client.dial.shared_port import IClientReactor
-from rdv.testing.connector import MemoryConnector
-from rdv.testing.sockets import MemorySocket
-from rdv.testing.transport import MemoryTransport, twisted_address
+from rdv.testing.transport import MemorySocket, MemoryTransport, Selector, twisted_address
 
-if TYPE_CHECKING:
-    from rdv.testing.network import Network
+__all__ = ["Host", "MemoryPort", "Syn"]
 
-__all__ = ["Host"]
+#: What becomes of a SYN from an address to a port of a host, which is named by its name or address:
+#: both ends of a connection, with the port that accepts the other one between them; None when
+#: nobody answers. It raises Twisted's errors.
+Syn = Callable[[Address, str, int], "tuple[MemorySocket, MemoryPort, MemorySocket] | None"]
 
 #: The ports that are given to those who ask for none: as IANA has it.
 _EPHEMERAL = range(49152, 65536)
 
 
 @implementer(IClientReactor)
-class Host:
+class Host(Selector):
     """
     A reactor with an address of its own, for whatever takes one: it listens, connects, resolves
     names and calls later, all of it in memory. It does not run; its network moves it.
 
     :ivar ip: its address.
     :ivar ports: those that listen, by number.
+    :ivar send_syn: how it connects.
     """
 
-    def __init__(self, network: Network, ip: IPv4) -> None:
-        self._network = network
+    def __init__(self, ip: IPv4, clock: Clock, resolver: IHostnameResolver, send_syn: Syn) -> None:
+        super().__init__()
         self.ip = ip
-        self.nameResolver: IHostnameResolver = network.names
+        self.nameResolver = resolver
         self.ports: dict[int, MemoryPort] = {}
+        self.send_syn = send_syn
+        self._clock = clock
         self._ephemeral = cycle(_EPHEMERAL)
         self._calls: WeakSet[Any] = WeakSet()
-        self._transports: dict[MemoryTransport, None] = {}
-        self._reading: set[object] = set()
-        self._writing: set[object] = set()
 
     def own_addresses(self, port: int) -> list[Address]:
         """What a :class:`~rdv.client.Client` on this host tells its peer."""
@@ -67,7 +70,7 @@ class Host:
 
     def seconds(self) -> float:
         """See :class:`IReactorTime`."""
-        return self._network.clock.seconds()
+        return self._clock.seconds()
 
     def callLater(
         self,
@@ -77,13 +80,13 @@ class Host:
         **kwargs: object,
     ) -> IDelayedCall:
         """See :class:`IReactorTime`."""
-        call = self._network.clock.callLater(delay, callable, *args, **kwargs)
+        call = self._clock.callLater(delay, callable, *args, **kwargs)
         self._calls.add(call)
         return call
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
         """See :class:`IReactorTime`: those of this host."""
-        return [call for call in self._network.clock.getDelayedCalls() if call in self._calls]
+        return [call for call in self._clock.getDelayedCalls() if call in self._calls]
 
     # IReactorTCP.
 
@@ -109,7 +112,7 @@ class Host:
     ) -> IConnector:
         """See :class:`IReactorTCP`."""
         source = Address(self.ip, _number(bindAddress) or self._free_port())
-        connector = MemoryConnector(self, self._network, source, host, port, factory, timeout)
+        connector = MemoryConnector(self, source, host, port, factory, timeout)
         connector.connect()
         return connector
 
@@ -124,53 +127,10 @@ class Host:
         before, self.nameResolver = self.nameResolver, resolver
         return before
 
-    # What transports ask of a reactor. IReactorFDSet is not claimed: there are no descriptors.
-
-    def watch(self, transport: MemoryTransport) -> None:
-        """It is open."""
-        self._transports[transport] = None
-
-    def forget(self, transport: MemoryTransport) -> None:
-        """It is gone."""
-        self._transports.pop(transport, None)
-
-    def addReader(self, reader: object) -> None:
-        """Read when there is something."""
-        self._reading.add(reader)
-
-    def removeReader(self, reader: object) -> None:
-        """Read no more."""
-        self._reading.discard(reader)
-
-    def addWriter(self, writer: object) -> None:
-        """Write when there is room."""
-        self._writing.add(writer)
-
-    def removeWriter(self, writer: object) -> None:
-        """Write no more."""
-        self._writing.discard(writer)
-
-    # What the network asks.
-
-    @property
-    def transports(self) -> list[MemoryTransport]:
-        """The open connections, the oldest first."""
-        return list(self._transports)
-
     @property
     def sockets(self) -> list[MemorySocket]:
         """Those of its connections."""
         return [transport.memory for transport in self._transports]
-
-    def turn(self) -> bool:
-        """Let each connection read and write once. Whether one did."""
-        moved = False
-        for transport in self.transports:
-            if transport in self._writing:
-                moved |= transport.write_some()
-            if transport in self._reading:
-                moved |= transport.read_some()
-        return moved
 
 
 @implementer(IListeningPort)
@@ -205,6 +165,64 @@ class MemoryPort:
             return
         transport = MemoryTransport(sock, protocol, self._host)
         transport.begin()
+
+
+@implementer(IConnector)
+class MemoryConnector(BaseConnector):
+    """
+    See :class:`IConnector`. It tries in the next turn; until then it is its own transport.
+
+    :param host: where it connects from.
+    :param source: its address there.
+    :param name: of the host to connect to, or its address.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        source: Address,
+        name: str,
+        port: int,
+        factory: ClientFactory[Any],
+        timeout: float,
+    ) -> None:
+        super().__init__(factory, timeout, host)  # type: ignore[arg-type]
+        self._host = host
+        self._source = source
+        self._name = name
+        self._port = port
+
+    def _makeTransport(self) -> Any:  # noqa: N802
+        self._arrival = self._host.callLater(0, self._arrive)
+        return self
+
+    def getDestination(self) -> IPv4Address:
+        """See :class:`IConnector`."""
+        return IPv4Address("TCP", self._name, self._port)
+
+    def failIfNotConnected(self, error: Exception) -> None:  # noqa: N802
+        """It is given up, or takes too long."""
+        if self._arrival.active():
+            self._arrival.cancel()
+        self.connectionFailed(Failure(error))
+
+    def _arrive(self) -> None:
+        try:
+            sockets = self._host.send_syn(self._source, self._name, self._port)
+        except (ConnectError, DNSLookupError) as error:
+            self.connectionFailed(Failure(error))
+            return
+        if sockets is None:  # nobody answers, and a timer ends it
+            return
+        near, port, far = sockets
+        protocol = self.buildProtocol(twisted_address(near.peer_name))
+        if protocol is None:
+            near.close()
+        else:
+            transport = MemoryTransport(near, protocol, self._host, self.connectionLost)
+            self.transport = cast(Any, transport)
+            transport.begin()
+        port.accept(far)
 
 
 def _number(binding: Any) -> int:

@@ -20,14 +20,23 @@ from __future__ import annotations
 import errno
 import math
 import os
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
+from twisted.internet.address import IPv4Address as TwistedAddress
+from twisted.internet.error import ConnectError, DNSLookupError, getConnectError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IResolutionReceiver,
+)
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
-from rdv.addresses import Address
+from rdv.addresses import Address, parse_ip
 from rdv.testing.host import Host, MemoryPort
-from rdv.testing.names import Names
-from rdv.testing.sockets import MemorySocket
+from rdv.testing.transport import MemorySocket
 
 __all__ = ["Network"]
 
@@ -55,6 +64,44 @@ class _StandingClock(Clock):
         return bool(due)
 
 
+@implementer(IHostResolution)
+class _Resolution:
+    """One that is complete at once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """See :class:`IHostResolution`: it is too late."""
+
+
+@implementer(IHostnameResolver)
+class _Names:
+    """
+    :param known: IPv4 addresses by name.
+    """
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = known
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
+        transportSemantics: str = "TCP",  # noqa: N803
+    ) -> IHostResolution:
+        """See :class:`IHostnameResolver`. A name that is not known has no addresses."""
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        host = self._known.get(hostName)
+        if host is not None and (addressTypes is None or TwistedAddress in addressTypes):
+            resolutionReceiver.addressResolved(TwistedAddress("TCP", host, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return resolution
+
+
 class Network:
     """
     Hosts, and the wires between them. No byte is lost, and none needs any time.
@@ -70,32 +117,39 @@ class Network:
         self.clock = _StandingClock()
         self.moving = False
         self.addresses = {"localhost": "127.0.0.1"}
-        self.names = Names(self.addresses)
+        self.names = _Names(self.addresses)
         self.hosts: dict[IPv4Address | IPv6Address, Host] = {}
         self.shielded: set[IPv4Address | IPv6Address] = set()
 
     def host(self, ip: IPv4Address, name: str | None = None) -> Host:
         """A new host."""
-        host = self.hosts[ip] = Host(self, ip)
+        host = self.hosts[ip] = Host(ip, self.clock, self.names, self.connect)
         if name is not None:
             self.addresses[name] = str(ip)
         return host
 
     def connect(
-        self, source: Address, destination: Address
+        self, source: Address, name: str, port: int
     ) -> tuple[MemorySocket, MemoryPort, MemorySocket] | None:
         """
-        :return: our end, the port that listens there, and its end; None when nobody answers.
-        :raises OSError: when it is refused, or the two are connected already.
+        See :data:`~rdv.testing.host.Syn`.
+
+        :raises DNSLookupError: for a name that nobody has.
+        :raises ConnectError: when it is refused, or the two are connected already.
         """
+        try:
+            ip = parse_ip(self.addresses.get(name, name))
+        except ValueError:
+            raise DNSLookupError(name) from None
+        destination = Address(source.ip if ip.is_loopback else ip, port)
         host = self.hosts.get(destination.ip)
         if host is None or (destination.ip in self.shielded and source.ip != destination.ip):
             return None
         if source == destination or destination.port not in host.ports:
-            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+            raise _connect_error(errno.ECONNREFUSED)
         ends = {(each.name, each.peer_name) for each in host.sockets}
         if (destination, source) in ends:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            raise _connect_error(errno.EADDRINUSE)
         near, far = MemorySocket.pair(source, destination)
         return near, host.ports[destination.port], far
 
@@ -137,3 +191,8 @@ class Network:
             self.clock.rightNow = due
             self.flush()
         self.clock.rightNow = end
+
+
+def _connect_error(number: int) -> ConnectError:
+    error: ConnectError = getConnectError((number, os.strerror(number)))
+    return error

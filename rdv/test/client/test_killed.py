@@ -2,8 +2,8 @@
 Whoever is killed, and at whatever moment: nobody may take that for an end.
 
 All of it is in memory, where a process can be stopped between any two things that it does. What the
-kernel does to the sockets of one that is killed is what :mod:`rdv.testing.sockets` does to one that
-is closed.
+kernel does to the sockets of one that is killed is what :mod:`rdv.testing.transport` does to one
+that is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rdv.client import Client, Connection
 from rdv.client import candidate as candidate_module
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing import MemoryRendezvous
-from rdv.testing.sockets import MemorySocket
+from rdv.testing.transport import MemorySocket
 
 #: Seconds in which everything that belongs to a meeting has happened.
 _SOON = 12.0

@@ -50,7 +50,7 @@ from rdv.test.doubles import HalfWire, Wire
 from rdv.testing import host as host_module
 from rdv.testing import network as network_module
 from rdv.testing.network import Network
-from rdv.testing.sockets import BUFFER, MemorySocket
+from rdv.testing.transport import BUFFER, MemorySocket
 
 HERE, THERE = IPv4("10.0.0.1"), IPv4("10.0.0.2")
 

@@ -54,11 +54,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
+from rdv._observer import OneShotObserver
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
-from rdv.endpoints.observer import Occasion
 from rdv.endpoints.standing import Standing, Tell
 from rdv.endpoints.turns import HEAD_START
 from rdv.errors import RdvError, ServerRefused, TokenInUse
@@ -122,9 +122,9 @@ class Listener:
         self._attempts: set[Deferred[Any]] = set()
         self._accepting: Deferred[None] | None = None
         self._stopping = self._over = self._in_trouble = False
-        self.waiting: Occasion[None] = Occasion()
-        self.stopped: Occasion[None] = Occasion()
-        self.closed: Occasion[None] = Occasion()
+        self.waiting: OneShotObserver[None] = OneShotObserver()
+        self.stopped: OneShotObserver[None] = OneShotObserver()
+        self.closed: OneShotObserver[None] = OneShotObserver()
 
     def start(self) -> None:
         """Begin. Once only."""
@@ -144,7 +144,7 @@ class Listener:
             self._accepting.cancel()
         for attempt in list(self._attempts):
             attempt.cancel()
-        return self.closed.wait()
+        return self.closed.when_fired()
 
     async def _keep_accepting(self) -> None:
         while True:
@@ -238,10 +238,10 @@ class Listener:
     def _news(self, error: RdvError | None) -> None:
         if error is None:
             log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
-            self.waiting.happen(None)
+            self.waiting.fire(None)
         else:
             log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
-            self.waiting.happen(Failure(error))
+            self.waiting.fire(Failure(error))
         if error is not None or self._in_trouble:
             self._in_trouble = error is not None
             self._call_trouble(error)
@@ -271,8 +271,8 @@ class Listener:
             token=self._hint,
             reason=failure.getErrorMessage(),
         )
-        self.waiting.happen(failure)
-        self.stopped.happen(failure)
+        self.waiting.fire(failure)
+        self.stopped.fire(failure)
 
     def _loop_ended(self) -> None:
         self._over = True
@@ -281,6 +281,6 @@ class Listener:
 
     def _check_closed(self) -> None:
         if self._over and not self._attempts:
-            self.waiting.happen(Failure(CancelledError()))
-            self.stopped.happen(None)
-            self.closed.happen(None)
+            self.waiting.fire(Failure(CancelledError()))
+            self.stopped.fire(None)
+            self.closed.fire(None)

@@ -72,7 +72,7 @@ class RendezvousPort:
         ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
         stopped before.
         """
-        return self._listener.waiting.wait()
+        return self._listener.waiting.when_fired()
 
     @property
     def stopped(self) -> Deferred[None]:
@@ -80,7 +80,7 @@ class RendezvousPort:
         A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
         the ``RdvError`` for which the port has given up.
         """
-        return self._listener.stopped.wait()
+        return self._listener.stopped.when_fired()
 
     def startListening(self) -> None:
         """
@@ -92,7 +92,7 @@ class RendezvousPort:
             raise RuntimeError("a port listens only once")
         self._started = True
         self._factory.doStart()
-        self._listener.closed.wait().addCallback(lambda _: self._factory.doStop())
+        self._listener.closed.when_fired().addCallback(lambda _: self._factory.doStop())
         self._listener.start()
 
     def stopListening(self) -> Deferred[None]:

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
+from rdv._observer import OneShotObserver
 from rdv._stdio.console import Teller
 from rdv.client.connection import Connection
 from rdv.client.reasons import why
@@ -66,7 +67,8 @@ class Forwarder(Factory[Protocol]):
         self._splicer = _splicer(reactor)
         self._numbers = count(1)
         self._running: dict[Joint, Deferred[None]] = {}
-        self._waiters: list[Deferred[None]] = []
+        self._idle: OneShotObserver[None] = OneShotObserver()
+        self._idle.fire(None)
         self._closed = False
 
     @property
@@ -91,12 +93,15 @@ class Forwarder(Factory[Protocol]):
         forward = Deferred.fromCoroutine(self._forward(next(self._numbers), joint))
         forward.addErrback(lambda failure: log.failure("a forward failed", failure=failure))
         if not forward.called:
+            if not self._running:
+                self._idle = OneShotObserver()
             self._running[joint] = forward
             forward.addCallback(lambda _: self._forget(joint))
 
     def _forget(self, joint: Joint) -> None:
         del self._running[joint]
-        self._look_for_waiters()
+        if not self._running:
+            self._idle.fire(None)
 
     async def _forward(self, number: int, joint: Joint) -> None:
         begun = self._reactor.seconds()
@@ -159,17 +164,7 @@ class Forwarder(Factory[Protocol]):
 
     def idle(self) -> Deferred[None]:
         """A new Deferred that fires when there is no forward. Cancelling it changes nothing."""
-        waiter: Deferred[None] = Deferred()
-        self._waiters.append(waiter)
-        self._look_for_waiters()
-        return waiter
-
-    def _look_for_waiters(self) -> None:
-        if not self._running:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.called:
-                    waiter.callback(None)
+        return self._idle.when_fired()
 
     def _free(self) -> None:
         if self._splicer is not None:

@@ -4,7 +4,7 @@ A dialer and an acceptor who met: their 101s, their handshake lines, then bytes 
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from rdv import _knobs as knobs
 from rdv._flows.kernel.takeover import SplicedFlow
 from rdv._flows.rate import RateLimit
+from rdv._observer import OneShotObserver
 from rdv._system.sockets import linger, push
 from rdv._transport.liveness import unwatch, watch
 from rdv.errors import ProtocolError
@@ -55,7 +56,6 @@ class Pair:
         "_living",
         "_owner",
         "_spliced",
-        "_waiters",
         "acceptor",
         "dialer",
         "idle_timeout",
@@ -86,8 +86,7 @@ class Pair:
         self._active = 0.0
         self._idle_call: IDelayedCall | None = None
         self._is_over = False  # both have ended in good order
-        self._ended = False
-        self._waiters: tuple[Deferred[Pair], ...] = ()
+        self._ended: OneShotObserver[None] = OneShotObserver()
 
     @property
     def dialer_bytes(self) -> int:
@@ -113,7 +112,7 @@ class Pair:
         """
         knobs.whole("status", status, 400, 599)
         knobs.instance("reason", reason, str, "text")
-        if self._living or self._ended:
+        if self._living or self._ended.fired:
             raise RuntimeError("the pair has been told already")
         self.rejection = (status, reason)
 
@@ -122,14 +121,7 @@ class Pair:
         A new Deferred that fires with this pair when both connections are gone. Cancelling it only
         forgets it.
         """
-        if self._ended:
-            return succeed(self)
-        waiter: Deferred[Pair] = Deferred(self._forget)
-        self._waiters += (waiter,)
-        return waiter
-
-    def _forget(self, waiter: Deferred[Pair]) -> None:
-        self._waiters = tuple(each for each in self._waiters if each is not waiter)
+        return self._ended.when_fired().addCallback(lambda _: self)  # not its result: a cycle
 
     def start(self, hold: Hold | None = None) -> None:
         """
@@ -299,12 +291,8 @@ class Pair:
 
     def conclude(self) -> None:
         """There is nothing more to come; a pair that was never started has failed."""
-        self._ended = True
         self._decide(Outcome.FAILED)
-        waiters, self._waiters = self._waiters, ()
-        for waiter in waiters:
-            if not waiter.called:  # one may cancel another
-                waiter.callback(self)
+        self._ended.fire(None)
 
     def _watch_idle(self) -> None:
         if self.idle_timeout:

@@ -58,6 +58,7 @@ from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._flows.kernel.takeover import Splicer
+from rdv._observer import OneShotObserver
 from rdv._system.clock import monotonic
 from rdv._system.sockets import tune, unread
 from rdv.server.closing import ClosingLegs
@@ -129,7 +130,8 @@ class Rendezvous:
         self._room = Room(reactor)
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
-        self._closed: Deferred[None] | None = None
+        self._closing = False
+        self._closed: OneShotObserver[None] = OneShotObserver()
         #: How many pairs ended in which way, since the start.
         self.outcomes: Counter[Outcome] = Counter()
 
@@ -146,7 +148,7 @@ class Rendezvous:
     @property
     def closing(self) -> bool:
         """Whether :meth:`close` was called: whoever comes now is refused."""
-        return self._closed is not None
+        return self._closing
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """
@@ -185,8 +187,8 @@ class Rendezvous:
         :param drain: after so many seconds the pairs that are left are cut.
         :return: fires when no connection is left. Cancelling it does nothing.
         """
-        if self._closed is None:
-            self._closed = Deferred()
+        if not self._closing:
+            self._closing = True
             for leg in self._lobby:
                 self._lobby.leave(leg)
                 self._refuse(leg, *_SHUTDOWN)
@@ -196,9 +198,7 @@ class Rendezvous:
                 self._refuse_both(decision.pair, *_SHUTDOWN)
             self._drain_call = self.clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
             self._check_empty()
-        done: Deferred[None] = Deferred()
-        self._closed.addBoth(lambda _: done.callback(None))
-        return done
+        return self._closed.when_fired()
 
     def abort(self) -> None:
         """Cut every pair and every refused client that has not yet closed."""
@@ -350,10 +350,10 @@ class Rendezvous:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if self._closed is None or self._closed.called or self._pairs or len(self._closing_legs):
+        if not self._closing or self._closed.fired or self._pairs or len(self._closing_legs):
             return
         if self._drain_call is not None and self._drain_call.active():
             self._drain_call.cancel()
         if self.splicer is not None:
             self.splicer.pipes.close()
-        self._closed.callback(None)
+        self._closed.fire(None)

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from rdv._observer import OneShotObserver
 from rdv.errors import ProtocolError, RdvError
 from rdv.server.site.service import (
     ServerSettings,
@@ -75,7 +76,8 @@ class WorkersService(Service):
         self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
         self._restarts: dict[int, IDelayedCall] = {}
-        self._stopped: Deferred[None] | None = None
+        self._stopping = False
+        self._stopped: OneShotObserver[None] = OneShotObserver()
         self._kill_call: IDelayedCall | None = None
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
@@ -119,7 +121,7 @@ class WorkersService(Service):
 
     def _start(self, index: int) -> None:
         self._restarts.pop(index, None)
-        if self._stopped is not None:
+        if self._stopping:
             return
         self._started[index] = self._reactor.seconds()
         ports = [port.fileno() for port in self._opened.ports]
@@ -143,7 +145,7 @@ class WorkersService(Service):
     def _ended(self, child: Child, reason: str) -> None:
         index = child.index
         del self._children[index]
-        if self._stopped is not None:
+        if self._stopping:
             self._refuse_left(index)
             self._check_ended()
         elif not self.ready.called:
@@ -158,7 +160,7 @@ class WorkersService(Service):
     # The end.
 
     def _signalled(self, name: str) -> None:
-        if self._stopped is not None:
+        if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self._tell(ABORT)
             return
@@ -166,17 +168,15 @@ class WorkersService(Service):
         self._stop().addCallback(lambda _: self._reactor.stop())
 
     def _stop(self) -> Deferred[None]:
-        if self._stopped is None:
-            self._stopped = Deferred()
+        if not self._stopping:
+            self._stopping = True
             for call in self._restarts.values():
                 call.cancel()
             self._tell(DRAIN)
             patience = self._settings.drain + _PATIENCE
             self._kill_call = self._reactor.callLater(patience, self._kill)
             self._check_ended()
-        done: Deferred[None] = Deferred()
-        self._stopped.addBoth(lambda _: done.callback(None))
-        return done
+        return self._stopped.when_fired()
 
     def _tell(self, command: bytes) -> None:
         for child in self._children.values():
@@ -188,7 +188,7 @@ class WorkersService(Service):
             child.kill()
 
     def _check_ended(self) -> None:
-        if self._stopped is None or self._children:
+        if not self._stopping or self._children:
             return
         if self._kill_call is not None and self._kill_call.active():
             self._kill_call.cancel()
@@ -197,11 +197,7 @@ class WorkersService(Service):
             for end in mailbox:
                 end.close()
         self._mailboxes = []
-        close_ports(self.ports).addCallback(lambda _: self._closed())
-
-    def _closed(self) -> None:
-        if self._stopped is not None:
-            self._stopped.callback(None)
+        close_ports(self.ports).addCallback(lambda _: self._stopped.fire(None))
 
     def _refuse_left(self, index: int) -> None:
         """Answer those who were passed on to a worker that has ended."""

@@ -22,9 +22,9 @@ class StoppedWhenToldTests(ListenerTestCase):
 
     def test_stopped(self) -> None:
         """Nothing is tried again."""
-        self.listener.waiting.wait().addErrback(lambda _: self.listener.stop())
+        self.listener.waiting.when_fired().addErrback(lambda _: self.listener.stop())
         self.client.last.fails(ServerUnreachable("gone"))
-        self.assertTrue(self.listener.closed.happened)
+        self.assertTrue(self.listener.closed.fired)
         self.assert_nothing_left()
 
 
@@ -135,7 +135,7 @@ class StoppingTests(ListenerTestCase):
         self.client.meets()
         stopping = self.listener.stop()
         self.assertIsNone(self.successResultOf(stopping))
-        self.assertIsNone(self.successResultOf(self.listener.stopped.wait()))
+        self.assertIsNone(self.successResultOf(self.listener.stopped.when_fired()))
         self.assertEqual([each.cancelled for each in self.client.attempts], [False, True, True])
         self.assert_nothing_left()
         self.assertEqual(below.closing, "")

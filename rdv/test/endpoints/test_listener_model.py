@@ -79,4 +79,4 @@ class ModelTests(SynchronousTestCase):
         self.successResultOf(stopping)
         self.assertEqual(client.clock.getDelayedCalls(), [])
         self.assertTrue(all(each.result.called for each in client.attempts))
-        self.assertTrue(listener.stopped.happened and listener.waiting.happened)
+        self.assertTrue(listener.stopped.fired and listener.waiting.fired)

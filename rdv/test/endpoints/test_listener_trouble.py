@@ -48,7 +48,7 @@ class TroubleTests(ListenerTestCase):
             self.client.last.fails(refused(502))
             self.again_after(30)
         self.assertEqual(self.told, errors[:1])
-        self.assertFalse(self.listener.stopped.happened)
+        self.assertFalse(self.listener.stopped.fired)
 
     def test_pause_is_random(self) -> None:
         """Half of it, at the least."""
@@ -138,23 +138,23 @@ class WaitingTests(ListenerTestCase):
 
     def test_asked(self) -> None:
         """Nobody has refused for a moment."""
-        waiting = self.listener.waiting.wait()
+        waiting = self.listener.waiting.when_fired()
         self.client.last.happens(What.ASKED)
         self.assertNoResult(waiting)
         self.clock.advance(0.5)
         self.assertIsNone(self.successResultOf(waiting))
-        self.assertIsNone(self.successResultOf(self.listener.waiting.wait()))
+        self.assertIsNone(self.successResultOf(self.listener.waiting.when_fired()))
 
     def test_first_failure(self) -> None:
         """It goes on all the same."""
-        waiting = self.listener.waiting.wait()
+        waiting = self.listener.waiting.when_fired()
         self.client.last.fails(ServerUnreachable("gone"))
         self.failureResultOf(waiting, ServerUnreachable)
         self.clock.advance(1)
         self.assertEqual(len(self.client.attempts), 2)
 
     def test_stopped_before(self) -> None:
-        waiting = self.listener.waiting.wait()
+        waiting = self.listener.waiting.when_fired()
         self.listener.stop()
         self.failureResultOf(waiting, CancelledError)
 
@@ -164,7 +164,7 @@ class GivingUpTests(ListenerTestCase):
 
     def check(self, error: Exception, kind: type[Exception]) -> Any:
         """It ends the listener, is logged, and nothing is left."""
-        stopped, waiting = self.listener.stopped.wait(), self.listener.waiting.wait()
+        stopped, waiting = self.listener.stopped.when_fired(), self.listener.waiting.when_fired()
         self.client.last.happens(What.ASKED)
         self.client.last.fails(error)
         self.failureResultOf(waiting, kind)
@@ -185,7 +185,7 @@ class GivingUpTests(ListenerTestCase):
         self.client.last.happens(What.ASKED)
         self.clock.advance(29)
         self.client.last.fails(refused(404))
-        self.assertTrue(self.listener.stopped.happened)
+        self.assertTrue(self.listener.stopped.fired)
 
     def test_refused_behind_a_meeting(self) -> None:
         """Not everything comes right again by itself."""
@@ -193,8 +193,8 @@ class GivingUpTests(ListenerTestCase):
             self.listener = self.listen()
             self.client.meets().connects()
             self.client.last.fails(refused(status))
-            self.failureResultOf(self.listener.stopped.wait(), ServerRefused)
-            self.assertTrue(self.listener.closed.happened)
+            self.failureResultOf(self.listener.stopped.when_fired(), ServerRefused)
+            self.assertTrue(self.listener.closed.fired)
 
     def test_token_in_use(self) -> None:
         """It says so."""
@@ -209,8 +209,8 @@ class GivingUpTests(ListenerTestCase):
         """Who has met its peer before is delivered."""
         first = self.client.meets()
         self.client.last.fails(refused(403))
-        self.assertTrue(self.listener.stopped.happened)
-        self.assertFalse(self.listener.closed.happened)
+        self.assertTrue(self.listener.stopped.fired)
+        self.assertFalse(self.listener.closed.fired)
         first.connects()
         self.assertEqual(len(self.delivered), 1)
-        self.assertTrue(self.listener.closed.happened)
+        self.assertTrue(self.listener.closed.fired)

@@ -1,0 +1,52 @@
+"""
+Something that happens once, whoever waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+__all__ = ["OneShotObserver"]
+
+T = TypeVar("T")
+
+
+class OneShotObserver(Generic[T]):
+    """
+    Any number may wait, each with a Deferred of their own. A failure that nobody waits for is no
+    unhandled error.
+    """
+
+    __slots__ = ("_result", "_waiting", "fired")
+
+    def __init__(self) -> None:
+        self._result: T | Failure | None = None
+        self._waiting: tuple[Deferred[T], ...] = ()
+        self.fired = False
+
+    def when_fired(self) -> Deferred[T]:
+        """Fires when it happens, at once if it has. Cancelling it concerns nobody else."""
+        waiter: Deferred[T] = Deferred(self._forget)
+        self._waiting += (waiter,)
+        if self.fired:
+            self._tell()
+        return waiter
+
+    def fire(self, result: T | Failure) -> None:
+        """It happens, with this result. Only the first time counts."""
+        if not self.fired:
+            self.fired = True
+            self._result = result
+            self._tell()
+
+    def _forget(self, waiter: Deferred[T]) -> None:
+        self._waiting = tuple(each for each in self._waiting if each is not waiter)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, ()
+        for waiter in waiting:
+            if not waiter.called:  # one may cancel another
+                waiter.callback(self._result)  # type: ignore[arg-type]

@@ -26,8 +26,8 @@ from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import may_be_half_dead, probe
+from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import What
-from rdv.client.tracer import Way
 from rdv.errors import ProtocolError
 from rdv.wire import LineMatcher, Role, confirm_line, hello_line
 
@@ -53,17 +53,17 @@ class Candidate:
     :ivar detour: whether it leaves a site at which the peer is too.
     :ivar since: when the connection came to stand.
     :ivar closed: fires with None when the connection is gone, or has been handed over.
-    :ivar way: told of what happens, if there is a trace.
+    :ivar trace: told of what happens.
     """
 
     transport: StreamTransport
-    way: Way | None = None
 
     def __init__(
         self,
         clock: IReactorTime,
         role: Role,
         token: bytes,
+        trace: CandidateTrace = NO_CANDIDATE_TRACE,
         *,
         is_relay: bool = False,
         held: bool = False,
@@ -73,6 +73,7 @@ class Candidate:
         """
         self.clock = clock
         self.role = role
+        self.trace = trace
         self._token = token
         self._held = held
         self._connected = False
@@ -123,8 +124,7 @@ class Candidate:
         line = hello_line(self._token)
         if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
             self._probe = probe(self.clock, self.transport, line)
-            if self.way is not None:
-                self.way(What.PROBED)
+            self.trace(What.PROBED)
             self._probe.addCallbacks(self._say, lambda _: None)
         else:
             self._say(line)
@@ -133,8 +133,7 @@ class Candidate:
         self._probe = None
         if self.connected:
             self.transport.write(line)
-            if self.way is not None:
-                self.way(What.SAID, line="HELLO")
+            self.trace(What.SAID, line="HELLO")
 
     def shaken(self) -> Deferred[Candidate]:
         """
@@ -178,8 +177,8 @@ class Candidate:
     def hurry(self) -> None:
         """Nothing better can come any more: end what :meth:`stays` waits for."""
         if self._matcher is None:
-            if self.way is not None and self._waiter is not None:
-                self.way(What.HURRIED)
+            if self._waiter is not None:
+                self.trace(What.HURRIED)
             self._fire()
 
     async def choose(self) -> None:
@@ -194,8 +193,7 @@ class Candidate:
             line = confirm_line(self._token)
             self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(line)
             self.transport.write(line)
-            if self.way is not None:
-                self.way(What.SAID, line="CONFIRM")
+            self.trace(What.SAID, line="CONFIRM")
 
     def release(self, protocol: IProtocol) -> bytes:
         """
@@ -237,8 +235,7 @@ class Candidate:
         # The peer may count on it as soon as it has our line: if this process is killed, from then
         # on that must not look like an end.
         linger(transport, True)
-        if self.way is not None:
-            self.way.stands(transport)
+        self.trace.stands(transport)
         if self._failure is not None:
             self.close()
         elif not self._held:
@@ -267,8 +264,7 @@ class Candidate:
         if rest is not None:
             self._matcher = None
             self._early = rest
-            if self.way is not None:
-                self.way.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
+            self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
             self._fire()
 
     def readConnectionLost(self) -> None:

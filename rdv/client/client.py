@@ -5,11 +5,12 @@ Dialling and accepting.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
@@ -17,8 +18,10 @@ from twisted.web.iweb import IPolicyForHTTPS
 from rdv import _knobs as knobs
 from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
-from rdv.client.attempt import Attempt, Settings
+from rdv.client.attempt import Attempt
+from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
 from rdv.client.connection import Connection
+from rdv.client.context import Context, Settings
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.server_url import parse_server_url
@@ -27,8 +30,6 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses
 from rdv.client.trace import Trace
-from rdv.client.traced import Traced
-from rdv.client.tracer import Tracer
 from rdv.errors import AttemptTimeout, ServerRefused
 from rdv.wire import Role, check_token
 
@@ -181,27 +182,20 @@ class Client:
         except (TypeError, ValueError):
             return fail()
         phase = ""
-        tracer: Tracer | None = None
+        current = NO_TRACE
         traces = tuple(each for each in (self._trace, trace) if each is not None)
 
         async def enter() -> Connection:
-            nonlocal phase, tracer
+            nonlocal phase, current
             raw = check_token(token)
             server = parse_server_url(url)
             ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
-                tracer = self._tracer(traces, role)
-                attempt = Attempt(
-                    self._reactor,
-                    self._settings,
-                    role,
-                    server,
-                    raw,
-                    options,
-                    tracer,
-                    ends,
-                )
+                if traces:
+                    current = AttemptTrace(self._reactor, next(self._numbers), traces, role)
+                context = Context(self._reactor, self._settings, role, raw, current)
+                attempt = Attempt(context, server, options, ends)
                 try:
                     return await attempt.run()
                 except ServerRefused as refused:
@@ -223,7 +217,40 @@ class Client:
             entered.addTimeout(timeout, self._reactor, timed_out)
         if not traces:
             return entered
-        return Traced(self._reactor, entered, lambda: tracer is not None and tracer.telling)
+        return _CancelledLater(self._reactor, entered, lambda: current.telling)
 
-    def _tracer(self, traces: tuple[Trace, ...], role: Role) -> Tracer | None:
-        return Tracer(self._reactor, next(self._numbers), traces, role) if traces else None
+
+class _CancelledLater(Deferred[Connection]):
+    """
+    Fires as ``connecting`` does. A trace may cancel it: that waits until the next turn of the
+    reactor, as the attempt is in the middle of something when it tells of it.
+
+    :param telling: whether a trace is being called.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, connecting: Deferred[Connection], telling: Callable[[], bool]
+    ) -> None:
+        super().__init__()
+        self._clock = clock
+        self._connecting = connecting
+        self._telling = telling
+        self._cancelling: IDelayedCall | None = None
+        connecting.addBoth(self._fire)
+
+    def cancel(self) -> None:
+        """See :class:`Deferred`."""
+        if self.called:
+            super().cancel()
+        elif not self._telling():
+            self._connecting.cancel()
+        elif self._cancelling is None:
+            self._cancelling = self._clock.callLater(0, self._connecting.cancel)
+
+    def _fire(self, result: Connection | Failure) -> None:
+        if self._cancelling is not None and self._cancelling.active():  # it was over before
+            self._cancelling.cancel()
+            if isinstance(result, Connection):
+                result.discard().addCallback(lambda _: self.errback(CancelledError()))
+                return
+        self.callback(result)

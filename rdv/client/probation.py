@@ -148,8 +148,7 @@ class Probation:
         linger(self._relay.transport, enabled)
 
     def _settled(self, reason: str) -> None:
-        if self._chosen.way is not None:
-            self._chosen.way.settled(reason)
+        self._chosen.trace.settled(reason)
 
     def _without_relay(self, *, abort: bool = False) -> None:
         self._finish()
@@ -201,8 +200,7 @@ class Probation:
         await self._relay.choose()
         self._finish()
         self._transport = self._replace(self._relay)
-        if self._relay.way is not None:
-            self._relay.way.switched(self._relay.peer_address)
+        self._relay.trace.switched(self._relay.peer_address)
         self._passed_on = 0
         self._pass_on()
         self._begin()

@@ -3,7 +3,7 @@ The events of an attempt, told so that a person understands what came of it: as 
 terminal, as lines of JSON, as a picture, and as a page with the picture and all the rest.
 
 Pure functions from a list of :class:`rdv.client.trace.Event`; they take any list, also one that
-breaks off or has no beginning.
+breaks off or has no beginning. What a server says reaches no terminal and no page as it is.
 """
 
 from rdv.explain.chart import waterfall

@@ -15,12 +15,13 @@ from twisted.internet.task import deferLater
 
 from rdv._system.interfaces import route_to
 from rdv.addresses import Address
+from rdv.client.attempt_trace import CandidateTrace
 from rdv.client.candidate import Candidate
+from rdv.client.context import Context
 from rdv.client.dial.redial import SYN_BUDGET, Redials
-from rdv.client.dial.shared_port import IClientReactor, NobodyListens, SharedPort
+from rdv.client.dial.shared_port import NobodyListens, SharedPort
 from rdv.client.dial.targets import Target
 from rdv.client.trace import What
-from rdv.client.tracer import Way
 
 __all__ = ["Dialling"]
 
@@ -54,23 +55,21 @@ class Dialling:
     one would collide with the answer to the old one.
 
     :param targets: all that will be dialled.
-    :param timeout: seconds for one dial that is not answered.
     :param gave_up: called when :attr:`hopeless` has become true.
     :ivar refused: the addresses that have refused a dial, with the last refusal.
     """
 
     def __init__(
         self,
-        reactor: IClientReactor,
+        context: Context,
         port: SharedPort,
         targets: Sequence[Target],
-        timeout: float,
         gave_up: Callable[[], object],
         random: Random | None = None,
     ) -> None:
-        self._reactor = reactor
+        self._context = context
+        self._reactor = context.reactor
         self._port = port
-        self._timeout = timeout
         self._gave_up = gave_up
         self._random = random or Random()
         self._budget = SYN_BUDGET
@@ -91,16 +90,13 @@ class Dialling:
     async def dial(
         self,
         target: Target,
-        candidate: Callable[[], Candidate],
         contend: Callable[[Candidate], Coroutine[Any, Any, Candidate]],
-        way: Way | None = None,
+        trace: CandidateTrace,
     ) -> Candidate:
         """
         Dial until the candidate was chosen.
 
-        :param candidate: makes a new one for each dial.
         :param contend: takes a connected one to the choice.
-        :param way: told of the dials.
         :raises ConnectError: the last refusal, when there is no point in going on.
         :raises ConnectionLost: likewise.
         :raises ProtocolError: when it is no peer of ours.
@@ -111,23 +107,20 @@ class Dialling:
         try:
             while True:
                 dialled = self._reactor.seconds()
-                dialler = candidate()
-                if way is not None:
-                    dialler.way = way
-                    way.dialled()
+                trace.dialled()
+                candidate = self._context.new_candidate(trace)
                 try:
-                    return await contend(await self._connect(address, dialler))
+                    return await contend(await self._connect(address, candidate))
                 except (ConnectError, ConnectionLost) as error:
-                    if way is not None:
-                        way.refused(error)
+                    trace.refused(error)
                     now = self._reactor.seconds()
                     took = now - dialled if isinstance(error, ConnectError) else 0.0
                     pause = self._pause(address, error, redials, took, now - begun)
                     if pause is None:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
-                    if way is not None and address in self._hopeful:
-                        way(What.HOPELESS)
+                    if address in self._hopeful:
+                        trace(What.HOPELESS)
                     self._give_up(address)
                 if self._stopped:  # that was what the relay, or the next in line, waited for
                     raise CancelledError
@@ -147,7 +140,8 @@ class Dialling:
 
     async def _connect(self, address: Address, candidate: Candidate) -> Candidate:
         try:
-            await self._port.connect(address, candidate, self._timeout)
+            timeout = self._context.settings.handshake_timeout
+            await self._port.connect(address, candidate, timeout)
         except BaseException:
             candidate.close()
             raise

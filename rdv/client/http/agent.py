@@ -15,7 +15,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
     IProtocol,
-    IReactorTime,
     ISSLTransport,
     ITransport,
 )
@@ -27,15 +26,14 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResp
 from zope.interface import implementer
 
 from rdv._system.sockets import tune
-from rdv._system.tcp_info import round_trip
 from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
+from rdv.client.context import Context
 from rdv.client.dial.socket import one_protocol
 from rdv.client.http.response import Response
-from rdv.client.reasons import loss_text, printable
+from rdv.client.reasons import loss_text
 from rdv.client.trace import What
-from rdv.client.tracer import Tracer
 from rdv.errors import ProtocolError, ServerUnreachable
 
 __all__ = ["UpgradeAgent"]
@@ -55,23 +53,14 @@ class UpgradeAgent:
     bytes that came behind the head first. Of any other response the body is read before it is
     returned, up to 4 KiB.
 
-    :param timeout: seconds from the request to the end of a TLS handshake, and again from the first
-        byte of an answer to its last one. How long a server may take until it begins to answer is
-        the caller's affair: it may keep a client waiting for its partner.
-    :param tracer: told of the connection, the request and the answer.
+    ``server_timeout`` is the time from the request to the end of a TLS handshake, and again from
+    the first byte of an answer to its last one. How long a server may take until it begins to
+    answer is the caller's affair: it may keep a client waiting for its partner.
     """
 
-    def __init__(
-        self,
-        reactor: IReactorTime,
-        endpoints: IAgentEndpointFactory,
-        timeout: float,
-        tracer: Tracer | None = None,
-    ) -> None:
-        self._clock = reactor
+    def __init__(self, context: Context, endpoints: IAgentEndpointFactory) -> None:
+        self._context = context
         self._endpoints = endpoints
-        self._timeout = timeout
-        self._tracer = tracer
         self._exchange: _Exchange | None = None
 
     def request(
@@ -99,7 +88,7 @@ class UpgradeAgent:
         return Deferred.fromCoroutine(self._request(parsed, request))
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
-        exchange = self._exchange = _Exchange(self._clock, request, self._timeout, self._tracer)
+        exchange = self._exchange = _Exchange(self._context, request)
         try:
             await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         except BaseException:
@@ -134,18 +123,12 @@ class _Exchange(Protocol):
 
     transport: StreamTransport | None = None  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        request: h11.Request,
-        timeout: float,
-        tracer: Tracer | None,
-    ) -> None:
-        self._clock = clock
-        self._tracer = tracer
+    def __init__(self, context: Context, request: h11.Request) -> None:
+        self._clock = context.reactor
+        self._trace = context.trace
+        self._timeout = context.settings.server_timeout
         self._request = request
-        self._timeout = timeout
-        self._begun = clock.seconds()
+        self._begun = self._clock.seconds()
         self._http = h11.Connection(h11.CLIENT)
         self._interim = 0
         self._final: h11.Response | None = None
@@ -164,8 +147,7 @@ class _Exchange(Protocol):
         if secure:
             # Until now names were resolved and addresses dialled, at the expense of the same time.
             self._expect("the TLS handshake", self._clock.seconds() - self._begun)
-        if self._tracer is not None:
-            self._tracer.reached()
+        self._trace.reached()
         self._send(self._request)
         self._send(h11.EndOfMessage())
         if not secure:
@@ -173,16 +155,14 @@ class _Exchange(Protocol):
 
     def handshakeCompleted(self) -> None:
         self._relax()
-        if self._tracer is not None:
-            self._tracer.secured(self.transport)
+        self._trace.secured(self.transport)
         self._has_asked()  # what was written waited for that
 
     def _has_asked(self) -> None:
         self.asked = True
         # The answer may take for ever, but not that the request is acknowledged.
         watch(self._clock, self.transport)
-        if self._tracer is not None:
-            self._tracer(What.ASKED)
+        self._trace(What.ASKED)
 
     def _send(self, event: h11.Event) -> None:
         assert self.transport is not None
@@ -256,13 +236,7 @@ class _Exchange(Protocol):
             else:
                 headers.addRawHeader(name, value)
         phrase = bytes(event.reason)
-        if self._tracer is not None:
-            self._tracer(
-                What.ANSWERED,
-                status=event.status_code,
-                phrase=printable(phrase),
-                round_trip=round_trip(self.transport),
-            )
+        self._trace.answered(event.status_code, phrase, self.transport)
         self.response.callback(Response(event.status_code, phrase, headers, body, self.deliver))
 
     def deliver(self, protocol: IProtocol) -> None:

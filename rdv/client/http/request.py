@@ -15,23 +15,20 @@ from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv import _knobs as knobs
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
-from rdv.client.candidates import Candidates
-from rdv.client.dial.shared_port import IClientReactor, SharedPort
+from rdv.client.context import Context
+from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.agent import UpgradeAgent
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.reasons import printable, refusal_text, retry_after, why
-from rdv.client.tracer import Tracer
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
     MAX_SELF_ADDRESSES,
     Answer,
     Offer,
-    Role,
     parse_answer,
     request_headers,
     token_hint,
@@ -67,26 +64,11 @@ class RequestOptions(TypedDict, total=False):
 
 
 class Request:
-    """
-    One request from a shared port.
+    """One request from a shared port."""
 
-    :param tls: how an ``https`` server is verified.
-    :param timeout: in seconds; see ``server_timeout`` of :class:`rdv.client.Client`.
-    :param tracer: told of what happens.
-    """
-
-    def __init__(
-        self,
-        reactor: IClientReactor,
-        port: SharedPort,
-        tls: IPolicyForHTTPS,
-        timeout: float,
-        tracer: Tracer | None = None,
-    ) -> None:
-        self._reactor = reactor
-        self._tracer = tracer
-        endpoints = ServerEndpoints(reactor, port, tls, timeout, tracer)
-        self._agent = UpgradeAgent(reactor, endpoints, timeout, tracer)
+    def __init__(self, context: Context, port: SharedPort) -> None:
+        self._context = context
+        self._agent = UpgradeAgent(context, ServerEndpoints(context, port))
 
     @property
     def asked(self) -> bool:
@@ -98,13 +80,7 @@ class Request:
         return self._agent.close()
 
     async def ask(
-        self,
-        url: URL,
-        role: Role,
-        token: bytes,
-        own: Sequence[Address],
-        options: Mapping[str, Any],
-        candidates: Candidates,
+        self, url: URL, own: Sequence[Address], options: Mapping[str, Any]
     ) -> tuple[Candidate, Answer, Headers]:
         """
         Make the request; the connection on which the answer comes is the relay candidate.
@@ -116,18 +92,19 @@ class Request:
         :raises ServerRefused: when it answers with anything but 101.
         :raises ProtocolError: when its answer cannot be understood.
         """
-        server = url.to_text()
+        context, server = self._context, url.to_text()
+        offer = Offer(context.role, context.token, own[:MAX_SELF_ADDRESSES])
         headers = _headers(options.get("headers"))
-        for name, value in request_headers(Offer(role, token, own[:MAX_SELF_ADDRESSES])):
+        for name, value in request_headers(offer):
             headers.setRawHeaders(name, [value])
         try:
             response = await HTTPClient(self._agent).request(
-                role.value.decode(),
+                context.role.value.decode(),
                 url,
                 **{**options, "headers": headers},
                 allow_redirects=False,
                 unbuffered=True,
-                reactor=cast(Any, self._reactor),
+                reactor=cast(Any, context.reactor),
             )
             if response.code != 101:
                 phrase = printable(response.phrase)
@@ -135,9 +112,7 @@ class Request:
                 later = retry_after(response.headers)
                 raise ServerRefused(server, response.code, phrase, reason, later)
             answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
-            relay = candidates.make(is_relay=True)
-            if self._tracer is not None:
-                relay.way = self._tracer.met(answer)
+            relay = context.new_candidate(context.trace.met(answer), is_relay=True)
             response.deliverBody(relay)
         except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
             raise ServerUnreachable(f"cannot reach {server}: {why(error)}") from error
@@ -145,7 +120,7 @@ class Request:
             raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
         log.debug(
             "{token}: observed as {observed}, the peer may be at {peer_addresses}",
-            token=token_hint(token),
+            token=token_hint(context.token),
             observed=answer.observed,
             peer_addresses=[str(address) for address in answer.peer_addresses],
         )

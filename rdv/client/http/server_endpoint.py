@@ -20,13 +20,13 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.web.client import URI
-from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
+from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from rdv.addresses import Address, parse_ip
+from rdv.client.context import Context
 from rdv.client.dial.shared_port import IClientReactor, SharedPort
 from rdv.client.trace import What
-from rdv.client.tracer import Tracer
 from rdv.errors import BadURL
 
 __all__ = ["ServerEndpoints", "resolve"]
@@ -37,59 +37,36 @@ class ServerEndpoints:
     """
     Endpoints from a shared port to servers.
 
-    :param tls: makes the TLS options for a server's name.
-    :param timeout: seconds for resolving and connecting. What resolving leaves is shared evenly
-        among the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left
-        then among its IPv6 addresses.
-    :param tracer: told of names and connections.
+    ``server_timeout`` is for resolving and connecting. What resolving leaves is shared evenly among
+    the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left then among
+    its IPv6 addresses.
     """
 
-    def __init__(
-        self,
-        reactor: IClientReactor,
-        port: SharedPort,
-        tls: IPolicyForHTTPS,
-        timeout: float,
-        tracer: Tracer | None = None,
-    ) -> None:
-        self._reactor = reactor
+    def __init__(self, context: Context, port: SharedPort) -> None:
+        self._context = context
         self._port = port
-        self._tls = tls
-        self._timeout = timeout
-        self._tracer = tracer
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """See :class:`IAgentEndpointFactory`."""
         host = uri.host.decode("ascii").strip("[]")
-        plain = _ServerEndpoint(
-            self._reactor, self._port, host, uri.port, self._timeout, self._tracer
-        )
+        plain = _ServerEndpoint(self._context, self._port, host, uri.port)
         if uri.scheme != b"https":
             return plain
         try:
-            options = self._tls.creatorForNetloc(host.encode("ascii"), uri.port)
+            options = self._context.settings.tls.creatorForNetloc(host.encode("ascii"), uri.port)
         except ValueError as error:
             raise BadURL(f"not a name for https: {host!r} ({error})") from error
-        return wrapClientTLS(options, plain, clock=self._reactor)
+        return wrapClientTLS(options, plain, clock=self._context.reactor)
 
 
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
-    def __init__(
-        self,
-        reactor: IClientReactor,
-        port: SharedPort,
-        host: str,
-        number: int,
-        timeout: float,
-        tracer: Tracer | None,
-    ) -> None:
-        self._reactor = reactor
+    def __init__(self, context: Context, port: SharedPort, host: str, number: int) -> None:
+        self._context = context
+        self._reactor = context.reactor
         self._port = port
         self._host = host
         self._number = number
-        self._timeout = timeout
-        self._tracer = tracer
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -99,7 +76,7 @@ class _ServerEndpoint:
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        ends = self._reactor.seconds() + self._timeout
+        ends = self._reactor.seconds() + self._context.settings.server_timeout
 
         def left() -> float:
             return max(0.0, ends - self._reactor.seconds())
@@ -112,8 +89,8 @@ class _ServerEndpoint:
                 if failure is None:
                     raise
                 break
-            if self._tracer is not None and addresses:
-                self._tracer(What.RESOLVED, host=self._host, addresses=list(addresses))
+            if addresses:
+                self._context.trace(What.RESOLVED, host=self._host, addresses=list(addresses))
             reason: ConnectError | None = None
             more = kind is IPv4Address and not _is_address(self._host)
             for number, address in enumerate(addresses):
@@ -128,14 +105,11 @@ class _ServerEndpoint:
         raise failure or DNSLookupError(self._host)
 
     async def _call(self, address: Address, protocol: IProtocol, timeout: float) -> IProtocol:
-        tracer = self._tracer
-        if tracer is None:
-            return await self._port.connect(address, protocol, timeout)
-        tracer.called(address)
+        self._context.trace.called(address)
         try:
             return await self._port.connect(address, protocol, timeout)
         except ConnectError as error:
-            tracer.unreached(error)
+            self._context.trace.unreached(error)
             raise
 
 

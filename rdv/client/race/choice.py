@@ -73,8 +73,7 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
         choice.release()
         candidate.close()
         raise
-    if candidate.way is not None:
-        candidate.way.won()
+    candidate.trace.won()
     return candidate
 
 
@@ -84,8 +83,7 @@ async def _acknowledged(candidate: Candidate) -> None:
         if candidate.clock.seconds() >= end:
             raise ConnectionLost("what we send does not arrive")
         await candidate.stays(_LOOK_EVERY)
-    if candidate.way is not None:
-        candidate.way(What.ACKNOWLEDGED)
+    candidate.trace(What.ACKNOWLEDGED)
 
 
 def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:

@@ -16,10 +16,10 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
-from rdv.addresses import Address, AddressSpace, parse_ip, space_of
+from rdv.addresses import Address, parse_ip, space_of
 from rdv.client.candidate import Candidate
-from rdv.client.trace import What
-from rdv.client.tracer import Tracer, space_name
+from rdv.client.context import Context
+from rdv.wire import Role
 
 __all__ = ["Inbound"]
 
@@ -35,9 +35,6 @@ class Inbound(ServerFactory[Any]):
     did not name may still be the peer, behind a NAT that maps it anew; at most
     :attr:`stranger_limit` of those are entertained at a time, and the oldest makes room.
 
-    :param spaces: from where connections are accepted.
-    :param candidate: makes a candidate for a connection.
-    :param tracer: told of those who connect.
     :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
         of all of them.
     """
@@ -45,15 +42,8 @@ class Inbound(ServerFactory[Any]):
     noisy = False
     stranger_limit = 16
 
-    def __init__(
-        self,
-        spaces: AddressSpace,
-        candidate: Callable[[], Candidate],
-        tracer: Tracer | None = None,
-    ) -> None:
-        self._spaces = spaces
-        self._make_candidate = candidate
-        self._tracer = tracer
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._strangers: dict[Candidate, IP] = {}
         self._known: Container[IP] = ()
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
@@ -66,14 +56,12 @@ class Inbound(ServerFactory[Any]):
         if self._stopped or not isinstance(addr, (IPv4Address, IPv6Address)):
             return None
         ip = parse_ip(addr.host.partition("%")[0])
-        if not space_of(ip) & self._spaces:
-            if self._tracer is not None:
-                address = Address(ip, addr.port)
-                self._tracer(What.REJECTED, address=address, space=space_name(address))
+        context, address = self._context, Address(ip, addr.port)
+        if not space_of(ip) & context.settings.spaces:
+            context.trace.rejected(address)
             return None
-        candidate = self._make_candidate()
-        if self._tracer is not None:
-            candidate.way = self._tracer.way("inbound", Address(ip, addr.port))
+        trace = context.trace.way("inbound", address)
+        candidate = context.new_candidate(trace, held=context.role is Role.ACCEPTOR)
         if ip not in self._known:
             self._make_room()
             self._strangers[candidate] = ip
@@ -115,8 +103,7 @@ class Inbound(ServerFactory[Any]):
 
     def _gone(self, candidate: Candidate) -> None:
         self._strangers.pop(candidate, None)
-        if candidate.way is not None:  # before the answer, nobody else tells
-            candidate.way.lost(candidate.failure)
+        candidate.trace.lost(candidate.failure)  # before the answer, nobody else tells
 
     def _make_room(self) -> None:
         if len(self._strangers) >= self.stranger_limit:

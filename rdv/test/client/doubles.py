@@ -29,8 +29,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace, parse_address
-from rdv.client import Client, Connection
+from rdv.client import Client, Connection, relay_penalty, tls_policy
+from rdv.client.context import Context, Settings
 from rdv.client.dial.shared_port import IClientReactor
+from rdv.wire import Role
 
 LOOPBACK = IPv4("127.0.0.1")
 
@@ -212,6 +214,27 @@ def answer(*peers: str | Address, extra: str = "") -> bytes:
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
         f"Rdv-Peer-Addrs: {names}\r\n{extra}\r\n"
     ).encode()
+
+
+def context(clock: Any, role: Role = Role.DIALER, **changes: Any) -> Context:
+    """
+    That of an attempt of its own.
+
+    :param changes: settings.
+    """
+    settings = {
+        "tls": tls_policy(),
+        "spaces": AddressSpace.ALL,
+        "self_addresses": lambda port: [],
+        "port_mapping": None,
+        "local_port": 0,
+        "lowest_port": 1024,
+        "chooser": relay_penalty(2.0),
+        "server_timeout": 10.0,
+        "handshake_timeout": 30.0,
+        **changes,
+    }
+    return Context(clock, Settings(**settings), role, TOKEN.encode())
 
 
 class AttemptTestCase(SynchronousTestCase):

@@ -6,11 +6,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address
+from rdv.client.attempt_trace import AttemptTrace
 from rdv.client.trace import Event, What
-from rdv.client.tracer import Tracer
 
 
-class TracerTests(SynchronousTestCase):
+class AttemptTraceTests(SynchronousTestCase):
     """Tells of one attempt."""
 
     def test_event(self) -> None:
@@ -18,7 +18,7 @@ class TracerTests(SynchronousTestCase):
         clock = Clock()
         clock.advance(7)
         seen: list[Event] = []
-        Tracer(clock, 3, (seen.append, seen.append))(What.ASKED, port=1)
+        AttemptTrace(clock, 3, (seen.append, seen.append))(What.ASKED, port=1)
         self.assertEqual(seen, [Event(7.0, 3, What.ASKED, {"port": 1})] * 2)
 
     def test_failing_trace(self) -> None:
@@ -28,7 +28,7 @@ class TracerTests(SynchronousTestCase):
         def fail(event: Event) -> None:
             raise RuntimeError("not my day")
 
-        Tracer(Clock(), 1, (fail, seen.append))(What.MET)
+        AttemptTrace(Clock(), 1, (fail, seen.append))(What.MET)
         self.assertEqual(len(seen), 1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 

@@ -1,4 +1,4 @@
-"""Without a trace there is nothing of it."""
+"""Without a trace nothing is done."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 from types import FrameType
 from typing import Any
 
-from rdv.client import trace, tracer
-from rdv.client.candidate import Candidate
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.client import attempt_trace, trace
+from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
 from rdv.test.client.doubles import HELLO, PEER
 from rdv.test.client.test_trace_attempt import TraceTestCase, refused
 
@@ -15,24 +17,15 @@ from rdv.test.client.test_trace_attempt import TraceTestCase, refused
 class OffTests(TraceTestCase):
     """A whole attempt, with redials, both kinds of ways, and a choice."""
 
-    def run_attempt(self, **options: Any) -> tuple[list[str], list[Candidate]]:
-        """
-        :return: the functions of the trace that were called, and all candidates.
-        """
-        files = {trace.__file__, tracer.__file__}
-        called: list[str] = []
-        made: list[Candidate] = []
-        make = Candidate.__init__
+    def run_attempt(self, **options: Any) -> set[str]:
+        """The functions of the trace that were called."""
+        files = {trace.__file__, attempt_trace.__file__}
+        called: set[str] = set()
 
         def profile(frame: FrameType, event: str, argument: object) -> None:
             if event == "call" and frame.f_code.co_filename in files:
-                called.append(frame.f_code.co_qualname)
+                called.add(frame.f_code.co_qualname)
 
-        def remember(self: Candidate, *args: object, **keywords: object) -> None:
-            made.append(self)
-            make(self, *args, **keywords)  # type: ignore[arg-type]
-
-        self.patch(Candidate, "__init__", remember)
         sys.setprofile(profile)
         try:
             self.dial(**options)
@@ -48,18 +41,24 @@ class OffTests(TraceTestCase):
         finally:
             sys.setprofile(None)
         self.successResultOf(self.attempt)
-        return called, made
+        return called
 
     def test_off(self) -> None:
-        """No function of it is called, and no candidate has room for it."""
-        called, made = self.run_attempt(trace=None)
-        self.assertEqual(called, [])
-        self.assertGreater(len(made), 5)
-        self.assertEqual([each for each in made if "way" in vars(each)], [])
+        """Only functions that do nothing are called."""
+        self.assertEqual(self.run_attempt(trace=None), {"_nothing", "_NoTrace.way"})
 
     def test_on(self) -> None:
         """The same attempt shows that the test above would notice."""
-        called, made = self.run_attempt()
-        self.assertIn("Tracer.__call__", called)
-        self.assertIn("Way.dialled", called)
-        self.assertGreater(len([each for each in made if "way" in vars(each)]), 5)
+        called = self.run_attempt()
+        self.assertLess({"AttemptTrace.__call__", "CandidateTrace.dialled"}, called)
+
+
+class NullTests(SynchronousTestCase):
+    """The null objects."""
+
+    def test_all_methods(self) -> None:
+        """Whatever an attempt may call, it is one of theirs."""
+        for null, real in ((NO_TRACE, AttemptTrace), (NO_CANDIDATE_TRACE, CandidateTrace)):
+            told = {name for name in vars(real) if callable(getattr(real, name))}
+            public = {name for name in told if not name.startswith("_")} - {"over"}
+            self.assertLessEqual({*public, "__call__"}, set(vars(type(null))))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rdv.addresses import parse_address
+from rdv.client.attempt_trace import AttemptTrace
 from rdv.client.trace import Event, What
-from rdv.client.tracer import Tracer
 from rdv.test.client.probation_case import LONG, ProbationTestCase
 from rdv.wire import Role
 
@@ -15,12 +15,12 @@ class DialerTests(ProbationTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.events: list[Event] = []
-        tracer = Tracer(self.clock, 1, (self.events.append,), self.role)
+        trace = AttemptTrace(self.clock, 1, (self.events.append,), self.role)
         address = parse_address("203.0.113.9:41000")
-        self.relay.candidate.way = tracer.way("relay", address)
-        self.direct.candidate.way = way = tracer.way("dial", address)
-        way.won()
-        tracer.connected(False, address)
+        self.relay.candidate.trace = trace.way("relay", address)
+        self.direct.candidate.trace = direct = trace.way("dial", address)
+        direct.won()
+        trace.connected(False, address)
         self.events.clear()
 
     def test_settled(self) -> None:

@@ -17,14 +17,14 @@ from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import Address, parse_address
+from rdv.client.attempt_trace import NO_CANDIDATE_TRACE
 from rdv.client.candidate import Candidate
 from rdv.client.dial import dialling
 from rdv.client.dial.dialling import Dialling
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import Target
 from rdv.errors import ProtocolError
-from rdv.test.client.doubles import ByteTransport, ClientReactor
-from rdv.wire import Role
+from rdv.test.client.doubles import ByteTransport, ClientReactor, context
 
 HELLO = b"rdv/1 HELLO token\r\n"
 ONE, TWO = parse_address("203.0.113.9:41000"), parse_address("192.168.7.2:41000")
@@ -70,26 +70,21 @@ class DiallingTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = ClientReactor()
         self.port = Port(self.reactor)
-        self.candidates: list[Candidate] = []
+        self.context = context(self.reactor)
         self.dials: dict[Address, Deferred[Candidate]] = {}
         self.gave_up = 0
         self.patch(dialling, "route_to", lambda ip: ip)
 
     def begin(self, *targets: Target) -> None:
         """Dial them."""
-        self.dialling = Dialling(self.reactor, self.port, targets, 30, self._gave_up, Random(1))
+        self.dialling = Dialling(self.context, self.port, targets, self._gave_up, Random(1))
         for target in targets:
-            dial = self.dialling.dial(target, self._candidate, self._contend)
+            dial = self.dialling.dial(target, self._contend, NO_CANDIDATE_TRACE)
             self.dials[target.address] = Deferred.fromCoroutine(dial)
 
     def _gave_up(self) -> None:
         self.assertTrue(self.dialling.hopeless)
         self.gave_up += 1
-
-    def _candidate(self) -> Candidate:
-        candidate = Candidate(self.reactor, Role.DIALER, b"token")
-        self.candidates.append(candidate)
-        return candidate
 
     async def _contend(self, candidate: Candidate) -> Candidate:
         return await candidate.shaken()
@@ -131,8 +126,7 @@ class DiallingTestCase(SynchronousTestCase):
     def assert_nothing_left(self) -> None:
         """Neither timers nor dials nor connections."""
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-        for candidate in self.candidates[:-1]:
-            self.assertTrue(candidate.closed.called)
+        self.assertLessEqual(len(self.context.candidates), 1)
 
 
 class RedialTests(DiallingTestCase):
@@ -147,7 +141,7 @@ class RedialTests(DiallingTestCase):
             self.assertNoResult(self.dials[ONE])
             self.assertIn(ONE, self.dialling.refused)
             self.connected().deliver(HELLO)
-            self.assertIs(self.successResultOf(self.dials[ONE]), self.candidates[-1])
+            self.assertEqual({self.successResultOf(self.dials[ONE])}, self.context.candidates)
             self.assert_nothing_left()
 
     def test_from_the_same_port(self) -> None:

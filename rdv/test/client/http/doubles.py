@@ -17,7 +17,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from rdv.client.http.agent import UpgradeAgent
-from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport, context
 
 UPGRADE = {"Connection": ["upgrade"], "Upgrade": ["rdv/1"], "Rdv-Token": ["token"]}
 SWITCH = (
@@ -70,7 +70,7 @@ class UpgradeTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.endpoints = Endpoints()
-        self.agent = UpgradeAgent(self.clock, self.endpoints, 10)
+        self.agent = UpgradeAgent(context(self.clock), self.endpoints)
 
     def request(
         self, uri: bytes = b"http://example.com/", headers: dict[str, list[str]] = UPGRADE

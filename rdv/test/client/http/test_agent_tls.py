@@ -21,7 +21,7 @@ from rdv.client.http.agent import UpgradeAgent
 from rdv.client.http.verification import tls_policy
 from rdv.errors import ServerUnreachable
 from rdv.test.certificates import Authority
-from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport, context
 from rdv.test.client.http.doubles import SWITCH, UPGRADE, Endpoints, UpgradeTestCase
 from rdv.test.doubles import HalfWire, Wire
 
@@ -47,7 +47,7 @@ class TLSTestCase(UpgradeTestCase):
         super().setUp()
         self.authority = Authority()
         endpoints = TLSEndpoints(self.authority, self.clock, self.endpoints)
-        self.agent = UpgradeAgent(self.clock, endpoints, 10)
+        self.agent = UpgradeAgent(context(self.clock), endpoints)
 
     def start(self) -> Deferred[IResponse]:
         """A request whose handshake has begun."""

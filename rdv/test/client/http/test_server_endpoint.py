@@ -29,7 +29,7 @@ from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.socket import one_protocol
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.http.verification import tls_policy
-from rdv.test.client.doubles import ClientReactor
+from rdv.test.client.doubles import ClientReactor, context
 from rdv.test.doubles import Wire
 
 
@@ -60,7 +60,9 @@ class EndpointTestCase(SynchronousTestCase):
         self.reactor = ClientReactor(self.names)
         self.policy = Policy()
         port = SharedPort(self.reactor, cast(Any, Factory()))
-        self.endpoints = ServerEndpoints(self.reactor, port, self.policy, 9)
+        self.endpoints = ServerEndpoints(
+            context(self.reactor, tls=self.policy, server_timeout=9), port
+        )
         self.wire = Wire()
 
     def connect(self, uri: str) -> Deferred[IProtocol]:

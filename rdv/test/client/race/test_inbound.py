@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import AddressSpace
 from rdv.client.candidate import Candidate
 from rdv.client.race.inbound import IP, Inbound
-from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.doubles import ByteTransport, context
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"
@@ -32,13 +32,9 @@ class InboundTestCase(SynchronousTestCase):
     """An acceptor's inbound connections."""
 
     def setUp(self) -> None:
-        self.inbound = Inbound(AddressSpace.ALL, self.candidate)
+        self.inbound = Inbound(context(Clock(), Role.ACCEPTOR))
         self.contending: list[Candidate] = []
         self.cancelled = 0
-
-    def candidate(self) -> Candidate:
-        """What an acceptor makes of a connection."""
-        return Candidate(Clock(), Role.ACCEPTOR, b"token", held=True)
 
     def begin(self, *known: str) -> None:
         """The server has answered."""
@@ -70,7 +66,7 @@ class SpacesTests(SynchronousTestCase):
 
     def accepts(self, spaces: AddressSpace, peer: IAddress | None) -> bool:
         """Whether a connection from ``peer`` is accepted."""
-        inbound = Inbound(spaces, lambda: Candidate(Clock(), Role.DIALER, b"token"))
+        inbound = Inbound(context(Clock(), spaces=spaces))
         return inbound.buildProtocol(peer) is not None
 
     def test_only_the_spaces_given(self) -> None:

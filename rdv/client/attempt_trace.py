@@ -1,26 +1,22 @@
 """
-Those who tell of an attempt and of its ways. Without a trace there is none of them.
+Tells a trace of an attempt and of its candidates.
 
 ``Client(trace=...)`` is called with an ``Event`` for each thing that happens in an attempt: time,
-number of the attempt, what, and fields. The ``Tracer`` tells of the attempt and of the request;
-each *way* to the peer (the relay, an address that is dialled, a connection that has come in) has a
-``Way``, which all candidates that one address is dialled with share. A way knows how far it got, so
-that it can say why it was lost when somebody else wins: who ends the race does not know that. Each
-way ends with ``CHOSEN`` or ``LOST``, and is silent then; the attempt ends all that are left before
-it says ``CONNECTED`` or ``FAILED``. Without a trace there is neither a ``Tracer`` nor a ``Way``,
-and each place where something happens costs a comparison with None.
-
-``explain`` turns a list of events into a waterfall for a terminal, lines of JSON, or one file of
-HTML or SVG, in three steps: ``facts`` sorts the events by what they are about, ``story`` makes rows
-with bars and marks of that (``scale`` says where, ``words`` what to write beside them), and the
-others draw those. It takes any list, since an attempt may be interrupted anywhere. What a server
-says reaches no terminal and no page as it is.
+number of the attempt, what, and fields. The ``AttemptTrace`` tells of the attempt and of the
+request. Each *way* to the peer (the relay, an address that is dialled, a connection that has come
+in) has a ``CandidateTrace``, which all candidates that one address is dialled with share. It knows
+how far they got, so that it can say why they were lost when another one wins: who ends the race
+does not know that. Each ends with ``CHOSEN`` or ``LOST``, and is silent then; the attempt ends all
+that are left before it says ``CONNECTED`` or ``FAILED``. Without a trace both are null objects:
+nothing is looked up and nothing is kept, and each place where something happens costs a call that
+does nothing.
 """
 
 from __future__ import annotations
 
 import errno
 import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
@@ -29,12 +25,12 @@ from twisted.logger import Logger
 
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, space_of
-from rdv.client.reasons import why
+from rdv.client.reasons import printable, why
 from rdv.client.trace import Event, Trace, What
 from rdv.errors import ProtocolError
 from rdv.wire import Answer, Role
 
-__all__ = ["Tracer", "Way", "space_name"]
+__all__ = ["NO_CANDIDATE_TRACE", "NO_TRACE", "AttemptTrace", "CandidateTrace"]
 
 log = Logger()
 
@@ -42,9 +38,9 @@ log = Logger()
 _TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
 
 
-class Tracer:
+class AttemptTrace:
     """
-    Tells of one attempt.
+    Tells of one attempt; its methods bear the names of what they tell, see :class:`What`.
 
     :param traces: who is told.
     :ivar role: our role.
@@ -52,18 +48,8 @@ class Tracer:
     :ivar telling: whether a trace is being called.
     """
 
-    __slots__ = (
-        "_address",
-        "_attempt",
-        "_called",
-        "_clock",
-        "_open",
-        "_traces",
-        "_ways",
-        "chosen",
-        "role",
-        "telling",
-    )
+    telling = False
+    chosen: CandidateTrace | None = None
 
     def __init__(
         self,
@@ -77,11 +63,9 @@ class Tracer:
         self._traces = traces
         self._ways = 0
         self._called = 0.0
-        self._address: Address | None = None  # of the server
-        self._open: dict[Way, None] = {}
+        self._server: Address | None = None
+        self._open: dict[CandidateTrace, None] = {}
         self.role = role
-        self.chosen: Way | None = None
-        self.telling = False
 
     @property
     def now(self) -> float:
@@ -101,88 +85,85 @@ class Tracer:
         finally:
             self.telling = False
 
+    def addresses(self, told: Sequence[Address], mapped: Collection[Address]) -> None:
+        """
+        :param mapped: those that a router has mapped, of which some may not be told.
+        """
+        spaces = [_space(address) for address in told]
+        from_router = [address for address in told if address in mapped]
+        self(What.ADDRESSES, addresses=told, spaces=spaces, mapped=from_router)
+
     def called(self, address: Address) -> None:
-        """See :attr:`What.CALLED`."""
-        self._called, self._address = self.now, address
+        self._called, self._server = self.now, address
         self(What.CALLED, address=address)
 
     def reached(self) -> None:
-        """See :attr:`What.REACHED`."""
-        self(What.REACHED, address=self._address, seconds=self.now - self._called)
+        self(What.REACHED, address=self._server, seconds=self.now - self._called)
 
     def unreached(self, error: Exception) -> None:
-        """See :attr:`What.UNREACHED`."""
         seconds = self.now - self._called
-        self(What.UNREACHED, address=self._address, reason=why(error), seconds=seconds)
+        self(What.UNREACHED, address=self._server, reason=why(error), seconds=seconds)
 
     def secured(self, transport: Any) -> None:
-        """See :attr:`What.SECURED`."""
         tls = transport.getHandle()
         version, cipher = tls.get_protocol_version_name(), tls.get_cipher_name()
         self(What.SECURED, version=version, cipher=cipher)
 
-    def met(self, answer: Answer) -> Way:
-        """
-        See :attr:`What.MET`.
+    def answered(self, status: int, phrase: bytes, transport: object) -> None:
+        trip, text = round_trip(transport), printable(phrase)
+        self(What.ANSWERED, status=status, phrase=text, round_trip=trip)
 
-        :return: the way by the relay.
-        """
+    def met(self, answer: Answer) -> CandidateTrace:
+        """:return: that of the relay."""
         peers = list(answer.peer_addresses)
         self(What.MET, observed=answer.observed, peer_addresses=peers)
-        return self.way("relay", self._address)
+        return self.way("relay", self._server)
 
-    def way(self, kind: str, address: Address | None, *, guessed: bool = False) -> Way:
+    def rejected(self, address: Address) -> None:
+        self(What.REJECTED, address=address, space=_space(address))
+
+    def way(self, kind: str, address: Address | None, *, guessed: bool = False) -> CandidateTrace:
         """There is one more; the arguments are the fields of :attr:`What.WAY`."""
         self._ways += 1
-        way = Way(self, self._ways, kind)
+        way = CandidateTrace(self, self._ways, kind)
         self._open[way] = None
-        space = None if address is None else space_name(address)
+        space = None if address is None else _space(address)
         self(What.WAY, way=way.number, kind=kind, address=address, space=space, guessed=guessed)
         return way
 
-    def over(self, way: Way) -> None:
+    def over(self, way: CandidateTrace) -> None:
         """It was chosen or lost."""
         self._open.pop(way, None)
 
     def connected(self, is_relay: bool, peer: Address) -> None:
-        """See :attr:`What.CONNECTED`."""
         number = None if self.chosen is None else self.chosen.number
-        self.end(What.CONNECTED, path="relay" if is_relay else "p2p", peer=peer, way=number)
+        self._end(What.CONNECTED, path="relay" if is_relay else "p2p", peer=peer, way=number)
 
-    def end(self, what: What, **fields: object) -> None:
+    def failed(self, reason: str) -> None:
+        self._end(What.FAILED, reason=reason)
+
+    def _end(self, what: What, **fields: object) -> None:
         """The attempt is over, and with it all the ways that are left."""
         for way in list(self._open):
             way.lost()
         self(what, **fields)
 
 
-class Way:
+class CandidateTrace:
     """
-    Tells of one way to the peer; see :class:`What` for what each method tells. When it was chosen
-    or lost it is silent.
+    Tells of one way to the peer; its methods bear the names of what they tell, see :class:`What`.
+    When it was chosen or lost it is silent.
 
     :param kind: ``relay``, ``dial`` or ``inbound``.
     :ivar number: its number in the attempt.
     """
 
-    __slots__ = (
-        "_dials",
-        "_expected",
-        "_over",
-        "_reason",
-        "_since",
-        "_stood",
-        "_tracer",
-        "kind",
-        "number",
-    )
-
-    def __init__(self, tracer: Tracer, number: int, kind: str) -> None:
-        self._tracer = tracer
+    def __init__(self, attempt: AttemptTrace, number: int, kind: str) -> None:
+        self._attempt = attempt
         self._dials = 0
         self._since: float | None = None
         self._over = self._stood = False
-        self._expected = "HELLO" if tracer.role is Role.DIALER else "CONFIRM"
+        self._expected = "HELLO" if attempt.role is Role.DIALER else "CONFIRM"
         self._reason = "it came to nothing"  # why it is lost, if nothing else is said
         self.kind = kind
         self.number = number
@@ -190,58 +171,51 @@ class Way:
     def __call__(self, what: What, **fields: object) -> None:
         """It has happened now, if the way is not over."""
         if not self._over:
-            self._tracer(what, way=self.number, **fields)
+            self._attempt(what, way=self.number, **fields)
+
+    def _seconds(self) -> float | None:
+        return None if self._since is None else self._attempt.now - self._since
 
     def dialled(self) -> None:
-        """See :attr:`What.DIALLED`."""
         self._dials += 1
-        self._since = self._tracer.now
+        self._since = self._attempt.now
         if self._dials == 1:  # later the last refusal says more
             self._reason = "no answer"
         self(What.DIALLED, dial=self._dials)
 
     def refused(self, error: Exception) -> None:
-        """See :attr:`What.REFUSED`."""
         number = getattr(error, "osError", None) if isinstance(error, ConnectError) else None
-        seconds = None if self._since is None else self._tracer.now - self._since
-        self._reason = _words(error)
+        self._reason = _describe(error)
         self._stood = False
         self(
             What.REFUSED,
             dial=self._dials,
             reason=self._reason,
             errno=errno.errorcode.get(number) if isinstance(number, int) else None,
-            seconds=seconds,
+            seconds=self._seconds(),
         )
         if number in _TAKEN:
             self._reason = "the connection from the other side took its place"
 
     def stands(self, transport: object) -> None:
-        """See :attr:`What.STANDS`."""
         self._reason = f"no {self._expected} came"
         self._stood = True
-        seconds = None if self._since is None else self._tracer.now - self._since
-        self(What.STANDS, seconds=seconds, round_trip=round_trip(transport))
+        self(What.STANDS, seconds=self._seconds(), round_trip=round_trip(transport))
 
     def heard(self, line: str) -> None:
-        """See :attr:`What.HEARD`."""
         self._reason = ""
         self(What.HEARD, line=line)
 
     def waits(self, seconds: float, reason: str) -> None:
-        """See :attr:`What.WAITS`."""
-        self(What.WAITS, seconds=seconds if seconds < math.inf else None, reason=reason)
+        if seconds > 0:
+            self(What.WAITS, seconds=seconds if seconds < math.inf else None, reason=reason)
 
     def won(self) -> None:
-        """See :attr:`What.CHOSEN`."""
-        self._tracer.chosen = self
-        self(What.CHOSEN, dials=self._dials)
-        self._end()
+        self._attempt.chosen = self
+        self._end(What.CHOSEN)
 
     def lost(self, error: BaseException | None = None) -> None:
         """
-        See :attr:`What.LOST`.
-
         :param error: why, if it was not that the race is over.
         """
         if error is None:
@@ -249,39 +223,71 @@ class Way:
         elif isinstance(error, ProtocolError) and self._reason:
             reason = f"it said something else than {self._expected}"
         else:
-            reason = _words(error)
-        self(What.LOST, reason=reason, dials=self._dials)
-        self._end()
+            reason = _describe(error)
+        self._end(What.LOST, reason=reason)
 
     def _race_is_over(self) -> str:
-        winner = self._tracer.chosen
+        winner = self._attempt.chosen
         if winner is None or winner.kind == "relay":
             return self._reason or "it was ready, but not chosen in time"
         if not self._stood and self.kind != "relay":
             return self._reason
         other = "a direct path" if self.kind == "relay" else "another one"
-        dialer = self._tracer.role is Role.DIALER
+        dialer = self._attempt.role is Role.DIALER
         return f"{other} was faster" if dialer else f"the peer chose {other}"
 
-    def _end(self) -> None:
+    def _end(self, what: What, **fields: object) -> None:
+        self(what, **fields, dials=self._dials)
         self._over = True
-        self._tracer.over(self)
+        self._attempt.over(self)
 
     def switched(self, peer: Address) -> None:
-        """See :attr:`What.SWITCHED`. It was lost before."""
-        self._tracer(What.SWITCHED, way=self.number, peer=peer)
+        """It was lost before."""
+        self._attempt(What.SWITCHED, way=self.number, peer=peer)
 
     def settled(self, reason: str) -> None:
-        """See :attr:`What.SETTLED`. It was chosen before."""
-        self._tracer(What.SETTLED, reason=reason)
+        """It was chosen before."""
+        self._attempt(What.SETTLED, reason=reason)
 
 
-def space_name(address: Address) -> str:
+def _nothing(*args: object, **fields: object) -> None:
+    """Whatever has happened."""
+
+
+class _NoCandidateTrace(CandidateTrace):
+    """Nobody is told."""
+
+    def __init__(self) -> None:
+        """There is nothing to remember."""
+
+    __call__ = dialled = refused = stands = heard = waits = won = lost = _nothing
+    switched = settled = _nothing
+
+
+class _NoTrace(AttemptTrace):
+    """Nobody is told."""
+
+    def __init__(self) -> None:
+        """There is nothing to remember."""
+
+    def way(self, *args: object, **fields: object) -> CandidateTrace:
+        return NO_CANDIDATE_TRACE
+
+    __call__ = addresses = called = reached = unreached = secured = answered = _nothing
+    rejected = connected = failed = _nothing
+    met = way
+
+
+NO_CANDIDATE_TRACE: CandidateTrace = _NoCandidateTrace()
+NO_TRACE: AttemptTrace = _NoTrace()
+
+
+def _space(address: Address) -> str:
     """The name of an address' space, in lower case; ``none`` for an address of nobody."""
     return str(space_of(address.ip).name or "none").lower()
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """As :func:`why`, without what Twisted puts in front of the text of a loss."""
     if not isinstance(error, (ConnectionDone, ConnectionLost)):
         return why(error)

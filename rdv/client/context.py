@@ -1,0 +1,69 @@
+"""
+What all parts of one attempt share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
+from rdv.client.candidate import Candidate
+from rdv.wire import Role
+
+if TYPE_CHECKING:
+    from twisted.web.iweb import IPolicyForHTTPS
+
+    from rdv.addresses import AddressSpace
+    from rdv.client.dial.shared_port import IClientReactor
+    from rdv.client.port_mapping import PortMapping
+    from rdv.client.race.choice import Chooser
+    from rdv.client.self_addresses import SelfAddresses
+
+__all__ = ["Context", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The knobs of a client; :class:`rdv.client.Client` describes them."""
+
+    tls: IPolicyForHTTPS
+    spaces: AddressSpace
+    self_addresses: SelfAddresses
+    port_mapping: PortMapping | None
+    local_port: int
+    lowest_port: int
+    chooser: Chooser
+    server_timeout: float
+    handshake_timeout: float
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    :ivar role: our role.
+    :ivar trace: told of what happens.
+    :ivar candidates: those that are not closed.
+    """
+
+    reactor: IClientReactor
+    settings: Settings
+    role: Role
+    token: bytes
+    trace: AttemptTrace = NO_TRACE
+    candidates: set[Candidate] = field(default_factory=set)
+
+    def new_candidate(
+        self,
+        trace: CandidateTrace = NO_CANDIDATE_TRACE,
+        *,
+        is_relay: bool = False,
+        held: bool = False,
+    ) -> Candidate:
+        """The arguments are those of :class:`Candidate`."""
+        candidate = Candidate(
+            self.reactor, self.role, self.token, trace, is_relay=is_relay, held=held
+        )
+        self.candidates.add(candidate)
+        candidate.closed.addCallback(lambda _: self.candidates.discard(candidate))
+        return candidate

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from rdv.client.dial.redial import SYN_BUDGET
+from rdv.client.dial.hole_punching import SYN_BUDGET
 from tests import natlab
 from tests.natlab import TOPOLOGIES, Conditions, Expected, Result
 

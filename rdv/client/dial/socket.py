@@ -56,11 +56,11 @@ def dial(
     :return: fires with ``protocol``; errbacks with a ``twisted.internet.error.ConnectError``.
         Cancelling it closes the socket.
     """
-    return _Dial(reactor, protocol).begin(local_port, address, timeout)
+    return _ConnectingSocket(reactor, protocol).begin(local_port, address, timeout)
 
 
 @implementer(IReadWriteDescriptor)
-class _Dial:
+class _ConnectingSocket:
     """A socket until it is connected."""
 
     def __init__(self, reactor: _IReactor, protocol: IProtocol) -> None:

@@ -17,7 +17,7 @@ from rdv.addresses import Address, is_local
 from rdv.client.attempt_trace import CandidateTrace
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
-from rdv.client.dial.dialling import Dialling
+from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import same_site, targets
 from rdv.client.race.choice import choose, first
@@ -69,7 +69,7 @@ class Contest:
         self._same_site = same_site(answer)
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
-        self._dialling = Dialling(context, port, self._targets, self._reconsider)
+        self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
         self._choice = DeferredLock()
         self._patience: float | None = None  # of the relay, when it is ready
         self._relay_is_due = False
@@ -89,7 +89,7 @@ class Contest:
         except (NoConnection, CancelledError) as error:
             if limit.active() and isinstance(error, CancelledError):
                 raise
-            for address, refusal in self._dialling.refused.items():
+            for address, refusal in self._puncher.refused.items():
                 self._reasons.setdefault(str(address), why(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             raise NoConnection(f"no path to the peer: {reasons or 'nobody answered'}") from None
@@ -105,7 +105,7 @@ class Contest:
         self._inbound.begin(self._peer_ips, self._inbound_enters)
         for target in self._targets:
             trace = self._context.trace.way("dial", target.address, guessed=target.guessed)
-            dial = self._dialling.dial(target, self._contend, trace)
+            dial = self._puncher.dial(target, self._contend, trace)
             contenders.append(self._entrant(str(target.address), dial, trace))
         return contenders
 
@@ -113,7 +113,7 @@ class Contest:
         return self._entrant("inbound", self._contend(candidate, inbound=True), candidate.trace)
 
     def _stop_dialling(self, result: Any) -> Any:
-        self._dialling.stop()
+        self._puncher.stop()
         return result
 
     def _entrant(
@@ -139,7 +139,7 @@ class Contest:
         patience = self._chooser(candidate)
         candidate.trace.waits(patience, "a shorter path may come")
         await candidate.stays(patience)
-        candidate.suspect = inbound and address in self._dialling.refused
+        candidate.suspect = inbound and address in self._puncher.refused
         if candidate.suspect:
             candidate.trace(What.SUSPECT)
         return await choose(candidate, self._choice)
@@ -171,7 +171,7 @@ class Contest:
 
     def _nothing_can_come(self) -> bool:
         possible = not self._targets and self._can_be_dialled
-        return self._dialling.hopeless and not possible and not self._handshake_time_left()
+        return self._puncher.hopeless and not possible and not self._handshake_time_left()
 
     def _reconsider(self) -> None:
         """A direct way has come to nothing."""

@@ -25,7 +25,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.addresses import Address, parse_ip
 from rdv.client.dial import socket as dial_module
-from rdv.client.dial.socket import _Dial, dial
+from rdv.client.dial.socket import _ConnectingSocket, dial
 from rdv.test.client.dial.doubles import sockets_at
 from rdv.test.doubles import Wire
 
@@ -189,7 +189,7 @@ class DialTests(DialTestCase):
 
     def test_interfaces(self) -> None:
         verifyObject(IReactorSocket, self.reactor)
-        verifyObject(IReadWriteDescriptor, _Dial(self.reactor, self.wire))
+        verifyObject(IReadWriteDescriptor, _ConnectingSocket(self.reactor, self.wire))
 
     def test_refused_then_connected(self) -> None:
         """From one port, and at once."""

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
 from rdv.addresses import parse_address
-from rdv.client.dial import dialling
+from rdv.client.dial import hole_punching
 from rdv.client.race import contest
 from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport, answer
 
@@ -51,7 +51,7 @@ class NothingCanComeTests(ContestTestCase):
 
     def test_all_refuse_for_a_while(self) -> None:
         self.begin(PEER, LAN)
-        self.reactor.advance(dialling._HOPELESS_AFTER)
+        self.reactor.advance(hole_punching._HOPELESS_AFTER)
         self.reactor.failed(REFUSED, 1)
         self.assert_waits()
         self.reactor.failed(REFUSED, 2)
@@ -60,7 +60,7 @@ class NothingCanComeTests(ContestTestCase):
     def test_no_dial_after_the_choice(self) -> None:
         """Though it is the refused dial itself that lets the relay win."""
         self.begin(PEER)
-        self.reactor.advance(dialling._HOPELESS_AFTER)
+        self.reactor.advance(hole_punching._HOPELESS_AFTER)
         dials = len(self.reactor.tcpClients)
         self.reactor.failed(REFUSED, 1)
         self.assert_relayed()
@@ -73,7 +73,7 @@ class NothingCanComeTests(ContestTestCase):
         self.assert_waits()
 
     def test_no_route(self) -> None:
-        self.patch(dialling, "route_to", lambda ip: None)
+        self.patch(hole_punching, "route_to", lambda ip: None)
         self.begin(PEER, LAN)
         self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), 1)
         self.assert_waits()

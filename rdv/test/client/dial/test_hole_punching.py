@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import Address, parse_address
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE
 from rdv.client.candidate import Candidate
-from rdv.client.dial import dialling
-from rdv.client.dial.dialling import Dialling
+from rdv.client.dial import hole_punching
+from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import Target
 from rdv.errors import ProtocolError
@@ -59,7 +59,7 @@ class Port(SharedPort):
         self.ignored.append(set(addresses))
 
 
-class DiallingTestCase(SynchronousTestCase):
+class HolePunchingTestCase(SynchronousTestCase):
     """
     The dialler's side, in memory.
 
@@ -73,17 +73,17 @@ class DiallingTestCase(SynchronousTestCase):
         self.context = context(self.reactor)
         self.dials: dict[Address, Deferred[Candidate]] = {}
         self.gave_up = 0
-        self.patch(dialling, "route_to", lambda ip: ip)
+        self.patch(hole_punching, "route_to", lambda ip: ip)
 
     def begin(self, *targets: Target) -> None:
         """Dial them."""
-        self.dialling = Dialling(self.context, self.port, targets, self._gave_up, Random(1))
+        self.puncher = HolePuncher(self.context, self.port, targets, self._gave_up, Random(1))
         for target in targets:
-            dial = self.dialling.dial(target, self._contend, NO_CANDIDATE_TRACE)
+            dial = self.puncher.dial(target, self._contend, NO_CANDIDATE_TRACE)
             self.dials[target.address] = Deferred.fromCoroutine(dial)
 
     def _gave_up(self) -> None:
-        self.assertTrue(self.dialling.hopeless)
+        self.assertTrue(self.puncher.hopeless)
         self.gave_up += 1
 
     async def _contend(self, candidate: Candidate) -> Candidate:
@@ -129,7 +129,7 @@ class DiallingTestCase(SynchronousTestCase):
         self.assertLessEqual(len(self.context.candidates), 1)
 
 
-class RedialTests(DiallingTestCase):
+class RedialTests(HolePunchingTestCase):
     """What is dialled again."""
 
     def test_refused(self) -> None:
@@ -139,7 +139,7 @@ class RedialTests(DiallingTestCase):
             self.refuse(number)
             self.assertEqual(self.made(), 2)
             self.assertNoResult(self.dials[ONE])
-            self.assertIn(ONE, self.dialling.refused)
+            self.assertIn(ONE, self.puncher.refused)
             self.connected().deliver(HELLO)
             self.assertEqual({self.successResultOf(self.dials[ONE])}, self.context.candidates)
             self.assert_nothing_left()
@@ -157,7 +157,7 @@ class RedialTests(DiallingTestCase):
             self.begin(Target(ONE))
             self.refuse(number)
             self.assertEqual(self.made(), 2)
-            self.assertNotIn(ONE, self.dialling.refused)
+            self.assertNotIn(ONE, self.puncher.refused)
             self.connected().deliver(HELLO)
             self.successResultOf(self.dials[ONE])
 
@@ -170,17 +170,17 @@ class RedialTests(DiallingTestCase):
             self.begin(Target(ONE))
             self.reactor.failed(error)
             self.assertIs(self.failureResultOf(self.dials[ONE]).value, error)
-            self.assertEqual((self.made(), self.dialling.refused), (1, {}))
+            self.assertEqual((self.made(), self.puncher.refused), (1, {}))
             self.assert_nothing_left()
 
     def test_no_route(self) -> None:
         """There is nothing to wait for, unless it is a router that says so."""
-        for number in dialling._NO_ROUTE:
+        for number in hole_punching._NO_ROUTE:
             self.setUp()
             self.begin(Target(ONE))
             self.refuse(number)
             self.assertEqual(self.made(), 2)
-            self.patch(dialling, "route_to", lambda ip: None)
+            self.patch(hole_punching, "route_to", lambda ip: None)
             self.refuse(errno.ECONNREFUSED)  # which is an answer, whatever we think of routes
             self.assertEqual(self.made(), 3)
             self.refuse(number)
@@ -193,7 +193,7 @@ class RedialTests(DiallingTestCase):
         self.connected().lose(ConnectionLost())
         self.reactor.advance(AT_ONCE)
         self.assertEqual(self.made(), 2)
-        self.assertIn(ONE, self.dialling.refused)
+        self.assertIn(ONE, self.puncher.refused)
         self.connected().deliver(HELLO)
         self.successResultOf(self.dials[ONE])
 
@@ -205,7 +205,7 @@ class RedialTests(DiallingTestCase):
             transport = self.connected()
             getattr(transport, how)()
             self.failureResultOf(self.dials[ONE], ConnectionDone)
-            self.assertEqual((self.made(), self.dialling.refused), (1, {}))
+            self.assertEqual((self.made(), self.puncher.refused), (1, {}))
 
     def test_another_protocol(self) -> None:
         self.begin(Target(ONE))
@@ -244,7 +244,7 @@ class RedialTests(DiallingTestCase):
 
     def test_budget(self) -> None:
         """All of them share it."""
-        self.patch(dialling, "SYN_BUDGET", 5)
+        self.patch(hole_punching, "SYN_BUDGET", 5)
         self.begin(Target(ONE), Target(TWO))
         for address in (ONE, TWO, ONE, ONE, TWO):
             self.refuse(address=address)

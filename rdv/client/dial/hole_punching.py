@@ -1,5 +1,12 @@
 """
-Dialling the peer's addresses, again and again as long as it makes sense.
+TCP hole punching: dialling the peer's addresses, again and again as long as it makes sense.
+
+A SYN that meets a NAT or firewall without a mapping may be refused (RST, ICMP), and the dial fails
+although the peer is there: its own SYN has not left yet. Two SYNs that cross pass both boxes, so
+the answer to a refusal is to dial again at once from the same port. The chance that they cross is
+about ``2D / (2D + reaction)``, with D the delay between the two sites: good from a millisecond on,
+small in one room. There it takes many dials, and both sides have to make theirs in the same moment:
+they come in bursts that begin with the attempt, as the server lets both begin at the same time.
 """
 
 from __future__ import annotations
@@ -18,12 +25,11 @@ from rdv.addresses import Address
 from rdv.client.attempt_trace import CandidateTrace
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
-from rdv.client.dial.redial import SYN_BUDGET, Redials
 from rdv.client.dial.shared_port import NobodyListens, SharedPort
 from rdv.client.dial.targets import Target
 from rdv.client.trace import What
 
-__all__ = ["Dialling"]
+__all__ = ["SYN_BUDGET", "HolePuncher", "Pacing"]
 
 #: Answers that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
 #: systems make of ICMP errors. EACCES is ICMPv6 for a filter.
@@ -45,14 +51,25 @@ _NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAI
 #: Seconds of nothing but refusals after which nobody waits for an address any more.
 _HOPELESS_AFTER = 1.0
 
+#: How many times an attempt redials altogether. The first dial of each address is not counted: with
+#: ten addresses and four guesses it makes at most this and 14 dials.
+SYN_BUDGET = 700
 
-class Dialling:
+#: Redials of one address altogether, and of a port that was only guessed.
+_MOST, _MOST_GUESSED = 330, 10
+#: How many bursts, of how many redials at once, begin every so many seconds.
+_BURSTS, _BURST, _EVERY = 3, 100, 0.25
+#: Two sides that are refused at one pace may miss each other for ever. Where a refusal takes less
+#: than so many seconds, which is below what timers can do, up to so many turns of the reactor pass
+#: before the next dial; elsewhere every so often a pause of up to a quarter of the round trip.
+_BELOW_TIMERS, _TURNS, _IN_STEP = 0.002, 4, 8
+#: Behind a burst the pause grows by this factor, from and to so many seconds.
+_GROWTH, _FIRST_PAUSE, _LONGEST_PAUSE = 1.25, 0.005, 0.5
+
+
+class HolePuncher:
     """
     All the dials of one attempt. They share a budget of SYNs.
-
-    A dial that is refused is made again from the same port (:mod:`rdv.client.dial.redial`). One
-    that is merely not answered is left to the system, which sends its SYN again in a second: a new
-    one would collide with the answer to the old one.
 
     :param targets: all that will be dialled.
     :param gave_up: called when :attr:`hopeless` has become true.
@@ -102,7 +119,7 @@ class Dialling:
         :raises ProtocolError: when it is no peer of ours.
         """
         address = target.address
-        redials = Redials(self._random, guessed=target.guessed)
+        pacing = Pacing(self._random, guessed=target.guessed)
         begun = self._reactor.seconds()
         try:
             while True:
@@ -115,7 +132,7 @@ class Dialling:
                     trace.refused(error)
                     now = self._reactor.seconds()
                     took = now - dialled if isinstance(error, ConnectError) else 0.0
-                    pause = self._pause(address, error, redials, took, now - begun)
+                    pause = self._pause(address, error, pacing, took, now - begun)
                     if pause is None:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
@@ -124,8 +141,8 @@ class Dialling:
                     self._give_up(address)
                 if self._stopped:  # that was what the relay, or the next in line, waited for
                     raise CancelledError
-                self._ignore(address, redials.fast)
-                for wait in (pause, *(0.0,) * redials.turns(took))[not pause :]:
+                self._ignore(address, pacing.fast)
+                for wait in (pause, *(0.0,) * pacing.turns(took))[not pause :]:
                     await deferLater(self._reactor, wait)
         except CancelledError:  # the listener goes as well
             raise
@@ -151,7 +168,7 @@ class Dialling:
         self,
         address: Address,
         error: Exception,
-        redials: Redials,
+        pacing: Pacing,
         took: float,
         elapsed: float,
     ) -> float | None:
@@ -168,7 +185,7 @@ class Dialling:
         if not self._budget:
             return None
         self._budget -= 1
-        return redials.next_pause(took, elapsed)
+        return pacing.next_pause(took, elapsed)
 
     def _ignore(self, address: Address, ignored: bool) -> None:
         if ignored != (address in self._ignored):
@@ -180,3 +197,53 @@ class Dialling:
             self._hopeful.discard(address)
             if not self._hopeful:
                 self._gave_up()
+
+
+class Pacing:
+    """
+    The pauses between the dials of one address.
+
+    :param random: for the jitter.
+    :param guessed: whether the port is only predicted.
+    :ivar fast: whether the next redial is part of a burst.
+    """
+
+    def __init__(self, random: Random, *, guessed: bool = False) -> None:
+        self._random = random
+        self._left = _MOST_GUESSED if guessed else _MOST
+        self._burst = 0
+        self._left_in_burst = _BURST
+        self._pause = _FIRST_PAUSE
+        self.fast = True
+
+    def next_pause(self, took: float, elapsed: float) -> float | None:
+        """
+        :param took: seconds from the last dial to its refusal.
+        :param elapsed: seconds since the first dial.
+        :return: seconds to wait now; None when it is not to be dialled any more.
+        """
+        if not self._left:
+            return None
+        self._left -= 1
+        burst = min(int(elapsed / _EVERY), _BURSTS - 1)
+        if burst > self._burst:
+            self._burst = burst
+            self._left_in_burst = _BURST
+        self.fast = self._left_in_burst > 0
+        if self.fast:
+            self._left_in_burst -= 1
+            if took < _BELOW_TIMERS or self._left_in_burst % _IN_STEP:
+                return 0.0
+            return self._random.uniform(0.0, 0.25 * took)
+        pause = self._random.uniform(0.5, 1.5) * self._pause
+        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
+        if burst + 1 < _BURSTS:
+            pause = min(pause, (burst + 1) * _EVERY - elapsed)
+        return pause
+
+    def turns(self, took: float) -> int:
+        """
+        :param took: seconds from the last dial to its refusal.
+        :return: how many turns of the reactor to let pass now.
+        """
+        return self._random.randrange(_TURNS + 1) if took < _BELOW_TIMERS else 0

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.client.dial import redial
-from rdv.client.dial.redial import Redials
+from rdv.client.dial import hole_punching as punching
+from rdv.client.dial.hole_punching import Pacing
 
 SEEDS = st.integers(0, 1 << 32)
 #: Seconds from a dial to its refusal.
@@ -33,15 +33,15 @@ class Redial(NamedTuple):
 
 def refused(took: float, seed: int = 1, *, guessed: bool = False) -> list[Redial]:
     """All redials, when each dial is refused after ``took`` seconds."""
-    redials = Redials(Random(seed), guessed=guessed)
+    pacing = Pacing(Random(seed), guessed=guessed)
     found: list[Redial] = []
     now = 0.0
     for _ in repeat(None, 10_000):
         now += took
-        pause = redials.next_pause(took, now)
+        pause = pacing.next_pause(took, now)
         if pause is None:
             return found
-        found.append(Redial(now, pause, redials.fast))
+        found.append(Redial(now, pause, pacing.fast))
         now += pause
     raise AssertionError("it goes on for ever")
 
@@ -67,23 +67,23 @@ class PauseTests(SynchronousTestCase):
             self.assertLessEqual(max(each.pause for each in fast), 0.005)
             for start in range(len(fast)):
                 within = [each for each in fast[start:] if each.at < fast[start].at + 0.05]
-                self.assertLessEqual(len(within), 2 * redial._BURST)
+                self.assertLessEqual(len(within), 2 * punching._BURST)
 
     def test_bursts(self) -> None:
         """A peer that is later than the first one meets another, at the full rate."""
         for took in (0, 0.001):
             redials = refused(took)
-            for burst in range(redial._BURSTS):
-                start = burst * redial._EVERY
+            for burst in range(punching._BURSTS):
+                start = burst * punching._EVERY
                 met = [
-                    each for each in redials if each.fast and 0 <= each.at - start < redial._EVERY
+                    each for each in redials if each.fast and 0 <= each.at - start < punching._EVERY
                 ]
-                self.assertEqual(len(met), redial._BURST)
+                self.assertEqual(len(met), punching._BURST)
                 self.assertLess(met[0].at - start, 0.005)
 
     def test_between_bursts(self) -> None:
         """It goes on, first soon and then later."""
-        slow = [each.pause for each in refused(0) if not each.fast and each.at < redial._EVERY]
+        slow = [each.pause for each in refused(0) if not each.fast and each.at < punching._EVERY]
         self.assertGreater(len(slow), 4)
         self.assertLess(slow[0], 0.01)
         self.assertGreater(max(slow), 2 * slow[0])
@@ -95,19 +95,19 @@ class PauseTests(SynchronousTestCase):
             self.assertTrue(any(fast[start : start + 20]))
         self.assertNotEqual(refused(0.02, 1), refused(0.02, 2))
         for took in (0, 0.02):
-            behind = redial._BURSTS * redial._EVERY
+            behind = punching._BURSTS * punching._EVERY
             slow = [each.pause for each in refused(took) if each.at > behind and not each.fast]
             self.assertEqual(len(set(slow)), len(slow))
 
     def test_jitter_below_what_timers_can_do(self) -> None:
         """Some turns of the reactor."""
         for took in (0, 1e-4):
-            redials = Redials(Random(1))
-            turns = {redials.turns(took) for _ in range(100)}
+            pacing = Pacing(Random(1))
+            turns = {pacing.turns(took) for _ in range(100)}
             self.assertGreater(len(turns), 2)
             self.assertLess(max(turns), 20)
             self.assertEqual(min(turns), 0)
-            self.assertEqual({redials.turns(0.02) for _ in range(100)}, {0})
+            self.assertEqual({pacing.turns(0.02) for _ in range(100)}, {0})
 
     def test_decay(self) -> None:
         """Behind the bursts."""
@@ -119,15 +119,15 @@ class PauseTests(SynchronousTestCase):
             self.assertLess(max(slow), 1)
 
     def test_fast_tells_of_the_next_one(self) -> None:
-        redials = Redials(Random(1))
-        self.assertTrue(redials.fast)
-        for _ in range(redial._BURST):
-            redials.next_pause(0, 0)
-            self.assertTrue(redials.fast)
-        redials.next_pause(0, 0)
-        self.assertFalse(redials.fast)
-        redials.next_pause(0, redial._EVERY)
-        self.assertTrue(redials.fast)
+        pacing = Pacing(Random(1))
+        self.assertTrue(pacing.fast)
+        for _ in range(punching._BURST):
+            pacing.next_pause(0, 0)
+            self.assertTrue(pacing.fast)
+        pacing.next_pause(0, 0)
+        self.assertFalse(pacing.fast)
+        pacing.next_pause(0, punching._EVERY)
+        self.assertTrue(pacing.fast)
 
 
 class NumberTests(SynchronousTestCase):
@@ -146,37 +146,37 @@ class NumberTests(SynchronousTestCase):
             self.assertLess(len(guessed), len(refused(took)) / 5)
 
     def test_none_stays_none(self) -> None:
-        redials = Redials(Random(1), guessed=True)
-        while redials.next_pause(0, 0) is not None:
+        pacing = Pacing(Random(1), guessed=True)
+        while pacing.next_pause(0, 0) is not None:
             pass
-        for elapsed in (0, redial._EVERY, 100):
-            self.assertIsNone(redials.next_pause(0, elapsed))
+        for elapsed in (0, punching._EVERY, 100):
+            self.assertIsNone(pacing.next_pause(0, elapsed))
 
     @given(SEEDS, st.booleans(), st.lists(TOOK, max_size=300))
     def test_bounds(self, seed: int, guessed: bool, took: list[float]) -> None:
-        redials = Redials(Random(seed), guessed=guessed)
+        pacing = Pacing(Random(seed), guessed=guessed)
         made = 0
         now = waited = 0.0
         for each in took:
             now += each
-            pause = redials.next_pause(each, now)
+            pause = pacing.next_pause(each, now)
             if pause is None:
                 break
             made += 1
             now += pause
             waited += pause
             self.assertGreaterEqual(pause, 0)
-            self.assertLessEqual(pause, max(0.25 * each, 0.005) if redials.fast else 1)
-        self.assertLessEqual(made, redial._MOST_GUESSED if guessed else redial._MOST)
+            self.assertLessEqual(pause, max(0.25 * each, 0.005) if pacing.fast else 1)
+        self.assertLessEqual(made, punching._MOST_GUESSED if guessed else punching._MOST)
         self.assertLess(waited - 0.25 * sum(took), 60)
 
     @given(SEEDS, st.floats(0, 2), st.integers(-9, 9))
     def test_pause_is_never_negative(self, seed: int, elapsed: float, step: int) -> None:
         """Nor just before the next burst, where floats are rounded."""
-        number = round(elapsed / redial._EVERY)
-        moments = [elapsed, number * redial._EVERY + step * math.ulp(number * redial._EVERY)]
+        number = round(elapsed / punching._EVERY)
+        moments = [elapsed, number * punching._EVERY + step * math.ulp(number * punching._EVERY)]
         for moment in moments:
-            redials = Redials(Random(seed))
-            for _ in range(redial._BURST + 5):
-                pause = redials.next_pause(0, max(0.0, moment))
+            pacing = Pacing(Random(seed))
+            for _ in range(punching._BURST + 5):
+                pause = pacing.next_pause(0, max(0.0, moment))
                 self.assertGreaterEqual(-1 if pause is None else pause, 0)

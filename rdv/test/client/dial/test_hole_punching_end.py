@@ -10,17 +10,17 @@ from functools import partial
 from twisted.internet.defer import CancelledError
 
 from rdv.addresses import Address
-from rdv.client.dial import dialling
+from rdv.client.dial import hole_punching
 from rdv.client.dial.targets import Target
-from rdv.test.client.dial.test_dialling import GUESSED, ONE, TWO, DiallingTestCase
+from rdv.test.client.dial.test_hole_punching import GUESSED, ONE, TWO, HolePunchingTestCase
 
 
-class HopelessTests(DiallingTestCase):
+class HopelessTests(HolePunchingTestCase):
     """Whether somebody should wait."""
 
     def test_nobody_to_dial(self) -> None:
         self.begin()
-        self.assertTrue(self.dialling.hopeless)
+        self.assertTrue(self.puncher.hopeless)
         self.assertEqual(self.gave_up, 0)
 
     def test_all_have_failed(self) -> None:
@@ -28,20 +28,20 @@ class HopelessTests(DiallingTestCase):
         for address, hopeless in ((TWO, False), (ONE, True)):
             self.refuse(errno.EMFILE, address)
             self.failureResultOf(self.dials[address])
-            self.assertIs(self.dialling.hopeless, hopeless)
+            self.assertIs(self.puncher.hopeless, hopeless)
         self.assertEqual(self.gave_up, 1)
 
     def test_refused_for_a_while(self) -> None:
         """It is dialled all the same."""
         self.begin(Target(ONE))
         self.refuse()
-        self.reactor.advance(dialling._HOPELESS_AFTER * 0.9)
+        self.reactor.advance(hole_punching._HOPELESS_AFTER * 0.9)
         self.refuse()
-        self.assertFalse(self.dialling.hopeless)
-        self.reactor.advance(dialling._HOPELESS_AFTER * 0.2)
+        self.assertFalse(self.puncher.hopeless)
+        self.reactor.advance(hole_punching._HOPELESS_AFTER * 0.2)
         self.refuse()
         self.reactor.advance(0.1)
-        self.assertTrue(self.dialling.hopeless)
+        self.assertTrue(self.puncher.hopeless)
         self.assertEqual((self.made(), self.gave_up), (4, 1))
         self.refuse()
         self.refuse_all()
@@ -51,19 +51,19 @@ class HopelessTests(DiallingTestCase):
     def test_silence(self) -> None:
         self.begin(Target(ONE))
         self.reactor.advance(29)
-        self.assertFalse(self.dialling.hopeless)
+        self.assertFalse(self.puncher.hopeless)
 
     def test_guesses_do_not_count(self) -> None:
         self.begin(Target(ONE), GUESSED)
         self.refuse(errno.EMFILE)
         self.failureResultOf(self.dials[ONE])
-        self.assertTrue(self.dialling.hopeless)
+        self.assertTrue(self.puncher.hopeless)
         self.refuse(errno.EMFILE, GUESSED.address)
         self.failureResultOf(self.dials[GUESSED.address])
         self.assertEqual(self.gave_up, 1)
 
 
-class SynFilterTests(DiallingTestCase):
+class SynFilterTests(HolePunchingTestCase):
     """Whose SYNs the listener does not answer."""
 
     def test_all_from_the_start(self) -> None:
@@ -104,7 +104,7 @@ class SynFilterTests(DiallingTestCase):
         self.assertEqual(len(self.port.ignored), 1)
 
 
-class CancelTests(DiallingTestCase):
+class CancelTests(HolePunchingTestCase):
     """Cancelling leaves nothing."""
 
     def assert_cancelled(self) -> None:

@@ -26,7 +26,7 @@ from rdv.addresses import Address
 from rdv.check.observations import Tls
 from rdv.check.server import host_of
 from rdv.client.dial.socket import dial, one_protocol
-from rdv.client.http.tls_name import check_name
+from rdv.client.http.verification import check_name
 from rdv.client.reasons import loss_text, printable, why
 
 __all__ = ["examine"]

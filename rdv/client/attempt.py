@@ -42,7 +42,8 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.context import Context
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.http.request import Request
+from rdv.client.http.request import UpgradeAgent, ask
+from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.port_mapping import MappedPort
 from rdv.client.race.contest import Contest
 from rdv.client.race.inbound import Inbound
@@ -70,7 +71,7 @@ class Attempt:
         self._options = options
         self._ends = ends
         self._closing: list[Deferred[Any]] = []
-        self._request: Request | None = None
+        self._agent: UpgradeAgent | None = None
         self._racing = False
 
     async def run(self) -> Connection:
@@ -128,7 +129,7 @@ class Attempt:
         """What it has not got so far, for a person."""
         if self._racing:
             return "no path to the peer"
-        if self._request is not None and self._request.asked:
+        if self._agent is not None and self._agent.asked:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"
 
@@ -153,11 +154,12 @@ class Attempt:
     async def _ask(
         self, port: SharedPort, own: Sequence[Address]
     ) -> tuple[Candidate, Answer, Headers]:
-        request = self._request = Request(self._context, port)
+        context = self._context
+        agent = self._agent = UpgradeAgent(context, ServerEndpoints(context, port))
         try:
-            return await request.ask(self._url, own, self._options)
+            return await ask(context, agent, self._url, own, self._options)
         finally:
-            self._closing.append(request.close())
+            self._closing.append(agent.close())
 
     def _close_candidates(self, kept: Candidate | None, *, abort: bool) -> None:
         """

@@ -8,21 +8,24 @@ from collections.abc import Mapping, Sequence
 from http.cookiejar import CookieJar
 from typing import Any, TypedDict, cast
 
+import h11
 from hyperlink import URL
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.logger import Logger
+from twisted.web.client import URI
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from rdv import _knobs as knobs
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
-from rdv.client.dial.shared_port import SharedPort
-from rdv.client.http.agent import UpgradeAgent
-from rdv.client.http.server_endpoint import ServerEndpoints
+from rdv.client.dial.socket import one_protocol
+from rdv.client.http.exchange import Exchange
 from rdv.client.reasons import printable, refusal_text, retry_after, why
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
@@ -34,7 +37,7 @@ from rdv.wire import (
     token_hint,
 )
 
-__all__ = ["Request", "RequestOptions", "check_options"]
+__all__ = ["RequestOptions", "UpgradeAgent", "ask", "check_options"]
 
 log = Logger()
 
@@ -63,68 +66,125 @@ class RequestOptions(TypedDict, total=False):
     params: Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
 
-class Request:
-    """One request from a shared port."""
+@implementer(IAgent)
+class UpgradeAgent:
+    """
+    Makes one request on a connection of its own.
 
-    def __init__(self, context: Context, port: SharedPort) -> None:
+    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with the
+    bytes that came behind the head first. Of any other response the body is read before it is
+    returned, up to 4 KiB.
+
+    ``server_timeout`` is the time from the request to the end of a TLS handshake, and again from
+    the first byte of an answer to its last one. How long a server may take until it begins to
+    answer is the caller's affair: it may keep a client waiting for its partner.
+    """
+
+    def __init__(self, context: Context, endpoints: IAgentEndpointFactory) -> None:
         self._context = context
-        self._agent = UpgradeAgent(context, ServerEndpoints(context, port))
+        self._endpoints = endpoints
+        self._exchange: Exchange | None = None
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """
+        See :class:`IAgent`. There is no request body.
+
+        :return: errbacks with :class:`ServerUnreachable`, :class:`ProtocolError`, or what the
+            endpoint fails with. Cancelling it closes the connection.
+        """
+        parsed = URI.fromBytes(uri)
+        names = headers or Headers()
+        fields = [(name, value) for name, values in names.getAllRawHeaders() for value in values]
+        if not names.hasHeader("host"):
+            fields.insert(0, (b"Host", _netloc(parsed)))
+        try:
+            request = h11.Request(method=method, target=parsed.originForm, headers=fields)
+        except h11.LocalProtocolError:  # its text may show the value
+            return fail(ProtocolError("a header of the request cannot be sent"))
+        return Deferred.fromCoroutine(self._request(parsed, request))
+
+    async def _request(self, uri: URI, request: h11.Request) -> IResponse:
+        exchange = self._exchange = Exchange(self._context, request)
+        try:
+            await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
+        except BaseException:
+            # It may have been connected for a moment, as to itself; nobody waits for it any more.
+            exchange.response.addErrback(lambda _: None)
+            raise
+        return await exchange.response
 
     @property
     def asked(self) -> bool:
         """Whether the request has gone to the server."""
-        return self._agent.asked
+        return self._exchange is not None and self._exchange.asked
 
     def close(self) -> Deferred[None]:
         """Close the connection, unless it has been handed over. Fires when it is gone."""
-        return self._agent.close()
+        return succeed(None) if self._exchange is None else self._exchange.close()
 
-    async def ask(
-        self, url: URL, own: Sequence[Address], options: Mapping[str, Any]
-    ) -> tuple[Candidate, Answer, Headers]:
-        """
-        Make the request; the connection on which the answer comes is the relay candidate.
 
-        :param own: of these, the server is told as many as it takes.
-        :param options: for treq's ``request``.
-        :return: the relay candidate, the answer, and all its headers.
-        :raises ServerUnreachable: when the server cannot be reached, or ends without an answer.
-        :raises ServerRefused: when it answers with anything but 101.
-        :raises ProtocolError: when its answer cannot be understood.
-        """
-        context, server = self._context, url.to_text()
-        offer = Offer(context.role, context.token, own[:MAX_SELF_ADDRESSES])
-        headers = _headers(options.get("headers"))
-        for name, value in request_headers(offer):
-            headers.setRawHeaders(name, [value])
-        try:
-            response = await HTTPClient(self._agent).request(
-                context.role.value.decode(),
-                url,
-                **{**options, "headers": headers},
-                allow_redirects=False,
-                unbuffered=True,
-                reactor=cast(Any, context.reactor),
-            )
-            if response.code != 101:
-                phrase = printable(response.phrase)
-                reason = refusal_text(response.code, response.headers, await response.content())
-                later = retry_after(response.headers)
-                raise ServerRefused(server, response.code, phrase, reason, later)
-            answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
-            relay = context.new_candidate(context.trace.met(answer), is_relay=True)
-            response.deliverBody(relay)
-        except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
-            raise ServerUnreachable(f"cannot reach {server}: {why(error)}") from error
-        except ValueError as error:  # a header that is no text
-            raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
-        log.debug(
-            "{token}: observed as {observed}, the peer may be at {peer_addresses}",
-            token=token_hint(context.token),
-            observed=answer.observed,
-            peer_addresses=[str(address) for address in answer.peer_addresses],
+def _netloc(uri: URI) -> bytes:
+    host = b"[%b]" % uri.host.strip(b"[]") if b":" in uri.host else uri.host
+    default = {b"http": 80, b"https": 443}[uri.scheme]
+    return host if uri.port == default else b"%b:%d" % (host, uri.port)
+
+
+async def ask(
+    context: Context,
+    agent: UpgradeAgent,
+    url: URL,
+    own: Sequence[Address],
+    options: Mapping[str, Any],
+) -> tuple[Candidate, Answer, Headers]:
+    """
+    Make the request; the connection on which the answer comes is the relay candidate.
+
+    :param own: of these, the server is told as many as it takes.
+    :param options: for treq's ``request``.
+    :return: the relay candidate, the answer, and all its headers.
+    :raises ServerUnreachable: when the server cannot be reached, or ends without an answer.
+    :raises ServerRefused: when it answers with anything but 101.
+    :raises ProtocolError: when its answer cannot be understood.
+    """
+    server = url.to_text()
+    offer = Offer(context.role, context.token, own[:MAX_SELF_ADDRESSES])
+    headers = _headers(options.get("headers"))
+    for name, value in request_headers(offer):
+        headers.setRawHeaders(name, [value])
+    try:
+        response = await HTTPClient(agent).request(
+            context.role.value.decode(),
+            url,
+            **{**options, "headers": headers},
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=cast(Any, context.reactor),
         )
-        return relay, answer, response.headers
+        if response.code != 101:
+            phrase = printable(response.phrase)
+            reason = refusal_text(response.code, response.headers, await response.content())
+            later = retry_after(response.headers)
+            raise ServerRefused(server, response.code, phrase, reason, later)
+        answer = parse_answer(lambda name: response.headers.getRawHeaders(name, []))
+        relay = context.new_candidate(context.trace.met(answer), is_relay=True)
+        response.deliverBody(relay)
+    except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
+        raise ServerUnreachable(f"cannot reach {server}: {why(error)}") from error
+    except ValueError as error:  # a header that is no text
+        raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
+    log.debug(
+        "{token}: observed as {observed}, the peer may be at {peer_addresses}",
+        token=token_hint(context.token),
+        observed=answer.observed,
+        peer_addresses=[str(address) for address in answer.peer_addresses],
+    )
+    return relay, answer, response.headers
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -5,10 +5,17 @@ How an ``https`` server is verified, and how a client shows who it is.
 from __future__ import annotations
 
 from typing import Any
+from weakref import ref
 
-from cryptography.x509 import load_pem_x509_certificates
+from cryptography import x509
+from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from OpenSSL.crypto import Error as CryptoError
+from service_identity import VerificationError
+from service_identity.cryptography import (
+    verify_certificate_hostname,
+    verify_certificate_ip_address,
+)
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
@@ -16,14 +23,16 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
-from rdv.client.http.tls_name import named
+from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["tls_policy"]
+__all__ = ["check_name", "tls_policy"]
 
 
 def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> IPolicyForHTTPS:
@@ -40,7 +49,7 @@ def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> 
     try:
         roots = None
         if ca is not None:
-            found = load_pem_x509_certificates(ca)
+            found = x509.load_pem_x509_certificates(ca)
             roots = trustRootFromCertificates(Certificate(X509.from_cryptography(x)) for x in found)
         own = None if certificate is None else PrivateCertificate.loadPEM(certificate)
     except (ValueError, CryptoError) as error:
@@ -57,4 +66,56 @@ class _Policy:
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """See :class:`IPolicyForHTTPS`."""
         name = hostname.decode("ascii")
-        return named(optionsForClientTLS(name, self._roots, self._own), name)
+        return _Named(optionsForClientTLS(name, self._roots, self._own), name)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Named:
+    """
+    Refuses a certificate that is not known to be for ``host``. Twisted 26.10 checks that itself,
+    but takes what it cannot check for good: a certificate without names, as those of users often
+    are, or with unreadable ones, would do for every server.
+
+    :param creator: with a verification of its own for the rest: whom to trust.
+    :param host: a name in ASCII, or an address.
+    """
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator, host: str) -> None:
+        self._creator = creator
+        self._host = host
+
+    def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """See :class:`IOpenSSLClientConnectionCreator`."""
+        connection = self._creator.clientConnectionForTLS(tls)
+        told = ref(tls)  # which has the connection, and that has the callback
+        host = self._host
+
+        def verified(_: object, certificate: Any, error: int, depth: int, good: int) -> bool:
+            if depth or not good:
+                return bool(good)
+            try:
+                check_name(certificate.to_cryptography(), host)
+            except Exception as failure:
+                if not isinstance(failure, VerificationError):
+                    failure = VerificationError(errors=[])
+                protocol = told()
+                if protocol is not None:
+                    protocol.failVerification(Failure(failure))
+                return False
+            return True
+
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verified)
+        return connection
+
+
+def check_name(certificate: x509.Certificate, host: str) -> None:
+    """
+    :param host: a name in ASCII, or an address.
+    :raises Exception: whatever comes of it when the certificate is not known to be for that.
+    """
+    try:
+        address = str(parse_ip(host))
+    except ValueError:  # a name
+        verify_certificate_hostname(certificate, host)
+    else:
+        verify_certificate_ip_address(certificate, address)

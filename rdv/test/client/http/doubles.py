@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from rdv.client.http.agent import UpgradeAgent
+from rdv.client.http.request import UpgradeAgent
 from rdv.test.client.doubles import ByteTransport, context
 
 UPGRADE = {"Connection": ["upgrade"], "Upgrade": ["rdv/1"], "Rdv-Token": ["token"]}

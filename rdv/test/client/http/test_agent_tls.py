@@ -17,7 +17,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from rdv.client.dial.socket import one_protocol
-from rdv.client.http.agent import UpgradeAgent
+from rdv.client.http.request import UpgradeAgent
 from rdv.client.http.verification import tls_policy
 from rdv.errors import ServerUnreachable
 from rdv.test.certificates import Authority

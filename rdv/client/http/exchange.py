@@ -1,15 +1,16 @@
 """
-An ``IAgent`` that can upgrade: under ``treq`` it surfaces a 101 and hands over its connection.
+One request and its response on a connection, which a 101 hands over.
 
 Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import h11
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -20,9 +21,9 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import URI
+from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
 from rdv._system.sockets import tune
@@ -30,13 +31,11 @@ from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.client.context import Context
-from rdv.client.dial.socket import one_protocol
-from rdv.client.http.response import Response
 from rdv.client.reasons import loss_text
 from rdv.client.trace import What
 from rdv.errors import ProtocolError, ServerUnreachable
 
-__all__ = ["UpgradeAgent"]
+__all__ = ["Exchange"]
 
 #: How much of the body of a refusal is read.
 _BODY_LIMIT = 4096
@@ -44,77 +43,46 @@ _BODY_LIMIT = 4096
 _INTERIM_LIMIT = 16
 
 
-@implementer(IAgent)
-class UpgradeAgent:
+@implementer(IResponse)
+class _Response:
     """
-    Makes one request on a connection of its own.
-
-    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with the
-    bytes that came behind the head first. Of any other response the body is read before it is
-    returned, up to 4 KiB.
-
-    ``server_timeout`` is the time from the request to the end of a TLS handshake, and again from
-    the first byte of an answer to its last one. How long a server may take until it begins to
-    answer is the caller's affair: it may keep a client waiting for its partner.
+    :param body: all that there is of it.
+    :param deliver: hands over the connection of a 101.
     """
 
-    def __init__(self, context: Context, endpoints: IAgentEndpointFactory) -> None:
-        self._context = context
-        self._endpoints = endpoints
-        self._exchange: _Exchange | None = None
+    version = (b"HTTP", 1, 1)
+    length = UNKNOWN_LENGTH
+    request = None
+    previousResponse = None
 
-    def request(
+    def __init__(
         self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """
-        See :class:`IAgent`. There is no request body.
+        code: int,
+        phrase: bytes,
+        headers: Headers,
+        body: bytes,
+        deliver: Callable[[IProtocol], None],
+    ) -> None:
+        self._body = body
+        self._deliver = deliver
+        self.code = code
+        self.phrase = phrase
+        self.headers = headers
 
-        :return: errbacks with :class:`ServerUnreachable`, :class:`ProtocolError`, or what the
-            endpoint fails with. Cancelling it closes the connection.
-        """
-        parsed = URI.fromBytes(uri)
-        names = headers or Headers()
-        fields = [(name, value) for name, values in names.getAllRawHeaders() for value in values]
-        if not names.hasHeader("host"):
-            fields.insert(0, (b"Host", _netloc(parsed)))
-        try:
-            request = h11.Request(method=method, target=parsed.originForm, headers=fields)
-        except h11.LocalProtocolError:  # its text may show the value
-            return fail(ProtocolError("a header of the request cannot be sent"))
-        return Deferred.fromCoroutine(self._request(parsed, request))
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """See :class:`IResponse`; for a 101, hand over the connection."""
+        if self.code == 101:
+            self._deliver(protocol)
+            return
+        protocol.dataReceived(self._body)
+        protocol.connectionLost(Failure(ResponseDone()))
 
-    async def _request(self, uri: URI, request: h11.Request) -> IResponse:
-        exchange = self._exchange = _Exchange(self._context, request)
-        try:
-            await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
-        except BaseException:
-            # It may have been connected for a moment, as to itself; nobody waits for it any more.
-            exchange.response.addErrback(lambda _: None)
-            raise
-        return await exchange.response
-
-    @property
-    def asked(self) -> bool:
-        """Whether the request has gone to the server."""
-        return self._exchange is not None and self._exchange.asked
-
-    def close(self) -> Deferred[None]:
-        """Close the connection, unless it has been handed over. Fires when it is gone."""
-        return succeed(None) if self._exchange is None else self._exchange.close()
-
-
-def _netloc(uri: URI) -> bytes:
-    host = b"[%b]" % uri.host.strip(b"[]") if b":" in uri.host else uri.host
-    default = {b"http": 80, b"https": 443}[uri.scheme]
-    return host if uri.port == default else b"%b:%d" % (host, uri.port)
+    def setPreviousResponse(self, response: IResponse) -> None:
+        """See :class:`IResponse`: there are no redirects here."""
 
 
 @implementer(IHandshakeListener)
-class _Exchange(Protocol):
+class Exchange(Protocol):
     """
     One request and its response, as h11 sees them.
 
@@ -237,7 +205,7 @@ class _Exchange(Protocol):
                 headers.addRawHeader(name, value)
         phrase = bytes(event.reason)
         self._trace.answered(event.status_code, phrase, self.transport)
-        self.response.callback(Response(event.status_code, phrase, headers, body, self.deliver))
+        self.response.callback(_Response(event.status_code, phrase, headers, body, self.deliver))
 
     def deliver(self, protocol: IProtocol) -> None:
         """Give the connection to ``protocol``."""

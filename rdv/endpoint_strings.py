@@ -62,7 +62,7 @@ class ClientParser:
 
         :raises ValueError: when the description makes no sense.
         """
-        from rdv.client.texts import ROLES
+        from rdv.client.parsing import ROLES
         from rdv.endpoints import RendezvousEndpoint
         from rdv.options import seconds
 
@@ -128,8 +128,7 @@ class _Options:
     def rest(self, reactor: Any) -> tuple[str, bytes, Any, Client]:
         """The URL, the token, headers, and a client; nothing else may be given."""
         from rdv.addresses import AddressSpace
-        from rdv.client import Client, texts
-        from rdv.client.http.server_url import parse_server_url
+        from rdv.client import Client, parsing
         from rdv.errors import RdvError
         from rdv.wire import check_token
 
@@ -140,11 +139,11 @@ class _Options:
         if self._given:
             raise ValueError(f"rdv endpoint: unknown option: {', '.join(self._given)}")
         try:
-            parse_server_url(self._url)
+            parsing.parse_server_url(self._url)
             raw = check_token(token)
-            headers = texts.headers_of(lines)
-            allowed = texts.spaces_of(spaces or "default")
-            tls = texts.tls_of(ca, certificate)
+            headers = parsing.headers_of(lines)
+            allowed = parsing.spaces_of(spaces or "default")
+            tls = parsing.tls_of(ca, certificate)
         except (ValueError, RdvError) as error:
             raise ValueError(f"rdv endpoint: {error}") from error
         client = Client(reactor, tls=tls, spaces=AddressSpace.NONE if relay else allowed)

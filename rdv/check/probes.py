@@ -22,8 +22,8 @@ from rdv.check.relaying import dial_mapping, measure
 from rdv.check.server import dial_all, lookup
 from rdv.check.tls import examine
 from rdv.check.view import Sight, is_here, sight_of
-from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
+from rdv.client.parsing import parse_server_url
 from rdv.client.self_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports
 

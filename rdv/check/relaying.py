@@ -20,7 +20,7 @@ from rdv.check.observations import Sighting, Stray, StrayAnswer, Throughput
 from rdv.check.together import all_of
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.socket import dial
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 from rdv.errors import NoConnection
 
 __all__ = ["dial_mapping", "measure"]
@@ -151,7 +151,7 @@ async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stra
     except ConnectTimeoutError:
         return Stray(target, StrayAnswer.SILENT)
     except ConnectError as error:
-        return Stray(target, StrayAnswer.REFUSED, why(error))
+        return Stray(target, StrayAnswer.REFUSED, describe(error))
     else:
         if not listener.came:
             await deferLater(reactor, _GRACE)

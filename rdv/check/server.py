@@ -19,7 +19,7 @@ from rdv.check.observations import Dial
 from rdv.check.together import all_of
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 
 __all__ = ["dial_all", "host_of", "lookup"]
 
@@ -58,7 +58,7 @@ async def _dial(reactor: Any, address: Address, timeout: float) -> Dial:
     try:
         protocol = await dial(reactor, 0, address, _Closing(), timeout)
     except ConnectError as error:
-        return Dial(address, None, why(error))
+        return Dial(address, None, describe(error))
     took = reactor.seconds() - begun
     await protocol.gone
     return Dial(address, took)

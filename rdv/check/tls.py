@@ -27,7 +27,7 @@ from rdv.check.observations import Tls
 from rdv.check.server import host_of
 from rdv.client.dial.socket import dial, one_protocol
 from rdv.client.http.verification import check_name
-from rdv.client.reasons import loss_text, printable, why
+from rdv.client.reasons import describe, loss_text, printable
 
 __all__ = ["examine"]
 
@@ -67,7 +67,7 @@ async def examine(
     try:
         await dial(reactor, 0, address, protocol, timeout)
     except ConnectError as error:
-        return Tls(failure=why(error))
+        return Tls(failure=describe(error))
     give_up = reactor.callLater(timeout, waiting.give_up)
     try:
         await waiting.over

@@ -47,7 +47,7 @@ from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.port_mapping import MappedPort
 from rdv.client.race.contest import Contest
 from rdv.client.race.inbound import Inbound
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 from rdv.client.trace import What
 from rdv.wire import MAX_SELF_ADDRESSES, Answer
 
@@ -92,7 +92,7 @@ class Attempt:
 
     def _failure_text(self, error: BaseException) -> str:
         if not isinstance(error, CancelledError):
-            return why(error)
+            return describe(error)
         late = self._context.reactor.seconds() >= self._ends
         return f"{'time is up' if late else 'cancelled'}: {self.lacking}"
 

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, space_of
-from rdv.client.reasons import printable, why
+from rdv.client.reasons import describe, printable
 from rdv.client.trace import Event, Trace, What
 from rdv.errors import ProtocolError
 from rdv.wire import Answer, Role
@@ -102,7 +102,7 @@ class AttemptTrace:
 
     def unreached(self, error: Exception) -> None:
         seconds = self.now - self._called
-        self(What.UNREACHED, address=self._server, reason=why(error), seconds=seconds)
+        self(What.UNREACHED, address=self._server, reason=describe(error), seconds=seconds)
 
     def secured(self, transport: Any) -> None:
         tls = transport.getHandle()
@@ -185,7 +185,7 @@ class CandidateTrace:
 
     def refused(self, error: Exception) -> None:
         number = getattr(error, "osError", None) if isinstance(error, ConnectError) else None
-        self._reason = _describe(error)
+        self._reason = _reason(error)
         self._stood = False
         self(
             What.REFUSED,
@@ -223,7 +223,7 @@ class CandidateTrace:
         elif isinstance(error, ProtocolError) and self._reason:
             reason = f"it said something else than {self._expected}"
         else:
-            reason = _describe(error)
+            reason = _reason(error)
         self._end(What.LOST, reason=reason)
 
     def _race_is_over(self) -> str:
@@ -287,10 +287,10 @@ def _space(address: Address) -> str:
     return str(space_of(address.ip).name or "none").lower()
 
 
-def _describe(error: BaseException) -> str:
-    """As :func:`why`, without what Twisted puts in front of the text of a loss."""
+def _reason(error: BaseException) -> str:
+    """As :func:`describe`, without what Twisted puts in front of the text of a loss."""
     if not isinstance(error, (ConnectionDone, ConnectionLost)):
-        return why(error)
+        return describe(error)
     if error.args:
         return str(error.args[0])
     closed = isinstance(error, ConnectionDone)

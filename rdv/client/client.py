@@ -24,8 +24,8 @@ from rdv.client.connection import Connection
 from rdv.client.context import Context, Settings
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
-from rdv.client.http.server_url import parse_server_url
 from rdv.client.http.verification import tls_policy
+from rdv.client.parsing import parse_server_url
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses

@@ -25,12 +25,12 @@ from rdv._transport.liveness import PeerVanished
 
 __all__ = [
     "break_text",
+    "describe",
     "is_of_tls",
     "loss_text",
     "printable",
     "refusal_text",
     "retry_after",
-    "why",
 ]
 
 
@@ -90,7 +90,7 @@ def is_of_tls(error: BaseException | None) -> bool:
     return error is not None
 
 
-def why(error: BaseException | None) -> str:
+def describe(error: BaseException | None) -> str:
     """Why a connection could not be made, or did not last."""
     number = getattr(error, "osError", None)
     if isinstance(error, DNSLookupError):

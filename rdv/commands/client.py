@@ -11,7 +11,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import AddressSpace
-from rdv.client import Client, texts
+from rdv.client import Client, parsing
 from rdv.commands.status import BadUsage
 
 __all__ = ["client_of", "headers_of", "spaces_of", "tls_of"]
@@ -39,7 +39,7 @@ def headers_of(arguments: argparse.Namespace) -> Headers:
     :raises BadUsage: when one cannot be.
     """
     try:
-        return texts.headers_of(arguments.header)
+        return parsing.headers_of(arguments.header)
     except ValueError as error:
         raise BadUsage(str(error)) from error
 
@@ -51,7 +51,7 @@ def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:
     :raises BadUsage: when a file cannot be read.
     """
     try:
-        return texts.tls_of(arguments.ca, arguments.cert)
+        return parsing.tls_of(arguments.ca, arguments.cert)
     except ValueError as error:
         raise BadUsage(str(error)) from error
 
@@ -63,6 +63,6 @@ def spaces_of(arguments: argparse.Namespace) -> AddressSpace:
     :raises BadUsage: when one is none.
     """
     try:
-        return texts.spaces_of(arguments.spaces)
+        return parsing.spaces_of(arguments.spaces)
     except ValueError as error:
         raise BadUsage(str(error)) from error

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from rdv._stdio.console import Teller
-from rdv.client.http.server_url import parse_server_url
+from rdv.client.parsing import parse_server_url
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
 from rdv.commands.status import BadUsage

@@ -20,9 +20,8 @@ from zope.interface import implementer
 
 from rdv import _knobs as knobs
 from rdv.client.http.request import RequestOptions, check_options
-from rdv.client.http.server_url import parse_server_url
 from rdv.client.iclient import IClient
-from rdv.client.texts import role_of
+from rdv.client.parsing import parse_server_url, role_of
 from rdv.endpoints.listener import Trouble
 from rdv.endpoints.port import RendezvousAddress, RendezvousPort, attach, build, check_factory
 from rdv.endpoints.turns import Turns

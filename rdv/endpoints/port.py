@@ -22,8 +22,8 @@ from zope.interface import implementer
 from rdv import _knobs as knobs
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
-from rdv.client.http.server_url import parse_server_url
 from rdv.client.iclient import IClient
+from rdv.client.parsing import parse_server_url
 from rdv.endpoints.listener import Listener, Trouble
 from rdv.wire import check_token, token_hint
 

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from rdv._observer import OneShotObserver
 from rdv._stdio.console import Teller
 from rdv.client.connection import Connection
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 from rdv.errors import RdvError
 from rdv.forwarding.joint import Joint
 
@@ -123,7 +123,7 @@ class Forwarder(Factory[Protocol]):
         self._tell_ended(number, joint)
 
     def _tell_refused(self, number: int, error: Exception) -> None:
-        reason = why(error)
+        reason = describe(error)
         if self._target is not None:
             reason = f"cannot connect to {self._target}: {reason}"
         self._teller.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)

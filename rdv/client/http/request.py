@@ -26,7 +26,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.dial.socket import one_protocol
 from rdv.client.http.exchange import Exchange
-from rdv.client.reasons import printable, refusal_text, retry_after, why
+from rdv.client.reasons import describe, printable, refusal_text, retry_after
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
     MAX_SELF_ADDRESSES,
@@ -175,7 +175,7 @@ async def ask(
         relay = context.new_candidate(context.trace.met(answer), is_relay=True)
         response.deliverBody(relay)
     except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
-        raise ServerUnreachable(f"cannot reach {server}: {why(error)}") from error
+        raise ServerUnreachable(f"cannot reach {server}: {describe(error)}") from error
     except ValueError as error:  # a header that is no text
         raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
     log.debug(

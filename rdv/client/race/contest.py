@@ -22,7 +22,7 @@ from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import same_site, targets
 from rdv.client.race.choice import choose, first
 from rdv.client.race.inbound import Inbound
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 from rdv.client.trace import What
 from rdv.errors import NoConnection
 from rdv.wire import Answer, Role
@@ -90,7 +90,7 @@ class Contest:
             if limit.active() and isinstance(error, CancelledError):
                 raise
             for address, refusal in self._puncher.refused.items():
-                self._reasons.setdefault(str(address), why(refusal))
+                self._reasons.setdefault(str(address), describe(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             raise NoConnection(f"no path to the peer: {reasons or 'nobody answered'}") from None
         finally:
@@ -125,7 +125,7 @@ class Contest:
             over = failure.check(CancelledError)
             trace.lost(None if over else failure.value)
             if not over:
-                self._reasons[name] = why(failure.value)
+                self._reasons[name] = describe(failure.value)
                 log.debug("{name} dropped out: {reason}", name=name, reason=self._reasons[name])
             return failure
 

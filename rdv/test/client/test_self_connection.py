@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectError
 
 from rdv.addresses import parse_address
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.reasons import why
+from rdv.client.reasons import describe
 from rdv.errors import NoConnection
 from rdv.test.client.doubles import PEER, AttemptTestCase, ByteTransport
 from rdv.test.client.loopback import LoopbackTestCase, RawServer, has_ipv6
@@ -26,7 +26,7 @@ class SelfConnectionTests(LoopbackTestCase):
         own = parse_address(address.format(port.number))
         connecting = port.connect(own, Wire(), 10)
         error: Exception = await self.assertFailure(cast(Any, connecting), ConnectError)
-        self.assertEqual(why(error), "connection refused")
+        self.assertEqual(describe(error), "connection refused")
         await port.close()
         self.assert_nothing_left()
 

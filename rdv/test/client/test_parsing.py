@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.client.http.server_url import parse_server_url
+from rdv.client.parsing import parse_server_url
 from rdv.errors import BadURL
 from rdv.test.client.doubles import AttemptTestCase, ClientReactor
 

@@ -1,23 +1,29 @@
 """
-A client's settings as people write them: on a command line, or in the description of an endpoint.
+What people write for a client: in a program, on a command line, or in the description of an
+endpoint.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from hyperlink import URL
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from rdv import _knobs as knobs
 from rdv.addresses import AddressSpace
 from rdv.client.http.verification import tls_policy
-from rdv.errors import RdvError
+from rdv.errors import BadURL, RdvError
 from rdv.wire import Role
 
-__all__ = ["ROLES", "headers_of", "role_of", "spaces_of", "tls_of"]
+__all__ = ["ROLES", "headers_of", "parse_server_url", "role_of", "spaces_of", "tls_of"]
 
 #: What each does.
 ROLES = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
+
+_HOST = re.compile(r"[0-9a-f.:]*:[0-9a-f.:]*|([a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?)?")
 
 
 def role_of(word: str) -> Role:
@@ -84,3 +90,43 @@ def tls_of(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
         except RdvError as error:
             raise ValueError(f"{path}: {error}") from error
     return tls_policy(**files) if files else None
+
+
+class _ServerURL(URL):
+    """
+    A URL whose host is encoded only if it has to be: ``idna`` refuses IPv6 addresses, and names
+    with an underscore.
+    """
+
+    def to_uri(self) -> URL:
+        if not self.host.isascii():
+            return super().to_uri()
+        return URL.to_uri(self.replace(host="literal")).replace(host=self.host)
+
+
+def parse_server_url(text: str) -> URL:
+    """
+    Read ``http://host[:port][/path]`` or ``https://...``, in the form that treq can be given.
+
+    :raises BadURL: when it is anything else.
+    :raises TypeError: when it is no text.
+    """
+    knobs.instance("url", text, str, "text")
+    try:
+        url = _ServerURL.from_text(text)
+        url = url.replace(scheme=url.scheme.lower(), host=url.host.lower())
+        url.to_uri()
+    except ValueError as error:
+        raise BadURL(f"not a URL: {text!r} ({error})") from None
+    if url.host.isascii() and not _HOST.fullmatch(url.host):
+        raise BadURL(f"not a URL: {text!r} (not a host: {url.host!r})")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BadURL(f"not an http:// or https:// URL: {text!r}")
+    if url.userinfo:
+        raise BadURL(
+            "a user does not belong in the URL but in a header: --header 'Authorization: ...', or "
+            "headers= or auth= in a program"
+        )
+    if url.port is not None and not 0 < url.port <= 0xFFFF:
+        raise BadURL(f"not a port: {url.port} in {text!r}")
+    return url

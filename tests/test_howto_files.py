@@ -10,7 +10,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._stdio.progress import Progress, load, size_text
 from rdv.client.trace import What
 from rdv.test.stdio.test_progress import DescriptorTestCase
@@ -98,12 +98,12 @@ class ShownTests(DescriptorTestCase):
         self.assertRegex(CONNECTED.format("p2p"), "^CONNECTED: p2p ")
         # The same numbers, through the program's own line.
         moved, size, rate = 450_000_000, 1_000_000_000, 85_300_000
-        shown = Progress(Teller(), load, self.file(size), self.null())
+        shown = Progress(Console(), load, self.file(size), self.null())
         draw = load()
         assert draw is not None
         line = shown.line(draw, (moved, 0), (rate, 0), 5.3, len(bar))
         self.assertEqual(line, bar)
-        shown = Progress(Teller(), load, self.null(), self.file())
+        shown = Progress(Console(), load, self.null(), self.file())
         self.assertEqual(shown.line(draw, (0, moved), (0, rate), 5.3, 80), unknown)
         self.assertEqual(summary, f"SENT: {size_text(size)} in 11.7s, {size_text(rate)}/s")
 

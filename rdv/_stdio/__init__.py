@@ -53,7 +53,7 @@ transport, ends the whole stream at once, since all others would find an end ins
 written to while it is sent (the peer gets some mixture, as with any reader, but what has been sent
 may still change until the peer's system has it); a file shrinks (it ends there).
 
-**Telling.** A command tells what happens through a ``Teller``: each event has a name, a line for a
+**Telling.** A command tells what happens through a ``Console``: each event has a name, a line for a
 person, and fields for a program. ``--quiet`` leaves the failures, ``--json`` makes each event one
 JSON object a line. It all goes to stderr, since stdout belongs to the stream. Commands that serve
 several at a time skip what there is no room for, in a pipe that nobody reads; so does the log of a
@@ -63,7 +63,7 @@ server (``outlet``).
 of ``Piping`` by a timer, and shows them by a ``Display``, which is the events of ``--json`` or a
 bar. What is sent counts when the other side's system has acknowledged it, or a megabyte in the
 kernel's buffer would pass for progress. Without a display there is no meter, and its modules are
-not loaded. The ``Teller`` owns the line of the bar, so whatever else is told comes in its place.
+not loaded. The ``Console`` owns the line of the bar, so whatever else is told comes in its place.
 
 What can go wrong: the library is not installed (no bar; ``-v`` says so); the terminal is stopped by
 ^S, or other processes have it (nothing is drawn; drawing would stop the transfer); somebody talks

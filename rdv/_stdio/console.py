@@ -11,7 +11,7 @@ from enum import Enum
 
 from rdv._flows.outlet import has_room, write_pieces
 
-__all__ = ["Form", "Teller"]
+__all__ = ["Console", "Form"]
 
 #: Seconds in which somebody may read, so that the last word finds room.
 _PATIENCE = 1.0
@@ -28,7 +28,7 @@ class Form(Enum):
     JSON = "json"
 
 
-class Teller:
+class Console:
     """
     Writes to stderr. It may have been closed.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from twisted.logger import Logger
 
 from rdv._flows.sinks import FileSink
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._stdio.meter import Meter, Speed
 from rdv._system import terminal
 
@@ -68,9 +68,9 @@ class Progress:
     trace = None
 
     def __init__(
-        self, teller: Teller, load: Callable[[], Draw | None], stdin: int = 0, stdout: int = 1
+        self, console: Console, load: Callable[[], Draw | None], stdin: int = 0, stdout: int = 1
     ) -> None:
-        self._teller = teller
+        self._console = console
         self._load = load
         self._draw: Draw | None = None
         self._is_due = False
@@ -102,11 +102,11 @@ class Progress:
         if self._draw is not None and terminal.may_draw(fd):
             # Behind a line that fills the terminal some of them begin a new one.
             width = terminal.columns(fd) - 1
-            self._teller.show(self.line(self._draw, moved, speeds, meter.seconds, width))
+            self._console.show(self.line(self._draw, moved, speeds, meter.seconds, width))
 
     def finish(self, meter: Meter) -> None:
         """See :class:`rdv._stdio.meter.Display`."""
-        self._teller.clear()
+        self._console.clear()
 
     def summary(self, meter: Meter) -> str:
         """See :class:`rdv._stdio.meter.Display`: for those who have been waiting."""
@@ -161,7 +161,7 @@ class Progress:
 
     def _give_way(self) -> None:
         self._gives_way = True
-        self._teller.clear()
+        self._console.clear()
 
 
 class _BesideBar(FileSink):

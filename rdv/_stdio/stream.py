@@ -21,7 +21,7 @@ __all__ = ["StreamBroken", "Tell", "stream"]
 
 
 class Tell(Protocol):
-    """Is told what happens, as :meth:`rdv._stdio.console.Teller.tell`."""
+    """Is told what happens, as :meth:`rdv._stdio.console.Console.tell`."""
 
     def __call__(self, event: str, text: str = "", **fields: object) -> None: ...
 

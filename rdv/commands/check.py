@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv._system.terminal import page_columns
 from rdv.addresses import AddressSpace
 from rdv.check import Observations, findings, verdict
@@ -27,10 +27,10 @@ from rdv.server.site.service import RendezvousService, ServerSettings
 __all__ = ["run"]
 
 
-async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Check, and say on stdout what came of it."""
     interruption = Interruption(reactor)
-    checking = Deferred.fromCoroutine(_check(reactor, arguments, teller))
+    checking = Deferred.fromCoroutine(_check(reactor, arguments, console))
     try:
         seen = await interruption.cancels(checking)
     except CancelledError:
@@ -39,7 +39,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         raise
     found, concluded = findings(seen), verdict(seen)
     as_form = as_text(found, concluded, page_columns(1))
-    if teller.form is Form.JSON:
+    if console.form is Form.JSON:
         as_form = as_json(seen, found, concluded)
     _say(as_form)
     return OK if concluded.usable else NO_CONNECTION
@@ -60,9 +60,9 @@ def _say(text: str) -> None:
         raise RdvError(f"cannot write to stdout: {error.strerror}") from error
 
 
-async def _check(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> Observations:
+async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) -> Observations:
     def progress(what: str) -> None:
-        teller.tell("checking", f"checking: {what}", what=what)
+        console.tell("checking", f"checking: {what}", what=what)
 
     async with _server(reactor, arguments.url) as url:
         spaces = AddressSpace.NONE if arguments.relay else spaces_of(arguments)

@@ -13,7 +13,7 @@ import re
 import sys
 from itertools import islice
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class CommandParser(argparse.ArgumentParser):
             self.print_usage(sys.stderr)
         if self.hint:
             message = f"{message} ({self.hint})"
-        Teller(self.form).fail(message, 2)
+        Console(self.form).fail(message, 2)
         self.exit(2)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv.client.parsing import parse_server_url
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
@@ -22,9 +22,9 @@ from rdv.wire import Role, check_token
 __all__ = ["run"]
 
 
-async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Listen, until a signal ends it."""
-    teller.skips = True
+    console.skips = True
     place = place_of(arguments.listen_at, any_port=True)
     # What would make every forward fail is said at once.
     check_token(arguments.token)
@@ -38,7 +38,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         headers=headers_of(arguments),
     )
     forwarder = Forwarder(
-        reactor, endpoint, teller, most=arguments.most, detailed=arguments.verbose
+        reactor, endpoint, console, most=arguments.most, detailed=arguments.verbose
     )
 
     async def serve() -> None:
@@ -47,7 +47,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
         except BadPlace as error:
             raise BadUsage(str(error)) from error
         try:
-            teller.tell("listening", f"LISTENING: {address}", address=address)
+            console.tell("listening", f"LISTENING: {address}", address=address)
             await Deferred()  # until a signal cancels it
         finally:
             await maybeDeferred(port.stopListening)

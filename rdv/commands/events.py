@@ -4,7 +4,7 @@ What ``--json`` tells of a stream; ``docs/howto/scripts.rst`` has the list.
 
 from __future__ import annotations
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._stdio.meter import Meter
 from rdv.client.trace import Event, What
 
@@ -27,8 +27,8 @@ class StreamEvents:
 
     interval = 1.0
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._told = 0, 0
 
     def trace(self, event: Event) -> None:
@@ -37,7 +37,7 @@ class StreamEvents:
         if event.what not in _LEFT_OUT and not again:
             fields = event.record()
             del fields["event"], fields["time"]  # which is no date
-            self._teller.tell(_NAMES.get(event.what, event.what.value), "", **fields)
+            self._console.tell(_NAMES.get(event.what, event.what.value), "", **fields)
 
     def sink(self) -> None:
         """See :class:`rdv._stdio.meter.Display`."""
@@ -50,7 +50,7 @@ class StreamEvents:
     def finish(self, meter: Meter) -> None:
         """See :class:`rdv._stdio.meter.Display`."""
         sent, received = self._told = meter.sent, meter.received
-        self._teller.tell("bytes", sent=sent, received=received)
+        self._console.tell("bytes", sent=sent, received=received)
 
     def summary(self, meter: Meter) -> str:
         """See :class:`rdv._stdio.meter.Display`."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv._system.terminal import has_escapes, page_columns
 from rdv.client.trace import Event, What
 from rdv.commands.status import BadUsage
@@ -34,14 +34,14 @@ class Explaining:
     """
     A trace, which writes what it has got when the attempt has ended.
 
-    :param to_stderr: whether to write a waterfall to stderr, however quiet ``teller`` is.
+    :param to_stderr: whether to write a waterfall to stderr, however quiet ``console`` is.
     :param path: a file to write to, in the form that its suffix names. It is opened at once: one
         that cannot be written is noticed before anything happens.
     :raises BadUsage: when it cannot, or its suffix is none that we know.
     """
 
-    def __init__(self, teller: Teller, to_stderr: bool, path: str | None) -> None:
-        self._teller = teller
+    def __init__(self, console: Console, to_stderr: bool, path: str | None) -> None:
+        self._console = console
         self._to_stderr = to_stderr
         self._path = path
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
@@ -88,14 +88,14 @@ class Explaining:
                 self._say(f"rdv: cannot write {self._path}: {error.strerror}\n")
 
     def _say(self, text: str) -> None:
-        if self._teller.form is Form.JSON:
-            self._teller.tell("explained", message=text)
+        if self._console.form is Form.JSON:
+            self._console.tell("explained", message=text)
             return
-        self._teller.clear()
-        self._teller.write(text)
+        self._console.clear()
+        self._console.write(text)
 
     def _colour(self) -> bool:
-        wanted = self._teller.form is not Form.JSON and not os.environ.get("NO_COLOR")
+        wanted = self._console.form is not Form.JSON and not os.environ.get("NO_COLOR")
         return wanted and has_escapes() and sys.stderr.isatty()
 
 

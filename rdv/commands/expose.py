@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv.commands.client import client_of, headers_of
 from rdv.commands.forward import place_of, run_until_stopped
 from rdv.commands.news import news_of
@@ -19,18 +19,18 @@ from rdv.wire import check_token, token_hint
 __all__ = ["run"]
 
 
-async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Accept again and again, until a signal ends it or the server refuses."""
-    teller.skips = True
+    console.skips = True
     target = place_of(arguments.target)
     hint = token_hint(check_token(arguments.token))
 
     waiting = f"WAITING: {target} is exposed at {arguments.url}, token {hint}"
-    tell = news_of(teller, waiting, arguments.url, target=str(target))
+    tell = news_of(console, waiting, arguments.url, target=str(target))
     forwarder = Forwarder(
         reactor,
         target.endpoint(reactor),
-        teller,
+        console,
         target=str(target),
         most=arguments.most,
         detailed=arguments.verbose,
@@ -53,7 +53,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
             if forwarder.running:
                 # They have nothing to do with it, and go on to their end.
                 going_on = f"{forwarder.running} forwards go on"
-                teller.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
+                console.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
                 await forwarder.idle()
             raise
         finally:

@@ -18,17 +18,17 @@ from twisted.logger import (
 )
 from zope.interface import provider
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv._transport.quiet import unless_quiet
 
 __all__ = ["begin_logging", "log_level", "observer_for"]
 
 
-def begin_logging(verbose: bool, teller: Teller) -> None:
+def begin_logging(verbose: bool, console: Console) -> None:
     """Log from :func:`log_level` on: in lines of text, or as events where everything is one."""
     level = LogLevel.levelWithName(log_level(verbose))
     observer = FilteringLogObserver(
-        observer_for(teller), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
+        observer_for(console), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
@@ -38,14 +38,14 @@ def log_level(verbose: bool) -> str:
     return "debug" if verbose else "critical"
 
 
-def observer_for(teller: Teller) -> ILogObserver:
-    """What logs beside ``teller``, in its form."""
-    if teller.form is not Form.JSON:
-        return textFileLogObserver(cast(IO[str], _Lines(teller)))
+def observer_for(console: Console) -> ILogObserver:
+    """What logs beside ``console``, in its form."""
+    if console.form is not Form.JSON:
+        return textFileLogObserver(cast(IO[str], _Lines(console)))
 
     @provider(ILogObserver)
     def tell(event: LogEvent) -> None:
-        teller.tell(
+        console.tell(
             "log",
             time=event["log_time"],
             level=event["log_level"].name,
@@ -59,11 +59,11 @@ def observer_for(teller: Teller) -> ILogObserver:
 class _Lines:
     """As much of a file as a log needs. A line of it does not go behind what is just shown."""
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, console: Console) -> None:
+        self._console = console
 
     def write(self, text: str) -> None:
-        self._teller.offer(text.removesuffix("\n"))
+        self._console.offer(text.removesuffix("\n"))
 
     def flush(self) -> None:
         """Nothing is held back."""

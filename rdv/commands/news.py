@@ -4,14 +4,14 @@ How a command tells whether the server lets it wait for peers.
 
 from __future__ import annotations
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv.endpoints.standing import Tell
 from rdv.errors import RdvError
 
 __all__ = ["news_of"]
 
 
-def news_of(teller: Teller, waiting: str, url: str, **fields: object) -> Tell:
+def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
     """
     Tells of trouble with the server, and when it is over.
 
@@ -24,11 +24,11 @@ def news_of(teller: Teller, waiting: str, url: str, **fields: object) -> Tell:
     def tell(error: RdvError | None) -> None:
         nonlocal waited
         if error is not None:
-            teller.warn("trouble", f"TROUBLE: {error}", message=str(error))
+            console.warn("trouble", f"TROUBLE: {error}", message=str(error))
         elif waited:
-            teller.warn("back", f"BACK: waiting at {url} again", url=url)
+            console.warn("back", f"BACK: waiting at {url} again", url=url)
         else:
             waited = True
-            teller.tell("waiting", waiting, url=url, **fields)
+            console.tell("waiting", waiting, url=url, **fields)
 
     return tell

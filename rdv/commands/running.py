@@ -1,7 +1,7 @@
 """
 What the ``rdv`` command does, once its arguments are read and Twisted is there.
 
-Each command is a module here with a coroutine ``run(reactor, arguments, teller)`` that returns the
+Each command is a module here with a coroutine ``run(reactor, arguments, console)`` that returns the
 exit status.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv._system.clock import use_monotonic_clock
 from rdv.commands.logs import begin_logging
 from rdv.commands.lookups import never_wait_for_lookups
@@ -41,10 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     :return: the exit status.
     """
-    teller = Teller(getattr(arguments, "form", Form.TEXT))
-    begin_logging(arguments.verbose, teller)
+    console = Console(getattr(arguments, "form", Form.TEXT))
+    begin_logging(arguments.verbose, console)
     try:
-        react(lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, teller)))
+        react(
+            lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, console))
+        )
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -55,16 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> None:
+async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console: Console) -> None:
     use_monotonic_clock(reactor)
     never_wait_for_lookups(reactor)
     try:
         # Each command loads only what it needs.
         module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
-        status = await module.run(reactor, arguments, teller)
+        status = await module.run(reactor, arguments, console)
     except RdvError as error:
         status = status_of(error)
-        teller.fail(str(error), status)
+        console.fail(str(error), status)
     except KeyboardInterrupt:  # before the reactor runs, nobody else handles it
         status = INTERRUPTED
     raise SystemExit(status)

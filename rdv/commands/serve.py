@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
 from rdv.commands.logs import log_level
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["run", "settings_of"]
 
 
-async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Serve until a signal ends it."""
-    teller.skips = True
+    console.skips = True
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
     settings = settings_of(arguments)
@@ -49,7 +49,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     await service.ready  # so that its signal handlers are there
     for port in service.ports:
-        teller.tell("listening", f"LISTENING: {_place(port)}", address=_place(port))
+        console.tell("listening", f"LISTENING: {_place(port)}", address=_place(port))
     await Deferred()  # until a signal stops the reactor
     return OK
 

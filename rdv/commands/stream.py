@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv._stdio.standard import empty_stdin
 from rdv._stdio.stream import StreamBroken, stream
 from rdv.commands.client import client_of, headers_of
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> int:
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Dial or accept, and move bytes until both directions have ended."""
     # Modules live to the end. That the collector need not go through them shortens its pauses, and
     # the end of the process by a good part of what loading them took.
     gc.freeze()
     if not arguments.reads:
         empty_stdin()  # first: whoever shows progress looks at it
-    display = _display(teller)
+    display = _display(console)
     if display is None:
-        return await _stream(reactor, arguments, teller, None)
+        return await _stream(reactor, arguments, console, None)
     from rdv._stdio.meter import Meter
 
     meter = Meter(reactor, display)
-    status = await _stream(reactor, arguments, teller, meter)
-    teller.tell(
+    status = await _stream(reactor, arguments, console, meter)
+    console.tell(
         "end",
         display.summary(meter),
         sent=meter.sent,
@@ -57,41 +57,41 @@ async def run(reactor: Any, arguments: argparse.Namespace, teller: Teller) -> in
     return status
 
 
-def _display(teller: Teller) -> Display | None:
+def _display(console: Console) -> Display | None:
     # Loaded only when there is somebody to see it.
-    if teller.form is Form.JSON:
+    if console.form is Form.JSON:
         from rdv.commands.events import StreamEvents
 
-        return StreamEvents(teller)
-    if teller.form is Form.TEXT and sys.stderr.isatty():
+        return StreamEvents(console)
+    if console.form is Form.TEXT and sys.stderr.isatty():
         from rdv._stdio.progress import Progress, is_wanted, load
 
-        return Progress(teller, load) if is_wanted() else None
+        return Progress(console, load) if is_wanted() else None
     return None
 
 
 async def _stream(
-    reactor: Any, arguments: argparse.Namespace, teller: Teller, meter: Meter | None
+    reactor: Any, arguments: argparse.Namespace, console: Console, meter: Meter | None
 ) -> int:
     interruption = Interruption(reactor)
     try:
         trace = None if meter is None else meter.display.trace
         client = client_of(reactor, arguments, trace=trace)
-        explaining = _explaining(arguments, teller)
-        connecting = _connecting(reactor, arguments, client, teller, explaining)
+        explaining = _explaining(arguments, console)
+        connecting = _connecting(reactor, arguments, client, console, explaining)
         if explaining is not None:
             connecting.addBoth(explaining.ended)
-        streaming = stream(reactor, connecting, teller.tell, meter)
+        streaming = stream(reactor, connecting, console.tell, meter)
         await interruption.cancels(Deferred.fromCoroutine(streaming))
     except (CancelledError, RdvError) as error:
         if interruption.status is not None:
             # A person knows that.
-            teller.tell("failed", message="interrupted", status=interruption.status)
+            console.tell("failed", message="interrupted", status=interruption.status)
             return interruption.status
         if isinstance(error, CancelledError):
             raise
         status = BROKEN if isinstance(error, StreamBroken) else status_of(error)
-        teller.fail(str(error), status)
+        console.fail(str(error), status)
         return status
     return OK
 
@@ -100,7 +100,7 @@ def _connecting(
     reactor: Any,
     arguments: argparse.Namespace,
     client: Client,
-    teller: Teller,
+    console: Console,
     explaining: Trace | None,
 ) -> Deferred[Connection]:
     role = Role.DIALER if arguments.command == "dial" else Role.ACCEPTOR
@@ -118,15 +118,15 @@ def _connecting(
         )
 
     where = f" at {arguments.url}" if arguments.verbose else ""
-    tell = news_of(teller, f"WAITING: for the peer{where}", arguments.url)
+    tell = news_of(console, f"WAITING: for the peer{where}", arguments.url)
     timeout = arguments.timeout or None
     trying = keep_trying(attempt, reactor, role, arguments.token, timeout, tell=tell)
     return Deferred.fromCoroutine(trying)
 
 
-def _explaining(arguments: argparse.Namespace, teller: Teller) -> Explaining | None:
+def _explaining(arguments: argparse.Namespace, console: Console) -> Explaining | None:
     if not arguments.explain and arguments.explain_to is None:
         return None
     from rdv.commands.explaining import Explaining  # only then
 
-    return Explaining(teller, arguments.explain, arguments.explain_to)
+    return Explaining(console, arguments.explain, arguments.explain_to)

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
 from rdv._observer import OneShotObserver
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv.client.connection import Connection
 from rdv.client.reasons import describe
 from rdv.errors import RdvError
@@ -39,7 +39,7 @@ class Forwarder(Factory[Protocol]):
     happens to one forward, the others go on.
 
     :param endpoint: the only thing that it ever connects to.
-    :param teller: told of each forward: ``connected`` or ``refused``, then ``ended``.
+    :param console: told of each forward: ``connected`` or ``refused``, then ``ended``.
     :param target: what a person calls the endpoint, when peers come and are to be joined with it.
         None when local connections come, and the endpoint leads to peers.
     :param most: how many forwards there may be at once; a further one is reset.
@@ -52,7 +52,7 @@ class Forwarder(Factory[Protocol]):
         self,
         reactor: Any,
         endpoint: IStreamClientEndpoint,
-        teller: Teller,
+        console: Console,
         *,
         target: str | None = None,
         most: int,
@@ -60,7 +60,7 @@ class Forwarder(Factory[Protocol]):
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
-        self._teller = teller
+        self._console = console
         self._target = target
         self._most = most
         self._detailed = detailed
@@ -82,7 +82,7 @@ class Forwarder(Factory[Protocol]):
             return _Reset()
         if len(self._running) >= self._most:
             text = f"FULL: {self._most} forwards at once, one more is reset"
-            self._teller.warn("full", text, most=self._most)
+            self._console.warn("full", text, most=self._most)
             return _Reset()
         joint = Joint(self._reactor, self._splicer)
         came = joint.near if self._target is None else joint.far
@@ -126,14 +126,14 @@ class Forwarder(Factory[Protocol]):
         reason = describe(error)
         if self._target is not None:
             reason = f"cannot connect to {self._target}: {reason}"
-        self._teller.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)
+        self._console.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)
 
     def _tell_connected(self, number: int, joint: Joint, begun: float) -> None:
         elapsed = round((self._reactor.seconds() - begun) * 1000)
         connection: object = joint.far.transport
         assert isinstance(connection, Connection)
         path, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
-        self._teller.tell(
+        self._console.tell(
             "connected",
             f"CONNECTED {number}: {path} {peer}, {elapsed}ms",
             forward=number,
@@ -146,7 +146,7 @@ class Forwarder(Factory[Protocol]):
         text = f"ENDED {number}: {joint.sent} bytes sent, {joint.received} received"
         if joint.broken is not None:
             text = f"{text}; broken: {joint.broken}"
-        self._teller.tell(
+        self._console.tell(
             "ended",
             text if self._detailed else "",
             forward=number,

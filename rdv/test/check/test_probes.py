@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http_headers import Headers
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv.addresses import AddressSpace, parse_address
 from rdv.check import Observations, probes, verdict
 from rdv.check.half_close import half_close
@@ -263,7 +263,7 @@ class CommandTests(SynchronousTestCase):
 
         self.patch(running, "import_module", lambda name: SimpleNamespace(run=run))
         ended_with = running._exit_with_status(
-            SimpleNamespace(), Namespace(command="check"), Teller(Form.TEXT)
+            SimpleNamespace(), Namespace(command="check"), Console(Form.TEXT)
         )
         ended = self.failureResultOf(Deferred.fromCoroutine(ended_with), SystemExit)
         self.assertEqual(ended.value.code, 130)

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv.client.trace import Event, What
 from rdv.commands import explaining as explaining_module
 from rdv.commands.explaining import Explaining
@@ -47,7 +47,7 @@ class ExplainingTestCase(SynchronousTestCase):
         """What is written to stderr."""
         stderr = Stderr(encoding, terminal)
         self.patch(sys, "stderr", stderr)
-        explaining = Explaining(Teller(form), to_stderr, path)
+        explaining = Explaining(Console(form), to_stderr, path)
         for event in DIRECT:
             explaining(event)
         result = Failure(ValueError())
@@ -115,7 +115,7 @@ class StderrTests(ExplainingTestCase):
         """No attempt, no picture."""
         stderr = Stderr("utf-8", False)
         self.patch(sys, "stderr", stderr)
-        explaining = Explaining(Teller(), True, None)
+        explaining = Explaining(Console(), True, None)
         self.assertEqual(explaining.ended(7), 7)
         stderr.flush()
         self.assertEqual(stderr.raw_bytes.getvalue(), b"")
@@ -142,13 +142,13 @@ class FileTests(ExplainingTestCase):
         for name in ("x", "x.txt", ".svg", "x.svg.gz"):
             path = self.mktemp()
             os.mkdir(path)
-            self.assertRaises(BadUsage, Explaining, Teller(), True, os.path.join(path, name))
+            self.assertRaises(BadUsage, Explaining, Console(), True, os.path.join(path, name))
             self.assertEqual(os.listdir(path), [])
 
     def test_unwritable(self) -> None:
         path = self.mktemp() + ".svg"
         os.mkdir(path)
-        error = self.assertRaises(BadUsage, Explaining, Teller(), True, path)
+        error = self.assertRaises(BadUsage, Explaining, Console(), True, path)
         self.assertRegex(str(error), r"^cannot write .*\.svg: Is a directory$")
 
     def test_no_room(self) -> None:

@@ -9,7 +9,7 @@ import sys
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 from rdv.commands.logs import observer_for
 
 
@@ -20,16 +20,16 @@ class ObserverTests(SynchronousTestCase):
         self.stderr = io.StringIO()
         self.patch(sys, "stderr", self.stderr)
 
-    def begin(self, form: Form) -> Teller:
+    def begin(self, form: Form) -> Console:
         """Log in that form."""
-        teller = Teller(form)
-        self.log = Logger("a.module", observer=LogPublisher(observer_for(teller)))
-        return teller
+        console = Console(form)
+        self.log = Logger("a.module", observer=LogPublisher(observer_for(console)))
+        return console
 
     def test_text(self) -> None:
         """A line takes the place of what is just shown."""
-        teller = self.begin(Form.TEXT)
-        teller.show("50 %")
+        console = self.begin(Form.TEXT)
+        console.show("50 %")
         self.log.info("it {what}", what="works")
         shown, line = self.stderr.getvalue().split("\x1b[K", 1)
         self.assertEqual(shown, "\r50 %")

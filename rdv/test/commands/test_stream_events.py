@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._stdio.meter import Meter
 from rdv.client.trace import Event, What
 from rdv.commands.events import StreamEvents
@@ -19,9 +19,11 @@ class StreamEventsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
-        teller = Teller()
-        self.patch(teller, "tell", lambda name, text="", **fields: self.told.append((name, fields)))
-        self.events = StreamEvents(teller)
+        console = Console()
+        self.patch(
+            console, "tell", lambda name, text="", **fields: self.told.append((name, fields))
+        )
+        self.events = StreamEvents(console)
 
     def test_attempt(self) -> None:
         """Under their own names, but for two; without what the command says itself."""

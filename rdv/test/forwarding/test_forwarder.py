@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv.errors import NoConnection
 from rdv.forwarding.forwarder import Forwarder
 from rdv.forwarding.joint import Leg
@@ -21,7 +21,7 @@ from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends, present
 from rdv.test.endpoints.doubles import connection
 
 
-class Told(Teller):
+class Told(Console):
     """Keeps what it is told, in order."""
 
     def __init__(self) -> None:

@@ -11,20 +11,20 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._stdio.console import Form, Teller
+from rdv._stdio.console import Console, Form
 
 
-class TellerTests(SynchronousTestCase):
+class ConsoleTests(SynchronousTestCase):
     """Lines, failures only, and JSON."""
 
     def told(self, form: Form) -> list[str]:
         """What stands on stderr after an event without a text, one with a text, and a failure."""
         stderr = io.StringIO()
         self.patch(sys, "stderr", stderr)
-        teller = Teller(form)
-        teller.tell("silent", size=1)
-        teller.tell("connected", "CONNECTED", peer="a", path=OSError("no form"))
-        teller.fail("it broke", 3)
+        console = Console(form)
+        console.tell("silent", size=1)
+        console.tell("connected", "CONNECTED", peer="a", path=OSError("no form"))
+        console.fail("it broke", 3)
         return stderr.getvalue().splitlines()
 
     def test_text(self) -> None:
@@ -57,7 +57,7 @@ class TellerTests(SynchronousTestCase):
             stderr = io.StringIO()
             self.patch(sys, "stderr", stderr)
             self.patch(time, "time", lambda: 1.0)
-            Teller(form).warn("trouble", "TROUBLE: gone", message="gone")
+            Console(form).warn("trouble", "TROUBLE: gone", message="gone")
             line = stderr.getvalue().removesuffix("\n")
             self.assertEqual(json.loads(line) if form is Form.JSON else line, told)
 
@@ -65,12 +65,12 @@ class TellerTests(SynchronousTestCase):
         """It is gone before something else is told, and once it is gone nothing is cleared."""
         stderr = io.StringIO()
         self.patch(sys, "stderr", stderr)
-        teller = Teller()
-        teller.clear()
-        teller.show("1 %")
-        teller.show("2 %")
-        teller.tell("connected", "CONNECTED")
-        teller.fail("it broke", 3)
+        console = Console()
+        console.clear()
+        console.show("1 %")
+        console.show("2 %")
+        console.tell("connected", "CONNECTED")
+        console.fail("it broke", 3)
         expected = "\r1 %\x1b[K\r2 %\x1b[K\r\x1b[KCONNECTED\nrdv: it broke\n"
         self.assertEqual(stderr.getvalue(), expected)
 
@@ -82,7 +82,7 @@ class TellerTests(SynchronousTestCase):
                 raise BrokenPipeError
 
         self.patch(sys, "stderr", Closed())
-        Teller().tell("connected", "CONNECTED")
+        Console().tell("connected", "CONNECTED")
 
 
 class FullTests(SynchronousTestCase):
@@ -115,13 +115,13 @@ class FullTests(SynchronousTestCase):
             (Form.TEXT, ["SKIPPED: 2 lines, as nobody was reading", "ENDED 3", "ENDED 4"]),
             (Form.JSON, ["skipped", "ended", "ended"]),
         ):
-            teller = Teller(form)
-            teller.skips = True
-            teller.tell("ended", "ENDED 1")
-            teller.warn("refused", "REFUSED 2")
+            console = Console(form)
+            console.skips = True
+            console.tell("ended", "ENDED 1")
+            console.warn("refused", "REFUSED 2")
             self.assertEqual(self.read(), "")
-            teller.tell("ended", "ENDED 3")
-            teller.tell("ended", "ENDED 4")
+            console.tell("ended", "ENDED 3")
+            console.tell("ended", "ENDED 4")
             lines = self.read().splitlines()
             if form is Form.JSON:
                 self.assertEqual(json.loads(lines[0])["count"], 2)

@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._stdio.console import Teller
+from rdv._stdio.console import Console
 from rdv._stdio.meter import Meter
 from rdv._stdio.progress import Progress, is_wanted, load, size_text
 from rdv._system import terminal
@@ -112,7 +112,7 @@ class ProgressTests(DescriptorTestCase):
 
     def begin(self, stdin: int, stdout: int) -> None:
         """A stream begins."""
-        self.progress = Progress(Teller(), self.load, stdin, stdout)
+        self.progress = Progress(Console(), self.load, stdin, stdout)
         self.meter = Meter(self.clock, self.progress)
         self.meter.start(self.counts)
 
@@ -281,7 +281,7 @@ class LoadTests(DescriptorTestCase):
     def line(self, stdin: int, sent: int) -> str:
         """What it shows."""
         clock, counts = Clock(), Counts(sent, sent)
-        meter = Meter(clock, Progress(Teller(), load, stdin, self.null()))
+        meter = Meter(clock, Progress(Console(), load, stdin, self.null()))
         meter.start(counts)
         clock.advance(2)
         meter.stop()
@@ -304,8 +304,8 @@ class LoadTests(DescriptorTestCase):
         """What matters most stays, in one line, or the next one would not cover it."""
         draw = load()
         assert draw is not None
-        known = Progress(Teller(), load, self.file(1_000_000_000), self.null())
-        unknown = Progress(Teller(), load, self.pipe(), self.null())
+        known = Progress(Console(), load, self.file(1_000_000_000), self.null())
+        unknown = Progress(Console(), load, self.pipe(), self.null())
         for shown, moved, speeds, lines in (
             (
                 known,

@@ -185,14 +185,14 @@ class _StreamService(Service):
         self._reactor.callWhenRunning(self._run)
 
     def _run(self) -> None:
-        from rdv._stdio.standard import prepare
         from rdv._stdio.stream import stream
+        from rdv._system.process import open_standard_descriptors
         from rdv.addresses import AddressSpace
         from rdv.client import Client
         from rdv.endpoints.retry import keep_trying
         from rdv.wire import Role
 
-        prepare()
+        open_standard_descriptors()
         options = self._options
         spaces = AddressSpace.NONE if options["relay"] else AddressSpace.DEFAULT
         client = Client(self._reactor, spaces=spaces)

@@ -2,7 +2,7 @@
 The standard descriptors of a command, joined with a connection.
 
 ``rdv`` parses its arguments with argparse before anything of Twisted is imported. A stdin that is
-closed or write-only is replaced by an empty one before all else (``standard``). stdin is read by
+closed or write-only is replaced by an empty one before all else. stdin is read by
 the means that fits it (a regular file by a pull producer, a pipe or socket by the reactor), stdout
 likewise. A terminal belongs to others as well (``keyboard``): it is read from a descriptor of our
 own that does not block, and only while we are in the foreground; in the background we look twice a

@@ -1,21 +1,24 @@
 """
-How much a stream has moved, and how fast: what is shown while it moves.
+How much a stream has moved, and how that is shown while it moves: here, as the events of ``--json``
+(``docs/howto/scripts.rst`` has the list).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from rdv._stdio.console import Console
+from rdv.client.trace import Event, What
+
 if TYPE_CHECKING:
     from rdv._flows.sources import Sink
     from rdv.client.trace import Trace
 
-__all__ = ["Counts", "Display", "Meter", "Speed"]
+__all__ = ["Counts", "Display", "Meter", "StreamEvents"]
 
 log = Logger()
 
@@ -117,22 +120,48 @@ class Meter:
         return max(0.0, now - self._begun)
 
 
-class Speed:
+#: Two steps have names that need no explanation.
+_NAMES = {What.ASKED: "lobby", What.MET: "candidates"}
+#: What the command says itself, of all attempts together.
+_LEFT_OUT = {What.CONNECTED, What.FAILED}
+#: An address that refuses is dialled hundreds of times in a second, and telling of each keeps us
+#: from it: only the first is told. ``dials`` at the end of a way says how many there were.
+_OFTEN = {What.DIALLED, What.REFUSED}
+
+
+class StreamEvents:
     """
-    Bytes a second, over the last few seconds.
-
-    :param window: how many.
+    Tells of the way to a connection, and how much has moved: when something has, and once more at
+    the end. A :class:`rdv._stdio.meter.Display`.
     """
 
-    def __init__(self, window: float = 5.0) -> None:
-        self._window = window
-        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
+    interval = 1.0
 
-    def __call__(self, seconds: float, count: int) -> float:
-        """It has come to ``count`` after ``seconds``."""
-        samples = self._samples
-        samples.append((seconds, count))
-        while len(samples) > 2 and samples[1][0] <= seconds - self._window:
-            samples.popleft()
-        (begun, before), (now, after) = samples[0], samples[-1]
-        return (after - before) / (now - begun) if now > begun else 0.0
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = 0, 0
+
+    def trace(self, event: Event) -> None:
+        """See :data:`rdv.client.trace.Trace`."""
+        again = event.what in _OFTEN and event.fields["dial"] != 1
+        if event.what not in _LEFT_OUT and not again:
+            fields = event.record()
+            del fields["event"], fields["time"]  # which is no date
+            self._console.tell(_NAMES.get(event.what, event.what.value), "", **fields)
+
+    def sink(self) -> None:
+        """See :class:`rdv._stdio.meter.Display`."""
+
+    def show(self, meter: Meter) -> None:
+        """See :class:`rdv._stdio.meter.Display`."""
+        if self._told != (meter.sent, meter.received):
+            self.finish(meter)
+
+    def finish(self, meter: Meter) -> None:
+        """See :class:`rdv._stdio.meter.Display`."""
+        sent, received = self._told = meter.sent, meter.received
+        self._console.tell("bytes", sent=sent, received=received)
+
+    def summary(self, meter: Meter) -> str:
+        """See :class:`rdv._stdio.meter.Display`."""
+        return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -17,13 +18,13 @@ from twisted.logger import Logger
 
 from rdv._flows.sinks import FileSink
 from rdv._stdio.console import Console
-from rdv._stdio.meter import Meter, Speed
+from rdv._stdio.meter import Meter
 from rdv._system import terminal
 
 if TYPE_CHECKING:
     from rdv._flows.sources import Sink
 
-__all__ = ["Draw", "Progress", "is_wanted", "load", "size_text"]
+__all__ = ["Draw", "Progress", "Speed", "is_wanted", "load", "size_text"]
 
 log = Logger()
 
@@ -162,6 +163,27 @@ class Progress:
     def _give_way(self) -> None:
         self._gives_way = True
         self._console.clear()
+
+
+class Speed:
+    """
+    Bytes a second, over the last few seconds.
+
+    :param window: how many.
+    """
+
+    def __init__(self, window: float = 5.0) -> None:
+        self._window = window
+        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def __call__(self, seconds: float, count: int) -> float:
+        """It has come to ``count`` after ``seconds``."""
+        samples = self._samples
+        samples.append((seconds, count))
+        while len(samples) > 2 and samples[1][0] <= seconds - self._window:
+            samples.popleft()
+        (begun, before), (now, after) = samples[0], samples[-1]
+        return (after - before) / (now - begun) if now > begun else 0.0
 
 
 class _BesideBar(FileSink):

@@ -13,6 +13,9 @@ from rdv.options import forwards, port, seconds, workers
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
+
+    _Commands: TypeAlias = argparse._SubParsersAction[CommandParser]
 
 __all__ = ["parse"]
 
@@ -34,45 +37,59 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     top.add_argument("--version", action="version", version=_version())
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", aliases=["s"], help="run a rendezvous server")
-    _add_verbose(serve)
-    _add_serve(serve)
-    for name, aliases, text in (
-        ("dial", ["d"], "connect to the peer that accepts with the same token"),
-        ("accept", ["a"], "wait for the peer that dials with the same token"),
+    _add_serve(_command(commands, "serve", "run a rendezvous server", aliases=["s"]))
+    for name, timeout, text in (
+        ("dial", 60.0, "connect to the peer that accepts with the same token"),
+        ("accept", 0.0, "wait for the peer that dials with the same token"),
     ):
-        client = commands.add_parser(name, aliases=aliases, help=text, description=_CLIENT_TEXT)
-        _add_verbose(client)
-        _add_form(client)
-        _add_client(client, 60.0 if name == "dial" else 0.0)
+        client = _command(commands, name, text, _CLIENT_TEXT, module="stream", aliases=[name[0]])
+        _add_client(client, timeout)
     _add_forwarding(commands)
-    demo = commands.add_parser(
-        "demo", help="server, dialer and acceptor in one process, moving real bytes"
-    )
-    _add_verbose(demo)
-    check = commands.add_parser(
-        "check", help="what kind of network this is, and what to change", description=_CHECK_TEXT
-    )
-    _add_verbose(check)
-    _add_check(check)
+    _command(commands, "demo", "server, dialer and acceptor in one process, moving real bytes")
+    text = "what kind of network this is, and what to change"
+    _add_check(_command(commands, "check", text, _CHECK_TEXT))
     return top.parse_args(arranged(words, commands.choices))
 
 
-_CLIENT_TEXT = (
-    "stdin goes to the peer, what the peer sends goes to stdout. Nothing is encrypted or "
-    "authenticated by rdv itself: whoever knows the token can be the peer."
+_NOT_ENCRYPTED = (
+    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
 )
-
-
+_CLIENT_TEXT = f"stdin goes to the peer, what the peer sends goes to stdout. {_NOT_ENCRYPTED}"
 _CHECK_TEXT = (
     "Plays both roles against a server, and says what that shows of it and of the network between: "
     "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
 )
 
 
-def _add_verbose(parser: argparse.ArgumentParser) -> None:
+def _command(
+    commands: _Commands,
+    name: str,
+    text: str,
+    description: str | None = None,
+    *,
+    module: str | None = None,
+    aliases: Sequence[str] = (),
+) -> CommandParser:
+    """
+    A parser for a command, whose arguments say by which name and ``module`` to run it.
+
+    :param module: of :mod:`rdv.commands`; of the same name, if not given.
+    """
+    parser = commands.add_parser(name, aliases=aliases, help=text, description=description)
+    parser.set_defaults(command=name, module=module or name)
     parser.add_argument(
         "-v", dest="verbose", action="store_true", help="log what happens to stderr"
+    )
+    return parser
+
+
+def _add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, text: str) -> None:
+    parser.add_argument(
+        flag,
+        type=checked(seconds),
+        default=default,
+        metavar="SECONDS",
+        help=f"{text} (default {default:g})",
     )
 
 
@@ -106,13 +123,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
         ("--drain", 5.0, "running transfers get at shutdown"),
     ):
-        parser.add_argument(
-            flag,
-            type=checked(seconds),
-            default=default,
-            metavar="SECONDS",
-            help=f"how long {text} (default {default:g})",
-        )
+        _add_seconds(parser, flag, default, f"how long {text}")
     parser.add_argument(
         "--workers",
         type=checked(workers),
@@ -138,19 +149,22 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    expose = commands.add_parser(
+def _add_forwarding(commands: _Commands) -> None:
+    expose = _command(
+        commands,
         "expose",
-        help="let peers that connect with the same token reach one target",
-        description=f"Each peer reaches TARGET and nothing else. {_FORWARDING_TEXT}",
+        "let peers that connect with the same token reach one target",
+        f"Each peer reaches TARGET and nothing else. {_NOT_ENCRYPTED}",
+        module="forward",
     )
-    connect = commands.add_parser(
+    connect = _command(
+        commands,
         "connect",
-        help="listen here, and forward to the peer that exposes with the same token",
-        description=f"Each local connection becomes one to the peer. {_FORWARDING_TEXT}",
+        "listen here, and forward to the peer that exposes with the same token",
+        f"Each local connection becomes one to the peer. {_NOT_ENCRYPTED}",
+        module="forward",
     )
     for command in (expose, connect):
-        _add_verbose(command)
         _add_form(command)
         _add_server(command)
         command.set_defaults(local_port=0)
@@ -173,25 +187,12 @@ def _add_forwarding(commands: argparse._SubParsersAction[CommandParser]) -> None
         metavar="[HOST:]PORT",
         help="where to listen; or unix:PATH. Without a host on 127.0.0.1; port 0: any free one",
     )
-    _add_timeout(connect, 60.0, "how long a local connection waits for the peer")
-
-
-_FORWARDING_TEXT = (
-    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
-)
-
-
-def _add_timeout(parser: argparse.ArgumentParser, default: float, text: str) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=checked(seconds),
-        default=default,
-        metavar="SECONDS",
-        help=f"{text}; 0: for ever (default {default:g})",
-    )
+    text = "how long a local connection waits for the peer; 0: for ever"
+    _add_seconds(connect, "--timeout", 60.0, text)
 
 
 def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
+    _add_form(parser)
     _add_server(parser)
     parser.add_argument(
         "-n",
@@ -199,7 +200,8 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         action="store_false",
         help="do not read stdin, as with </dev/null (for use in loops that read theirs)",
     )
-    _add_timeout(parser, timeout, "give up if there is no connection by then")
+    text = "give up if there is no connection by then; 0: for ever"
+    _add_seconds(parser, "--timeout", timeout, text)
     parser.add_argument(
         "--local-port",
         type=checked(port),
@@ -207,7 +209,16 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         metavar="PORT",
         help="to listen on and dial from (default: any)",
     )
-    _add_explain(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print a timeline of the attempt on stderr when it has ended",
+    )
+    parser.add_argument(
+        "--explain-to",
+        metavar="FILE",
+        help="write that to a file: .html, .svg or .ndjson",
+    )
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -219,13 +230,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     )
     _add_header(parser)
     _add_spaces(parser)
-    parser.add_argument(
-        "--penalty",
-        type=checked(seconds),
-        default=2.0,
-        metavar="SECONDS",
-        help="how long a ready relay waits for a direct path (default 2)",
-    )
+    _add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path")
     _add_tls(parser)
 
 
@@ -233,12 +238,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
     )
-    parser.add_argument(
-        "--timeout",
-        type=checked(seconds),
-        default=15.0,
-        metavar="SECONDS",
-        help="time for all checks; those that do not fit are left out (default 15)",
+    _add_seconds(
+        parser, "--timeout", 15.0, "time for all checks; those that do not fit are left out"
     )
     parser.add_argument(
         "--no-throughput",
@@ -281,19 +282,6 @@ def _add_tls(parser: argparse.ArgumentParser) -> None:
         "--cert",
         metavar="FILE",
         help="PEM file of a certificate and its key, for an https server that asks for one",
-    )
-
-
-def _add_explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--explain",
-        action="store_true",
-        help="print a timeline of the attempt on stderr when it has ended",
-    )
-    parser.add_argument(
-        "--explain-to",
-        metavar="FILE",
-        help="write that to a file: .html, .svg or .ndjson",
     )
 
 

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-
 from rdv._stdio.console import Console, Form
 from rdv._system.terminal import page_columns
 from rdv.addresses import AddressSpace
@@ -19,8 +17,7 @@ from rdv.check import Observations, findings, verdict
 from rdv.check.probes import Probes
 from rdv.check.report import as_json, as_text
 from rdv.commands.client import headers_of, spaces_of, tls_of
-from rdv.commands.interruption import Interruption
-from rdv.commands.status import NO_CONNECTION, OK
+from rdv.commands.running import NO_CONNECTION, OK, until_signal
 from rdv.errors import RdvError
 from rdv.server.site.service import RendezvousService, ServerSettings
 
@@ -29,14 +26,7 @@ __all__ = ["run"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Check, and say on stdout what came of it."""
-    interruption = Interruption(reactor)
-    checking = Deferred.fromCoroutine(_check(reactor, arguments, console))
-    try:
-        seen = await interruption.cancels(checking)
-    except CancelledError:
-        if interruption.status is not None:
-            return interruption.status
-        raise
+    seen = await until_signal(reactor, _check(reactor, arguments, console))
     found, concluded = findings(seen), verdict(seen)
     as_form = as_text(found, concluded, page_columns(1))
     if console.form is Form.JSON:
@@ -65,7 +55,7 @@ async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) 
         console.tell("checking", f"checking: {what}", what=what)
 
     async with _server(reactor, arguments.url) as url:
-        spaces = AddressSpace.NONE if arguments.relay else spaces_of(arguments)
+        spaces = spaces_of(arguments)
         probes = Probes(
             reactor,
             url,

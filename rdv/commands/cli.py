@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from rdv._stdio.console import Form
-from rdv._stdio.standard import prepare
+from rdv._system.process import open_standard_descriptors
 from rdv.commands.arguments import parse
 
 __all__ = ["main"]
@@ -25,12 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments, without the command's own name.
     :return: the exit status.
     """
-    prepare()
+    open_standard_descriptors()
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv, Form.JSON if "--json" in argv else Form.TEXT)
-    arguments.command = {"s": "serve", "d": "dial", "a": "accept"}.get(
-        arguments.command, arguments.command
-    )
     try:
         # Late: printing the help does not need Twisted.
         from rdv.commands import running

@@ -1,20 +1,27 @@
 """
-A client as the arguments of a command ask for it.
+A client as the arguments of a command ask for it, and how the command tells whether its server lets
+it wait.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
+from rdv._stdio.console import Console
 from rdv.addresses import AddressSpace
 from rdv.client import Client, parsing
-from rdv.commands.status import BadUsage
+from rdv.commands.running import BadUsage
+from rdv.endpoints.standing import Tell
+from rdv.errors import RdvError
 
-__all__ = ["client_of", "headers_of", "spaces_of", "tls_of"]
+__all__ = ["client_of", "headers_of", "news_of", "spaces_of", "tls_of"]
+
+T = TypeVar("T")
 
 
 def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Client:
@@ -25,7 +32,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     return Client(
         reactor,
         tls=tls_of(arguments),
-        spaces=AddressSpace.NONE if arguments.relay else spaces_of(arguments),
+        spaces=spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
         **options,
@@ -33,36 +40,45 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
 
 
 def headers_of(arguments: argparse.Namespace) -> Headers:
-    """
-    The headers for the request to the server.
-
-    :raises BadUsage: when one cannot be.
-    """
-    try:
-        return parsing.headers_of(arguments.header)
-    except ValueError as error:
-        raise BadUsage(str(error)) from error
+    """The headers for the request to the server; see :func:`client_of`."""
+    return _read(parsing.headers_of, arguments.header)
 
 
 def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:
-    """
-    How an ``https`` server is verified; None for the platform's way.
-
-    :raises BadUsage: when a file cannot be read.
-    """
-    try:
-        return parsing.tls_of(arguments.ca, arguments.cert)
-    except ValueError as error:
-        raise BadUsage(str(error)) from error
+    """How an ``https`` server is verified, None for the platform's way; see :func:`client_of`."""
+    return _read(parsing.tls_of, arguments.ca, arguments.cert)
 
 
 def spaces_of(arguments: argparse.Namespace) -> AddressSpace:
-    """
-    Of the addresses that are used.
+    """Of the addresses that are used; see :func:`client_of`."""
+    return AddressSpace.NONE if arguments.relay else _read(parsing.spaces_of, arguments.spaces)
 
-    :raises BadUsage: when one is none.
-    """
+
+def _read(convert: Callable[..., T], *values: object) -> T:
     try:
-        return parsing.spaces_of(arguments.spaces)
+        return convert(*values)
     except ValueError as error:
         raise BadUsage(str(error)) from error
+
+
+def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
+    """
+    Tells of trouble with the server, and when it is over.
+
+    :param waiting: what a person is told when the server lets us wait for the first time.
+    :param url: of the server.
+    :param fields: what a program is told then, beside that.
+    """
+    waited = False
+
+    def tell(error: RdvError | None) -> None:
+        nonlocal waited
+        if error is not None:
+            console.warn("trouble", f"TROUBLE: {error}", message=str(error))
+        elif waited:
+            console.warn("back", f"BACK: waiting at {url} again", url=url)
+        else:
+            waited = True
+            console.tell("waiting", waiting, url=url, **fields)
+
+    return tell

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from rdv._stdio.console import Console, Form
 from rdv._system.terminal import has_escapes, page_columns
 from rdv.client.trace import Event, What
-from rdv.commands.status import BadUsage
+from rdv.commands.running import BadUsage
 from rdv.explain import html, ndjson, svg, waterfall
 
 __all__ = ["Explaining"]

@@ -1,47 +1,36 @@
 """
-What ``rdv expose`` and ``rdv connect`` share.
+``rdv connect``: each local connection becomes one to the peer that exposes something; and
+``rdv expose``: peers that dial the token reach one target, and nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 
+from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
-from rdv.commands.interruption import Interruption
-from rdv.commands.status import OK, BadUsage
+from rdv.client.parsing import parse_server_url
+from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.running import OK, until_signal
+from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.errors import RdvError
 from rdv.forwarding.forwarder import Forwarder
-from rdv.forwarding.places import BadPlace, HostPlace, UnixPlace, parse_place
+from rdv.forwarding.places import parse_place
+from rdv.wire import Role, check_token, token_hint
 
-__all__ = ["place_of", "run_until_stopped"]
-
-
-def place_of(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
-    """
-    As :func:`rdv.forwarding.places.parse_place`.
-
-    :raises BadUsage: when it is no place.
-    """
-    try:
-        return parse_place(text, any_port=any_port)
-    except BadPlace as error:
-        raise BadUsage(str(error)) from error
+__all__ = ["run"]
 
 
-async def run_until_stopped(
-    reactor: Any, serve: Callable[[], Coroutine[Any, Any, None]], forwarder: Forwarder
-) -> int:
-    """
-    Let ``serve`` give connections to ``forwarder`` until it ends, or a signal ends it; then reset
-    those that are left.
-
-    :return: the exit status.
-    :raises RdvError: what ``serve`` fails with.
-    """
+async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
+    """Forward, until a signal ends it or the server refuses."""
+    console.skips = True
+    prepare = _connect if arguments.command == "connect" else _expose
+    forwarder, serve = prepare(reactor, arguments, console)
 
     async def begin() -> None:
         # Only then signals are handled, and the port's file is removed whatever happens.
@@ -49,12 +38,84 @@ async def run_until_stopped(
         await serve()
 
     raise_limit(reactor)
-    interruption = Interruption(reactor)
     try:
-        await interruption.cancels(Deferred.fromCoroutine(begin()))
-    except (CancelledError, RdvError):
-        if interruption.status is None:
-            raise
+        await until_signal(reactor, begin())
     finally:
-        await forwarder.close()
-    return OK if interruption.status is None else interruption.status
+        await forwarder.close()  # resets those that are left
+    return OK
+
+
+#: Gives connections to a forwarder until it fails, or is cancelled.
+_Serve = Callable[[], Coroutine[Any, Any, None]]
+
+
+def _connect(
+    reactor: Any, arguments: argparse.Namespace, console: Console
+) -> tuple[Forwarder, _Serve]:
+    place = parse_place(arguments.listen_at, any_port=True)
+    # What would make every forward fail is said at once.
+    check_token(arguments.token)
+    parse_server_url(arguments.url)
+    endpoint = RendezvousEndpoint(
+        client_of(reactor, arguments),
+        Role.DIALER,
+        arguments.url,
+        arguments.token,
+        timeout=arguments.timeout or None,
+        headers=headers_of(arguments),
+    )
+    forwarder = Forwarder(
+        reactor, endpoint, console, most=arguments.most, detailed=arguments.verbose
+    )
+
+    async def serve() -> None:
+        port, address = place.listen(reactor, forwarder)
+        try:
+            console.tell("listening", f"LISTENING: {address}", address=address)
+            await Deferred()  # until a signal cancels it
+        finally:
+            await maybeDeferred(port.stopListening)
+
+    return forwarder, serve
+
+
+def _expose(
+    reactor: Any, arguments: argparse.Namespace, console: Console
+) -> tuple[Forwarder, _Serve]:
+    target = parse_place(arguments.target)
+    hint = token_hint(check_token(arguments.token))
+    waiting = f"WAITING: {target} is exposed at {arguments.url}, token {hint}"
+    tell = news_of(console, waiting, arguments.url, target=str(target))
+    forwarder = Forwarder(
+        reactor,
+        target.endpoint(reactor),
+        console,
+        target=str(target),
+        most=arguments.most,
+        detailed=arguments.verbose,
+    )
+    endpoint = RendezvousServerEndpoint(
+        client_of(reactor, arguments),
+        arguments.url,
+        arguments.token,
+        headers=headers_of(arguments),
+        trouble=tell,
+    )
+
+    async def serve() -> None:
+        port: Any = await endpoint.listen(forwarder)
+        # What is wrong is told as trouble, or it is what this ends with.
+        port.waiting.addCallbacks(tell, lambda _: None)
+        try:
+            await port.stopped
+        except RdvError as error:
+            if forwarder.running:
+                # They have nothing to do with it, and go on to their end.
+                going_on = f"{forwarder.running} forwards go on"
+                console.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
+                await forwarder.idle()
+            raise
+        finally:
+            await port.stopListening()
+
+    return forwarder, serve

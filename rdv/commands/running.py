@@ -1,38 +1,98 @@
 """
-What the ``rdv`` command does, once its arguments are read and Twisted is there.
+How a command runs, logs and ends, once its arguments are read and Twisted is there.
 
-Each command is a module here with a coroutine ``run(reactor, arguments, console)`` that returns the
-exit status.
+Each command is a module with a coroutine ``run(reactor, arguments, console)`` that returns the exit
+status.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+from collections.abc import Coroutine
 from importlib import import_module
-from typing import Any
+from typing import IO, Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    eventAsText,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from zope.interface import provider
 
 from rdv._stdio.console import Console, Form
 from rdv._system.clock import use_monotonic_clock
-from rdv.commands.logs import begin_logging
-from rdv.commands.lookups import never_wait_for_lookups
-from rdv.commands.status import INTERRUPTED, OK, status_of
-from rdv.errors import RdvError
+from rdv._system.process import ignore_signals, never_wait_for_lookups, take_signals
+from rdv._transport.quiet import unless_quiet
+from rdv.errors import BadEndpoint, BadToken, BadURL, RdvError
 
-__all__ = ["run"]
+__all__ = [
+    "BROKEN",
+    "NO_CONNECTION",
+    "OK",
+    "BadUsage",
+    "Interrupted",
+    "log_level",
+    "observer_for",
+    "run",
+    "status_of",
+    "until_signal",
+]
 
-_MODULES = {
-    "serve": "serve",
-    "dial": "stream",
-    "accept": "stream",
-    "expose": "expose",
-    "connect": "connect",
-    "demo": "demo",
-    "check": "check",
-}
+T = TypeVar("T")
+
+#: Exit statuses; a signal's is 128 and its number.
+OK, NO_CONNECTION, _USAGE, BROKEN, _SIGINT = 0, 1, 2, 3, 130
+
+
+class BadUsage(RdvError):
+    """An argument that makes no sense."""
+
+
+class Interrupted(Exception):
+    """
+    A signal has ended the command.
+
+    :ivar status: the exit status that stands for it.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("interrupted")
+        self.status = status
+
+
+def status_of(error: RdvError) -> int:
+    """The status of a command that an error has ended."""
+    return _USAGE if isinstance(error, (BadEndpoint, BadToken, BadURL, BadUsage)) else NO_CONNECTION
+
+
+async def until_signal(reactor: Any, coroutine: Coroutine[Any, Any, T]) -> T:
+    """
+    Await ``coroutine``, which SIGINT and SIGTERM cancel, however often they come.
+
+    :raises Interrupted: when it has failed after one, with whatever error of ours.
+    """
+    status = 0
+
+    def handle(number: int) -> None:
+        nonlocal status
+        status = 128 + number
+        reactor.callFromThread(running.cancel)
+
+    reactor.callWhenRunning(take_signals, handle)
+    running = Deferred.fromCoroutine(coroutine)
+    try:
+        return await running
+    except (CancelledError, RdvError) as error:
+        if status:
+            raise Interrupted(status) from error
+        raise
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     :return: the exit status.
     """
     console = Console(getattr(arguments, "form", Form.TEXT))
-    begin_logging(arguments.verbose, console)
+    _begin_logging(arguments.verbose, console)
     try:
         react(
             lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, console))
@@ -52,8 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         # How it ended has been told. Python's own end takes a while, and would give back to the
         # signals what they do to any process.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
     return OK
 
 
@@ -62,11 +121,57 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
     never_wait_for_lookups(reactor)
     try:
         # Each command loads only what it needs.
-        module = import_module(f"rdv.commands.{_MODULES[arguments.command]}")
+        module = import_module(f"rdv.commands.{arguments.module}")
         status = await module.run(reactor, arguments, console)
     except RdvError as error:
         status = status_of(error)
         console.fail(str(error), status)
+    except Interrupted as error:
+        status = error.status
     except KeyboardInterrupt:  # before the reactor runs, nobody else handles it
-        status = INTERRUPTED
+        status = _SIGINT
     raise SystemExit(status)
+
+
+def _begin_logging(verbose: bool, console: Console) -> None:
+    level = LogLevel.levelWithName(log_level(verbose))
+    observer = FilteringLogObserver(
+        observer_for(console), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
+    )
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def log_level(verbose: bool) -> str:
+    """The name of the level from which on a command logs."""
+    return "debug" if verbose else "critical"
+
+
+def observer_for(console: Console) -> ILogObserver:
+    """What logs beside ``console``, in its form: lines of text, or events."""
+    if console.form is not Form.JSON:
+        return textFileLogObserver(cast(IO[str], _Lines(console)))
+
+    @provider(ILogObserver)
+    def tell(event: LogEvent) -> None:
+        console.tell(
+            "log",
+            time=event["log_time"],
+            level=event["log_level"].name,
+            source=event.get("log_namespace"),
+            message=eventAsText(event, includeTimestamp=False, includeSystem=False),
+        )
+
+    return cast(ILogObserver, tell)
+
+
+class _Lines:
+    """As much of a file as a log needs. A line of it does not go behind what is just shown."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> None:
+        self._console.offer(text.removesuffix("\n"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""

@@ -15,8 +15,7 @@ from twisted.internet.interfaces import IListeningPort
 from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
-from rdv.commands.logs import log_level
-from rdv.commands.status import OK
+from rdv.commands.running import OK, log_level
 from rdv.server.site.service import RendezvousService, ServerSettings
 
 if TYPE_CHECKING:

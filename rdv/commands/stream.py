@@ -9,15 +9,13 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from rdv._stdio.console import Console, Form
-from rdv._stdio.standard import empty_stdin
 from rdv._stdio.stream import StreamBroken, stream
-from rdv.commands.client import client_of, headers_of
-from rdv.commands.interruption import Interruption
-from rdv.commands.news import news_of
-from rdv.commands.status import BROKEN, OK, status_of
+from rdv._system.process import empty_stdin
+from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.running import BROKEN, OK, Interrupted, status_of, until_signal
 from rdv.endpoints.retry import keep_trying
 from rdv.errors import RdvError
 from rdv.wire import Role
@@ -60,7 +58,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
 def _display(console: Console) -> Display | None:
     # Loaded only when there is somebody to see it.
     if console.form is Form.JSON:
-        from rdv.commands.events import StreamEvents
+        from rdv._stdio.meter import StreamEvents
 
         return StreamEvents(console)
     if console.form is Form.TEXT and sys.stderr.isatty():
@@ -73,23 +71,22 @@ def _display(console: Console) -> Display | None:
 async def _stream(
     reactor: Any, arguments: argparse.Namespace, console: Console, meter: Meter | None
 ) -> int:
-    interruption = Interruption(reactor)
-    try:
+    async def connect_and_stream() -> None:
         trace = None if meter is None else meter.display.trace
         client = client_of(reactor, arguments, trace=trace)
         explaining = _explaining(arguments, console)
         connecting = _connecting(reactor, arguments, client, console, explaining)
         if explaining is not None:
             connecting.addBoth(explaining.ended)
-        streaming = stream(reactor, connecting, console.tell, meter)
-        await interruption.cancels(Deferred.fromCoroutine(streaming))
-    except (CancelledError, RdvError) as error:
-        if interruption.status is not None:
-            # A person knows that.
-            console.tell("failed", message="interrupted", status=interruption.status)
-            return interruption.status
-        if isinstance(error, CancelledError):
-            raise
+        await stream(reactor, connecting, console.tell, meter)
+
+    try:
+        await until_signal(reactor, connect_and_stream())
+    except Interrupted as error:
+        # The user pressed Ctrl-C and needs no message.
+        console.tell("failed", message="interrupted", status=error.status)
+        return error.status
+    except RdvError as error:
         status = BROKEN if isinstance(error, StreamBroken) else status_of(error)
         console.fail(str(error), status)
         return status

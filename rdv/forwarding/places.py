@@ -19,7 +19,7 @@ from twisted.internet.interfaces import (
 )
 
 from rdv.addresses import parse_ip
-from rdv.errors import RdvError
+from rdv.errors import BadEndpoint, RdvError
 from rdv.forwarding.host_endpoint import HostEndpoint
 from rdv.forwarding.socket_file import SocketFile
 
@@ -32,7 +32,7 @@ _BACKLOG = 128
 _PLACE = re.compile(r"(?:(?P<host>\[[^][]+\]|[^][:]+):)?(?P<port>[0-9]{1,5})")
 
 
-class BadPlace(RdvError):
+class BadPlace(BadEndpoint):
     """A place that is none of the three."""
 
 

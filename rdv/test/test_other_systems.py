@@ -20,7 +20,7 @@ for module, beginnings in (
     for name in [name for name in dir(module) if name.startswith(beginnings)]:
         delattr(module, name)
 sys.platform = "darwin"
-import rdv.client, rdv.commands, rdv.demo, rdv.server, rdv._stdio.stream
+import rdv.client, rdv.commands.demo, rdv.server, rdv._stdio.stream
 from rdv._flows.kernel.takeover import Splicer
 assert Splicer.for_reactor(reactor) is None
 print("loaded")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from twisted.application.service import Service
@@ -27,6 +28,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
+from rdv._system.process import spare_signals, take_signals
 from rdv.errors import BadEndpoint, RdvError
 from rdv.server.observed import observed_by
 from rdv.server.ports import Ports, ports_of
@@ -45,8 +47,6 @@ __all__ = [
     "make_rendezvous",
     "make_site",
     "named_ports",
-    "spare_signals",
-    "take_signals",
 ]
 
 log = Logger()
@@ -154,11 +154,12 @@ class RendezvousService(Service):
 
     def _run(self) -> None:
         if self._handle_signals:
-            take_signals(self._reactor, self._signalled)
+            take_signals(partial(self._reactor.callFromThread, self._signalled))
         if not self.ready.called:
             self.ready.callback(None)
 
-    def _signalled(self, name: str) -> None:
+    def _signalled(self, number: int) -> None:
+        name = signal.Signals(number).name
         if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self.rendezvous.abort()
@@ -171,29 +172,6 @@ class RendezvousService(Service):
             drain=self._drain,
         )
         self.rendezvous.close(self._drain).addCallback(lambda _: self._reactor.stop())
-
-
-def spare_signals() -> None:
-    """
-    Go on at signals that a server has no use for: their default is to kill it, which would reset
-    its relays.
-    """
-    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-
-
-def take_signals(reactor: IReactorFromThreads, signalled: Callable[[str], object]) -> None:
-    """
-    Have ``signalled`` called, by the reactor, with the name of each SIGINT and SIGTERM. Once the
-    reactor runs: its own handlers would make ``twist`` die of the signal instead of exiting with 0.
-    """
-
-    def handle(number: int, frame: object) -> None:
-        reactor.callFromThread(signalled, signal.Signals(number).name)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
 
 
 def make_rendezvous(reactor: IReactorTime, settings: ServerSettings) -> Rendezvous:

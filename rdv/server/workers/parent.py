@@ -6,6 +6,8 @@ the workers, starts them again when they die, and stops them. It serves nobody i
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from signal import Signals
 from socket import socket
 from typing import Any
 
@@ -17,6 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from rdv._observer import OneShotObserver
+from rdv._system.process import spare_signals, take_signals
 from rdv.errors import ProtocolError, RdvError
 from rdv.server.site.service import (
     ServerSettings,
@@ -24,8 +27,6 @@ from rdv.server.site.service import (
     endpoint_strings,
     listen,
     make_endpoints,
-    spare_signals,
-    take_signals,
 )
 from rdv.server.workers.child import Child
 from rdv.server.workers.listening import OpenedPorts
@@ -113,7 +114,7 @@ class WorkersService(Service):
 
     def _run(self) -> None:
         if self._handle_signals:
-            take_signals(self._reactor, self._signalled)
+            take_signals(partial(self._reactor.callFromThread, self._signalled))
         for index in range(self._count):
             self._start(index)
 
@@ -159,7 +160,8 @@ class WorkersService(Service):
 
     # The end.
 
-    def _signalled(self, name: str) -> None:
+    def _signalled(self, number: int) -> None:
+        name = Signals(number).name
         if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self._tell(ABORT)

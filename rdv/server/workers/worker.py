@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from twisted.logger import (
 
 from rdv._flows.opening import open_source
 from rdv._system.clock import use_monotonic_clock
+from rdv._system.process import ignore_signals, spare_signals
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.site.service import (
@@ -42,7 +42,6 @@ from rdv.server.site.service import (
     make_rendezvous,
     make_site,
     named_ports,
-    spare_signals,
 )
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.listening import AdoptedPorts
@@ -176,8 +175,7 @@ def main(argv: Sequence[str]) -> int:
     """
     # Signals are for the parent, and come from there as commands. A terminal, or systemd, sends
     # them to the whole group.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     spare_signals()
     start = Start.from_json(argv[0])
     reports = os.fdopen(REPORTS, "w", buffering=1)

@@ -263,7 +263,7 @@ class CommandTests(SynchronousTestCase):
 
         self.patch(running, "import_module", lambda name: SimpleNamespace(run=run))
         ended_with = running._exit_with_status(
-            SimpleNamespace(), Namespace(command="check"), Console(Form.TEXT)
+            SimpleNamespace(), Namespace(module="check"), Console(Form.TEXT)
         )
         ended = self.failureResultOf(Deferred.fromCoroutine(ended_with), SystemExit)
         self.assertEqual(ended.value.code, 130)

@@ -15,7 +15,7 @@ from rdv._stdio.console import Console, Form
 from rdv.client.trace import Event, What
 from rdv.commands import explaining as explaining_module
 from rdv.commands.explaining import Explaining
-from rdv.commands.status import BadUsage
+from rdv.commands.running import BadUsage
 from rdv.test.explain.doubles import DIRECT
 
 

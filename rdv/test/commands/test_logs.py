@@ -10,7 +10,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._stdio.console import Console, Form
-from rdv.commands.logs import observer_for
+from rdv.commands.running import observer_for
 
 
 class ObserverTests(SynchronousTestCase):

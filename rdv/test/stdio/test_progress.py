@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._stdio.console import Console
 from rdv._stdio.meter import Meter
-from rdv._stdio.progress import Progress, is_wanted, load, size_text
+from rdv._stdio.progress import Progress, Speed, is_wanted, load, size_text
 from rdv._system import terminal
 from rdv.test.stdio.test_meter import Counts
 
@@ -372,3 +372,21 @@ class SizeTests(SynchronousTestCase):
             (10**21, "1000EB"),
         ):
             self.assertEqual(size_text(count), text)
+
+
+class SpeedTests(SynchronousTestCase):
+    """Bytes a second."""
+
+    def test_steady(self) -> None:
+        speed = Speed()
+        self.assertEqual([speed(n / 4, n * 100) for n in range(1, 50)], [400.0] * 49)
+
+    def test_stalls(self) -> None:
+        """It falls, to nothing once the last seconds have seen nothing, and soon rises again."""
+        speed = Speed(window=2.0)
+        self.assertEqual(speed(1.0, 1000), 1000.0)
+        self.assertEqual([speed(n, 1000) for n in (2.0, 3.0, 4.0, 5.0)], [500.0, 0.0, 0.0, 0.0])
+        self.assertEqual(speed(6.0, 3000), 1000.0)
+
+    def test_no_time(self) -> None:
+        self.assertEqual(Speed()(0.0, 1000), 0.0)

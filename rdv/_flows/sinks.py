@@ -1,5 +1,5 @@
 """
-Sinks for descriptors such as stdout; see :class:`rdv._flows.sources.Sink`.
+Descriptors such as stdout as sinks: each is written by the means that fits what it is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
@@ -20,8 +21,9 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.python.failure import Failure
 
 from rdv._flows.flush import Flush
+from rdv._flows.sources import is_watchable
 
-__all__ = ["FileSink", "ReaderLeft", "WatchedSink"]
+__all__ = ["FileSink", "ReaderLeft", "Sink", "WatchedSink", "open_sink"]
 
 
 class ReaderLeft(BrokenPipeError):
@@ -29,6 +31,43 @@ class ReaderLeft(BrokenPipeError):
 
     def __init__(self) -> None:
         super().__init__(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class Sink(Protocol):
+    """
+    Where bytes go to.
+
+    :ivar fd: the descriptor.
+    :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
+        when writing fails, a :class:`ReaderLeft` if nothing is lost by that.
+    """
+
+    fd: int
+    done: Deferred[None]
+
+    def start(self, producer: object) -> None:
+        """Steer ``producer``, which is what :meth:`write` is called for, by back-pressure."""
+
+    def write(self, data: bytes) -> None:
+        """Write, now or when there is room."""
+
+    def release(self) -> None:
+        """Steer the producer no more."""
+
+    def flush(self, written: Callable[[], object]) -> None:
+        """
+        When it has been released, call ``written`` as soon as it has nothing left to write. From
+        then on somebody else may write to the descriptor.
+        """
+
+    def fail(self, error: OSError) -> None:
+        """Somebody else has not been able to write."""
+
+    def finish(self) -> None:
+        """Nothing more comes: whoever reads the other end of a pipe shall see its end."""
+
+    def stop(self) -> None:
+        """Forget what is not yet written."""
 
 
 class FileSink:
@@ -39,10 +78,10 @@ class FileSink:
         self.done: Deferred[None] = Deferred()
 
     def start(self, producer: object) -> None:
-        """See :class:`rdv._flows.sources.Sink`: it needs no back-pressure."""
+        """See :class:`Sink`: it needs no back-pressure."""
 
     def write(self, data: bytes) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         view = memoryview(data)
         try:
             while view and not self.done.called:
@@ -51,20 +90,20 @@ class FileSink:
             self.done.errback(Failure())
 
     def release(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
 
     def flush(self, written: Callable[[], object]) -> None:
-        """See :class:`rdv._flows.sources.Sink`: it never has anything left."""
+        """See :class:`Sink`: it never has anything left."""
         if not self.done.called:
             written()
 
     def fail(self, error: OSError) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         if not self.done.called:
             self.done.errback(error)
 
     def finish(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         if self.done.called:
             return
         with suppress(OSError):  # no descriptor left
@@ -77,7 +116,7 @@ class FileSink:
         self.done.callback(None)
 
     def stop(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
 
 
 class WatchedSink(FileDescriptor):
@@ -96,7 +135,7 @@ class WatchedSink(FileDescriptor):
         self.done: Deferred[None] = Deferred()
 
     def start(self, producer: object) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         os.set_blocking(self.fd, False)
         self.registerProducer(producer, True)  # type: ignore[arg-type]
         mode = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
@@ -123,11 +162,11 @@ class WatchedSink(FileDescriptor):
             return error
 
     def release(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         self.unregisterProducer()
 
     def flush(self, written: Callable[[], object]) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
 
         def idle() -> None:
             self.stopReading()  # type: ignore[no-untyped-call]
@@ -136,18 +175,18 @@ class WatchedSink(FileDescriptor):
         Flush(self, idle)
 
     def fail(self, error: OSError) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         if self.connected:
             self.connectionLost(Failure(error))
 
     def finish(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         self.unregisterProducer()
         self.stopReading()  # type: ignore[no-untyped-call]
         self.loseConnection()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
-        """See :class:`rdv._flows.sources.Sink`."""
+        """See :class:`Sink`."""
         self._stopped = True
         if self.connected:
             self.connectionLost(Failure(ConnectionDone()))
@@ -178,3 +217,8 @@ class WatchedSink(FileDescriptor):
         os.dup2(null, self.fd)
         os.close(null)
         self.done.callback(None)
+
+
+def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
+    """A sink for a descriptor, whatever it is."""
+    return WatchedSink(reactor, fd) if is_watchable(fd) else FileSink(fd)

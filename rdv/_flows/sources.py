@@ -1,8 +1,10 @@
 """
-Descriptors such as stdin and stdout as sources and sinks.
+Descriptors such as stdin as sources.
 
-Each is moved by the means that fits what it is: the reactor cannot watch a regular file, and a
-terminal must not be made non-blocking, as it is shared with the shell.
+Each is read by the means that fits what it is. The reactor cannot watch a regular file. A terminal
+belongs to the shell and to other programs as well, so it must not be made non-blocking; a process
+in the background that reads from it is stopped; and one that others have emptied meanwhile keeps
+whoever reads from it waiting.
 """
 
 from __future__ import annotations
@@ -10,28 +12,40 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import stat
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPullProducer, IPushProducer, IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPullProducer,
+    IPushProducer,
+    IReactorFDSet,
+    IReadDescriptor,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from rdv._system.terminal import is_ours
 
 __all__ = [
     "Consumer",
     "Ended",
     "FileSource",
-    "Sink",
     "Source",
+    "TerminalSource",
     "WatchedSource",
-    "has_room",
+    "is_watchable",
+    "open_source",
 ]
 
 _CHUNK = 1 << 16
 _SHORTER = "the file has become shorter"
+#: Seconds between two looks whether the terminal is ours again. No signal tells: a shell that
+#: brings a job to the foreground sends one only if the job was stopped.
+_PAUSE = 0.5
 
 #: Told that a source has ended; with the error, when it could not be read to its end.
 Ended: TypeAlias = Callable[[OSError | None], object]
@@ -60,50 +74,6 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """Produce no more, and do not call ``ended`` either."""
-
-
-class Sink(Protocol):
-    """
-    Where bytes go to.
-
-    :ivar fd: the descriptor.
-    :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
-        when writing fails, a :class:`rdv._flows.sinks.ReaderLeft` if nothing is lost by that.
-    """
-
-    fd: int
-    done: Deferred[None]
-
-    def start(self, producer: object) -> None:
-        """Steer ``producer``, which is what :meth:`write` is called for, by back-pressure."""
-
-    def write(self, data: bytes) -> None:
-        """Write, now or when there is room."""
-
-    def release(self) -> None:
-        """Steer the producer no more."""
-
-    def flush(self, written: Callable[[], object]) -> None:
-        """
-        When it has been released, call ``written`` as soon as it has nothing left to write. From
-        then on somebody else may write to the descriptor.
-        """
-
-    def fail(self, error: OSError) -> None:
-        """Somebody else has not been able to write."""
-
-    def finish(self) -> None:
-        """Nothing more comes: whoever reads the other end of a pipe shall see its end."""
-
-    def stop(self) -> None:
-        """Forget what is not yet written."""
-
-
-def has_room(fd: int) -> bool:
-    """Whether something could be written to a descriptor now. A pipe without a reader has room."""
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(0))
 
 
 @implementer(IPullProducer)
@@ -166,9 +136,6 @@ class WatchedSource:
 
     The descriptor stays as it is, blocking or not: one read after such a notice does not block.
     """
-
-    #: Bytes that are read at most at a time.
-    CHUNK = _CHUNK
 
     def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
         self._reactor = reactor
@@ -237,3 +204,96 @@ class WatchedSource:
         self._reactor.removeReader(self)
         if consumer is not None:
             consumer.unregisterProducer()
+
+
+class TerminalSource(WatchedSource):
+    """
+    Reads a terminal while it is ours, without ever waiting for it.
+
+    The descriptor is shared, and so is whether it blocks: what is read from is another one, of the
+    same terminal.
+    """
+
+    def __init__(self, reactor: Any, fd: int) -> None:
+        super().__init__(reactor, fd)
+        self._clock = reactor
+        self._own: int | None = None
+        self._next_look: IDelayedCall | None = None
+
+    def start(self, consumer: Consumer, ended: Ended) -> None:
+        if self._own is None:
+            self._own = _open_again(self.fd)
+        super().start(consumer, ended)
+
+    def read(self) -> bytes:
+        if not is_ours(self.fd):
+            self._wait()
+            raise BlockingIOError
+        # If it ceases to be ours just now, reading shall fail rather than stop us.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN,))
+        try:
+            return self._read_now()
+        except OSError as error:
+            if error.errno == errno.EIO and not is_ours(self.fd):
+                self._wait()
+                raise BlockingIOError from error
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _read_now(self) -> bytes:
+        if self._own is not None:
+            return os.read(self._own, _CHUNK)
+        if not select.select((self.fd,), (), (), 0)[0]:
+            raise BlockingIOError
+        return os.read(self.fd, _CHUNK)
+
+    def _wait(self) -> None:
+        self.pauseProducing()
+        self._next_look = self._clock.callLater(_PAUSE, self.resumeProducing)
+
+    def pauseProducing(self) -> None:
+        super().pauseProducing()
+        if self._next_look is not None and self._next_look.active():
+            self._next_look.cancel()
+        self._next_look = None
+
+    def stopProducing(self) -> None:
+        super().stopProducing()
+        self._let_go()
+
+    def stop(self) -> None:
+        super().stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self.pauseProducing()
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
+
+
+def _open_again(fd: int) -> int | None:
+    """The same terminal as a descriptor of our own, that does not block; None where we may not."""
+    try:
+        os.tcgetpgrp(fd)
+        path = "/dev/tty"  # for everybody, also after su
+    except OSError:  # not the one that we were started from
+        path = os.ttyname(fd)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+
+
+def open_source(reactor: Any, fd: int) -> Source:
+    """A source for a descriptor, whatever it is."""
+    if os.isatty(fd):
+        return TerminalSource(reactor, fd)
+    return WatchedSource(reactor, fd) if is_watchable(fd) else FileSource(fd)
+
+
+def is_watchable(fd: int) -> bool:
+    """Whether a reactor can watch it. A terminal it could, too."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

@@ -4,7 +4,7 @@ The standard descriptors of a command, joined with a connection.
 ``rdv`` parses its arguments with argparse before anything of Twisted is imported. A stdin that is
 closed or write-only is replaced by an empty one before all else. stdin is read by
 the means that fits it (a regular file by a pull producer, a pipe or socket by the reactor), stdout
-likewise. A terminal belongs to others as well (``keyboard``): it is read from a descriptor of our
+likewise. A terminal belongs to others as well: it is read from a descriptor of our
 own that does not block, and only while we are in the foreground; in the background we look twice a
 second whether we still are, from the first key that is typed there. While a stream is open the
 socket lingers 0 seconds: a process that is killed resets the connection, so that the peer sees a
@@ -57,7 +57,7 @@ may still change until the peer's system has it); a file shrinks (it ends there)
 person, and fields for a program. ``--quiet`` leaves the failures, ``--json`` makes each event one
 JSON object a line. It all goes to stderr, since stdout belongs to the stream. Commands that serve
 several at a time skip what there is no room for, in a pipe that nobody reads; so does the log of a
-server (``outlet``).
+server.
 
 **Progress.** Nothing that moves bytes knows that somebody looks: a ``Meter`` reads the two counters
 of ``Piping`` by a timer, and shows them by a ``Display``, which is the events of ``--json`` or a

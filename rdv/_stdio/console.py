@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from enum import Enum
 
-from rdv._flows.outlet import has_room, write_pieces
+from rdv._system.terminal import has_room, write_pieces
 
 __all__ = ["Console", "Form"]
 

@@ -15,7 +15,7 @@ from rdv._stdio.console import Console
 from rdv.client.trace import Event, What
 
 if TYPE_CHECKING:
-    from rdv._flows.sources import Sink
+    from rdv._flows.sinks import Sink
     from rdv.client.trace import Trace
 
 __all__ = ["Counts", "Display", "Meter", "StreamEvents"]

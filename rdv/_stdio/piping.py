@@ -12,10 +12,11 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._flows.sinks import ReaderLeft
-from rdv._flows.sources import Sink, Source, has_room
+from rdv._flows.sinks import ReaderLeft, Sink
+from rdv._flows.sources import Source
 from rdv._stdio.own_end import OwnEnd
 from rdv._system.tcp_info import undelivered
+from rdv._system.terminal import has_room
 from rdv.client.connection import Connection
 from rdv.client.reasons import break_text
 from rdv.errors import RdvError

@@ -22,7 +22,7 @@ from rdv._stdio.meter import Meter
 from rdv._system import terminal
 
 if TYPE_CHECKING:
-    from rdv._flows.sources import Sink
+    from rdv._flows.sinks import Sink
 
 __all__ = ["Draw", "Progress", "Speed", "is_wanted", "load", "size_text"]
 

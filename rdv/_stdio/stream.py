@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from rdv._flows.opening import open_sink, open_source
+from rdv._flows.sinks import open_sink
+from rdv._flows.sources import open_source
 from rdv._stdio.piping import Piping, StreamBroken
 from rdv.client.connection import Connection
 

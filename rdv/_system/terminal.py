@@ -1,6 +1,8 @@
 """
-What one has to know of a terminal before one reads it, writes text for it, or draws there again and
-again.
+Terminals, and pipes that perhaps nobody reads: what one has to know of them before one reads,
+writes or draws, so as never to wait for somebody.
+
+Whether a descriptor blocks is not changed: that would be so for all who have it.
 """
 
 from __future__ import annotations
@@ -10,11 +12,27 @@ import select
 import shutil
 from contextlib import suppress
 
-__all__ = ["columns", "has_escapes", "is_ours", "may_draw", "page_columns"]
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+__all__ = [
+    "Outlet",
+    "columns",
+    "has_escapes",
+    "has_room",
+    "is_ours",
+    "may_draw",
+    "page_columns",
+    "write_pieces",
+]
 
 _USUAL_COLUMNS = 80
 #: Text that is read line by line tires when they are longer.
 _PAGE_COLUMNS = 100
+#: Characters that fit where there is room at all: a pipe has a page (4096 bytes) or none.
+_PIECE = 1024
 
 
 def may_draw(fd: int) -> bool:
@@ -22,7 +40,7 @@ def may_draw(fd: int) -> bool:
     Whether this process is the one that the terminal belongs to now, and the terminal takes
     something: after ^S it does not, and who writes on is stopped sooner or later.
     """
-    return is_ours(fd) and bool(select.select((), (fd,), (), 0)[1])
+    return is_ours(fd) and has_room(fd)
 
 
 def is_ours(fd: int) -> bool:
@@ -58,3 +76,59 @@ def page_columns(fd: int) -> int:
 def has_escapes() -> bool:
     """Whether terminals here know colours, and how to erase a line: not if nobody says so."""
     return os.environ.get("TERM", "dumb") != "dumb"
+
+
+def has_room(file: IO[str] | int, patience: float = 0.0) -> bool:
+    """
+    Whether something could be written to ``file`` now. A pipe without a reader has room, and so has
+    what is no file, or closed: writing to it shows.
+
+    :param patience: seconds to wait for it.
+    """
+    try:
+        return bool(select.select((), (file,), (), patience)[1])
+    except (OSError, TypeError, ValueError):
+        return True
+
+
+def write_pieces(file: IO[str], text: str) -> bool:
+    """
+    Write ``text`` to a file that has room.
+
+    :return: whether it was not cut, as there was not enough.
+    """
+    for start in range(0, len(text), _PIECE):
+        if start and not has_room(file):
+            return False
+        file.write(text[start : start + _PIECE])
+        file.flush()
+    return True
+
+
+class Outlet:
+    """
+    As much of a text file as a log needs. A line for which there is no room is dropped.
+
+    :param missing: called with how many lines were, when there is room again; may log that.
+    """
+
+    def __init__(self, file: IO[str], missing: Callable[[int], object]) -> None:
+        self._file = file
+        self._missing = missing
+        self._skipped = 0
+        self._is_cut = False
+
+    def write(self, text: str) -> None:
+        """Write a line, with its end, or drop it."""
+        if self._skipped and has_room(self._file):
+            count, self._skipped = self._skipped, 0
+            self._missing(count)
+        if not has_room(self._file):
+            self._skipped += 1
+            return
+        with suppress(OSError):
+            self._is_cut = not write_pieces(self._file, "\n" * self._is_cut + text)
+            self._skipped += self._is_cut
+
+    def flush(self) -> None:
+        """Nothing is held back."""

@@ -17,8 +17,7 @@ from rdv._flows.kernel.epoll import EPOLLERR, EPOLLOUT
 from rdv._flows.kernel.pipes import enlarge
 from rdv._flows.kernel.splice import Splice
 from rdv._flows.kernel.takeover import Splicer
-from rdv._flows.sinks import ReaderLeft
-from rdv._flows.sources import Sink
+from rdv._flows.sinks import ReaderLeft, Sink
 
 __all__ = ["Download"]
 

@@ -15,7 +15,8 @@ from rdv._flows.kernel.descriptor import End
 from rdv._flows.kernel.download import Download
 from rdv._flows.kernel.takeover import Splicer, is_plain
 from rdv._flows.kernel.upload import FileUpload, Upload
-from rdv._flows.sources import Consumer, Ended, Sink, Source
+from rdv._flows.sinks import Sink
+from rdv._flows.sources import Consumer, Ended, Source
 
 __all__ = ["Shortcut"]
 

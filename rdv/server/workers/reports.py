@@ -8,7 +8,7 @@ from typing import IO
 
 from twisted.logger import LogEvent, Logger, eventAsJSON, eventAsText, eventFromJSON
 
-from rdv._flows.outlet import Outlet
+from rdv._system.terminal import Outlet
 
 __all__ = ["log_outlet", "report", "reported"]
 

@@ -29,7 +29,7 @@ from twisted.logger import (
     globalLogBeginner,
 )
 
-from rdv._flows.opening import open_source
+from rdv._flows.sources import open_source
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, spare_signals
 from rdv._transport.quiet import unless_quiet

@@ -13,8 +13,8 @@ from typing import Any
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._flows import keyboard
-from rdv._flows.opening import open_source
+from rdv._flows import sources
+from rdv._flows.sources import open_source
 from rdv.test.flows.test_socket_stdio import Collecting
 
 
@@ -73,7 +73,7 @@ class KeyboardTests(SynchronousTestCase):
         """Between the reactor's notice and our look; also where it cannot be opened again."""
         for opened in (True, False):
             if not opened:
-                self.patch(keyboard, "_open_again", lambda fd: None)
+                self.patch(sources, "_open_again", lambda fd: None)
             self.start()
             self.type(b"theirs\n")
             os.read(self.fd, 100)

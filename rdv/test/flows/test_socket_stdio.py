@@ -15,8 +15,8 @@ from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._flows.opening import open_sink, open_source
-from rdv._flows.sinks import ReaderLeft
+from rdv._flows.sinks import ReaderLeft, open_sink
+from rdv._flows.sources import open_source
 from rdv._system.sockets import linger
 
 

@@ -18,7 +18,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
 
 from rdv._flows.kernel.takeover import Splicer
-from rdv._flows.opening import open_sink, open_source
+from rdv._flows.sinks import open_sink
+from rdv._flows.sources import open_source
 from rdv._stdio.piping import Piping, StreamBroken
 from rdv._system.sockets import linger
 from rdv.client.candidate import Candidate

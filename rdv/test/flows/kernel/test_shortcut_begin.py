@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.download import Download
 from rdv._flows.kernel.shortcut import Shortcut
-from rdv._flows.opening import open_source
+from rdv._flows.sources import open_source
 from rdv.client.connection import Connection
 from rdv.test.client.probation_case import ProbationTestCase
 from rdv.test.stdio.doubles import PipingTestCase, turns

@@ -15,7 +15,7 @@ for each other: a receiver that does not read must not stop what it sends. The t
 they are to everybody else: the end of a direction is reported with ``readConnectionLost``, a loss
 with ``connectionLost``, and closing goes through them.
 
-From then on the two sockets are ``End`` objects in a ``Watcher``: an epoll of our own, level
+From then on the two sockets are ``Descriptor`` objects in a ``Watcher``: an epoll of our own, level
 triggered, that the reactor (epoll, poll, select, asyncio) sees as one readable descriptor. One
 event costs one dictionary look-up there instead of a dispatch through the reactor. While events
 go on following each other within half a millisecond the watcher does not go back to the reactor for

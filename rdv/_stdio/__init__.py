@@ -2,14 +2,14 @@
 The standard descriptors of a command, joined with a connection.
 
 ``rdv`` parses its arguments with argparse before anything of Twisted is imported. A stdin that is
-closed or write-only is replaced by an empty one before all else. stdin is read by
-the means that fits it (a regular file by a pull producer, a pipe or socket by the reactor), stdout
-likewise. A terminal belongs to others as well: it is read from a descriptor of our
-own that does not block, and only while we are in the foreground; in the background we look twice a
-second whether we still are, from the first key that is typed there. While a stream is open the
-socket lingers 0 seconds: a process that is killed resets the connection, so that the peer sees a
-broken stream and not a short file. Nor does Twisted shut it down then before it closes it, as that
-would be an end (``sockets.linger``).
+closed or write-only is replaced by an empty one before all else. stdin is read by the means that
+fits it (a regular file by a pull producer, a pipe or socket by the reactor), stdout likewise. A
+terminal belongs to others as well: it is read from a descriptor of our own that does not block, and
+only while we are in the foreground; in the background we look twice a second whether we still are,
+from the first key that is typed there. While a stream is open the socket lingers 0 seconds: a
+process that is killed resets the connection, so that the peer sees a broken stream and not a short
+file. Nor does Twisted shut it down then before it closes it, as that would be an end
+(``sockets.linger``).
 
 *Whose input ends without a byte holds its end back* (``own_end``) until the peer has ended and the
 sink has everything: what closes both directions at the first end cuts nothing off, and the end is a
@@ -34,9 +34,9 @@ tells what is wrong, and reads what can only be read.
 
 *Download.* The transport is paused, and the sink writes what it has; a turn later nothing of the
 transport's can come any more, and the socket is spliced to stdout. For a file or a device
-``FileEnd`` takes the place of the epoll: what was not written is tried again in the next turn. The
-end of the peer is reported by the transport as always, so what follows from it is the same: the
-sink closes the pipe for its reader, and restores whether it blocks.
+``AlwaysWritable`` takes the place of the epoll: what was not written is tried again in the next
+turn. The end of the peer is reported by the transport as always, so what follows from it is the
+same: the sink closes the pipe for its reader, and restores whether it blocks.
 
 What only looks at a socket, to see whether the peer is there or how much it has acknowledged, asks
 ``tcp_info`` and never for ``SO_ERROR``: that takes a reset away from the reader, who would find an

@@ -18,31 +18,31 @@ from twisted.internet.interfaces import IDelayedCall
 
 from rdv._flows.kernel.epoll import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Handler, Watcher
 
-__all__ = ["Drain", "End", "FileEnd", "Spring"]
+__all__ = ["AlwaysWritable", "Descriptor", "Reader", "Writer"]
 
 _BROKEN = EPOLLERR | EPOLLHUP
 _READABLE = EPOLLIN | _BROKEN
 
 
-class Spring(Protocol):
-    """What reads from an end."""
+class Reader(Protocol):
+    """What reads from a descriptor."""
 
     def readable(self, events: int = EPOLLIN) -> None:
-        """The end has something to read: bytes, their end, or an error; reading tells which."""
+        """It has something to read: bytes, their end, or an error; reading tells which."""
 
 
-class Drain(Protocol):
-    """What writes to an end."""
+class Writer(Protocol):
+    """What writes to a descriptor."""
 
     def writable(self) -> None:
-        """The end has room again."""
+        """It has room again."""
 
 
 def _read_into(fd: int, buffer: bytearray) -> int:
     return os.readv(fd, (buffer,))
 
 
-class End:
+class Descriptor:
     """
     A descriptor that is the source of one direction, the sink of another, or both.
 
@@ -68,11 +68,11 @@ class End:
         "_watched",
         "_watcher",
         "fd",
-        "from_here",
         "read_into",
+        "reader",
         "socket",
-        "to_here",
         "write",
+        "writer",
     )
 
     def __init__(
@@ -97,8 +97,8 @@ class End:
         self._watched = False
         self._gone = False
         self._directions = directions
-        self.from_here: Spring | None = None
-        self.to_here: Drain | None = None
+        self.reader: Reader | None = None
+        self.writer: Writer | None = None
 
     def want(self, events: int, wanted: bool = True) -> None:
         """Be told of ``events``, or no longer."""
@@ -107,8 +107,8 @@ class End:
             return
         self._events = now
         handler: Handler = self._happened
-        if now == EPOLLIN and self.from_here is not None:
-            handler = self.from_here.readable  # nearly always, and one call less
+        if now == EPOLLIN and self.reader is not None:
+            handler = self.reader.readable  # nearly always, and one call less
         if self._watched:
             self._watcher.change(self.fd, now, handler)
         elif wanted:
@@ -144,11 +144,11 @@ class End:
         self._lost(error)
 
     def _happened(self, events: int) -> None:
-        if events & EPOLLOUT and self.to_here is not None:
-            self.to_here.writable()
+        if events & EPOLLOUT and self.writer is not None:
+            self.writer.writable()
         if self._events & EPOLLIN:
-            if events & _READABLE and self.from_here is not None:
-                self.from_here.readable()
+            if events & _READABLE and self.reader is not None:
+                self.reader.readable()
         elif events & _BROKEN and self._watched:
             self._look_at_error(events)
 
@@ -162,33 +162,23 @@ class End:
             self._sleep()
 
 
-class FileEnd(End):
+class AlwaysWritable(Descriptor):
     """
     A file or a device as a sink. It can always be written to, and an epoll does not take it: what
     could not be written is tried again in the next turn of the reactor.
     """
 
-    __slots__ = ("_call",)
-
-    def __init__(
-        self,
-        watcher: Watcher,
-        file: socket.socket | int,
-        lost: Callable[[OSError], object],
-        directions: int = 1,
-    ) -> None:
-        super().__init__(watcher, file, lost, directions)
-        self._call: IDelayedCall | None = None
+    _call: IDelayedCall | None = None
 
     def want(self, events: int, wanted: bool = True) -> None:
-        """See :class:`End`."""
+        """See :class:`Descriptor`."""
         if events & EPOLLOUT:
             self._cancel()
             if wanted and not self._gone:
                 self._soon()
 
     def forget(self) -> None:
-        """See :class:`End`."""
+        """See :class:`Descriptor`."""
         super().forget()
         self._cancel()
 
@@ -202,8 +192,8 @@ class FileEnd(End):
 
     def _writable(self) -> None:
         self._soon()  # until that is not wanted any more
-        if self.to_here is not None:
-            self.to_here.writable()
+        if self.writer is not None:
+            self.writer.writable()
 
 
 def _error_of(fd: int) -> int:

@@ -8,17 +8,27 @@ import os
 import stat
 from contextlib import suppress
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 
-from rdv._flows.kernel.descriptor import End
-from rdv._flows.kernel.download import Download
+from rdv._flows.flush import Flush
+from rdv._flows.kernel.descriptor import AlwaysWritable, Descriptor
+from rdv._flows.kernel.epoll import EPOLLERR, EPOLLOUT
+from rdv._flows.kernel.pipes import enlarge
+from rdv._flows.kernel.splice import Splice
 from rdv._flows.kernel.takeover import Splicer, is_plain
-from rdv._flows.kernel.upload import FileUpload, Upload
-from rdv._flows.sinks import Sink
+from rdv._flows.sinks import ReaderLeft, Sink
 from rdv._flows.sources import Consumer, Ended, Source
+from rdv._system.tcp_info import is_closed
 
-__all__ = ["Shortcut"]
+__all__ = ["Download", "FileUpload", "Shortcut", "Upload"]
+
+#: Bytes that one sendfile moves at most.
+_PIECE = 1 << 20
+#: So often a pipe has been full when it gets larger.
+_TIMES_FULL = 8
 
 
 class Shortcut:
@@ -31,10 +41,10 @@ class Shortcut:
     Create it with :meth:`past`.
     """
 
-    def __init__(self, splicer: Splicer, transport: Connection, end: End) -> None:
+    def __init__(self, splicer: Splicer, transport: Connection, socket: Descriptor) -> None:
         self._splicer = splicer
         self._transport = transport
-        self._end = end
+        self._socket = socket
         self._upload: Upload | FileUpload | None = None
         self._download: Download | None = None
 
@@ -43,13 +53,13 @@ class Shortcut:
         """None when there is none, as with TLS: then bytes go on through the transport."""
         if not is_plain(transport):
             return None
-        end = splicer.end_of(transport)
+        socket = splicer.descriptor_of(transport)
         try:
-            end.want(0)
+            socket.want(0)
         except OSError:  # no descriptor left for an epoll
-            end.forget()
+            socket.forget()
             return None
-        return cls(splicer, transport, end)
+        return cls(splicer, transport, socket)
 
     @property
     def sent(self) -> int:
@@ -65,16 +75,16 @@ class Shortcut:
         """Take over from a source that has been started with ``consumer`` and ``ended``."""
         mode = os.fstat(source.fd).st_mode
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
-            self._upload = FileUpload(source, self._transport, self._end, consumer, ended)
+            self._upload = FileUpload(source, self._transport, self._socket, consumer, ended)
         elif stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             with suppress(OSError):  # it goes on as before
-                self._upload = Upload(self._splicer, source, self._transport, self._end, ended)
+                self._upload = Upload(self._splicer, source, self._transport, self._socket, ended)
 
     def receive(self, sink: Sink, producer: IPushProducer) -> None:
         """Take over from a sink that has been started with ``producer``."""
         if not os.isatty(sink.fd):
             with suppress(OSError):  # as well
-                self._download = Download(self._splicer, sink, self._transport, self._end)
+                self._download = Download(self._splicer, sink, self._transport, self._socket)
         if self._download is not None:
             self._download.begin(producer)
 
@@ -85,7 +95,202 @@ class Shortcut:
 
     def close(self) -> None:
         """Move nothing more, and leave the socket alone."""
-        self._end.forget()
+        self._socket.forget()
         self.stop_receiving()
         if self._upload is not None:
             self._upload.stop()
+
+
+class Upload:
+    """
+    Takes over from a source that is a pipe or a socket.
+
+    :param source: one that has been started.
+    :param transport: gets what the source has, through ``socket``.
+    :param ended: what the source has been started with.
+    :raises OSError: when the source cannot be watched; then it goes on as before.
+    """
+
+    def __init__(
+        self,
+        splicer: Splicer,
+        source: Source,
+        transport: Connection,
+        socket: Descriptor,
+        ended: Ended,
+    ) -> None:
+        self._splicer = splicer
+        self._socket = socket
+        self._ended = ended
+        self._splice: Splice | None = None
+        self._source = Descriptor(splicer.watcher, source.fd, self._finish, directions=1)
+        self._source.want(0)
+        enlarge(source.fd)  # a pipe of the usual 64 KiB makes for twice the work
+        source.stop()
+        self._flush = Flush(transport, self._begin)
+
+    @property
+    def count(self) -> int:
+        """Bytes moved."""
+        return 0 if self._splice is None else self._splice.count
+
+    def stop(self) -> None:
+        """Move nothing more."""
+        self._flush.cancel()
+        if self._splice is not None:
+            self._splice.stop()
+        self._source.forget()
+
+    def _begin(self) -> None:
+        self._splice = self._splicer.splice(self._source, self._socket, self._finish)
+
+    def _finish(self, error: OSError | None = None) -> None:
+        self.stop()
+        self._ended(error)
+
+
+class FileUpload:
+    """
+    Takes over from a source that is a file. When no more can be sent the source is started again:
+    it finds that the file has ended, or why it cannot be read, or what can only be read.
+
+    :param source: one that has been started with ``consumer`` and ``ended``.
+    :param transport: gets what the source has, through ``socket``.
+    :ivar count: bytes moved.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        transport: Connection,
+        socket: Descriptor,
+        consumer: Consumer,
+        ended: Ended,
+    ) -> None:
+        self._source = source
+        self._transport = transport
+        self._socket = socket
+        self._consumer = consumer
+        self._ended = ended
+        self.count = 0
+        source.stop()
+        self._flush = Flush(transport, self._begin)
+
+    def stop(self) -> None:
+        """Move nothing more."""
+        self._flush.cancel()
+        if self._socket.writer is self:
+            self._socket.writer = None
+            self._socket.want(EPOLLOUT, False)
+
+    def _begin(self) -> None:
+        self._socket.writer = self
+        self._socket.want(EPOLLOUT)
+
+    def writable(self) -> None:
+        """The socket has room."""
+        try:
+            size = os.sendfile(self._socket.fd, self._source.fd, None, _PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if is_closed(self._transport.getHandle()) is not False:
+                self._socket.fail(error)
+                return
+            size = 0
+        self.count += size
+        if not size:
+            self.stop()
+            self._source.start(self._consumer, self._ended)
+
+
+class Download:
+    """
+    Writes to the descriptor of a sink. The sink itself gets what still comes through the transport,
+    and is told of failures.
+
+    :param sink: one that has been started.
+    :param transport: what comes from there, through ``socket``. It reports the end.
+    :raises OSError: when the sink cannot be watched; then it goes on as before.
+    """
+
+    def __init__(
+        self, splicer: Splicer, sink: Sink, transport: Connection, socket: Descriptor
+    ) -> None:
+        self._splicer = splicer
+        self._sink = sink
+        self._transport = transport
+        self._socket = socket
+        self._splice: Splice | None = None
+        self._stopped = False
+        self._call: IDelayedCall | None = None
+        mode = os.fstat(sink.fd).st_mode
+        kind: type[Descriptor] = AlwaysWritable
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            kind = _Pipe if stat.S_ISFIFO(mode) else Descriptor
+        self._written = kind(splicer.watcher, sink.fd, self._fail, directions=1)
+        self._written.want(0)
+
+    @property
+    def count(self) -> int:
+        """Bytes moved."""
+        return 0 if self._splice is None else self._splice.count
+
+    def begin(self, producer: IPushProducer) -> None:
+        """Receive what has come through the transport, then take over."""
+        self._sink.release()
+        producer.resumeProducing()  # if the sink had paused it, it may hold something
+        if not self._stopped:
+            self._transport.pauseProducing()
+            # What this turn of the reactor has found already may still be read.
+            self._call = self._splicer.reactor.callLater(0, self._wait)
+
+    def stop(self) -> None:
+        """Move nothing more."""
+        self._stopped = True
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._splice is not None:
+            self._splice.stop()
+        self._written.forget()
+
+    def _wait(self) -> None:
+        self._call = None
+        self._sink.flush(self._take_over)
+
+    def _take_over(self) -> None:
+        self._splice = self._splicer.splice(self._socket, self._written, self._finish)
+
+    def _finish(self) -> None:
+        self.stop()
+        self._transport.readConnectionLost(Failure(CONNECTION_DONE))
+
+    def _fail(self, error: OSError) -> None:
+        self.stop()
+        self._sink.fail(error)
+
+
+class _Pipe(Descriptor):
+    """
+    A pipe as a sink. While its reader reads, it may as well hold more, which makes for half the
+    work. But what it holds may never be read, and nobody is told: a reader that does not begin
+    leaves no more in it than in any other pipe.
+    """
+
+    _full = 0
+
+    def want(self, events: int, wanted: bool = True) -> None:
+        """See :class:`Descriptor`."""
+        if wanted and events & EPOLLOUT:
+            self._full += 1
+            if self._full == _TIMES_FULL:
+                enlarge(self.fd)
+        super().want(events, wanted)
+
+    def _look_at_error(self, events: int) -> None:
+        # What is held would wait for room.
+        if events & EPOLLERR and not self._events & EPOLLOUT:
+            self.fail(ReaderLeft())
+        else:
+            super()._look_at_error(events)

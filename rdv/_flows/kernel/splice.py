@@ -4,8 +4,8 @@ One direction between two descriptors, moved by the kernel. Linux only.
 What comes in small pieces is read into a buffer and written from there: two system calls, and
 little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
 source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
-flow goes back to the buffer. So it does for good when an end has no ``splice``, as a file that is
-appended to.
+flow goes back to the buffer. So it does for good when a descriptor has no ``splice``, as a file
+that is appended to.
 
 The source is not read while something is held for the sink, so a receiver that is slow, or does
 not read at all, stops its sender, and what is held here is one piece.
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall
 
 from rdv._flows.kernel.batching import Batching
-from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import EPOLLIN, EPOLLOUT, Watcher
 from rdv._flows.kernel.pipes import Pipe, Pipes
 from rdv._flows.rate import RateLimit
@@ -87,8 +87,8 @@ class Splice:
         watcher: Watcher,
         pipes: Pipes,
         batching: Batching,
-        source: End,
-        sink: End,
+        source: Descriptor,
+        sink: Descriptor,
         ended: Callable[[], object],
         count: int = 0,
         limit: RateLimit | None = None,
@@ -113,12 +113,12 @@ class Splice:
         self.active = watcher.now
         self._read_into = source.read_into
         self._write = sink.write
-        source.from_here = self
-        sink.to_here = self
+        source.reader = self
+        sink.writer = self
         source.want(EPOLLIN)
 
     def readable(self, events: int = EPOLLIN) -> None:
-        """See :class:`rdv._flows.kernel.descriptor.Spring`."""
+        """See :class:`rdv._flows.kernel.descriptor.Reader`."""
         if self._bulk and self._spliced():
             return
         try:
@@ -157,9 +157,9 @@ class Splice:
 
     def stop(self) -> None:
         """Forget what is still held, and move nothing more."""
-        if self._source.from_here is None:
+        if self._source.reader is None:
             return
-        self._source.from_here = self._sink.to_here = None
+        self._source.reader = self._sink.writer = None
         self._source.want(EPOLLIN, False)
         self._sink.want(EPOLLOUT, False)
         self._held = b""
@@ -217,7 +217,7 @@ class Splice:
 
     def _adapt(self, size: int) -> None:
         """A piece of that size has been spliced."""
-        if self._source.from_here is not self:  # that was the last one
+        if self._source.reader is not self:  # that was the last one
             return
         self._run += size
         if size >= _SMALL:

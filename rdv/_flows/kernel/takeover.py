@@ -9,6 +9,7 @@ for a turn of the reactor and the transport of its sink has written everything.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeGuard, cast
 
@@ -21,10 +22,11 @@ from twisted.python.failure import Failure
 from rdv._flows.flow import Flow
 from rdv._flows.flush import Flush
 from rdv._flows.kernel.batching import Batching
-from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import IReactor, Watcher
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.splice import Splice
+from rdv._flows.rate import RateLimit
 
 __all__ = ["SplicedFlow", "Splicer", "is_plain"]
 
@@ -70,7 +72,7 @@ class Splicer:
         if there.tap or back.tap or not (is_plain(first) and is_plain(second)):
             return there, back
         directions = [there.ended, back.ended].count(False)
-        one, other = self.end_of(first, directions), self.end_of(second, directions)
+        one, other = self.descriptor_of(first, directions), self.descriptor_of(second, directions)
         try:
             one.want(0)
             other.want(0)
@@ -83,7 +85,7 @@ class Splicer:
             back if back.ended else SplicedFlow(self, back, second, first, other, one),
         )
 
-    def end_of(self, transport: Connection, directions: int = 2) -> End:
+    def descriptor_of(self, transport: Connection, directions: int = 2) -> Descriptor:
         """The socket of a transport, which is told of its loss."""
 
         def lost(error: OSError) -> None:
@@ -93,7 +95,18 @@ class Splicer:
             self._keep_number(transport)
             transport.connectionLost(Failure(reason))
 
-        return End(self.watcher, transport.getHandle(), lost, directions)
+        return Descriptor(self.watcher, transport.getHandle(), lost, directions)
+
+    def splice(
+        self,
+        source: Descriptor,
+        sink: Descriptor,
+        ended: Callable[[], object],
+        count: int = 0,
+        limit: RateLimit | None = None,
+    ) -> Splice:
+        """See :class:`rdv._flows.kernel.splice.Splice`."""
+        return Splice(self.watcher, self.pipes, self.batching, source, sink, ended, count, limit)
 
     def _keep_number(self, transport: Connection) -> None:
         """
@@ -138,8 +151,8 @@ class SplicedFlow:
         flow: Flow,
         source: Connection,
         sink: Connection,
-        source_end: End,
-        sink_end: End,
+        source_end: Descriptor,
+        sink_end: Descriptor,
     ) -> None:
         flow.detach()
         self._splicer = splicer
@@ -177,11 +190,7 @@ class SplicedFlow:
 
     def _begin(self) -> None:
         self._flush = None
-        splicer = self._splicer
-        self._splice = Splice(
-            splicer.watcher,
-            splicer.pipes,
-            splicer.batching,
+        self._splice = self._splicer.splice(
             self._source_end,
             self._sink_end,
             self._source_ended,

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from rdv._flows.kernel.batching import Batching
-from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import IReactor, Watcher
 from rdv._flows.kernel.pipes import Pipe, Pipes
 from rdv._flows.kernel.splice import Splice
@@ -113,7 +113,7 @@ class Side:
             self.near, _ = listener.accept()
         self.near.setblocking(False)
         tune(self)
-        self.end = End(watcher, self.near, self._lost)
+        self.end = Descriptor(watcher, self.near, self._lost)
         self.error: OSError | None = None
         self.ends = 0
 

@@ -7,7 +7,7 @@ import os
 import socket
 from select import EPOLLIN, EPOLLOUT
 
-from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.descriptor import Descriptor
 from rdv.test.flows.kernel.doubles import Side, SpliceTestCase
 
 
@@ -48,7 +48,7 @@ class EndTestCase(SpliceTestCase):
     def side_with(self, recorder: Recorder) -> Side:
         """A connection, and what reads from it and writes to it."""
         side = self.new_side()
-        side.end.from_here = side.end.to_here = recorder
+        side.end.reader = side.end.writer = recorder
         return side
 
     def told(self) -> list[str]:
@@ -90,13 +90,13 @@ class WantTests(EndTestCase):
         """A direction that has ended."""
         self.side.send(b"x")
         self.end.want(EPOLLIN | EPOLLOUT)
-        self.end.from_here = self.end.to_here = None
+        self.end.reader = self.end.writer = None
         self.assertEqual(self.told(), [])
         self.assertIsNone(self.side.error)
 
     def test_no_descriptor(self) -> None:
         """It is told to whoever wants it first."""
-        end = End(self.watcher, os.open(__file__, os.O_RDONLY), lambda error: None)
+        end = Descriptor(self.watcher, os.open(__file__, os.O_RDONLY), lambda error: None)
         self.addCleanup(os.close, end.fd)
         self.assertRaises(OSError, end.want, 0)
 
@@ -205,9 +205,9 @@ class PipeTests(EndTestCase):
         self.lost: list[OSError] = []
         self.fds = [reader, writer]
         self.reader, self.writer = (
-            End(self.watcher, fd, self.lost.append, directions=1) for fd in self.fds
+            Descriptor(self.watcher, fd, self.lost.append, directions=1) for fd in self.fds
         )
-        self.reader.from_here = self.writer.to_here = self.recorder
+        self.reader.reader = self.writer.writer = self.recorder
         self.addCleanup(self.close_both)
 
     def close_both(self) -> None:
@@ -216,7 +216,7 @@ class PipeTests(EndTestCase):
             end.forget()
             self.close_one(end)
 
-    def close_one(self, end: End) -> None:
+    def close_one(self, end: Descriptor) -> None:
         """Close one, if it is open."""
         if end.fd in self.fds:
             self.fds.remove(end.fd)

@@ -9,7 +9,7 @@ from select import EPOLLHUP, EPOLLIN, EPOLLOUT
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._flows.kernel.descriptor import End, FileEnd
+from rdv._flows.kernel.descriptor import AlwaysWritable, Descriptor
 from rdv._flows.kernel.epoll import Handler, Owner, Watcher
 from rdv._system.sockets import linger
 from rdv.test.flows.kernel.doubles import HandReactor
@@ -81,9 +81,9 @@ class FileTests(EndTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.end = FileEnd(self.watcher, 1, self.note)
+        self.end = AlwaysWritable(self.watcher, 1, self.note)
         self.writer = Writer()
-        self.end.to_here = self.writer
+        self.end.writer = self.writer
 
     def test_room(self) -> None:
         """Again and again, until it is not wanted."""
@@ -125,7 +125,7 @@ class ErrorTests(EndTestCase):
 
     def happen(self, fd: int) -> list[int | None]:
         """Look for events of it."""
-        end = End(self.watcher, fd, self.note)
+        end = Descriptor(self.watcher, fd, self.note)
         self.addCleanup(end.forget)
         end.want(0)
         self.watcher.doRead()
@@ -148,7 +148,7 @@ class ErrorTests(EndTestCase):
         """It is no error: nobody asks for one, as that would take it from who reads."""
         one, other = self.sockets()
         told = ToldByHand()
-        End(told, one, self.note).want(0)
+        Descriptor(told, one, self.note).want(0)
         linger(Handle(other), True)
         other.close()
         told.handler(EPOLLHUP)
@@ -174,7 +174,7 @@ class ErrorTests(EndTestCase):
     def test_closed_before(self) -> None:
         """Its transport has closed a socket that is still watched."""
         one, _ = self.sockets()
-        end = End(self.watcher, one.fileno(), self.note)
+        end = Descriptor(self.watcher, one.fileno(), self.note)
         end.want(EPOLLIN)
         one.close()
         end.want(EPOLLIN, False)

@@ -13,8 +13,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._flows.kernel.download import Download
-from rdv._flows.kernel.shortcut import Shortcut
+from rdv._flows.kernel.shortcut import Download, Shortcut
 from rdv._flows.sources import open_source
 from rdv.client.connection import Connection
 from rdv.test.client.probation_case import ProbationTestCase

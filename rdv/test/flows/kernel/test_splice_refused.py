@@ -14,7 +14,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.batching import Batching
-from rdv._flows.kernel.descriptor import End
+from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import Watcher
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.splice import Splice
@@ -42,7 +42,9 @@ class RefusedTests(SynchronousTestCase):
         self.peer.setblocking(False)
         self.source.setblocking(False)
         self.lost: list[OSError] = []
-        self.ends = [End(self.watcher, file, self.lost.append) for file in (self.source, self.sink)]
+        self.ends = [
+            Descriptor(self.watcher, file, self.lost.append) for file in (self.source, self.sink)
+        ]
         for end in self.ends:
             self.addCleanup(end.forget)
         self.ended = False

@@ -5,6 +5,9 @@ another structure.
 No question asked here changes what a reader of the connection will see. ``SO_ERROR`` would: it
 takes a pending reset away, so that reading finds an end. It also tells of ICMP errors that TCP
 survives (RFC 1122, 4.2.3.9).
+
+The other end, within this host, is told of by ``sock_diag`` (sock_diag(7)); no privilege is needed
+for one's own network namespace.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from rdv._system.sockets import socket_of
 __all__ = [
     "Reading",
     "bytes_acknowledged",
+    "has_owner",
     "is_closed",
     "reading",
     "round_trip",
@@ -151,3 +155,61 @@ def _number(info: bytes, offset: int, size: int) -> int | None:
     """A field, if this kernel has it."""
     field = info[offset : offset + size]
     return int.from_bytes(field, sys.byteorder) if len(field) == size else None
+
+
+# Of linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h.
+_NETLINK_SOCK_DIAG = 4
+_NLM_F_REQUEST = 1
+_SOCK_DIAG_BY_FAMILY = 20
+_NO_COOKIE = b"\xff" * 8
+#: struct nlmsghdr, and struct inet_diag_req_v2 up to its inet_diag_sockid.
+_MESSAGE = struct.Struct("=IHHII")
+_OWNER_REQUEST = struct.Struct("=BBBxI")
+#: struct inet_diag_sockid: ports, addresses, interface, and a cookie.
+_ID = struct.Struct("=2s2s16s16sI8s")
+#: struct inet_diag_msg: of these, the state and the inode count.
+_OWNER_ANSWER = struct.Struct(f"=xBxx{_ID.size}x16xI")
+_ALL_STATES = 0xFFFFFFFF
+_LISTEN = 10
+
+
+def has_owner(sock: socket.socket) -> bool | None:
+    """
+    Whether a program still has the other end of a connection within this host. TCP itself tells
+    nobody: to the other side a close looks like a half-close. But the kernel has both ends.
+
+    :param sock: our end.
+    :return: None when the kernel does not say, as the other end is on another host, or in another
+        network namespace, or this is no TCP, or no Linux.
+    """
+    family = getattr(socket, "AF_NETLINK", None)
+    if family is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    try:
+        request = _owner_request(sock)
+        with socket.socket(family, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+            kernel.setblocking(False)  # it has answered by the time that it has been asked
+            kernel.sendto(request, (0, 0))
+            answer = kernel.recv(4096)
+    except OSError:
+        return None
+    if len(answer) < _MESSAGE.size + _OWNER_ANSWER.size:
+        return None
+    if _MESSAGE.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:  # an error: there is none
+        return None
+    state, inode = _OWNER_ANSWER.unpack_from(answer, _MESSAGE.size)
+    return None if state == _LISTEN else inode != 0
+
+
+def _owner_request(sock: socket.socket) -> bytes:
+    """Ask for the socket whose peer is ours."""
+    ours, theirs = sock.getsockname(), sock.getpeername()
+    ports = [struct.pack("!H", end[1]) for end in (theirs, ours)]
+    hosts = [
+        socket.inet_pton(sock.family, end[0].partition("%")[0]).ljust(16, b"\0")
+        for end in (theirs, ours)
+    ]
+    body = _OWNER_REQUEST.pack(sock.family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+    body += _ID.pack(*ports, *hosts, 0, _NO_COOKIE)
+    size = _MESSAGE.size + len(body)
+    return _MESSAGE.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0) + body

@@ -1,23 +1,29 @@
 """
-Taking a transport from one protocol and giving it to another.
+Taking a transport from one protocol and giving it to another, or its socket to another process.
 """
 
 from __future__ import annotations
 
+import socket
+from functools import cache
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableProtocol,
+    IListeningPort,
     IProtocol,
+    IProtocolFactory,
+    IReactorSocket,
+    IStreamServerEndpoint,
     ITransport,
 )
-from twisted.protocols.policies import ProtocolWrapper
-from zope.interface import alsoProvides, directlyProvidedBy, noLongerProvides
+from twisted.internet.protocol import Factory, ServerFactory
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from zope.interface import alsoProvides, directlyProvidedBy, implementer, noLongerProvides
 
-__all__ = [
-    "hand_over",
-    "receive_from",
-]
+__all__ = ["adopt", "can_migrate", "hand_over", "migrate", "receive_from"]
 
 
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:
@@ -63,3 +69,93 @@ def receive_from(transport: ITransport, protocol: IProtocol) -> None:
         alsoProvides(receiver, IHalfCloseableProtocol)
     elif IHalfCloseableProtocol in directlyProvidedBy(receiver):
         noLongerProvides(receiver, IHalfCloseableProtocol)
+
+
+def can_migrate(transport: object) -> bool:
+    """Whether there is no more to ``transport`` than a socket, or a wrapper that is done with."""
+    current: Any = transport
+    while type(current) is _proxy_wrapper():
+        current = current.transport
+    return not isinstance(current, ProtocolWrapper) and not getattr(current, "TLS", False)
+
+
+def migrate(transport: object) -> socket.socket | None:
+    """
+    Take the socket out of ``transport``, which is of no use afterwards: the reactor has forgotten
+    it, and its protocol hears nothing more, of a loss neither.
+
+    To end it otherwise, by ``loseConnection`` or the ``connectionLost`` that the reactor calls,
+    would shut the connection down for whoever has its descriptor.
+
+    :return: the socket, for the caller to close. None when nothing has been done: there is more to
+        the transport than a socket (TLS, a wrapper, or memory only), or something is yet to be
+        sent.
+    """
+    wrappers: list[Any] = []
+    current: Any = transport
+    while type(current) is _proxy_wrapper():  # has nothing of its own behind the PROXY header
+        wrappers.append(current)
+        current = current.transport
+    if not can_migrate(current):
+        return None
+    handle = getattr(current, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or not _is_flushed(current):
+        return None
+    current.stopReading()
+    current.stopWriting()
+    for wrapper in wrappers:
+        wrapper.factory.unregisterProtocol(wrapper)
+    return handle
+
+
+def adopt(reactor: IReactorSocket, sock: socket.socket, protocol: IProtocol) -> None:
+    """
+    Go on with a connection: ``protocol`` gets a transport of ``reactor`` for it.
+
+    :param sock: for the caller to close: the transport has a descriptor of its own.
+    :raises OSError: when the connection has been reset, or there are too many descriptors.
+    """
+    sock.getpeername()  # while nothing has been opened that an error would leave behind
+    reactor.adoptStreamConnection(sock.fileno(), sock.family, _Give(protocol))
+
+
+class _Give(ServerFactory[Any]):
+    """A factory of a protocol that is there already."""
+
+    noisy = False
+
+    def __init__(self, protocol: IProtocol) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+        return self._protocol
+
+
+def _is_flushed(transport: Any) -> bool:
+    """Whether all that was written is with the kernel, where it can be."""
+    # Written, and not yet sent, are answers to earlier requests on this connection.
+    return transport.doWrite() is None and not transport.dataBuffer
+
+
+@cache
+def _proxy_wrapper() -> type[ProtocolWrapper] | None:
+    """The wrapper round a connection to a ``haproxy:`` endpoint. Twisted has no public name."""
+    from twisted.protocols.haproxy import proxyEndpoint  # only servers need it
+
+    endpoint = _Endpoint()
+    proxyEndpoint(endpoint).listen(Factory())
+    if not isinstance(endpoint.factory, WrappingFactory):
+        return None
+    wrapper: type[ProtocolWrapper] = endpoint.factory.protocol  # type: ignore[assignment]
+    return wrapper
+
+
+@implementer(IStreamServerEndpoint)
+class _Endpoint:
+    """Listens nowhere. :ivar factory: what would have been listening."""
+
+    factory: IProtocolFactory
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        self.factory = protocolFactory
+        return Deferred()

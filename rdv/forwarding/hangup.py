@@ -11,8 +11,8 @@ from contextlib import suppress
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from rdv._flows.kernel.epoll import EPOLLERR, EPOLLHUP, EPOLLRDHUP, Watcher
-from rdv._system.socket_owner import has_owner
 from rdv._system.sockets import socket_of, unread
+from rdv._system.tcp_info import has_owner
 
 __all__ = ["Hangup", "has_hung_up"]
 

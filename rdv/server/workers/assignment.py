@@ -13,7 +13,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv._transport.migrate import adopt, can_surrender, surrender
+from rdv._transport.handover import adopt, can_migrate, migrate
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import Rendezvous
@@ -59,7 +59,7 @@ class Assignment:
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """See :class:`MeetingPlace`. Whose socket is passed on takes up no room here."""
-        is_passed_on = self._owner(leg) != self._index and can_surrender(transport)
+        is_passed_on = self._owner(leg) != self._index and can_migrate(transport)
         return is_passed_on or self._rendezvous.has_room(leg, transport)
 
     def _owner(self, leg: Leg) -> int:
@@ -112,7 +112,7 @@ class Assignment:
             owner=owner,
         )
         client = Client(leg.role, leg.token, leg.addresses, leg.observed)
-        sock = surrender(leg.transport)
+        sock = migrate(leg.transport)
         if sock is not None:
             del leg.transport, leg.owner  # cycles
         else:

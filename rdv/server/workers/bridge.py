@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 
 from rdv._flows.flow import Flow
 from rdv._system.sockets import linger, tune
+from rdv._transport.handover import adopt
 from rdv._transport.liveness import unwatch, watch
-from rdv._transport.migrate import adopt
 from rdv.server.leg import Leg
 from rdv.wire import Offer
 

@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._flows.kernel.epoll import Watcher
-from rdv._system.socket_owner import has_owner
 from rdv._system.sockets import linger
+from rdv._system.tcp_info import has_owner
 from rdv.forwarding.hangup import Hangup, has_hung_up
 from rdv.test.stdio.doubles import REACTOR, Handle, tcp_pair, turns
 

@@ -16,9 +16,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import directlyProvides
 
-from rdv._system import alarm as module
-from rdv._system.alarm import Alarm
-from rdv._system.clock import monotonic
+from rdv._system import clock as module
+from rdv._system.clock import Alarm, monotonic
 
 REACTOR: Any = global_reactor
 

@@ -14,14 +14,13 @@ from twisted.internet.task import Clock
 from twisted.protocols.policies import WrappingFactory
 from twisted.trial.unittest import TestCase
 
-from rdv._transport.handover import hand_over
-from rdv._transport.migrate import surrender
+from rdv._transport.handover import hand_over, migrate
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, ends
 from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn
 from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied, with_tls
 
 
-class SurrenderTests(TestCase):
+class MigrateTests(TestCase):
     """A connection that was accepted by the reactor."""
 
     timeout = 30
@@ -69,7 +68,7 @@ class SurrenderTests(TestCase):
     async def test_plain(self) -> None:
         transport = self.plain()
         self.assertIn(transport, REACTOR.getReaders())
-        sock = surrender(transport)
+        sock = migrate(transport)
         assert sock is not None
         self.assertNotIn(transport, REACTOR.getReaders())
         self.assertNotIn(transport, REACTOR.getWriters())
@@ -84,7 +83,7 @@ class SurrenderTests(TestCase):
         """It has left before the socket is given away."""
         transport = self.plain()
         transport.write(b"an earlier answer")
-        sock = surrender(transport)
+        sock = migrate(transport)
         assert sock is not None
         self.assertNotIn(transport, REACTOR.getWriters())
         self.assertEqual(self.client.recv(100), b"an earlier answer")
@@ -95,7 +94,7 @@ class SurrenderTests(TestCase):
         transport = self.plain()
         sent = bytes(1 << 24)
         transport.write(sent)
-        self.assertIsNone(surrender(transport))
+        self.assertIsNone(migrate(transport))
         left = len(sent)
         self.client.setblocking(False)
         while left:
@@ -113,7 +112,7 @@ class SurrenderTests(TestCase):
         transport.write(b"x")
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.client.close()
-        self.assertIsNone(surrender(transport))
+        self.assertIsNone(migrate(transport))
         await self.wire.lost()
 
     def test_behind_a_proxy(self) -> None:
@@ -124,7 +123,7 @@ class SurrenderTests(TestCase):
         self.client.sendall(PROXY_HEADER)
         below.doRead()
         hand_over(wrapper, HalfWire())
-        sock = surrender(wrapper)
+        sock = migrate(wrapper)
         assert sock is not None
         self.assertEqual(list(factory.protocols), [])
         self.assertNotIn(below, REACTOR.getReaders())
@@ -133,7 +132,7 @@ class SurrenderTests(TestCase):
     async def test_other_wrapper(self) -> None:
         """Nobody knows what it does with the bytes."""
         below = self.adopt(WrappingFactory(OneProtocol(self.wire)))
-        self.assertIsNone(surrender(cast(Any, self.wire).transport))
+        self.assertIsNone(migrate(cast(Any, self.wire).transport))
         self.assertIn(below, REACTOR.getReaders())
         below.abortConnection()
         await self.wire.lost()
@@ -142,10 +141,10 @@ class SurrenderTests(TestCase):
         """Its state cannot be given away: neither Twisted's, nor ours."""
         factory = with_tls(OneProtocol(self.wire), Clock(), False, TLSVersion.TLSv1_3)
         below = self.adopt(factory)
-        self.assertIsNone(surrender(cast(Any, self.wire).transport))
+        self.assertIsNone(migrate(cast(Any, self.wire).transport))
         successor = HalfWire()
         hand_over(cast(Any, self.wire).transport, successor)
-        self.assertIsNone(surrender(cast(Any, successor).transport))
+        self.assertIsNone(migrate(cast(Any, successor).transport))
         self.assertIn(below, REACTOR.getReaders())
         below.abortConnection()
         await successor.lost()
@@ -153,4 +152,4 @@ class SurrenderTests(TestCase):
     def test_memory(self) -> None:
         transport, _ = ends(Clock())
         transport.protocol = HalfCloseRecorder()
-        self.assertIsNone(surrender(transport))
+        self.assertIsNone(migrate(transport))

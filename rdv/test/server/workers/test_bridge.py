@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._system.sockets import KEEPALIVE_IDLE
 from rdv._transport import liveness
-from rdv._transport.migrate import adopt
+from rdv._transport.handover import adopt
 from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.server.workers.bridge import Bridges, loopback_pair

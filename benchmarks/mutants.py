@@ -82,7 +82,7 @@ MUTANTS = [
         ("elif len(self.dataBuffer) > self.offset or self._tempDataLen:", "elif False:"),
         ("if leg.stands and not leg.closing:", "if leg.stands:"),
         ("if leg.read_ended and leg.write_ended and not leg.closing:", "if leg.read_ended:"),
-        ("if self.connected and not self._write_ended:", "if self.connected:"),
+        ("if not self.connected or self._write_ended:", "if not self.connected:"),
         # the client
         ("if len(answer.peer_addresses) < 2:", "if False:"),
         ("and address.port >= lowest_port and address not in own", "and address not in own"),

@@ -71,7 +71,7 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """Writes a file or a terminal, at once."""
+    """A :class:`Sink` that writes a file or a terminal, at once."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -81,7 +81,6 @@ class FileSink:
         """See :class:`Sink`: it needs no back-pressure."""
 
     def write(self, data: bytes) -> None:
-        """See :class:`Sink`."""
         view = memoryview(data)
         try:
             while view and not self.done.called:
@@ -98,12 +97,10 @@ class FileSink:
             written()
 
     def fail(self, error: OSError) -> None:
-        """See :class:`Sink`."""
         if not self.done.called:
             self.done.errback(error)
 
     def finish(self) -> None:
-        """See :class:`Sink`."""
         if self.done.called:
             return
         with suppress(OSError):  # no descriptor left
@@ -121,8 +118,8 @@ class FileSink:
 
 class WatchedSink(FileDescriptor):
     """
-    Writes a pipe or socket when it has room. The descriptor is non-blocking meanwhile, and as it
-    was afterwards.
+    A :class:`Sink` that writes a pipe or socket when it has room. The descriptor is non-blocking
+    meanwhile, and as it was afterwards.
     """
 
     connected = 1
@@ -135,7 +132,6 @@ class WatchedSink(FileDescriptor):
         self.done: Deferred[None] = Deferred()
 
     def start(self, producer: object) -> None:
-        """See :class:`Sink`."""
         os.set_blocking(self.fd, False)
         self.registerProducer(producer, True)  # type: ignore[arg-type]
         mode = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
@@ -145,15 +141,12 @@ class WatchedSink(FileDescriptor):
             self.startReading()  # type: ignore[no-untyped-call]
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return self.fd
 
     def doRead(self) -> Exception:
-        """See :class:`IReadDescriptor`."""
         return CONNECTION_LOST
 
     def writeSomeData(self, data: bytes) -> int | BaseException:
-        """See :class:`FileDescriptor`."""
         try:
             return os.write(self.fd, data)
         except BlockingIOError:
@@ -162,7 +155,6 @@ class WatchedSink(FileDescriptor):
             return error
 
     def release(self) -> None:
-        """See :class:`Sink`."""
         self.unregisterProducer()
 
     def flush(self, written: Callable[[], object]) -> None:
@@ -175,24 +167,20 @@ class WatchedSink(FileDescriptor):
         Flush(self, idle)
 
     def fail(self, error: OSError) -> None:
-        """See :class:`Sink`."""
         if self.connected:
             self.connectionLost(Failure(error))
 
     def finish(self) -> None:
-        """See :class:`Sink`."""
         self.unregisterProducer()
         self.stopReading()  # type: ignore[no-untyped-call]
         self.loseConnection()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
-        """See :class:`Sink`."""
         self._stopped = True
         if self.connected:
             self.connectionLost(Failure(ConnectionDone()))
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IFileDescriptor`."""
         self.unregisterProducer()  # or it would be stopped, in an order of its own
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         os.set_blocking(self.fd, self._blocking)

@@ -5,7 +5,7 @@ How much a stream has moved, and how that is shown while it moves: here, as the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -61,6 +61,12 @@ class Display(Protocol):
         """A line for the end; may be empty."""
 
 
+class _Moved(NamedTuple):
+    sent: int = 0
+    delivered: int = 0
+    received: int = 0
+
+
 class Meter:
     """
     Reads the counts of one stream. It costs a timer, and a stream nothing.
@@ -71,11 +77,11 @@ class Meter:
     def __init__(self, clock: IReactorTime, display: Display) -> None:
         self._clock = clock
         self.display = display
-        self._counts: Counts | None = None
-        self._begun = self._ended = 0.0
+        self._counts: Counts = _Moved()
+        self._begun: float | None = None
+        self._ended: float | None = None
         self._call = LoopingCall(display.show, self)
         self._call.clock = clock
-        self._final: tuple[int, int] | None = None
 
     def start(self, counts: Counts) -> None:
         """The stream begins."""
@@ -87,10 +93,11 @@ class Meter:
 
     def stop(self) -> None:
         """It has ended, well or not."""
-        if self._counts is None:
+        if self._begun is None:
             return
         self._ended = self._clock.seconds()
-        self._final = self._counts.sent, self._counts.received
+        counts = self._counts
+        self._counts = _Moved(counts.sent, counts.sent, counts.received)
         if self._call.running:
             self._call.stop()
             self.display.finish(self)
@@ -100,23 +107,19 @@ class Meter:
         """
         Bytes that the peer's system has, as far as ours knows; at the end, those that it was sent.
         """
-        if self._counts is None:
-            return 0
-        return self._counts.delivered if self._final is None else self._final[0]
+        return self._counts.delivered
 
     @property
     def received(self) -> int:
         """Bytes that came from the peer."""
-        if self._counts is None:
-            return 0
-        return self._counts.received if self._final is None else self._final[1]
+        return self._counts.received
 
     @property
     def seconds(self) -> float:
         """How long the stream lasts, or has lasted. A clock that is set back makes it too short."""
-        if self._counts is None:
+        if self._begun is None:
             return 0.0
-        now = self._clock.seconds() if self._final is None else self._ended
+        now = self._clock.seconds() if self._ended is None else self._ended
         return max(0.0, now - self._begun)
 
 
@@ -153,15 +156,12 @@ class StreamEvents:
         """See :class:`rdv._stdio.meter.Display`."""
 
     def show(self, meter: Meter) -> None:
-        """See :class:`rdv._stdio.meter.Display`."""
         if self._told != (meter.sent, meter.received):
             self.finish(meter)
 
     def finish(self, meter: Meter) -> None:
-        """See :class:`rdv._stdio.meter.Display`."""
         sent, received = self._told = meter.sent, meter.received
         self._console.tell("bytes", sent=sent, received=received)
 
     def summary(self, meter: Meter) -> str:
-        """See :class:`rdv._stdio.meter.Display`."""
         return ""

@@ -129,11 +129,9 @@ class Piping(Protocol):
         self._shorten()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`IConsumer`."""
         self._connection.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """See :class:`IConsumer`."""
         self._connection.unregisterProducer()
 
     def _source_done(self, error: OSError | None = None) -> None:
@@ -152,7 +150,6 @@ class Piping(Protocol):
     # What comes from the peer.
 
     def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
         self._read += len(data)
         if self._reader_left is not None:
             self._break(_CANNOT_WRITE + "broken pipe")
@@ -161,7 +158,6 @@ class Piping(Protocol):
         self._shorten()
 
     def readConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
         self._peer_ended = True
         self._own_end.stop()
         if self.shortcut is not None:

@@ -89,7 +89,6 @@ class Progress:
         return _BesideBar(self._stdout, self._give_way) if self._people[1] else None
 
     def show(self, meter: Meter) -> None:
-        """See :class:`rdv._stdio.meter.Display`."""
         moved = meter.sent, meter.received
         if any(person and count for person, count in zip(self._people, moved, strict=True)):
             self._give_way()
@@ -106,7 +105,6 @@ class Progress:
             self._console.show(self.line(self._draw, moved, speeds, meter.seconds, width))
 
     def finish(self, meter: Meter) -> None:
-        """See :class:`rdv._stdio.meter.Display`."""
         self._console.clear()
 
     def summary(self, meter: Meter) -> str:

@@ -2,17 +2,15 @@
 Time that only passes.
 
 The clock of a reactor of Twisted is the wall clock, which NTP or a virtual machine that resumes may
-set forward or back by hours; every timeout would follow.
-
-A reactor of Twisted goes by the wall clock: what is set forward expires early, what is set back
-hangs. A program of ours has its reactor to itself and gives it ``time.monotonic`` before anything
-is scheduled (``clock.use_monotonic_clock``), so that Twisted's own timeouts are right, too.
-Somebody else's reactor is not ours to change: his schedule would be off, and the dates that he
-takes from it (the access log of ``twisted.web`` does) would be of 1970. So ``Client`` and
-``Rendezvous``, through which every reactor comes in, go on with a ``MonotonicView`` of it: calls
-that come too early are put off, and for those that would come too late an ``Alarm`` wakes the
-reactor, one descriptor for each reactor while anything is scheduled. A reactor with a clock of its
-own, a test's, stays as it is. Only ``--json`` and logs have dates.
+set by hours. Every timeout follows: forward, it expires early; back, it hangs. A program of ours
+has its reactor to itself and gives it ``time.monotonic`` before anything is scheduled
+(``use_monotonic_clock``), so that Twisted's own timeouts are right, too. Somebody else's reactor is
+not ours to change: his schedule would be off, and the dates that he takes from it (the access log
+of ``twisted.web`` does) would be of 1970. So ``Client`` and ``Rendezvous``, through which every
+reactor comes in, go on with a ``MonotonicView`` of it: calls that come too early are put off, and
+for those that would come too late an ``Alarm`` wakes the reactor, one descriptor for each reactor
+while anything is scheduled. A reactor with a clock of its own, a test's, stays as it is. Only
+``--json`` and logs have dates.
 
 What it cannot help: in an embedding program Twisted times some things by itself, such as how long
 an HTTP request may take to come. Nobody counts while a machine is suspended.
@@ -110,7 +108,6 @@ class MonotonicView:
     def callLater(
         self, delay: float, function: Callable[..., object], *args: Any, **kwargs: Any
     ) -> IDelayedCall:
-        """See :class:`IReactorTime`."""
         if delay < 0:
             raise ValueError(f"a delay of {delay} s")
         due = self.seconds() + delay
@@ -209,11 +206,9 @@ class Alarm:
     # What the reactor calls.
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return self._fd
 
     def doRead(self) -> None:
-        """See :class:`IReadDescriptor`."""
         with suppress(BlockingIOError):  # it was set again in this turn
             os.read(self._fd, 8)
             self._ring()
@@ -223,7 +218,6 @@ class Alarm:
         self._close()
 
     def logPrefix(self) -> str:
-        """See :class:`ILoggingContext`."""
         return "alarm"
 
     def _close(self) -> None:

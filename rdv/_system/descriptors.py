@@ -1,10 +1,6 @@
 """
 How many descriptors this process may have, and which of them are kept free.
 
-A new descriptor gets the lowest number that is free. So its number tells, without any counting, how
-near the process is to its limit: whoever gets a number from :func:`first_reserved` on has found all
-lower ones taken.
-
 The system gives a new descriptor the lowest free number. So the number of a client's socket tells,
 without any counting, how near the process is to its limit, whoever has used it up: one of the last
 few hundred, which are *kept free*, is no place for somebody who stays. That is looked at before the

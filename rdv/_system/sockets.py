@@ -24,20 +24,11 @@ __all__ = [
 
 #: Seconds of silence before the first keepalive probe: below the shortest NAT timeouts in use.
 KEEPALIVE_IDLE = 45
-
-
 #: Seconds between probes, and how many may go unanswered.
-KEEPALIVE_INTERVAL = 15
-
-
-KEEPALIVE_COUNT = 4
-
-
+KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 4
 #: Seconds at most between two attempts, to send again or to ask for room, if Linux has the option
 #: (6.15; Python has no name for it). Its own limit is two minutes.
 RETRY_INTERVAL = 30
-
-
 _TCP_RTO_MAX_MS = 44
 
 

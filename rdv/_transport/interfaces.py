@@ -54,23 +54,18 @@ class TCPForwarding:
     transport: TCPTransport
 
     def getPeer(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
         return self.transport.getPeer()
 
     def getHost(self) -> IPv4Address | IPv6Address:
-        """See :class:`ITransport`."""
         return self.transport.getHost()
 
     def getTcpNoDelay(self) -> bool:
-        """See :class:`ITCPTransport`."""
         return self.transport.getTcpNoDelay()
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`."""
         self.transport.setTcpNoDelay(enabled)
 
     def getTcpKeepAlive(self) -> bool:
-        """See :class:`ITCPTransport`."""
         return self.transport.getTcpKeepAlive()
 
     def setTcpKeepAlive(self, enabled: bool) -> None:

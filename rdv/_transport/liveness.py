@@ -8,13 +8,12 @@ Linux knows of a connection (``TCP_INFO``) tells the two apart. It has no event 
 connections of a reactor are looked at together, every few seconds. On other systems keepalive is
 all there is.
 
-Keepalive rests while anything is unacknowledged or unsent. So ``liveness`` looks at what the kernel
-knows of each connection that stands: those of a relayed pair and of a bridge, that of a
-``Connection``, that of a client's request, and the local one of a forward. One timer serves all of
-a reactor. A connection is lost with ``PeerVanished``, in the usual way, when something was asked
-several times and no segment has come for as long as keepalive would wait; or when segments come but
-what is in flight is not acknowledged although there is room for it: full segments do not get
-through. Who has no room merely stalls. Who waits in the lobby has keepalive alone.
+Those that stand are looked at: those of a relayed pair and of a bridge, that of a ``Connection``,
+that of a client's request, and the local one of a forward. One timer serves all of a reactor. A
+connection is lost with ``PeerVanished``, in the usual way, when something was asked several times
+and no segment has come for as long as keepalive would wait; or when segments come but what is in
+flight is not acknowledged although there is room for it: full segments do not get through. Who has
+no room merely stalls. Who waits in the lobby has keepalive alone.
 """
 
 from __future__ import annotations

@@ -109,7 +109,6 @@ class HalfCloseTLS(TCPForwarding):
     # The protocol, to the transport below.
 
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         self.transport = cast(TCPTransport, transport)
 
     def connectionMade(self) -> None:
@@ -146,7 +145,6 @@ class HalfCloseTLS(TCPForwarding):
         """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
         if self.connected:
             self.connected = False
             self.protocol.connectionLost(reason)
@@ -166,15 +164,8 @@ class HalfCloseTLS(TCPForwarding):
     # The transport, to the protocol above.
 
     def write(self, data: bytes) -> None:
-        """See :class:`ITransport`."""
-        if self.connected and not self._write_ended:
-            self._encrypt(data)
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """See :class:`ITransport`."""
-        self.write(b"".join(data))
-
-    def _encrypt(self, data: bytes) -> None:
+        if not self.connected or self._write_ended:
+            return
         view = memoryview(data)
         while view:
             try:
@@ -183,6 +174,9 @@ class HalfCloseTLS(TCPForwarding):
                 self._fail(Failure())
                 return
         self._flush()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
 
     def _flush(self) -> None:
         while True:
@@ -241,7 +235,6 @@ class HalfCloseTLS(TCPForwarding):
         self.transport.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """See :class:`IConsumer`."""
         if self._producer is None:  # below there may be one of our own
             return
         self._producer = None
@@ -254,11 +247,9 @@ class HalfCloseTLS(TCPForwarding):
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self.loseConnection()
 
     def getHandle(self) -> Connection:
@@ -266,5 +257,4 @@ class HalfCloseTLS(TCPForwarding):
         return self._tls
 
     def getPeerCertificate(self) -> object:
-        """See :class:`ISSLTransport`."""
         return self._tls.get_peer_certificate()

@@ -171,14 +171,12 @@ class AlwaysWritable(Descriptor):
     _call: IDelayedCall | None = None
 
     def want(self, events: int, wanted: bool = True) -> None:
-        """See :class:`Descriptor`."""
         if events & EPOLLOUT:
             self._cancel()
             if wanted and not self._gone:
                 self._soon()
 
     def forget(self) -> None:
-        """See :class:`Descriptor`."""
         super().forget()
         self._cancel()
 

@@ -140,11 +140,9 @@ class Watcher:
     # What the reactor calls.
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return -1 if self._epoll is None else self._epoll.fileno()
 
     def logPrefix(self) -> str:
-        """See :class:`ILoggingContext`."""
         return "watcher"
 
     def doRead(self) -> None:

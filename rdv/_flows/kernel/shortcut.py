@@ -281,7 +281,6 @@ class _Pipe(Descriptor):
     _full = 0
 
     def want(self, events: int, wanted: bool = True) -> None:
-        """See :class:`Descriptor`."""
         if wanted and events & EPOLLOUT:
             self._full += 1
             if self._full == _TIMES_FULL:

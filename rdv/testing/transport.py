@@ -98,12 +98,14 @@ class MemorySocket:
 
     def shutdown(self, how: int) -> None:
         """End our direction; the other one needs nothing."""
-        if how != socket.SHUT_RD:
+        if how != socket.SHUT_RD and not self._reset:
             self._peer._ended = True
 
     def close(self) -> None:
-        """End, or reset, as the options say."""
+        """End, or reset, as the options say. After a reset nothing more is sent."""
         self._closed = True
+        if self._reset:
+            return
         aborts = self._options.get((socket.SOL_SOCKET, socket.SO_LINGER)) == _RESET_ON_CLOSE
         if aborts or self._incoming:
             self._peer._reset = True

@@ -165,10 +165,13 @@ class EndTests(MemoryTestCase):
         far.reason.trap(ConnectionLost)
 
     def test_broken_by_the_network(self) -> None:
-        wires = self.attach(self.dialer, self.acceptor)
+        wires = [HalfWire(), HalfWire()]
+        self.dialer.attach(wires[0])
+        self.acceptor.attach(wires[1])
         self.rendezvous.break_connections()
         self.rendezvous.flush()
         for wire in wires:
+            self.assertEqual(wire.read_ended, 0)
             assert wire.reason is not None
             wire.reason.trap(ConnectionLost)
 

@@ -9,20 +9,21 @@ from typing import TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IConsumer,
     IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
-    IPushProducer,
-    ITCPTransport,
     ITransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from rdv.addresses import Address, parse_ip
+from rdv.testing import transport as testing
+from rdv.testing.transport import MemorySocket, Selector
 
 SERVER = IPv4Address("TCP", "198.51.100.1", 8080)
 CLIENT = IPv4Address("TCP", "203.0.113.9", 39841)
@@ -43,189 +44,97 @@ def present(value: T | None) -> T:
     return value
 
 
-@implementer(ITCPTransport, IConsumer, IPushProducer)
-class MemoryTransport:
+class ClockedSelector(Selector):
     """
-    One end of a TCP connection without a network. It follows ``tcp.Connection``: what is written
-    arrives in a later turn of the clock (``clock.advance(0)`` settles everything), a registered
-    producer is paused above :attr:`limit` bytes and stopped at the end, and an end that is paused
-    makes the other end's buffer fill up.
+    Moves its connections in later turns of a clock, while there is something to move.
+
+    :ivar callLater: the clock's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.callLater = clock.callLater
+        self._is_due = False
+
+    def wake(self) -> None:
+        """There may be something to move."""
+        if not self._is_due:
+            self._is_due = True
+            self.callLater(0, self._move)
+
+    def _move(self) -> None:
+        self._is_due = False
+        if self.turn():
+            self.wake()
+
+    def is_reading(self, transport: MemoryTransport) -> bool:
+        """Whether it has not been paused."""
+        return transport in self._reading
+
+    def addReader(self, reader: object) -> None:
+        super().addReader(reader)
+        self.wake()
+
+    def addWriter(self, writer: object) -> None:
+        super().addWriter(writer)
+        self.wake()
+
+    def forget(self, transport: testing.MemoryTransport) -> None:
+        super().forget(transport)
+        self.wake()
+
+
+class MemoryTransport(testing.MemoryTransport):
+    """
+    One end of a TCP connection in memory, for tests that have a clock: what is written arrives in a
+    later turn of it (``clock.advance(0)`` settles everything). The kernel buffers nothing for an
+    end that is paused: what it does not read waits at the other end.
 
     :ivar protocol: gets what arrives.
     :ivar other: the other end.
     :ivar writes: what was written, call by call.
-    :ivar buffered: how many bytes wait for the other end.
     """
 
-    limit = 1 << 16
+    limit = testing.MemoryTransport.bufferSize
+    other: MemoryTransport
 
-    def __init__(self, clock: Clock, host: IPv4Address, peer: IPv4Address) -> None:
-        self._clock = clock
-        self._host = host
-        self._peer = peer
-        self.protocol: IProtocol = Recorder()
-        self.other = self
+    def __init__(self, sock: MemorySocket, selector: ClockedSelector) -> None:
+        super().__init__(sock, Recorder(), selector)
+        self._selector = selector
         self.writes: list[bytes] = []
-        self.connected = True
-        self.paused = False
-        self.disconnecting = False
-        self.aborted = False
-        self.buffered = 0
-        self.producer: IPushProducer | None = None
-        self._producer_paused = False
-        self._pulling = False
-        self._queue: list[bytes] = []
-        self._ending = False
-        self._write_ended = False
-        self._fin_received = False
-        self._reset_received = False
+        selector.watch(self)
+        selector.addReader(self)
 
-    # What protocols call.
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait for the other end."""
+        return len(self.dataBuffer) - self.offset + self._tempDataLen
+
+    @property
+    def paused(self) -> bool:
+        """Whether it does not read."""
+        return not self._selector.is_reading(self)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether it was told to abort."""
+        return self._aborting
 
     def write(self, data: bytes) -> None:
-        assert isinstance(data, bytes)
-        if not self.connected or self._write_ended or self.aborted or not data:
-            return
-        self.writes.append(data)
-        self._queue.append(data)
-        self.buffered += len(data)
-        if self.producer is not None and not self._pulling and self.buffered > self.limit:
-            self._producer_paused = True
-            self.producer.pauseProducing()
-        self._later()
+        if data and self.connected and not (self._writeDisconnected or self._aborting):
+            self.writes.append(data)
+        super().write(data)
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.write(b"".join(data))
-
-    def loseConnection(self) -> None:
-        if self.connected and not self.disconnecting:
-            self.paused = True
-            if self._write_ended:
-                self.lose(ConnectionDone())  # at once, as tcp.Connection has it
-            else:
-                self.disconnecting = True
-                self._later()
-
-    def abortConnection(self) -> None:
-        if self.connected and not self.aborted:
-            self.aborted = True
-            self._queue.clear()
-            self._clock.callLater(0, self._reset)
-
-    def loseWriteConnection(self) -> None:
-        self._ending = True
-        self._later()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        if self.producer is not None:
-            raise RuntimeError("a second producer")
-        push_producer = cast(IPushProducer, producer)
-        if not self.connected:
-            push_producer.stopProducing()
-            return
-        self.producer = push_producer
-        self._pulling = not streaming
-        if self._pulling:
-            push_producer.resumeProducing()
-
-    def unregisterProducer(self) -> None:
-        self.producer = None
-        if self.connected and self.disconnecting:
-            self._later()
-
-    def pauseProducing(self) -> None:
-        self.paused = True
-
-    def resumeProducing(self) -> None:
-        if self.connected and not self.disconnecting:
-            self.paused = False
-            self.other._later()
-            self._clock.callLater(0, self._notice_end)
-
-    def stopProducing(self) -> None:
-        self.loseConnection()
-
-    def getHost(self) -> IPv4Address:
-        return self._host
-
-    def getPeer(self) -> IPv4Address:
-        return self._peer
-
-    def getTcpNoDelay(self) -> bool:
-        return False
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Nothing waits here anyhow."""
-
-    def getTcpKeepAlive(self) -> bool:
-        return False
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Nothing gets lost here anyhow."""
-
-    # What the network does.
+    def write_some(self) -> bool:
+        if self.other.connected and self.other.paused:
+            return False
+        return super().write_some()
 
     def lose(self, reason: Exception) -> None:
         """End this end; the other one hears of it."""
-        if not self.connected:
-            return
-        self.connected = False
-        self._queue.clear()
-        self.buffered = 0
-        if self.producer is not None:
-            self.producer.stopProducing()
-            self.producer = None
-        self.other._reset_received = not isinstance(reason, ConnectionDone)
-        self.other._later()
-        self._clock.callLater(0, self.other._notice_end)
-        self.protocol.connectionLost(Failure(reason))
-
-    def _reset(self) -> None:
-        self.lose(ConnectionAborted())
-
-    def _later(self) -> None:
-        self._clock.callLater(0, self._work)
-
-    def _work(self) -> None:
-        """Send what can be sent; when all is sent, do what waits for that."""
-        while self.connected and self._queue and not (self.other.paused and self.other.connected):
-            data = self._queue.pop(0)
-            self.buffered -= len(data)
-            self.other._receive(data)
-        if not self.connected or self._queue or self.aborted:
-            return
-        if self.producer is not None and (self._pulling or self._producer_paused):
-            self._producer_paused = False
-            self.producer.resumeProducing()
-        elif self.disconnecting:
-            self.lose(ConnectionDone())
-        elif self._ending and not self._write_ended:
-            self._write_ended = True
-            if IHalfCloseableProtocol.providedBy(self.protocol):
-                self.protocol.writeConnectionLost()
-        self.other._notice_end()
-
-    def _receive(self, data: bytes) -> None:
-        if not self.connected:
-            self.other.lose(ConnectionLost())
-        elif not self.aborted:
-            self.protocol.dataReceived(data)
-
-    def _notice_end(self) -> None:
-        """Hear of a FIN or a reset, if there is one."""
-        if not self.connected or self.aborted:
-            return
-        if self._reset_received:
-            self.lose(ConnectionLost())
-        elif self._is_at_end() and not self._fin_received and not self.paused:
-            self._fin_received = True
-            if IHalfCloseableProtocol.providedBy(self.protocol):
-                self.protocol.readConnectionLost()
-            else:
-                self.lose(ConnectionDone())
-
-    def _is_at_end(self) -> bool:
-        return not self.other.connected or (self.other._write_ended and not self.other._queue)
+        if not isinstance(reason, ConnectionDone):
+            self.cut()
+        self.connectionLost(Failure(reason))
 
 
 class Recorder(Protocol):
@@ -370,8 +279,10 @@ class HalfWire(Wire):
 
 def ends(clock: Clock, client: IPv4Address = CLIENT) -> tuple[MemoryTransport, MemoryTransport]:
     """A connection: the server's end and the client's, both still without a protocol."""
-    at_server = MemoryTransport(clock, SERVER, client)
-    at_client = MemoryTransport(clock, client, SERVER)
+    selector = ClockedSelector(clock)
+    names = [Address(parse_ip(each.host), each.port) for each in (SERVER, client)]
+    sockets = MemorySocket.pair(*names)
+    at_server, at_client = (MemoryTransport(sock, selector) for sock in sockets)
     at_server.other, at_client.other = at_client, at_server
     return at_server, at_client
 

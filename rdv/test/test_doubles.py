@@ -4,7 +4,7 @@ The doubles: they provide what they claim, and behave like TCP where tests rely 
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -57,39 +57,6 @@ class MemoryTransportTests(SynchronousTestCase):
         self.assertEqual((self.server.received, self.client.received), (b"last", b"answer"))
         self.assertIsNone(self.server.lost)
 
-    def test_both_directions_ended_by_close(self) -> None:
-        self.at_client.loseConnection()
-        self.clock.advance(0)
-        self.assertTrue(self.client.lost_cleanly)
-        self.assertEqual((self.server.read_ended, self.server.lost), (1, None))
-        self.at_server.loseConnection()
-        self.clock.advance(0)
-        self.assertTrue(self.server.lost_cleanly)
-
-    def test_end_without_half_close(self) -> None:
-        plain = Recorder()
-        _, at_client = connect(self.clock, plain, HalfCloseRecorder())
-        at_client.loseConnection()
-        self.clock.advance(0)
-        self.assertTrue(plain.lost_cleanly)
-
-    def test_writing_to_one_that_is_gone(self) -> None:
-        self.at_client.loseConnection()
-        self.clock.advance(0)
-        self.at_server.write(b"hello?")
-        self.clock.advance(0)
-        present(self.server.lost).trap(ConnectionLost)
-
-    def test_abort(self) -> None:
-        self.at_server.write(b"dropped")
-        self.at_server.abortConnection()
-        self.assertIsNone(self.server.lost)
-        self.clock.advance(0)
-        present(self.server.lost).trap(ConnectionAborted)
-        present(self.client.lost).trap(ConnectionLost)
-        self.assertEqual(self.client.received, b"")
-        self.assertFalse(present(self.client.lost).check(ConnectionDone))
-
     def test_back_pressure(self) -> None:
         other = connect(self.clock, HalfCloseRecorder(), HalfCloseRecorder())[0]
         self.at_server.registerProducer(other, True)
@@ -105,21 +72,15 @@ class MemoryTransportTests(SynchronousTestCase):
         self.assertFalse(other.paused)
         self.assertEqual(len(self.client.received), self.at_server.limit + 1)
 
-    def test_producer_stopped_at_the_end(self) -> None:
-        other = connect(self.clock, HalfCloseRecorder(), HalfCloseRecorder())[0]
-        self.at_server.registerProducer(other, True)
-        self.assertRaises(RuntimeError, self.at_server.registerProducer, other, True)
-        self.at_client.abortConnection()
-        self.clock.advance(0)
-        self.assertTrue(other.disconnecting)
-
-    def test_end_noticed_when_no_longer_paused(self) -> None:
-        self.at_server.pauseProducing()
-        self.at_client.write(b"data")
-        self.at_client.loseConnection()
-        self.clock.advance(0)
-        self.assertEqual((self.server.received, self.server.read_ended), (b"", 0))
-        self.at_server.resumeProducing()
-        self.clock.advance(0)
-        self.assertEqual((self.server.received, self.server.read_ended), (b"data", 1))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_lost(self) -> None:
+        """In good order, and not."""
+        for reason in (ConnectionDone, ConnectionLost):
+            self.setUp()
+            self.at_server.write(b"dropped")
+            self.at_server.lose(reason())
+            self.clock.advance(0)
+            present(self.server.lost).trap(reason)
+            self.assertEqual(self.client.received, b"")
+            self.assertEqual(self.client.read_ended, reason is ConnectionDone)
+            self.assertEqual(self.client.lost is None, reason is ConnectionDone)
+            self.assertEqual(self.clock.getDelayedCalls(), [])

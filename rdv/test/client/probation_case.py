@@ -53,7 +53,7 @@ class Path:
     @property
     def open(self) -> bool:
         """Whether our end is, and is to stay so."""
-        return self.near.connected and not self.near.disconnecting and not self.near.aborted
+        return not (self.near.disconnected or self.near.disconnecting or self.near.aborted)
 
     @property
     def ended(self) -> bool:

@@ -11,37 +11,8 @@ from zope.interface.verify import verifyObject
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.test.doubles import CLIENT, SERVER, MemoryTransport, Recorder
+from rdv.test.doubles import Recorder, connect
 from rdv.wire import Role, confirm_line
-
-
-class Transport(MemoryTransport):
-    """
-    One that remembers what it was told about TCP.
-
-    :ivar options: the last value of each.
-    """
-
-    handle = object()
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, CLIENT, SERVER)
-        self.options = {"nodelay": False, "keepalive": True}
-
-    def getHandle(self) -> object:
-        return self.handle
-
-    def getTcpNoDelay(self) -> bool:
-        return self.options["nodelay"]
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self.options["nodelay"] = enabled
-
-    def getTcpKeepAlive(self) -> bool:
-        return self.options["keepalive"]
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self.options["keepalive"] = enabled
 
 
 class Lines(LineReceiver):
@@ -71,12 +42,8 @@ class ConnectionTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         candidate = Candidate(self.clock, Role.ACCEPTOR, b"token")
-        self.below = Transport(self.clock)
-        self.far = MemoryTransport(self.clock, SERVER, CLIENT)
-        self.below.other, self.far.other = self.far, self.below
         self.peer = Recorder()
-        self.below.protocol, self.far.protocol = candidate, self.peer
-        candidate.makeConnection(self.below)
+        self.far, self.below = connect(self.clock, self.peer, candidate)
         self.send(confirm_line(b"token"))
         self.peer.pieces.clear()
         self.connection = Connection(candidate, None, Headers())
@@ -148,9 +115,10 @@ class TCPTests(ConnectionTestCase):
         for enabled in (True, False):
             self.connection.setTcpNoDelay(enabled)
             self.connection.setTcpKeepAlive(not enabled)
-            self.assertEqual(self.below.options, {"nodelay": enabled, "keepalive": not enabled})
+            self.assertIs(self.below.getTcpNoDelay(), enabled)
+            self.assertIs(self.below.getTcpKeepAlive(), not enabled)
             self.assertIs(self.connection.getTcpNoDelay(), enabled)
             self.assertIs(self.connection.getTcpKeepAlive(), not enabled)
 
     def test_handle(self) -> None:
-        self.assertIs(self.connection.getHandle(), self.below.handle)
+        self.assertIs(self.connection.getHandle(), self.below.memory)

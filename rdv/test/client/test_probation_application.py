@@ -143,6 +143,7 @@ class ApplicationTests(ProbationTestCase):
                 self.assertEqual(lingers(old), enabled)
                 self.direct.lose()
                 self.assertEqual(lingers(new), enabled)
+                self.relay.lose()
 
 
 def lingers(sock: socket.socket) -> bool:

@@ -97,7 +97,7 @@ MUTANTS = [
         ("return max(0.0, latest + _HANDSHAKE_TIME - self._reactor.seconds())", "return 0.0"),
         ("if now - begun >= _HOPELESS_AFTER:", "if False:"),
         ("self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)\n        if burst", "if burst"),
-        ("if relay is not None and not self._receiver.received:", "if relay is not None:"),
+        ("if relay is not None and early:", "if False:"),
         ("linger(self._relay.transport, enabled)", "pass"),
         ("if error.status in _FINAL or error.status in _FOR_THE_MOMENT:", "if False:"),
         ("min(asked_for or 0.0, _LONGEST_RETRY_AFTER)", "0.0"),

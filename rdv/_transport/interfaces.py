@@ -4,12 +4,11 @@ What rdv needs of a transport.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import (
-    IAddress,
-)
+from twisted.internet.interfaces import IAddress
 
 __all__ = [
     "StreamTransport",
@@ -47,7 +46,7 @@ class TCPTransport(StreamTransport, Protocol):
 
 
 class TCPForwarding:
-    """What a transport only passes on to the TCP transport below it."""
+    """What a transport passes on to the TCP transport below it, and what follows from the rest."""
 
     __slots__ = ()
 
@@ -59,6 +58,9 @@ class TCPForwarding:
     def getHost(self) -> IPv4Address | IPv6Address:
         return self.transport.getHost()
 
+    def getHandle(self) -> object:
+        return self.transport.getHandle()
+
     def getTcpNoDelay(self) -> bool:
         return self.transport.getTcpNoDelay()
 
@@ -69,5 +71,28 @@ class TCPForwarding:
         return self.transport.getTcpKeepAlive()
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        """See :class:`ITCPTransport`. It is on already."""
         self.transport.setTcpKeepAlive(enabled)
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        self.transport.loseConnection()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        self.transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.loseConnection()

@@ -9,7 +9,7 @@ OpenSSL connection of a Twisted TLS transport whose handshake is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
@@ -63,6 +63,8 @@ class HalfCloseTLS(TCPForwarding):
     ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
     The end of the TCP stream without a close_notify is a truncation: ``connectionLost`` with
     ``ConnectionLost``.
+
+    After ``pauseProducing``, at most what one read of the transport below has brought still comes.
     """
 
     __slots__ = (
@@ -175,9 +177,6 @@ class HalfCloseTLS(TCPForwarding):
                 return
         self._flush()
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.write(b"".join(data))
-
     def _flush(self) -> None:
         while True:
             try:
@@ -241,16 +240,6 @@ class HalfCloseTLS(TCPForwarding):
         self.transport.unregisterProducer()
         if self.disconnecting:
             self.loseConnection()
-
-    def pauseProducing(self) -> None:
-        """Stop reading; at most what one read of the transport below has brought still comes."""
-        self.transport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self.loseConnection()
 
     def getHandle(self) -> Connection:
         """The OpenSSL connection."""

@@ -17,9 +17,7 @@ relay has closed).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import cast
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -27,16 +25,13 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
     ITCPTransport,
-    ITransport,
 )
 from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv._system.sockets import linger, push
-from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPForwarding, TCPTransport
-from rdv._transport.liveness import unwatch, watch
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.probation import Probation
@@ -50,9 +45,10 @@ class Connection(TCPForwarding):
     """
     A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
 
-    It is a transport in the sense of Twisted, with half-close: ``loseWriteConnection`` ends our
-    direction, and a protocol that provides ``IHalfCloseableProtocol`` is told when the peer has
-    ended its own; for any other protocol that closes the connection, as with TCP.
+    It is a transport in the sense of Twisted (``ITCPTransport``, ``IConsumer``, ``IPushProducer``),
+    with half-close: ``loseWriteConnection`` ends our direction, and a protocol that provides
+    ``IHalfCloseableProtocol`` is told when the peer has ended its own; for any other protocol that
+    closes the connection, as with TCP.
 
     When the peer has vanished, the protocol's ``connectionLost`` gets a
     :class:`rdv._transport.liveness.PeerVanished` within two minutes, on Linux whatever is on its
@@ -82,43 +78,25 @@ class Connection(TCPForwarding):
         self.headers = headers
         self.disconnecting = False
         self._reset_on_exit: bool | None = None  # the application has not said
-        self._probation: Probation | None = None
         self._reserve = relay
-        self._receiver = Receiver()
-        self._take(winner)
-        if relay is not None and not self._receiver.received:
-            self._probation = Probation(
-                winner,
-                self.transport,
-                relay,
-                self._replace,
-                self._choice_is_final,
-                self._receiver.begin,
-            )
-            self._receiver.settle = self._probation.settle
-            self._receiver.lost = self._probation.lost
-        elif relay is not None:  # the peer has chosen it too
+        self._receiver = Receiver(winner.clock)
+        early = winner.release(self._receiver)
+        self._receiver.dataReceived(early)
+        self._use(winner)
+        if relay is not None and early:  # the peer has chosen it too
             relay.close()
+        elif relay is not None:
+            Probation(winner, relay, self._receiver, self._use)
 
-    def _take(self, candidate: Candidate) -> None:
+    def _use(self, candidate: Candidate) -> None:
         self._winner = candidate
         self.is_relay = candidate.is_relay
         self.peer_address = candidate.peer_address
-        self._receiver.held_before(candidate.release(self._receiver))
-        self.transport = self._receiver.transport
-        self._receiver.gone = partial(unwatch, candidate.clock, self.transport)
-        watch(candidate.clock, self.transport)
 
-    def _replace(self, relay: Candidate) -> TCPTransport:
-        dead = self.transport
-        unwatch(relay.clock, dead)
-        receive_from(cast(ITransport, dead), Protocol())
-        dead.abortConnection()
-        self._take(relay)
-        return self.transport
-
-    def _choice_is_final(self) -> None:
-        self._probation = self._receiver.settle = self._receiver.lost = None
+    @property
+    def transport(self) -> TCPTransport:  # type: ignore[override]
+        """What is below, down to the socket."""
+        return self._receiver.transport
 
     def __repr__(self) -> str:
         return f"<Connection {'relay' if self.is_relay else 'p2p'} {self.peer_address}>"
@@ -140,41 +118,26 @@ class Connection(TCPForwarding):
     @property
     def final_transport(self) -> TCPTransport | None:
         """The transport below; None as long as another one may take its place."""
-        return self.transport if self._probation is None else None
+        transport = self.transport
+        return None if isinstance(transport, Probation) else transport
 
     # What the application's protocol calls.
-
-    def write(self, data: bytes) -> None:
-        """See :class:`ITransport`."""
-        (self._probation or self.transport).write(data)
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """See :class:`ITransport`."""
-        self.write(b"".join(data))
 
     def loseConnection(self) -> None:
         """Close the connection when everything written has been sent."""
         self.disconnecting = True
         self._leave_exit_alone()
         self._receiver.close()
-        if self._probation is not None:
-            self._probation.close()
-        else:
-            self.transport.loseConnection()
+        self.transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
         """End our direction behind what has been written; the other one goes on."""
-        if self._probation is not None:
-            self._probation.end_writing()
-        else:
-            self.transport.loseWriteConnection()
+        self.transport.loseWriteConnection()
 
     def abortConnection(self) -> None:
         """Close at once. The peer sees a broken stream."""
         self.disconnecting = True
         self._receiver.close()
-        if self._probation is not None:
-            self._probation.abort()
         if not self._winner.confirmed():
             # Without the CONFIRM the peer would wait for another way.
             push(self.transport)
@@ -203,40 +166,17 @@ class Connection(TCPForwarding):
         To be turned off again before the connection is closed in good order.
         """
         self._reset_on_exit = enabled
-        linger(self.transport, enabled)
-        if self._probation is not None:
-            self._probation.reset_on_exit(enabled)
+        if isinstance(self.transport, Probation):
+            self.transport.break_on_exit(enabled)
+        else:
+            linger(self.transport, enabled)
 
     def _leave_exit_alone(self) -> None:
         if self._reset_on_exit is None:
             self.break_on_exit(False)
 
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`IConsumer`."""
-        if self._probation is not None:
-            self._probation.register(producer, streaming)
-        else:
-            self.transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """See :class:`IConsumer`."""
-        if self._probation is not None:
-            self._probation.unregister()
-        else:
-            self.transport.unregisterProducer()
-
     def pauseProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._receiver.pause()
 
     def resumeProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._receiver.resume()
-
-    def stopProducing(self) -> None:
-        """See :class:`IPushProducer`."""
-        self.loseConnection()
-
-    def getHandle(self) -> object:
-        """See :class:`ISystemHandle`: of the transport below."""
-        return self.transport.getHandle()

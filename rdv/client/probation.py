@@ -1,44 +1,47 @@
 """
 The time in which a choice can still be taken back.
 
-A direct path may die between the choice and the first byte, or may never carry a byte at all: a NAT
-that remembers an earlier dial may let HELLO through and drop all that we send. So the relay, if it
-lives, is kept until the peer is known to have made the same choice. If the chosen path proves dead
-before, the relay takes its place and gets all that was written so far. Nothing is delivered twice:
-a peer leaves a candidate for another one only if nothing but CONFIRM has come on it.
+A direct path may die between the choice and the first byte. A NAT that remembers a refused dial may
+pass HELLO and drop all that we send; another one may pass small segments and drop full ones. So the
+relay, if it lives, is kept until the peer is known to have made the same choice. If the chosen path
+proves dead before, the relay takes its place and gets all that was written so far. Nothing is
+delivered twice: a peer leaves a candidate for another one only if nothing but CONFIRM has come on
+it.
 
-A path may also let small segments through, and drop full ones. A dialer whose application writes
-something at once can tell: CONFIRM is acknowledged, and of that nothing is.
+All of this is on our side alone. A dialer keeps the relay until its CONFIRM is acknowledged
+(``tcp_info``); it also gives the application a tenth of a second to say something, and then waits
+until some of that is acknowledged. An acceptor keeps it until the other side has ended it. To both,
+the first byte that comes is proof. A connection that the listener took from an address that has
+refused us is *suspect*: it is not even chosen before the CONFIRM was acknowledged, one round trip
+later.
 
-A NAT that remembers a refused dial may pass HELLO and drop all that we send. Two things stand
-against it, both on our side alone. A connection that the listener took from an address that has
-refused us is *suspect*: it counts as chosen only when the CONFIRM was acknowledged (``tcp_info``),
-one round trip later. Every other direct choice is used at once, but on ``Probation``: the relay is
-kept until the CONFIRM is acknowledged (a dialer), or the other side has ended the relay (an
-acceptor), or the first byte has come. A dialer also gives the application a tenth of a second to
-say something, and waits until some of that is acknowledged: a path may pass CONFIRM and drop full
-segments. If the path proves dead before, the relay takes its place and gets all that was written.
-Nothing is delivered twice, since a peer leaves a candidate for another one only if nothing but
-CONFIRM has come on it. Against an old dialer, which trusts its own CONFIRM, an acceptor has one
-more means: where such a connection is possible at all (a round trip below 10 ms), it sends the
-first byte of HELLO alone, and the rest when that was acknowledged. An old peer closes the relay at
-once; then there is nothing to fall back to, and the loss is reported.
+Against an old dialer, which trusts its own CONFIRM, an acceptor has one more means: where such a
+connection is possible at all (a round trip below 10 ms), it sends the first byte of HELLO alone,
+and the rest when that was acknowledged. An old peer closes the relay at once; then there is nothing
+to fall back to, and the loss is reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITransport
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rdv._system.sockets import linger
 from rdv._system.tcp_info import round_trip
+from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPTransport
+from rdv._transport.liveness import unwatch, watch
 from rdv.client.candidate import Candidate
+from rdv.client.receiver import Receiver
+from rdv.client.replay import ReplayTransport
 from rdv.wire import Role
 
 __all__ = ["Probation"]
@@ -55,103 +58,57 @@ _ROUND_TRIPS = 6
 #: The kernel has no event for an acknowledgement: seconds until the first look, and how the pause
 #: grows.
 _FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.002, 1.5, 0.05
-#: So many bytes go to the chosen path while the choice is not final; what is written behind them
-#: waits. A new TCP connection would hardly send more in that time.
-_LIMIT = 1 << 16
 
 
-class Probation:
+@implementer(IProtocol, IHalfCloseableProtocol)
+class Probation(ReplayTransport):
     """
-    Stands between a connection and its transport until the choice is final.
+    A transport that stands between a protocol and the chosen path until the choice is final. Then
+    it leaves the two, or the protocol and the relay, to each other.
 
     :param chosen: the direct candidate that was chosen.
-    :param transport: the connection's transport now.
     :param relay: what may replace it.
-    :param replace: makes the relay the connection's and returns the new transport.
-    :param final: called when the choice is final; this object does nothing after that.
-    :param begin: delivers what has come on the new transport.
+    :param protocol: what has the chosen path for its transport. It gets this object instead.
+    :param replaced: called with the relay when that has taken its place.
+    :ivar transport: the chosen path, or the relay when that has taken its place.
     """
 
     def __init__(
         self,
         chosen: Candidate,
-        transport: TCPTransport,
         relay: Candidate,
-        replace: Callable[[Candidate], TCPTransport],
-        final: Callable[[], object],
-        begin: Callable[[], object],
+        protocol: Receiver,
+        replaced: Callable[[Candidate], object],
     ) -> None:
-        self._clock = chosen.clock
+        super().__init__(chosen.clock, protocol.transport)
+        self.protocol = protocol
         self._chosen = chosen
-        self._transport = transport
         self._relay = relay
-        self._replace = replace
-        self._final = final
-        self._begin = begin
-        self._over = False
-        self._report_loss: Callable[[], object] | None = None
+        self._replaced = replaced
+        self._loss: Failure | None = None
         self._switching: Deferred[None] | None = None
-        # What the application does meanwhile.
-        self._written = bytearray()
-        self._passed_on = 0
-        self._write_ended = self._closing = False
-        self._producer: Any = None
-        self._streaming = self._producer_paused = False
-
-        self._pulling: IDelayedCall | None = None
+        protocol.transport = self
+        receive_from(cast(ITransport, self.transport), self)
         self._pause = _FIRST_LOOK
-        patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
+        patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(self.transport) or 0.0))
         self._begun, self._patience = self._clock.seconds(), patience
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(self._pause, self._look)
         else:
-            self._timer = self._clock.callLater(_ENDED_WITHIN, self.settle, "time is up")
+            self._timer = self._clock.callLater(_ENDED_WITHIN, self._settle, "time is up")
             self._switch()  # when the peer says CONFIRM on the relay
         relay.closed.addCallback(lambda _: self._relay_gone())
 
     # What happens.
 
-    def settle(self, reason: str = "the peer has said something") -> None:
-        """
-        The choice stands: the relay is closed, and what was held back is written.
-
-        :param reason: for a trace.
-        """
-        if not self._over:
-            self._settled(reason)
-            self._without_relay()
-            self._pass_on()
-
-    def lost(self, report: Callable[[], object]) -> None:
-        """
-        The chosen path is gone.
-
-        :param report: called when the relay does not take its place.
-        """
-        self._report_loss = report
-        self._switch()
-        self._limit()
-
-    def abort(self) -> None:
-        """
-        The application does not want any of it. The relay is reset too: were it only ended, a peer
-        that falls back to it now could take that for the end of the stream.
-        """
-        if not self._over:
-            self._without_relay(abort=True)
-            self._stop_producer()
-            if self._report_loss is not None:
-                self._report_loss()
-
-    def reset_on_exit(self, enabled: bool) -> None:
-        """As :meth:`rdv.client.Connection.break_on_exit`, for the relay."""
-        linger(self._relay.transport, enabled)
-
-    def _settled(self, reason: str) -> None:
+    def _settle(self, reason: str = "the peer has said something") -> None:
+        """The choice stands: the relay is closed, and what was held back is written."""
         self._chosen.trace.settled(reason)
+        self._without_relay()
+        self._pass_on()
 
     def _without_relay(self, *, abort: bool = False) -> None:
-        self._finish()
+        self._leave()
         if self._switching is not None:
             self._switching.cancel()
         self._relay.close(abort=abort)
@@ -169,7 +126,7 @@ class Probation:
         if confirmed:
             patience = max(patience, _DELIVERED_WITHIN)
         if confirmed is None or (confirmed and self._is_tried(passed)):
-            self.settle("CONFIRM was acknowledged")
+            self._settle("CONFIRM was acknowledged")
         elif passed >= patience:
             self._switch()
             self._limit()
@@ -189,110 +146,103 @@ class Probation:
             self._switching.addErrback(self._not_switched)
 
     def _not_switched(self, failure: Failure) -> None:
-        if not self._over:  # the relay has failed as well; that it is closed is noticed
-            self._relay.close()
-        elif not failure.check(CancelledError):  # an error of the application's, as in a reactor
+        # Before, the relay has failed as well; that it is closed is noticed.
+        if self._over and not failure.check(CancelledError):  # the application's, as in a reactor
             log.failure("the protocol failed", failure=failure)
-            self._transport.abortConnection()
+            self.transport.abortConnection()
 
     async def _to_the_relay(self) -> None:
         await self._relay.shaken()
         await self._relay.choose()
         self._finish()
-        self._transport = self._replace(self._relay)
+        dead = self.transport
+        unwatch(self._clock, dead)
+        receive_from(cast(ITransport, dead), Protocol())
+        dead.abortConnection()
+        early = self._relay.release(self)
+        self._leave()
+        self._replaced(self._relay)
         self._relay.trace.switched(self._relay.peer_address)
-        self._passed_on = 0
-        self._pass_on()
-        self._begin()
+        self._pass_on(again=True)
+        if early:
+            self.protocol.dataReceived(early)
 
     def _relay_gone(self) -> None:
         if self._over:
             return
-        report = self._report_loss
-        self._finish()
-        if report is None:
-            self._settled("the peer has ended the relay")
-            self._pass_on()
+        if self._loss is None:
+            self._settle("the peer has ended the relay")
         else:
+            self._leave()
             self._stop_producer()
-            report()
-
-    def _stop_producer(self) -> None:
-        if self._producer is not None:
-            self._producer.stopProducing()
+            self.protocol.connectionLost(self._loss)
 
     def _finish(self) -> None:
-        self._over = True
-        for call in (self._timer, self._pulling):
-            if call is not None and call.active():
-                call.cancel()
-        self._final()
+        super()._finish()
+        if self._timer.active():
+            self._timer.cancel()
 
-    def _pass_on(self) -> None:
-        """Give the transport everything that it has not got yet."""
-        transport, producer = self._transport, self._producer
-        if left := bytes(self._written[self._passed_on :]):
-            transport.write(left)
-        if self._write_ended:
-            transport.loseWriteConnection()
-        if producer is not None:
-            transport.registerProducer(producer, self._streaming)
-            if self._producer_paused:
-                producer.resumeProducing()
-        if self._closing:
-            transport.loseConnection()
+    def _leave(self) -> None:
+        """From now on the transport below and the protocol have to do with each other alone."""
+        self._finish()
+        self.protocol.transport = self.transport
+        receive_from(cast(ITransport, self.transport), self.protocol)
 
-    # What the application does.
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """The relay takes the place of the chosen path."""
+        self.transport = cast(TCPTransport, transport)
+        if self._reading_paused:
+            self.transport.pauseProducing()
+        watch(self._clock, self.transport)
+
+    def connectionMade(self) -> None:
+        """Nothing follows from that alone."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._settle()
+        self.protocol.dataReceived(data)
+
+    def readConnectionLost(self) -> None:
+        self._settle()
+        self.protocol.readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Nobody has ended our direction yet."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """A loss is reported when the relay does not make up for it."""
+        if reason.check(ConnectionDone):
+            self._settle()
+            self.protocol.connectionLost(reason)
+        else:
+            unwatch(self._clock, self.transport)
+            self._loss = reason
+            self._switch()
+            self._limit()
+
+    # The transport, to the protocol above.
 
     def write(self, data: bytes) -> None:
-        """As much as may go now goes; the rest waits."""
-        self._written += data
-        room = _LIMIT - self._passed_on
-        if room > 0:
-            if not self._passed_on and self._chosen.role is Role.DIALER and self._switching is None:
-                self._pause = _FIRST_LOOK
-                self._timer.reset(self._pause)
-            self._transport.write(data[:room])
-            self._passed_on += min(len(data), room)
-        if self._streaming and self._producer is not None:
-            self._pause_producer()
+        """A dialer looks soon whether the first of it is acknowledged."""
+        if not self._passed_on and self._switching is None:
+            self._pause = _FIRST_LOOK
+            self._timer.reset(self._pause)
+        super().write(data)
 
-    def end_writing(self) -> None:
+    def abortConnection(self) -> None:
         """
-        As ``loseWriteConnection``, when the choice is final: the application is told once that all
-        it wrote is with the system, and not of a path that is given up.
+        The application does not want any of it. The relay is reset too: were it only ended, a peer
+        that falls back to it now could take that for the end of the stream.
         """
-        self._write_ended = True
+        self._without_relay(abort=True)
+        self._stop_producer()
+        if self._loss is not None:
+            self.protocol.connectionLost(self._loss)
+        self.transport.abortConnection()
 
-    def close(self) -> None:
-        """As ``loseConnection``, when the choice is final."""
-        self._closing = True
-
-    def register(self, producer: object, streaming: bool) -> None:
-        """As ``registerProducer``: it may produce until the limit is reached."""
-        if self._producer is not None:
-            raise RuntimeError("there is a producer already")
-        self._producer, self._streaming = producer, streaming
-        if streaming:
-            self._pause_producer()
-        else:
-            self._pulling = self._clock.callLater(0, self._pull)
-
-    def unregister(self) -> None:
-        """As ``unregisterProducer``."""
-        self._producer = None
-        self._producer_paused = False
-        if self._pulling is not None and self._pulling.active():
-            self._pulling.cancel()
-
-    def _pause_producer(self) -> None:
-        if len(self._written) >= _LIMIT and not self._producer_paused:
-            self._producer_paused = True
-            self._producer.pauseProducing()
-
-    def _pull(self) -> None:
-        if self._producer is not None and len(self._written) < _LIMIT:
-            producer = self._producer
-            producer.resumeProducing()
-            if not self._over and self._producer is producer:
-                self._pulling = self._clock.callLater(0, self._pull)
+    def break_on_exit(self, enabled: bool) -> None:
+        """As :meth:`rdv.client.Connection.break_on_exit`, for both paths."""
+        linger(self.transport, enabled)
+        linger(self._relay.transport, enabled)

@@ -7,12 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITransport
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IProtocol,
+    IReactorTime,
+    ITransport,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._transport.interfaces import TCPTransport
+from rdv._transport.liveness import unwatch, watch
 
 __all__ = ["Receiver"]
 
@@ -23,18 +28,14 @@ class Receiver:
     What the transport below talks to. It is not the connection itself: a wrapper that the
     application puts round that would take its ways of receiving for ways of sending.
 
-    :ivar transport: the transport below.
-    :ivar settle: called when the first thing comes, while the choice is not final.
-    :ivar lost: told of a loss, and how to report it, while the choice is not final.
-    :ivar gone: called first of all when the transport below is lost.
+    :param clock: the connection's reactor.
+    :ivar transport: the transport below. What comes between the two puts itself here.
     """
 
     transport: TCPTransport
-    settle: Callable[[], None] | None = None
-    lost: Callable[[Callable[[], object]], None] | None = None
-    gone: Callable[[], object] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
         self._protocol: IProtocol | None = None
         self._ended: Callable[[], object] | None = None
         self._paused = True
@@ -42,16 +43,6 @@ class Receiver:
         self._held = b""
         self._read_ended = False
         self._lost: Failure | None = None
-
-    @property
-    def received(self) -> bool:
-        """Whether anything is held, be it the end."""
-        return bool(self._held or self._read_ended or self._lost)
-
-    def held_before(self, data: bytes) -> None:
-        """``data`` came before everything else."""
-        if not self._closing:
-            self._held = data + self._held
 
     def deliver_to(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
         """
@@ -109,18 +100,17 @@ class Receiver:
         else:
             self.transport.loseConnection()
 
+    # What the transport below calls.
+
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         self.transport = cast(TCPTransport, transport)
         self.transport.pauseProducing()
+        watch(self._clock, transport)
 
     def connectionMade(self) -> None:
-        """See :class:`IProtocol`."""
+        """Nobody is told before there is a protocol."""
 
     def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
-        if self.settle is not None:
-            self.settle()
         if self._closing:
             return
         if self._protocol is None or self._paused:
@@ -129,31 +119,17 @@ class Receiver:
             self._protocol.dataReceived(data)
 
     def readConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
-        if self.settle is not None:
-            self.settle()
         if self._protocol is None or self._paused:
             self._read_ended = True
         else:
             self._end_reading(self._protocol)
 
     def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
         if IHalfCloseableProtocol.providedBy(self._protocol):
             self._protocol.writeConnectionLost()
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
-        if self.gone is not None:
-            self.gone()
-        if self.lost is not None and not reason.check(ConnectionDone):
-            self.lost(lambda: self._report(reason))
-            return
-        if self.settle is not None:
-            self.settle()
-        self._report(reason)
-
-    def _report(self, reason: Failure) -> None:
+        unwatch(self._clock, self.transport)
         if self._protocol is None or (self._paused and (self._held or self._read_ended)):
             self._lost = reason
         else:

@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.web.http_headers import Headers
 
 from rdv.client import probation
 from rdv.client.connection import Connection
-from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, ProbationTestCase
+from rdv.client.replay import LIMIT
+from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, Path, ProbationTestCase
 from rdv.test.doubles import HalfCloseRecorder
 from rdv.wire import Role
 
@@ -233,6 +235,19 @@ class AcceptorTests(ProbationTestCase):
         self.relay.deliver(CONFIRM)
         self.assert_relayed()
         self.assertEqual(self.relay.far.received, HELLO + b"banner")
+
+    def test_confirm_on_both(self) -> None:
+        """In one turn: the dialer has fallen back before there was a connection here."""
+        direct, relay = (Path(self.clock, self.role, is_relay=each) for each in (False, True))
+        for path in direct, relay:
+            path.deliver(CONFIRM)
+        connection = Connection(direct.candidate, None, Headers(), relay.candidate)
+        connection.attach(wire := HalfCloseRecorder())
+        connection.write(bytes(LIMIT + 1))
+        self.clock.advance(0)
+        self.assertEqual(len(relay.received), LIMIT + 1)
+        relay.lose()
+        self.assertIsNotNone(wire.lost)
 
     def test_answer_to_what_came_with_it(self) -> None:
         """What was written before comes before it."""

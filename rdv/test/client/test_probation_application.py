@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import Any, cast
 
+from rdv._system.sockets import bottom
 from rdv.test.client.probation_case import HELLO, LONG, ProbationTestCase
 
 
@@ -16,11 +17,11 @@ class ApplicationTests(ProbationTestCase):
 
     def test_attributes(self) -> None:
         self.assertEqual(self.connection.getPeer(), self.direct.near.getPeer())
-        self.assertIs(self.connection.transport, self.direct.near)
+        self.assertIs(bottom(self.connection), self.direct.near)
         self.direct.lose()
         self.assertTrue(self.connection.is_relay)
         self.assertEqual(self.connection.peer_address, self.relay.candidate.peer_address)
-        self.assertIs(self.connection.transport, self.relay.near)
+        self.assertIs(bottom(self.connection), self.relay.near)
 
     def test_not_attached_yet(self) -> None:
         self.begin(attach=False)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import gatherResults
 
+from rdv._system.sockets import bottom
 from rdv.client import Connection
 from rdv.client import candidate as candidate_module
 from rdv.client.probation import _CONFIRMED_WITHIN
@@ -36,7 +37,7 @@ class BrokenTests(LoopbackTestCase):
 
     def reset(self, connection: Connection) -> None:
         """The connection below breaks."""
-        cast(Any, connection.transport).abortConnection()
+        cast(Any, bottom(connection)).abortConnection()
 
     async def assert_relayed(self, here: Connection, there: Connection, size: int) -> None:
         """Streams go both ways, to their ends, and then nothing is left."""

@@ -4,11 +4,11 @@ What the application has written before the choice is final: all of it arrives, 
 
 from __future__ import annotations
 
-from rdv.client import probation
+from rdv.client.replay import LIMIT
 from rdv.test.client.probation_case import CONFIRM, HELLO, PIECE, Source, WritingTestCase
 
 #: More than goes to the chosen path at once.
-MUCH = probation._LIMIT * 3 + 5
+MUCH = LIMIT * 3 + 5
 
 
 class WritingTests(WritingTestCase):
@@ -24,15 +24,15 @@ class WritingTests(WritingTestCase):
         """What might have to be sent once more is bounded."""
         self.application.write(MUCH)
         self.clock.advance(0)
-        self.assertEqual(self.direct.received, self.application.written[: probation._LIMIT])
+        self.assertEqual(self.direct.received, self.application.written[:LIMIT])
         self.acknowledge()
         self.assertEqual(self.direct.received, self.application.written)
 
     def test_held_back_in_pieces(self) -> None:
         for _ in range(10):
-            self.application.write(probation._LIMIT // 4 + 1)
+            self.application.write(LIMIT // 4 + 1)
         self.clock.advance(0)
-        self.assertEqual(self.direct.received, self.application.written[: probation._LIMIT])
+        self.assertEqual(self.direct.received, self.application.written[:LIMIT])
         self.acknowledge()
         self.assertEqual(self.direct.received, self.application.written)
 
@@ -118,8 +118,8 @@ class ProducerTests(WritingTestCase):
             self.begin()
             self.application.run([(kind, 1000)])
             self.clock.advance(0.001)
-            self.assertGreaterEqual(len(self.application.written), probation._LIMIT)
-            self.assertLess(len(self.application.written), probation._LIMIT + 2 * PIECE)
+            self.assertGreaterEqual(len(self.application.written), LIMIT)
+            self.assertLess(len(self.application.written), LIMIT + 2 * PIECE)
 
     def test_all_of_it(self) -> None:
         for kind in ("push", "pull"):

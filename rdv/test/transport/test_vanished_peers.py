@@ -17,8 +17,7 @@ from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
 from rdv._transport.liveness import PeerVanished
-from rdv.client import Connection
-from rdv.client import connection as connection_module
+from rdv.client import Connection, probation, receiver
 from rdv.errors import ServerRefused, ServerUnreachable
 from rdv.forwarding import joint as joint_module
 from rdv.server import Outcome
@@ -179,8 +178,9 @@ class ReplacedTests(ProbationTestCase):
 
     def setUp(self) -> None:
         self.watched: list[object] = []
-        self.patch(connection_module, "watch", lambda _, each: self.watched.append(each))
-        self.patch(connection_module, "unwatch", lambda _, each: self.watched.remove(each))
+        for module in (receiver, probation):
+            self.patch(module, "watch", lambda _, each: self.watched.append(each))
+            self.patch(module, "unwatch", lambda _, each: self.watched.remove(each))
         super().setUp()
 
     def test_the_relay_takes_its_place(self) -> None:

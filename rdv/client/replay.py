@@ -1,0 +1,120 @@
+"""
+A transport whose place another one may take: what is written to it may have to be written again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from rdv._transport.interfaces import TCPForwarding, TCPTransport
+
+__all__ = ["ReplayTransport"]
+
+#: So many bytes go to the transport below at once; what is written behind them waits. A new TCP
+#: connection would hardly send more before its path is known to be good.
+LIMIT = 1 << 16
+
+
+class ReplayTransport(TCPForwarding):
+    """
+    Keeps all that is written, until a transport gets the rest of it, or all of it once more.
+
+    :ivar transport: what gets it for the time being.
+    """
+
+    def __init__(self, clock: IReactorTime, transport: TCPTransport) -> None:
+        self._clock = clock
+        self.transport = transport
+        self._over = False
+        self._written = bytearray()
+        self._passed_on = 0
+        self._write_ended = self._closing = False
+        self._reading_paused = True
+        self._producer: Any = None
+        self._streaming = self._producer_paused = False
+        self._pulling: IDelayedCall | None = None
+
+    def write(self, data: bytes) -> None:
+        """As much as may go now goes; the rest waits."""
+        self._written += data
+        room = LIMIT - self._passed_on
+        if room > 0:
+            self.transport.write(data[:room])
+            self._passed_on += min(len(data), room)
+        if self._streaming and self._producer is not None:
+            self._pause_producer()
+
+    def loseWriteConnection(self) -> None:
+        """
+        In the end: the application is told once that all it wrote is with the system, and not of a
+        path that is given up.
+        """
+        self._write_ended = True
+
+    def loseConnection(self) -> None:
+        """In the end."""
+        self._closing = True
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """It may produce until the limit is reached."""
+        if self._producer is not None:
+            raise RuntimeError("there is a producer already")
+        self._producer, self._streaming = producer, streaming
+        if streaming:
+            self._pause_producer()
+        else:
+            self._pulling = self._clock.callLater(0, self._pull)
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+        self._producer_paused = False
+        if self._pulling is not None and self._pulling.active():
+            self._pulling.cancel()
+
+    def _pause_producer(self) -> None:
+        if len(self._written) >= LIMIT and not self._producer_paused:
+            self._producer_paused = True
+            self._producer.pauseProducing()
+
+    def _pull(self) -> None:
+        if self._producer is not None and len(self._written) < LIMIT:
+            producer = self._producer
+            producer.resumeProducing()
+            if not self._over and self._producer is producer:
+                self._pulling = self._clock.callLater(0, self._pull)
+
+    def pauseProducing(self) -> None:
+        self._reading_paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._reading_paused = False
+        self.transport.resumeProducing()
+
+    # The end.
+
+    def _finish(self) -> None:
+        """Nothing is asked for any more."""
+        self._over = True
+        if self._pulling is not None and self._pulling.active():
+            self._pulling.cancel()
+
+    def _stop_producer(self) -> None:
+        if self._producer is not None:
+            self._producer.stopProducing()
+
+    def _pass_on(self, *, again: bool = False) -> None:
+        """Give the transport everything that it has not got yet; with ``again`` everything."""
+        transport, producer = self.transport, self._producer
+        if left := bytes(self._written[0 if again else self._passed_on :]):
+            transport.write(left)
+        if self._write_ended:
+            transport.loseWriteConnection()
+        if producer is not None:
+            transport.registerProducer(producer, self._streaming)
+            if self._producer_paused:
+                producer.resumeProducing()
+        if self._closing:
+            transport.loseConnection()

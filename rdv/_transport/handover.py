@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IHalfCloseableProtocol,
     IListeningPort,
     IProtocol,
@@ -23,7 +22,7 @@ from twisted.internet.protocol import Factory, ServerFactory
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import alsoProvides, directlyProvidedBy, implementer, noLongerProvides
 
-__all__ = ["adopt", "can_migrate", "hand_over", "migrate", "receive_from"]
+__all__ = ["adopt", "can_migrate", "hand_over", "migrate", "one_protocol", "receive_from"]
 
 
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:
@@ -116,19 +115,15 @@ def adopt(reactor: IReactorSocket, sock: socket.socket, protocol: IProtocol) -> 
     :raises OSError: when the connection has been reset, or there are too many descriptors.
     """
     sock.getpeername()  # while nothing has been opened that an error would leave behind
-    reactor.adoptStreamConnection(sock.fileno(), sock.family, _Give(protocol))
+    reactor.adoptStreamConnection(sock.fileno(), sock.family, one_protocol(protocol))
 
 
-class _Give(ServerFactory[Any]):
-    """A factory of a protocol that is there already."""
-
-    noisy = False
-
-    def __init__(self, protocol: IProtocol) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
-        return self._protocol
+def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
+    """A factory, for one connection, of a protocol that is there already."""
+    factory: ServerFactory[Any] = ServerFactory()
+    factory.noisy = False
+    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
+    return factory
 
 
 def _is_flushed(transport: Any) -> bool:

@@ -22,10 +22,11 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
 from rdv.check.observations import Tls
 from rdv.check.server import host_of
-from rdv.client.dial.socket import dial, one_protocol
+from rdv.client.dial.socket import dial
 from rdv.client.http.verification import check_name
 from rdv.client.reasons import describe, loss_text, printable
 

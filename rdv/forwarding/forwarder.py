@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from rdv._observer import OneShotObserver
 from rdv._stdio.console import Console
+from rdv._transport.handover import one_protocol
 from rdv.client.connection import Connection
 from rdv.client.reasons import describe
 from rdv.errors import RdvError
@@ -106,7 +107,7 @@ class Forwarder(Factory[Protocol]):
     async def _forward(self, number: int, joint: Joint) -> None:
         begun = self._reactor.seconds()
         wanted = joint.far if self._target is None else joint.near
-        connecting = self._endpoint.connect(joint.factory_of(wanted))
+        connecting = self._endpoint.connect(one_protocol(wanted))
         joint.done.addCallback(lambda _: connecting.cancel())
         try:
             await connecting

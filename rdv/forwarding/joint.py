@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
     IReactorTime,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -74,10 +73,6 @@ class Joint:
     def received(self) -> int:
         """Bytes that came from the peer."""
         return self.far.moved
-
-    def factory_of(self, leg: Leg) -> Factory[Leg]:
-        """A factory for an endpoint that is to connect ``leg``."""
-        return _Only(leg)
 
     def abort(self, reason: str) -> None:
         """
@@ -260,19 +255,6 @@ class Leg(Protocol):
         """See :class:`IProtocol`."""
         self.stands = False
         self._joint.leg_lost(self, reason)
-
-
-class _Only(Factory[Leg]):
-    """Of the one protocol that is there already."""
-
-    noisy = False
-
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-
-    def buildProtocol(self, addr: IAddress | None) -> Leg:
-        """See :class:`IProtocolFactory`."""
-        return self._leg
 
 
 def _break_on_exit(transport: StreamTransport, enabled: bool) -> None:

@@ -32,9 +32,10 @@ from twisted.internet.tcp import makeBinding
 from twisted.python.failure import Failure
 
 from rdv._system.syn_filter import ignore_syns
+from rdv._transport.handover import one_protocol
 from rdv._transport.quiet import listen_quietly
 from rdv.addresses import Address
-from rdv.client.dial.socket import dial, one_protocol
+from rdv.client.dial.socket import dial
 from rdv.errors import NoConnection
 
 __all__ = ["IClientReactor", "NobodyListens", "SharedPort"]

@@ -29,14 +29,14 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IReadWriteDescriptor,
 )
-from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._system.tcp_info import is_closed
+from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
 
-__all__ = ["dial", "one_protocol"]
+__all__ = ["dial"]
 
 _UNDER_WAY = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK))
 
@@ -167,11 +167,3 @@ def _forget_errors(sock: socket.socket) -> None:
 def _error(number: int | None) -> ConnectError:
     number = number or errno.EIO
     return cast(ConnectError, getConnectError((number, os.strerror(number))))
-
-
-def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
-    """A factory for one connection."""
-    factory: ServerFactory[Any] = ServerFactory()
-    factory.noisy = False
-    factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
-    return factory

@@ -21,10 +21,10 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IResp
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
+from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
-from rdv.client.dial.socket import one_protocol
 from rdv.client.http.exchange import Exchange
 from rdv.client.reasons import describe, printable, refusal_text, retry_after
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable

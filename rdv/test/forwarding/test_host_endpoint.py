@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from rdv.client.dial.socket import one_protocol
+from rdv._transport.handover import one_protocol
 from rdv.forwarding.host_endpoint import HostEndpoint
 from rdv.test.client.dial.doubles import own_sockets
 from rdv.test.client.doubles import ClientReactor

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
@@ -18,6 +19,7 @@ from twisted.web.http_headers import Headers
 
 from rdv._flows.kernel.takeover import SplicedFlow, Splicer
 from rdv._system.sockets import bottom, linger
+from rdv._transport.handover import one_protocol
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.joint import Joint
@@ -337,18 +339,8 @@ def fill(sock: socket.socket) -> int:
     return sent
 
 
-def adopt(sock: socket.socket, protocol: object) -> None:
+def adopt(sock: socket.socket, protocol: IProtocol) -> None:
     """Make a transport of a socket."""
     sock.setblocking(False)
     with sock:
-        REACTOR.adoptStreamConnection(sock.fileno(), sock.family, _Factory(protocol))
-
-
-class _Factory:
-    """Of the one protocol that is there already."""
-
-    def __init__(self, protocol: object) -> None:
-        self.buildProtocol = lambda address: protocol
-
-    def doStart(self) -> None: ...
-    def doStop(self) -> None: ...
+        REACTOR.adoptStreamConnection(sock.fileno(), sock.family, one_protocol(protocol))

@@ -16,12 +16,12 @@ from random import Random
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
-from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import linger, socket_of, tune
+from rdv._transport.handover import one_protocol
 from rdv.server import Outcome, Pair, Rendezvous
 from rdv.server.leg import Leg
 from rdv.test.doubles import present
@@ -78,16 +78,6 @@ class CountingLeg(Leg):
         super().dataReceived(data)
 
 
-class _Factory(ServerFactory[Any]):
-    noisy = False
-
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-
-    def buildProtocol(self, addr: object) -> Any:
-        return self._leg
-
-
 class Far:
     """
     A client: a plain socket, whose other end is at the server. :meth:`pump` lets it do what it can.
@@ -127,7 +117,7 @@ class Far:
         self.leg = CountingLeg(Offer(role, b"token", ()), "", "", relay.rendezvous)
         with near:
             near.setblocking(False)
-            factory = _Factory(self.leg)
+            factory = one_protocol(self.leg)
             relay.reactor.adoptStreamConnection(near.fileno(), near.family, factory)
         relay.rendezvous.enter(self.leg)
 

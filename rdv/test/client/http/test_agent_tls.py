@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from rdv.client.dial.socket import one_protocol
+from rdv._transport.handover import one_protocol
 from rdv.client.http.request import UpgradeAgent
 from rdv.client.http.verification import tls_policy
 from rdv.errors import ServerUnreachable

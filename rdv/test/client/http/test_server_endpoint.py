@@ -25,8 +25,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from rdv._transport.handover import one_protocol
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.dial.socket import one_protocol
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.http.verification import tls_policy
 from rdv.test.client.doubles import ClientReactor, context

@@ -18,10 +18,10 @@ from rdv.errors import (
     ServerRefused,
     ServerUnreachable,
 )
-from rdv.test.client.dial.doubles import keep_alive_states
 from rdv.test.client.doubles import answer
 from rdv.test.client.loopback import LoopbackTestCase, RawServer, RealServer
 from rdv.test.doubles import Wire
+from rdv.test.sockets import keep_alive_states
 
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: rdv/1\r\n"

@@ -18,13 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._flows.sinks import ReaderLeft, open_sink
 from rdv._flows.sources import open_source
 from rdv._system.sockets import linger
-
-
-class Handle:
-    """A transport over a socket, as far as ``linger`` is concerned."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.getHandle = lambda: sock
+from rdv.test.sockets import Handle, tcp_pair
 
 
 class Collecting:
@@ -50,9 +44,7 @@ class SourceTests(SynchronousTestCase):
     """A TCP socket as stdin."""
 
     def setUp(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.far = socket.create_connection(listener.getsockname(), timeout=10)
-            self.near, _ = listener.accept()
+        self.far, self.near = tcp_pair()
         self.addCleanup(self.far.close)
         self.addCleanup(self.near.close)
         self.reactor: Any = MemoryReactor()

@@ -19,9 +19,9 @@ from zope.interface.verify import verifyObject
 
 from rdv._transport.handover import one_protocol
 from rdv.forwarding.host_endpoint import HostEndpoint
-from rdv.test.client.dial.doubles import own_sockets
 from rdv.test.client.doubles import ClientReactor
 from rdv.test.doubles import Wire
+from rdv.test.sockets import own_sockets
 
 
 class HostEndpointTests(SynchronousTestCase):

@@ -23,8 +23,8 @@ from rdv._transport.handover import one_protocol
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.joint import Joint
-from rdv.test.server.hand_relay import descriptors
-from rdv.test.stdio.doubles import REACTOR, Handle, read_all, tcp_pair, turns, write_all
+from rdv.test.sockets import Handle, descriptors, tcp_pair
+from rdv.test.stdio.doubles import REACTOR, read_all, turns, write_all
 from rdv.wire import Role, confirm_line, hello_line
 
 MEBI = 1 << 20

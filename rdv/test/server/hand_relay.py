@@ -25,9 +25,10 @@ from rdv._transport.handover import one_protocol
 from rdv.server import Outcome, Pair, Rendezvous
 from rdv.server.leg import Leg
 from rdv.test.doubles import present
+from rdv.test.sockets import descriptors, tcp_pair
 from rdv.wire import Offer, Role, confirm_line, hello_line
 
-__all__ = ["Far", "HandRelay", "HandTestCase", "arrived", "block", "descriptors"]
+__all__ = ["Far", "HandRelay", "HandTestCase", "arrived", "block"]
 
 #: What each says first.
 _LINES = {Role.DIALER: confirm_line(b"token"), Role.ACCEPTOR: hello_line(b"token")}
@@ -42,15 +43,6 @@ def block(role: Role, start: int, size: int) -> bytes:
     """What that side sends from there on; ``size`` is a round at most."""
     start %= _ROUND
     return _NOISE[role][start : start + size]
-
-
-def descriptors() -> dict[int, str]:
-    """The descriptors that this process has open."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that lists them
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-    return found
 
 
 def arrived(sock: socket.socket) -> int:
@@ -103,15 +95,7 @@ class Far:
         self._unsent = bytearray()
         self._head = bytearray()
         self._line = _LINES[role.other]
-        with socket.socket() as listener:
-            self.sock = socket.socket()
-            for sock in (listener, self.sock) if buffer else ():
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-            listener.bind(("127.0.0.1", 0))
-            listener.listen()
-            self.sock.connect(listener.getsockname())
-            near, _ = listener.accept()
+        self.sock, near = tcp_pair(buffer)
         self.sock.setblocking(False)
         tune(self)
         self.leg = CountingLeg(Offer(role, b"token", ()), "", "", relay.rendezvous)

@@ -32,7 +32,7 @@ from rdv.server.leg import Leg
 from rdv.test.certificates import Authority
 from rdv.test.doubles import present
 from rdv.test.server.doubles import request
-from rdv.test.server.hand_relay import descriptors
+from rdv.test.sockets import descriptors
 from rdv.wire import Role, confirm_line, hello_line
 
 REACTOR: Any = global_reactor

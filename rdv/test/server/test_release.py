@@ -18,6 +18,7 @@ from rdv.server.leg import Leg
 from rdv.server.release import LONGEST_HOLD, SHORTEST_HOLD, Hold, hold_back
 from rdv.test.doubles import ends
 from rdv.test.server.held_case import HERE, NO_SAMPLE, Above, KernelSocket, tcp_info
+from rdv.test.sockets import tcp_pair
 from rdv.wire import Offer, Role
 
 
@@ -82,10 +83,7 @@ class RoundTripTests(SynchronousTestCase):
 
     def test_loopback(self) -> None:
         """A real one, on both sides."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            near = socket.create_connection(listener.getsockname(), timeout=10)
-            far, _ = listener.accept()
-        for sock in (near, far):
+        for sock in tcp_pair():
             self.addCleanup(sock.close)
             trip = round_trip(Above(sock))
             assert trip is not None

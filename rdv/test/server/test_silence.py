@@ -15,6 +15,7 @@ from rdv._system.sockets import linger
 from rdv.server import Pair
 from rdv.server.leg import Leg
 from rdv.test.server.doubles import Guest, ServerTestCase
+from rdv.test.sockets import tcp_pair
 from rdv.wire import Offer, Role
 
 
@@ -26,9 +27,7 @@ class FarEnd:
     """
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.far = socket.create_connection(listener.getsockname(), timeout=10)
-            self.near, _ = listener.accept()
+        self.far, self.near = tcp_pair()
         self.near.setblocking(False)
 
     def getHandle(self) -> socket.socket:

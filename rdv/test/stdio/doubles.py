@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +23,13 @@ from rdv._stdio.piping import Piping, StreamBroken
 from rdv._system.sockets import linger
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
+from rdv.test.sockets import Handle, tcp_pair
 from rdv.wire import Role
 
 REACTOR: Any = global_reactor
 
 _CONFIRM = b"rdv/1 CONFIRM token\r\n"
 _HELLO = b"rdv/1 HELLO token\r\n"
-
-
-class Handle:
-    """A transport over a socket, as far as ``linger`` is concerned."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.getHandle = lambda: sock
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """A connection over loopback. Who waits at one end for longer than 30 seconds gives up."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        one = socket.create_connection(listener.getsockname())
-        other, _ = listener.accept()
-    for sock in (one, other):
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 30, 0))
-    return one, other
 
 
 class PipingTestCase(TestCase):

@@ -8,21 +8,14 @@ import contextlib
 import fcntl
 import socket
 import sys
+from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from rdv._system import tcp_info
 from rdv._system.sockets import linger
 from rdv._system.tcp_info import Reading, bytes_acknowledged, is_closed, reading, undelivered
-from rdv.test.client.doubles import ByteTransport
-from rdv.test.stdio.doubles import tcp_pair
-
-
-def transport_of(sock: object) -> ByteTransport:
-    """A transport over ``sock``."""
-    transport = ByteTransport()
-    transport.handle = sock
-    return transport
+from rdv.test.sockets import Handle, tcp_pair
 
 
 class AcknowledgedTests(SynchronousTestCase):
@@ -32,16 +25,13 @@ class AcknowledgedTests(SynchronousTestCase):
         skip = "only Linux tells"
 
     def setUp(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.here = socket.create_connection(listener.getsockname(), timeout=10)
-            self.addCleanup(self.here.close)
-            self.there, _ = listener.accept()
+        self.here, self.there = tcp_pair()
+        self.addCleanup(self.here.close)
         self.addCleanup(self.there.close)
-        self.there.settimeout(10)
 
     def acknowledged(self) -> int:
         """By the other side."""
-        count = bytes_acknowledged(transport_of(self.here))
+        count = bytes_acknowledged(Handle(self.here))
         assert count is not None
         return count
 
@@ -68,8 +58,8 @@ class AcknowledgedTests(SynchronousTestCase):
         self.assertEqual(self.acknowledged(), before)
 
     def test_through_a_wrapper(self) -> None:
-        outer = ByteTransport()
-        outer.transport = transport_of(self.here)  # type: ignore[attr-defined]
+        outer: Any = Handle(None)
+        outer.transport = Handle(self.here)
         self.assertEqual(bytes_acknowledged(outer), self.acknowledged())
 
     def test_reset(self) -> None:
@@ -94,7 +84,7 @@ class AcknowledgedTests(SynchronousTestCase):
 
     def read(self) -> Reading:
         """The kernel's word."""
-        found = reading(transport_of(self.here))
+        found = reading(Handle(self.here))
         assert found is not None
         return found
 
@@ -130,7 +120,7 @@ class AcknowledgedTests(SynchronousTestCase):
         self.patch(tcp_info, "_tcp_info", lambda *_: known[:228])
         self.assertEqual(self.read(), whole._replace(window=0))
         self.patch(tcp_info, "_tcp_info", lambda *_: known[:136])
-        self.assertIsNone(reading(transport_of(self.here)))
+        self.assertIsNone(reading(Handle(self.here)))
 
 
 class UndeliveredTests(SynchronousTestCase):
@@ -143,11 +133,11 @@ class UndeliveredTests(SynchronousTestCase):
 
     def undelivered(self) -> int | None:
         """As far as our end knows."""
-        return undelivered(transport_of(self.here))
+        return undelivered(Handle(self.here))
 
     def reset(self) -> None:
         """By the other end."""
-        linger(transport_of(self.there), True)
+        linger(Handle(self.there), True)
         self.there.close()
 
     def fill(self) -> None:
@@ -214,29 +204,29 @@ class UnknownTests(SynchronousTestCase):
     """Where the system does not tell."""
 
     def test_no_socket(self) -> None:
-        self.assertIsNone(bytes_acknowledged(transport_of(None)))
-        self.assertIsNone(reading(transport_of(None)))
+        self.assertIsNone(bytes_acknowledged(Handle(None)))
+        self.assertIsNone(reading(Handle(None)))
         self.assertIsNone(bytes_acknowledged(object()))
 
     def test_other_kinds(self) -> None:
         pair = socket.socketpair()
         for sock in (*pair, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)):
             with sock:
-                self.assertIsNone(bytes_acknowledged(transport_of(sock)))
-                self.assertIsNone(reading(transport_of(sock)))
+                self.assertIsNone(bytes_acknowledged(Handle(sock)))
+                self.assertIsNone(reading(Handle(sock)))
                 self.assertIsNone(is_closed(sock))
 
     def test_closed(self) -> None:
         with socket.socket() as sock:
             pass
-        self.assertIsNone(bytes_acknowledged(transport_of(sock)))
+        self.assertIsNone(bytes_acknowledged(Handle(sock)))
 
     def test_another_system(self) -> None:
         """What it has under this name is another structure."""
         self.patch(sys, "platform", "darwin")
         with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.assertIsNone(bytes_acknowledged(transport_of(sock)))
-            self.assertIsNone(reading(transport_of(sock)))
+            self.assertIsNone(bytes_acknowledged(Handle(sock)))
+            self.assertIsNone(reading(Handle(sock)))
             self.assertIsNone(is_closed(sock))
 
     def test_old_kernel(self) -> None:

@@ -31,7 +31,7 @@ from rdv._system.sockets import (
 from rdv._transport.handover import hand_over, receive_from
 from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
-from rdv.test.stdio.doubles import tcp_pair
+from rdv.test.sockets import Handle, tcp_pair
 from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied
 
 
@@ -152,13 +152,6 @@ class ProxiedHandOverTests(HandOverTests):
         return present(proxied(OneProtocol(protocol)).buildProtocol(CLIENT))
 
 
-class Handle:
-    """A transport over a socket, as far as that matters here."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.getHandle = lambda: sock
-
-
 class Above:
     """A transport above another one."""
 
@@ -172,12 +165,8 @@ class SocketTestCase(SynchronousTestCase):
     family: int = socket.AF_INET
 
     def setUp(self) -> None:
-        if self.family == socket.AF_INET:
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                self.far = socket.create_connection(listener.getsockname(), timeout=10)
-                self.near, _ = listener.accept()
-        else:
-            self.near, self.far = socket.socketpair()
+        is_tcp = self.family == socket.AF_INET
+        self.near, self.far = tcp_pair() if is_tcp else socket.socketpair()
         self.addCleanup(self.far.close)
         self.addCleanup(self.near.close)
         self.near.setblocking(False)

@@ -16,7 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from rdv._transport.handover import hand_over, migrate
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, ends
-from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn
+from rdv.test.server.workers.doubles import REACTOR, turn
+from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied, with_tls
 
 
@@ -28,7 +29,7 @@ class MigrateTests(TestCase):
         skip = "counts descriptors in /proc"
 
     def setUp(self) -> None:
-        self.client, self.server = connected()
+        self.client, self.server = tcp_pair()
         self.addCleanup(self.client.close)
         self.addCleanup(self.server.close)
         self.wire = HalfWire()

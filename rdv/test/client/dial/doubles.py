@@ -5,12 +5,10 @@ IP stacks are not as usual.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
-import stat
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
@@ -28,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.client.dial.shared_port import IClientReactor
+from rdv.test.sockets import sockets_at
 
 
 @implementer(IClientReactor)
@@ -124,42 +123,6 @@ class SteppedReactor:
     def left_over(self) -> list[str]:
         """What the client has not cleaned up: delayed calls, and sockets bound to its ports."""
         return [*map(str, self.getDelayedCalls()), *sockets_at(self.ports)]
-
-
-def sockets_at(ports: Container[int]) -> list[str]:
-    """This process's IP sockets that are bound to one of ``ports``."""
-    found = []
-    for sock in own_sockets():
-        local = sock.getsockname()
-        if local[1] in ports:
-            found.append(f"socket at {local}")
-    return found
-
-
-def keep_alive_states(port: int) -> dict[str, bool]:
-    """Whether keepalive is on, by the other end, for the connections from ``port``."""
-    found = {}
-    for sock in own_sockets():
-        if sock.getsockname()[1] == port:
-            with contextlib.suppress(OSError):  # not connected
-                host, number = sock.getpeername()[:2]
-                on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                found[f"{host}:{number}"] = bool(on)
-    return found
-
-
-def own_sockets() -> Iterator[socket.socket]:
-    for name in os.listdir("/dev/fd"):
-        try:
-            duplicate = os.dup(int(name))
-        except OSError:
-            continue  # the one that lists the directory is gone again
-        if not stat.S_ISSOCK(os.fstat(duplicate).st_mode):
-            os.close(duplicate)
-            continue
-        with socket.socket(fileno=duplicate) as sock:
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                yield sock
 
 
 class WithoutIPv6(SteppedReactor):

@@ -26,8 +26,8 @@ from zope.interface.verify import verifyObject
 from rdv.addresses import Address, parse_ip
 from rdv.client.dial import socket as dial_module
 from rdv.client.dial.socket import _ConnectingSocket, dial
-from rdv.test.client.dial.doubles import sockets_at
 from rdv.test.doubles import Wire
+from rdv.test.sockets import sockets_at
 
 LONG = 60.0
 LOST = Failure(ConnectionLost())

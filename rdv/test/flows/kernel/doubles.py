@@ -24,7 +24,7 @@ from rdv._flows.kernel.pipes import Pipe, Pipes
 from rdv._flows.kernel.splice import Splice
 from rdv._flows.rate import RateLimit
 from rdv._system.sockets import linger, tune
-from rdv.test.server.hand_relay import descriptors
+from rdv.test.sockets import descriptors
 
 #: Seconds after which something will not happen any more.
 LONG = 20

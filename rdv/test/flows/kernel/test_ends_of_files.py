@@ -13,7 +13,7 @@ from rdv._flows.kernel.descriptor import AlwaysWritable, Descriptor
 from rdv._flows.kernel.epoll import Handler, Owner, Watcher
 from rdv._system.sockets import linger
 from rdv.test.flows.kernel.doubles import HandReactor
-from rdv.test.stdio.doubles import Handle, tcp_pair
+from rdv.test.sockets import Handle, tcp_pair
 
 
 class Reactor(HandReactor):

@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 from rdv._flows.kernel import epoll as watcher
 from rdv._flows.kernel.epoll import IReactor, Watcher
 from rdv.test.flows.kernel.doubles import HandReactor
-from rdv.test.server.hand_relay import descriptors
+from rdv.test.sockets import descriptors
 
 
 class Owner:

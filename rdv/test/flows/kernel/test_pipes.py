@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._flows.kernel import pipes
 from rdv._flows.kernel.pipes import Pipe, Pipes
 from rdv.test.doubles import present
-from rdv.test.server.hand_relay import descriptors
+from rdv.test.sockets import descriptors
 
 
 class PipesTests(SynchronousTestCase):

@@ -11,7 +11,8 @@ from random import Random
 
 from twisted.internet.defer import Deferred
 
-from rdv.test.stdio.doubles import PipingTestCase, tcp_pair
+from rdv.test.sockets import tcp_pair
+from rdv.test.stdio.doubles import PipingTestCase
 
 #: More than all buffers between the two hold before the shortcut is there.
 MUCH = 3_000_001

@@ -17,7 +17,8 @@ from rdv._flows.kernel.shortcut import Shortcut
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import linger
 from rdv.test.doubles import present
-from rdv.test.stdio.doubles import REACTOR, Handle, PipingTestCase
+from rdv.test.sockets import Handle
+from rdv.test.stdio.doubles import REACTOR, PipingTestCase
 
 CONTENT = Random(4).randbytes(3_000_001)
 

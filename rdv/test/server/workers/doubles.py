@@ -5,8 +5,6 @@ as doubles.
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -40,24 +38,10 @@ REACTOR: Any = global_reactor
 ADDRESSES = "192.168.1.16:39841, [2001:db8::7]:39841"
 
 
-def open_descriptors() -> int:
-    """How many this process has."""
-    return len(os.listdir("/proc/self/fd"))
-
-
 def token_of(owner: int, workers: int = 2, word: str = "token") -> bytes:
     """A token that this worker owns."""
     tokens = (f"{word} {number}".encode() for number in count())
     return next(token for token in tokens if owner_of(token, workers) == owner)
-
-
-def connected() -> tuple[socket.socket, socket.socket]:
-    """The two ends of a TCP connection on loopback: the client's and the server's."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname(), timeout=10)
-        server, _ = listener.accept()
-    server.settimeout(10)
-    return client, server
 
 
 def turn() -> Deferred[None]:

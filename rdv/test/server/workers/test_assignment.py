@@ -14,16 +14,8 @@ from rdv.server.workers.assignment import owner_of
 from rdv.server.workers.passing import BUSY, Client
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
-from rdv.test.server.workers.doubles import (
-    ADDRESSES,
-    REACTOR,
-    HoldTestCase,
-    connected,
-    open_descriptors,
-    token_of,
-    turn,
-    until,
-)
+from rdv.test.server.workers.doubles import ADDRESSES, REACTOR, HoldTestCase, token_of, turn, until
+from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.test.transport.doubles import PROXY_HEADER, proxied
 from rdv.wire import Role, confirm_line, hello_line, refusal, switching_protocols
 
@@ -191,7 +183,7 @@ class MeetingTests(HoldTestCase):
         self.inboxes[1].stop()
         token, wires = token_of(1), []
         while not len(self.outboxes[1]):
-            client, server = connected()
+            client, server = tcp_pair()
             self.addCleanup(client.close)
             self.outboxes[1].send(Client(Role.DIALER, token, "", ""), server)
         wires.append(await self.ask(0, b"DIAL", token))
@@ -201,7 +193,7 @@ class MeetingTests(HoldTestCase):
 
     def test_arrives_reset(self) -> None:
         """Nothing is left of it."""
-        client, server = connected()
+        client, server = tcp_pair()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         self.assignments[1].arrived(Client(Role.DIALER, token_of(1), "", ""), server)
@@ -214,7 +206,7 @@ class MeetingTests(HoldTestCase):
         def adopt(*arguments: object) -> None:
             raise OSError(24, "Too many open files")
 
-        client, server = connected()
+        client, server = tcp_pair()
         self.patch(REACTOR, "adoptStreamConnection", adopt)
         self.assignments[1].arrived(Client(Role.DIALER, token_of(1), "", ""), server)
         with client:

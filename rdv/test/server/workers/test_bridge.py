@@ -18,7 +18,8 @@ from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.server.workers.bridge import Bridges, loopback_pair
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, connect
-from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn, until
+from rdv.test.server.workers.doubles import REACTOR, turn, until
+from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import Offer, Role
 
 OFFER = Offer(Role.DIALER, b"token", ())
@@ -107,7 +108,7 @@ class BridgeTestCase(TestCase):
 
     def build(self) -> socket.socket:
         """The client's connection: its own end. The other one is :attr:`leg`'s."""
-        client, server = connected()
+        client, server = tcp_pair()
         self.leg = Leg(OFFER, "", "", NOBODY)
         with server:
             adopt(REACTOR, server, self.leg)

@@ -13,7 +13,8 @@ from twisted.trial.unittest import TestCase
 from rdv.server.workers import mailbox, passing
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, Client, encode, inbox_pair
-from rdv.test.server.workers.doubles import REACTOR, connected, open_descriptors, turn, until
+from rdv.test.server.workers.doubles import REACTOR, turn, until
+from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import Role, refusal
 
 
@@ -47,7 +48,7 @@ class MailboxTests(TestCase):
 
     def send(self, number: int) -> socket.socket:
         """Pass one client on; its own end."""
-        here, there = connected()
+        here, there = tcp_pair()
         self.addCleanup(here.close)
         self.outbox.send(client(number), there)
         return here
@@ -69,7 +70,7 @@ class MailboxTests(TestCase):
 
     async def test_arrives(self) -> None:
         """And no descriptor of it is left at the sender's."""
-        here, there = connected()
+        here, there = tcp_pair()
         self.addCleanup(here.close)
         self.outbox.send(client(7), there)
         self.assertEqual(there.fileno(), -1)
@@ -174,7 +175,7 @@ class MailboxTests(TestCase):
         """It is dropped with its connection, and the next one arrives."""
         await turn()  # the reactor has opened what it needs
         before = open_descriptors()
-        here, there = connected()
+        here, there = tcp_pair()
         self.addCleanup(here.close)
         passing.send(self.sending, b"nonsense", there)
         passing.send(self.sending, b"x" * (passing.MAX_MESSAGE + 1), there)

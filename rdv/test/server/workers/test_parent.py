@@ -15,7 +15,8 @@ from rdv.server.site.service import ServerSettings
 from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import Client, encode, send
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
-from rdv.test.server.workers.doubles import ParentTestCase, connected
+from rdv.test.server.workers.doubles import ParentTestCase
+from rdv.test.sockets import tcp_pair
 from rdv.wire import Role, refusal
 
 
@@ -224,7 +225,7 @@ class StopTests(ParentTestCase):
         """Who was passed on to a worker that has ended is told so, as soon as that is known."""
         first, second, third = self.start()
         outbox = self.service._mailboxes[1][1]
-        client, server = connected()
+        client, server = tcp_pair()
         with client:
             done = self.service.stopService()
             send(outbox, encode(Client(Role.DIALER, b"token", "", "")), server)

@@ -26,7 +26,7 @@ from rdv.server.workers.passing import (
     refuse,
     send,
 )
-from rdv.test.server.workers.doubles import connected, open_descriptors
+from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import MAX_TOKEN, Role, refusal
 
 CLIENT = Client(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")
@@ -86,7 +86,7 @@ class SocketTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.inbox, self.outbox = inbox_pair()
-        self.client, self.server = connected()
+        self.client, self.server = tcp_pair()
         for sock in (self.inbox, self.outbox, self.client, self.server):
             self.addCleanup(sock.close)
         self.before = open_descriptors()

@@ -1,0 +1,90 @@
+"""
+Real connections on loopback, and the sockets and descriptors that this process has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import struct
+from collections.abc import Container, Iterator
+
+
+class Handle:
+    """A transport over a socket, as far as that matters to those who ask for it."""
+
+    def __init__(self, sock: object) -> None:
+        self.getHandle = lambda: sock
+
+
+def tcp_pair(buffer: int = 0) -> tuple[socket.socket, socket.socket]:
+    """
+    A connection over loopback: who has dialled, and who was dialled. Who waits at one end for
+    longer than 30 seconds gives up.
+
+    :param buffer: bytes that the kernel shall hold at each end; 0 for as many as it likes.
+    """
+    with socket.socket() as listener:
+        one = socket.socket()
+        for sock in (listener, one):
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 30, 0))
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF) if buffer else ():
+                sock.setsockopt(socket.SOL_SOCKET, option, buffer)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        one.connect(listener.getsockname())
+        other, _ = listener.accept()
+    return one, other
+
+
+def descriptors() -> dict[int, str]:
+    """The descriptors that this process has open."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists them
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+def open_descriptors() -> int:
+    """How many this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def sockets_at(ports: Container[int]) -> list[str]:
+    """This process's IP sockets that are bound to one of ``ports``."""
+    found = []
+    for sock in own_sockets():
+        local = sock.getsockname()
+        if local[1] in ports:
+            found.append(f"socket at {local}")
+    return found
+
+
+def keep_alive_states(port: int) -> dict[str, bool]:
+    """Whether keepalive is on, by the other end, for the connections from ``port``."""
+    found = {}
+    for sock in own_sockets():
+        if sock.getsockname()[1] == port:
+            with contextlib.suppress(OSError):  # not connected
+                host, number = sock.getpeername()[:2]
+                on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                found[f"{host}:{number}"] = bool(on)
+    return found
+
+
+def own_sockets() -> Iterator[socket.socket]:
+    for name in os.listdir("/dev/fd"):
+        try:
+            duplicate = os.dup(int(name))
+        except OSError:
+            continue  # the one that lists the directory is gone again
+        if not stat.S_ISSOCK(os.fstat(duplicate).st_mode):
+            os.close(duplicate)
+            continue
+        with socket.socket(fileno=duplicate) as sock:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                yield sock

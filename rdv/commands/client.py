@@ -16,7 +16,7 @@ from rdv._stdio.console import Console
 from rdv.addresses import AddressSpace
 from rdv.client import Client, parsing
 from rdv.commands.running import BadUsage
-from rdv.endpoints.standing import Tell
+from rdv.endpoints.retry import Tell
 from rdv.errors import RdvError
 
 __all__ = ["client_of", "headers_of", "news_of", "spaces_of", "tls_of"]

@@ -22,9 +22,9 @@ from rdv import _knobs as knobs
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.iclient import IClient
 from rdv.client.parsing import parse_server_url, role_of
+from rdv.endpoints.dial_queue import DialQueue
 from rdv.endpoints.listener import Trouble
 from rdv.endpoints.port import RendezvousAddress, RendezvousPort, attach, build, check_factory
-from rdv.endpoints.turns import Turns
 from rdv.wire import Role, check_token
 
 __all__ = [
@@ -86,7 +86,7 @@ class RendezvousEndpoint:
             knobs.seconds("timeout", timeout)
         self._timeout = timeout
         self._text = f"{role.value.decode().lower()} {url}"
-        self._turns = Turns(client, role, url, token, RequestOptions(headers=headers))
+        self._queue = DialQueue(client, role, url, token, RequestOptions(headers=headers))
 
     def __repr__(self) -> str:
         return f"<RendezvousEndpoint {self._text}>"
@@ -108,7 +108,7 @@ class RendezvousEndpoint:
         check_factory(factory)
         factory.doStart()
         try:
-            connection = await self._turns.connect(self._timeout)
+            connection = await self._queue.connect(self._timeout)
             protocol = build(factory, connection)
         except BaseException:
             factory.doStop()

@@ -16,8 +16,8 @@ somebody else's tries again, after a random pause that grows, as long as its tim
 command ``rdv dial``, as many may be started at once, with one peer that keeps accepting. An
 acceptor that was replaced gives up: two that share a token would throw each other out for ever.
 
-What else is tried again is said in one place, ``standing``, for the listener and for those who want
-one connection (``retry``: the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
+What else is tried again is said in one place, ``retry``, for the listener and for those who want
+one connection (the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
 thing: to a service a server that was never there is one that is not there yet; to a person it is a
 slip of the pen. ``Client.dial`` and ``accept`` themselves leave everything but a 408 to their
 caller.
@@ -48,7 +48,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -59,8 +58,8 @@ from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
-from rdv.endpoints.standing import Standing, Tell
-from rdv.endpoints.turns import HEAD_START
+from rdv.endpoints.dial_queue import LobbyStay
+from rdv.endpoints.retry import RetryPolicy, Tell
 from rdv.errors import RdvError, ServerRefused, TokenInUse
 from rdv.wire import check_token, token_hint
 
@@ -81,7 +80,7 @@ class Listener:
     server has named the peer of that one: a path may take seconds, and others may want to come.
 
     When something goes wrong that may come right again it goes on, after a pause that grows;
-    :class:`rdv.endpoints.standing.Standing` says what that is.
+    :class:`rdv.endpoints.retry.RetryPolicy` says what that is.
 
     :param options: for the client's ``accept``.
     :param deliver: is given each connection.
@@ -117,7 +116,7 @@ class Listener:
         self._options = options
         self._deliver = deliver
         self._tell = knobs.function("trouble", trouble) or (lambda error: None)
-        self._standing = Standing(client.clock, self._news, patient=True, chance=chance)
+        self._policy = RetryPolicy(client.clock, self._news, patient=True, chance=chance)
         self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
         self._attempts: set[Deferred[Any]] = set()
         self._accepting: Deferred[None] | None = None
@@ -158,48 +157,37 @@ class Listener:
                 await deferLater(self._clock, 0)
                 await deferLater(self._clock, 0)
                 continue
-            if self._standing.is_final(error):
+            if self._policy.is_final(error):
                 raise error
             self._fails(error)
             if self._stopping:  # who was told has had enough
                 return
-            await deferLater(self._clock, self._standing.pause(error))
+            await deferLater(self._clock, self._policy.pause(error))
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:
         """
         Begin an attempt. Fires when it has met its peer and had a head start, or is over, or with
         why it has not met anybody.
         """
-        left: Deferred[BaseException | None] = Deferred()
-        head_start: IDelayedCall | None = None
+        stay = LobbyStay(self._clock)
 
         def happened(event: Event) -> None:
-            nonlocal head_start
             if event.what is What.ASKED:
-                self._standing.asked()
-            elif event.what is What.MET and head_start is None:
-                self._standing.met()
-                head_start = self._clock.callLater(HEAD_START, leave)
-
-        def leave(error: BaseException | None = None) -> None:
-            if head_start is not None and head_start.active():
-                head_start.cancel()
-            if not left.called:
-                left.callback(error)
+                self._policy.asked()
+            elif event.what is What.MET and not stay.has_met:
+                self._policy.met()
+                stay.met()
 
         def ended(result: Connection | Failure) -> None:
             self._attempts.discard(attempt)
-            if not isinstance(result, Failure):
-                if head_start is None:
-                    self._standing.met()
-                self._hand_out(result)
-                leave()
-            elif head_start is not None:
-                self._came_to_nothing(result)
-                leave()
+            if isinstance(result, Failure) and not stay.has_met:
+                self._policy.over()
+                stay.leave(result.value)
             else:
-                self._standing.over()
-                leave(result.value)
+                if not stay.has_met:
+                    self._policy.met()
+                self._hand_out(result)
+                stay.leave()
             self._room.release()
             self._check_closed()
 
@@ -209,7 +197,7 @@ class Listener:
         self._attempts.add(attempt)
         attempt.addCallback(self._unless_stopping)
         attempt.addBoth(ended)
-        return left
+        return stay.left
 
     def _unless_stopping(self, connection: Connection) -> Connection | Deferred[Connection]:
         if not self._stopping:
@@ -217,21 +205,19 @@ class Listener:
         too_late = Failure(CancelledError())
         return connection.discard().addCallback(lambda _: too_late)
 
-    def _hand_out(self, connection: Connection) -> None:
-        try:
-            self._deliver(connection)
-        except Exception:
-            log.failure("the protocol for a peer failed")
-            connection.abortConnection()
-
-    def _came_to_nothing(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
-            return
-        if failure.check(RdvError):
+    def _hand_out(self, result: Connection | Failure) -> None:
+        """What has become of an attempt that has met its peer."""
+        if not isinstance(result, Failure):
+            try:
+                self._deliver(result)
+            except Exception:
+                log.failure("the protocol for a peer failed")
+                result.abortConnection()
+        elif result.check(RdvError):
             text = "{token}: a peer came, but {reason}"
-            log.info(text, token=self._hint, reason=failure.getErrorMessage())
-        else:
-            log.failure("{token}: an attempt failed", failure, token=self._hint)
+            log.info(text, token=self._hint, reason=result.getErrorMessage())
+        elif not result.check(CancelledError):
+            log.failure("{token}: an attempt failed", result, token=self._hint)
 
     # How things stand with the server.
 
@@ -250,7 +236,7 @@ class Listener:
         if not isinstance(error, RdvError):
             log.failure("{token}: an attempt failed", Failure(error), token=self._hint)
             error = RdvError(f"unexpected: {error!r}")
-        self._standing.fails(error)
+        self._policy.fails(error)
 
     def _call_trouble(self, error: RdvError | None) -> None:
         try:
@@ -276,7 +262,7 @@ class Listener:
 
     def _loop_ended(self) -> None:
         self._over = True
-        self._standing.over()
+        self._policy.over()
         self._check_closed()
 
     def _check_closed(self) -> None:

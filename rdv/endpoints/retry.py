@@ -1,29 +1,166 @@
 """
-Trying again until there is a connection, or no point in it.
+Trying again: which failures are final, how long to wait after the others, and that until there is a
+connection.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from rdv.client.connection import Connection
+from rdv.client.reasons import is_of_tls
 from rdv.client.trace import Event, Trace, What
-from rdv.endpoints.backoff import Backoff
-from rdv.endpoints.standing import Standing, Tell
-from rdv.errors import AttemptTimeout, RdvError, ServerRefused, TokenInUse
+from rdv.errors import (
+    AttemptTimeout,
+    BadToken,
+    BadURL,
+    ProtocolError,
+    RdvError,
+    ServerRefused,
+    ServerUnreachable,
+    TokenInUse,
+)
 from rdv.wire import Role, check_token, token_hint
 
-__all__ = ["keep_trying"]
+__all__ = ["RetryPolicy", "Tell", "keep_trying"]
 
 log = Logger()
 
-#: Seconds, at most, until a dialer that was replaced tries again: at first, and in the end.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+#: Seconds, at most, until the server is asked again after a failure: at first, and in the end.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: The same for a dialer that was replaced by another one.
+_FIRST_RETURN, _LONGEST_RETURN = 0.2, 5.0
+#: No server keeps us away for longer than so many seconds, whatever its Retry-After says.
+_LONGEST_RETRY_AFTER = 300.0
+#: Seconds in which a server that has our request would have refused it.
+_SETTLED_AFTER = 0.5
+#: Seconds that nothing but a rendezvous server lets us wait for an answer.
+_PROVEN_AFTER = 30.0
+
+#: We are not allowed, or somebody else has the token: that does not change by itself.
+_FINAL = frozenset((401, 403, 409))
+#: What a server, or a proxy before one, says when it is to be asked again (RFC 9110, 15.5 and 15.6,
+#: and RFC 6585).
+_FOR_THE_MOMENT = frozenset((408, 429, 502, 503, 504))
+
+#: Is told of trouble, once and not for each failure; and with None when the server lets us wait,
+#: for the first time or again.
+Tell: TypeAlias = Callable[[RdvError | None], object]
+
+
+class RetryPolicy:
+    """
+    For attempts that wait in the lobby one after the other. It is told what happens to the one that
+    waits.
+
+    What is final:
+
+    * always: a URL or token that cannot be, and 401, 403, 409;
+    * never: 408, 429, 502, 503 and 504;
+    * a server that cannot be reached, or any other 5xx: until it has let us wait once, as that may
+      be a slip of the pen; not for one that is *patient*, nor when we have begun to try again;
+    * a server that takes our request and ends the connection without an answer: the second time, as
+      it may have been stopped in the very moment in which we came; as above, until it has let us
+      wait;
+    * any other answer: until it has let us wait for long, or named a peer. From a server that has,
+      it is what a proxy says while the server behind it restarts (404), or the portal of the
+      network that this host has moved to;
+    * what is no fault of the server, as when a peer comes and there is no path to it, or the local
+      port cannot be had: not for one that is patient.
+
+    :param tell: told of trouble.
+    :param patient: for a service, which is to be there as soon as it can.
+    :param chance: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        tell: Tell,
+        *,
+        patient: bool = False,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._patient = patient
+        self._backoff = _Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._asked: float | None = None
+        self._settling: IDelayedCall | None = None
+        self._had_request = False  # of the last attempt
+        self._unanswered = 0
+        self._reached = self._proven = self._in_trouble = False
+
+    # What happens to the attempt that waits.
+
+    def asked(self) -> None:
+        """The server has its request, be it once more."""
+        if self._asked is None:
+            self._asked = self._clock.seconds()
+        if self._settling is None:
+            self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
+
+    def met(self) -> None:
+        """The server has named its peer."""
+        self.over()
+        self._proven = True
+        self._settled()
+
+    def over(self) -> None:
+        """It waits no more, for whatever reason."""
+        if self._settling is not None and self._settling.active():
+            self._settling.cancel()
+        self._settling = None
+        if self._asked is not None and self._clock.seconds() - self._asked >= _PROVEN_AFTER:
+            self._proven = True
+        self._had_request = self._asked is not None
+        self._asked = None
+
+    def _settled(self) -> None:
+        self._settling = None
+        self._backoff.reset()
+        news = self._in_trouble or not self._reached
+        self._reached, self._in_trouble = True, False
+        if news:
+            self._tell(None)
+
+    # What to do about a failure.
+
+    def is_final(self, error: BaseException) -> bool:
+        """Whether there is no point in trying again."""
+        if isinstance(error, (BadURL, BadToken)):
+            return True
+        if isinstance(error, ServerRefused):
+            if error.status in _FINAL or error.status in _FOR_THE_MOMENT:
+                return error.status in _FINAL
+            if error.status < 500:
+                return not self._proven
+        elif isinstance(error, ProtocolError):
+            return not self._proven
+        elif not isinstance(error, ServerUnreachable):
+            return not self._patient
+        elif self._had_request and not self._reached and not is_of_tls(error):
+            return self._unanswered > 0 and not self._patient
+        return not (self._patient or self._reached or self._in_trouble)
+
+    def pause(self, error: BaseException) -> float:
+        """Seconds until the next attempt: longer each time, and as long as the server asks for."""
+        asked_for = error.retry_after if isinstance(error, ServerRefused) else None
+        return self._backoff.next() + min(asked_for or 0.0, _LONGEST_RETRY_AFTER)
+
+    def fails(self, error: RdvError) -> None:
+        """It went wrong, and will be tried again."""
+        if isinstance(error, ServerUnreachable) and self._had_request:
+            self._unanswered += 1
+        if not self._in_trouble:
+            self._in_trouble = True
+            self._tell(error)
 
 
 async def keep_trying(
@@ -39,11 +176,10 @@ async def keep_trying(
     """
     Make one connection, and outlive a server that restarts.
 
-    What may come right again is tried again after a pause; :class:`rdv.endpoints.standing.Standing`
-    says what that is. A server that was never there is final. A dialer whose place in the lobby was
-    taken by another one (409) comes back after a short one, as the other one is gone from there as
-    soon as the peer has come. An acceptor does not: two that share a token would throw each other
-    out for ever.
+    What may come right again is tried again after a pause; :class:`RetryPolicy` says what that is.
+    A server that was never there is final. A dialer whose place in the lobby was taken by another
+    one (409) comes back after a short one, as the other one is gone from there as soon as the peer
+    has come. An acceptor does not: two that share a token would throw each other out for ever.
 
     :param attempt: makes one attempt within the seconds that it is given, or as long as it takes,
         and tells the trace what happens.
@@ -57,15 +193,15 @@ async def keep_trying(
     """
     hint = token_hint(check_token(token))
     end = None if timeout is None else clock.seconds() + timeout
-    standing = Standing(clock, tell, chance=chance)
-    replaced = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+    policy = RetryPolicy(clock, tell, chance=chance)
+    replaced = _Backoff(_FIRST_RETURN, _LONGEST_RETURN, chance)
     before = ""
 
     def happened(event: Event) -> None:
         if event.what is What.ASKED:
-            standing.asked()
+            policy.asked()
         elif event.what is What.MET:
-            standing.over()
+            policy.over()
 
     while True:
         failure: RdvError
@@ -79,17 +215,17 @@ async def keep_trying(
         except RdvError as error:
             failure = error
         finally:
-            standing.over()
+            policy.over()
         if isinstance(failure, ServerRefused) and failure.status == 409:
             failure = TokenInUse(failure, "dials" if role is Role.DIALER else "accepts")
         comes_back = isinstance(failure, TokenInUse) and role is Role.DIALER
-        if not comes_back and standing.is_final(failure):
+        if not comes_back and policy.is_final(failure):
             raise failure
-        pause = replaced.next() if comes_back else standing.pause(failure)
+        pause = replaced.next() if comes_back else policy.pause(failure)
         if end is not None and clock.seconds() + pause >= end:
             raise failure
         if not comes_back:
-            standing.fails(failure)
+            policy.fails(failure)
         before = f"{failure}, then "
         log.debug(
             "{token}: {reason}; again in {pause:.1f} s",
@@ -98,3 +234,28 @@ async def keep_trying(
             pause=pause,
         )
         await deferLater(clock, pause)
+
+
+class _Backoff:
+    """
+    Pauses that double, up to a bound. Each is shortened at random, by half at most, as those who
+    have failed together shall not come back together.
+
+    :param first: seconds of the first pause, at most.
+    :param longest: seconds of any pause, at most.
+    :param chance: a random number from 0 to 1.
+    """
+
+    def __init__(self, first: float, longest: float, chance: Callable[[], float]) -> None:
+        self._first = self._pause = first
+        self._longest = longest
+        self._chance = chance
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        pause, self._pause = self._pause, min(2 * self._pause, self._longest)
+        return pause * (1 + self._chance()) / 2
+
+    def reset(self) -> None:
+        """It has gone well; begin with the first pause again."""
+        self._pause = self._first

@@ -114,7 +114,7 @@ class ConstructorTests(KnobsTestCase):
         """What a dialer was called on the command line is one here."""
         for word, role in (("dial", Role.DIALER), ("accept", Role.ACCEPTOR)):
             endpoint = RendezvousEndpoint(self.client, word, URL, "t")
-            self.assertIs(endpoint._turns._role, role)
+            self.assertIs(endpoint._queue._role, role)
 
     def test_server_endpoint(self) -> None:
         def make(**options: Any) -> RendezvousServerEndpoint:

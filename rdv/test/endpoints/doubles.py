@@ -17,8 +17,8 @@ from twisted.web.http_headers import Headers
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.trace import Event, Trace, What
+from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener
-from rdv.endpoints.turns import HEAD_START
 from rdv.errors import RdvError, ServerRefused
 from rdv.test.client.doubles import ByteTransport
 from rdv.wire import Role, confirm_line

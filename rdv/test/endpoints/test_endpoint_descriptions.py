@@ -51,7 +51,7 @@ class DescriptionTestCase(SynchronousTestCase):
         if isinstance(endpoint, RendezvousServerEndpoint):
             return endpoint._client
         assert isinstance(endpoint, RendezvousEndpoint)
-        return endpoint._turns._connect.__self__  # type: ignore[attr-defined]
+        return endpoint._queue._connect.__self__  # type: ignore[attr-defined]
 
     def file(self, content: bytes) -> str:
         """A file."""
@@ -72,7 +72,7 @@ class ReadingTests(DescriptionTestCase):
     def test_client(self) -> None:
         """A dialer, with a minute for it."""
         endpoint = self.client(f"{BASE}:token=abc")
-        turns = endpoint._turns
+        turns = endpoint._queue
         self.assertEqual(turns._url, "http://example.com:8080/rdv")
         self.assertEqual((turns._role, turns._token), (Role.DIALER, b"abc"))
         self.assertEqual(endpoint._timeout, 60.0)
@@ -85,7 +85,7 @@ class ReadingTests(DescriptionTestCase):
             ("accept", Role.ACCEPTOR, None),
         ):
             endpoint = self.client(f"{BASE}:token=abc:role={text}")
-            self.assertEqual((endpoint._turns._role, endpoint._timeout), (role, timeout))
+            self.assertEqual((endpoint._queue._role, endpoint._timeout), (role, timeout))
 
     def test_timeout(self) -> None:
         for text, timeout in (("1.5", 1.5), ("0", None)):
@@ -123,7 +123,7 @@ class ReadingTests(DescriptionTestCase):
     def test_headers(self) -> None:
         """As many as one likes."""
         text = rf"{BASE}:token=abc:header=X-A\: 1:header2=X-B\:2:header10=X-A\: 3"
-        for headers in (self.server(text)._headers, self.client(text)._turns._options["headers"]):
+        for headers in (self.server(text)._headers, self.client(text)._queue._options["headers"]):
             found = dict(headers.getAllRawHeaders())
             self.assertEqual(found, {b"X-A": [b"1", b"3"], b"X-B": [b"2"]})
 

@@ -11,8 +11,8 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from rdv.client.connection import Connection
 from rdv.client.trace import What
+from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener
-from rdv.endpoints.turns import HEAD_START
 from rdv.errors import BadToken, NoConnection, ServerUnreachable
 from rdv.test.endpoints.doubles import URL, ListenerTestCase
 

@@ -52,7 +52,7 @@ class TroubleTests(ListenerTestCase):
 
     def test_pause_is_random(self) -> None:
         """Half of it, at the least."""
-        self.listener._standing._backoff._chance = lambda: 0.0
+        self.listener._policy._backoff._chance = lambda: 0.0
         self.client.last.fails(ServerUnreachable("gone"))
         self.again_after(0.5)
 

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
 
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
@@ -20,9 +19,7 @@ from rdv.endpoints.retry import keep_trying
 from rdv.errors import AttemptTimeout
 from rdv.wire import Role
 
-__all__ = ["HEAD_START", "Turns"]
-
-T = TypeVar("T")
+__all__ = ["HEAD_START", "DialQueue", "LobbyStay"]
 
 #: Seconds in which an attempt that has met its peer has the processor for itself: its race is short
 #: where the way is, and to prepare the next attempt takes milliseconds. Without that a direct
@@ -30,7 +27,38 @@ T = TypeVar("T")
 HEAD_START = 0.02
 
 
-class Turns:
+class LobbyStay:
+    """
+    One attempt's time in the lobby. It ends a moment after the server has named the peer, or when
+    the attempt is over.
+
+    :ivar left: fires at its end, with the reason if the attempt has failed before it met its peer.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._leaving: IDelayedCall | None = None
+        self.left: Deferred[BaseException | None] = Deferred()
+
+    @property
+    def has_met(self) -> bool:
+        """Whether the server has named the peer."""
+        return self._leaving is not None
+
+    def met(self) -> None:
+        """The server has named the peer, be it once more."""
+        if self._leaving is None:
+            self._leaving = self._clock.callLater(HEAD_START, self.leave)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Make room for the next one, if that has not been done."""
+        if self._leaving is not None and self._leaving.active():
+            self._leaving.cancel()
+        if not self.left.called:
+            self.left.callback(error)
+
+
+class DialQueue:
     """
     The lobby knows one waiting client for each token and role, and a second one takes the place of
     the first. So of any number of attempts at the same time only one is in the lobby: the next one
@@ -38,6 +66,7 @@ class Turns:
 
     Each tries again while its time lasts, as :func:`rdv.endpoints.retry.keep_trying` does.
 
+    :param role: usually a dialer's; one who keeps accepting has a ``Listener`` instead.
     :param options: for the client's ``dial`` or ``accept``.
     :param chance: a random number from 0 to 1.
     """
@@ -76,63 +105,30 @@ class Turns:
 
     async def _in_turn(self, timeout: float | None, trace: Trace) -> Connection:
         end = None if timeout is None else self._clock.seconds() + timeout
-        turn = _Turn(self._clock, self._lobby)
+        turn = self._lobby.acquire()
+        if timeout is not None:
+            turn.addTimeout(timeout, self._clock, _never_its_turn)
+        await turn
+        stay = LobbyStay(self._clock)
+        stay.left.addCallback(lambda _: self._lobby.release())
+
+        def happened(event: Event) -> None:
+            trace(event)
+            if event.what is What.MET:
+                stay.met()
+
         try:
-            await self._in_time(turn.comes(), timeout)
-            return await self._attempt(turn, end, trace)
+            left = None if end is None else max(0.0, end - self._clock.seconds())
+            return await self._connect(
+                self._url, self._token, timeout=left, trace=happened, **self._options
+            )
         except AttemptTimeout as error:
             # The attempt knows only of the time that was left for it.
             assert timeout is not None
             raise AttemptTimeout(timeout, error.lacking) from None
         finally:
-            turn.leave()
-
-    def _attempt(self, turn: _Turn, end: float | None, trace: Trace) -> Deferred[Connection]:
-        def happened(event: Event) -> None:
-            trace(event)
-            if event.what is What.MET:
-                turn.leave_soon()
-
-        left = None if end is None else max(0.0, end - self._clock.seconds())
-        return self._connect(self._url, self._token, timeout=left, trace=happened, **self._options)
-
-    def _in_time(self, turn: Deferred[T], timeout: float | None) -> Deferred[T]:
-        def timed_out(result: object, seconds: float) -> object:
-            if isinstance(result, Failure) and result.check(CancelledError):
-                raise AttemptTimeout(seconds, "others with the same token came first")
-            return result
-
-        if timeout is not None:
-            turn.addTimeout(timeout, self._clock, timed_out)
-        return turn
+            stay.leave()
 
 
-class _Turn:
-    """One attempt's time in the lobby."""
-
-    def __init__(self, clock: IReactorTime, lobby: DeferredLock) -> None:
-        self._clock = clock
-        self._lobby = lobby
-        self._inside = False
-        self._leaving: IDelayedCall | None = None
-
-    def comes(self) -> Deferred[None]:
-        """Fires when nobody else is in the lobby."""
-
-        def enter(lobby: DeferredLock) -> None:
-            self._inside = True
-
-        return self._lobby.acquire().addCallback(enter)
-
-    def leave_soon(self) -> None:
-        """Leave a moment later, or when :meth:`leave` is called."""
-        if self._leaving is None:
-            self._leaving = self._clock.callLater(HEAD_START, self.leave)
-
-    def leave(self) -> None:
-        """Make room for the next one, if that has not been done."""
-        if self._leaving is not None and self._leaving.active():
-            self._leaving.cancel()
-        if self._inside:
-            self._inside = False
-            self._lobby.release()
+def _never_its_turn(result: object, seconds: float) -> NoReturn:
+    raise AttemptTimeout(seconds, "others with the same token came first")

@@ -9,13 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.connection import Connection
 from rdv.client.trace import What
-from rdv.endpoints.turns import HEAD_START, Turns
+from rdv.endpoints.dial_queue import HEAD_START, DialQueue
 from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused, TokenInUse
 from rdv.test.endpoints.doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
 
-class TurnsTestCase(SynchronousTestCase):
+class DialQueueTestCase(SynchronousTestCase):
     """Attempts of a dialer; no pause is shortened at random."""
 
     role = Role.DIALER
@@ -23,22 +23,22 @@ class TurnsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.client = FakeClient()
         self.clock = self.client.clock
-        self.turns = Turns(self.client, self.role, URL, "token", {"headers": None}, lambda: 1.0)
+        self.queue = DialQueue(self.client, self.role, URL, "token", {"headers": None}, lambda: 1.0)
 
     def assert_nothing_left(self) -> None:
         """No timer, no attempt, and the lobby is free."""
         self.assertEqual(self.clock.getDelayedCalls(), [])
         for attempt in self.client.attempts:
             self.assertTrue(attempt.result.called)
-        self.assertFalse(self.turns._lobby.locked)
+        self.assertFalse(self.queue._lobby.locked)
 
 
-class TakingTurnsTests(TurnsTestCase):
+class TakingTurnsTests(DialQueueTestCase):
     """Several at once."""
 
     def test_one_at_a_time(self) -> None:
         """Each begins when the one before it has met its peer."""
-        connecting = [self.turns.connect(60) for _ in range(3)]
+        connecting = [self.queue.connect(60) for _ in range(3)]
         for count in (1, 2, 3):
             self.assertEqual(len(self.client.attempts), count)
             self.client.last.happens(What.ASKED)
@@ -53,7 +53,7 @@ class TakingTurnsTests(TurnsTestCase):
         self.assert_nothing_left()
 
     def test_failure_makes_room(self) -> None:
-        first, second = self.turns.connect(60), self.turns.connect(60)
+        first, second = self.queue.connect(60), self.queue.connect(60)
         self.client.last.fails(refused(403))
         self.failureResultOf(first, ServerRefused)
         self.client.last.connects()
@@ -62,7 +62,7 @@ class TakingTurnsTests(TurnsTestCase):
 
     def test_failure_in_the_head_start(self) -> None:
         """The turn is over once only."""
-        first, second, third = (self.turns.connect(60) for _ in range(3))
+        first, second, third = (self.queue.connect(60) for _ in range(3))
         self.client.last.happens(What.MET)
         self.client.last.fails(NoConnection("no path"))
         self.failureResultOf(first, NoConnection)
@@ -76,8 +76,8 @@ class TakingTurnsTests(TurnsTestCase):
 
     def test_timeout_counts_from_the_call(self) -> None:
         """Waiting for the turn is part of it."""
-        self.turns.connect(None)
-        second, third = self.turns.connect(10), self.turns.connect(3)
+        self.queue.connect(None)
+        second, third = self.queue.connect(10), self.queue.connect(3)
         self.assertIsNone(self.client.last.timeout)
         self.clock.advance(3)
         self.assertRegex(str(self.failureResultOf(third, AttemptTimeout).value), "within 3 s")
@@ -91,18 +91,18 @@ class TakingTurnsTests(TurnsTestCase):
         """What is said is the time of the call, not what was left of it for the attempt."""
         for role in Role:
             client = FakeClient()
-            turns = Turns(client, role, URL, "token", {})
-            connecting = turns.connect(10)
+            queue = DialQueue(client, role, URL, "token", {})
+            connecting = queue.connect(10)
             client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
             error = self.failureResultOf(connecting, AttemptTimeout).value
             self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
 
     def test_bad_token(self) -> None:
-        turns = Turns(self.client, self.role, URL, "", {})
-        self.failureResultOf(turns.connect(None), BadToken)
+        queue = DialQueue(self.client, self.role, URL, "", {})
+        self.failureResultOf(queue.connect(None), BadToken)
 
 
-class CancellingTests(TurnsTestCase):
+class CancellingTests(DialQueueTestCase):
     """Nothing is left, in whatever phase."""
 
     def cancel(self, connecting: Deferred[Connection]) -> None:
@@ -111,14 +111,14 @@ class CancellingTests(TurnsTestCase):
         self.failureResultOf(connecting, CancelledError)
 
     def test_in_the_lobby(self) -> None:
-        first, second = self.turns.connect(60), self.turns.connect(60)
+        first, second = self.queue.connect(60), self.queue.connect(60)
         self.cancel(first)
         self.client.last.connects()
         self.successResultOf(second)
         self.assert_nothing_left()
 
     def test_before_its_turn(self) -> None:
-        first, second = self.turns.connect(60), self.turns.connect(60)
+        first, second = self.queue.connect(60), self.queue.connect(60)
         self.cancel(second)
         self.client.last.connects()
         self.successResultOf(first)
@@ -128,7 +128,7 @@ class CancellingTests(TurnsTestCase):
     def test_behind_the_meeting(self) -> None:
         """In the head start, and later."""
         for later in (False, True):
-            connecting = self.turns.connect(60)
+            connecting = self.queue.connect(60)
             self.client.last.happens(What.MET)
             if later:
                 self.clock.advance(HEAD_START)
@@ -137,7 +137,7 @@ class CancellingTests(TurnsTestCase):
             self.assert_nothing_left()
 
     def test_in_a_pause(self) -> None:
-        connecting = self.turns.connect(60)
+        connecting = self.queue.connect(60)
         self.client.last.fails(refused(409))
         self.cancel(connecting)
         self.assert_nothing_left()
@@ -145,7 +145,7 @@ class CancellingTests(TurnsTestCase):
     def test_waits_until_closed(self) -> None:
         """The one behind it does not begin before either."""
         self.client.closes_late = True
-        first, second = self.turns.connect(60), self.turns.connect(60)
+        first, second = self.queue.connect(60), self.queue.connect(60)
         first.cancel()
         self.assertNoResult(first)
         self.assertEqual(len(self.client.attempts), 1)
@@ -156,12 +156,12 @@ class CancellingTests(TurnsTestCase):
         self.assert_nothing_left()
 
 
-class ReplacedTests(TurnsTestCase):
+class ReplacedTests(DialQueueTestCase):
     """Somebody else has taken the place in the lobby."""
 
     def test_tries_again(self) -> None:
         """After pauses that grow, up to a bound, without end when there is no timeout."""
-        connecting = self.turns.connect(None)
+        connecting = self.queue.connect(None)
         for pause in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0):
             count = len(self.client.attempts)
             self.client.last.fails(refused(409))
@@ -175,7 +175,7 @@ class ReplacedTests(TurnsTestCase):
 
     def test_others_go_first(self) -> None:
         """The lobby is free in the pause."""
-        first, second = self.turns.connect(60), self.turns.connect(60)
+        first, second = self.queue.connect(60), self.queue.connect(60)
         self.client.last.fails(refused(409))
         self.client.last.connects()
         self.successResultOf(second)
@@ -186,7 +186,7 @@ class ReplacedTests(TurnsTestCase):
 
     def test_while_time_lasts(self) -> None:
         """Then it says why."""
-        connecting = self.turns.connect(0.5)
+        connecting = self.queue.connect(0.5)
         self.client.last.fails(refused(409))
         self.clock.advance(0.2)
         self.assertAlmostEqual(self.client.last.timeout or 0, 0.3)
@@ -200,7 +200,7 @@ class ReplacedTests(TurnsTestCase):
 
     def test_timeout_later(self) -> None:
         """That it was replaced may be why nobody came later."""
-        connecting = self.turns.connect(10)
+        connecting = self.queue.connect(10)
         self.client.last.fails(refused(409))
         self.clock.advance(0.2)
         self.client.last.fails(AttemptTimeout(9.8, "the peer did not come"))
@@ -213,26 +213,26 @@ class ReplacedTests(TurnsTestCase):
     def test_other_refusals(self) -> None:
         """They are final."""
         for status in (400, 401, 403, 404, 500):
-            connecting = self.turns.connect(60)
+            connecting = self.queue.connect(60)
             self.client.last.fails(refused(status))
             self.failureResultOf(connecting, ServerRefused)
         self.assert_nothing_left()
 
 
-class AcceptorTests(TurnsTestCase):
+class AcceptorTests(DialQueueTestCase):
     """The other role."""
 
     role = Role.ACCEPTOR
 
     def test_accepts(self) -> None:
-        connecting = self.turns.connect(None)
+        connecting = self.queue.connect(None)
         self.assertIs(self.client.last.role, Role.ACCEPTOR)
         self.client.last.connects()
         self.successResultOf(connecting)
 
     def test_replaced(self) -> None:
         """It does not come back."""
-        connecting = self.turns.connect(None)
+        connecting = self.queue.connect(None)
         self.client.last.fails(refused(409))
         self.failureResultOf(connecting, ServerRefused)
         self.assert_nothing_left()

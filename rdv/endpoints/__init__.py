@@ -17,14 +17,10 @@ Or from strings, wherever a program takes the description of an endpoint; see
 :mod:`rdv.endpoint_strings`.
 """
 
-from rdv.endpoints.endpoint import (
-    IClient,
-    RendezvousAddress,
-    RendezvousEndpoint,
-    RendezvousPort,
-    RendezvousServerEndpoint,
-    Trouble,
-)
+from rdv.client.iclient import IClient
+from rdv.endpoints.endpoint import RendezvousEndpoint, RendezvousServerEndpoint
+from rdv.endpoints.listener import Trouble
+from rdv.endpoints.port import RendezvousAddress, RendezvousPort
 
 __all__ = [
     "IClient",

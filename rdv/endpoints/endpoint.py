@@ -24,17 +24,10 @@ from rdv.client.iclient import IClient
 from rdv.client.parsing import parse_server_url, role_of
 from rdv.endpoints.dial_queue import DialQueue
 from rdv.endpoints.listener import Trouble
-from rdv.endpoints.port import RendezvousAddress, RendezvousPort, attach, build, check_factory
+from rdv.endpoints.port import RendezvousPort, attach, build, check_factory
 from rdv.wire import Role, check_token
 
-__all__ = [
-    "IClient",
-    "RendezvousAddress",
-    "RendezvousEndpoint",
-    "RendezvousPort",
-    "RendezvousServerEndpoint",
-    "Trouble",
-]
+__all__ = ["RendezvousEndpoint", "RendezvousServerEndpoint"]
 
 
 class _Default:

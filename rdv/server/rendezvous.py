@@ -5,7 +5,7 @@ The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 answered as plain HTTP. A good one is detached *inside* ``render``: from then on no Request, channel
 or timer exists for it, only a ``Leg`` with slots, and of Twisted's what a connection has anyway.
 Bytes that came behind the request are delivered to the leg, which earns the client its 400. What is
-no request of a reasonable size is answered by the ``Channel`` of a server of its own, which then
+no request of a reasonable size is answered by the site of a server of its own, which then
 reads on for a while and drops what comes: a socket that is closed with unread input is reset, and
 the answer may be lost with it.
 
@@ -61,6 +61,7 @@ from rdv._flows.kernel.takeover import Splicer
 from rdv._observer import OneShotObserver
 from rdv._system.clock import monotonic
 from rdv._system.sockets import tune, unread
+from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decision, Decisions, ServeHook
@@ -70,7 +71,6 @@ from rdv.server.notes import note_client, note_end
 from rdv.server.ports import Ports
 from rdv.server.relay import Outcome, Pair
 from rdv.server.release import hold_back
-from rdv.server.room import Room
 from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]
@@ -127,7 +127,7 @@ class Rendezvous:
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self._decisions = Decisions(reactor, handshake_timeout, self._never_decided)
-        self._room = Room(reactor)
+        self._budget = DescriptorBudget(reactor)
         self._pairs: set[Pair] = set()
         self._drain_call: IDelayedCall | None = None
         self._closing = False
@@ -156,7 +156,7 @@ class Rendezvous:
 
         :param transport: its connection, which the leg need not have yet.
         """
-        return self._room.has_place(transport, self._lobby.partner(leg) is not None)
+        return self._budget.has_place(transport, self._lobby.partner(leg) is not None)
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """

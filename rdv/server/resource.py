@@ -19,10 +19,10 @@ from rdv.server.leg import Leg, LegOwner
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.wire import RETRY_AFTER, Offer, parse_offer
 
-__all__ = ["MeetingPlace", "RendezvousResource"]
+__all__ = ["IRendezvous", "RendezvousResource"]
 
 
-class MeetingPlace(LegOwner, Protocol):
+class IRendezvous(LegOwner, Protocol):
     """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
 
     @property
@@ -51,7 +51,7 @@ class RendezvousResource(Resource):
     isLeaf = True
 
     def __init__(
-        self, rendezvous: MeetingPlace, observed_address: ObservedAddress = peer_address
+        self, rendezvous: IRendezvous, observed_address: ObservedAddress = peer_address
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._rendezvous = knobs.with_methods(

@@ -1,5 +1,5 @@
 """
-The HTTP site of a server of its own: what Twisted's has no limits for.
+The HTTP of a server of its own: what Twisted's has no limits for.
 """
 
 from __future__ import annotations
@@ -8,22 +8,138 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import cast
 
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
-from twisted.web.http import combinedLogFormatter, datetimeToLogString
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    IReactorTime,
+    ISSLTransport,
+)
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, combinedLogFormatter, datetimeToLogString
 from twisted.web.iweb import IAccessLogFormatter, IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import provider
 
-from rdv.server.site.channel import Channel
-from rdv.server.site.intake import Intake
+from rdv._transport.interfaces import StreamTransport
+from rdv.server.budget import AcceptThrottle
+from rdv.wire import refusal
 
 __all__ = ["RendezvousSite"]
 
+#: Bytes of the lines of a request at most, and of one of them.
+_HEAD_LIMIT = 1 << 14
+#: What is still read, and dropped, of a client that has been answered: bytes, and seconds.
+_DROP_LIMIT = 1 << 20
+_LINGER = 5.0
 #: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 16
 #: Seconds that a client has when descriptors run out, until its request is complete.
 _HURRY = 5
+
+
+class _Channel(HTTPChannel):
+    """
+    Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
+    socket that is closed with unread input is reset. So it only ends its own direction then, and
+    drops what still comes, up to a limit. A request has to be complete in time, however steadily it
+    comes.
+    """
+
+    transport: StreamTransport  # type: ignore[assignment]
+    MAX_LENGTH = _HEAD_LIMIT
+    maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._head_size = 0
+        self._dropped = 0
+        self._deadline: IDelayedCall | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken from the client."""
+        return self._deadline is not None
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer with an error, whatever the client still has to say, and close."""
+        if not self.closed:
+            self.transport.write(refusal(status, status.phrase))
+            self._close(lingering=True)
+
+    def loseConnection(self) -> None:
+        """Close behind what was written."""
+        if not self.closed:
+            self._close(lingering=False)
+
+    def _close(self, *, lingering: bool) -> None:
+        self.setTimeout(None)  # type: ignore[no-untyped-call]
+        self._deadline = self.callLater(_LINGER, self._cut)  # type: ignore[no-untyped-call]
+        # TLS reads on by itself, until the client has closed as well.
+        if lingering and not ISSLTransport.providedBy(self.transport):
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()
+
+    # What comes.
+
+    def resetTimeout(self) -> None:
+        """Not by a byte now and then: a request has to be complete in time."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        if not self.closed:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+            return
+        self._dropped += len(data)
+        if self._dropped > _DROP_LIMIT:
+            self._cut()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """See :class:`IProtocol`."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def lineReceived(self, line: bytes) -> bool:
+        """
+        A line of a request.
+
+        :return: whether it was the last one that is looked at.
+        """
+        self._head_size += len(line)
+        if self._head_size > _HEAD_LIMIT:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif not self.closed:
+            super().lineReceived(line)  # type: ignore[no-untyped-call]
+        return self.closed
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """It has no end within the limit."""
+        is_first = not self._head_size
+        self.refuse(
+            HTTPStatus.REQUEST_URI_TOO_LONG
+            if is_first
+            else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        )
+
+    def allHeadersReceived(self) -> None:
+        """They have come."""
+        self._head_size = 0
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def allContentReceived(self) -> None:
+        """So has the body, unless it was too much."""
+        if not self.closed:
+            super().allContentReceived()  # type: ignore[no-untyped-call]
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(HTTPStatus.BAD_REQUEST)
 
 
 class RendezvousSite(Site):
@@ -32,31 +148,31 @@ class RendezvousSite(Site):
     refuses.
     """
 
-    protocol = Channel  # type: ignore[assignment]
+    protocol = _Channel  # type: ignore[assignment]
 
     def __init__(self, root: Resource, reactor: IReactorTime) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             root, requestFactory=_Request, logFormatter=_dated, reactor=reactor
         )
-        self._intake = Intake(reactor)
+        self._throttle = AcceptThrottle(reactor)
 
     def serves(self, ports: Iterable[IListeningPort]) -> None:
         """The ports that accept connections for it."""
-        self._intake.watch(ports)
+        self._throttle.watch(ports)
 
     def stopFactory(self) -> None:
         """The ports are closed."""
-        self._intake.stop()
+        self._throttle.stop()
         super().stopFactory()
 
     def acceptableProtocols(self) -> list[bytes]:
         """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""
         return [b"http/1.1"]
 
-    def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> _Channel:  # type: ignore[override]
         """See :class:`IProtocolFactory`."""
-        channel: Channel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
-        if self._intake.accepted():
+        channel: _Channel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        if self._throttle.accepted():
             channel.timeOut = _HURRY
         return channel
 
@@ -76,6 +192,6 @@ class _Request(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
-            cast(Channel, self.channel).refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            cast(_Channel, self.channel).refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]

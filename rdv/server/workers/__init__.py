@@ -36,7 +36,7 @@ a reset could not be told from an end. A PROXY header's wrapper is not one of th
 the header it has nothing of its own.
 
 Endpoint strings are understood by the endpoints themselves, in the parent as in the workers.
-``listening`` stands in for the reactor there: its ``listenTCP`` and ``listenSSL`` open a port that
+``site.listening`` stands in for the reactor there: its ``listenTCP`` and ``listenSSL`` open a port that
 is not watched, or adopt one that was opened. What listens in another way is refused at once.
 
 Workers get commands from the parent by a pipe, and no signals: a terminal, or systemd, signals the

@@ -34,8 +34,8 @@ def owner_of(token: bytes, workers: int) -> int:
 
 class Assignment:
     """
-    The meeting place of one worker among several: takes the clients of its own tokens to its
-    rendezvous, and passes all others on.
+    What the resource of one worker among several takes for its rendezvous: clients of the worker's
+    own tokens go to the real one, and all others are passed on.
 
     :param index: which worker this is.
     :param outboxes: the ways to the others, by their indexes.
@@ -54,11 +54,11 @@ class Assignment:
 
     @property
     def closing(self) -> bool:
-        """See :class:`MeetingPlace`."""
+        """See :class:`IRendezvous`."""
         return self._rendezvous.closing
 
     def has_room(self, leg: Leg, transport: object) -> bool:
-        """See :class:`MeetingPlace`. Whose socket is passed on takes up no room here."""
+        """See :class:`IRendezvous`. Whose socket is passed on takes up no room here."""
         is_passed_on = self._owner(leg) != self._index and can_migrate(transport)
         return is_passed_on or self._rendezvous.has_room(leg, transport)
 
@@ -66,7 +66,7 @@ class Assignment:
         return owner_of(leg.token, len(self._outboxes) + 1)
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
-        """See :class:`MeetingPlace`."""
+        """See :class:`IRendezvous`."""
         owner = self._owner(leg)
         # It does not take the owner to refuse a client that was too early.
         if owner == self._index or early:

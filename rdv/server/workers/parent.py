@@ -21,15 +21,15 @@ from twisted.web.server import Site
 from rdv._observer import OneShotObserver
 from rdv._system.process import spare_signals, take_signals
 from rdv.errors import ProtocolError, RdvError
-from rdv.server.site.service import (
-    ServerSettings,
+from rdv.server.site.listening import (
+    OpenedPorts,
     close_ports,
     endpoint_strings,
     listen,
     make_endpoints,
 )
+from rdv.server.site.service import ServerSettings
 from rdv.server.workers.child import Child
-from rdv.server.workers.listening import OpenedPorts
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
 from rdv.server.workers.worker import ABORT, DRAIN, FIRST, Start
 
@@ -69,7 +69,7 @@ class WorkersService(Service):
         self._level = level
         self._handle_signals = handle_signals
         self._opened = OpenedPorts(reactor)
-        self._endpoints = make_endpoints(self._opened, settings)
+        self._endpoints = make_endpoints(self._opened, settings.listen)
         # Whether this host has IPv6 is looked up once.
         strings = [string for text in settings.listen for string in endpoint_strings(text)]
         self._settings = replace(settings, listen=strings)

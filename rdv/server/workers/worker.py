@@ -34,17 +34,19 @@ from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, spare_signals
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
-from rdv.server.site.service import (
-    ServerSettings,
+from rdv.server.site.listening import (
+    AdoptedPorts,
     close_ports,
     listen,
     make_endpoints,
+)
+from rdv.server.site.service import (
+    ServerSettings,
     make_rendezvous,
     make_site,
     named_ports,
 )
 from rdv.server.workers.assignment import Assignment
-from rdv.server.workers.listening import AdoptedPorts
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import log_outlet, report
 
@@ -113,7 +115,9 @@ class Worker:
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
         site = make_site(reactor, start.settings, self._assignment)
         adopted = AdoptedPorts(reactor, range(FIRST, FIRST + start.ports))
-        self._ports: list[IListeningPort] = listen(make_endpoints(adopted, start.settings), site)
+        self._ports: list[IListeningPort] = listen(
+            make_endpoints(adopted, start.settings.listen), site
+        )
         site.serves(self._ports)
         self._rendezvous.ports = named_ports(start.settings, self._ports)
         self._inbox.start()

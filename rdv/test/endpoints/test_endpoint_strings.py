@@ -9,7 +9,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import RdvError
-from rdv.server.site.service import RendezvousService, ServerSettings, endpoint_strings
+from rdv.server.site.listening import endpoint_strings
+from rdv.server.site.service import RendezvousService, ServerSettings
 
 
 class EndpointStringTests(SynchronousTestCase):

@@ -1,3 +1,3 @@
 """
-To be written.
+A server of its own: its site, and what it leaves to clients.
 """

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from rdv.server.site import intake
+from rdv.server import budget
 from rdv.server.site.site import RendezvousSite
 from rdv.test.doubles import CLIENT, connect
 from rdv.test.server.doubles import Browser, WebTestCase, request
@@ -25,10 +25,10 @@ class ScarceTests(TestCase):
     """A site with a port, to which nobody comes."""
 
     def setUp(self) -> None:
-        self.patch(intake, "first_reserved", lambda: 1000)
-        self.patch(intake, "reserve", lambda: 80)
+        self.patch(budget, "first_reserved", lambda: 1000)
+        self.patch(budget, "reserve", lambda: 80)
         self.free = 10
-        self.patch(intake, "lowest_free", lambda fd: self.free)
+        self.patch(budget, "lowest_free", lambda fd: self.free)
         self.clock: Any = Clock()
         self.site = RendezvousSite(Resource(), self.clock)
 

@@ -1,5 +1,5 @@
 """
-How fast ports may accept connections.
+What a server does when descriptors run out: it refuses clients, and accepts more slowly.
 """
 
 from __future__ import annotations
@@ -8,17 +8,71 @@ from collections.abc import Iterable
 
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.tcp import Port
+from twisted.logger import Logger
 
-from rdv._system.descriptors import first_reserved, lowest_free, reserve
-from rdv.server.room import Complaint
+from rdv._system.descriptors import first_reserved, limit, lowest_free, reserve
+from rdv._system.sockets import socket_of
 
-__all__ = ["Intake"]
+__all__ = ["AcceptThrottle", "DescriptorBudget"]
 
+log = Logger()
+
+#: Seconds between two complaints.
+_SILENCE = 60.0
 #: Seconds until the next look at whether a port may go on.
 _PAUSE = 0.02
 
 
-class Intake:
+class _Complaint:
+    """
+    Tells the operator that descriptors run out, now and then, even where only failures are shown.
+
+    :param effect: what comes of it.
+    """
+
+    def __init__(self, clock: IReactorTime, effect: str) -> None:
+        self._clock = clock
+        self._effect = effect
+        self._told: float | None = None
+
+    def tell(self) -> None:
+        now = self._clock.seconds()
+        if self._told is None or now - self._told >= _SILENCE:
+            self._told = now
+            log.critical(
+                "too few descriptors, {effect}: {limit} open files",
+                effect=self._effect,
+                limit=limit(),
+            )
+
+
+class DescriptorBudget:
+    """
+    Keeps some descriptors free, so that the server can go on for those it has, and can tell the
+    others that it is full. The limit is that of the process, whoever has used it up.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._complaint = _Complaint(clock, "refusing clients")
+
+    def has_place(self, transport: object, expected: bool) -> bool:
+        """
+        Whether the client on ``transport`` may stay.
+
+        :param expected: whether its partner waits. The two will often find a direct path, and then
+            there are two descriptors more, while in a server that is full of those who wait nobody
+            would ever meet. So they get a quarter of what is kept free.
+        """
+        sock = socket_of(transport)
+        number = -1 if sock is None else sock.fileno()
+        first = first_reserved()
+        if number < first or (expected and number < first + reserve() // 4):
+            return True
+        self._complaint.tell()
+        return False
+
+
+class AcceptThrottle:
     """
     Leaves connections to the kernel's queue for which there is no descriptor yet.
 
@@ -30,7 +84,7 @@ class Intake:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._complaint = Complaint(clock, "accepting nobody for now")
+        self._complaint = _Complaint(clock, "accepting nobody for now")
         self._ports: list[Port] = []
         self._call: IDelayedCall | None = None
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import socket
 from typing import Any, cast
 
+from twisted.internet import reactor as global_reactor
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Port
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._system import descriptors
-from rdv.server import room
-from rdv.server.room import Room
+from rdv.server import budget
+from rdv.server.budget import AcceptThrottle, DescriptorBudget
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import RETRY_AFTER
 
+REACTOR: Any = global_reactor
 #: A limit, of which 128 are kept free.
 LIMIT = 1024
 FIRST = LIMIT - 128
@@ -36,7 +40,7 @@ def complaints(test: SynchronousTestCase) -> list[LogEvent]:
     events: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
-        if event.get("log_namespace") == "rdv.server.room":
+        if event.get("log_namespace") == "rdv.server.budget":
             events.append(event)
 
     observer = cast(ILogObserver, observe)
@@ -45,19 +49,19 @@ def complaints(test: SynchronousTestCase) -> list[LogEvent]:
     return events
 
 
-class RoomTests(SynchronousTestCase):
+class BudgetTests(SynchronousTestCase):
     """Who may stay."""
 
     def setUp(self) -> None:
         self.patch(descriptors, "limit", lambda: LIMIT)
-        self.patch(room, "limit", lambda: LIMIT)
-        self.patch(room, "socket_of", lambda transport: transport)
+        self.patch(budget, "limit", lambda: LIMIT)
+        self.patch(budget, "socket_of", lambda transport: transport)
         self.clock = Clock()
-        self.room = Room(self.clock)
+        self.budget = DescriptorBudget(self.clock)
 
     def admitted(self, number: int, expected: bool = False) -> bool:
         transport: Any = Numbered(number)
-        return self.room.has_place(transport, expected)
+        return self.budget.has_place(transport, expected)
 
     def test_by_its_number(self) -> None:
         for number, may_stay in ((3, True), (FIRST - 1, True), (FIRST, False), (LIMIT - 1, False)):
@@ -85,7 +89,7 @@ class NoSocketTests(SynchronousTestCase):
 
     def test_has_no_number(self) -> None:
         self.patch(descriptors, "limit", lambda: 0)
-        self.assertTrue(Room(Clock()).has_place(object(), expected=False))
+        self.assertTrue(DescriptorBudget(Clock()).has_place(object(), expected=False))
 
     def test_real_socket(self) -> None:
         with socket.socket() as sock:
@@ -93,8 +97,10 @@ class NoSocketTests(SynchronousTestCase):
             wrapped.transport = Numbered(0)
             wrapped.transport.getHandle = lambda: sock
             for number, may_stay in ((sock.fileno() + 1, True), (sock.fileno(), False)):
-                self.patch(room, "first_reserved", lambda number=number: number)
-                self.assertEqual(Room(Clock()).has_place(wrapped, expected=False), may_stay)
+                self.patch(budget, "first_reserved", lambda number=number: number)
+                self.assertEqual(
+                    DescriptorBudget(Clock()).has_place(wrapped, expected=False), may_stay
+                )
 
 
 class RefusalTests(WebTestCase):
@@ -104,7 +110,7 @@ class RefusalTests(WebTestCase):
         super().setUp()
         self.patch(descriptors, "limit", lambda: LIMIT)
         self.number = 3
-        self.patch(room, "socket_of", lambda transport: Numbered(self.number))
+        self.patch(budget, "socket_of", lambda transport: Numbered(self.number))
 
     def assert_refused(self, browser: Browser) -> None:
         """It is told so, when to come again, and that is the end."""
@@ -154,3 +160,117 @@ class RefusalTests(WebTestCase):
             self.assertEqual(answer.headers["retry-after"], str(RETRY_AFTER))
             self.assertEqual(answer.headers["connection"], "close")
             self.assertEqual(browser.read_ended, 1)
+
+
+#: Of so many that are kept free.
+SPARE, EDGE = 80, 1000
+#: From here on nobody is accepted.
+FULL = EDGE + SPARE // 2
+
+
+class ThrottleTests(TestCase):
+    """Ports of the reactor, to which nobody comes."""
+
+    def setUp(self) -> None:
+        self.patch(budget, "reserve", lambda: SPARE)
+        self.patch(budget, "first_reserved", lambda: EDGE)
+        self.free = 10
+        self.patch(budget, "lowest_free", lambda fd: self.free)
+        self.clock: Any = Clock()
+        self.throttle = AcceptThrottle(self.clock)
+
+    def watched(self, number: int = 1) -> list[Port]:
+        """So many ports, watched."""
+        ports = [REACTOR.listenTCP(0, Factory(), interface="127.0.0.1") for _ in range(number)]
+        for port in ports:
+            self.addCleanup(port.stopListening)
+        self.throttle.watch(ports)
+        return ports
+
+    def is_accepting(self, port: Port) -> bool:
+        """Whether the reactor looks at it."""
+        return port in REACTOR.getReaders()
+
+    def accept(self, free: int) -> bool:
+        """One has come; then so many are free, and the port's turn ends."""
+        self.free = free
+        is_scarce = self.throttle.accepted()
+        self.clock.advance(0)
+        return is_scarce
+
+    def test_not_too_many_at_once(self) -> None:
+        """From the start, and whatever the port makes of it later."""
+        (port,) = self.watched()
+        self.assertEqual(port.numberAccepts, SPARE // 4)
+        self.assertFalse(self.throttle.accepted())
+        port.numberAccepts += 20  # as it does at the end of its turn
+        self.clock.advance(0)
+        self.assertEqual(port.numberAccepts, SPARE // 4)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_quiet_port(self) -> None:
+        """As long as few come nothing is done about it."""
+        (port,) = self.watched()
+        port.numberAccepts = SPARE // 4 - 1
+        self.throttle.accepted()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_several_ports_share(self) -> None:
+        """And never is it none at all."""
+        ports = self.watched(2)
+        self.assertEqual([port.numberAccepts for port in ports], [SPARE // 8] * 2)
+        self.patch(budget, "reserve", lambda: 7)
+        self.throttle.watch(ports)
+        self.assertEqual([port.numberAccepts for port in ports], [1, 1])
+
+    def test_scarce(self) -> None:
+        """One at a time."""
+        (port,) = self.watched()
+        self.assertFalse(self.accept(EDGE))
+        self.assertEqual(port.numberAccepts, SPARE // 4)
+        self.assertTrue(self.accept(EDGE + 1))
+        self.assertEqual(port.numberAccepts, 1)
+        self.assertTrue(self.is_accepting(port))
+
+    def test_full(self) -> None:
+        """None, until there is room again."""
+        ports = self.watched(2)
+        self.accept(FULL - 1)
+        for port in ports:
+            self.assertTrue(self.is_accepting(port))
+        self.accept(FULL)
+        for free, is_accepting in ((FULL, False), (FULL + 5, False), (FULL - 1, True)):
+            self.free = free
+            self.clock.advance(0.02)
+            for port in ports:
+                self.assertEqual(self.is_accepting(port), is_accepting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual([port.numberAccepts for port in ports], [1, 1])
+
+    def test_complaint(self) -> None:
+        """The operator hears of it, but not each time."""
+        self.watched()
+        events = complaints(self)
+        self.accept(FULL - 1)
+        self.assertEqual(events, [])
+        self.accept(FULL)
+        self.clock.pump([0.02] * 10)
+        (event,) = events
+        self.assertEqual(event["effect"], "accepting nobody for now")
+
+    def test_stop(self) -> None:
+        """No port is listened on again, and nothing is due later."""
+        self.watched()
+        self.accept(FULL)
+        self.throttle.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(self.throttle.accepted())
+        self.throttle.stop()
+
+    def test_other_kinds_of_ports(self) -> None:
+        """They are left as they are."""
+        other: Any = object()
+        self.throttle.watch([other])
+        self.free = FULL
+        self.assertFalse(self.throttle.accepted())
+        self.assertEqual(self.clock.getDelayedCalls(), [])

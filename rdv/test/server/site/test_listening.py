@@ -16,8 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from rdv.errors import RdvError
-from rdv.server.site.service import ServerSettings, close_ports, listen, make_endpoints
-from rdv.server.workers.listening import AdoptedPorts, OpenedPorts
+from rdv.server.site.listening import AdoptedPorts, OpenedPorts, close_ports, listen, make_endpoints
 from rdv.test.certificates import Authority
 from rdv.test.doubles import Wire
 from rdv.test.server.workers.doubles import REACTOR, turn
@@ -37,9 +36,9 @@ class SharedTests(TestCase):
 
     def open(self, *strings: str) -> list[int]:
         """Open them; their numbers."""
-        self.settings = ServerSettings(listen=strings)
+        self.strings = strings
         self.opened = OpenedPorts(REACTOR)
-        ports = listen(make_endpoints(self.opened, self.settings), Site(Resource()))
+        ports = listen(make_endpoints(self.opened, self.strings), Site(Resource()))
         self.addCleanup(close_ports, ports)
         return [port.getHost().port for port in ports]  # type: ignore[attr-defined]
 
@@ -47,7 +46,7 @@ class SharedTests(TestCase):
         """Accept from all of them."""
         descriptors = [os.dup(port.fileno()) for port in self.opened.ports]
         adopted = AdoptedPorts(REACTOR, descriptors)
-        ports = listen(make_endpoints(adopted, self.settings), self.site)
+        ports = listen(make_endpoints(adopted, self.strings), self.site)
         self.addCleanup(close_ports, ports)
         return ports
 
@@ -128,11 +127,10 @@ class RefusalTests(TestCase):
     def assert_refused(self, string: str, reason: str) -> None:
         """It is told in one line."""
         reactor: Any = MemoryReactorClock()
-        settings = ServerSettings(listen=[string])
         opened = OpenedPorts(reactor)
 
         def start() -> None:
-            listen(make_endpoints(opened, settings), Site(Resource()))
+            listen(make_endpoints(opened, [string]), Site(Resource()))
 
         error = self.assertRaises(RdvError, start)
         self.assertIn(reason, str(error))

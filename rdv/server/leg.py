@@ -7,14 +7,17 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._system.sockets import name
 from rdv._transport.interfaces import StreamTransport
-from rdv.wire import Offer, Role, refusal
+from rdv.wire import Offer, Role, refusal, token_hint
 
-__all__ = ["Leg", "LegOwner"]
+__all__ = ["Leg", "LegOwner", "note_client"]
+
+_HELD = ", {held} held back for {hold:.3f} s"
 
 
 class LegOwner(Protocol):
@@ -91,3 +94,15 @@ class Leg:
         """See :class:`IProtocol`."""
         self.owner.leg_lost(self, reason)
         del self.owner  # a cycle
+
+
+def note_client(log: Logger, event: str, leg: Leg, **fields: object) -> None:
+    """Log that something has happened to a client, as an event with named fields."""
+    log.debug(
+        "{event}: {role} {token} from {observed}" + (_HELD if fields.get("held") else ""),
+        event=event,
+        role=leg.role.name.lower(),
+        token=token_hint(leg.token),
+        observed=leg.observed or "unknown",
+        **fields,
+    )

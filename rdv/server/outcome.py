@@ -8,17 +8,18 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import unread
 from rdv.server.leg import Leg
 from rdv.server.ports import Ports
-from rdv.wire import LineMatcher, Role
+from rdv.wire import LineMatcher, Role, token_hint
 
 if TYPE_CHECKING:
     from rdv.server.relay import Pair
 
-__all__ = ["Outcome", "PairOwner", "tells_more", "without_lines"]
+__all__ = ["Outcome", "PairOwner", "note_end", "tells_more", "without_lines"]
 
 
 class Outcome(enum.Enum):
@@ -84,3 +85,14 @@ class PairOwner(Protocol):
 
     def pair_ended(self, pair: Pair) -> None:
         """Both connections are gone, or have another owner."""
+
+
+def note_end(log: Logger, pair: Pair, outcome: Outcome) -> None:
+    """Log how a pair has ended, as an event with named fields."""
+    log.info(
+        "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
+        outcome=outcome.value,
+        token=token_hint(pair.token),
+        dialer_bytes=pair.dialer_bytes,
+        acceptor_bytes=pair.acceptor_bytes,
+    )

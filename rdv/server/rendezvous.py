@@ -65,11 +65,11 @@ from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decision, Decisions, ServeHook
-from rdv.server.leg import Leg
+from rdv.server.leg import Leg, note_client
 from rdv.server.lobby import Lobby
-from rdv.server.notes import note_client, note_end
+from rdv.server.outcome import Outcome, note_end
 from rdv.server.ports import Ports
-from rdv.server.relay import Outcome, Pair
+from rdv.server.relay import Pair
 from rdv.server.release import hold_back
 from rdv.wire import Role
 

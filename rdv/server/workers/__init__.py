@@ -36,8 +36,8 @@ a reset could not be told from an end. A PROXY header's wrapper is not one of th
 the header it has nothing of its own.
 
 Endpoint strings are understood by the endpoints themselves, in the parent as in the workers.
-``site.listening`` stands in for the reactor there: its ``listenTCP`` and ``listenSSL`` open a port that
-is not watched, or adopt one that was opened. What listens in another way is refused at once.
+``site.listening`` stands in for the reactor there: its ``listenTCP`` and ``listenSSL`` open a port
+that is not watched, or adopt one that was opened. What listens in another way is refused at once.
 
 Workers get commands from the parent by a pipe, and no signals: a terminal, or systemd, signals the
 whole group, and the second signal would cut what the first one wants drained. What they log goes

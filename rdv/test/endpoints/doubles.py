@@ -130,9 +130,13 @@ class FakeClient:
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
+        role: Role = Role.DIALER,
         **options: Any,
     ) -> Deferred[Connection]:
-        return self._begin(Role.DIALER, token, timeout, trace, options)
+        attempt = Attempt(role, token, timeout, trace, options, closes_late=self.closes_late)
+        self.attempts.append(attempt)
+        self.most_in_lobby = max(self.most_in_lobby, sum(each.in_lobby for each in self.attempts))
+        return attempt.result
 
     def accept(
         self,
@@ -143,20 +147,7 @@ class FakeClient:
         trace: Trace | None = None,
         **options: Any,
     ) -> Deferred[Connection]:
-        return self._begin(Role.ACCEPTOR, token, timeout, trace, options)
-
-    def _begin(
-        self,
-        role: Role,
-        token: str | bytes,
-        timeout: float | None,
-        trace: Trace | None,
-        options: dict[str, Any],
-    ) -> Deferred[Connection]:
-        attempt = Attempt(role, token, timeout, trace, options, closes_late=self.closes_late)
-        self.attempts.append(attempt)
-        self.most_in_lobby = max(self.most_in_lobby, sum(each.in_lobby for each in self.attempts))
-        return attempt.result
+        return self.dial(url, token, timeout=timeout, trace=trace, role=Role.ACCEPTOR, **options)
 
     @property
     def last(self) -> Attempt:
@@ -174,6 +165,17 @@ class FakeClient:
         """So much later the next attempt begins, when one has met its peer."""
         self.clock.pump([HEAD_START, 0, 0])
 
+    def again_after(self, pause: float) -> None:
+        """Assert that the next attempt comes so much later, and not earlier."""
+        count = len(self.attempts)
+        for seconds, more in ((pause * 0.99, 0), (pause * 0.02, 1)):
+            self.clock.advance(seconds)
+            assert len(self.attempts) == count + more, (len(self.attempts), count + more)
+
+    def nothing_left(self) -> bool:
+        """Whether there is no timer, and no attempt."""
+        return not self.clock.getDelayedCalls() and all(a.result.called for a in self.attempts)
+
 
 class ListenerTestCase(SynchronousTestCase):
     """A listener that has begun; no pause is shortened at random."""
@@ -183,11 +185,12 @@ class ListenerTestCase(SynchronousTestCase):
         self.clock = self.client.clock
         self.delivered: list[Connection] = []
         self.told: list[RdvError | None] = []
-        self.listener = self.listen()
+        self.listen()
 
-    def listen(self, **options: Any) -> Listener:
-        """Start one."""
-        listener = Listener(
+    def listen(self, **options: Any) -> None:
+        """Start one, after which no other attempt counts."""
+        self.client.attempts.clear()
+        self.listener = Listener(
             self.client,
             URL,
             "token",
@@ -197,11 +200,8 @@ class ListenerTestCase(SynchronousTestCase):
             chance=lambda: 1.0,
             **options,
         )
-        listener.start()
-        return listener
+        self.listener.start()
 
     def assert_nothing_left(self) -> None:
         """No timer, and no attempt."""
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        for attempt in self.client.attempts:
-            self.assertTrue(attempt.result.called)
+        self.assertTrue(self.client.nothing_left())

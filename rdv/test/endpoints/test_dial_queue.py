@@ -18,18 +18,14 @@ from rdv.wire import Role
 class DialQueueTestCase(SynchronousTestCase):
     """Attempts of a dialer; no pause is shortened at random."""
 
-    role = Role.DIALER
-
     def setUp(self) -> None:
         self.client = FakeClient()
         self.clock = self.client.clock
-        self.queue = DialQueue(self.client, self.role, URL, "token", {"headers": None}, lambda: 1.0)
+        self.queue = DialQueue(self.client, Role.DIALER, URL, "token", {}, lambda: 1.0)
 
     def assert_nothing_left(self) -> None:
         """No timer, no attempt, and the lobby is free."""
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        for attempt in self.client.attempts:
-            self.assertTrue(attempt.result.called)
+        self.assertTrue(self.client.nothing_left())
         self.assertFalse(self.queue._lobby.locked)
 
 
@@ -89,16 +85,14 @@ class TakingTurnsTests(DialQueueTestCase):
 
     def test_timeout_in_an_attempt(self) -> None:
         """What is said is the time of the call, not what was left of it for the attempt."""
-        for role in Role:
-            client = FakeClient()
-            queue = DialQueue(client, role, URL, "token", {})
-            connecting = queue.connect(10)
-            client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
-            error = self.failureResultOf(connecting, AttemptTimeout).value
-            self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
+        connecting = self.queue.connect(10)
+        self.client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
+        error = self.failureResultOf(connecting, AttemptTimeout).value
+        self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
+        self.assert_nothing_left()
 
     def test_bad_token(self) -> None:
-        queue = DialQueue(self.client, self.role, URL, "", {})
+        queue = DialQueue(self.client, Role.DIALER, URL, "", {})
         self.failureResultOf(queue.connect(None), BadToken)
 
 
@@ -110,20 +104,15 @@ class CancellingTests(DialQueueTestCase):
         connecting.cancel()
         self.failureResultOf(connecting, CancelledError)
 
-    def test_in_the_lobby(self) -> None:
-        first, second = self.queue.connect(60), self.queue.connect(60)
-        self.cancel(first)
-        self.client.last.connects()
-        self.successResultOf(second)
-        self.assert_nothing_left()
-
-    def test_before_its_turn(self) -> None:
-        first, second = self.queue.connect(60), self.queue.connect(60)
-        self.cancel(second)
-        self.client.last.connects()
-        self.successResultOf(first)
-        self.assertEqual(len(self.client.attempts), 1)
-        self.assert_nothing_left()
+    def test_in_the_lobby_and_before(self) -> None:
+        """Whoever it is, the other one has its turn."""
+        for gone in (0, 1):
+            connecting = [self.queue.connect(60), self.queue.connect(60)]
+            self.cancel(connecting.pop(gone))
+            self.client.last.connects()
+            self.successResultOf(connecting[0])
+            self.assert_nothing_left()
+        self.assertEqual(len(self.client.attempts), 3)
 
     def test_behind_the_meeting(self) -> None:
         """In the head start, and later."""
@@ -163,12 +152,8 @@ class ReplacedTests(DialQueueTestCase):
         """After pauses that grow, up to a bound, without end when there is no timeout."""
         connecting = self.queue.connect(None)
         for pause in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0):
-            count = len(self.client.attempts)
             self.client.last.fails(refused(409))
-            self.clock.advance(pause * 0.99)
-            self.assertEqual(len(self.client.attempts), count)
-            self.clock.advance(pause * 0.02)
-            self.assertEqual(len(self.client.attempts), count + 1)
+            self.client.again_after(pause)
         self.client.last.connects()
         self.successResultOf(connecting)
         self.assert_nothing_left()
@@ -198,41 +183,11 @@ class ReplacedTests(DialQueueTestCase):
         )
         self.assert_nothing_left()
 
-    def test_timeout_later(self) -> None:
-        """That it was replaced may be why nobody came later."""
-        connecting = self.queue.connect(10)
-        self.client.last.fails(refused(409))
-        self.clock.advance(0.2)
-        self.client.last.fails(AttemptTimeout(9.8, "the peer did not come"))
-        text = str(self.failureResultOf(connecting, AttemptTimeout).value)
-        self.assertRegex(
-            text, "^no connection within 10 s: another program .*the peer did not come$"
-        )
-        self.assert_nothing_left()
-
-    def test_other_refusals(self) -> None:
-        """They are final."""
-        for status in (400, 401, 403, 404, 500):
-            connecting = self.queue.connect(60)
-            self.client.last.fails(refused(status))
-            self.failureResultOf(connecting, ServerRefused)
-        self.assert_nothing_left()
-
-
-class AcceptorTests(DialQueueTestCase):
-    """The other role."""
-
-    role = Role.ACCEPTOR
-
-    def test_accepts(self) -> None:
-        connecting = self.queue.connect(None)
-        self.assertIs(self.client.last.role, Role.ACCEPTOR)
-        self.client.last.connects()
-        self.successResultOf(connecting)
-
-    def test_replaced(self) -> None:
+    def test_acceptor(self) -> None:
         """It does not come back."""
-        connecting = self.queue.connect(None)
+        queue = DialQueue(self.client, Role.ACCEPTOR, URL, "token", {})
+        connecting = queue.connect(None)
+        self.assertIs(self.client.last.role, Role.ACCEPTOR)
         self.client.last.fails(refused(409))
         self.failureResultOf(connecting, ServerRefused)
         self.assert_nothing_left()

@@ -130,43 +130,29 @@ class ClientEndpointTests(SynchronousTestCase):
             self.failureResultOf(connecting, CancelledError)
 
     def test_failure(self) -> None:
-        """It is rdv's own, and the factory is told."""
+        """It is rdv's own, and the factory is told; so it is when it is cancelled."""
         connecting = self.endpoint.connect(self.factory)
         self.client.last.fails(refused(403))
         self.failureResultOf(connecting, ServerRefused)
         self.assertFalse(self.factory.live)
-        self.assertEqual(self.factory.addresses, [])
-
-    def test_cancel(self) -> None:
         connecting = self.endpoint.connect(self.factory)
         connecting.cancel()
         self.failureResultOf(connecting, CancelledError)
-        self.assertTrue(self.client.last.cancelled)
         self.assertFalse(self.factory.live)
-        self.assertEqual(self.client.clock.getDelayedCalls(), [])
+        self.assertEqual(self.factory.addresses, [])
+        self.assertTrue(self.client.nothing_left())
 
-    def test_no_protocol(self) -> None:
-        """The connection is not wanted."""
-        connecting = self.endpoint.connect(Counting(lambda: None))
-        self.assertEqual(self.client.last.connects().closing, "abort")
-        self.failureResultOf(connecting, NoProtocol)
-
-    def test_failing_factory(self) -> None:
-        factory = Counting(not_my_day)
-        connecting = self.endpoint.connect(factory)
-        self.assertEqual(self.client.last.connects().closing, "abort")
-        self.failureResultOf(connecting, RuntimeError)
-        self.assertFalse(factory.live)
-
-    def test_failing_protocol(self) -> None:
-        """Its connection is closed, and then the factory is told."""
-        factory = Counting(Broken)
-        connecting = self.endpoint.connect(factory)
-        below = self.client.last.connects()
-        self.assertEqual(below.closing, "abort")
-        self.failureResultOf(connecting, RuntimeError)
-        below.lose()
-        self.assertFalse(factory.live)
+    def test_unwanted(self) -> None:
+        """No protocol, or one that fails: the connection is closed, and then the factory told."""
+        builds = ((lambda: None, NoProtocol), (not_my_day, RuntimeError), (Broken, RuntimeError))
+        for build, error in builds:
+            factory = Counting(build)
+            connecting = self.endpoint.connect(factory)
+            below = self.client.last.connects()
+            self.assertEqual(below.closing, "abort")
+            self.failureResultOf(connecting, error)
+            below.lose()
+            self.assertFalse(factory.live)
 
 
 class ServerEndpointTests(SynchronousTestCase):
@@ -189,17 +175,15 @@ class ServerEndpointTests(SynchronousTestCase):
         return port
 
     def test_interface(self) -> None:
+        """It says where it is, and not with which token."""
         port = self.listen()
         verifyObject(IListeningPort, port)
         self.assertEqual(repr(port), f"<RendezvousPort accept {URL}>")
-
-    def test_address(self) -> None:
-        """It says where, and not with which token."""
-        address = self.listen().getHost()
+        self.assertRaises(RuntimeError, port.startListening)
+        address = port.getHost()
         verifyObject(IAddress, address)
-        self.assertEqual(address.server, URL)
+        self.assertEqual((address.server, address.token_hint), (URL, "to…"))
         self.assertNotIn("token'", repr(address))
-        self.assertEqual(address.token_hint, "to…")
 
     def test_bad_arguments(self) -> None:
         """They are told at once."""
@@ -219,20 +203,17 @@ class ServerEndpointTests(SynchronousTestCase):
         self.assertEqual(self.factory.addresses, [PEER, PEER])
 
     def test_unwanted(self) -> None:
-        """The factory has no protocol for the peer; the next one is let in."""
-        self.factory.build = lambda: None
+        """No protocol is no error; what fails is logged. Either closes that connection only."""
         self.listen()
-        self.assertEqual(self.client.meets().connects().closing, "abort")
-        self.factory.build = Wire
-        self.assertEqual(self.client.meets().connects().closing, "")
-
-    def test_failing(self) -> None:
-        """What fails for one peer is logged, and closes its connection."""
-        self.listen()
-        for build in (not_my_day, Broken):
+        for build, closing, errors in (
+            (lambda: None, "abort", 0),
+            (not_my_day, "abort", 1),
+            (Broken, "abort", 1),
+            (Wire, "", 0),
+        ):
             self.factory.build = build
-            self.assertEqual(self.client.meets().connects().closing, "abort")
-            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+            self.assertEqual(self.client.meets().connects().closing, closing)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), errors)
 
     def test_stop(self) -> None:
         """Delivered connections go on; the factory is told when nothing can come."""
@@ -250,9 +231,6 @@ class ServerEndpointTests(SynchronousTestCase):
         below.deliver(b"still here")
         self.assertEqual(self.factory.built[0].data, b"still here")
         self.assertEqual(self.client.clock.getDelayedCalls(), [])
-
-    def test_started_twice(self) -> None:
-        self.assertRaises(RuntimeError, self.listen().startListening)
 
     def test_trouble(self) -> None:
         """The owner hears of it, and so does who waits for the beginning."""

@@ -70,27 +70,18 @@ class ReadingTests(DescriptionTestCase):
             verifyObject(IPlugin, parser)
 
     def test_client(self) -> None:
-        """A dialer, with a minute for it."""
-        endpoint = self.client(f"{BASE}:token=abc")
-        turns = endpoint._queue
-        self.assertEqual(turns._url, "http://example.com:8080/rdv")
-        self.assertEqual((turns._role, turns._token), (Role.DIALER, b"abc"))
-        self.assertEqual(endpoint._timeout, 60.0)
-        self.assertIs(self.made(endpoint).clock, self.reactor)
-        self.assertIs(self.settings(endpoint).spaces, AddressSpace.DEFAULT)
-
-    def test_roles(self) -> None:
+        """A dialer, with a minute for it, unless it says otherwise."""
         for text, role, timeout in (
-            ("dial", Role.DIALER, 60.0),
-            ("accept", Role.ACCEPTOR, None),
+            ("", Role.DIALER, 60.0),
+            (":role=dial:timeout=1.5", Role.DIALER, 1.5),
+            (":timeout=0", Role.DIALER, None),
+            (":role=accept", Role.ACCEPTOR, None),
         ):
-            endpoint = self.client(f"{BASE}:token=abc:role={text}")
-            self.assertEqual((endpoint._queue._role, endpoint._timeout), (role, timeout))
-
-    def test_timeout(self) -> None:
-        for text, timeout in (("1.5", 1.5), ("0", None)):
-            endpoint = self.client(f"{BASE}:token=abc:timeout={text}")
-            self.assertEqual(endpoint._timeout, timeout)
+            endpoint = self.client(f"{BASE}:token=abc{text}")
+            queue = endpoint._queue
+            self.assertEqual((queue._url, queue._token), ("http://example.com:8080/rdv", b"abc"))
+            self.assertEqual((queue._role, endpoint._timeout), (role, timeout))
+            self.assertIs(self.made(endpoint).clock, self.reactor)
 
     def test_server(self) -> None:
         endpoint = self.server(f"{BASE}:token=abc")

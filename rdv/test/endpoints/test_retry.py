@@ -4,15 +4,20 @@ One connection, and a server that restarts meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from OpenSSL.SSL import Error as TLSError
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.connection import Connection
 from rdv.client.trace import Trace, What
-from rdv.endpoints.retry import keep_trying
+from rdv.endpoints.retry import RetryPolicy, keep_trying
 from rdv.errors import (
     AttemptTimeout,
+    BadToken,
+    BadURL,
     NoConnection,
     ProtocolError,
     RdvError,
@@ -27,6 +32,61 @@ GONE = ServerUnreachable("cannot reach it: connection refused")
 ENDED = ServerUnreachable("cannot reach it: the connection ended without an answer")
 NO_CERTIFICATE = ServerUnreachable("cannot reach it: TLS: alert certificate required")
 NO_CERTIFICATE.__cause__ = TLSError()
+NEVER_RIGHT = (BadURL("x"), BadToken("x"), *map(refused, (401, 403, 409)))
+STRANGE = (ProtocolError("not HTTP"), *map(refused, (200, 302, 400, 404, 426)))
+
+
+#: What happens, in seconds and calls of the policy; then which errors are final to a person who
+#: wants one connection, and which to a service.
+HISTORIES: list[tuple[str, Iterable[Exception], bool, bool]] = [
+    ("", NEVER_RIGHT, True, True),
+    ("asked 60 over", NEVER_RIGHT, True, True),
+    ("met", NEVER_RIGHT, True, True),
+    # Who asks us to come back is a server.
+    ("", [refused(status) for status in (408, 429, 502, 503, 504)], False, False),
+    # A person who has mistyped the URL need not wait.
+    ("", (GONE, refused(500)), True, False),
+    ("asked 0.4 over", (refused(500), NO_CERTIFICATE), True, False),
+    ("asked 0.5 over", (GONE, ENDED, refused(500)), False, False),
+    ("fails", (GONE, refused(500)), False, False),
+    # It may have been stopped as we came, but not each time.
+    ("asked over", (ENDED,), False, False),
+    ("asked over fails asked over", (ENDED,), True, False),
+    # A proxy says 404 while what is behind it restarts; nothing else lets us wait so long.
+    ("", STRANGE, True, True),
+    ("asked 29 over", STRANGE, True, True),
+    ("asked 30 over", STRANGE, False, False),
+    ("asked 10 asked 10 asked 10 over", STRANGE, False, False),
+    ("met", STRANGE, False, False),
+    # No fault of the server's.
+    ("asked 0.5 over", (NoConnection("no path"), OSError("too many open files")), True, False),
+]
+
+
+class PolicyTests(SynchronousTestCase):
+    """What is final."""
+
+    def test_histories(self) -> None:
+        """It depends on what the server has been to us."""
+        for history, errors, person, service in HISTORIES:
+            for error in errors:
+                for patient, wanted in ((False, person), (True, service)):
+                    policy = self.policy_after(history, patient)
+                    said = (history, error, patient)
+                    self.assertEqual(policy.is_final(error), wanted, said)
+
+    def policy_after(self, history: str, patient: bool) -> RetryPolicy:
+        """One that has lived through this."""
+        clock = Clock()
+        policy = RetryPolicy(clock, lambda error: None, patient=patient)
+        for step in history.split():
+            if step == "fails":
+                policy.fails(GONE)
+            elif step.isalpha():
+                getattr(policy, step)()
+            else:
+                clock.advance(float(step))
+        return policy
 
 
 class KeepTryingTests(SynchronousTestCase):
@@ -61,14 +121,6 @@ class KeepTryingTests(SynchronousTestCase):
         """The server has the request, and does not refuse it for so long."""
         self.client.last.happens(What.ASKED)
         self.clock.advance(seconds)
-
-    def again_after(self, pause: float) -> None:
-        """The next attempt comes so much later, and not earlier."""
-        count = len(self.client.attempts)
-        self.clock.advance(pause * 0.99)
-        self.assertEqual(len(self.client.attempts), count)
-        self.clock.advance(pause * 0.02)
-        self.assertEqual(len(self.client.attempts), count + 1)
 
     def assert_final(
         self, trying: Deferred[Connection], kind: type[Exception], attempts: int = 1
@@ -112,10 +164,10 @@ class KeepTryingTests(SynchronousTestCase):
             self.waits()
             last = refused(503, 10.0)
             self.client.last.fails(last)
-            self.again_after(1 + 10)
+            self.client.again_after(1 + 10)
             for error, pause in ((GONE, 2), (refused(502), 4), (refused(500), 8)):
                 self.client.last.fails(error)
-                self.again_after(pause)
+                self.client.again_after(pause)
             self.assertEqual(self.told, [None, last])
             self.assertAlmostEqual(self.client.last.timeout or 0, 60 - 0.5 - 25 * 1.01)
             self.waits()
@@ -123,102 +175,43 @@ class KeepTryingTests(SynchronousTestCase):
             self.client.last.connects()
             self.successResultOf(trying)
 
-    def test_proven(self) -> None:
-        """A proxy says 404 while what is behind it restarts; nothing else lets us wait so long."""
-        trying = self.begin()
-        self.waits(30)
-        for error, pause in ((refused(404), 1), (ProtocolError("not HTTP"), 2)):
-            self.client.last.fails(error)
-            self.again_after(pause)
-        self.client.last.connects()
-        self.successResultOf(trying)
-
-    def test_never_there(self) -> None:
-        """A person who has mistyped the URL need not wait."""
-        for error in (GONE, refused(404), refused(500), refused(302), ProtocolError("not HTTP")):
-            self.client.attempts.clear()
-            trying = self.begin()
-            if error is not GONE:
-                self.client.last.happens(What.ASKED)
-            self.client.last.fails(error)
-            self.assertIs(self.assert_final(trying, type(error)), error)
-        self.assertEqual(self.told, [])
-
     def test_stopped_as_we_came(self) -> None:
         """It had our request, but not for long."""
         trying = self.begin()
         self.client.last.happens(What.ASKED)
         self.client.last.fails(ENDED)
         for pause in (1, 2, 4):
-            self.again_after(pause)
+            self.client.again_after(pause)
             self.client.last.fails(GONE)
-        self.again_after(8)
+        self.client.again_after(8)
         self.waits()
         self.client.last.fails(ENDED)
-        self.again_after(1)
+        self.client.again_after(1)
         self.client.last.connects()
         self.successResultOf(trying)
         self.assertEqual(self.told, [ENDED, None, ENDED])
 
-    def test_always_ends(self) -> None:
-        """Something else, which takes what we say and never answers."""
-        trying = self.begin()
-        self.client.last.happens(What.ASKED)
-        self.client.last.fails(ENDED)
-        self.again_after(1)
-        self.client.last.happens(What.ASKED)
-        self.client.last.fails(ENDED)
-        self.assertIs(self.assert_final(trying, ServerUnreachable, 2), ENDED)
-
-    def test_certificate_is_missing(self) -> None:
-        """With TLS 1.3 we are told behind our request; it is no server that stops."""
-        trying = self.begin()
-        self.client.last.happens(What.ASKED)
-        self.client.last.fails(NO_CERTIFICATE)
-        self.assert_final(trying, ServerUnreachable)
-        self.assertEqual(self.told, [])
-
-    def test_overloaded(self) -> None:
-        """Who asks us to come back is a server."""
-        for status in (429, 502, 503, 504):
-            trying = self.begin()
-            self.client.last.fails(refused(status))
-            self.again_after(1)
-            self.client.last.fails(GONE)  # it restarts
-            self.again_after(2)
-            self.client.last.connects()
-            self.successResultOf(trying)
-
-    def test_not_allowed(self) -> None:
-        """Not even from one that has let us wait."""
-        for status in (401, 403):
+    def test_final(self) -> None:
+        """It is over at once, and says why: whether the peer has come, or another program has."""
+        for met, error, kind, text in (
+            (True, NoConnection("no path"), NoConnection, "^no path"),
+            (False, refused(409), TokenInUse, "^another program accepts with the same token"),
+            (False, refused(403), ServerRefused, "403"),
+        ):
             self.client.attempts.clear()
             trying = self.begin()
-            self.waits(60)
-            self.client.last.fails(refused(status))
-            self.assert_final(trying, ServerRefused)
-
-    def test_no_path(self) -> None:
-        """The peer has come: there is no next one."""
-        trying = self.begin()
-        self.waits()
-        self.client.last.happens(What.MET)
-        self.client.last.fails(NoConnection("no path"))
-        self.assert_final(trying, NoConnection)
-
-    def test_another_acceptor(self) -> None:
-        trying = self.begin()
-        self.waits()
-        self.client.last.fails(refused(409))
-        error = self.assert_final(trying, TokenInUse)
-        self.assertRegex(str(error), "^another program accepts with the same token")
+            self.waits()
+            if met:
+                self.client.last.happens(What.MET)
+            self.client.last.fails(error)
+            self.assertRegex(str(self.assert_final(trying, kind)), text)
 
     def test_another_dialer(self) -> None:
         """It comes back soon, without a word."""
         trying = self.begin(60, Role.DIALER)
         self.waits()
         self.client.last.fails(refused(409))
-        self.again_after(0.2)
+        self.client.again_after(0.2)
         self.assertEqual(self.told, [None])
         self.client.last.connects()
         self.successResultOf(trying)
@@ -236,7 +229,7 @@ class KeepTryingTests(SynchronousTestCase):
         trying = self.begin(10)
         self.waits()
         self.client.last.fails(GONE)
-        self.again_after(1)
+        self.client.again_after(1)
         self.client.last.fails(AttemptTimeout(8.5, "the peer did not come"))
         self.assertEqual(
             str(self.assert_final(trying, AttemptTimeout, 2)),

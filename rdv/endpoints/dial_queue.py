@@ -122,10 +122,6 @@ class DialQueue:
             return await self._connect(
                 self._url, self._token, timeout=left, trace=happened, **self._options
             )
-        except AttemptTimeout as error:
-            # The attempt knows only of the time that was left for it.
-            assert timeout is not None
-            raise AttemptTimeout(timeout, error.lacking) from None
         finally:
             stay.leave()
 

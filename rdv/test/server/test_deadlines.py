@@ -36,35 +36,22 @@ class DeadlinesTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_one_timer(self) -> None:
+        """However many are in; none when the last has gone, and one again for the next."""
         for number in range(100):
             self.deadlines.add(str(number))
             self.clock.advance(0.0625)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         for number in range(100):
             self.deadlines.discard(str(number))
+            self.deadlines.discard("never in")
         self.assert_idle()
-
-    def test_discarded_does_not_expire(self) -> None:
         self.deadlines.add("a")
         self.deadlines.add("b")
         self.deadlines.discard("a")
-        self.deadlines.discard("never in")
-        self.clock.advance(10)
-        self.assertEqual(self.expired, ["b"])
-        self.assert_idle()
-
-    def test_anew_after_the_last_has_gone(self) -> None:
-        self.deadlines.add("a")
-        self.deadlines.discard("a")
-        self.clock.advance(7)
-        self.deadlines.add("b")
         self.clock.advance(9.75)
         self.assertEqual(self.expired, [])
         self.clock.advance(0.25)
         self.assertEqual(self.expired, ["b"])
-        self.deadlines.add("c")
-        self.clock.advance(10)
-        self.assertEqual(self.expired, ["b", "c"])
         self.assert_idle()
 
     def test_zero_is_never(self) -> None:
@@ -106,31 +93,19 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(turns, [3, 6, 8])
         self.assert_idle()
 
-    def test_telling_takes_out_another(self) -> None:
-        """The one that is taken out by another one's end is not told."""
-        told: list[str] = []
+    def test_telling_takes_out_others(self) -> None:
+        """Who is taken out by another one's end is not told, be it the last."""
 
-        def expired(member: str) -> None:
-            told.append(member)
-            deadlines.discard("b")
-
-        deadlines: Deadlines[str] = Deadlines(self.clock, 10, expired)
-        for member in "abc":
-            deadlines.add(member)
-        self.clock.advance(10)
-        self.assertEqual(told, ["a", "c"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_telling_takes_out_the_rest(self) -> None:
         def expired(member: str) -> None:
             self.expired.append(member)
             deadlines.discard("b")
+            deadlines.discard("d")
 
         deadlines: Deadlines[str] = Deadlines(self.clock, 10, expired)
-        deadlines.add("a")
-        deadlines.add("b")
+        for member in "abcd":
+            deadlines.add(member)
         self.clock.advance(20)
-        self.assertEqual(self.expired, ["a"])
+        self.assertEqual(self.expired, ["a", "c"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_telling_puts_in_anew(self) -> None:
@@ -151,4 +126,30 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.expired, ["a", "b"])
         self.clock.advance(10)
         self.assertEqual(self.expired, ["a", "b", "b"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_telling_fails(self) -> None:
+        """That is the reactor's to report, and keeps nobody else from being told."""
+
+        def expired(member: str) -> None:
+            self.expired.append(member)
+            if member == "bad":
+                raise ZeroDivisionError
+
+        deadlines: Deadlines[str] = Deadlines(self.clock, 10, expired)
+        for member in ("a", "bad", "b"):
+            deadlines.add(member)
+        self.clock.advance(4)
+        deadlines.add("later")
+        self.assertRaises(ZeroDivisionError, self.clock.advance, 6)
+        self.clock.advance(0)
+        self.assertEqual(self.expired, ["a", "bad", "b"])
+        self.clock.advance(4)
+        self.assertEqual(self.expired.pop(), "later")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        deadlines.add("bad")
+        self.assertRaises(ZeroDivisionError, self.clock.advance, 10)
+        deadlines.add("new")
+        self.clock.advance(10)
+        self.assertEqual(self.expired.pop(), "new")
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.server.deadlines import Deadlines
 from rdv.server.lobby import Lobby
 from rdv.wire import Role
+
+TIMEOUT = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,50 +38,30 @@ class LobbyTests(SynchronousTestCase):
         self.clock = Clock()
         self.expired: list[Somebody] = []
         self.replaced: list[Somebody] = []
-        self.lobby = self.make_lobby(300)
+        self.lobby: Lobby[Somebody] = Lobby(
+            self.clock, 300, self.expired.append, self.replaced.append
+        )
         self.dialer, self.acceptor = Somebody(Role.DIALER), Somebody(Role.ACCEPTOR)
-
-    def make_lobby(self, timeout: float) -> Lobby[Somebody]:
-        return Lobby(self.clock, timeout, self.expired.append, self.replaced.append)
 
     def assert_idle(self) -> None:
         """Nobody waits, and no timer runs."""
         self.assertEqual((len(self.lobby), list(self.lobby)), (0, []))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_both_orders_of_arrival(self) -> None:
-        for first, second in ((self.dialer, self.acceptor), (self.acceptor, self.dialer)):
-            self.assertIsNone(self.lobby.partner(first))
-            self.lobby.enter(first)
-            self.assertEqual(list(self.lobby), [first])
-            self.assertIs(self.lobby.partner(second), first)
-            self.assertTrue(self.lobby.leave(first))
-            self.assertIsNone(self.lobby.partner(second))
-            self.assert_idle()
-
-    def test_asking_changes_nothing(self) -> None:
+    def test_partner_and_rival(self) -> None:
+        """The same token, and the other role or the same. Asking changes nothing."""
+        newer = Somebody(Role.DIALER)
+        self.assertIsNone(self.lobby.partner(self.acceptor))
+        self.assertIsNone(self.lobby.rival(newer))
         self.lobby.enter(self.dialer)
-        self.assertIs(self.lobby.partner(self.acceptor), self.dialer)
-        self.assertIs(self.lobby.partner(self.acceptor), self.dialer)
-        self.assertEqual(list(self.lobby), [self.dialer])
-
-    def test_same_role_is_no_partner(self) -> None:
-        self.lobby.enter(self.dialer)
-        self.assertIsNone(self.lobby.partner(Somebody(Role.DIALER)))
-        self.assertIsNone(self.lobby.partner(self.dialer))
-
-    def test_other_token_is_no_partner(self) -> None:
-        self.lobby.enter(self.dialer)
-        for token in (b"Token", b"token2", b"toke", b""):
-            self.assertIsNone(self.lobby.partner(Somebody(Role.ACCEPTOR, token)))
-
-    def test_rival(self) -> None:
-        """Who waits with the same token and role. Asking changes nothing."""
-        self.assertIsNone(self.lobby.rival(self.dialer))
-        self.lobby.enter(self.dialer)
-        self.assertIs(self.lobby.rival(Somebody(Role.DIALER)), self.dialer)
-        self.assertIsNone(self.lobby.rival(self.acceptor))
-        self.assertIsNone(self.lobby.rival(Somebody(Role.DIALER, b"other")))
+        for somebody, partner, rival in (
+            (self.acceptor, self.dialer, None),
+            (newer, None, self.dialer),
+            (Somebody(Role.ACCEPTOR, b"token2"), None, None),
+            (Somebody(Role.DIALER, b"Token"), None, None),
+        ):
+            self.assertIs(self.lobby.partner(somebody), partner)
+            self.assertIs(self.lobby.rival(somebody), rival)
         self.assertEqual((list(self.lobby), self.replaced), ([self.dialer], []))
 
     def test_replacement(self) -> None:
@@ -101,44 +92,6 @@ class LobbyTests(SynchronousTestCase):
         lobby.enter(newer)
         self.assertEqual((seen, list(lobby)), ([[newer]], [newer]))
 
-    def test_leaving(self) -> None:
-        self.lobby.enter(self.dialer)
-        self.assertTrue(self.lobby.leave(self.dialer))
-        self.assertFalse(self.lobby.leave(self.dialer))
-        self.assert_idle()
-        self.clock.advance(1000)
-        self.assertEqual((self.expired, self.replaced), ([], []))
-
-    def test_leaving_of_one_who_was_replaced(self) -> None:
-        """It does not take its successor along."""
-        newer = Somebody(Role.DIALER)
-        self.lobby.enter(self.dialer)
-        self.lobby.enter(newer)
-        self.assertFalse(self.lobby.leave(self.dialer))
-        self.assertEqual(list(self.lobby), [newer])
-
-    def test_leaving_of_one_who_was_never_in(self) -> None:
-        self.lobby.enter(self.acceptor)
-        self.assertFalse(self.lobby.leave(self.dialer))
-        self.assertFalse(self.lobby.leave(Somebody(Role.ACCEPTOR, b"other")))
-        self.assertEqual(list(self.lobby), [self.acceptor])
-
-    def test_expiry_in_order(self) -> None:
-        members = [Somebody(Role.DIALER, b"%d" % number) for number in range(4)]
-        for member in members:
-            self.lobby.enter(member)
-            self.clock.advance(1)
-        self.lobby.leave(members[1])
-        self.clock.advance(295)
-        self.assertEqual(self.expired, [])
-        self.clock.advance(1)
-        self.assertEqual(self.expired, [members[0]])
-        self.clock.advance(2)
-        self.assertEqual(self.expired, [members[0], members[2]])
-        self.clock.advance(1)
-        self.assertEqual(self.expired, [members[0], members[2], members[3]])
-        self.assert_idle()
-
     def test_expired_has_left_when_told(self) -> None:
         waiting: list[int] = []
         lobby = Lobby[Somebody](
@@ -162,13 +115,6 @@ class LobbyTests(SynchronousTestCase):
         self.assertNotIn(last, self.expired)
         self.assert_idle()
 
-    def test_no_timeout(self) -> None:
-        lobby = self.make_lobby(0)
-        lobby.enter(self.dialer)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.clock.advance(10_000_000)
-        self.assertEqual((list(lobby), self.expired), ([self.dialer], []))
-
     def test_iteration_survives_leaving(self) -> None:
         members = [Somebody(Role.DIALER, b"%d" % number) for number in range(3)]
         for member in members:
@@ -176,3 +122,95 @@ class LobbyTests(SynchronousTestCase):
         for member in self.lobby:
             self.lobby.leave(member)
         self.assert_idle()
+
+
+class LobbyMachine(RuleBasedStateMachine):
+    """
+    A model that is too simple to be wrong. People come, meet, leave and are forgotten.
+
+    :ivar waiting: who should be in, and since when, oldest first.
+    :ivar gone: one who is not in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.told: list[tuple[str, Somebody]] = []
+        self.lobby: Lobby[Somebody] = Lobby(
+            self.clock,
+            TIMEOUT,
+            lambda member: self.told.append(("expired", member)),
+            lambda member: self.told.append(("replaced", member)),
+        )
+        self.waiting: dict[Somebody, float] = {}
+        self.gone = Somebody(Role.DIALER, b"a")
+
+    def with_token(self, token: bytes) -> Somebody | None:
+        return next((member for member in self.waiting if member.token == token), None)
+
+    def assert_told(self, *wanted: tuple[str, Somebody]) -> None:
+        assert self.told == list(wanted), self.told
+        self.told.clear()
+
+    @rule(role=st.sampled_from(Role), token=st.sampled_from([b"a", b"b", b"c"]))
+    def somebody_comes(self, role: Role, token: bytes) -> None:
+        member = Somebody(role, token)
+        older = self.with_token(token)
+        partner = self.lobby.partner(member)
+        if older is not None and older.role is not role:
+            assert partner is older
+            assert self.lobby.leave(older)
+            del self.waiting[older]
+            self.assert_told()
+            return
+        assert partner is None
+        self.lobby.enter(member)
+        if older is not None:
+            del self.waiting[older]
+            self.assert_told(("replaced", older))
+            self.gone = older
+        self.waiting[member] = self.clock.seconds()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def somebody_leaves(self, data: st.DataObject) -> None:
+        member = data.draw(st.sampled_from(list(self.waiting)))
+        assert self.lobby.leave(member)
+        assert not self.lobby.leave(member)
+        del self.waiting[member]
+        self.gone = member
+        self.assert_told()
+
+    @rule()
+    def somebody_leaves_who_is_not_in(self) -> None:
+        assert not self.lobby.leave(self.gone)
+
+    @rule(seconds=st.integers(0, 2 * TIMEOUT))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        due = [m for m, since in self.waiting.items() if since + TIMEOUT <= self.clock.seconds()]
+        for member in due:
+            del self.waiting[member]
+        self.assert_told(*(("expired", member) for member in due))
+
+    @invariant()
+    def same_people(self) -> None:
+        assert set(self.lobby) == set(self.waiting)
+        assert len(self.lobby) == len(self.waiting)
+
+    @invariant()
+    def one_timer_at_most(self) -> None:
+        """One while somebody waits, for the oldest; none when nobody does."""
+        calls = self.clock.getDelayedCalls()
+        assert len(calls) == bool(self.waiting), calls
+        if calls:
+            assert calls[0].getTime() <= min(self.waiting.values()) + TIMEOUT
+
+
+class LobbyModelTests(SynchronousTestCase):
+    """Runs the machine."""
+
+    def test_like_the_model(self) -> None:
+        run_state_machine_as_test(
+            LobbyMachine, settings=settings(max_examples=60, stateful_step_count=30)
+        )

@@ -11,6 +11,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.test.requesthelper import DummyRequest
 
 from rdv.server import ObservedAddress, forwarded_address, peer_address
+from rdv.test.server.doubles import WebTestCase, request
 
 
 def seen(
@@ -29,31 +30,16 @@ def seen(
 class PeerAddressTests(SynchronousTestCase):
     """``peer_address``."""
 
-    def test_ip4(self) -> None:
-        self.assertEqual(
-            seen(peer_address, client=IPv4Address("TCP", "203.0.113.9", 39841)), "203.0.113.9:39841"
-        )
-
-    def test_ip6(self) -> None:
-        self.assertEqual(
-            seen(peer_address, client=IPv6Address("TCP", "2001:db8::7", 39841)),
-            "[2001:db8::7]:39841",
-        )
-
-    def test_mapped(self) -> None:
-        """So clients of a dual-stack port look."""
-        self.assertEqual(
-            seen(peer_address, client=IPv6Address("TCP", "::ffff:203.0.113.9", 39841)),
-            "203.0.113.9:39841",
-        )
-
-    def test_zone(self) -> None:
-        self.assertEqual(
-            seen(peer_address, client=IPv6Address("TCP", "fe80::1%eth0", 5)), "[fe80::1]:5"
-        )
-
-    def test_no_ip(self) -> None:
-        self.assertEqual(seen(peer_address, client=UNIXAddress("/run/rdv")), "None")
+    def test_connection(self) -> None:
+        """Mapped addresses are what clients of a dual-stack port look like."""
+        for client, wanted in (
+            (IPv4Address("TCP", "203.0.113.9", 39841), "203.0.113.9:39841"),
+            (IPv6Address("TCP", "2001:db8::7", 39841), "[2001:db8::7]:39841"),
+            (IPv6Address("TCP", "::ffff:203.0.113.9", 39841), "203.0.113.9:39841"),
+            (IPv6Address("TCP", "fe80::1%eth0", 5), "[fe80::1]:5"),
+            (UNIXAddress("/run/rdv"), "None"),
+        ):
+            self.assertEqual(seen(peer_address, client=client), wanted)
 
     def test_headers_do_not_count(self) -> None:
         """Unless the operator names them."""
@@ -64,39 +50,31 @@ class PeerAddressTests(SynchronousTestCase):
 class ForwardedAddressTests(SynchronousTestCase):
     """``forwarded_address``."""
 
-    def assert_seen(self, wanted: str, *values: str, header: str = "X-Forwarded-For") -> None:
-        how = forwarded_address(header)
-        self.assertEqual(seen(how, {header: list(values)}), wanted, values)
-
-    def test_address_with_port(self) -> None:
-        self.assert_seen("203.0.113.9:39841", "203.0.113.9:39841")
-        self.assert_seen("[2001:db8::7]:39841", "[2001:db8::7]:39841")
-        self.assert_seen("203.0.113.9:39841", "[::ffff:203.0.113.9]:39841")
-
-    def test_port_is_never_guessed(self) -> None:
-        """Neither from the connection nor from a header that was not named."""
-        for value in ("203.0.113.9", "2001:db8::7", "[2001:db8::7]", "203.0.113.9:"):
-            self.assert_seen("None", value)
-        headers = {"X-Forwarded-For": ["203.0.113.9"], "X-Forwarded-Port": ["8080"]}
-        self.assertEqual(seen(forwarded_address("X-Forwarded-For"), headers), "None")
-
     def test_last_element(self) -> None:
-        """What the client itself has put in front of it does not count."""
-        self.assert_seen("203.0.113.9:1", "6.6.6.6:6, 203.0.113.9:1")
-        self.assert_seen("203.0.113.9:1", "6.6.6.6:6,7.7.7.7:7 ,203.0.113.9:1 ")
-        self.assert_seen("203.0.113.9:1", "6.6.6.6:6", "203.0.113.9:1")
-        self.assert_seen("203.0.113.9:1", "6.6.6.6:6, 5.5.5.5:5", "4.4.4.4:4, 203.0.113.9:1")
-
-    def test_unusable_last_element(self) -> None:
-        """One further in front is not taken in its place."""
-        self.assert_seen("None", "203.0.113.9:1, unknown")
-        self.assert_seen("None", "203.0.113.9:1,")
-        self.assert_seen("None", "203.0.113.9:1", "")
+        """What the client itself has put in front of it does not count, if the last is unusable."""
+        good, how = "203.0.113.9:1", forwarded_address("X-Forwarded-For")
+        for values, wanted in (
+            ([good], good),
+            (["[2001:db8::7]:1"], "[2001:db8::7]:1"),
+            (["[::ffff:203.0.113.9]:1"], good),
+            ([f"6.6.6.6:6, {good}"], good),
+            ([f"6.6.6.6:6,7.7.7.7:7 ,{good} "], good),
+            (["6.6.6.6:6", good], good),
+            (["6.6.6.6:6, 5.5.5.5:5", f"4.4.4.4:4, {good}"], good),
+            ([f"{good}, unknown"], "None"),
+            ([f"{good},"], "None"),
+            ([good, ""], "None"),
+        ):
+            self.assertEqual(seen(how, {"X-Forwarded-For": values}), wanted, values)
 
     def test_nonsense(self) -> None:
-        for value in ("", "unknown", "example.com:80", "1.2.3.4:99999", "[fe80::1%eth0]:5", "ä"):
-            self.assert_seen("None", value)
-        self.assertEqual(seen(forwarded_address("X-Forwarded-For")), "None")
+        """A port is never guessed, not from the connection nor from another header either."""
+        how = forwarded_address("X-Forwarded-For")
+        nonsense = ("", "unknown", "example.com:80", "1.2.3.4:99999", "[fe80::1%eth0]:5", "ä")
+        for value in (*nonsense, "203.0.113.9", "2001:db8::7", "[2001:db8::7]", "203.0.113.9:"):
+            headers = {"X-Forwarded-For": [value], "X-Forwarded-Port": ["8080"]}
+            self.assertEqual(seen(how, headers), "None", value)
+        self.assertEqual(seen(how), "None")
 
     def test_rfc7239(self) -> None:
         for value, wanted in (
@@ -112,7 +90,8 @@ class ForwardedAddressTests(SynchronousTestCase):
             ("proto=https", "None"),
             ('by="203.0.113.9:5"', "None"),
         ):
-            self.assert_seen(wanted, value, header="Forwarded")
+            how = forwarded_address("Forwarded")
+            self.assertEqual(seen(how, {"Forwarded": [value]}), wanted)
 
     def test_named_port_header(self) -> None:
         how = forwarded_address("X-Real-IP", "X-Real-Port")
@@ -130,7 +109,25 @@ class ForwardedAddressTests(SynchronousTestCase):
             ("203.0.113.9:5", "39841", "None"),
         ):
             self.assertEqual(seen(how, {"X-Real-IP": [ip], "X-Real-Port": [port]}), wanted)
-
-    def test_named_port_header_missing(self) -> None:
-        how = forwarded_address("X-Real-IP", "X-Real-Port")
         self.assertEqual(seen(how, {"X-Real-IP": ["203.0.113.9"]}), "None")
+
+
+class NoTextTests(WebTestCase):
+    """A header that is no text: the client's own fault, and nobody else's trouble."""
+
+    def test_unknown(self) -> None:
+        """The client waits, without an observed address, and its partner comes to it."""
+        digit = "\u0665".encode()  # to Python, and to nobody else
+        values = (b"\xff", b"1.2.3.4:5, \xff", b"for=\xff", b'for="1.2.3.4:\xff"', b"\xc3")
+        for port_header, value, port in (
+            *((None, value, b"") for value in (*values, b"1.2.3.4:" + digit)),
+            *(("X-Port", b"1.2.3.4", port) for port in (b"\xff", b"5\xff", digit)),
+        ):
+            self.setUp()
+            self.observing(forwarded_address("X-Forwarded-For", port_header))
+            more = b"X-Forwarded-For: %s\r\nX-Port: %s\r\n" % (value, port)
+            self.assert_waiting(self.browse(request(more=more)))
+            self.assertEqual(self.flushLoggedErrors(), [])
+            head = self.browse(request(b"ACCEPT")).received
+            self.assertTrue(head.startswith(b"HTTP/1.1 101 "), head)
+            self.assertIn(b"Rdv-Peer-Addrs: 192.168.1.16:39841, [2001:db8::7]:39841\r\n", head)

@@ -1,4 +1,4 @@
-"""Clients for whom there is no descriptor: told so over HTTP, and the others are not harmed."""
+"""Descriptors run out: clients are told so over HTTP, ports accept less, and nobody is harmed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import RETRY_AFTER
 
 REACTOR: Any = global_reactor
-#: A limit, of which 128 are kept free.
-LIMIT = 1024
-FIRST = LIMIT - 128
-NO_ROOM = "no room for more clients, try again later\n"
+#: A limit, and how many of them are kept free.
+LIMIT, RESERVE = 1024, 128
+FIRST = LIMIT - RESERVE
+#: The next descriptor of a server that accepts nobody.
+FULL = FIRST + RESERVE // 2
 
 
 class Numbered:
@@ -35,8 +36,8 @@ class Numbered:
         return self.number
 
 
-def complaints(test: SynchronousTestCase) -> list[LogEvent]:
-    """What will be logged for the operator."""
+def limit_descriptors(test: SynchronousTestCase) -> list[LogEvent]:
+    """Set that limit, and collect what will be logged for the operator."""
     events: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
@@ -46,6 +47,8 @@ def complaints(test: SynchronousTestCase) -> list[LogEvent]:
     observer = cast(ILogObserver, observe)
     globalLogPublisher.addObserver(observer)
     test.addCleanup(globalLogPublisher.removeObserver, observer)
+    for module in (descriptors, budget):
+        test.patch(module, "limit", lambda: LIMIT)
     return events
 
 
@@ -53,54 +56,40 @@ class BudgetTests(SynchronousTestCase):
     """Who may stay."""
 
     def setUp(self) -> None:
-        self.patch(descriptors, "limit", lambda: LIMIT)
-        self.patch(budget, "limit", lambda: LIMIT)
-        self.patch(budget, "socket_of", lambda transport: transport)
+        self.events = limit_descriptors(self)
         self.clock = Clock()
         self.budget = DescriptorBudget(self.clock)
 
-    def admitted(self, number: int, expected: bool = False) -> bool:
-        transport: Any = Numbered(number)
-        return self.budget.has_place(transport, expected)
-
     def test_by_its_number(self) -> None:
-        for number, may_stay in ((3, True), (FIRST - 1, True), (FIRST, False), (LIMIT - 1, False)):
-            self.assertEqual(self.admitted(number), may_stay)
-
-    def test_one_whose_partner_waits(self) -> None:
-        """A quarter of what is kept free is for them."""
-        for number, may_stay in ((3, True), (FIRST + 31, True), (FIRST + 32, False)):
-            self.assertEqual(self.admitted(number, expected=True), may_stay)
-
-    def test_complaint(self) -> None:
-        """Once, and once more when it still goes on after a minute. It shows everywhere."""
-        events = complaints(self)
-        self.admitted(FIRST - 1)
-        self.assertEqual(events, [])
-        for seconds, count in ((0, 1), (0, 1), (59, 1), (1, 2), (1, 2)):
-            self.clock.advance(seconds)
-            self.admitted(FIRST)
-            self.assertEqual(len(events), count)
-        self.assertEqual((events[0]["log_level"], events[0]["limit"]), (LogLevel.critical, LIMIT))
-
-
-class NoSocketTests(SynchronousTestCase):
-    """A connection in memory."""
-
-    def test_has_no_number(self) -> None:
-        self.patch(descriptors, "limit", lambda: 0)
-        self.assertTrue(DescriptorBudget(Clock()).has_place(object(), expected=False))
+        """A quarter of what is kept free is for those whose partner waits."""
+        self.patch(budget, "socket_of", lambda transport: transport)
+        for expected, first in ((False, FIRST), (True, FIRST + 32)):
+            for number, may_stay in ((3, True), (first - 1, True), (first, False)):
+                self.assertEqual(self.budget.has_place(Numbered(number), expected), may_stay)
 
     def test_real_socket(self) -> None:
+        """Below a wrapper. A connection in memory has no number."""
+        self.patch(descriptors, "limit", lambda: 0)
+        self.assertTrue(self.budget.has_place(object(), expected=False))
         with socket.socket() as sock:
             wrapped: Any = Numbered(0)
             wrapped.transport = Numbered(0)
             wrapped.transport.getHandle = lambda: sock
             for number, may_stay in ((sock.fileno() + 1, True), (sock.fileno(), False)):
                 self.patch(budget, "first_reserved", lambda number=number: number)
-                self.assertEqual(
-                    DescriptorBudget(Clock()).has_place(wrapped, expected=False), may_stay
-                )
+                self.assertEqual(self.budget.has_place(wrapped, expected=False), may_stay)
+
+    def test_complaint(self) -> None:
+        """Once, and once more when it still goes on after a minute. It shows everywhere."""
+        self.patch(budget, "socket_of", lambda transport: transport)
+        self.budget.has_place(Numbered(FIRST - 1), expected=False)
+        self.assertEqual(self.events, [])
+        for seconds, count in ((0, 1), (0, 1), (59, 1), (1, 2), (1, 2)):
+            self.clock.advance(seconds)
+            self.budget.has_place(Numbered(FIRST), expected=False)
+            self.assertEqual(len(self.events), count)
+        event = self.events[0]
+        self.assertEqual((event["log_level"], event["limit"]), (LogLevel.critical, LIMIT))
 
 
 class RefusalTests(WebTestCase):
@@ -108,38 +97,36 @@ class RefusalTests(WebTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(descriptors, "limit", lambda: LIMIT)
+        limit_descriptors(self)
         self.number = 3
         self.patch(budget, "socket_of", lambda transport: Numbered(self.number))
 
-    def assert_refused(self, browser: Browser) -> None:
+    def assert_refused(
+        self, browser: Browser, text: str = "no room for more clients, try again later"
+    ) -> None:
         """It is told so, when to come again, and that is the end."""
         answer = browser.answer()
-        self.assertEqual((answer.status, answer.body), (503, NO_ROOM))
+        self.assertEqual((answer.status, answer.body), (503, f"{text}\n"))
         self.assertEqual(answer.headers["retry-after"], str(RETRY_AFTER))
         self.assertEqual(answer.headers["connection"], "close")
         self.assertEqual(browser.read_ended, 1)
-        self.assertFalse(self.at_server.connected)
 
     def test_no_room(self) -> None:
-        """Whoever waits goes on waiting. When somebody has left there is room again."""
+        """
+        Whoever waits goes on waiting, and one who is waited for is let in. One who would take a
+        place is not. When somebody has left there is room again.
+        """
         first = self.browse(request())
         self.number = FIRST
-        self.assert_refused(self.browse(request(rdv_token=b"another")))
-        self.assert_waiting(first)
-        self.number = FIRST - 1
-        self.browse(request(rdv_token=b"another"))
-        self.assertEqual(self.rendezvous.waiting, 2)
-
-    def test_partner(self) -> None:
-        """One who is waited for is let in. One who would take a place is not."""
-        first = self.browse(request(b"DIAL"))
-        self.number = FIRST
-        self.assert_refused(self.browse(request(b"DIAL")))
+        for token in (b"another", b"token"):
+            self.assert_refused(self.browse(request(rdv_token=token)))
+            self.assertFalse(self.at_server.connected)
         self.assert_waiting(first)
         second = self.browse(request(b"ACCEPT"))
         for browser in (first, second):
             self.assertTrue(browser.received.startswith(b"HTTP/1.1 101 "))
+        self.number = FIRST - 1
+        self.assert_waiting(self.browse(request(rdv_token=b"another")))
 
     def test_bad_request(self) -> None:
         """What is wrong with it is told first, and the connection stays."""
@@ -153,27 +140,15 @@ class RefusalTests(WebTestCase):
         waiting = self.browse(request())
         self.rendezvous.close()
         self.clock.advance(0)
-        late = self.browse(request())
-        for browser in (waiting, late):
-            answer = browser.answer()
-            self.assertEqual((answer.status, answer.body), (503, "shutting down, try again\n"))
-            self.assertEqual(answer.headers["retry-after"], str(RETRY_AFTER))
-            self.assertEqual(answer.headers["connection"], "close")
-            self.assertEqual(browser.read_ended, 1)
-
-
-#: Of so many that are kept free.
-SPARE, EDGE = 80, 1000
-#: From here on nobody is accepted.
-FULL = EDGE + SPARE // 2
+        for browser in (waiting, self.browse(request())):
+            self.assert_refused(browser, "shutting down, try again")
 
 
 class ThrottleTests(TestCase):
     """Ports of the reactor, to which nobody comes."""
 
     def setUp(self) -> None:
-        self.patch(budget, "reserve", lambda: SPARE)
-        self.patch(budget, "first_reserved", lambda: EDGE)
+        self.events = limit_descriptors(self)
         self.free = 10
         self.patch(budget, "lowest_free", lambda fd: self.free)
         self.clock: Any = Clock()
@@ -187,10 +162,6 @@ class ThrottleTests(TestCase):
         self.throttle.watch(ports)
         return ports
 
-    def is_accepting(self, port: Port) -> bool:
-        """Whether the reactor looks at it."""
-        return port in REACTOR.getReaders()
-
     def accept(self, free: int) -> bool:
         """One has come; then so many are free, and the port's turn ends."""
         self.free = free
@@ -199,73 +170,57 @@ class ThrottleTests(TestCase):
         return is_scarce
 
     def test_not_too_many_at_once(self) -> None:
-        """From the start, and whatever the port makes of it later."""
+        """
+        From the start, and whatever the port makes of it later. As long as few come nothing is done
+        about it.
+        """
         (port,) = self.watched()
-        self.assertEqual(port.numberAccepts, SPARE // 4)
+        self.assertEqual(port.numberAccepts, RESERVE // 4)
         self.assertFalse(self.throttle.accepted())
         port.numberAccepts += 20  # as it does at the end of its turn
         self.clock.advance(0)
-        self.assertEqual(port.numberAccepts, SPARE // 4)
+        self.assertEqual(port.numberAccepts, RESERVE // 4)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_quiet_port(self) -> None:
-        """As long as few come nothing is done about it."""
-        (port,) = self.watched()
-        port.numberAccepts = SPARE // 4 - 1
+        port.numberAccepts -= 1
         self.throttle.accepted()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_several_ports_share(self) -> None:
         """And never is it none at all."""
         ports = self.watched(2)
-        self.assertEqual([port.numberAccepts for port in ports], [SPARE // 8] * 2)
+        self.assertEqual([port.numberAccepts for port in ports], [RESERVE // 8] * 2)
         self.patch(budget, "reserve", lambda: 7)
         self.throttle.watch(ports)
         self.assertEqual([port.numberAccepts for port in ports], [1, 1])
 
     def test_scarce(self) -> None:
-        """One at a time."""
-        (port,) = self.watched()
-        self.assertFalse(self.accept(EDGE))
-        self.assertEqual(port.numberAccepts, SPARE // 4)
-        self.assertTrue(self.accept(EDGE + 1))
-        self.assertEqual(port.numberAccepts, 1)
-        self.assertTrue(self.is_accepting(port))
-
-    def test_full(self) -> None:
-        """None, until there is room again."""
+        """One at a time; then none, until there is room again. The operator hears of it once."""
         ports = self.watched(2)
+        for free, is_scarce, most in ((FIRST, False, RESERVE // 8), (FIRST + 1, True, 1)):
+            self.assertEqual(self.accept(free), is_scarce)
+            self.assertEqual([port.numberAccepts for port in ports], [most] * 2)
         self.accept(FULL - 1)
-        for port in ports:
-            self.assertTrue(self.is_accepting(port))
+        self.assertTrue(all(port in REACTOR.getReaders() for port in ports))
+        self.assertEqual(self.events, [])
         self.accept(FULL)
         for free, is_accepting in ((FULL, False), (FULL + 5, False), (FULL - 1, True)):
             self.free = free
             self.clock.advance(0.02)
             for port in ports:
-                self.assertEqual(self.is_accepting(port), is_accepting)
+                self.assertEqual(port in REACTOR.getReaders(), is_accepting)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual([port.numberAccepts for port in ports], [1, 1])
-
-    def test_complaint(self) -> None:
-        """The operator hears of it, but not each time."""
-        self.watched()
-        events = complaints(self)
-        self.accept(FULL - 1)
-        self.assertEqual(events, [])
-        self.accept(FULL)
-        self.clock.pump([0.02] * 10)
-        (event,) = events
+        (event,) = self.events
         self.assertEqual(event["effect"], "accepting nobody for now")
 
     def test_stop(self) -> None:
         """No port is listened on again, and nothing is due later."""
         self.watched()
         self.accept(FULL)
-        self.throttle.stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertFalse(self.throttle.accepted())
-        self.throttle.stop()
+        for _ in range(2):
+            self.throttle.stop()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertFalse(self.throttle.accepted())
 
     def test_other_kinds_of_ports(self) -> None:
         """They are left as they are."""

@@ -174,7 +174,7 @@ class Listener:
         def happened(event: Event) -> None:
             if event.what is What.ASKED:
                 self._policy.asked()
-            elif event.what is What.MET and not stay.has_met:
+            elif event.what is What.MET:
                 self._policy.met()
                 stay.met()
 

@@ -1,32 +1,226 @@
-"""The site of a server of its own: what it leaves to clients, and what it does not store."""
+"""The site of a server of its own: what it refuses, and what it does not store."""
 
 from __future__ import annotations
 
 import io
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor as global_reactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.ssl import TLSVersion
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import TestCase
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from rdv.server import budget
 from rdv.server.site.site import RendezvousSite
-from rdv.test.doubles import CLIENT, connect
+from rdv.test.doubles import CLIENT, connect, ends, present
 from rdv.test.server.doubles import Browser, WebTestCase, request
+from rdv.test.server.test_budget import FIRST, FULL, limit_descriptors
+from rdv.test.transport.doubles import TLSPeer, with_tls
 
 REACTOR: Any = global_reactor
+KIB = 1 << 10
+
+
+class SiteTestCase(WebTestCase):
+    """A site of a server of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.site = self.factory = RendezvousSite(self.site.resource, self.clock)
+
+    def kept_by(self, channel: object) -> int:
+        """How many bytes it has not been rid of."""
+        assert isinstance(channel, HTTPChannel)
+        kept: bytes = channel.clearLineBuffer()
+        return len(kept)
+
+
+LONG = request(more=b"X: %s\r\n" % (b"x" * 60 * KIB))
+LENGTH = b"Content-Length: 70000\r\n"
+CHUNKED = request(b"POST", more=b"Transfer-Encoding: chunked\r\n")
+#: What is no request of a size that anybody needs, and how it is answered.
+REFUSED = [
+    (431, LONG),
+    (431, request(more=b"X: %s\r\n" % (b"x" * 16 * KIB))),
+    (431, request(more=b"X: y\r\n" * 10000)),
+    (414, request(path=b"/" + b"x" * 60 * KIB)),
+    (413, request(b"POST", more=LENGTH) + b"x" * 70000),
+    (413, CHUNKED + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 3),
+    (400, b"\x16\x03\x01\r\n\r\n"),
+    (400, b"SSH-2.0-x\r\n"),
+    (400, request(more=b"no colon\r\n")),
+    (400, CHUNKED + b"many\r\n"),
+    # Good ones behind it: one answer is all there is.
+    (431, LONG + request() * 3),
+    (400, b"nonsense\r\n" + request(b"GET") * 3),
+]
+
+
+class RefusalTests(SiteTestCase):
+    """It is answered, and the client may still be sending."""
+
+    def refused(self, status: int, data: bytes, piece: int = 0) -> Browser:
+        """Assert that a client that sends this gets that answer, once, and an end behind it."""
+        browser = self.browse(data, piece=piece)
+        self.assertEqual(browser.read_ended, 1)
+        self.assertIsNone(browser.lost)
+        answer = browser.answer()
+        self.assertEqual((answer.status, answer.headers["connection"]), (status, "close"))
+        self.assertEqual(self.rendezvous.waiting, 0)
+        return browser
+
+    def test_refused(self) -> None:
+        """However it comes."""
+        for status, data in REFUSED:
+            for piece in (0, 1000):
+                self.refused(status, data, piece)
+
+    def test_as_large_as_allowed(self) -> None:
+        """Also again on the same connection."""
+        browser = self.browse()
+        large = request(b"GET", more=b"X: %s\r\n" % (b"x" * 16000))
+        for _ in range(3):
+            self.send(browser, large)
+            self.assertEqual(browser.answer().status, 400)
+        self.send(browser, request())
+        self.assert_waiting(browser)
+
+    def test_client_closes(self) -> None:
+        """Or does not."""
+        for closes in (True, False):
+            self.refused(400, b"nonsense\r\n")
+            if closes:
+                self.at_client.loseConnection()
+            self.clock.advance(0 if closes else 5)
+            self.assertEqual(
+                (self.at_server.connected, self.at_server.aborted), (False, not closes)
+            )
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_client_goes_on(self) -> None:
+        """What it sends is dropped, up to a megabyte."""
+        browser = self.refused(400, b"nonsense\r\n")
+        for _ in range(16):
+            self.send(browser, b"a\r\n" * (1 << 14))
+        self.assertEqual(self.kept_by(self.at_server.protocol), 0)
+        self.assertIsNone(browser.lost)
+        for _ in range(16):
+            self.send(browser, b"a\r\n" * (1 << 14))
+        self.assertFalse(present(browser.lost).check(ConnectionDone))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class SlowTests(SiteTestCase):
+    """A byte now and then keeps nobody here."""
+
+    def assert_cut(self, browser: Browser, turns: int) -> None:
+        """It is, within so many pieces of half a minute."""
+        for _ in range(turns):
+            self.assertTrue(self.at_server.connected)
+            self.clock.advance(29)
+            self.send(browser, b"x")
+        self.clock.advance(5)
+        self.assertFalse(self.at_server.connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_head(self) -> None:
+        self.assert_cut(self.browse(b"D"), 3)
+
+    def test_body(self) -> None:
+        self.assert_cut(self.browse(request(b"POST", more=b"Content-Length: 100\r\n")), 3)
+
+    def test_another_request(self) -> None:
+        """It has its own time."""
+        browser = self.browse()
+        for _ in range(3):
+            self.clock.advance(50)
+            self.send(browser, request(b"GET"))
+            self.assertEqual(browser.answer().status, 400)
+        self.assert_cut(browser, 3)
+
+
+class OrdinaryTests(SiteTestCase):
+    """Ordinary answers."""
+
+    def test_last_one(self) -> None:
+        """The connection is closed at once."""
+        browser = self.browse(request(b"GET", connection=b"close"))
+        self.assertEqual(browser.answer().status, 426)
+        self.assertFalse(self.at_server.connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_head(self) -> None:
+        """An answer without a body, and no complaint about one that was eaten."""
+        said: list[object] = []
+        observer = cast(ILogObserver, said.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        browser = self.browse(request(b"HEAD", connection=None))
+        head, _, body = browser.received.partition(b"\r\n\r\n")
+        self.assertTrue(head.startswith(b"HTTP/1.1 426 "), head)
+        self.assertIn(b"Content-Length: 28", head)
+        self.assertEqual(body, b"")
+        self.assertEqual(said, [])
+
+
+class TLSTests(SiteTestCase):
+    """Twisted's TLS reads on until the client has closed as well, and it need not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        tls = with_tls(self.site, self.clock, False, TLSVersion.TLSv1_3)
+        self.peer = TLSPeer(True)
+        below, self.at_peer = ends(self.clock)
+        self.at_peer.protocol = self.peer
+        self.tls: Any = tls.buildProtocol(CLIENT)
+        below.protocol = self.tls
+        self.tls.makeConnection(below)
+        self.peer.makeConnection(self.at_peer)
+        self.clock.advance(0)
+
+    def say(self, data: bytes) -> None:
+        """Send something."""
+        self.at_peer.write(self.peer.sealed(data))
+        self.clock.advance(0)
+
+    def flood(self) -> None:
+        """What goes on is not kept, and not taken for ever."""
+        self.assertTrue(self.peer.notified)
+        for _ in range(16):
+            self.say(b"a\r\n" * (1 << 14))
+        self.assertEqual(self.kept_by(self.tls.wrappedProtocol), 0)
+        self.assertIsNone(self.peer.lost)
+        self.clock.advance(5)
+        self.assertIsNotNone(self.peer.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_behind_the_last_answer(self) -> None:
+        self.say(request(b"GET", connection=b"close"))
+        self.assertIn(b"426 Upgrade Required", self.peer.plain)
+        self.flood()
+
+    def test_behind_a_refusal(self) -> None:
+        self.say(request(more=b"X: %s\r\n" % (b"x" * 60 * KIB)))
+        self.assertIn(b"431 Request Header Fields Too Large", self.peer.plain)
+        self.flood()
+
+    def test_nothing_but_http_1(self) -> None:
+        """Whatever else is installed: rdv/1 is an upgrade of HTTP/1.1."""
+        self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])
 
 
 class ScarceTests(TestCase):
     """A site with a port, to which nobody comes."""
 
     def setUp(self) -> None:
-        self.patch(budget, "first_reserved", lambda: 1000)
-        self.patch(budget, "reserve", lambda: 80)
+        limit_descriptors(self)
         self.free = 10
         self.patch(budget, "lowest_free", lambda fd: self.free)
         self.clock: Any = Clock()
@@ -36,18 +230,13 @@ class ScarceTests(TestCase):
         """Less when descriptors are scarce, so that nobody holds those that are left."""
         port = REACTOR.listenTCP(0, self.site, interface="127.0.0.1")
         self.site.serves([port])
-        for free, seconds in ((1000, 60), (1001, 5), (999, 60)):
+        for free, seconds in ((FIRST, 60), (FIRST + 1, 5), (FIRST - 1, 60)):
             self.free = free
             self.assertEqual(self.site.buildProtocol(CLIENT).timeOut, seconds)
-        self.free = 1040
+        self.free = FULL
         self.clock.advance(0)  # it is full, and looks again later
         await port.stopListening()
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_without_ports(self) -> None:
-        """As in a test, or under a port that is no socket."""
-        self.free = 2000
-        self.assertEqual(self.site.buildProtocol(CLIENT).timeOut, 60)
 
 
 class AccessLogTests(WebTestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -59,10 +59,6 @@ class DetachTests(WebTestCase):
             self.browse(request())
             self.assertEqual(self.leg().observed, wanted)
             self.assertEqual(len(seen), 1)
-
-    def test_mapped_address_of_the_connection(self) -> None:
-        self.browse(request(), IPv6Address("TCP", "::ffff:203.0.113.9", 5))  # type: ignore[arg-type]
-        self.assertEqual(self.leg().observed, "203.0.113.9:5")
 
     def test_whole_way(self) -> None:
         """Two requests, two 101 in one write each, two lines, bytes, and an end."""
@@ -126,21 +122,6 @@ class DetachTests(WebTestCase):
         self.clock.advance(0)
         self.assertEqual(self.browse(chunked + HELLO).received, EARLY)
 
-    def test_bytes_in_the_next_segment(self) -> None:
-        browser = self.browse(request())
-        self.send(browser, b"x")
-        self.assertEqual(browser.received, EARLY)
-
-    def test_leaving(self) -> None:
-        """Noticed at once, though HTTP is no longer there to do so."""
-        for end in ("loseConnection", "loseWriteConnection", "abortConnection"):
-            self.browse(request())
-            getattr(self.at_client, end)()
-            self.clock.advance(0)
-            self.assertEqual(self.rendezvous.waiting, 0)
-            self.assertFalse(self.at_server.connected)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
     def test_the_sites_timeout_is_gone(self) -> None:
         """It would end the wait after a minute. Until the request is complete it holds."""
         self.browse(request()[:-1])
@@ -150,31 +131,6 @@ class DetachTests(WebTestCase):
         self.clock.advance(299)
         self.assert_waiting(browser)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-
-    def test_behind_another_request(self) -> None:
-        """One behind the other in the same segment: both are answered, in order."""
-        plain = request(b"GET", path=b"/", connection=None, upgrade=None)
-        first = self.browse(plain + request())
-        self.assertTrue(first.received.startswith(b"HTTP/1.1 404 "))
-        self.assertEqual(self.rendezvous.waiting, 1)
-        first.pieces.clear()
-        self.browse(request(b"ACCEPT"))
-        self.assertTrue(first.received.startswith(b"HTTP/1.1 101 "))
-
-    def test_http_becomes_garbage(self) -> None:
-        """Neither request nor channel is kept by anything while the client waits."""
-        refs: list[weakref.ref[object]] = []
-
-        class Watched(RendezvousResource):
-            def render(self, request: IRequest) -> int | bytes:
-                channel = request.channel  # type: ignore[attr-defined]
-                refs.extend([weakref.ref(request), weakref.ref(channel)])
-                return super().render(request)
-
-        self.mount(Watched(self.rendezvous))
-        self.assert_waiting(self.browse(request(), piece=50))
-        gc.collect()
-        self.assertEqual([ref() for ref in refs], [None, None])
 
     def test_leg_becomes_garbage(self) -> None:
         """When a pair has gone, nothing of it is left."""

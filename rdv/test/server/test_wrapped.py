@@ -1,4 +1,4 @@
-"""A rendezvous behind a PROXY header, in TLS, and in both."""
+"""A rendezvous at a plain port, behind a PROXY header, in TLS, and in both."""
 
 from __future__ import annotations
 
@@ -192,15 +192,14 @@ class ProxiedTests(WebTestCase):
         self.assertTrue(older.ended)
         self.assertTrue(older.at_server.connected)
 
-    def test_bytes_behind_the_request(self) -> None:
-        visitor = self.visit(request() + HELLO)
-        self.assertEqual((visitor.take(), visitor.ended), (EARLY, True))
-        self.assertEqual(self.rendezvous.waiting, 0)
-
     def test_early_bytes(self) -> None:
-        visitor = self.visit(request())
-        visitor.send(HELLO)
-        self.assertEqual((visitor.take(), visitor.ended), (EARLY, True))
+        """Together with the request, and later."""
+        for together in (True, False):
+            visitor = self.visit(request() + HELLO * together)
+            if not together:
+                visitor.send(HELLO)
+            self.assertEqual((visitor.take(), visitor.ended), (EARLY, True))
+            self.assertEqual(self.rendezvous.waiting, 0)
 
     def test_answer_before_it(self) -> None:
         """What HTTP has still to send, when requests come one behind the other, goes first."""
@@ -211,6 +210,7 @@ class ProxiedTests(WebTestCase):
         self.assertIn(b"HTTP/1.1 101 ", received)
 
     def test_http_becomes_garbage(self) -> None:
+        """Neither request nor channel is kept by anything while the client waits."""
         refs: list[weakref.ref[object]] = []
 
         class Watched(RendezvousResource):
@@ -227,12 +227,17 @@ class ProxiedTests(WebTestCase):
         self.assertTrue(visitor.at_server.connected)
 
 
-class TLSTests(ProxiedTests):
-    """In TLS 1.3."""
+class PlainTests(ProxiedTests):
+    """With nothing in front of the site."""
 
     proxy = False
-    tls = TLSVersion.TLSv1_3
     observed = b"203.0.113.9:39841"
+
+
+class TLSTests(PlainTests):
+    """In TLS 1.3."""
+
+    tls = TLSVersion.TLSv1_3
 
     def test_who_is_above(self) -> None:
         """The leg has the transport with half-close."""

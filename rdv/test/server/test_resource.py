@@ -96,7 +96,7 @@ class RefusalTests(WebTestCase):
             self.assertEqual(self.browse(request(path=path)).answer().status, 404)
 
     def test_connection_stays_usable(self) -> None:
-        """But for the site's own timeout nothing is left of it; it may try better on the same one."""
+        """Nothing is left of it but the site's timeout, and the client may try again on it."""
         browser = self.assert_refused(426, request(upgrade=None))
         self.at_client.loseConnection()
         self.clock.advance(0)

@@ -19,12 +19,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
@@ -40,6 +40,11 @@ T = TypeVar("T")
 
 class ProgramEnded(AssertionError):
     """The program has ended without what the test was waiting for."""
+
+
+def together(*parts: Coroutine[Deferred[Any], Any, T]) -> Deferred[list[T]]:
+    """Let them go on at the same time; fires with their results, in this order."""
+    return gatherResults([Deferred.fromCoroutine(part) for part in parts], consumeErrors=True)
 
 
 class Program(ProcessProtocol):

@@ -13,7 +13,7 @@ Servers, clients and files for the system tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+import socket
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -28,16 +28,19 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from rdv.test.certificates import Authority
 from tests.processes import PYTHON, ROOT, Program
 
 __all__ = [
+    "BROKEN",
     "CONNECTED",
     "DIRECT",
     "LISTENING",
     "MEGABYTE",
+    "P2P",
+    "RELAY",
     "RELAYED",
     "TWIST",
-    "StartServer",
     "SystemTestCase",
     "digest",
     "noise",
@@ -54,9 +57,9 @@ LISTENING = r"^LISTENING: .*(?:\]:|port=|[\d*]:)(\d+)"
 ERROR = "rdv: "
 #: What a client says on stderr; to be formatted with its path.
 CONNECTED = r"CONNECTED: {} (?:127\.0\.0\.1|\[::1\]):\d+, \d+ms"
-
-#: Starts a server with additional options, as the methods of :class:`SystemTestCase` do.
-StartServer = Callable[..., Awaitable[Program]]
+P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
+#: And if the stream did not end well.
+BROKEN = "the stream broke: .+"
 
 
 def noise(seed: int, size: int) -> bytes:
@@ -93,19 +96,44 @@ class SystemTestCase(TestCase):
 
     :ivar url: of the server that was started last.
     :ivar port: its port.
+    :ivar trust: the options with which a client trusts it, if it speaks TLS.
     """
 
-    timeout = 60
+    timeout = 120
+    trust: tuple[str, ...] = ()
 
-    def rdv(self, *arguments: str, **options: Any) -> Program:
-        """Start the ``rdv`` command; ``options`` are those of :class:`Program`."""
-        return Program(self, PYTHON, "-m", "rdv", *arguments, **options)
+    def rdv(self, *arguments: str, doom: str = "", **options: Any) -> Program:
+        """
+        Start the ``rdv`` command.
 
-    async def serve(self, *options: str, listen: str = "127.0.0.1:0") -> Program:
+        :param doom: the function in which it is killed, as :mod:`tests.doomed` has it.
+        :param options: those of :class:`Program`.
+        """
+        module = ("tests.doomed", doom) if doom else ("rdv",)
+        return Program(self, PYTHON, "-m", *module, *arguments, **options)
+
+    async def serve(self, *options: str, listen: str = "127.0.0.1:0", doom: str = "") -> Program:
         """Start ``rdv serve``, which tells what happens, and wait until it listens."""
-        server = self.rdv("serve", "-v", "-l", listen, *options)
+        server = self.rdv("serve", "-v", "-l", listen, *options, doom=doom)
         found = await server.line(LISTENING)
         self.url, self.port = f"http://127.0.0.1:{found[1]}/rdv", int(found[1])
+        return server
+
+    async def serve_https(
+        self, *options: str, name: str = "127.0.0.1", authority: Authority | None = None
+    ) -> Program:
+        """
+        Start one that speaks ``https``.
+
+        :param name: the host in its certificate.
+        :param authority: that has issued it; by default one of its own.
+        """
+        authority = authority or Authority()
+        pem = self.file_of(authority.issue(name))
+        self.trust = ("--ca", self.file_of(authority.pem))
+        listen = f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+        server = await self.serve(*options, listen=listen)
+        self.url = f"https://127.0.0.1:{self.port}/rdv"
         return server
 
     async def twist(self, *options: str, listen: str = "tcp:0:interface=127.0.0.1") -> Program:
@@ -128,11 +156,11 @@ class SystemTestCase(TestCase):
         options = ("--log-level", "debug", "--log-format", "text", "--log-file", path)
         return Program(self, TWIST, *options, *arguments, env=environment, stdin=stdin)
 
-    def dial(self, *options: str, token: str = "a token", **descriptors: int | None) -> Program:
+    def dial(self, *options: str, token: str = "a token", **descriptors: Any) -> Program:
         """Start a dialer, without waiting for anything; stdin and stdout may be given."""
         return self.rdv("dial", *options, self.url, token, **descriptors)
 
-    def accept(self, *options: str, token: str = "a token", **descriptors: int | None) -> Program:
+    def accept(self, *options: str, token: str = "a token", **descriptors: Any) -> Program:
         """Start an acceptor, likewise."""
         return self.rdv("accept", *options, self.url, token, **descriptors)
 
@@ -182,11 +210,19 @@ class SystemTestCase(TestCase):
         self.assertEqual(await tail.ended, 0)
         self.assertEqual(tail.stdout, b"all of it")
         self.assertIsNone(acceptor.exit_code)
-        acceptor.write(b"answer")
+        answer = noise(9, 3 * MEGABYTE)
+        acceptor.write(answer)
         acceptor.close_stdin()
         await self.assert_ended(acceptor, 0, said)
         await self.assert_ended(dialer, 0, said)
-        self.assertEqual(dialer.stdout, b"answer")
+        self.assertTrue(dialer.stdout == answer)
+
+    def taken_port(self) -> int:
+        """A port on 127.0.0.1 at which nobody answers and that nobody else gets."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
     def opened(self, path: str, flags: int = os.O_RDONLY) -> int:
         """A descriptor of a file, closed when the test is over."""

@@ -4,10 +4,11 @@ The commands: their options, what they say, and ``twist rdv``.
 
 from __future__ import annotations
 
-from tests.processes import Program
-from tests.servers import CONNECTED, DIRECT, LISTENING, MEGABYTE, RELAYED, SystemTestCase, noise
+import os
 
-P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
+from tests.processes import Program
+from tests.servers import DIRECT, LISTENING, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
+
 NOTICE = "NOTICE: missing observed address"
 
 
@@ -44,8 +45,8 @@ class OptionTests(CommandTestCase):
         self.assertRegex(acceptor.stderr.decode(), f"(?m)^{RELAY}$")
 
     async def test_options_behind_the_command(self) -> None:
-        """And aliases."""
-        server = self.rdv("s", "-v", "-l", "127.0.0.1:0")
+        """And aliases. An endpoint may look like a host and a port."""
+        server = self.rdv("s", "-v", "-l", "tcp:0")
         port = (await server.line(LISTENING))[1]
         peer = (f"http://127.0.0.1:{port}", "t")
         acceptor = self.rdv("a", *peer, "-r", "-v")
@@ -154,3 +155,18 @@ class TwistTests(CommandTestCase):
         for log in logs:
             with open(log) as file:
                 self.assertRegex(file.read(), RELAY)
+
+    async def test_input_that_cannot_be_read(self) -> None:
+        """It only receives."""
+        await self.serve()
+        stdin = self.opened(os.devnull, os.O_WRONLY)
+        log = self.mktemp()
+        acceptor = self.twist_program(
+            "rdv", "accept", "--relay", self.url, "a token", log=log, stdin=stdin
+        )
+        dialer = self.dial(*RELAYED)
+        dialer.write(b"all of it")
+        dialer.close_stdin()
+        await self.assert_ended(dialer, 0, RELAY)
+        self.assertEqual(await acceptor.ended, 0)
+        self.assertEqual(acceptor.stdout, b"all of it")

@@ -1,257 +1,245 @@
 """
-What stdin and stdout can be, with so much to move that the kernel does it.
+``rdv dial`` and ``rdv accept`` between all that stdin and stdout can be, as a shell makes them.
+
+In a script ``"$@"`` is the command. There are the files ``content`` and ``answer``, and a ``fifo``;
+what comes out is in ``received``, or ``heard``, or else on stdout.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 
-from tests.processes import PYTHON, Program
-from tests.servers import (
-    CONNECTED,
-    DIRECT,
-    MEGABYTE,
-    RELAYED,
-    SystemTestCase,
-    digest,
-    noise,
-)
+from tests.processes import PYTHON, ROOT, Program
+from tests.servers import BROKEN, DIRECT, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
 
-P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
-BROKEN = "the stream broke: .+"
-SIZE = 24 * MEGABYTE
-
-
-class KindTestCase(SystemTestCase):
-    """One stream, from a dialer to an acceptor."""
-
-    async def transfer(self, *options: str, stdin: int, stdout: int) -> None:
-        """To its end."""
-        await self.serve()
-        null = self.opened(os.devnull)
-        acceptor = self.accept(*options, stdin=null, stdout=stdout)
-        dialer = self.dial(*options, stdin=stdin)
-        said = RELAY if options == RELAYED else P2P
-        await self.assert_ended(dialer, 0, said)
-        await self.assert_ended(acceptor, 0, said)
-
-    def command(self, name: str, shell: str, **descriptors: Any) -> Program:
-        """An ``rdv`` command in the middle of a shell's, as ``"$@"``."""
-        command = (PYTHON, "-m", "rdv", name, *DIRECT, self.url, "a token")
-        return Program(self, "/bin/sh", "-c", shell, "sh", *command, **descriptors)
+#: What each has to send in files: so much that the kernel moves most of it, and a little.
+MUCH, ANSWER = noise(1, 9 * MEGABYTE), noise(2, 7 * MEGABYTE)
+FEW = MUCH[:100_000]
+#: Seconds in which each stream ends, while others use the machine, too.
+PATIENCE = 60.0
+AT_ONCE = 4
+PEER = "the stream broke: the peer broke the connection off(, or the relay did)?"
+#: Ways from one to the other: what the clients are told, and what they say.
+WAYS = {
+    "direct": (DIRECT, P2P),
+    "relayed": (RELAYED, RELAY),
+    "tls": (RELAYED, RELAY),
+}
+EACH = tuple(WAYS)
 
 
-class FileTests(KindTestCase):
-    """Files of which not all is meant."""
+@dataclass(frozen=True)
+class Stream:
+    """
+    One row.
 
-    async def test_much(self) -> None:
-        """By both paths."""
-        source = self.file_of(noise(1, SIZE))
-        for options in (DIRECT, RELAYED):
-            path, target = self.created()
-            await self.transfer(*options, stdin=self.opened(source), stdout=target)
-            self.assertEqual(digest(path), digest(source))
+    :ivar accept: the acceptor's script.
+    :ivar dial: the dialer's.
+    :ivar ways: on which it goes, by their names in :data:`WAYS`.
+    :ivar typed: what comes by the dialer's own stdin, which stays open.
+    :ivar content: what is in the dialer's file.
+    :ivar received: what the acceptor has in the end; None when it depends.
+    :ivar heard: and the dialer.
+    :ivar breaks: how each says that the stream broke, the acceptor first.
+    :ivar unheard: nobody can read what they say.
+    """
 
-    async def test_shared_descriptors(self) -> None:
-        """Other programs have read the beginning, and write a first and a last line."""
-        await self.serve()
-        content = noise(2, 3 * MEGABYTE)
-        path, target = self.created()
-        acceptor = self.command(
-            "accept",
-            'echo first; "$@" && echo last',
-            stdin=self.opened(os.devnull),
-            stdout=target,
-        )
-        source = self.opened(self.file_of(content))
+    accept: str
+    dial: str
+    ways: Sequence[str] = ("direct",)
+    typed: bytes = b""
+    content: bytes = MUCH
+    received: bytes | None = MUCH
+    heard: bytes = b""
+    breaks: tuple[str, ...] = ()
+    unheard: bool = False
+
+
+def broken(
+    accept: str, dial: str, *ways: str, by: str, typed: bytes = b"", content: bytes = MUCH
+) -> Stream:
+    """One that breaks, because of the acceptor, who says why."""
+    breaks = (f"the stream broke: {by}", PEER)
+    ways = ways or ("direct",)
+    return Stream(accept, dial, ways, typed, content, received=None, breaks=breaks)
+
+
+FILE = 'exec "$@" <content'
+RECEIVE = 'exec "$@" </dev/null >received'
+
+FILES = {
+    "both ways": Stream(
+        'exec "$@" <answer >received', 'exec "$@" <content >heard', EACH, heard=ANSWER
+    ),
+    "an acceptor without an stdin, whose end is no end for it": Stream(RECEIVE, FILE, EACH),
+    # It takes ten seconds of silence to be sure.
+    "nothing on either side": Stream(RECEIVE, 'exec "$@" </dev/null >heard', received=b""),
+    "a closed stdin": Stream('exec "$@" <&- >received', FILE),
+    "an stdin that can only be written to": Stream(
+        'exec "$@" 0>other >received', FILE, ("direct", "relayed"), content=FEW, received=FEW
+    ),
+    "a pipe that is stdout as well": Stream('exec "$@" 0>&1', FILE),
+    "-n: an stdin that need not end": Stream(
+        'exec "$@" <answer', 'exec "$@" -n >heard', received=b"", heard=ANSWER
+    ),
+    "the rest of a file, between other lines": Stream(
+        '{ echo first; "$@" && echo last; } </dev/null >received',
         # head reads ahead; dd does not.
-        dialer = self.command("dial", 'dd bs=10 count=1 status=none >&2; "$@"', stdin=source)
-        self.assertEqual(await dialer.ended, 0, dialer.report())
-        await self.assert_ended(acceptor, 0, P2P)
-        with open(path, "rb") as file:
-            self.assertTrue(file.read() == b"first\n" + content[10:] + b"last\n")
+        '{ dd bs=10 count=1 status=none >other; exec "$@"; } <content',
+        received=b"first\n" + MUCH[10:] + b"last\n",
+    ),
+    # Another one may append to the same file, and the kernel cannot splice to it.
+    "appended": Stream(
+        'echo first >received; exec "$@" </dev/null >>received', FILE, received=b"first\n" + MUCH
+    ),
+}
+PIPES = {
+    "pipes": Stream(
+        'exec "$@" </dev/null > >(cat >received)',
+        'exec "$@" < <(cat content)',
+        ("direct", "relayed"),
+    ),
+    "pipes with a name": Stream(
+        'cat fifo >received & exec "$@" </dev/null >fifo',
+        'cat content >fifo & exec "$@" <fifo',
+    ),
+    # As by whom it shall not block.
+    "a pipe that the acceptor opens to read and write": Stream(
+        'cat fifo >received & exec "$@" </dev/null 1<>fifo', FILE
+    ),
+}
+UNHEARD = {
+    f"stderr is {name}": Stream(
+        f'exec "$@" -v <answer >received {where}',
+        f'exec "$@" <content >heard {where}',
+        ("relayed",),
+        heard=ANSWER,
+        unheard=True,
+    )
+    for name, where in (("closed", "2>&-"), ("full", "2>/dev/full"))
+}
+FAILURES = {
+    # There is no memory at its beginning. What cannot be read is not sent as nothing.
+    "unreadable": Stream(
+        RECEIVE,
+        'exec "$@" </proc/$PPID/mem',
+        received=b"",
+        breaks=(BROKEN, "the stream broke: .*input/output error"),
+    ),
+    "a full device": broken(
+        'exec "$@" </dev/null >/dev/full',
+        FILE,
+        *("direct", "relayed"),
+        by="cannot write .*: no space left on device",
+        content=b"x",
+    ),
+    # Less than what the systems hold on the way, and more than there is room for.
+    "a limit to the size of a file": broken(
+        f"ulimit -f 1024; {RECEIVE}",
+        FILE,
+        *("direct", "relayed"),
+        by="cannot write .*file too large",
+        content=MUCH[:3_300_000],
+    ),
+    "a reader who leaves": broken(
+        'exec "$@" > >(head -c 1 >received)',
+        'exec "$@" </dev/zero',
+        *("direct", "relayed"),
+        by=".*broken pipe",
+    ),
+    # Not only at the next byte, which may never come.
+    "a reader who leaves in silence": broken(
+        'exec "$@" > >(head -c 1 >received)', 'exec "$@"', by=".*broken pipe", typed=b"x"
+    ),
+    # More than a pipe holds, and so little that the rest waits in the process; long sent.
+    "a reader who leaves before it has everything": broken(
+        'exec "$@" </dev/null > >(head -c 1 >received)', FILE, by=".*broken pipe", content=FEW
+    ),
+}
 
-    async def test_appended(self) -> None:
-        """``>>``: another one may append to the same file, and the kernel cannot splice to it."""
-        content = noise(3, 3 * MEGABYTE)
-        path = self.file_of(b"first\n")
-        target = self.opened(path, os.O_WRONLY | os.O_APPEND)
-        source = self.opened(self.file_of(content))
-        await self.transfer(*DIRECT, stdin=source, stdout=target)
-        with open(path, "rb") as file:
-            self.assertTrue(file.read() == b"first\n" + content)
 
-    async def test_too_large(self) -> None:
-        """What the file system, or a limit, does not take breaks the stream for both sides."""
-        await self.serve()
-        path, target = self.created()
-        acceptor = self.command(
-            "accept",
-            'ulimit -f 4096; exec "$@"',  # blocks of 512 bytes, or of 1024
-            stdin=self.opened(os.devnull),
-            stdout=target,
+class RowTests(SystemTestCase):
+    """The tables, some rows at once."""
+
+    timeout = 240
+
+    async def check_all(self, rows: dict[str, Stream]) -> None:
+        """Play all of them, on each of their ways, at servers that they share."""
+        servers = {}
+        for way, serve in (("direct", self.serve), ("tls", self.serve_https)):
+            await serve()
+            servers[way] = self.url
+        servers["relayed"] = servers["direct"]
+        at_once = DeferredSemaphore(AT_ONCE)
+        cases = [(name, way) for name, row in rows.items() for way in row.ways]
+        found = await gatherResults(
+            [at_once.run(self.begin, rows[name], servers[way], name, way) for name, way in cases]
         )
-        dialer = self.dial(*DIRECT, stdin=self.opened(self.file_of(noise(4, SIZE))))
-        await self.assert_ended(acceptor, 3, P2P, "the stream broke: .*file too large")
-        await self.assert_ended(dialer, 3, P2P, BROKEN)
-        self.assertIn(os.stat(path).st_size, (2 * MEGABYTE, 4 * MEGABYTE))
+        if wrong := [said for said in found if said]:
+            self.fail("\n".join([f"{len(wrong)} of {len(cases)}", *wrong]))
 
+    def begin(self, row: Stream, url: str, name: str, way: str) -> Deferred[str]:
+        """Play one; what is wrong with it."""
+        playing = Deferred.fromCoroutine(self.play(row, url, way))
+        playing.addTimeout(PATIENCE, reactor)
+        return playing.addCallbacks(
+            lambda _: "", lambda failure: f"{name} ({way}): {failure.getBriefTraceback()}"
+        )
 
-class PipeTests(KindTestCase):
-    """Pipes, with a name or without."""
+    async def play(self, row: Stream, url: str, way: str) -> None:
+        """To its end."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "content").write_bytes(row.content)
+        (folder / "answer").write_bytes(ANSWER)
+        options, said = WAYS[way]
+        if way == "tls":
+            options += self.trust
 
-    async def check(self, *options: str) -> None:
-        """A program writes to one, and another one reads from the other."""
-        source = self.file_of(noise(5, SIZE))
-        stdin, writer = os.pipe()
-        reader, stdout = os.pipe()
-        cat = Program(self, "/bin/cat", source, stdout=writer)
-        summing = Program(self, "/usr/bin/sha256sum", stdin=reader)
-        for fd in (writer, reader):
-            os.close(fd)
-        transferring = Deferred.fromCoroutine(self.transfer(*options, stdin=stdin, stdout=stdout))
-        self.assertEqual(await cat.ended, 0)
-        await transferring
-        os.close(stdin)
-        os.close(stdout)
-        self.assertEqual(await summing.ended, 0)
-        self.assertEqual(summing.stdout.split()[0].decode(), digest(source))
+        def start(role: str, script: str) -> Program:
+            place = folder / role
+            place.mkdir()
+            os.mkfifo(place / "fifo")
+            for name in ("content", "answer"):
+                (place / name).symlink_to(folder / name)
+            command = (PYTHON, "-m", "rdv", role, *options, url, str(folder))
+            environment = {"PYTHONPATH": str(ROOT)}
+            return Program(
+                self, "/bin/bash", "-c", script, "bash", *command, env=environment, cwd=place
+            )
 
-    async def test_direct(self) -> None:
-        """Directly."""
-        await self.check(*DIRECT)
+        acceptor, dialer = start("accept", row.accept), start("dial", row.dial)
+        if row.typed:
+            dialer.write(row.typed)
+        status = 3 if row.breaks else 0
+        for program, why in zip((acceptor, dialer), row.breaks or ("", ""), strict=True):
+            lines = [] if row.unheard else [said, *filter(None, [why])]
+            await self.assert_ended(program, status, *lines)
+        for program, name, wanted in (
+            (acceptor, "accept/received", row.received),
+            (dialer, "dial/heard", row.heard),
+        ):
+            path = folder / name
+            got = path.read_bytes() if path.exists() else bytes(program.stdout)
+            if wanted is not None and got != wanted:
+                raise AssertionError(f"{name}: {len(got)} bytes, not as wanted")
 
-    async def test_relayed(self) -> None:
-        """Through the relay."""
-        await self.check(*RELAYED)
+    async def test_files(self) -> None:
+        await self.check_all(FILES)
 
-    async def test_fifos(self) -> None:
-        """Pipes with a name."""
-        await self.serve()
-        there, back = self.mktemp(), self.mktemp()
-        content = noise(6, SIZE)
-        source = self.file_of(content)
-        for path in (there, back):
-            os.mkfifo(path)
-        there, back = os.path.abspath(there), os.path.abspath(back)
-        acceptor = self.command("accept", f'exec "$@" </dev/null >{back}')
-        dialer = self.command("dial", f'exec "$@" <{there}')
-        writer = Program(self, "/bin/sh", "-c", f"cat {source} >{there}")
-        reader = Program(self, "/bin/cat", back)
-        self.assertTrue(await reader.received(SIZE) == content)
-        for program in (writer, reader):
-            self.assertEqual(await program.ended, 0)
-        for client in (acceptor, dialer):
-            await self.assert_ended(client, 0, P2P)
-        self.assertEqual(len(reader.stdout), SIZE)
+    async def test_pipes(self) -> None:
+        await self.check_all(PIPES)
 
-    async def test_fifo_kept_open(self) -> None:
-        """Opened to read and write, as by whom it shall not block; its reader comes late."""
-        await self.serve()
-        path = os.path.abspath(self.mktemp())
-        os.mkfifo(path)
-        content = noise(7, MEGABYTE)
-        acceptor = self.command("accept", f'exec "$@" </dev/null 1<>{path}')
-        dialer = self.command("dial", 'exec "$@"', stdin=self.opened(self.file_of(content)))
-        await acceptor.line(P2P)
-        await dialer.line(P2P)
-        reader = Program(self, "/bin/cat", path)
-        self.assertTrue(await reader.received(MEGABYTE) == content)
-        for client in (acceptor, dialer):
-            await self.assert_ended(client, 0, P2P)
+    async def test_unheard(self) -> None:
+        """Streams work all the same when there is nobody to talk to."""
+        await self.check_all(UNHEARD)
 
-    async def endless(self, *options: str) -> tuple[Program, Program]:
-        """
-        Get into the middle of a stream without end.
-
-        :return: the dialer and the acceptor.
-        """
-        await self.serve()
-        null = self.opened(os.devnull)
-        self.stdin, writer = os.pipe()
-        self.reader, self.stdout = os.pipe()
-        for fd in (self.stdin, self.stdout, self.reader):
-            self.addCleanup(os.close, fd)
-        yes = Program(self, "/usr/bin/yes", stdout=writer)
-        os.close(writer)
-        acceptor = self.accept(*options, stdin=null, stdout=self.stdout)
-        dialer = self.dial(*options, stdin=self.stdin)
-        got = await deferToThread(self.read_much)
-        self.assertEqual(got, SIZE)
-        self.assertIsNone(yes.exit_code)  # it goes on
-        return dialer, acceptor
-
-    def read_much(self) -> int:
-        """So much that it is all the kernel's work by then."""
-        size = 0
-        while size < SIZE:
-            size += len(os.read(self.reader, min(1 << 16, SIZE - size)))
-        return size
-
-    async def test_interrupted_sender(self) -> None:
-        """The receiver does not take a part for the whole."""
-        dialer, acceptor = await self.endless(*DIRECT)
-        dialer.signal("INT")
-        await self.assert_ended(dialer, 130, P2P)
-        self.assertTrue(os.get_blocking(self.stdin))
-        await self.assert_ended(acceptor, 3, P2P, BROKEN)
-        self.assertTrue(os.get_blocking(self.stdout))
-
-    async def test_interrupted_receiver(self) -> None:
-        """The sender learns of it, and all descriptors are as they were."""
-        dialer, acceptor = await self.endless(*RELAYED)
-        acceptor.signal("INT")
-        await self.assert_ended(acceptor, 130, RELAY)
-        await self.assert_ended(dialer, 3, RELAY, BROKEN)
-        self.assertTrue(os.get_blocking(self.stdin))
-        self.assertTrue(os.get_blocking(self.stdout))
-
-    async def test_killed_sender(self) -> None:
-        """No last word, and no end."""
-        dialer, acceptor = await self.endless(*RELAYED)
-        dialer.signal("KILL")
-        await self.assert_ended(acceptor, 3, RELAY, BROKEN)
-
-
-class SocketTests(KindTestCase):
-    """A TCP connection for both stdin and stdout, as inetd gives it to what it starts."""
-
-    async def test_both_ways(self) -> None:
-        """Much both ways at once, and each end goes through."""
-        await self.serve()
-        there, back = noise(7, SIZE), noise(8, SIZE)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            ours = socket.create_connection(listener.getsockname())
-            theirs, _ = listener.accept()
-        with ours, theirs:
-            acceptor = self.accept(*RELAYED, stdin=theirs.fileno(), stdout=theirs.fileno())
-            theirs.close()
-            dialer = self.dial(*RELAYED)
-            sending = deferToThread(send_all, ours, there)
-            receiving = deferToThread(receive_all, ours)
-            dialer.write(back)
-            dialer.close_stdin()
-            self.assertTrue(await receiving == back)
-            await sending
-            await self.assert_ended(acceptor, 0, RELAY)
-            await self.assert_ended(dialer, 0, RELAY)
-            self.assertTrue(dialer.stdout == there)
-
-
-def send_all(sock: socket.socket, data: bytes) -> None:
-    """Send all and the end."""
-    sock.sendall(data)
-    sock.shutdown(socket.SHUT_WR)
-
-
-def receive_all(sock: socket.socket) -> bytes:
-    """All to the end."""
-    data = bytearray()
-    while piece := sock.recv(1 << 16):
-        data += piece
-    return bytes(data)
+    async def test_failures(self) -> None:
+        """What cannot be read or written breaks the stream for both sides."""
+        await self.check_all(FAILURES)

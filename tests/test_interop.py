@@ -5,16 +5,18 @@ Ours and the original's manners, in every mix: see :mod:`tests.plain`.
 from __future__ import annotations
 
 import os
+from itertools import product
 
 from tests.plain_peer import LAST_WORDS
 from tests.processes import PYTHON, Program
-from tests.servers import MEGABYTE, SystemTestCase, noise
+from tests.servers import BROKEN, MEGABYTE, SystemTestCase, noise
 
 P2P, RELAY = "p2p", "relay"
 #: How either kind is told which path to take.
 OPTIONS = {P2P: ("--spaces", "loopback"), RELAY: ("-r",)}
 PLAIN_OPTIONS = {P2P: ("--spaces", "loopback"), RELAY: ("--relay",)}
-BROKEN = "the stream broke: .+"
+#: Who is plain: server, dialer, acceptor.
+MIXES = [mix for mix in product((False, True), repeat=3) if mix != (True, True, True)]
 
 
 class InteropTestCase(SystemTestCase):
@@ -42,6 +44,8 @@ class InteropTestCase(SystemTestCase):
 class MixTests(InteropTestCase):
     """Two clients of one server: something both ways, by both paths, whoever is there first."""
 
+    timeout = 240
+
     async def check_mix(self, server: bool, dialer: bool, acceptor: bool) -> None:
         """Each argument is true for the plain one."""
         plain = {"dial": dialer, "accept": acceptor}
@@ -67,102 +71,74 @@ class MixTests(InteropTestCase):
         self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0], dialer.report())
         self.assertEqual((dialer.stdout, acceptor.stdout), (back, there))
 
-    async def test_all_ours(self) -> None:
-        """Our server, our dialer, our acceptor."""
-        await self.check_mix(False, False, False)
-
-    async def test_plain_acceptor(self) -> None:
-        """Our server, our dialer, plain acceptor."""
-        await self.check_mix(False, False, True)
-
-    async def test_plain_dialer(self) -> None:
-        """Our server, plain dialer, our acceptor."""
-        await self.check_mix(False, True, False)
-
-    async def test_plain_clients(self) -> None:
-        """Our server, plain dialer, plain acceptor."""
-        await self.check_mix(False, True, True)
-
-    async def test_plain_server(self) -> None:
-        """Plain server, our dialer, our acceptor."""
-        await self.check_mix(True, False, False)
-
-    async def test_plain_server_and_acceptor(self) -> None:
-        """Plain server, our dialer, plain acceptor."""
-        await self.check_mix(True, False, True)
-
-    async def test_plain_server_and_dialer(self) -> None:
-        """Plain server, plain dialer, our acceptor."""
-        await self.check_mix(True, True, False)
+    async def test_mixes(self) -> None:
+        """All but those of the plain ones among themselves."""
+        for mix in MIXES:
+            await self.check_mix(*mix)
 
 
 class FullCloseTests(InteropTestCase):
     """Plain peers close both directions at once; nothing that they have sent is lost for that."""
 
-    async def check_whole_file(self, acceptor_is_plain: bool, path: str) -> None:
+    async def test_file(self) -> None:
         """A plain dialer sends a file and closes; the other side has said nothing."""
         await self.server(plain=False)
         content = noise(3, 3 * MEGABYTE)
-        acceptor = self.client(acceptor_is_plain, "accept", path)
-        dialer = self.client(
-            True, "dial", path, "--full-close", stdin=self.opened(self.file_of(content))
-        )
-        self.assertEqual(await dialer.ended, 0, dialer.report())
-        self.assertEqual(await acceptor.received(len(content)), content)
-        acceptor.close_stdin()
-        self.assertEqual(await acceptor.ended, 0, acceptor.report())
-        self.assertEqual(acceptor.stdout, content)
+        for acceptor_is_plain, path in ((False, P2P), (False, RELAY), (True, RELAY)):
+            acceptor = self.client(acceptor_is_plain, "accept", path)
+            stdin = self.opened(self.file_of(content))
+            dialer = self.client(True, "dial", path, "--full-close", stdin=stdin)
+            self.assertEqual(await dialer.ended, 0, dialer.report())
+            self.assertEqual(await acceptor.received(len(content)), content)
+            acceptor.close_stdin()
+            self.assertEqual(await acceptor.ended, 0, acceptor.report())
+            self.assertEqual(acceptor.stdout, content)
 
-    async def test_file_direct(self) -> None:
-        """To ours, directly."""
-        await self.check_whole_file(False, P2P)
-
-    async def test_file_relayed(self) -> None:
-        """To ours, through our relay."""
-        await self.check_whole_file(False, RELAY)
-
-    async def test_file_between_plain_peers(self) -> None:
-        """To another plain one, through our relay."""
-        await self.check_whole_file(True, RELAY)
-
-    async def check_null(self, path: str) -> None:
-        """``rdv accept </dev/null`` has ended its own direction before anything comes."""
+    async def test_null(self) -> None:
+        """Ours has ended its own direction before anything comes, in either role."""
         await self.server(plain=False)
-        content = noise(4, 3 * MEGABYTE)
-        acceptor = self.client(False, "accept", path, stdin=self.opened(os.devnull))
-        dialer = self.client(True, "dial", path, stdin=self.opened(self.file_of(content)))
-        self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0], acceptor.report())
-        self.assertEqual(acceptor.stdout, content)
+        content = noise(4, 5_000_000)
+        roles = {"accept": "dial", "dial": "accept"}
+        for (ours, theirs), path, more in product(
+            roles.items(), (P2P, RELAY), ((), ("--full-close",))
+        ):
+            receiver = self.client(False, ours, path, stdin=self.opened(os.devnull))
+            stdin = self.opened(self.file_of(content))
+            sender = self.client(True, theirs, path, *more, stdin=stdin)
+            ended = [await sender.ended, await receiver.ended]
+            self.assertEqual(ended, [0, 0], receiver.report())
+            self.assertTrue(receiver.stdout == content)
 
-    async def test_null_direct(self) -> None:
-        """Directly."""
-        await self.check_null(P2P)
+    async def test_server(self) -> None:
+        """The original's relay does so, too."""
+        await self.server(plain=True)
+        content = noise(4, 5_000_000)
+        for sends_late in (False, True):
+            acceptor = self.client(False, "accept", RELAY, stdin=self.opened(os.devnull))
+            stdin = None if sends_late else self.opened(self.file_of(content))
+            dialer = self.client(False, "dial", RELAY, stdin=stdin)
+            await self.connected(RELAY, acceptor, dialer)
+            if sends_late:  # an end of the acceptor's would have come through
+                dialer.write(content)
+                dialer.close_stdin()
+            ended = [await dialer.ended, await acceptor.ended]
+            self.assertEqual(ended, [0, 0], acceptor.report())
+            self.assertTrue(acceptor.stdout == content)
 
-    async def test_null_relayed(self) -> None:
-        """Through our relay."""
-        await self.check_null(RELAY)
-
-    async def check_peer_leaves(self, path: str) -> None:
-        """The plain peer leaves in the middle of what we send: that is no good end for us."""
+    async def test_peer_leaves(self) -> None:
+        """In the middle of what we send: that is no good end for us."""
         await self.server(plain=False)
-        acceptor = self.client(True, "accept", path, "--full-close")
-        dialer = self.client(False, "dial", path, stdin=self.opened("/dev/zero"))
-        await acceptor.received(MEGABYTE)
-        acceptor.close_stdin()
-        await self.assert_ended(dialer, 3, f"CONNECTED: {path} .*", BROKEN)
-
-    async def test_peer_leaves_direct(self) -> None:
-        """Directly."""
-        await self.check_peer_leaves(P2P)
-
-    async def test_peer_leaves_relayed(self) -> None:
-        """Through our relay."""
-        await self.check_peer_leaves(RELAY)
+        for path in (P2P, RELAY):
+            acceptor = self.client(True, "accept", path, "--full-close")
+            dialer = self.client(False, "dial", path, stdin=self.opened("/dev/zero"))
+            await acceptor.received(MEGABYTE)
+            acceptor.close_stdin()
+            await self.assert_ended(dialer, 3, f"CONNECTED: {path} .*", BROKEN)
 
     async def test_last_words(self) -> None:
         """A plain dialer writes a message right behind its CONFIRM and is gone."""
+        await self.server(plain=False)
         for path in (P2P, RELAY):
-            await self.server(plain=False)
             acceptor = self.client(False, "accept", path)
             dialer = self.client(True, "dial", path, "--leave")
             self.assertEqual(await dialer.ended, 0, dialer.report())

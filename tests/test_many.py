@@ -128,11 +128,7 @@ class ManyTestCase(SystemTestCase):
         """Start a server that speaks TLS, and that the clients trust."""
         authority = Authority()
         self.tls = tls_policy(ca=authority.pem)
-        path = self.file_of(authority.issue("127.0.0.1"))
-        listen = f"ssl:0:interface=127.0.0.1:privateKey={path}:certKey={path}"
-        server = await self.serve(*options, listen=listen)
-        self.url = f"https://127.0.0.1:{self.port}/rdv"
-        return server
+        return await self.serve_https(*options, authority=authority)
 
     async def pair(self, token: str) -> tuple[Connection, Connection]:
         """A dialer and an acceptor, relayed."""

@@ -1,212 +1,188 @@
 """
-``rdv dial`` and ``rdv accept`` between files, pipes and what else stdin and stdout can be.
+``rdv dial`` and ``rdv accept`` step by step: one thing happens when another one has. For streams
+from one end to the other see :mod:`tests.test_descriptor_kinds`.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import struct
 
-from tests.processes import PYTHON, Program
+from twisted.internet.threads import deferToThread
+
+from tests.processes import Program
 from tests.servers import (
-    CONNECTED,
+    BROKEN,
     DIRECT,
     MEGABYTE,
+    P2P,
+    RELAY,
     RELAYED,
     SystemTestCase,
-    digest,
     noise,
 )
+from tests.test_descriptor_kinds import PEER
 
-P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
-BROKEN = "the stream broke: .+"
-
-
-class FileTests(SystemTestCase):
-    """Whole files, compared with what was sent."""
-
-    async def check_both_ways(self, said: str, *options: str) -> None:
-        """Files from and to both sides at once."""
-        await self.serve()
-        sent = [self.file_of(noise(seed, size * MEGABYTE)) for seed, size in ((1, 9), (2, 7))]
-        received = [self.created(), self.created()]
-        clients = [
-            start(*options, stdin=self.opened(source), stdout=target)
-            for start, source, (_, target) in zip(
-                (self.dial, self.accept), sent, received, strict=True
-            )
-        ]
-        for client in clients:
-            await self.assert_ended(client, 0, said)
-        self.assertEqual(digest(received[0][0]), digest(sent[1]))
-        self.assertEqual(digest(received[1][0]), digest(sent[0]))
-
-    async def test_both_ways_direct(self) -> None:
-        """Directly."""
-        await self.check_both_ways(P2P, *DIRECT)
-
-    async def test_both_ways_relayed(self) -> None:
-        """Through the relay."""
-        await self.check_both_ways(RELAY, *RELAYED)
-
-    async def check_null(self, said: str, *options: str) -> None:
-        """``rdv accept </dev/null >file`` gets the whole file: its own end is no end for it."""
-        await self.serve()
-        source = self.file_of(noise(3, 5 * MEGABYTE))
-        path, target = self.created()
-        acceptor = self.accept(*options, stdin=self.opened(os.devnull), stdout=target)
-        dialer = self.dial(*options, stdin=self.opened(source))
-        await self.assert_ended(acceptor, 0, said)
-        await self.assert_ended(dialer, 0, said)
-        self.assertEqual(digest(path), digest(source))
-        self.assertEqual(dialer.stdout, b"")
-
-    async def test_null_direct(self) -> None:
-        """Directly."""
-        await self.check_null(P2P, *DIRECT)
-
-    async def test_null_relayed(self) -> None:
-        """Through the relay."""
-        await self.check_null(RELAY, *RELAYED)
-
-    async def test_nothing(self) -> None:
-        """Two that have nothing to say end well."""
-        await self.serve()
-        null = self.opened(os.devnull)
-        clients = [self.accept(*DIRECT, stdin=null), self.dial(*DIRECT, stdin=null)]
-        for client in clients:
-            await self.assert_ended(client, 0, P2P)
-            self.assertEqual(client.stdout, b"")
-
-    async def test_closed_stdin(self) -> None:
-        """``<&-`` is as good as /dev/null."""
-        await self.serve()
-        source = self.file_of(noise(4, MEGABYTE))
-        command = ("-m", "rdv", "accept", *DIRECT, self.url, "a token")
-        acceptor = Program(self, "/bin/sh", "-c", 'exec "$@" <&-', "sh", PYTHON, *command)
-        dialer = self.dial(*DIRECT, stdin=self.opened(source))
-        await self.assert_ended(acceptor, 0, P2P)
-        await self.assert_ended(dialer, 0, P2P)
-        self.assertEqual(acceptor.stdout, noise(4, MEGABYTE))
-
-    async def test_unreadable(self) -> None:
-        """What cannot be read is not sent as nothing."""
-        await self.serve()
-        acceptor = self.accept(*DIRECT)
-        # There is no memory at its beginning.
-        dialer = self.dial(*DIRECT, stdin=self.opened("/proc/self/mem"))
-        await self.assert_ended(dialer, 3, P2P, "the stream broke: .*input/output error")
-        await self.assert_ended(acceptor, 3, P2P, BROKEN)
-
-    async def test_full_disk(self) -> None:
-        """What cannot be written breaks the stream for both sides."""
-        await self.serve()
-        full = self.opened("/dev/full", os.O_WRONLY)
-        acceptor = self.accept(*DIRECT, stdin=self.opened(os.devnull), stdout=full)
-        dialer = self.dial(*DIRECT)
-        dialer.write(b"anything")
-        await self.assert_ended(acceptor, 3, P2P, "the stream broke: .*no space left on device")
-        await self.assert_ended(dialer, 3, P2P, BROKEN)
+PATHS = ((DIRECT, P2P), (RELAYED, RELAY))
 
 
-class PipeTests(SystemTestCase):
-    """Streams without a known end."""
+class EndTests(SystemTestCase):
+    """The end of one direction, and what comes the other way behind it."""
 
-    async def check_both_ways(self, path: str, *options: str) -> None:
+    async def test_both_ways(self) -> None:
         """Much both ways at once, then the end of one way, then more the other way."""
         await self.serve()
         there, back = noise(5, 4 * MEGABYTE), noise(6, 3 * MEGABYTE)
-        acceptor, dialer = self.accept(*options), self.dial(*options)
-        dialer.write(there)
-        acceptor.write(back)
-        self.assertEqual(await acceptor.received(len(there)), there)
-        self.assertEqual(await dialer.received(len(back)), back)
-        await self.check_goes_on(dialer, acceptor)
-        for client in (acceptor, dialer):
-            await self.assert_ended(client, 0, CONNECTED.format(path))
-        self.assertEqual(acceptor.stdout, there + b"the end")
-        self.assertEqual(dialer.stdout, back + b"more")
+        for options, said in PATHS:
+            acceptor, dialer = self.accept(*options), self.dial(*options)
+            dialer.write(there)
+            acceptor.write(back)
+            self.assertEqual(await acceptor.received(len(there)), there)
+            self.assertEqual(await dialer.received(len(back)), back)
+            dialer.write(b"the end")
+            dialer.close_stdin()
+            await acceptor.received(len(there) + len(b"the end"))
+            acceptor.write(b"more")
+            await dialer.received(len(back) + len(b"more"))
+            acceptor.close_stdin()
+            for client in (acceptor, dialer):
+                await self.assert_ended(client, 0, said)
+            self.assertEqual(acceptor.stdout, there + b"the end")
+            self.assertEqual(dialer.stdout, back + b"more")
 
-    async def check_goes_on(self, early: Program, late: Program) -> None:
-        """One direction ends; the other one does not."""
-        early.write(b"the end")
-        early.close_stdin()
-        # A pipe of its own says when the end has come through.
-        await late.received(len(late.stdout) + len(b"the end"))
-        late.write(b"more")
-        await early.received(len(early.stdout) + len(b"more"))
-        late.close_stdin()
-
-    async def test_both_ways_direct(self) -> None:
-        """Directly."""
-        await self.check_both_ways("p2p", *DIRECT)
-
-    async def test_both_ways_relayed(self) -> None:
-        """Through the relay."""
-        await self.check_both_ways("relay", *RELAYED)
-
-    async def test_end_reaches_reader_direct(self) -> None:
-        """Directly."""
+    async def test_end_reaches_reader(self) -> None:
+        """TLS has a half-close, too."""
         await self.serve()
-        await self.check_end_reaches_reader(P2P, *DIRECT)
+        for options, said in PATHS:
+            await self.check_end_reaches_reader(said, *options)
+        await self.serve_https()
+        await self.check_end_reaches_reader(RELAY, *RELAYED, *self.trust)
 
-    async def test_end_reaches_reader_relayed(self) -> None:
-        """Through the relay."""
-        await self.serve()
-        await self.check_end_reaches_reader(RELAY, *RELAYED)
-
-    async def check_reader_leaves(self, sends_on: bool, *options: str) -> None:
-        """The reader of the acceptor's stdout closes it."""
-        await self.serve()
-        said = RELAY if options == RELAYED else P2P
+    async def test_sender_ends_last(self) -> None:
+        """Under TLS it may exit only when its end has left, or the other one has no end."""
+        await self.serve_https()
+        options = (*RELAYED, *self.trust)
         reader, writer = os.pipe()
-        acceptor = self.accept(*options, stdout=writer)
+        self.addCleanup(os.close, reader)
+        dialer = self.dial(*options, stdout=writer)
         os.close(writer)
-        dialer = self.dial(*options, stdin=self.opened("/dev/zero") if sends_on else None)
-        dialer.write(b"x")
-        # One byte is there: the stream runs.
-        head = Program(self, "/usr/bin/head", "-c", "1", stdin=reader)
-        os.close(reader)
-        await self.assert_ended(head, 0)
-        await self.assert_ended(acceptor, 3, said, "the stream broke: .*broken pipe")
-        await self.assert_ended(dialer, 3, said, BROKEN)
+        peer_ended = Program(self, "/bin/cat", stdin=reader)
+        acceptor = self.accept(*options, stdin=self.opened(self.file_of(b"x")))
+        await peer_ended.ended
+        dialer.write(b"hi\n")
+        await acceptor.received(3)
+        dialer.close_stdin()
+        await self.assert_ended(dialer, 0, RELAY)
+        await self.assert_ended(acceptor, 0, RELAY)
+        self.assertEqual(acceptor.stdout, b"hi\n")
 
-    async def test_reader_leaves(self) -> None:
-        """Both end with an error, and neither with a traceback."""
-        await self.check_reader_leaves(True, *DIRECT)
 
-    async def test_reader_leaves_relayed(self) -> None:
-        """As well through the relay."""
-        await self.check_reader_leaves(True, *RELAYED)
+class ReaderTests(SystemTestCase):
+    """Who reads the acceptor's stdout."""
 
-    async def test_reader_leaves_in_silence(self) -> None:
-        """Not only at the next byte, which may never come."""
-        await self.check_reader_leaves(False, *DIRECT)
-
-    async def test_reader_leaves_before_it_has_everything(self) -> None:
-        """The sender hears of it, though it has long sent the last byte."""
-        await self.serve()
+    def accept_to_pipe(self, *options: str) -> tuple[Program, int]:
+        """An acceptor with nothing to say, and where its stdout is read."""
         reader, writer = os.pipe()
-        acceptor = self.accept(*DIRECT, stdin=self.opened(os.devnull), stdout=writer)
+        acceptor = self.accept(*options, stdin=self.opened(os.devnull), stdout=writer)
         os.close(writer)
-        # More than a pipe holds, and so little that the rest waits in the process.
-        dialer = self.dial(*DIRECT, stdin=self.opened(self.file_of(noise(7, 100_000))))
-        await self.connected("p2p", dialer)
-        head = Program(self, "/usr/bin/head", "-c", "1", stdin=reader)
-        os.close(reader)
-        await self.assert_ended(head, 0)
-        await self.assert_ended(acceptor, 3, P2P, "the stream broke: .*broken pipe")
-        await self.assert_ended(dialer, 3, P2P, BROKEN)
+        return acceptor, reader
+
+    async def test_leaves_with_everything(self) -> None:
+        """Before the end has come: nobody has lost anything, and nobody says so."""
+        await self.serve()
+        content = noise(3, MEGABYTE)  # so much that most of it goes past the transport
+        for options, said in PATHS:
+            acceptor, reader = self.accept_to_pipe(*options)
+            dialer = self.dial(*options)
+            head = Program(self, "/usr/bin/head", "-c", str(len(content)), stdin=reader)
+            os.close(reader)
+            dialer.write(content)
+            self.assertEqual(await head.ended, 0)
+            self.assertEqual(head.stdout, content)
+            dialer.close_stdin()
+            await self.assert_ended(acceptor, 0, said)
+            await self.assert_ended(dialer, 0, said)
+
+    async def test_sleeps_when_the_receiver_is_killed(self) -> None:
+        """What the receiver holds is lost, though its system has acknowledged it."""
+        await self.serve()
+        for options, said in PATHS:
+            acceptor, reader = self.accept_to_pipe("--json", *options)
+            self.addCleanup(os.close, reader)
+            dialer = self.dial(*options, stdin=self.opened(self.file_of(noise(2, 100_000))))
+            await acceptor.line('"event": "bytes".*"received": [1-9]')
+            acceptor.signal("KILL")
+            await self.assert_ended(dialer, 3, said, PEER)
+
+
+class SharedTests(SystemTestCase):
+    """Descriptors that others have, too."""
 
     async def test_pipes_stay_as_they_were(self) -> None:
-        """Others may use the same pipe: it must not be left non-blocking."""
+        """In the middle of a stream without end, and behind it: they are left blocking."""
         await self.serve()
-        stdin, source = os.pipe()
-        target, stdout = os.pipe()
-        for fd in (stdin, source, target, stdout):
-            self.addCleanup(os.close, fd)
-        acceptor = self.accept(*DIRECT, stdin=stdin, stdout=stdout)
-        dialer = self.dial(*DIRECT, stdin=self.opened(os.devnull))
-        await self.connected("p2p", acceptor, dialer)
-        acceptor.signal("INT")
-        self.assertEqual(await acceptor.ended, 130)
-        self.assertEqual((os.get_blocking(stdin), os.get_blocking(stdout)), (True, True))
+        for options, said in PATHS:
+            stdin, writer = os.pipe()
+            reader, stdout = os.pipe()
+            for fd in (stdin, stdout, reader):
+                self.addCleanup(os.close, fd)
+            Program(self, "/usr/bin/yes", stdout=writer)
+            os.close(writer)
+            acceptor = self.accept(*options, stdin=self.opened(os.devnull), stdout=stdout)
+            dialer = self.dial(*options, stdin=stdin)
+            await deferToThread(read, reader, 24 * MEGABYTE)
+            acceptor.signal("INT")
+            await self.assert_ended(acceptor, 130, said)
+            await self.assert_ended(dialer, 3, said, BROKEN)
+            self.assertEqual((os.get_blocking(stdin), os.get_blocking(stdout)), (True, True))
+
+    async def test_socket_for_both(self) -> None:
+        """As inetd gives it to what it starts. The peer's end goes through by itself."""
+        await self.serve()
+        there, back = noise(7, 24 * MEGABYTE), noise(8, 24 * MEGABYTE)
+        for ours, theirs in (connected_sockets(), socket.socketpair()):
+            with ours, theirs:
+                acceptor = self.accept(*RELAYED, stdin=theirs.fileno(), stdout=theirs.fileno())
+                theirs.close()
+                dialer = self.dial(*RELAYED)
+                sending = deferToThread(ours.sendall, there)
+                receiving = deferToThread(read, ours.fileno())
+                dialer.write(back)
+                dialer.close_stdin()
+                self.assertTrue(await receiving == back)
+                await sending
+                self.assertIsNone(acceptor.exit_code)
+                ours.sendall(b"more")
+            await self.assert_ended(acceptor, 0, RELAY)
+            await self.assert_ended(dialer, 0, RELAY)
+            self.assertTrue(dialer.stdout == there + b"more")
+
+    async def test_reset(self) -> None:
+        """What a socket has given before is not all there is: a broken stream for both."""
+        await self.serve()
+        ours, theirs = connected_sockets()
+        with ours, theirs:
+            dialer = self.dial(*RELAYED, stdin=theirs.fileno())
+            theirs.close()
+            acceptor = self.accept(*RELAYED)
+            ours.sendall(b"part")
+            self.assertEqual(await acceptor.received(4), b"part")
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.assert_ended(dialer, 3, RELAY, "the stream broke: cannot read what to send: .+")
+        await self.assert_ended(acceptor, 3, RELAY, BROKEN)
+
+
+def connected_sockets() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
+
+
+def read(fd: int, most: int = 1 << 62) -> bytes:
+    """All to the end, or so much."""
+    data = bytearray()
+    while len(data) < most and (piece := os.read(fd, min(1 << 16, most - len(data)))):
+        data += piece
+    return bytes(data)

@@ -12,8 +12,6 @@ from twisted.internet.error import ConnectionDone
 
 from rdv.test.doubles import present
 from rdv.test.server.workers.doubles import token_of
-from tests import test_shutdown
-from tests.processes import ROOT, Program
 from tests.servers import LISTENING
 from tests.workers import WORKERS, WorkersTestCase
 
@@ -121,70 +119,3 @@ class ParentTests(WorkersTestCase):
         for wire in pair:
             await wire.lost()
         self.assertEqual(await self.server.ended, 0)
-
-
-class StartTests(WorkersTestCase):
-    """When they cannot start."""
-
-    async def test_port_in_use(self) -> None:
-        """One line says so."""
-        await self.serve_with_workers()
-        second = self.rdv("serve", "-l", f"127.0.0.1:{self.port}", "--workers", "2")
-        said = rf"cannot listen on 127\.0\.0\.1:{self.port}: Address already in use"
-        await self.assert_ended(second, 1, said)
-
-    async def test_nothing_to_share(self) -> None:
-        """Nor is anything started that cannot work."""
-        server = self.rdv("serve", "-l", "unix:/nowhere", "--workers", "2")
-        said = "cannot listen on unix:/nowhere: several workers can share nothing but TCP ports.*"
-        await self.assert_ended(server, 1, said)
-
-    async def test_worker_that_cannot_start(self) -> None:
-        """Nothing waits for it, and nothing is left."""
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        code = "import os, sys\nif 'rdv.server.workers.worker' in sys.orig_argv: os._exit(7)\n"
-        (folder / "sitecustomize.py").write_text(code)
-        server = self.rdv(
-            *("serve", "-l", "127.0.0.1:0", "--workers", "2"),
-            env={"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
-        )
-        await self.assert_ended(server, 1, "worker [01] did not start: exit status 7")
-
-
-class ShutdownTests(test_shutdown.ShutdownChecks):
-    """``rdv serve --workers 2`` ends as one process does."""
-
-    async def serve_two(self, *options: str) -> Program:
-        """Start it."""
-        return await self.serve("--workers", "2", *options)
-
-    async def stopping(self, server: Program, pairs: int, name: str = "TERM") -> None:
-        """Tell it to stop, and wait until both workers do."""
-        server.signal(name)
-        await server.line(f"SIG{name}: stopping 2 workers")
-        for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs may end within")
-
-    async def test_waiting(self) -> None:
-        """Those who wait get 503."""
-        await self.check_waiting(self.serve_two)
-
-    async def test_drain(self) -> None:
-        """A running stream may end."""
-        await self.check_drain(self.serve_two)
-
-    async def test_no_drain(self) -> None:
-        """``--drain 0`` cuts it."""
-        await self.check_no_drain(self.serve_two)
-
-    async def test_second_signal(self) -> None:
-        """So does a second signal."""
-        await self.check_second_signal(self.serve_two)
-
-    async def test_idle(self) -> None:
-        """A server without clients ends at once."""
-        for name in ("INT", "TERM"):
-            server = await self.serve_two("--drain", "600")
-            server.signal(name)
-            self.assertEqual(await server.ended, 0, server.report())

@@ -109,11 +109,3 @@ class TwistTests(WorkersTestCase):
         await server.line(r"\[worker 1, rdv\.server\.rendezvous#debug\] matched")
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
-
-    async def test_port_in_use(self) -> None:
-        """One line says so."""
-        await self.twist("--workers", "2")
-        listen = f"tcp:{self.port}:interface=127.0.0.1"
-        second = self.twist_program("rdv", "--workers", "2", "--port", listen)
-        await second.line(f"twist rdv: cannot listen on {listen}: Address already in use")
-        self.assertEqual(await second.ended, 1)

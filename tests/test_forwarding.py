@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from rdv.test.certificates import Authority
 from tests.forwarding import CONNECTED, ForwardingTestCase, Talker
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
 
 
 class BytesTests(ForwardingTestCase):
     """They arrive."""
+
+    timeout = 240
 
     async def check(self, path: str, *options: str, size: int = 3 * MEGABYTE) -> None:
         """One forward, and what both sides say of it."""
@@ -28,28 +31,16 @@ class BytesTests(ForwardingTestCase):
         await exposing.line(rf"^ENDED 1: {received} bytes sent, {sent} received$")
         for program in (exposing, connecting):
             await program.line("^" + CONNECTED.format(path) + "$")
+            await program.kill()
 
-    async def test_direct(self) -> None:
-        """Directly."""
-        await self.serve()
+    async def test_each_path(self) -> None:
+        """Directly, through the relay, and through one where no kernel can help."""
         await self.target()
+        await self.serve()
         await self.check("p2p", *DIRECT)
-
-    async def test_relayed(self) -> None:
-        """Through the relay."""
-        await self.serve()
-        await self.target()
         await self.check("relay", *RELAYED)
-
-    async def test_relayed_under_tls(self) -> None:
-        """Through a relay where no kernel can help."""
-        authority = Authority()
-        pem = self.file_of(authority.issue("127.0.0.1"))
-        listen = f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
-        await self.serve(listen=listen)
-        self.url = f"https://127.0.0.1:{self.port}/rdv"
-        await self.target()
-        await self.check("relay", *RELAYED, "--ca", self.file_of(authority.pem))
+        await self.serve_https()
+        await self.check("relay", *RELAYED, *self.trust)
 
     async def test_unix(self) -> None:
         """Between two Unix sockets."""
@@ -172,3 +163,51 @@ class BytesTests(ForwardingTestCase):
         exposing.signal("TERM")
         await self.assert_ended(exposing, 143)
         await connecting.line("CONNECTED")
+
+    async def test_unread(self) -> None:
+        """What it has to say to a pipe that nobody reads is skipped; it ends when it is told to."""
+        server = await self.serve()
+        await self.target()
+        arguments = ("expose", "-v", *DIRECT, self.url, "a token", self.where)
+        exposing = self.rdv(*arguments, stderr=self.full_pipe())
+        await server.line("waiting: acceptor")
+        await self.connect()
+        await self.check_both_ways(*await self.forward(), b"there", b"back")
+        exposing.signal("TERM")
+        self.assertEqual(await exposing.ended, 143)
+
+    def full_pipe(self) -> int:
+        """Where one writes to it."""
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        self.addCleanup(os.close, write_end)
+        os.set_blocking(write_end, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write_end, b"x" * 4096)
+        os.set_blocking(write_end, True)
+        return write_end
+
+
+class LossTests(ForwardingTestCase):
+    """The programs at both ends break off. For those between see :mod:`tests.test_faults`."""
+
+    async def test_reset(self) -> None:
+        """The other one sees a reset, and the next forward is well."""
+        await self.serve()
+        await self.target()
+        for number, options in enumerate((DIRECT, RELAYED)):
+            await self.expose(*options, token=f"token {number}")
+            await self.connect(*options, token=f"token {number}")
+            for victim in (0, 1):
+                pair = await self.forward()
+                there, back = noise(1, MEGABYTE), noise(2, MEGABYTE)
+                for talker, words in zip(pair, (there, back), strict=True):
+                    talker.write(words)
+                for talker, words in zip(pair, (back, there), strict=True):
+                    self.assertEqual(await talker.received(len(words)), words)
+                pair[victim].transport.abortConnection()
+                for talker in pair:
+                    await talker.gone()
+                    self.assertTrue(talker.is_reset, talker.lost)
+                await self.check_both_ways(*await self.forward(), b"new", b"one")

@@ -5,7 +5,6 @@ and other forwards unharmed.
 
 from __future__ import annotations
 
-import socket
 import stat
 from collections.abc import Callable
 
@@ -29,69 +28,13 @@ class FailureTestCase(ForwardingTestCase):
             self.assertEqual(len(lines), 1, lines)
         self.assertEqual(program.stdout, b"")
 
-    def taken_port(self) -> int:
-        """A port on 127.0.0.1 at which nobody answers and that nobody else gets."""
-        taken = socket.socket()
-        self.addCleanup(taken.close)
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
     async def serve_again(self) -> Program:
         """Start a server where the last one was."""
         return await self.serve(listen=f"127.0.0.1:{self.port}")
 
 
-class UsageTests(FailureTestCase):
-    """What cannot work is said before anything is tried."""
-
-    async def test_places(self) -> None:
-        """Targets and ports that are none."""
-        for place in (
-            "",
-            "host",
-            "host:",
-            ":80",
-            "host:0",
-            "host:70000",
-            "a:b:1",
-            "unix:",
-            "[x]:1",
-        ):
-            said = f".*{place}'".replace("[", r"\[")
-            await self.assert_fails(2, said, "expose", NOBODY, "t", place)
-        for place in ("host:", "70000", "unix:", "example.com:80", "[::1]", "-1"):
-            said = ".*" + place.partition(":80")[0].replace("[", r"\[") + ".*"
-            await self.assert_fails(2, said, "connect", NOBODY, "t", f"--listen={place}")
-
-    async def test_url_and_token(self) -> None:
-        """As with the other commands, and by connect before anybody comes."""
-        for command in (("expose", "1"), ("connect", "--listen=0")):
-            name, place = command
-            for url, token, said in (
-                ("ftp://x/", "t", "not an http:// or https:// URL: 'ftp://x/'"),
-                (NOBODY, "", "the token is empty"),
-                (NOBODY, "a\nb", "the token contains a control character"),
-            ):
-                await self.assert_fails(2, said, name, url, token, place)
-
-    async def test_options(self) -> None:
-        """Values that make no sense, and an argument that is missing."""
-        for name, place in (("expose", "1"), ("connect", "--listen=0")):
-            for option in ("--max=0", "--max=many", "--spaces=moon", "--header=nonsense"):
-                value = option.partition("=")[2]
-                await self.assert_fails(2, f".*{value}.*", name, option, NOBODY, "t", place)
-        await self.assert_fails(2, ".*--listen.*", "connect", NOBODY, "t")
-        await self.assert_fails(2, ".*TARGET", "expose", NOBODY, "t")
-
-
 class PortTests(FailureTestCase):
     """Where ``rdv connect`` listens."""
-
-    async def test_busy(self) -> None:
-        """Somebody else has it."""
-        port = self.taken_port()
-        said = rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"
-        await self.assert_fails(1, said, "connect", NOBODY, "t", "--listen", str(port))
 
     async def test_loopback_only(self) -> None:
         """Nobody else in the network reaches it, if that was not said."""
@@ -169,23 +112,16 @@ class TargetTests(FailureTestCase):
         await exposing.line(said)
         await self.check_both_ways(local, visitor, b"still", b"there")
 
-    async def test_unix(self) -> None:
-        """There is no such socket."""
+    async def test_not_there(self) -> None:
+        """No such socket, and a name that does not resolve."""
         await self.serve()
-        self.where = f"unix:{self.folder()}/nothing"
-        exposing = await self.expose()
-        await self.connect()
-        await self.assert_visit_reset()
-        await exposing.line(f"^REFUSED 1: cannot connect to {self.where}: no such file.*")
-
-    async def test_name(self) -> None:
-        """Its name does not resolve."""
-        await self.serve()
-        self.where = "nobody.invalid:80"
-        exposing = await self.expose()
-        await self.connect()
-        await self.assert_visit_reset()
-        await exposing.line("^REFUSED 1: cannot connect to nobody.invalid:80: the name does not")
+        path = f"unix:{self.folder()}/nothing"
+        for where, why in ((path, "no such file.*"), ("nobody.invalid:80", "the name does not")):
+            self.where = where
+            exposing = await self.expose(token=where)
+            await self.connect(token=where)
+            await self.assert_visit_reset()
+            await exposing.line(f"^REFUSED 1: cannot connect to {where}: {why}")
 
 
 class ServerTests(FailureTestCase):
@@ -258,13 +194,10 @@ class LeavingTests(FailureTestCase):
         await self.expose()
         await self.check_both_ways(*await self.forward(), b"there", b"back")
 
-    async def test_reset(self) -> None:
+    async def test_leaves(self) -> None:
+        """By a reset or an end, and by way of a Unix socket, too."""
         await self.check("0")
-
-    async def test_close(self) -> None:
         await self.check("0", lambda local: local.transport.loseConnection())
-
-    async def test_unix_socket(self) -> None:
         await self.check(f"unix:{self.folder() / 'here'}")
 
     async def test_waits_for_an_answer(self) -> None:

@@ -1,5 +1,7 @@
 """
 ``rdv dial --json`` and ``rdv accept --json``: every line on stderr is an event, in good order.
+
+The last one is that of the end, with the exit status: :mod:`tests.test_faults` looks at that, too.
 """
 
 from __future__ import annotations
@@ -52,42 +54,41 @@ class JSONTestCase(SystemTestCase):
 class StreamTests(JSONTestCase):
     """A file and its answer."""
 
-    async def check_stream(self, path: str, *options: str) -> None:
+    async def test_whole(self) -> None:
         """Both sides tell where they are, and how much has moved."""
         await self.serve()
         size, answer = 8 * MEGABYTE + 1, MEGABYTE + 1
-        target, stdout = self.created()
         files = [self.file_of(noise(seed, count)) for seed, count in ((1, size), (2, answer))]
-        acceptor = self.accept(*options, *JSON, stdin=self.opened(files[1]), stdout=stdout)
-        dialer = self.dial(*options, *JSON, stdin=self.opened(files[0]))
-        for program, sent, received in ((dialer, size, answer), (acceptor, answer, size)):
-            events = await self.events(program, 0)
-            self.assert_order(events, "begun", *STREAM, "end")
-            (connected,) = self.named(events, "connected")
-            self.assertEqual(connected["path"], path)
-            self.assertRegex(connected["peer"], r"^(127\.0\.0\.1|\[::1\]):\d+$")
-            (candidates,) = self.named(events, "candidates")
-            self.assertEqual(candidates["observed"], connected["observed"])
-            for address in candidates["peer_addresses"]:
-                self.assertRegex(address, r"^\S+:\d+$")
-            for event in self.named(events, "bytes"):
-                self.assertLessEqual(event["sent"], sent)
-                self.assertLessEqual(event["received"], received)
-            for event in (self.named(events, "bytes")[-1], events[-1]):
-                self.assertEqual((event["sent"], event["received"]), (sent, received))
-            self.assertEqual([event["event"] for event in events[-2:]], ["bytes", "end"])
-            self.assertGreater(events[-1]["seconds"], 0)
-        self.assertEqual(os.path.getsize(target), size)
-        self.assertEqual(len(dialer.stdout), answer)
+        for path, options in (("p2p", DIRECT), ("relay", RELAYED)):
+            target, stdout = self.created()
+            acceptor = self.accept(*options, *JSON, stdin=self.opened(files[1]), stdout=stdout)
+            dialer = self.dial(*options, *JSON, stdin=self.opened(files[0]))
+            for program, sent, received in ((dialer, size, answer), (acceptor, answer, size)):
+                events = await self.events(program, 0)
+                self.assert_order(events, "begun", *STREAM, "end")
+                self.check_addresses(events, path)
+                for event in self.named(events, "bytes"):
+                    self.assertLessEqual(event["sent"], sent)
+                    self.assertLessEqual(event["received"], received)
+                self.assertEqual([event["event"] for event in events[-2:]], ["bytes", "end"])
+                for event in events[-2:]:
+                    self.assertEqual((event["sent"], event["received"]), (sent, received))
+                self.assertGreater(events[-1]["seconds"], 0)
+            self.assertEqual(os.path.getsize(target), size)
+            self.assertEqual(len(dialer.stdout), answer)
 
-    async def test_direct(self) -> None:
-        await self.check_stream("p2p", *DIRECT)
-
-    async def test_relayed(self) -> None:
-        await self.check_stream("relay", *RELAYED)
+    def check_addresses(self, events: list[dict[str, Any]], path: str) -> None:
+        """They are told as they are."""
+        (connected,) = self.named(events, "connected")
+        self.assertEqual(connected["path"], path)
+        self.assertRegex(connected["peer"], r"^(127\.0\.0\.1|\[::1\]):\d+$")
+        (candidates,) = self.named(events, "candidates")
+        self.assertEqual(candidates["observed"], connected["observed"])
+        for address in candidates["peer_addresses"]:
+            self.assertRegex(address, r"^\S+:\d+$")
 
     async def test_meanwhile(self) -> None:
-        """While something moves it is told, before it is over."""
+        """While something moves it is told, before it is over, until the peer is killed."""
         await self.serve()
         acceptor, dialer = self.accept(*DIRECT, *JSON), self.dial(*DIRECT, *JSON)
         dialer.write(b"x" * 5)
@@ -95,18 +96,21 @@ class StreamTests(JSONTestCase):
         await acceptor.line(r'"event": "bytes".*"sent": 0, "received": 5')
         dialer.write(b"x" * 7)
         await dialer.line(r'"event": "bytes".*"sent": 12, "received": 0')
-        dialer.close_stdin()
-        acceptor.close_stdin()
-        for program in (dialer, acceptor):
-            events = await self.events(program, 0)
-            told = [(event["sent"], event["received"]) for event in self.named(events, "bytes")]
-            # The last one of all is of the end.
-            self.assertEqual(len(set(told[:-1])), len(told[:-1]))
+        await acceptor.received(12)
+        acceptor.signal("KILL")
+        events = await self.events(dialer, 3)
+        self.assert_order(events, "begun", *STREAM, "failed", "end")
+        self.assert_failed(events, 3, "^the stream broke: ")
+        self.assertEqual(events[-1]["sent"], 12)
+        told = [(event["sent"], event["received"]) for event in self.named(events, "bytes")]
+        # The last one of all is of the end.
+        self.assertEqual(len(set(told[:-1])), len(told[:-1]))
 
-    async def test_log(self) -> None:
-        """``-v``: a line of the log is an event too."""
-        await self.serve()
-        acceptor, dialer = self.accept(*DIRECT, *JSON, "-v"), self.dial(*DIRECT, *JSON, "-v")
+    async def test_log_and_notice(self) -> None:
+        """``-v``: a line of the log is an event too. The server does not know our address."""
+        await self.serve("--observed-header", "X-Nobody")
+        options = (*RELAYED, *JSON, "-v")
+        acceptor, dialer = self.accept(*options), self.dial(*options)
         dialer.close_stdin()
         acceptor.close_stdin()
         for program in (dialer, acceptor):
@@ -119,15 +123,6 @@ class StreamTests(JSONTestCase):
                 self.assertTrue(event["message"])
             steps = [event for event in events if event["event"] != "log"]
             self.assertEqual(steps[-1]["event"], "end")
-
-    async def test_notice(self) -> None:
-        """The server does not know our address."""
-        await self.serve("--observed-header", "X-Nobody")
-        acceptor, dialer = self.accept(*RELAYED, *JSON), self.dial(*RELAYED, *JSON)
-        dialer.close_stdin()
-        acceptor.close_stdin()
-        for program in (dialer, acceptor):
-            events = await self.events(program, 0)
             (notice,) = self.named(events, "notice")
             self.assertEqual(notice["message"], "missing observed address")
             (connected,) = self.named(events, "connected")
@@ -139,83 +134,49 @@ class FailureTests(JSONTestCase):
 
     async def test_usage(self) -> None:
         """What cannot even be parsed is told as JSON, and so is what makes no sense."""
-        bad = self.rdv("dial", *JSON, "--timeout", "soon", "http://127.0.0.1:1", "t")
-        self.assertEqual(await bad.ended, 2)
-        (event,) = [json.loads(line) for line in bad.stderr.splitlines()]
-        self.assertEqual((event["event"], event["status"]), ("failed", 2))
-        self.assertIn("--timeout", event["message"])
-        for role in ("dial", "accept"):
-            for arguments in (("ftp://x", "t"), ("--spaces", "outer", "http://x", "t")):
-                events = await self.events(self.rdv(role, *JSON, *arguments), 2)
-                self.assert_order(events, "failed", "end")
-                self.assert_failed(events, 2, "^not an ")
+        for arguments, said in (
+            (("--timeout", "soon", "http://127.0.0.1:1", "t"), "--timeout"),
+            (("-q", "http://127.0.0.1:1", "t"), "not allowed with"),  # quiet JSON is no JSON
+        ):
+            bad = self.rdv("dial", *JSON, *arguments)
+            self.assertEqual(await bad.ended, 2)
+            event = json.loads(bad.stderr)
+            self.assertEqual((event["event"], event["status"]), ("failed", 2))
+            self.assertIn(said, event["message"])
+        events = await self.events(self.rdv("accept", *JSON, "ftp://x", "t"), 2)
+        self.assert_order(events, "failed", "end")
+        self.assert_failed(events, 2, "^not an ")
 
-    async def test_both_forms(self) -> None:
-        """Quiet JSON is no JSON."""
-        program = self.rdv("accept", *JSON, "-q", "http://127.0.0.1:1", "t")
-        self.assertEqual(await program.ended, 2)
-        self.assertIn("not allowed with", json.loads(program.stderr)["message"])
-
-    async def test_no_server(self) -> None:
-        self.url = "http://127.0.0.1:1"  # nobody listens there
+    async def test_no_connection(self) -> None:
+        """No server, one that serves something else there, and one where nobody comes."""
+        self.url = "http://127.0.0.1:1"
         events = await self.events(self.dial(*JSON), 1)
         self.assert_order(events, "begun", "failed", "end")
         self.assert_failed(events, 1, "^cannot reach http://127.0.0.1:1")
-
-    async def test_refused(self) -> None:
-        """The server serves something else there."""
-        await self.serve("--path", "/elsewhere")
-        events = await self.events(self.dial(*JSON), 1)
-        self.assert_order(events, "begun", "lobby", "failed", "end")
-        self.assert_failed(events, 1, "refused: 404")
-        self.assertEqual((events[-1]["sent"], events[-1]["received"]), (0, 0))
-
-    async def test_timeout(self) -> None:
-        """Nobody comes."""
-        await self.serve()
-        for start in (self.dial, self.accept):
-            events = await self.events(start("--timeout", "0.5", *JSON), 1)
+        await self.serve("--path", "/rdv")
+        elsewhere = self.rdv("dial", *JSON, self.url.replace("/rdv", "/elsewhere"), "t")
+        in_vain = self.accept("--timeout", "0.5", *JSON)
+        for program, said in ((elsewhere, "refused: 404"), (in_vain, "^no connection within ")):
+            events = await self.events(program, 1)
             self.assert_order(events, "begun", "lobby", "failed", "end")
-            self.assert_failed(events, 1, "^no connection within ")
-
-    async def test_broken(self) -> None:
-        """The peer is killed; what has moved until then is told."""
-        await self.serve()
-        acceptor, dialer = self.accept(*DIRECT), self.dial(*DIRECT, *JSON)
-        dialer.write(noise(1, MEGABYTE))
-        await acceptor.received(MEGABYTE)
-        acceptor.signal("KILL")
-        events = await self.events(dialer, 3)
-        self.assert_order(events, "begun", *STREAM, "failed", "end")
-        self.assert_failed(events, 3, "^the stream broke: ")
-        self.assertEqual(events[-1]["sent"], MEGABYTE)
-        self.assertEqual(events[-3]["event"], "bytes")
+            self.assert_failed(events, 1, said)
+            self.assertEqual((events[-1]["sent"], events[-1]["received"]), (0, 0))
 
     async def test_interrupted(self) -> None:
-        """By a signal: while waiting, and in the middle of the stream."""
         await self.serve()
-        for name, status in (("INT", 130), ("TERM", 143)):
-            dialer = self.dial(*JSON)
-            await dialer.line('"lobby"')
-            dialer.signal(name)
-            events = await self.events(dialer, status)
-            self.assert_order(events, "begun", "lobby", "failed", "end")
-            self.assert_failed(events, status, "^interrupted$")
-            acceptor, dialer = self.accept(*DIRECT, *JSON), self.dial(*DIRECT)
-            dialer.write(b"x")
-            await acceptor.received(1)
-            acceptor.signal(name)
-            events = await self.events(acceptor, status)
-            self.assert_order(events, "begun", *STREAM, "failed", "end")
-            self.assertEqual(events[-1]["received"], 1)
-            self.assertEqual(await dialer.ended, 3)
+        dialer = self.dial(*JSON)
+        await dialer.line('"lobby"')
+        dialer.signal("INT")
+        events = await self.events(dialer, 130)
+        self.assert_order(events, "begun", "lobby", "failed", "end")
+        self.assert_failed(events, 130, "^interrupted$")
 
 
 class QuietTests(JSONTestCase):
     """``--quiet`` and ``-q``."""
 
-    async def test_well(self) -> None:
-        """Nothing is said, not even that the address is unknown."""
+    async def test_quiet(self) -> None:
+        """Nothing is said, not even that the address is unknown; but what went wrong is."""
         await self.serve("--observed-header", "X-Nobody")
         acceptor, dialer = self.accept(*RELAYED, "-q"), self.dial(*RELAYED, "--quiet")
         dialer.write(b"hello")
@@ -224,9 +185,5 @@ class QuietTests(JSONTestCase):
         acceptor.close_stdin()
         await self.assert_ended(acceptor, 0)
         await self.assert_ended(dialer, 0)
-
-    async def test_failure(self) -> None:
-        """What went wrong is."""
-        await self.serve()
         dialer = self.dial("-q", "--timeout", "0.5")
         await self.assert_ended(dialer, 1, "no connection within 0.5 s: .*")

@@ -17,8 +17,8 @@ __all__ = ["HALF", "ROLES", "Scene"]
 
 #: Bytes that are sent before the middle, and behind it.
 HALF = 1 << 18
-#: So few that a system takes them for somebody who sleeps.
-FEW = 1 << 14
+#: So few that a system takes them for somebody who sleeps, and so many that it does not.
+FEW, MUCH = 1 << 14, 1 << 23
 #: Seconds that a dialer waits for its peer, who may have to find out that something was wrong.
 TIMEOUT = 30
 ROLES = {
@@ -45,7 +45,8 @@ class Scene(ABC):
         self.token = f"{name}, for a fault"
         self.hint = f"{name}…"
         rest = FEW if case.fault is Fault.KILL_ASLEEP else HALF
-        self.content = noise(int(name), HALF + rest)
+        rest = MUCH if case.moment is Moment.FLIGHT else rest
+        self.content = b"" if case.doom else noise(int(name), HALF + rest)
         self.programs: dict[Victim, Program] = {}
         #: Who had come to a victim before the pair, and has to see a break.
         self.lost: list[End] = []
@@ -98,7 +99,9 @@ class Scene(ABC):
         await self.start(self.second)
         await self.meet()
         await self.feed(self.content[:HALF], until=HALF)
-        if self.case.moment is not Moment.MIDDLE:
+        if self.case.moment is Moment.FLIGHT:
+            await self.feed(self.content[HALF:])
+        elif self.case.moment is not Moment.MIDDLE:
             await self.feed(self.content[HALF:], until=len(self.content))
         if self.case.moment is Moment.ENDED:
             self.end()
@@ -125,8 +128,9 @@ class Scene(ABC):
         options = (*self.case.path.value, *self.case.form.value, *self.server.options)
         if ROLES[who] == "dialer":
             options += ("--timeout", str(TIMEOUT))
+        doom = self.case.doom if who is self.case.victim else ""
         program = self.test.rdv(
-            who.value, *options, self.server.url, self.token, *arguments, **descriptors
+            who.value, *options, self.server.url, self.token, *arguments, doom=doom, **descriptors
         )
         self.programs[who] = program
         return program

@@ -58,17 +58,17 @@ class Servers:
         if case.victim not in SERVING:
             return self._shared[case.scheme]
         workers = ("--workers", str(WORKERS)) if case.victim is Victim.WORKER else ()
-        return await self._start(case.scheme, *workers)
+        return await self._start(case.scheme, *workers, doom=case.doom)
 
     async def another(self, case: Case, server: Server) -> Server:
         """One in the place of one that is gone."""
         port = int(re.findall(r":(\d+)/", server.url)[0])
         return await self._start(case.scheme, port=port)
 
-    async def _start(self, scheme: Scheme, *options: str, port: int = 0) -> Server:
+    async def _start(self, scheme: Scheme, *options: str, port: int = 0, doom: str = "") -> Server:
         test, options = self._test, ("--drain", "30", *options)
         if scheme is Scheme.HTTP:
-            program = await test.serve(*options, listen=f"127.0.0.1:{port}")
+            program = await test.serve(*options, listen=f"127.0.0.1:{port}", doom=doom)
             return Server(program, test.url, ())
         listen = f"ssl:{port}:interface=127.0.0.1:privateKey={self._pem}:certKey={self._pem}"
         program = await test.serve(*options, listen=listen)

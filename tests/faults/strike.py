@@ -16,14 +16,15 @@ from twisted.internet.task import deferLater
 from rdv.test.doubles import present
 from tests.faults.scene import ROLES, Scene
 from tests.faults.servers import Servers
-from tests.faults.table import SERVING, Fault, Moment, Path, Victim
+from tests.faults.table import DOOM, SERVING, Fault, Form, Moment, Path, Victim
 from tests.processes import Program
 
 __all__ = ["STRIKES"]
 
 REACTOR: Any = reactor
-#: Seconds that a stopped process sleeps.
-PAUSE = 3.0
+#: Seconds that a stopped process sleeps; and after which one that tells JSON looks how much has
+#: moved, and a bit.
+PAUSE, LOOK = 3.0, 1.2
 
 
 def program_of(scene: Scene) -> Program:
@@ -85,6 +86,8 @@ async def kill_unseen(scene: Scene, servers: Servers) -> None:
         await gone(scene, pid)
         if scene.case.path is Path.RELAY and scene.case.victim in ROLES:
             await scene.server.program.line(rf"\w+: {scene.hint}, bytes from ")
+        if scene.case.form is Form.JSON:
+            await deferLater(REACTOR, LOOK)
     finally:
         for pid in sleepers:
             os.kill(pid, signal.SIGCONT)
@@ -105,7 +108,8 @@ async def stop(scene: Scene, servers: Servers) -> None:
 async def terminate(scene: Scene, servers: Servers) -> None:
     """It may do what it has to, and says how it ended."""
     case, pid, program = scene.case, pid_of(scene), program_of(scene)
-    os.kill(pid, signal.SIGTERM)
+    number = signal.SIGTERM if case.fault is Fault.TERM else signal.SIGINT
+    os.kill(pid, number)
     if not case.goes_away:
         await scene.go_on()
         return
@@ -115,7 +119,7 @@ async def terminate(scene: Scene, servers: Servers) -> None:
     else:
         await gone(scene, pid)
         await go_on(scene, servers)
-    may_be = {0} if case.victim is Victim.SERVER else {143}
+    may_be = {0} if case.victim is Victim.SERVER else {128 + number}
     if case.moment is Moment.ENDED:
         may_be.add(0)  # it was faster
     if program.exit_code not in may_be:
@@ -135,10 +139,21 @@ async def kill_asleep(scene: Scene, servers: Servers) -> None:
     await gone(scene, pid)
 
 
+async def wait_for_doom(scene: Scene, servers: Servers) -> None:
+    """It kills itself when the other one has come, who has nothing to send."""
+    await scene.start(scene.second)
+    scene.end()
+    status = await program_of(scene).ended
+    if status != -signal.SIGKILL:
+        raise AssertionError(program_of(scene).report())
+
+
 STRIKES: dict[Fault, Callable[[Scene, Servers], Awaitable[None]]] = {
     Fault.KILL: kill,
     Fault.KILL_UNSEEN: kill_unseen,
     Fault.KILL_ASLEEP: kill_asleep,
     Fault.STOP: stop,
     Fault.TERM: terminate,
+    Fault.INT: terminate,
+    **dict.fromkeys(DOOM, wait_for_doom),
 }

@@ -2,7 +2,7 @@
 The table of faults.
 
 Another victim, fault, moment, path, form or scheme is another member here; what it means is said
-where :mod:`tests.faults.scenes` and :mod:`tests.faults.engine` look at it. Combinations that mean
+where :mod:`tests.faults.scene` and :mod:`tests.faults.strike` look at it. Combinations that mean
 nothing, or nothing new, are left out by :data:`LEFT_OUT`, each with its reason.
 """
 
@@ -53,6 +53,13 @@ class Fault(Enum):
     KILL_ASLEEP = "kill -9 asleep"
     STOP = "SIGSTOP, 3 s, SIGCONT"
     TERM = "SIGTERM"
+    INT = "SIGINT"
+    #: The peer has its line, or it has the peer's, and the stream is to begin.
+    KILL_ATTACHING = "kill -9 when it is connected"
+    #: A dialer has said CONFIRM.
+    KILL_CHOSEN = "kill -9 behind its choice"
+    #: A server is about to pass on the second line.
+    KILL_JOINING = "kill -9 when it joins two"
 
 
 class Moment(Enum):
@@ -62,6 +69,8 @@ class Moment(Enum):
     BEFORE = "before the pair"
     #: One half has arrived, and the other one was not yet given to the sender.
     MIDDLE = "in mid-stream"
+    #: Likewise, and much is under way.
+    FLIGHT = "in full flight"
     #: All has arrived, and the sender's input has not ended.
     ARRIVED = "at the end, the input open"
     #: The sender's input has just ended, whatever has become of that.
@@ -100,6 +109,18 @@ class Expected(Enum):
     EITHER = "either"
 
 
+#: The functions in which those are killed who do not live to see a stream; see :mod:`tests.doomed`.
+DOOM = {
+    Fault.KILL_ATTACHING: "rdv.client.connection:Connection.attach",
+    Fault.KILL_CHOSEN: "+rdv.client.candidate:Candidate.choose",
+    Fault.KILL_JOINING: "rdv.server.relay:Pair._decide",
+}
+#: Those to whom it can happen.
+DOOMED = {
+    Fault.KILL_ATTACHING: (Victim.DIALER, Victim.ACCEPTOR, Victim.EXPOSE),
+    Fault.KILL_CHOSEN: (Victim.DIALER, Victim.CONNECT),
+    Fault.KILL_JOINING: (Victim.SERVER,),
+}
 FORWARDING = (Victim.EXPOSE, Victim.CONNECT)
 SERVING = (Victim.SERVER, Victim.WORKER)
 
@@ -126,6 +147,11 @@ class Case:
         return self.victim in FORWARDING
 
     @property
+    def doom(self) -> str:
+        """Where the victim is killed by itself; empty if it is not."""
+        return DOOM.get(self.fault, "")
+
+    @property
     def goes_away(self) -> bool:
         """Whether the victim is not there afterwards."""
         # Workers leave signals to their parent.
@@ -137,6 +163,8 @@ class Case:
         """What becomes of the bytes."""
         if not self.goes_away:
             return Expected.WHOLE
+        if self.doom:
+            return Expected.BROKEN
         if self.moment is Moment.BEFORE:  # somebody takes its place
             return Expected.WHOLE
         if self.victim in SERVING and self.path is Path.DIRECT:
@@ -168,7 +196,7 @@ LEFT_OUT: list[tuple[str, Callable[[Case], bool]]] = [
         lambda c: (
             c.fault is Fault.KILL_UNSEEN
             and (
-                c.moment not in (Moment.MIDDLE, Moment.ARRIVED)
+                c.moment not in (Moment.MIDDLE, Moment.FLIGHT, Moment.ARRIVED)
                 or c.victim not in (Victim.DIALER, Victim.SERVER)
                 or (c.victim is Victim.SERVER and c.path is Path.DIRECT)
             )
@@ -194,8 +222,41 @@ LEFT_OUT: list[tuple[str, Callable[[Case], bool]]] = [
             and (
                 c.path is Path.DIRECT
                 or c.form is Form.JSON
-                or c.moment not in (Moment.MIDDLE, Moment.ARRIVED)
+                or c.moment not in (Moment.MIDDLE, Moment.FLIGHT, Moment.ARRIVED)
                 or c.fault is Fault.TERM
+            )
+        ),
+    ),
+    (
+        "in full flight only what breaks at once is something else, and JSON only for who looks, "
+        "when he wakes up, how much has moved",
+        lambda c: (
+            c.moment is Moment.FLIGHT
+            and (c.fault, c.form) not in ((Fault.KILL, Form.PLAIN), (Fault.KILL_UNSEEN, Form.JSON))
+        ),
+    ),
+    (
+        "SIGINT is SIGTERM with another status: each path and form shows that, once before the "
+        "pair and once in it",
+        lambda c: (
+            c.fault is Fault.INT
+            and (
+                c.victim in SERVING
+                or c.moment not in (Moment.BEFORE, Moment.MIDDLE)
+                or c.scheme is Scheme.HTTPS
+                or (c.form is Form.JSON) is not (c.path is Path.RELAY and not c.is_forward)
+            )
+        ),
+    ),
+    (
+        "who is killed on its way to a stream is started as one that will be, and tells nothing",
+        lambda c: bool(
+            c.doom
+            and (
+                c.victim not in DOOMED[c.fault]
+                or c.moment is not Moment.BEFORE
+                or c.form is Form.JSON
+                or (c.victim is Victim.SERVER and c.path is Path.DIRECT)
             )
         ),
     ),

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import treq
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from twisted.conch.ssh.keys import FingerprintFormats, Key
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -44,19 +47,20 @@ class AllTests(SynchronousTestCase):
 
     def test_every_example_is_run(self) -> None:
         """An example that no test runs may be wrong; a long one is no example."""
-        modules = sorted(Path(__file__).parent.glob("test_*examples.py"))
+        modules = sorted(Path(__file__).parent.glob("test_*.py"))
         text = "".join(module.read_text(encoding="utf-8") for module in modules)
         examples = sorted(ROOT.glob("examples/*"))
         self.assertNotEqual(examples, [])
         for path in examples:
-            self.assertRegex(text, rf'self\.(run_example|both)\(\s*"{path.stem}"')
+            # Here, or as a page has it.
+            self.assertRegex(text, rf'self\.run_example\("{path.stem}"|@runs\(.*\b{path.name}')
             self.assertLess(len(path.read_text(encoding="utf-8").splitlines()), 80, path)
 
 
 class ExampleTestCase(TestCase):
     """Starts examples, and clients of those that serve."""
 
-    timeout = 60
+    timeout = 120
 
     def run_example(self, name: str, *arguments: str) -> Program:
         """Start an example."""
@@ -96,24 +100,18 @@ class EmbeddedServerTests(ExampleTestCase):
 class EchoTests(ExampleTestCase):
     """``echo.py``."""
 
-    async def check(self, space: str, path: str) -> None:
-        """Run both sides."""
+    async def test_echo(self) -> None:
+        """On each kind of path."""
         url = serve(self)
-        sides = [self.run_example("echo", role, url, "t", space) for role in ("accept", "dial")]
-        acceptor, dialer = sides
-        for program in sides:
-            self.assertEqual(await program.ended, 0, program.report())
-            await program.line(rf"^connected to \S+:\d+ by {path}$")
-        await dialer.line(r"^the peer says: Is anybody there\?$")
-        self.assertNotIn(b"says", acceptor.stdout)
-
-    async def test_direct(self) -> None:
-        """On a direct path."""
-        await self.check(DIRECT, "a direct path")
-
-    async def test_relayed(self) -> None:
-        """Through the relay."""
-        await self.check(RELAYED, "the relay")
+        for space, path in ((DIRECT, "a direct path"), (RELAYED, "the relay")):
+            acceptor, dialer = [
+                self.run_example("echo", role, url, "t", space) for role in ("accept", "dial")
+            ]
+            for program in (acceptor, dialer):
+                self.assertEqual(await program.ended, 0, program.report())
+                await program.line(rf"^connected to \S+:\d+ by {path}$")
+            await dialer.line(r"^the peer says: Is anybody there\?$")
+            self.assertNotIn(b"says", acceptor.stdout)
 
     async def test_failure(self) -> None:
         """What goes wrong is one line."""
@@ -168,41 +166,81 @@ class AuthenticatedTests(ExampleTestCase):
         trusted, own = self.pem(self.authority.pem), self.pem(issuer.issue(name))
         return self.run_example("authenticated", role, self.url, "t", trusted, own, peer, space)
 
-    async def check(self, space: str) -> None:
+    async def test_met(self) -> None:
         """Both are who they should be: each hears the other."""
-        alice = self.side("accept", self.authority, "alice", "bob", space)
-        bob = self.side("dial", self.authority, "bob", "alice", space)
-        self.assertEqual([await alice.ended, await bob.ended], [0, 0])
-        await alice.line("^bob says: hello, alice$")
-        await bob.line("^alice says: hello, bob$")
+        for space in (DIRECT, RELAYED):
+            alice = self.side("accept", self.authority, "alice", "bob", space)
+            bob = self.side("dial", self.authority, "bob", "alice", space)
+            self.assertEqual([await alice.ended, await bob.ended], [0, 0])
+            await alice.line("^bob says: hello, alice$")
+            await bob.line("^alice says: hello, bob$")
 
-    async def test_direct(self) -> None:
-        """On a direct path."""
-        await self.check(DIRECT)
+    async def test_strangers(self) -> None:
+        """
+        One of another name, in either role; or one with the right name, which anybody may have
+        written. Neither hears anything of the other.
+        """
+        own = self.authority
+        for authority, alice, bob, said in (
+            (own, "mallory", "bob", ""),
+            (own, "alice", "mallory", "^this is not bob$"),
+            (Authority(), "alice", "bob", ""),
+        ):
+            sides = (
+                self.side("accept", own, alice, "bob"),
+                self.side("dial", authority, bob, "alice"),
+            )
+            for program in sides:
+                self.assertEqual(await program.ended, 0, program.report())
+                self.assertNotIn(b"says", program.stdout)
+                await program.line("^end: ")
+            await sides[0].line(said)
 
-    async def test_relayed(self) -> None:
-        """Through the relay."""
-        await self.check(RELAYED)
 
-    async def refuse(self, alice: Program, bob: Program) -> None:
-        """Neither hears anything of the other."""
-        for program in (alice, bob):
+class EndpointTests(ExampleTestCase):
+    """Those that take the description of an endpoint; for others see the pages that have them."""
+
+    async def test_amp(self) -> None:
+        """Two questions at once, on each kind of path."""
+        url = serve(self)
+        for space in (RELAYED, DIRECT):
+            where = described(url, space)
+            serving = self.run_example("amp", "answer", where)
+            program = self.run_example("amp", "ask", where, "13", "29")
             self.assertEqual(await program.ended, 0, program.report())
-            self.assertNotIn(b"says", program.stdout)
-            await program.line("^end: ")
+            lines = program.stdout.decode().splitlines()
+            self.assertEqual(lines, ["the peer says: 42", "the peer says: -16"])
+            serving.signal("INT")
+            await serving.ended
+            self.assertEqual(serving.stderr.decode(), "")
 
-    async def test_acceptor_of_another_name(self) -> None:
-        """The dialer goes on with nobody but alice."""
-        mallory = self.side("accept", self.authority, "mallory", "bob")
-        await self.refuse(mallory, self.side("dial", self.authority, "bob", "alice"))
+    async def test_ssh_session(self) -> None:
+        """A line to ``twist manhole``; and nothing to one with another host key."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        (folder / "host.key").write_bytes(pem)
+        shown: str = Key(private).fingerprint(FingerprintFormats.SHA256_BASE64)
+        (folder / "users").write_text("alice:secret\n")
+        where = described(serve(self), RELAYED)
+        keys = ("--sshKeyDir", str(folder), "--sshKeyName", "host.key")
+        argv = ("manhole", "--sshPort", where, "--passwd", str(folder / "users"), *keys)
+        serving = Program(self, PYTHON, "-m", "twisted", *argv, env={"PYTHONPATH": str(ROOT)})
+        login = (where, "alice", "secret")
+        fingerprint = "SHA256:" + shown.rstrip("=")
+        program = self.run_example("ssh_session", *login, fingerprint, "6 * 7")
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertIn("42", program.stdout.decode().splitlines())
+        program = self.run_example("ssh_session", *login, "SHA256:other", "6 * 7")
+        self.assertEqual(await program.ended, 1, program.report())
+        self.assertEqual(program.stdout, b"")
+        await program.line("^no session: ")
+        serving.signal("TERM")
+        await serving.ended
 
-    async def test_dialer_of_another_name(self) -> None:
-        """The acceptor goes on with nobody but bob."""
-        alice = self.side("accept", self.authority, "alice", "bob")
-        await self.refuse(alice, self.side("dial", self.authority, "mallory", "alice"))
-        await alice.line("^this is not bob$")
 
-    async def test_dialer_of_another_authority(self) -> None:
-        """A certificate with the right name is worth nothing if anybody may have made it."""
-        alice = self.side("accept", self.authority, "alice", "bob")
-        await self.refuse(alice, self.side("dial", Authority(), "bob", "alice"))
+def described(url: str, space: str) -> str:
+    """An endpoint, as on a command line."""
+    escaped = url.replace(":", r"\:")
+    return f"rdv:{escaped}:token=xyzzy-{space}:spaces={space}"

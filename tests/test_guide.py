@@ -20,7 +20,6 @@ from tests.documents import (
     REACTOR,
     Raw,
     Shell,
-    blocks_without_test,
     execute,
     raw_request,
     replaced,
@@ -33,14 +32,6 @@ from tests.processes import Program
 GUIDE = "docs/guide.rst"
 HERE = "http://127.0.0.1:8080"
 FACTORY = Factory.forProtocol(Protocol)
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(GUIDE), [])
 
 
 class ShellTests(TestCase):

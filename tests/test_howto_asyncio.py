@@ -4,22 +4,15 @@
 
 from __future__ import annotations
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
-from tests.documents import Shell, blocks_without_test, replaced, runs, serve
+from tests.documents import Shell, replaced, runs, serve
 from tests.processes import Program
 
 ASYNCIO = "docs/howto/asyncio.rst"
 #: A block of it.
 START = "asyncio.new_event_loop()"
 HERE = r"http\://127.0.0.1\:8080"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        self.assertEqual(blocks_without_test(ASYNCIO), [])
 
 
 class ProgramTests(TestCase):

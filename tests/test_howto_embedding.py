@@ -21,7 +21,6 @@ from rdv.wire import Role
 from tests.documents import (
     REACTOR,
     Shell,
-    blocks_without_test,
     execute,
     listening_port,
     replaced,
@@ -30,14 +29,6 @@ from tests.documents import (
 )
 
 PAGE = "docs/howto/embedding.rst"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(PAGE), [])
 
 
 class ApplicationTests(TestCase):

@@ -17,18 +17,14 @@ from rdv.client import Client
 from rdv.explain import waterfall
 from rdv.server import Rendezvous
 from rdv.test.explain.doubles import DIRECT
-from tests.documents import REACTOR, Shell, blocks_without_test, execute, replaced, runs, serve
+from tests.documents import REACTOR, Shell, execute, replaced, runs, serve
 
 HOWTO = "docs/howto/explain.rst"
 URL = "https://rdv.example.com/rdv"
 
 
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(HOWTO), [])
+class PictureTests(SynchronousTestCase):
+    """What is drawn."""
 
     @runs(HOWTO, "Dialling by way of")
     def test_picture(self, picture: str) -> None:

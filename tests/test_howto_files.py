@@ -8,28 +8,19 @@ from __future__ import annotations
 import json
 import re
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from rdv._stdio.console import Console
 from rdv._stdio.progress import Progress, load, size_text
 from rdv.client.trace import What
 from rdv.test.stdio.test_progress import DescriptorTestCase
-from tests.documents import Shell, blocks_without_test, replaced, runs, serve, shape
+from tests.documents import Shell, replaced, runs, serve, shape
 from tests.processes import ROOT, Program
 from tests.servers import CONNECTED, MEGABYTE, digest, noise
 
 FILES, SCRIPTS = "docs/howto/files.rst", "docs/howto/scripts.rst"
 EXAMPLE = "http://example.com:8080"
 LOOPBACK = "--spaces loopback"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        for page in (FILES, SCRIPTS):
-            self.assertEqual(blocks_without_test(page), [])
 
 
 class HowToTestCase(TestCase):

@@ -9,9 +9,9 @@ import socket
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
-from tests.documents import Shell, blocks_without_test, replaced, runs
+from tests.documents import Shell, replaced, runs
 from tests.processes import Program
 from tests.servers import SystemTestCase
 
@@ -19,14 +19,6 @@ HOWTO = "docs/howto/forwarding.rst"
 URL = "https://example.com/rdv"
 EXPOSE, CONNECT = "rdv expose", "--listen 6379"
 CONNECT_UNIX = "--listen unix"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(HOWTO), [])
 
 
 class RedisTests(SystemTestCase):

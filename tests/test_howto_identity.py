@@ -6,19 +6,11 @@ from __future__ import annotations
 
 import shutil
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
-from tests.documents import Shell, blocks_without_test, replaced, runs, serve
+from tests.documents import Shell, replaced, runs, serve
 
 PAGE = "docs/howto/identity.rst"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(PAGE), [])
 
 
 class CertificateTests(TestCase):

@@ -8,17 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.server import Pair
-from tests.documents import blocks_without_test, execute, runs
+from tests.documents import execute, runs
 
 PAGE = "docs/howto/policy.rst"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(PAGE), [])
 
 
 class HookTests(SynchronousTestCase):

@@ -12,17 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client import Client
 from rdv.client.trace import What
 from rdv.testing import MemoryRendezvous
-from tests.documents import blocks_without_test, execute, runs
+from tests.documents import execute, runs
 
 PAGE = "docs/howto/ports.rst"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(PAGE), [])
 
 
 class Router:

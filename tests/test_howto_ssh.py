@@ -11,9 +11,9 @@ import socket
 from hashlib import sha256
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SkipTest
 
-from tests.documents import Shell, blocks_without_test, replaced, runs
+from tests.documents import Shell, replaced, runs
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise
 
@@ -42,14 +42,6 @@ StrictHostKeyChecking yes
 BatchMode yes
 User {user}
 """
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(HOWTO), [])
 
 
 class SSHTestCase(SystemTestCase):

@@ -4,19 +4,11 @@
 
 from __future__ import annotations
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
-from tests.documents import Shell, blocks_without_test, named_block, replaced, runs
+from tests.documents import Shell, named_block, replaced, runs
 
 PAGE = "docs/howto/testing.rst"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(PAGE), [])
 
 
 class ModuleTests(TestCase):

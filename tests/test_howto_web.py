@@ -8,14 +8,14 @@ from typing import Any
 
 from twisted.application.service import Application, IService
 from twisted.internet.endpoints import clientFromString
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.resource import Resource
 from twisted.web.static import Data
 from zope.interface import implementer
 
-from tests.documents import REACTOR, Shell, blocks_without_test, execute, replaced, runs, serve
+from tests.documents import REACTOR, Shell, execute, replaced, runs, serve
 
 WEB = "docs/howto/web.rst"
 HERE = r"http\://127.0.0.1\:8080"
@@ -24,13 +24,6 @@ HERE = r"http\://127.0.0.1\:8080"
 def described(url: str) -> str:
     """The URL as it stands in a description, and how peers on one host find each other."""
     return url.replace(":", r"\:") + ":spaces=loopback"
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        self.assertEqual(blocks_without_test(WEB), [])
 
 
 class ShellTests(TestCase):

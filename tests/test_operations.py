@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
@@ -19,7 +19,6 @@ from rdv.test.certificates import Authority
 from tests.documents import (
     REACTOR,
     Shell,
-    blocks_without_test,
     listening_port,
     replaced,
     runs,
@@ -64,14 +63,6 @@ class Turn(Protocol):
 
     def writeConnectionLost(self) -> None:
         pass
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        self.assertEqual(blocks_without_test(OPERATIONS), [])
 
 
 class OperationsTests(TestCase):

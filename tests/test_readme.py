@@ -11,7 +11,7 @@ from random import Random
 from twisted.internet.defer import gatherResults
 from twisted.internet.protocol import Factory
 from twisted.protocols.wire import Echo
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from rdv.test.certificates import Authority
 from tests import test_readme_python
@@ -19,9 +19,7 @@ from tests.documents import (
     REACTOR,
     Raw,
     Shell,
-    blocks_without_test,
     listening_port,
-    literal_blocks,
     raw_request,
     replaced,
     runs,
@@ -36,21 +34,6 @@ CLIENT = test_readme_python.CLIENT
 EXAMPLE = "http://example.com:8080"
 LISTEN = ("8080", "127.0.0.1:0")
 ROLES = ("accept", "dial")
-
-
-class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
-    def test_every_block_is_run(self) -> None:
-        """A block that no test runs may be wrong."""
-        for document in (README, SERVER, CLIENT):
-            self.assertEqual(list(blocks_without_test(document)), [])
-
-    def test_literal_blocks(self) -> None:
-        """Both kinds are found, at any depth, and nothing else."""
-        text = "Say::\n\n    a\n\n      b\n\nor ::\n\n  c\n.. note::\n\n   d\n"
-        text += "* item::\n\n      e\n\n  .. code-block:: python\n\n     f\nend\n"
-        self.assertEqual(literal_blocks(text), ["a\n\n  b", "c", "e", "f"])
 
 
 class ShellTests(TestCase):

@@ -4,7 +4,6 @@ The plain programs among themselves: what they are trusted with in the interoper
 
 from __future__ import annotations
 
-from random import Random
 from typing import cast
 
 from twisted.internet import reactor
@@ -16,15 +15,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.plain_peer import LAST_WORDS
 from tests.processes import PYTHON, Program
-
-MEGABYTE = 1024 * 1024
-
-
-def noise(seed: int, size: int) -> bytes:
-    """Bytes in which no two places look alike."""
-    return Random(seed).randbytes(size)
 
 
 class RawClient(Protocol):
@@ -68,14 +59,6 @@ class PlainTestCase(TestCase):
         self.port = int((await server.line(r"^listening 127\.0\.0\.1:(\d+)$"))[1])
         return server
 
-    def peer(
-        self, role: str, *options: str, token: str = "a token", stdin: int | None = None
-    ) -> Program:
-        """Start a peer."""
-        url = f"http://127.0.0.1:{self.port}/rdv"
-        module = "tests.plain_peer"
-        return Program(self, PYTHON, "-m", module, role, url, token, *options, stdin=stdin)
-
     async def ask(self, first: str, **changes: str) -> RawClient:
         """Send a good request, but for its first line and the changes."""
         headers = {
@@ -96,121 +79,27 @@ class PlainTestCase(TestCase):
         return client
 
 
-class PeerTests(PlainTestCase):
-    """A dialer and an acceptor."""
-
-    async def check_half_close(self, dialer: Program, acceptor: Program, path: str) -> None:
-        """Send much one way and the end; then, after that has arrived, much the other way."""
-        there, back = noise(1, 2 * MEGABYTE), noise(2, MEGABYTE)
-        for peer in (dialer, acceptor):
-            await peer.line(rf"^CONNECTED: {path} 127\.0\.0\.1:\d+$")
-        dialer.write(there)
-        dialer.close_stdin()
-        self.assertEqual(await acceptor.received(len(there)), there)
-        acceptor.write(back)
-        acceptor.close_stdin()
-        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
-        self.assertEqual(acceptor.stdout, there)
-        self.assertEqual(dialer.stdout, back)
-
-    async def test_direct(self) -> None:
-        """Loopback addresses that the peers report themselves lead to a direct connection."""
-        await self.start_server()
-        acceptor = self.peer("accept", "--spaces", "loopback")
-        dialer = self.peer("dial", "--spaces", "loopback")
-        await self.check_half_close(dialer, acceptor, "p2p")
-
-    async def test_direct_by_observed_address(self) -> None:
-        """The address that the server has seen is enough, and the roles may come in any order."""
-        server = await self.start_server()
-        dialer = self.peer("dial")
-        await server.line(r"^joined: DIAL")
-        acceptor = self.peer("accept")
-        await self.check_half_close(dialer, acceptor, "p2p")
-
-    async def test_relayed(self) -> None:
-        """With no address space on one side the bytes of both go through the server."""
-        await self.start_server()
-        there, back = noise(3, 2 * MEGABYTE), noise(4, MEGABYTE)
-        acceptor = self.peer("accept", "--spaces", "loopback")
-        dialer = self.peer("dial", "--relay")
-        for peer in (dialer, acceptor):
-            await peer.line(rf"^CONNECTED: relay 127\.0\.0\.1:{self.port}$")
-        dialer.write(there)
-        acceptor.write(back)
-        self.assertEqual(await acceptor.received(len(there)), there)
-        self.assertEqual(await dialer.received(len(back)), back)
-        # The end of one direction ends both, in the original's relay.
-        dialer.close_stdin()
-        self.assertEqual(await dialer.ended, 0)
-        acceptor.close_stdin()
-        self.assertEqual(await acceptor.ended, 0)
-        self.assertEqual((acceptor.stdout, dialer.stdout), (there, back))
-
-    async def test_full_close(self) -> None:
-        """One that closes at the end of its stdin, while the other sends, has lost nothing."""
-        await self.start_server()
-        there = noise(5, 8 * MEGABYTE)
-        with open("/dev/zero", "rb") as zeros:
-            acceptor = self.peer("accept", "--spaces", "loopback", stdin=zeros.fileno())
-        dialer = self.peer("dial", "--spaces", "loopback", "--full-close")
-        await dialer.line("^CONNECTED: p2p ")
-        dialer.write(there)
-        dialer.close_stdin()
-        # It ends though the acceptor never would, and that is an error for the acceptor.
-        self.assertEqual([await dialer.ended, await acceptor.ended], [0, 3])
-        self.assertEqual(acceptor.stdout, there)
-
-    async def test_leave(self) -> None:
-        """A dialer that leaves at once has left its message."""
-        await self.start_server()
-        acceptor = self.peer("accept", "--relay")
-        dialer = self.peer("dial", "--leave")
-        await acceptor.line("^CONNECTED: relay ")
-        self.assertEqual(await dialer.ended, 0)
-        await acceptor.received(len(LAST_WORDS))
-        acceptor.close_stdin()
-        self.assertEqual(await acceptor.ended, 0)
-        self.assertEqual(acceptor.stdout, LAST_WORDS)
-
-
 class ServerTests(PlainTestCase):
     """What the server answers when there is no pair."""
 
-    async def test_replaced(self) -> None:
-        """The older of two with one role gets a 409."""
+    async def test_refused(self) -> None:
+        """The older of two with one role, one who waits in vain, and one who waits at the end."""
         server = await self.start_server()
-        older = self.peer("dial")
+        older = await self.ask("DIAL / HTTP/1.1")
         await server.line("^joined: DIAL")
-        newer = self.peer("dial")
-        await older.line("^ERR: HTTP/1.1 409 Conflict: replaced by another conn$")
-        self.assertEqual(await older.ended, 1)
-        self.assertIsNone(newer.exit_code)
-
-    async def test_lobby_timeout(self) -> None:
-        """One who waits in vain gets a 408."""
-        await self.start_server("--lobby-timeout", "0.05")
-        lonely = self.peer("accept")
-        await lonely.line("^ERR: HTTP/1.1 408 Request Timeout: no matching peer found$")
-        self.assertEqual(await lonely.ended, 1)
-
-    async def test_shutdown(self) -> None:
-        """One who waits when the server is stopped gets a 503."""
-        server = await self.start_server()
-        waiting = self.peer("accept")
-        await server.line("^joined: ACCEPT")
-        server.signal("TERM")
-        await waiting.line("^ERR: HTTP/1.1 503 Service Unavailable: shutting down, try again$")
-        self.assertEqual([await server.ended, await waiting.ended], [0, 1])
-
-    async def test_tokens_apart(self) -> None:
-        """Clients with different tokens do not meet."""
-        server = await self.start_server()
-        self.peer("dial", token="one")
-        await server.line("^joined: DIAL")
-        self.peer("accept", token="two")
+        newer = await self.ask("DIAL / HTTP/1.1")
+        self.assert_refused(await older.closed, "409 Conflict", "replaced by another conn")
+        # Another token, so that they do not meet.
+        await self.ask("ACCEPT / HTTP/1.1", Rdv_Token="u")
         await server.line("^joined: ACCEPT")
         self.assertNotIn(b"matched", server.stderr)
+        server.signal("TERM")
+        said = ("503 Service Unavailable", "shutting down, try again")
+        self.assert_refused(await newer.closed, *said)
+        self.assertEqual(await server.ended, 0)
+        await self.start_server("--lobby-timeout", "0.05")
+        lonely = await self.ask("DIAL / HTTP/1.1")
+        self.assert_refused(await lonely.closed, "408 Request Timeout", "no matching peer found")
 
     async def test_bad_requests(self) -> None:
         """Everything that the original refuses gets its status, and is then forgotten."""
@@ -233,21 +122,17 @@ class ServerTests(PlainTestCase):
             self.assertEqual(answer.count(b"Upgrade: rdv/1\r\n"), status == 426)
         self.assertEqual(server.stderr, b"")
 
-    def assert_too_early(self, answer: bytes) -> None:
-        """It is a 400 of the kind that comes after the upgrade."""
-        head, _, body = answer.partition(b"\r\n\r\n")
-        self.assertEqual(
-            head.split(b"\r\n")[:5],
-            [
-                b"HTTP/1.1 400 Bad Request",
-                b"Connection: close",
-                b"Connection: Upgrade",
-                b"Upgrade: rdv/1",
-                b"Content-Type: text/plain; charset=utf-8",
-            ],
-        )
-        self.assertNotIn(b"content-length", head.lower())
-        self.assertTrue(body)
+    def assert_refused(self, answer: bytes, status: str, reason: str) -> None:
+        """It is of the kind that comes after the upgrade."""
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        wanted = [
+            f"HTTP/1.1 {status}",
+            *("Connection: close", "Connection: Upgrade", "Upgrade: rdv/1"),
+            "Content-Type: text/plain; charset=utf-8",
+        ]
+        self.assertEqual(head.split("\r\n")[:5], wanted)
+        self.assertNotIn("content-length", head.lower())
+        self.assertRegex(body, reason)
 
     async def test_early_bytes(self) -> None:
         """A client that talks before the answer gets a 400 and meets nobody."""
@@ -255,10 +140,10 @@ class ServerTests(PlainTestCase):
         waiting = await self.ask("DIAL / HTTP/1.1", Connection="Upgrade", Upgrade="RDV/1")
         await server.line("^joined: DIAL")
         hasty = await self.ask("ACCEPT / HTTP/1.1", Rdv_Last="x\r\n\r\nearly")
-        self.assert_too_early(await hasty.closed)
+        self.assert_refused(await hasty.closed, "400 Bad Request", ".")
         self.assertEqual(waiting.data, b"")
         waiting.say(b"x")
-        self.assert_too_early(await waiting.closed)
+        self.assert_refused(await waiting.closed, "400 Bad Request", ".")
         self.assertNotIn(b"matched", server.stderr)
 
     async def meet(self) -> tuple[RawClient, RawClient]:

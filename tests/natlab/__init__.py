@@ -4,8 +4,7 @@ and loss between them; and what becomes of their meetings.
 
 ::
 
-    python -m tests.natlab --list
-    python -m tests.natlab silent reset --delay 20 --runs 5
+    python -m benchmarks.natmatrix silent reset --distances 20 --runs 5
 
 Everything is made of network namespaces, by ``ip`` and ``nft``; :data:`tests.natlab.TOPOLOGIES`
 names what there is. The path of a meeting is what packet counters at the peers saw, never what a
@@ -30,7 +29,7 @@ from tests.natlab.lab import Host, Lab
 from tests.natlab.meeting import Meetings, meet, unavailable
 from tests.natlab.model import Conditions, Expected
 from tests.natlab.namespaces import LabError, Namespace
-from tests.natlab.report import Report, Result, summary
+from tests.natlab.report import Report, Result
 from tests.natlab.topologies import TOPOLOGIES
 
 __all__ = [
@@ -45,6 +44,5 @@ __all__ = [
     "Report",
     "Result",
     "meet",
-    "summary",
     "unavailable",
 ]

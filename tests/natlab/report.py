@@ -5,10 +5,9 @@ What came out of a meeting.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
-__all__ = ["Report", "Result", "summary"]
+__all__ = ["Report", "Result"]
 
 
 @dataclass
@@ -129,23 +128,3 @@ class Result:
 
 def _milliseconds(seconds: float | None) -> str:
     return "      - ms" if seconds is None else f"{seconds * 1000:7.1f} ms"
-
-
-def summary(results: list[Result]) -> str:
-    """One line about several meetings."""
-    direct = sum(result.path == "direct" for result in results)
-    relayed = sum(result.path == "relay" for result in results)
-    rest = len(results) - direct - relayed
-    times = [result.seconds for result in results if result.seconds is not None]
-    words = [f"direct {direct}/{len(results)}", f"relay {relayed}"]
-    if rest:
-        words.append(f"other {rest}")
-    if dead := sum(result.half_dead for result in results):
-        words.append(f"half-dead {dead}")
-    if times:
-        words.append(f"first byte median {median(times) * 1000:.1f} ms")
-        words.append(f"worst {max(times) * 1000:.1f} ms")
-    dialers, acceptors = zip(*(result.syns for result in results), strict=True)
-    words.append(f"SYNs median {median(dialers):g}+{median(acceptors):g}")
-    words.append(f"most {max(dialers)}+{max(acceptors)}")
-    return ", ".join(words)

@@ -149,17 +149,13 @@ class MappingTests(Case):
                 seen.append(outer)
         return port, seen
 
-    def test_preserving(self) -> None:
+    def test_ports(self) -> None:
+        """Its own, another one for each destination, with the first no exception, or the next."""
         port, seen = self.ports(Nat.PRESERVING)
         self.assertEqual(seen, [port] * 4)
-
-    def test_random(self) -> None:
-        """Another port for each destination, with the first no exception."""
         port, seen = self.ports(Nat.RANDOM)
         # Of five random ports among 64512 two may be the same, once in 6000 times.
         self.assertGreaterEqual(len({port, *seen}), 4)
-
-    def test_sequential(self) -> None:
         port, seen = self.ports(Nat.SEQUENTIAL)
         self.assertEqual(seen, [*range(seen[0], seen[0] + 4)])
         self.assertNotIn(port, seen)

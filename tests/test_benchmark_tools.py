@@ -17,11 +17,11 @@ from twisted.internet.protocol import ServerFactory
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 
 from tests.processes import PYTHON, ROOT, Program
-from tests.proxies import ProxyTestCase
-from tests.servers import LISTENING, MEGABYTE
+from tests.proxies import installed
+from tests.servers import LISTENING, MEGABYTE, SystemTestCase
 
 
-class ToolTestCase(ProxyTestCase):
+class ToolTestCase(SystemTestCase):
     """Builds the programs, and drives relays with the load generator."""
 
     async def build(self, name: str) -> str:
@@ -29,7 +29,7 @@ class ToolTestCase(ProxyTestCase):
         path = str(Path(self.mktemp()).absolute())
         source = str(ROOT / "benchmarks" / f"{name}.c")
         options = ("-O2", "-Wall", "-Wextra", "-Werror")
-        compiler = Program(self, self.program("cc"), *options, "-o", path, source)
+        compiler = Program(self, installed("cc"), *options, "-o", path, source)
         self.assertEqual(await compiler.ended, 0, compiler.report())
         return path
 
@@ -144,13 +144,13 @@ class LoadTests(ToolTestCase):
         await self.check_found(change, said)
 
 
-class BenchmarkTests(ProxyTestCase):
+class BenchmarkTests(SystemTestCase):
     """The benchmark as a whole, as short as can be."""
 
     async def test_table_and_plot(self) -> None:
         """Each relay that is there has a row, and a line in the picture."""
         for name in ("cc", "haproxy", "socat"):
-            self.program(name)
+            installed(name)
         numbers, picture = (str(Path(self.mktemp()).absolute()) for _ in range(2))
         options = ("--runs", "1", "--seconds", "0.5", "--pairs", "1", "--only", "oneway")
         benchmark = Program(self, PYTHON, "-m", "benchmarks.relay", *options, "--json", numbers)

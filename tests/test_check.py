@@ -11,9 +11,9 @@ import socket
 from typing import Any
 
 from rdv.test.certificates import Authority
-from tests.documents import Shell, runs
+from tests.documents import runs
 from tests.processes import PYTHON, Program
-from tests.reverse_proxies import start_haproxy, start_nginx
+from tests.proxies import start_haproxy, start_nginx
 from tests.servers import SystemTestCase
 
 CHECK = "docs/howto/check.rst"
@@ -333,19 +333,19 @@ class ProxyTests(CheckTestCase):
     async def test_nginx(self) -> None:
         await self.serve()
         content = NGINX.replace("BACKEND", str(self.port))
-        described = await self.hidden(await start_nginx(self, Shell(self), content))
+        described = await self.hidden(await start_nginx(self, content))
         self.assert_ends(described, "both")
 
     async def test_haproxy(self) -> None:
         await self.serve()
         config = HAPROXY.replace("BACKEND", str(self.port))
-        described = await self.hidden(start_haproxy(self, Shell(self), config))
+        described = await self.hidden(start_haproxy(self, config))
         self.assert_ends(described, "passed")
 
     async def test_haproxy_http(self) -> None:
         await self.serve()
         config = HAPROXY.replace("BACKEND", str(self.port)).replace("mode tcp", "mode http")
-        described = await self.hidden(start_haproxy(self, Shell(self), config))
+        described = await self.hidden(start_haproxy(self, config))
         self.assert_ends(described, "both")
 
     async def test_header_missing(self) -> None:
@@ -366,7 +366,7 @@ class ProxyTests(CheckTestCase):
         """What makes the request an offer is lost."""
         await self.serve()
         content = NGINX_PLAIN.replace("BACKEND", str(self.port))
-        port = await start_nginx(self, Shell(self), content)
+        port = await start_nginx(self, content)
         described = await self.checked(f"http://127.0.0.1:{port}/", status=1)
         self.assertEqual(described["verdict"], "refused")
         self.assertIn("426", self.text_of(described, "server-refused"))

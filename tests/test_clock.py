@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.processes import PYTHON, Program
+from collections.abc import Awaitable, Callable
+
+from tests.processes import PYTHON, Program, together
 from tests.servers import RELAYED, SystemTestCase
 from tests.wall_clock import WallClock
 
@@ -13,6 +15,8 @@ LONG = "600"
 
 class ClockTestCase(SystemTestCase):
     """A wall clock, and what relayed clients do."""
+
+    timeout = 240
 
     def setUp(self) -> None:
         self.clock = WallClock(self)
@@ -36,25 +40,19 @@ class ClockTestCase(SystemTestCase):
 class CommandTests(ClockTestCase):
     """The commands, with a server whose clock is right."""
 
-    async def waiting_dialer(self, timeout: str) -> Program:
-        """One that waits for its peer."""
+    async def test_dialer(self) -> None:
+        """Set back, its timeout ends it all the same; set forward, it goes on waiting."""
         server = await self.serve()
         with self.clock.seen():
-            dialer = self.dial(*RELAYED, "--timeout", timeout)
+            dialer = self.dial(*RELAYED, "--timeout", "3")
         await server.line("waiting: dialer")
-        return dialer
-
-    async def test_set_back(self) -> None:
-        """The timeout ends it all the same."""
-        dialer = await self.waiting_dialer("3")
         self.clock.step(-HOURS)
         await self.assert_ended(dialer, 1, "no connection within 3 s: the peer did not come to .*")
-
-    async def test_set_forward(self) -> None:
-        """It goes on waiting, and its peer may come."""
-        dialer = await self.waiting_dialer(LONG)
+        with self.clock.seen():
+            dialer = self.dial(*RELAYED, "--timeout", LONG, token="another")
+        await server.line("waiting: dialer anot")
         self.clock.step(HOURS)
-        acceptor = self.accept(*RELAYED)
+        acceptor = self.accept(*RELAYED, token="another")
         await self.connected("relay", dialer, acceptor)
         await self.check_bytes(dialer, acceptor, b"hello")
         await self.check_end(dialer, acceptor)
@@ -64,36 +62,26 @@ class EmbeddedTests(ClockTestCase):
     """Server and client in a program that somebody else wrote, under each reactor."""
 
     async def check_program(self, reactor: str, mode: str) -> None:
-        with self.clock.seen():
+        clock = WallClock(self)
+        with clock.seen():
             program = Program(self, PYTHON, "-m", "tests.embedded", reactor, mode)
         await program.line("waiting")
-        self.clock.step(HOURS)
+        clock.step(HOURS)
         program.write(b"\n")
         await program.line("connected")
-        self.clock.step(HOURS)
+        clock.step(HOURS)
         program.write(b"\n")
         await program.line("echoed")
-        self.clock.step(-2 * HOURS)
+        clock.step(-2 * HOURS)
         self.assertEqual(await program.ended, 0, program.report())
         self.assertIn(b"no connection within 1 s", program.stdout)
 
-    async def test_epoll(self) -> None:
-        await self.check_program("epoll", "embedded")
-
-    async def test_poll(self) -> None:
-        await self.check_program("poll", "embedded")
-
-    async def test_select(self) -> None:
-        await self.check_program("select", "embedded")
-
-    async def test_asyncio(self) -> None:
-        await self.check_program("asyncio", "embedded")
-
-    async def test_own_epoll(self) -> None:
-        await self.check_program("epoll", "own")
-
-    async def test_own_asyncio(self) -> None:
-        await self.check_program("asyncio", "own")
+    async def test_programs(self) -> None:
+        reactors = ("epoll", "poll", "select", "asyncio")
+        await together(
+            *(self.check_program(reactor, "embedded") for reactor in reactors),
+            *(self.check_program(reactor, "own") for reactor in ("epoll", "asyncio")),
+        )
 
 
 class ServerTests(ClockTestCase):
@@ -101,8 +89,10 @@ class ServerTests(ClockTestCase):
 
     LIMITS = ("--lobby-timeout", LONG, "--idle-timeout", LONG, "--handshake-timeout", LONG)
 
-    async def check_server(self, server: Program) -> None:
+    async def check_server(self, start: Callable[..., Awaitable[Program]], *options: str) -> None:
         """Those who wait go on waiting, and a relay that is used is not idle."""
+        with self.clock.seen():
+            server = await start(*self.LIMITS, *options)
         waiting = self.accept(*RELAYED, token="other token")
         await server.line("waiting: acceptor")
         acceptor, dialer = self.accept(*RELAYED), self.dial(*RELAYED)
@@ -117,17 +107,7 @@ class ServerTests(ClockTestCase):
             await self.check_end(*pair)
         self.assertEqual((server.stderr + server.stdout).count(b"waiting: acceptor othe"), 1)
 
-    async def test_serve(self) -> None:
-        with self.clock.seen():
-            server = await self.serve(*self.LIMITS)
-        await self.check_server(server)
-
-    async def test_workers(self) -> None:
-        with self.clock.seen():
-            server = await self.serve(*self.LIMITS, "--workers", "2")
-        await self.check_server(server)
-
-    async def test_twist(self) -> None:
-        with self.clock.seen():
-            server = await self.twist(*self.LIMITS)
-        await self.check_server(server)
+    async def test_servers(self) -> None:
+        await self.check_server(self.serve)
+        await self.check_server(self.serve, "--workers", "2")
+        await self.check_server(self.twist)

@@ -8,7 +8,6 @@ import getpass
 import os
 import shutil
 import socket
-from hashlib import sha256
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -118,7 +117,7 @@ class SSHTests(SSHTestCase):
 
     @runs(HOWTO, "secrets.token_urlsafe", "rdv expose", "ssh -o ProxyCommand")
     async def test_command(self, token: str, expose: str, ssh: str) -> None:
-        """A command there, and its exit status. Nothing disturbs its stderr."""
+        """A command there, and its exit status. ``rdv`` changes nothing of what SSH checks."""
         made_up = await self.run_to_end(Shell(self).start(token))
         self.assertGreater(len(made_up.strip()), 30)
         await self.begin(expose)
@@ -127,12 +126,7 @@ class SSHTests(SSHTestCase):
         program.close_stdin()
         self.assertEqual(await program.ended, 7, program.report())
         self.assertEqual(program.stdout, b"through all of it")
-        self.assertEqual(program.stderr, b"done\n")
-
-    @runs(HOWTO, "rdv expose", "ssh -o ProxyCommand")
-    async def test_wrong_host_key(self, expose: str, ssh: str) -> None:
-        """``rdv`` changes nothing of what SSH checks."""
-        await self.begin(expose)
+        self.assertEqual(program.stderr, b"done\n")  # nothing disturbs it
         known = self.folder / "known_hosts"
         known.write_text(known.read_text().replace("home", "elsewhere"))
         program = self.shell.start(f"{self.here(ssh)} true")
@@ -141,7 +135,7 @@ class SSHTests(SSHTestCase):
 
     @runs(HOWTO, "rdv expose", "Host home", "scp film.mkv")
     async def test_files(self, expose: str, config: str, scp: str) -> None:
-        """Some megabytes by scp, there and back, and by stdin and stdout."""
+        """Some megabytes by scp, there and back, and by stdout; a session that is cut fails."""
         await self.begin(expose)
         self.configure(config)
         content = noise(1, 8 * MEGABYTE)
@@ -151,24 +145,12 @@ class SSHTests(SSHTestCase):
         self.assertEqual(there.read_bytes(), content)
         await self.run_to_end(self.shell.start(f"scp home:{there} back"))
         self.assertEqual((self.folder / "back").read_bytes(), content)
-        summing = self.shell.script("ssh home sha256sum <film.mkv")
-        self.assertEqual((await self.run_to_end(summing)).split()[0].decode(), sum_of(content))
         output = await self.run_to_end(self.shell.start(f"ssh home cat {there}"))
-        self.assertEqual(sum_of(output), sum_of(content))
-
-    @runs(HOWTO, "rdv expose", "Host home")
-    async def test_several_sessions(self, expose: str, config: str) -> None:
-        """At once."""
-        await self.begin(expose)
-        self.configure(config)
-        sessions = [self.shell.start(f"ssh home 'echo {number}; cat'") for number in range(4)]
-        for number, session in enumerate(sessions):
-            await session.line(f"^{number}$")
-        for number, session in enumerate(sessions):
-            session.write(b"%d more" % number)
-            session.close_stdin()
-        for number, session in enumerate(sessions):
-            self.assertEqual(await self.run_to_end(session), b"%d\n%d more" % (number, number))
+        self.assertTrue(output == content)
+        program = self.shell.start("ssh home 'echo begun; exec sleep 1000'")
+        await program.line("^begun$")
+        self.exposing.signal("KILL")
+        self.assertEqual(await program.ended, 255, program.report())
 
     @runs(HOWTO, "rdv expose", "rdv connect", "ssh -o HostKeyAlias")
     async def test_sessions_that_begin_at_once(self, expose: str, connect: str, ssh: str) -> None:
@@ -180,18 +162,3 @@ class SSHTests(SSHTestCase):
         sessions = [self.shell.start(f"{command} echo {number}") for number in range(6)]
         for number, session in enumerate(sessions):
             self.assertEqual(await self.run_to_end(session), b"%d\n" % number)
-
-    @runs(HOWTO, "rdv expose", "Host home")
-    async def test_killed(self, expose: str, config: str) -> None:
-        """A session that was cut has not ended well."""
-        await self.begin(expose)
-        self.configure(config)
-        program = self.shell.start("ssh home 'echo begun; exec sleep 1000'")
-        await program.line("^begun$")
-        self.exposing.signal("KILL")
-        self.assertEqual(await program.ended, 255, program.report())
-
-
-def sum_of(data: bytes) -> str:
-    """As ``sha256sum`` shows it."""
-    return sha256(data).hexdigest()

@@ -25,7 +25,7 @@ from tests.documents import (
     shape,
 )
 from tests.processes import Program
-from tests.reverse_proxies import start_haproxy, start_nginx
+from tests.proxies import start_haproxy, start_nginx
 
 OPERATIONS = "docs/operations.rst"
 
@@ -139,7 +139,7 @@ class OperationsTests(TestCase):
         """In TCP mode, with half-close."""
         server = await listening_port(self.start(command, ("8081", "0")))
         here = (":8080", "fd@0"), ("8081", str(server))
-        port = start_haproxy(self, self.shell, replaced(config, *here))
+        port = start_haproxy(self, replaced(config, *here))
         acceptor, dialer = await self.meet(f"http://127.0.0.1:{port}")
         answers, asks = Turn(b"answer", first=False), Turn(b"question", first=True)
         acceptor.attach(answers)
@@ -163,9 +163,9 @@ class OperationsTests(TestCase):
             first, second = [str(await listening_port(server)) for server in servers]
             config = replaced(config, listen, ("8081", first), ("8082", second))
             if name == "haproxy":
-                port = start_haproxy(self, self.shell, config)
+                port = start_haproxy(self, config)
             else:
-                port = await start_nginx(self, self.shell, config)
+                port = await start_nginx(self, config)
             for number in range(8):
                 await self.meet_and_part(f"http://127.0.0.1:{port}/rdv", f"token {number}")
             for server in servers:

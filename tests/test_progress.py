@@ -11,10 +11,9 @@ import os
 from pathlib import Path
 
 from tests.processes import Program
-from tests.servers import CONNECTED, DIRECT, MEGABYTE, SystemTestCase
+from tests.servers import DIRECT, MEGABYTE, P2P, SystemTestCase
 from tests.terminals import Screen
 
-P2P = CONNECTED.format("p2p")
 SIZE = 64 * MEGABYTE
 #: 64 MiB, of which the kernel's buffers take some.
 KNOWN = r"sent +\d+%\|.*\| [\d.]+[kM]?B of 67\.1MB, [\d.]+[kM]?B/s, (\d\d:\d\d|\?) left"
@@ -95,40 +94,26 @@ class BarTests(ProgressTestCase):
             self.assertRegex(drawn, f"^{KNOWN}$")
             self.assertEqual(len(drawn), 99)
 
-    async def test_rest_of_a_file(self) -> None:
-        """Somebody else has read the beginning."""
-        self.receive()
-        stdin = self.file()
-        os.lseek(stdin, SIZE - SIZE // 4, os.SEEK_SET)
-        sender = self.send(stdin=stdin)
-        await self.screen.shows(r"\d+%\|.*\| [\d.]+[kM]?B of 16\.8MB, ")
-        count = Program(self, "/usr/bin/wc", "-c", stdin=self.reader)
-        await count.ended
-        self.assertEqual(int(count.stdout), SIZE // 4)
-        self.assertEqual(await sender.ended, 0)
-
-    async def test_pipe(self) -> None:
-        """Bytes, rate and time; nobody knows how much is to come."""
-        self.receive()
+    async def test_pipes(self) -> None:
+        """Bytes, rate and time, on each side; nobody knows how much is to come."""
+        other = Screen(self, 100)
+        receiver = self.receive(stderr=other.fd)
         reader, writer = os.pipe()
         cat = Program(self, "/bin/cat", stdin=self.file(), stdout=writer)
         os.close(writer)
         sender = self.send(stdin=reader)
         os.close(reader)
         await self.screen.shows(r"sent [\d.]+[kM]?B, [\d.]+[kM]?B/s, \d\d:\d\d")
+        await other.shows(RECEIVED)
         await self.drain()
-        self.assertEqual([await cat.ended, await sender.ended], [0, 0])
+        for program in (cat, sender, receiver):
+            self.assertEqual(await program.ended, 0)
         self.assertNotIn("%", self.screen.text)
         await self.assert_shown(P2P, SENT)
-
-    async def test_received(self) -> None:
-        """The other side: ``rdv accept | ...``, with a size that it does not know."""
-        receiver = self.receive(stderr=self.screen.fd)
-        sender = self.dial(*DIRECT, stdin=self.file())
-        await self.screen.shows(RECEIVED)
-        await self.drain()
-        self.assertEqual([await sender.ended, await receiver.ended], [0, 0])
-        await self.assert_shown(P2P, r"RECEIVED: 67\.1MB in [\d.]+s, [\d.]+[kMG]B/s")
+        other.let_go()
+        await other.closed
+        last = r"RECEIVED: 67\.1MB in [\d.]+s, [\d.]+[kMG]B/s"
+        self.assertRegex("\n".join(other.lines()), f"^{P2P}\n{last}\n$")
 
     async def test_resized(self) -> None:
         """It has the width of the terminal at any time, and says less where there is no room."""
@@ -144,30 +129,8 @@ class BarTests(ProgressTestCase):
         await self.drain()
         self.assertEqual(await sender.ended, 0)
 
-    async def test_grows(self) -> None:
-        """What is appended meanwhile is sent too, and counts."""
-        self.receive()
-        path = self.file_of(b"")
-        os.truncate(path, SIZE // 2)
-        sender = self.send(stdin=self.opened(path))
-        await self.screen.shows(r"B of 33\.6MB, ")
-        os.truncate(path, SIZE)
-        await self.screen.shows(KNOWN)
-        await self.drain()
-        self.assertEqual(await sender.ended, 0)
-        await self.assert_shown(P2P, SENT)
-
-    async def test_interrupted(self) -> None:
-        """^C: what has gone out stands where the bar was."""
-        receiver = self.receive()
-        sender = self.send(stdin=self.file())
-        await self.screen.shows(KNOWN)
-        sender.signal("INT")
-        self.assertEqual([await sender.ended, await receiver.ended], [130, 3])
-        await self.assert_shown(P2P, r"SENT: [\d.]+[kM]?B in .*")
-
     async def test_broken(self) -> None:
-        """The reason has a line of its own."""
+        """The reason has a line of its own; what has gone out stands where the bar was."""
         receiver = self.receive()
         sender = self.send(stdin=self.file())
         await self.screen.shows(KNOWN)
@@ -196,15 +159,6 @@ class NoBarTests(ProgressTestCase):
         await screen.shows(r"received [\d.]+[kM]?B, [\d.]+[kM]?B/s, 00:01")
         await self.drain()
         self.assertEqual(await sender.ended, 0, sender.report())
-
-    async def test_quiet(self) -> None:
-        """``--quiet``: nothing at all."""
-        other = Screen(self)
-        self.receive(stderr=other.fd)
-        sender = self.send("--quiet", stdin=self.file())
-        await self.check_silent(sender, other)
-        await self.assert_shown()
-        self.assertEqual(self.screen.text, "")
 
     async def test_no_terminal(self) -> None:
         """What a script reads is what it was."""

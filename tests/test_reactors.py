@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.processes import PYTHON, ROOT, Program
+from tests.processes import PYTHON, ROOT, Program, together
 from tests.servers import SystemTestCase
 
 #: What is run: each way of moving bytes, and what can happen to them.
@@ -45,17 +45,9 @@ class ReactorTests(SystemTestCase):
         for name in ("SplicedTests", "CopiedTests", "TappedTests", "SecureTests"):
             self.assertIn(name, said)
 
-    async def test_epoll(self) -> None:
-        await self.check("epoll")
-
-    async def test_poll(self) -> None:
-        await self.check("poll")
-
-    async def test_select(self) -> None:
-        await self.check("select")
-
-    async def test_asyncio(self) -> None:
-        await self.check("asyncio")
+    async def test_each(self) -> None:
+        """But the one that is the default here, and runs them anyway."""
+        await together(*(self.check(reactor) for reactor in ("poll", "select", "asyncio")))
 
     if sys.platform != "linux":
         skip = "the suite is about what only Linux has"

@@ -26,7 +26,7 @@ from tests.documents import (
     shape,
 )
 from tests.processes import PYTHON, Program
-from tests.reverse_proxies import start_nginx
+from tests.proxies import start_nginx
 
 README = test_readme_python.README
 SERVER = test_readme_python.SERVER
@@ -187,7 +187,7 @@ class ShellTests(TestCase):
             self.assertEqual(await client.ended, 0)
         proxied = replaced(nginx, ("127.0.0.1:8080", f"127.0.0.1:{self.port}"))
         site = f"server {{ listen LISTEN; {proxied} }}"
-        self.port = await start_nginx(self, self.shell, site)
+        self.port = await start_nginx(self, site)
         acceptor, dialer = (self.client(command.format(role)) for role in ROLES)
         observed = (await dialer.line(r"observed as (127\.0\.0\.1:\d+)"))[1]
         # What the dialer has reported of itself comes first, what the server has seen comes last.

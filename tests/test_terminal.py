@@ -9,9 +9,9 @@ import pty
 import termios
 from typing import Any
 
-from tests.servers import CONNECTED, DIRECT, MEGABYTE, SystemTestCase, noise
+from twisted.internet.threads import deferToThread
 
-P2P = CONNECTED.format("p2p")
+from tests.servers import DIRECT, MEGABYTE, P2P, SystemTestCase, noise
 
 
 class TerminalTests(SystemTestCase):
@@ -29,23 +29,28 @@ class TerminalTests(SystemTestCase):
         return person, program
 
     async def test_chat(self) -> None:
-        """Lines go over as they are typed, and ^D at the terminal ends our direction only."""
+        """
+        Lines go over as they are typed, ^D ends our direction only, and what the peer sends is
+        shown. The shell and others have the same terminal: it stays blocking all the time.
+        """
         await self.serve()
-        person, stdin = self.terminal()
-        acceptor = self.accept(*DIRECT, stdin=stdin)
+        person, terminal = self.terminal()
+        acceptor = self.accept(*DIRECT, stdin=terminal, stdout=terminal)
         dialer = self.dial(*DIRECT)
         await self.connected("p2p", acceptor, dialer)
         os.write(person, b"hello\n")
         self.assertEqual(await dialer.received(6), b"hello\n")
+        self.assertTrue(os.get_blocking(terminal))
         dialer.write(b"hi\n")
-        self.assertEqual(await acceptor.received(3), b"hi\n")
+        self.assertEqual(await deferToThread(os.read, person, 100), b"hi\n")
         os.write(person, b"bye\n\x04")
         self.assertEqual(await dialer.received(10), b"hello\nbye\n")
         dialer.write(b"the rest\n")
         dialer.close_stdin()
         await self.assert_ended(acceptor, 0, P2P)
         await self.assert_ended(dialer, 0, P2P)
-        self.assertEqual(acceptor.stdout, b"hi\nthe rest\n")
+        self.assertEqual(os.read(person, 100), b"the rest\n")
+        self.assertTrue(os.get_blocking(terminal))
 
     async def test_peer_ends(self) -> None:
         """When the peer has ended, so does the command: there is nobody left to talk to."""
@@ -56,30 +61,6 @@ class TerminalTests(SystemTestCase):
         await self.assert_ended(acceptor, 0, P2P)
         await self.assert_ended(dialer, 0, P2P)
         self.assertEqual(acceptor.stdout, content)
-
-    async def test_shown(self) -> None:
-        """What the peer sends is shown on the terminal, which stays blocking for the shell."""
-        await self.serve()
-        person, terminal = self.terminal()
-        acceptor = self.accept(*DIRECT, stdin=terminal, stdout=terminal)
-        dialer = self.dial(*DIRECT)
-        dialer.write(b"one line\n")
-        dialer.close_stdin()
-        await self.assert_ended(acceptor, 0, P2P)
-        await self.assert_ended(dialer, 0, P2P)
-        self.assertEqual(os.read(person, 100), b"one line\n")
-        self.assertTrue(os.get_blocking(terminal))
-
-    async def test_stays_blocking(self) -> None:
-        """Also while the command runs: the shell and other programs have the same terminal."""
-        await self.serve()
-        person, terminal = self.terminal()
-        acceptor = self.accept(*DIRECT, stdin=terminal, stdout=terminal)
-        dialer = self.dial(*DIRECT)
-        await self.connected("p2p", acceptor, dialer)
-        os.write(person, b"x\n")
-        await dialer.received(2)
-        self.assertTrue(os.get_blocking(terminal))
 
     async def test_hung_up(self) -> None:
         """A terminal that is gone is the end of what is sent, and no crash."""

@@ -125,29 +125,31 @@ class VanishedTestCase(TestCase):
         self.assertEqual(await program.ended, 3, program.report())
         self.assertIn(f"the stream broke: {why}", program.stderr.decode())
 
-
-class StreamTests(VanishedTestCase):
-    """``dial`` and ``accept``."""
-
-    async def test_direct(self) -> None:
-        dialling, _ = await self.pair()
-        await dialling.line("CONNECTED: p2p")
-        self.vanish(self.lab.acceptor)
+    async def check_gone(self, said: str, path: str, *options: str, server: bool = False) -> None:
+        """A peer vanishes in the middle, or the server does; what the other one says of it."""
+        dialling, _ = await self.pair(*options)
+        await dialling.line(f"CONNECTED: {path}")
+        self.vanish(self.lab.server if server else self.lab.acceptor)
         dialling.write(b"to nobody")
-        await self.assert_broken(dialling, GONE)
+        await self.assert_broken(dialling, said)
 
-    async def test_relayed(self) -> None:
+
+class RelayedTests(VanishedTestCase):
+    """``dial`` and ``accept`` by way of a server."""
+
+    async def test_peer(self) -> None:
         """It is the server that sees it, and tells the one that is left."""
-        dialling, _ = await self.pair("-r")
-        self.vanish(self.lab.acceptor)
-        dialling.write(b"to nobody")
-        await self.assert_broken(dialling, "")
+        await self.check_gone("", "relay", "-r")
 
-    async def test_the_server(self) -> None:
-        dialling, _ = await self.pair("-r")
-        self.vanish(self.lab.server)
-        dialling.write(b"to nobody")
-        await self.assert_broken(dialling, GONE)
+    async def test_server(self) -> None:
+        await self.check_gone(GONE, "relay", "-r", server=True)
+
+
+class DirectTests(VanishedTestCase):
+    """Or without; and readers who stall."""
+
+    async def test_peer(self) -> None:
+        await self.check_gone(GONE, "p2p")
 
     async def test_without_room(self) -> None:
         """The reader stalls, then his host vanishes."""
@@ -177,7 +179,7 @@ class StreamTests(VanishedTestCase):
         await self.check_stalled("-r")
 
 
-class TLSTests(VanishedTestCase):
+class TLSTests(RelayedTests):
     """The server speaks TLS, so nothing goes past the transports."""
 
     async def setUp(self) -> None:  # type: ignore[override]
@@ -190,18 +192,6 @@ class TLSTests(VanishedTestCase):
         await super().setUp()
         self.url = self.url.replace("http:", "https:")
         self.trust = ("--ca", os.path.abspath(trusted))
-
-    async def test_relayed(self) -> None:
-        dialling, _ = await self.pair("-r")
-        self.vanish(self.lab.acceptor)
-        dialling.write(b"to nobody")
-        await self.assert_broken(dialling, "")
-
-    async def test_the_server(self) -> None:
-        dialling, _ = await self.pair("-r")
-        self.vanish(self.lab.server)
-        dialling.write(b"to nobody")
-        await self.assert_broken(dialling, GONE)
 
 
 class BlackHoleTests(VanishedTestCase):
@@ -257,16 +247,16 @@ class BlackHoleTests(VanishedTestCase):
 class ForwardTests(VanishedTestCase):
     """``expose`` and ``connect``."""
 
-    async def check(self, *options: str) -> tuple[Program, Program]:
+    async def check(self, *options: str) -> Program:
         """
         A local program speaks to a target, whose host vanishes.
 
-        :return: who forwards what the local program says, and to whom.
+        :return: who forwards what the local program says.
         """
         target = self.python(self.lab.acceptor, "-c", TARGET)
         await target.line("listening")
         peer = (self.lab.url, "token")
-        exposing = self.rdv(self.lab.acceptor, "-v", "expose", *options, *peer, "9000")
+        self.rdv(self.lab.acceptor, "-v", "expose", *options, *peer, "9000")
         connecting = self.rdv(self.lab.dialer, "-v", "connect", *options, *peer, "-l", "9001")
         await connecting.line("LISTENING")
         client = self.python(self.lab.dialer, "-c", CLIENT)
@@ -276,12 +266,10 @@ class ForwardTests(VanishedTestCase):
         self.vanish(self.lab.acceptor)
         client.write(b"to nobody\n")
         await client.line("^reset$")
-        return connecting, exposing
+        return connecting
 
     async def test_direct(self) -> None:
-        connecting, _ = await self.check()
-        await connecting.line(f"ENDED 1: .*broken: {GONE}")
+        await (await self.check()).line(f"ENDED 1: .*broken: {GONE}")
 
     async def test_relayed(self) -> None:
-        connecting, _ = await self.check("-r")
-        await connecting.line("ENDED 1: .*broken: ")
+        await (await self.check("-r")).line("ENDED 1: .*broken: ")

@@ -1,0 +1,151 @@
+"""
+The shorter pages of ``docs/howto`` do what they say: identity, policy, ports and testing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+
+from rdv.client import Client
+from rdv.client.trace import What
+from rdv.server import Pair
+from rdv.testing import MemoryRendezvous
+from tests.documents import Shell, execute, named_block, replaced, runs, serve
+
+IDENTITY, POLICY, PORTS, TESTING = (
+    f"docs/howto/{name}.rst" for name in ("identity", "policy", "ports", "testing")
+)
+
+
+class CertificateTests(TestCase):
+    """The commands."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+
+    @runs(IDENTITY, "openssl", "authenticated.py accept", "authenticated.py dial", "alice says")
+    async def test_authenticated(
+        self, certificates: str, accept: str, dial: str, output: str
+    ) -> None:
+        """Certificates, and two who show theirs."""
+        if shutil.which("openssl") is None:
+            raise SkipTest("openssl is not installed")
+        program = self.shell.script(certificates)
+        self.assertEqual(await program.ended, 0, program.report())
+        url = serve(self).removesuffix("/rdv")
+        sides = [
+            self.shell.start(replaced(command, ("http://127.0.0.1:8080", url)))
+            for command in (accept, dial)
+        ]
+        for side in sides:
+            self.assertEqual(await side.ended, 0, side.report())
+        dialer = sides[1]
+        self.assertEqual(dialer.stdout.decode().strip(), output)
+
+
+class ModuleTests(TestCase):
+    """Each module, as it stands, and with a mistake."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        self.shell = Shell(self)
+
+    def save(self, name: str, source: str) -> None:
+        """As the page says."""
+        (self.shell.folder / f"{name}.py").write_text(source)
+
+    async def check(self, command: str, source: str, tests: int, mistake: tuple[str, str]) -> None:
+        """The tests pass, and one fails with the mistake."""
+        name = command.split()[-1]
+        for text, status in ((source, 0), (replaced(source, mistake), 1)):
+            self.save(name, text)
+            program = self.shell.start(command)
+            self.assertEqual(await program.ended, status, program.report())
+            self.assertIn(b"Ran %d tests" % tests, program.stdout)
+
+    @runs(TESTING, "class PairTests", "twisted.trial test_pair")
+    async def test_pair(self, module: str, command: str) -> None:
+        """Two that have found each other; what is left open is found."""
+        await self.check(command, module, 1, ("dialer.loseConnection()", "pass"))
+
+    @runs(TESTING, "class MisfortuneTests", "twisted.trial test_misfortune")
+    async def test_misfortune(self, module: str, command: str) -> None:
+        """Each of them happens."""
+        self.save("test_pair", named_block(TESTING, "class PairTests"))
+        await self.check(command, module, 5, ("block_direct_paths", "flush"))
+
+    @runs(TESTING, "class DoublerTests", "twisted.trial test_doubler")
+    async def test_doubler(self, module: str, command: str) -> None:
+        """Endpoints from strings."""
+        await self.check(command, module, 1, ("2 * number", "3 * number"))
+
+    @runs(TESTING, "class SocketTests", "twisted.trial test_sockets")
+    async def test_sockets(self, module: str, command: str) -> None:
+        """A server on loopback."""
+        await self.check(command, module, 1, ('(b"hello")', '(b"hi")'))
+
+
+class HookTests(SynchronousTestCase):
+    """A hook in memory."""
+
+    @runs(POLICY, "MemoryRendezvous(serve")
+    def test_refused(self, source: str) -> None:
+        """The client gets what the hook says."""
+
+        class Policy:
+            def serve(self, pair: Pair) -> None:
+                pair.reject(403, f"no such account: {pair.token.decode()}")
+
+        said: list[str] = []
+        running = Deferred.fromCoroutine(execute(source, policy=Policy(), report=said.append))
+        self.successResultOf(running)["rendezvous"].assert_nothing_left()
+        self.assertEqual(len(said), 1)
+        self.assertIn("no such account: mallory-1", said[0])
+
+
+class Router:
+    """One that forwards. :ivar forwarded: ports that it forwards now."""
+
+    def __init__(self) -> None:
+        self.forwarded: list[int] = []
+
+    def forward(self, port: int) -> Deferred[str]:
+        """Begin."""
+        self.forwarded.append(port)
+        return succeed("203.0.113.9")
+
+    def forget(self, port: int) -> Deferred[None]:
+        """End."""
+        self.forwarded.remove(port)
+        return succeed(None)
+
+
+class MappingTests(SynchronousTestCase):
+    """A router that is asked."""
+
+    @runs(PORTS, "asynccontextmanager")
+    def test_mapping(self, source: str) -> None:
+        """The peer is told, and the router forgets it afterwards."""
+        rendezvous, router = MemoryRendezvous(), Router()
+        names: dict[str, Any] = {"router": router, "Client": Client}
+        running = Deferred.fromCoroutine(execute(source, reactor=rendezvous.host(), **names))
+        client: Client = self.successResultOf(running)["client"]
+        events: list[Any] = []
+        accepting = client.accept(rendezvous.url, "t")
+        rendezvous.flush()
+        (port,) = router.forwarded
+        dialling = rendezvous.client(trace=events.append).dial(rendezvous.url, "t")
+        rendezvous.flush()
+        (met,) = [event for event in events if event.what is What.MET]
+        self.assertIn(f"203.0.113.9:{port}", map(str, met.fields["peer_addresses"]))
+        self.assertEqual(router.forwarded, [])
+        for connecting in (accepting, dialling):
+            self.successResultOf(connecting).abortConnection()
+        rendezvous.assert_nothing_left()

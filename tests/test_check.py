@@ -117,11 +117,16 @@ class GoodTests(CheckTestCase):
         program = self.check(throughput=True)
         self.assertEqual(await program.ended, 0, program.report())
         said = program.stdout.decode()
-        self.assertRegex(said, r"(?m)^\+ Through the relay our two roles connect in .* of 3\)\.$")
-        self.assertRegex(said, r"(?m)^\+ Directly they connect in .*127\.0\.0\.1:\d+; that never")
-        self.assertIn("+ When one side of a relayed connection ends its direction, the", said)
+        self.assertRegex(
+            said, r"(?m)^\+ Through the relay, dialer and acceptor connect in .* of 3\)\.$"
+        )
+        self.assertRegex(said, r"(?m)^\+ Directly, they connect in .*127\.0\.0\.1:\d+; that never")
+        self.assertIn(
+            "+ When one side half-closes a relayed connection, the other direction stays open.",
+            said,
+        )
         self.assertIn("The relay carries", said)
-        self.assertIn("What network it is in cannot be told", said)
+        self.assertIn("To judge its network, give the URL of a server outside.", said)
         self.assertRegex(program.stderr.decode(), r"^(checking: [\w ]+\n)+$")
 
     async def test_json(self) -> None:
@@ -176,14 +181,14 @@ class GoodTests(CheckTestCase):
         await self.serve()
         described = await self.checked("--timeout", "0.1", self.url, status=1)
         self.assertEqual(described["verdict"], "no-time")
-        self.assertEqual(described["observations"]["late"][0], "meetings by the relay")
+        self.assertEqual(described["observations"]["late"][0], "relayed connections")
 
     async def test_interrupted(self) -> None:
         """SIGINT ends it at once: nothing on stdout, and no traceback."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             program = self.check(f"http://127.0.0.1:{port}/")
-            await program.line("checking: meetings by the relay")
+            await program.line("checking: relayed connections")
             program.signal("INT")
             self.assertEqual(await program.ended, 130, program.report())
         self.assertEqual(program.stdout, b"")
@@ -216,7 +221,7 @@ class TLSTests(CheckTestCase):
         """The certificate is not trusted, and so the server cannot be used."""
         described = await self.checked(*options, self.url, status=1)
         self.assertEqual(described["verdict"], "no-tls")
-        text = f"The certificate cannot be trusted: {problem}."
+        text = f"The certificate is not trusted: {problem}."
         self.assertIn(text, self.text_of(described, "tls-untrusted"))
         # That it is so says the client too.
         self.text_of(described, "server-unreachable")
@@ -245,7 +250,7 @@ class TLSTests(CheckTestCase):
         await self.serve()
         described = await self.checked(f"https://127.0.0.1:{self.port}/", status=1)
         self.assertEqual(described["verdict"], "no-tls")
-        self.assertIn("no TLS handshake: ", self.text_of(described, "tls-failed"))
+        self.assertIn("The TLS handshake failed: ", self.text_of(described, "tls-failed"))
 
 
 class BadTests(CheckTestCase):
@@ -285,7 +290,7 @@ class BadTests(CheckTestCase):
             program = self.check("--timeout", "6", f"http://127.0.0.1:{port}/")
             self.assertEqual(await program.ended, 1, program.report())
         said = program.stdout.decode()
-        self.assertIn("- The server did not answer our two roles", said)
+        self.assertIn("- The server left dialer and acceptor waiting: ", said)
         self.assertIn("If there are several servers", said)
 
     async def test_stdout_is_full(self) -> None:

@@ -21,7 +21,7 @@ class NarrowTests(SystemTestCase):
         screen.let_go()
         self.assertEqual(await program.ended, 0)
         await screen.closed
-        self.assertIn("What network it is in", screen.text)
+        self.assertIn("To judge its network", screen.text)
         self.assertLessEqual(max(map(len, screen.lines())), 49, screen.text)
 
 
@@ -55,5 +55,5 @@ class DumbTests(SystemTestCase):
         screen.let_go()
         await screen.closed
         self.assertIn("chosen", screen.text)
-        self.assertIn("The server is reached", screen.text)
+        self.assertIn("Connected to the server", screen.text)
         self.assertNotIn("\x1b", screen.text)

@@ -8,10 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from rdv.addresses import AddressSpace, space_of
-from rdv.check.finding import Finding, bad, count, good, note
-from rdv.check.observations import HalfClose, Meeting, Observations, What
-from rdv.check.translation import observed, ports, second, stray
-from rdv.check.view import is_carriers
+from rdv.check.observations import STRAY_SYN, HalfClose, Meeting, Observations, StrayAnswer
+from rdv.check.texts import Finding, found
+from rdv.check.view import (
+    Destinations,
+    Sight,
+    destinations_of,
+    is_carriers,
+    mapping_of,
+    sight_of,
+    steps_of,
+)
 
 __all__ = ["findings"]
 
@@ -25,40 +32,36 @@ _SPACES = {
     AddressSpace.LINK4: "link-local IPv4",
     AddressSpace.LINK6: "link-local IPv6",
 }
+#: Where it makes sense to speak of a mapping, as it is one on our side; and where it is hidden.
+_MAPPED = (Sight.NAT, Sight.INSIDE, Sight.OTHER_PUBLIC)
+_HIDDEN = (Sight.UNTOLD, Sight.OTHER_PORTS, Sight.TUNNEL, Sight.MEANINGLESS, Sight.SERVERS)
+_STRAYS = {
+    StrayAnswer.CONNECTED: "hairpin",
+    StrayAnswer.REFUSED: "stray-refused",
+    StrayAnswer.SILENT: "stray-silent",
+    StrayAnswer.ELSEWHERE: "stray-elsewhere",
+}
 
 
 def findings(observations: Observations) -> list[Finding]:
     """All of them, in the order in which one would tell them."""
-    parts = (_server, _tls, _own, observed, ports, second, stray, _connections, _left_out)
+    parts = (_server, _tls, _own, _sight, _ports, _destinations, _stray, _connections)
     return [finding for part in parts for finding in part(observations)]
 
 
 def _server(o: Observations) -> Iterator[Finding]:
     if o.url is None:
-        yield note("no-server", "No URL was given: this is a server of our own, on loopback.")
+        yield found("no-server")
     if o.lookup_problem is not None:
-        yield bad("server-lookup", f"The server's name leads nowhere: {o.lookup_problem}.")
+        yield found("server-lookup", problem=o.lookup_problem)
     for dial in o.dials:
-        family = f"IPv{dial.address.ip.version}"
         if dial.seconds is None:
-            text = f"The server does not take a connection at {dial.address}: {dial.problem}."
-            yield bad("server-unreachable", text)
+            yield found("server-unreachable", address=dial.address, problem=dial.problem)
         else:
-            took = _time(dial.seconds)
-            text = f"The server is reached at {dial.address} over {family}, in {took}."
-            yield good("server-reached", text)
-    failure = o.failure
-    if failure is not None and (o.server is not None or not o.dials):
-        yield bad(f"server-{failure.what}", f"{_FAILED[failure.what]}: {failure.text}.")
-
-
-_FAILED = {
-    What.UNREACHABLE: "The request was not answered",
-    What.REFUSED: "The server refused",
-    What.NOT_RDV: "The answer is none of rdv/1",
-    What.NEVER_MET: "The server did not answer our two roles, who were to meet",
-    What.NO_PATH: "The server introduced our two roles, but not even its relay connects them",
-}
+            version, time = dial.address.ip.version, _time(dial.seconds)
+            yield found("server-reached", address=dial.address, version=version, time=time)
+    if o.failure is not None:
+        yield found(f"server-{o.failure.what}/request", problem=o.failure.text)
 
 
 def _tls(o: Observations) -> Iterator[Finding]:
@@ -66,109 +69,118 @@ def _tls(o: Observations) -> Iterator[Finding]:
     if tls is None:
         return
     if tls.failure is not None:
-        yield bad("tls-failed", f"There is no TLS handshake: {tls.failure}.")
+        yield found("tls-failed", problem=tls.failure)
     else:
-        name = f"{tls.version}, {tls.cipher}"
-        holder = f"The certificate is for {tls.subject}, issued by {tls.issuer}"
-        yield note("tls", f"TLS is {name}. {holder}, good until {tls.expires}.")
+        yield found("tls", tls=tls)
     for problem in tls.problems:
-        yield bad("tls-untrusted", f"The certificate cannot be trusted: {problem}.")
+        yield found("tls-untrusted", problem=problem)
     if not tls.problems and tls.failure is None and tls.days < _SOON:
-        yield note("tls-expires", f"The certificate expires in {count(tls.days, 'day')}.")
+        yield found("tls-expires", days=_count(tls.days, "day"))
 
 
 def _own(o: Observations) -> Iterator[Finding]:
     by_space: dict[AddressSpace, list[str]] = {}
     for ip in o.own:
         by_space.setdefault(space_of(ip), []).append(str(ip))
-    listed = [
-        f"{name} {', '.join(by_space[space])}"
-        for space, name in _SPACES.items()
-        if space in by_space
-    ]
-    if listed:
-        yield note("own-addresses", f"This host's own addresses: {'; '.join(listed)}.")
-    else:
-        yield bad("own-addresses", "This host has no address but those on loopback.")
+    listed = [f"{name} {', '.join(by_space[s])}" for s, name in _SPACES.items() if s in by_space]
+    if not listed:
+        yield found("own-addresses/none")
         return
+    yield found("own-addresses", listed="; ".join(listed))
     if any(map(is_carriers, o.own)):
-        text = "100.64.0.0/10 is for carriers: a NAT of the carrier stands between it and the rest."
-        yield note("carrier", text)
+        yield found("carrier")
     if AddressSpace.PUBLIC6 not in by_space:
-        yield note("no-ipv6", "There is no public IPv6 address.")
+        yield found("no-ipv6")
     if not by_space.keys() & {AddressSpace.PUBLIC4, AddressSpace.PRIVATE4}:
-        text = "There is no IPv4 address: peers that have no IPv6 are met through the relay only."
-        yield note("no-ipv4", text)
+        yield found("no-ipv4")
+
+
+def _sight(o: Observations) -> Iterator[Finding]:
+    """Where the server sees us, and what is in between."""
+    sight = sight_of(o)
+    where = sorted({str(each.observed.ip) for each in o.sightings if each.observed is not None})
+    if sight is not Sight.NOTHING:
+        yield found(sight.value, where=", ".join(where), source=o.source)
+    if len(where) > 1 and sight is not Sight.OWN:
+        yield found("observed-several")
+
+
+def _ports(o: Observations) -> Iterator[Finding]:
+    """What a NAT does with our ports."""
+    sight = sight_of(o)
+    if sight in _HIDDEN:
+        yield found("ports-untold")
+    if sight in _MAPPED:
+        tried, steps = _count(len(o.sightings), "new port"), steps_of(o.sightings) or [0]
+        kept = sum(s.observed is not None and s.observed.port == s.local_port for s in o.sightings)
+        by = " to ".join(map(str, sorted({min(steps), max(steps)})))
+        yield found(mapping_of(o.sightings).value, tried=tried, kept=kept, by=by)
+
+
+def _destinations(o: Observations) -> Iterator[Finding]:
+    """Whether it does the same for another destination."""
+    if not o.connected:  # nobody has told us of other ports
+        return
+    destinations = destinations_of(o)
+    if destinations is Destinations.UNREACHABLE or sight_of(o) in _MAPPED:
+        yield found(destinations.value, ports=", ".join(map(str, o.other_ports[:1])))
+
+
+def _stray(o: Observations) -> Iterator[Finding]:
+    """What becomes of an unsolicited SYN."""
+    if o.stray is not None:
+        yield found(_STRAYS[o.stray.answer], target=o.stray.target, detail=o.stray.detail)
+    elif o.sightings and STRAY_SYN not in o.late:
+        yield found("stray-untold")
 
 
 def _connections(o: Observations) -> Iterator[Finding]:
     relayed, direct = _times(o.relayed), _times(o.direct)
     if relayed:
-        text = f"Through the relay our two roles connect in {_time(median(relayed))}"
-        yield good("relay", f"{text} (median of {len(relayed)}).")
+        yield found("relay", time=_time(median(relayed)), count=len(relayed))
     yield from _half_close(o)
-    ways = [meeting.peer for meeting in o.direct if meeting.seconds is not None]
-    if o.direct and all(not m.is_relay for m in o.direct) and direct:
-        text = f"Directly they connect in {_time(median(direct))} (median of {len(direct)})"
-        yield good("direct", f"{text}, by {ways[0]}; that never left this host.")
+    if any(meeting.is_relay for meeting in o.direct):
+        yield found("direct-none")
     elif direct:
-        yield bad("direct-none", "Given this host's own addresses they still took the relay.")
-    yield from _failures("relay", "by the relay", o.relayed if relayed else ())
-    yield from _failures("direct", "with this host's own addresses", o.direct)
+        time, peer = _time(median(direct)), o.direct[0].peer
+        yield found("direct", time=time, count=len(direct), peer=peer)
+    yield from _failures("relay-failed", o.relayed if relayed else ())
+    yield from _failures("direct-failed", o.direct)
     yield from _throughput(o)
+    if o.late:
+        yield found("late", late=", ".join(o.late))
 
 
 def _half_close(o: Observations) -> Iterator[Finding]:
-    ends = "of a relayed connection ends its direction, "
-    ways = sorted(set(o.half_close.values()))
-    if ways == [HalfClose.PASSED]:
-        yield good("half-close", f"When one side {ends}the other one goes on.")
-        return
-    if len(ways) == 1 and len(o.half_close) > 1:
-        yield bad("half-close", f"When one side {ends}{_ENDED[ways[0]]}.")
+    ways = set(o.half_close.values())
+    if ways == {HalfClose.PASSED} or len(ways) < len(o.half_close):
+        yield found(f"half-close/{ways.pop()}", who="one side")
         return
     for role, way in o.half_close.items():
         if way is not HalfClose.PASSED:
-            yield bad("half-close", f"When the {role} {ends}{_ENDED[way]}.")
+            yield found(f"half-close/{way}", who=f"the {role}")
 
 
-_ENDED = {
-    HalfClose.BOTH: "the other one is ended too, and what was to come is lost",
-    HalfClose.NOTHING: "nothing comes from the other one any more",
-}
-
-
-def _failures(key: str, how: str, meetings: Sequence[Meeting]) -> Iterator[Finding]:
+def _failures(key: str, meetings: Sequence[Meeting]) -> Iterator[Finding]:
     for meeting in meetings:
         if meeting.failure is not None:
-            text = f"One of {count(len(meetings), 'meeting')} {how} came to nothing"
-            yield bad(f"{key}-failed", f"{text}: {meeting.failure.text}.")
+            tried = _count(len(meetings), "connection")
+            yield found(key, count=tried, problem=meeting.failure.text)
 
 
 def _throughput(o: Observations) -> Iterator[Finding]:
     if o.throughput is None:
         return
-    amount, took = o.throughput.bytes, o.throughput.seconds
+    amount, seconds = o.throughput.bytes / 1e6, o.throughput.seconds
     if not amount:
-        text = f"Nothing of what was sent through the relay arrived, in {_time(took)}."
-        yield bad("throughput", text)
+        yield found("throughput/none", time=_time(seconds))
         return
-    # What has come in one piece has taken no time that could be measured.
-    text, moved = "The relay works", f"{amount / 1e6:.3g} MB"
-    if took > 0:
-        text, moved = (
-            f"The relay carries {amount / took / 1e6:.3g} MB/s",
-            f"{moved} in {_time(took)}",
-        )
-    text += f" from this host to itself, up and down the same line ({moved})."
-    yield note("throughput", text)
+    if seconds > 0:
+        yield found("throughput", rate=amount / seconds, amount=amount, time=_time(seconds))
+    else:  # it came in one piece
+        yield found("throughput/at-once", amount=amount)
     if o.throughput.broken:
-        yield bad("relay-broke", "The relayed connection broke while it was filled.")
-
-
-def _left_out(o: Observations) -> Iterator[Finding]:
-    if o.late:
-        yield note("late", f"For want of time, not observed: {', '.join(o.late)}.")
+        yield found("relay-broke")
 
 
 def _times(meetings: Iterable[Meeting]) -> list[float]:
@@ -178,3 +190,7 @@ def _times(meetings: Iterable[Meeting]) -> list[float]:
 def _time(seconds: float) -> str:
     """In milliseconds, to three digits."""
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 #: What :attr:`Observations.stray` comes of, as it stands among what was left out.
-STRAY_SYN = "a SYN that nobody asked for"
+STRAY_SYN = "an unsolicited SYN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,11 @@ class Observations:
         return [each for meeting in self.relayed for each in meeting.sightings]
 
     @property
+    def connected(self) -> bool:
+        """Whether dialer and acceptor could be connected through the server."""
+        return any(meeting.seconds is not None for meeting in self.relayed)
+
+    @property
     def failure(self) -> Failure | None:
-        """Why the two could not be connected; None when they could."""
-        if any(meeting.seconds is not None for meeting in self.relayed):
-            return None
-        return next((meeting.failure for meeting in self.relayed), None)
+        """Why they could not; None when they could."""
+        return next((each.failure for each in self.relayed if not self.connected), None)

@@ -41,9 +41,9 @@ _ROUND_TRIPS = 10
 #: megabyte, and within this host.
 _MOST, _MOST_HERE = 4_000_000, 64_000_000
 #: What is tried, in words.
-_REACHING, _RELAYING = "the way to the server", "meetings by the relay"
-_FILLING = "throughput of the relay"
-_BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct meetings"
+_REACHING, _RELAYING = "reaching the server", "relayed connections"
+_FILLING = "relay throughput"
+_BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct connections"
 #: Seconds with which nothing more is begun.
 _TOO_LATE = 0.5
 

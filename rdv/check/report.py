@@ -8,16 +8,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from ipaddress import IPv4Address, IPv6Address
+from textwrap import fill
 from typing import Any
 
 from rdv.addresses import Address, space_of
-from rdv.check.finding import Finding, Weight
 from rdv.check.judgement import Verdict
 from rdv.check.observations import Observations
+from rdv.check.texts import MARKS, Finding
 
 __all__ = ["as_json", "as_text"]
 
-_MARKS = {Weight.GOOD: "+", Weight.NOTE: " ", Weight.BAD: "-"}
 #: Columns of a page; a narrower terminal has less.
 _WIDTH = 100
 
@@ -28,27 +28,25 @@ def as_text(found: list[Finding], verdict: Verdict, width: int = _WIDTH) -> str:
 
     :param width: columns that there are; no more than a hundred are used.
     """
-    width = min(width, _WIDTH)
-    marked = [(f"{_MARKS[each.weight]} ", each.text) for each in found]
-    lines = [line for mark, text in marked for line in _wrapped(mark, text, width)]
-    lines += ["", *_wrapped("", verdict.text, width)]
+    marks = {weight: mark for mark, weight in MARKS.items()}
+    parts = [(f"{marks[each.weight]} ", each.text) for each in found]
+    parts += [("", ""), ("", verdict.text)]
     if verdict.advice:
-        lines += ["", "What to change:"]
-        lines += [line for each in verdict.advice for line in _wrapped("* ", each.text, width)]
-    return "\n".join(lines) + "\n"
+        parts += [("", ""), ("", "What to change:")]
+        parts += [("* ", each.text) for each in verdict.advice]
+    return "".join(_wrapped(mark, text, min(width, _WIDTH)) + "\n" for mark, text in parts)
 
 
-def _wrapped(mark: str, text: str, width: int) -> list[str]:
-    # Not by textwrap: an address is not to be broken at a hyphen or anywhere else.
-    lines, line = [], mark.rstrip() + " " * (len(mark) - len(mark.rstrip()))
-    empty = True
-    for word in text.split():
-        if not empty and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line, empty = " " * len(mark), True
-        line += word if empty else f" {word}"
-        empty = False
-    return [*lines, line]
+def _wrapped(mark: str, text: str, width: int) -> str:
+    """Nothing is broken within a word: it may be an address."""
+    return fill(
+        " ".join(text.split()),
+        width,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def as_json(observations: Observations, found: list[Finding], verdict: Verdict) -> str:

@@ -5,7 +5,7 @@ How the server sees this host, as far as the observations say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from itertools import pairwise
 
@@ -33,56 +33,57 @@ _SMALL_STEP = 32
 
 
 class Sight(Enum):
-    """As whom the server sees this host."""
+    """As whom the server sees this host; each with the name of its text."""
 
     #: It introduced nobody.
-    NOTHING = auto()
+    NOTHING = ""
     #: The server is on this host.
-    SAME_HOST = auto()
+    SAME_HOST = "same-host"
     #: At an address that it has.
-    OWN = auto()
+    OWN = "no-nat"
     #: The server names no address.
-    UNTOLD = auto()
+    UNTOLD = "untold"
     #: At one that means nothing where the server is: that of a proxy, or of a NAT on its side.
-    MEANINGLESS = auto()
-    #: At an address that it has, but at other ports: those of a proxy on this host. Or at that of
-    #: another host, though it is asked on this one: by way of a tunnel.
-    OTHER_PORTS = auto()
+    MEANINGLESS = "hidden"
+    #: At an address that it has, but at other ports: those of a proxy on this host.
+    OTHER_PORTS = "hidden/other-ports"
+    #: At that of another host, though the server is asked on this one.
+    TUNNEL = "hidden/tunnel"
     #: At the server's own address: that of a proxy, or both are behind one router.
-    SERVERS = auto()
+    SERVERS = "perhaps-hidden/server"
     #: At a public one, though it comes from a public one of its own.
-    OTHER_PUBLIC = auto()
+    OTHER_PUBLIC = "perhaps-hidden/public"
     #: At another one within the network in which both are.
-    INSIDE = auto()
+    INSIDE = "inside-nat"
     #: At a public one that it does not have.
-    NAT = auto()
+    NAT = "nat"
 
 
 class Mapping(Enum):
-    """What becomes of the ports of new connections on their way to the server."""
+    """What becomes of the ports of new connections; each with the name of its text."""
 
-    UNKNOWN = auto()
-    KEPT = auto()
+    UNKNOWN = "ports-unknown"
+    KEPT = "ports-kept"
     #: Half of them at least.
-    MOSTLY_KEPT = auto()
+    MOSTLY_KEPT = "ports-mostly-kept"
     #: Each is a little above the one before.
-    SEQUENTIAL = auto()
-    CHANGED = auto()
+    SEQUENTIAL = "ports-sequential"
+    CHANGED = "ports-changed"
 
 
 class Destinations(Enum):
-    """Whether one local port is mapped alike for two ports of the server."""
+    """Whether one port is mapped alike for two of the server; each with the name of its text."""
 
     #: The server names no other port.
-    NOT_OFFERED = auto()
+    NOT_OFFERED = "mapping-untold/not-offered"
     #: It does, but there was no time.
-    NOT_TRIED = auto()
+    NOT_TRIED = "mapping-untold/not-tried"
     #: It does, but could not be reached there.
-    UNREACHABLE = auto()
+    UNREACHABLE = "second-port"
     #: It did not say what it observed, or something else went wrong.
-    UNTOLD = auto()
-    SAME = auto()
-    DIFFERENT = auto()
+    UNTOLD = "mapping-untold/failed"
+    SAME = "mapping-same"
+    DIFFERENT = "mapping-differs"
 
 
 def is_carriers(ip: IPv4Address | IPv6Address) -> bool:
@@ -116,7 +117,8 @@ def sight_of(observations: Observations) -> Sight:
         return Sight.UNTOLD
     kept = mapping_of(sightings) is Mapping.KEPT
     if is_here(server, observations):
-        kept = kept and all(is_here(each, observations) for each in known)
+        if not all(is_here(each, observations) for each in known):
+            return Sight.TUNNEL
         return Sight.SAME_HOST if kept else Sight.OTHER_PORTS
     if all(address.ip in observations.own for address in known):
         return Sight.OWN if kept else Sight.OTHER_PORTS

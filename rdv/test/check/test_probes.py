@@ -213,16 +213,16 @@ class ProbesTests(TestCase):
     async def test_no_time(self) -> None:
         """That is not the server's fault."""
         seen = await self.probe("127.0.0.1", 0)
-        self.assertEqual((seen.dials, seen.late), ([], ["the way to the server"]))
+        self.assertEqual((seen.dials, seen.late), ([], ["reaching the server"]))
         self.assertEqual(verdict(seen).key, "no-time")
 
     async def test_amount(self) -> None:
         """Over a line that may cost something it is little, and said before it begins."""
         for is_here, told, most in (
-            (True, "throughput of the relay", 64_000_000),
+            (True, "relay throughput", 64_000_000),
             (
                 False,
-                "throughput of the relay, up to 4 MB up and 4 MB down (none with --no-throughput)",
+                "relay throughput, up to 4 MB up and 4 MB down (none with --no-throughput)",
                 4_000_000,
             ),
         ):

@@ -10,10 +10,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.check import Finding, Verdict, findings, verdict
-from rdv.check.finding import Weight
-from rdv.check.judgement import Advice
 from rdv.check.observations import Observations, StrayAnswer, Throughput
 from rdv.check.report import as_json, as_text
+from rdv.check.texts import Advice, Weight
 from rdv.test.check.doubles import DIFFERENT, SOUND, behind, stray
 
 
@@ -41,11 +40,11 @@ class TextTests(SynchronousTestCase):
 
     def test_narrow(self) -> None:
         """A terminal may have less room than a page, but not more than is good to read."""
-        found = [Finding("c", Weight.GOOD, "At [2001:db8::7]:40000 it is as good as can be.")]
+        found = [Finding("c", Weight.GOOD, "At one-of-two-servers.test it is as good as can be.")]
         concluded = Verdict("x", True, "So " * 60)
         self.assertEqual(
             as_text(found, concluded, 20).splitlines()[:4],
-            ["+ At", "  [2001:db8::7]:40000", "  it is as good as", "  can be."],
+            ["+ At", "  one-of-two-servers.test", "  it is as good as", "  can be."],
         )
         for width, longest in ((49, 47), (100, 98), (300, 98)):
             lines = as_text([], concluded, width).splitlines()

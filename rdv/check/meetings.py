@@ -5,17 +5,15 @@ Meetings of a dialer and an acceptor, both of this process.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace
+from rdv.check.ends import Pair, all_of
 from rdv.check.observations import Failure, Meeting, Sighting, What
-from rdv.check.together import all_of
 from rdv.client import Client, Connection
 from rdv.client.trace import Event
 from rdv.client.trace import What as Happened
@@ -27,55 +25,7 @@ from rdv.errors import (
     ServerUnreachable,
 )
 
-__all__ = ["Meetings", "Pair"]
-
-#: Seconds for both connections of a pair to close.
-_CLOSING = 1.0
-
-
-class Pair:
-    """Two ends of one connection."""
-
-    def __init__(self, dialer: Connection, acceptor: Connection) -> None:
-        self.dialer = dialer
-        self.acceptor = acceptor
-
-    async def close(self, reactor: Any) -> None:
-        """For a pair without protocols."""
-        ends = [_End(connection) for connection in (self.dialer, self.acceptor)]
-        late = reactor.callLater(_CLOSING, _abort, ends)
-        try:
-            await all_of([end.gone for end in ends])
-        finally:
-            if late.active():
-                late.cancel()
-            _abort(ends)
-
-
-def _abort(ends: Iterable[_End]) -> None:
-    for end in ends:
-        end.abort()
-
-
-class _End(Protocol):
-    """Closes a connection properly."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lost = False
-        self.gone: Deferred[None] = Deferred()
-        connection.attach(self)
-
-    def connectionMade(self) -> None:
-        self._connection.loseConnection()
-
-    def connectionLost(self, reason: object = None) -> None:
-        self._lost = True
-        self.gone.callback(None)
-
-    def abort(self) -> None:
-        if not self._lost:
-            self._connection.abortConnection()
+__all__ = ["meet"]
 
 
 class _Watched:
@@ -95,7 +45,7 @@ class _Watched:
 
     def __call__(self, event: Event) -> None:
         if event.what is Happened.BEGUN:
-            self.port = _number(event.fields["port"])
+            self.port = cast(int, event.fields["port"])
         elif event.what is Happened.ASKED:
             self.has_asked = True
             self.wait_no_longer()
@@ -104,89 +54,71 @@ class _Watched:
             observed = event.fields["observed"]
             self.observed = observed if isinstance(observed, Address) else None
 
-    def wait_no_longer(self) -> None:
+    def wait_no_longer(self, result: Any = None) -> Any:
+        """As a callback too: it passes the result on."""
         if not self.waited.called:
             self.waited.callback(None)
+        return result
 
     @property
     def sighting(self) -> Sighting:
         return Sighting(self.port, self.observed)
 
 
-def _number(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-class Meetings:
+async def meet(
+    reactor: Any,
+    url: str,
+    timeout: float,
+    *,
+    headers: Headers,
+    tls: IPolicyForHTTPS | None,
+    server_timeout: float,
+    spaces: AddressSpace = AddressSpace.NONE,
+    local_port: int = 0,
+    acceptor_url: str | None = None,
+) -> tuple[Meeting, Pair | None]:
     """
+    The acceptor asks first, and then the dialer.
+
+    :param timeout: seconds for each.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
+    :param server_timeout: of them, until the server takes a connection.
+    :param spaces: of the addresses that are told and dialled; none for the relay.
+    :param local_port: for both; 0 for two fresh ones.
+    :param acceptor_url: if it is not the dialer's.
+    :return: what was observed, and the connection if there is one.
     """
-
-    def __init__(
-        self, reactor: Any, url: str, headers: Headers, tls: IPolicyForHTTPS | None
-    ) -> None:
-        self._reactor = reactor
-        self._url = url
-        self._headers = headers
-        self._tls = tls
-
-    async def meet(
-        self,
-        timeout: float,
-        *,
-        server_timeout: float,
-        spaces: AddressSpace = AddressSpace.NONE,
-        local_port: int = 0,
-        acceptor_url: str | None = None,
-    ) -> tuple[Meeting, Pair | None]:
-        """
-        The acceptor asks first, and then the dialer.
-
-        :param timeout: seconds for each.
-        :param server_timeout: of them, until the server takes a connection.
-        :param spaces: of the addresses that are told and dialled; none for the relay.
-        :param local_port: for both; 0 for two fresh ones.
-        :param acceptor_url: if it is not the dialer's.
-        :return: what was observed, and the connection if there is one.
-        """
-        token = secrets.token_hex(16)
-        watched = acceptor, dialer = _Watched(), _Watched()
-        client = Client(
-            self._reactor,
-            tls=self._tls,
-            spaces=spaces,
-            local_port=local_port,
-            penalty=1.0,
-            server_timeout=server_timeout,
-            handshake_timeout=timeout,
-        )
-        options: dict[str, Any] = {"timeout": timeout, "headers": self._headers}
-        accepting = client.accept(acceptor_url or self._url, token, trace=acceptor, **options)
-        accepting.addBoth(_told, acceptor)
-        attempts = [accepting]
-        begun = self._reactor.seconds()
-        try:
-            await acceptor.waited
-            begun = self._reactor.seconds()
-            if not accepting.called:
-                attempts.append(client.dial(self._url, token, trace=dialer, **options))
-            connections = await all_of(attempts)
-        except BaseException as error:
-            await _end_all(attempts)
-            if not isinstance(error, RdvError):
-                raise
-            return Meeting(_sightings(watched), failure=_failure(error, watched)), None
-        took = self._reactor.seconds() - begun
-        pair = Pair(connections[1], connections[0])
-        meeting = Meeting(_sightings(watched), took, pair.dialer.is_relay, pair.dialer.peer_address)
-        return meeting, pair
-
-
-def _told(result: Any, watched: _Watched) -> Any:
-    watched.wait_no_longer()
-    return result
+    token = secrets.token_hex(16)
+    watched = acceptor, dialer = _Watched(), _Watched()
+    client = Client(
+        reactor,
+        tls=tls,
+        spaces=spaces,
+        local_port=local_port,
+        penalty=1.0,
+        server_timeout=server_timeout,
+        handshake_timeout=timeout,
+    )
+    options: dict[str, Any] = {"timeout": timeout, "headers": headers}
+    accepting = client.accept(acceptor_url or url, token, trace=acceptor, **options)
+    attempts = [accepting.addBoth(acceptor.wait_no_longer)]
+    begun = reactor.seconds()
+    try:
+        await acceptor.waited
+        begun = reactor.seconds()
+        if not accepting.called:
+            attempts.append(client.dial(url, token, trace=dialer, **options))
+        connections = await all_of(attempts)
+    except BaseException as error:
+        await _end_all(attempts)
+        if not isinstance(error, RdvError):
+            raise
+        return Meeting(_sightings(watched), failure=_failure(error, watched)), None
+    took = reactor.seconds() - begun
+    pair = Pair(connections[1], connections[0])
+    meeting = Meeting(_sightings(watched), took, pair.dialer.is_relay, pair.dialer.peer_address)
+    return meeting, pair
 
 
 def _sightings(watched: tuple[_Watched, ...]) -> tuple[Sighting, ...]:

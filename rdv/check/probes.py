@@ -14,13 +14,12 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv._system.interfaces import route_to
-from rdv.addresses import Address, AddressSpace, space_of
-from rdv.check.half_close import half_close
-from rdv.check.meetings import Meetings, Pair
+from rdv.addresses import AddressSpace, space_of
+from rdv.check.ends import Pair
+from rdv.check.meetings import meet
 from rdv.check.observations import STRAY_SYN, HalfClose, Meeting, Observations
-from rdv.check.relaying import dial_mapping, measure
-from rdv.check.server import dial_all, lookup
-from rdv.check.tls import examine
+from rdv.check.relaying import dial_mapping, half_close, measure
+from rdv.check.server import dial_all, examine, lookup
 from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.http.verification import tls_policy
 from rdv.client.parsing import parse_server_url
@@ -87,7 +86,7 @@ class Probes:
         self._doing = ""
         self._round_trip = 0.0
         self._detour = 1
-        self._meetings = Meetings(reactor, url, headers, tls)
+        self._how: dict[str, Any] = {"headers": headers, "tls": tls}
         self.observations = Observations(url=shown)
 
     def _left(self, most: float) -> float:
@@ -99,19 +98,20 @@ class Probes:
         """For a meeting that takes so many usually: more if the way is long."""
         return self._left(max(seconds, _ROUND_TRIPS * self._round_trip))
 
-    def _was_cut(self, what: str) -> bool:
+    def _was_cut(self, what: str, left: float = 0.0) -> bool:
         """
         Whether it has ended with the time for everything. What did not work then, says nothing.
+
+        :param left: seconds that are as good as none.
         """
-        cut = self._left(_MEET) <= 0
+        cut = self._left(_MEET) <= left
         if cut and what not in self.observations.late:
             self.observations.late.append(what)
         return cut
 
     def _in_time(self, what: str, more: str = "") -> bool:
-        if self._left(_MEET) < _TOO_LATE:
-            if what not in self.observations.late:
-                self.observations.late.append(what)
+        """Whether it may begin, which is told then."""
+        if self._was_cut(what, _TOO_LATE):
             return False
         if what != self._doing:
             self._doing = what
@@ -121,7 +121,8 @@ class Probes:
     async def run(self) -> Observations:
         """Try everything, as far as the time allows. Nothing stays open."""
         seen = self.observations
-        seen.own = [address.ip for address in own_addresses(0) if not _is_loopback(address)]
+        own = [address.ip for address in own_addresses(0)]
+        seen.own = [ip for ip in own if space_of(ip) is not AddressSpace.LOOPBACK]
         if not await self._reach():
             return seen
         pair = await self._meet_by_relay()
@@ -186,13 +187,13 @@ class Probes:
         One meeting.
 
         :param seconds: that it may take, usually.
-        :param options: for :meth:`Meetings.meet`.
+        :param options: for :func:`rdv.check.meetings.meet`.
         :return: what was observed, and the connection if there is one.
         """
         patience = self._patience(seconds)
-        meeting, pair = await self._meetings.meet(
-            self._left(patience * self._detour), server_timeout=patience, **options
-        )
+        timeout = self._left(patience * self._detour)
+        options |= {**self._how, "server_timeout": patience}
+        meeting, pair = await meet(self._reactor, self._url, timeout, **options)
         if pair is None and self._was_cut(what):
             meeting = replace(meeting, failure=None)
         return meeting, pair
@@ -252,7 +253,3 @@ class Probes:
 
 def _lookup(headers: Headers) -> HeaderLookup:
     return lambda name: headers.getRawHeaders(name, [])
-
-
-def _is_loopback(address: Address) -> bool:
-    return space_of(address.ip) is AddressSpace.LOOPBACK

@@ -1,6 +1,6 @@
 """
-What can be tried while a relayed connection stands: how much it carries, and what becomes of a SYN
-to the mapping that it keeps alive.
+What can be tried while a relayed connection stands: how much it carries, whether one direction can
+end before the other, and what becomes of a SYN to the mapping that it keeps alive.
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
-from twisted.internet.interfaces import IPullProducer
-from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPullProducer
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from rdv.check.meetings import Pair
-from rdv.check.observations import Sighting, Stray, StrayAnswer, Throughput
-from rdv.check.together import all_of
+from rdv.check.ends import End, Pair, part
+from rdv.check.observations import HalfClose, Sighting, Stray, StrayAnswer, Throughput
+from rdv.client import Connection
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.socket import dial
 from rdv.client.reasons import describe
 from rdv.errors import NoConnection
 
-__all__ = ["dial_mapping", "measure"]
+__all__ = ["dial_mapping", "half_close", "measure"]
 
 #: Bytes in one piece.
 _PIECE = bytes(1 << 18)
+_QUESTION, _ANSWER = b"the end of this is the question", b"and this is the answer"
+#: Seconds between question and answer, in which whatever closes both ways at the first end has time
+#: to do it.
+_MOMENT = 0.2
 #: Seconds for a connection that was made to come out at our listener.
 _GRACE = 0.3
+
+
+# How much it carries.
 
 
 async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throughput:
@@ -47,28 +54,13 @@ async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throug
         await receiver.complete
     finally:
         sender.stop()
-        pair.dialer.abortConnection()
-        pair.acceptor.abortConnection()
-    await all_of([sender.gone, receiver.gone])
+        await part(sender, receiver)
     last = receiver.last if receiver.count else reactor.seconds()
     return Throughput(receiver.count, last - begun, receiver.broken)
 
 
-class _End(Protocol):
-    def __init__(self) -> None:
-        self.gone: Deferred[None] = Deferred()
-
-    def abort(self) -> None:
-        """Close it, if it was ever made and is not gone."""
-        if self.transport is not None and not self.gone.called:
-            cast(Any, self.transport).abortConnection()
-
-    def connectionLost(self, reason: object = None) -> None:
-        self.gone.callback(None)
-
-
 @implementer(IPullProducer)
-class _Sender(_End):
+class _Sender(End):
     """Writes as long as somebody takes it."""
 
     def __init__(self, most: int) -> None:
@@ -95,7 +87,7 @@ class _Sender(_End):
         cast(Any, self.transport).unregisterProducer()
 
 
-class _Receiver(_End):
+class _Receiver(End):
     """
     Counts.
 
@@ -129,6 +121,109 @@ class _Receiver(_End):
             self.complete.callback(None)
 
 
+# Whether one direction can end before the other.
+
+
+async def half_close(
+    reactor: Any, first: Connection, second: Connection, seconds: float
+) -> HalfClose:
+    """
+    End one direction, answer in the other one when that end has come, and close both ends.
+
+    :param first: whose direction ends first.
+    :param second: the other end of the same connection.
+    :param seconds: how long at most.
+    """
+    asking = _Asking()
+    answering = _Answering(reactor, asking)
+    asking.result.addTimeout(seconds, reactor, onTimeoutCancel=lambda *_: HalfClose.NOTHING)
+    second.attach(answering)
+    first.attach(asking)
+    try:
+        return await asking.result
+    finally:
+        answering.stop()
+        await part(asking, answering)
+
+
+@implementer(IHalfCloseableProtocol)
+class _HalfCloseable(End):
+    transport: Connection
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+
+
+class _Asking(_HalfCloseable):
+    """
+    Ends its direction, and reads.
+
+    :ivar result: fires with what comes of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._data = b""
+        self.result: Deferred[HalfClose] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.write(_QUESTION)
+        self.transport.loseWriteConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+
+    def readConnectionLost(self) -> None:
+        self.finish(HalfClose.PASSED if self._data == _ANSWER else HalfClose.BOTH)
+
+    def connectionLost(self, reason: object = None) -> None:
+        self.finish(HalfClose.BOTH)
+        super().connectionLost(reason)
+
+    def finish(self, result: HalfClose) -> None:
+        """Unless that has been decided before."""
+        if not self.result.called:
+            self.result.callback(result)
+
+
+class _Answering(_HalfCloseable):
+    """
+    Answers when the other side has ended its direction.
+
+    :param asking: the other side. If the connection is gone before, it need not wait.
+    """
+
+    def __init__(self, reactor: Any, asking: _Asking) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._asking = asking
+        self._call: IDelayedCall | None = None
+
+    def readConnectionLost(self) -> None:
+        self._call = self._reactor.callLater(_MOMENT, self._answer)
+
+    def _answer(self) -> None:
+        self.transport.write(_ANSWER)
+        self.transport.loseWriteConnection()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
+    def connectionLost(self, reason: object = None) -> None:
+        if self._call is None or self._call.active():
+            self.stop()
+            self._asking.finish(HalfClose.BOTH)
+        super().connectionLost(reason)
+
+
+# What becomes of a SYN to the mapping.
+
+
 async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stray | None:
     """
     Dial the address at which the server sees a port of ours, from another port, as long as that
@@ -145,7 +240,7 @@ async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stra
         port = SharedPort(reactor, listener, sighting.local_port)
     except NoConnection:
         return None
-    dialler = _End()
+    dialler = End()
     try:
         await dial(reactor, 0, target, dialler, timeout)
     except ConnectTimeoutError:
@@ -153,38 +248,24 @@ async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stra
     except ConnectError as error:
         return Stray(target, StrayAnswer.REFUSED, describe(error))
     else:
-        if not listener.came:
+        if not listener.guests:
             await deferLater(reactor, _GRACE)
-        if listener.came:
-            return Stray(target, StrayAnswer.CONNECTED)
-        return Stray(target, StrayAnswer.ELSEWHERE)
+        answer = StrayAnswer.CONNECTED if listener.guests else StrayAnswer.ELSEWHERE
+        return Stray(target, answer)
     finally:
-        if dialler.transport is not None:
-            dialler.abort()
-            await dialler.gone
+        await part(dialler)
         await port.close()
-        listener.drop()
+        await part(*listener.guests)
 
 
 class _Listener(ServerFactory[Any]):
-    """Takes whatever comes."""
+    """:ivar guests: whoever came."""
 
     noisy = False
 
     def __init__(self) -> None:
-        self._guests: list[_End] = []
+        self.guests: list[End] = []
 
-    @property
-    def came(self) -> bool:
-        """Whether anybody did."""
-        return bool(self._guests)
-
-    def buildProtocol(self, addr: object) -> _End:
-        guest = _End()
-        self._guests.append(guest)
-        return guest
-
-    def drop(self) -> None:
-        """Close what came."""
-        for guest in self._guests:
-            guest.abort()
+    def buildProtocol(self, addr: object) -> End:
+        self.guests.append(End())
+        return self.guests[-1]

@@ -1,33 +1,57 @@
 """
-The way to the server: name, addresses, TLS. No request is made.
+The way to the server: its name, its addresses, and one TLS handshake, in which any certificate is
+taken, to see what is wrong with it. No request is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from cryptography import x509
 from hyperlink import URL
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
 
+from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
-from rdv.check.observations import Dial
-from rdv.check.together import all_of
+from rdv.check.ends import Closing, End, all_of
+from rdv.check.observations import Dial, Tls
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.reasons import describe
+from rdv.client.http.verification import check_name
+from rdv.client.reasons import describe, loss_text, printable
 
-__all__ = ["dial_all", "host_of", "lookup"]
+__all__ = ["dial_all", "examine", "lookup"]
 
 #: No more addresses of a server than this are dialled.
 _MOST = 6
+#: What reading a certificate's extensions raises, too, when they make no sense.
+_UNREADABLE = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+#: OpenSSL's numbers, in words.
+_PROBLEMS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it is self-signed",
+    19: "a self-signed certificate ends its chain, which is not trusted here",
+    20: "its issuer is not trusted here",
+    21: "its issuer is not trusted here",
+    23: "it was revoked",
+    26: "it is not meant for a server",
+}
 
 
-def host_of(url: URL) -> str:
+def _host_of(url: URL) -> str:
     """The host that a server's URL names, as it is looked up."""
     return url.to_uri().host.strip("[]")
 
@@ -41,7 +65,7 @@ async def lookup(reactor: Any, url: URL, timeout: float) -> tuple[list[Address],
     problem: str | None = None
     for kind in (IPv4Address, IPv6Address):
         try:
-            found += await resolve(reactor, host_of(url), url.port or 0, kind, timeout)
+            found += await resolve(reactor, _host_of(url), url.port or 0, kind, timeout)
         except DeferTimeoutError:
             problem = "no answer in time"
     return found[:_MOST], None if found else problem or "the name does not resolve"
@@ -56,7 +80,7 @@ async def dial_all(reactor: Any, addresses: Sequence[Address], timeout: float) -
 async def _dial(reactor: Any, address: Address, timeout: float) -> Dial:
     begun = reactor.seconds()
     try:
-        protocol = await dial(reactor, 0, address, _Closing(), timeout)
+        protocol = await dial(reactor, 0, address, Closing(), timeout)
     except ConnectError as error:
         return Dial(address, None, describe(error))
     took = reactor.seconds() - begun
@@ -64,15 +88,139 @@ async def _dial(reactor: Any, address: Address, timeout: float) -> Dial:
     return Dial(address, took)
 
 
-class _Closing(Protocol):
-    """Closes its connection at once."""
+# TLS.
+
+
+async def examine(
+    reactor: Any, policy: IPolicyForHTTPS, url: URL, address: Address, timeout: float
+) -> Tls:
+    """
+    :param policy: what would be trusted, and what is shown to the server.
+    :param timeout: seconds to connect, and again for the handshake.
+    """
+    host = _host_of(url)
+    try:
+        creator = policy.creatorForNetloc(host.encode("ascii"), address.port)
+    except ValueError as error:
+        return Tls(failure=str(error))
+    recorder = _Recorder(creator)
+    waiting = _Handshake()
+    factory: Any = TLSMemoryBIOFactory(recorder, True, one_protocol(waiting))
+    protocol = factory.buildProtocol(None)
+    assert isinstance(protocol, TLSMemoryBIOProtocol)
+    try:
+        await dial(reactor, 0, address, protocol, timeout)
+    except ConnectError as error:
+        return Tls(failure=describe(error))
+    give_up = reactor.callLater(timeout, waiting.give_up)
+    try:
+        await waiting.gone
+    except CancelledError:
+        waiting.give_up()
+        raise
+    finally:
+        if give_up.active():
+            give_up.cancel()
+    return recorder.told(waiting, host)
+
+
+@implementer(IHandshakeListener)
+class _Handshake(End):
+    """
+    Closes the connection when the handshake is complete.
+
+    :ivar complete: whether it is.
+    :ivar given_up: whether it has taken too long.
+    :ivar reason: of the end.
+    """
 
     def __init__(self) -> None:
-        self.gone: Deferred[None] = Deferred()
+        super().__init__()
+        self.complete = False
+        self.given_up = False
+        self.reason: Failure | None = None
 
-    def connectionMade(self) -> None:
-        assert self.transport is not None
-        self.transport.loseConnection()
+    def give_up(self) -> None:
+        self.given_up = True
+        self.abort()
 
-    def connectionLost(self, reason: object = None) -> None:
-        self.gone.callback(None)
+    def handshakeCompleted(self) -> None:
+        self.complete = True
+        self.abort()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.reason = reason
+        super().connectionLost(reason)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Recorder:
+    """Has a handshake go on whatever the certificate is worth, and remembers that."""
+
+    def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
+        self._creator = creator
+        self._problems: dict[str, None] = {}
+        self._connection: SSL.Connection | None = None
+
+    def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """See :class:`IOpenSSLClientConnectionCreator`."""
+        connection = self._connection = self._creator.clientConnectionForTLS(tls)
+        connection.set_verify(SSL.VERIFY_PEER, self._verified)
+        return connection
+
+    def _verified(self, *result: Any) -> bool:
+        _, _, number, _, good = result
+        if not good:
+            self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
+        return True
+
+    def told(self, handshake: _Handshake, host: str) -> Tls:
+        """What there is to say, when it is over."""
+        if handshake.given_up:
+            return Tls(failure="no answer in time")
+        lost = handshake.reason
+        if lost is not None and not handshake.complete:
+            return Tls(failure=loss_text(lost).removeprefix("TLS: "))
+        connection = self._connection
+        if connection is None:
+            return Tls(failure="it was never begun")
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return Tls(failure="the server has shown no certificate")
+        if not _is_for(certificate, host):
+            self._problems[f"it is not for the name {host}"] = None
+        end = certificate.not_valid_after_utc
+        return Tls(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            subject=_subject(certificate),
+            issuer=_name(certificate.issuer),
+            expires=end.date().isoformat(),
+            days=(end - datetime.now(UTC)).days,
+            problems=tuple(self._problems),
+        )
+
+
+def _is_for(certificate: x509.Certificate, host: str) -> bool:
+    try:
+        check_name(certificate, host)
+    except Exception:  # what cannot be read is no proof either
+        return False
+    return True
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    """The names that count, if it has any."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound, *_UNREADABLE):
+        return _name(certificate.subject)
+    found = [str(getattr(name, "value", name)) for name in names]
+    more = ["..."] if len(found) > 3 else []
+    return printable(", ".join(found[:3] + more).encode()) or _name(certificate.subject)
+
+
+def _name(name: x509.Name) -> str:
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(common[0].value) if common else name.rfc4514_string()
+    return printable(text.encode()) or "nobody"

@@ -19,12 +19,10 @@ from twisted.web.http_headers import Headers
 from rdv._stdio.console import Console, Form
 from rdv.addresses import AddressSpace, parse_address
 from rdv.check import Observations, probes, verdict
-from rdv.check.half_close import half_close
-from rdv.check.meetings import Pair
+from rdv.check.ends import Pair, all_of
 from rdv.check.observations import HalfClose, Sighting, StrayAnswer
 from rdv.check.probes import Probes
-from rdv.check.relaying import dial_mapping, measure
-from rdv.check.together import all_of
+from rdv.check.relaying import dial_mapping, half_close, measure
 from rdv.commands import running
 from rdv.server.site.service import RendezvousService, ServerSettings
 from rdv.testing import MemoryRendezvous

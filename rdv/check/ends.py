@@ -1,0 +1,88 @@
+"""
+The ends of connections that are made only to see how they fare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.protocol import Protocol
+
+from rdv.client import Connection
+
+__all__ = ["Closing", "End", "Pair", "all_of", "part"]
+
+T = TypeVar("T")
+
+#: Seconds for both connections of a pair to close.
+_CLOSING = 1.0
+
+
+class End(Protocol):
+    """:ivar gone: fires when the connection is."""
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: object = None) -> None:
+        self.gone.callback(None)
+
+    def abort(self) -> None:
+        """Close it at once, if it was ever made and is not gone."""
+        if self.transport is not None and not self.gone.called:
+            cast(Any, self.transport).abortConnection()
+
+
+class Closing(End):
+    """Closes its connection properly, as soon as there is one."""
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ends of one connection, without protocols."""
+
+    dialer: Connection
+    acceptor: Connection
+
+    async def close(self, reactor: Any) -> None:
+        """Properly, or after a second at once. Cancelling it leaves nothing open."""
+        ends = Closing(), Closing()
+        late = reactor.callLater(_CLOSING, _abort, ends)
+        self.dialer.attach(ends[0])
+        self.acceptor.attach(ends[1])
+        try:
+            await all_of([end.gone for end in ends])
+        finally:
+            if late.active():
+                late.cancel()
+            _abort(ends)
+
+
+def _abort(ends: Iterable[End]) -> None:
+    for end in ends:
+        end.abort()
+
+
+async def part(*ends: End) -> None:
+    """Close them at once, and wait until they are gone."""
+    _abort(ends)
+    await all_of([end.gone for end in ends if end.transport is not None])
+
+
+async def all_of(waiting: Sequence[Deferred[T]]) -> list[T]:
+    """
+    All results, in order. When one fails it fails with that. Cancelling cancels them all, and is
+    not taken for a result, as a ``DeferredList`` would.
+    """
+    try:
+        return await gatherResults(waiting, consumeErrors=True)
+    except FirstError as error:
+        first = cast(BaseException, error.subFailure.value)
+    raise first

@@ -26,7 +26,7 @@ URL = "https://rdv.example.com/rdv"
 class PictureTests(SynchronousTestCase):
     """What is drawn."""
 
-    @runs(HOWTO, "Dialling by way of")
+    @runs(HOWTO, "Dialling through")
     def test_picture(self, picture: str) -> None:
         """It is what is drawn of such an attempt."""
         self.assertEqual(picture, waterfall(DIRECT, 92).strip())

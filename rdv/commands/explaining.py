@@ -61,7 +61,7 @@ class Explaining:
         """See :data:`rdv.client.trace.Trace`."""
         self._events.append(event)
         if event.what is What.SWITCHED and self._to_stderr:
-            self._say("The direct path has proved dead, and the relay has taken its place.\n")
+            self._say("The direct path proved dead, and the relay replaced it.\n")
 
     def ended(self, result: T) -> T:
         """

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from textwrap import wrap
 
 from rdv.client.trace import Event
-from rdv.explain.scale import Scale
-from rdv.explain.story import Bar, Mark, Row, Span, State, story
+from rdv.explain.story import Mark, Row, Scale, Span, State, story_of
 from rdv.explain.words import duration
 
 __all__ = ["waterfall"]
@@ -18,34 +17,20 @@ __all__ = ["waterfall"]
 _NARROWEST, _WIDEST = 40, 160
 _LABEL, _OUTCOME = 0.32, 0.34
 
-_UNICODE: dict[Span | Mark, str] = {
-    Span.CONNECT: "─",
-    Span.LOBBY: "·",
-    Span.HANDSHAKE: "━",
-    Span.PATIENCE: "╌",
-    Mark.DIAL: "┤",
-    Mark.REFUSED: "✗",
-    Mark.STANDS: "┿",
-    Mark.HELLO: "H",
-    Mark.CONFIRM: "C",
-    Mark.LOST: "┘",
-    Mark.CHOSEN: "★",
+#: In Unicode, and in ASCII.
+_SYMBOLS: dict[Span | Mark, str] = {
+    Span.CONNECT: "─-",
+    Span.LOBBY: "·.",
+    Span.HANDSHAKE: "━=",
+    Span.PATIENCE: "╌~",
+    Mark.DIAL: "┤>",
+    Mark.REFUSED: "✗x",
+    Mark.STANDS: "┿+",
+    Mark.HELLO: "HH",
+    Mark.CONFIRM: "CC",
+    Mark.LOST: "┘X",
+    Mark.CHOSEN: "★*",
 }
-_ASCII: dict[Span | Mark, str] = {
-    Span.CONNECT: "-",
-    Span.LOBBY: ".",
-    Span.HANDSHAKE: "=",
-    Span.PATIENCE: "~",
-    Mark.DIAL: ">",
-    Mark.REFUSED: "x",
-    Mark.STANDS: "+",
-    Mark.HELLO: "H",
-    Mark.CONFIRM: "C",
-    Mark.LOST: "X",
-    Mark.CHOSEN: "*",
-}
-_LEGEND = (Mark.DIAL, Mark.REFUSED, Mark.STANDS, Mark.HELLO, Mark.CONFIRM, Mark.LOST, Mark.CHOSEN)
-_STRENGTH = {mark: place for place, mark in enumerate(Mark)}
 _COLOURS = {State.WON: "\x1b[32m", State.LOST: "\x1b[2m", State.OPEN: ""}
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -61,8 +46,8 @@ def waterfall(
     :param colour: whether to use the escape sequences of terminals.
     """
     width = min(max(width, _NARROWEST), _WIDEST)
-    symbols = _UNICODE if unicode else _ASCII
-    told = story(events)
+    symbols = {each: pair[0 if unicode else 1] for each, pair in _SYMBOLS.items()}
+    told = story_of(events)
     label, text = int(width * _LABEL), int(width * _OUTCOME)
     chart = width - label - text - 2
     lines = [f"{_BOLD}{line}{_PLAIN}" if colour else line for line in wrap(told.heading, width)]
@@ -72,7 +57,7 @@ def waterfall(
     for row in told.rows:
         lines += _row(row, label, chart, text, symbols, _COLOURS[row.state] if colour else "")
     used = {mark for row in told.rows for _, mark in row.marks}
-    legend = "  ".join(f"{symbols[mark]} {mark.value}" for mark in _LEGEND if mark in used)
+    legend = "  ".join(f"{symbols[mark]} {mark.value}" for mark in Mark if mark in used)
     if legend:
         lines += ["", *wrap(legend, width)]
     if not unicode:
@@ -111,19 +96,9 @@ def _row(
 def _cells(row: Row, width: int, symbols: dict[Span | Mark, str]) -> str:
     cells = [" "] * width
     for bar in row.bars:
-        start, end = _columns(bar, width)
-        cells[start : end + 1] = symbols[bar.span] * (end + 1 - start)
-    strongest: dict[int, Mark] = {}
+        start, end = (round(place * (width - 1)) for place in (bar.start, bar.end))
+        end = max(start, end) + 1
+        cells[start:end] = symbols[bar.span] * (end - start)
     for place, mark in row.marks:
-        column = round(place * (width - 1))
-        known = strongest.get(column)
-        if known is None or _STRENGTH[mark] > _STRENGTH[known]:
-            strongest[column] = mark
-    for column, mark in strongest.items():
-        cells[column] = symbols[mark]
+        cells[round(place * (width - 1))] = symbols[mark]
     return "".join(cells)
-
-
-def _columns(bar: Bar, width: int) -> tuple[int, int]:
-    start, end = (round(place * (width - 1)) for place in (bar.start, bar.end))
-    return start, max(start, end)

@@ -5,13 +5,13 @@ What the events of one attempt say, sorted by what it is about.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from rdv.client.trace import Event, What
 
-__all__ = ["Call", "Dial", "Facts", "Line", "Wait", "WayFacts", "last_attempt"]
+__all__ = ["Call", "Dial", "Facts", "Line", "WayFacts", "last_attempt"]
 
 
 def last_attempt(events: Iterable[Event]) -> list[Event]:
@@ -61,15 +61,6 @@ class Line:
 
 
 @dataclass(slots=True)
-class Wait:
-    """How long a way that was ready left a better one to come, and how long that was at most."""
-
-    begun: float
-    seconds: float | None
-    reason: str
-
-
-@dataclass(slots=True)
 class WayFacts:
     """What became of one way to the peer. Times are those of events."""
 
@@ -82,11 +73,10 @@ class WayFacts:
     dials: list[Dial] = field(default_factory=list)
     stands: float | None = None
     lines: list[Line] = field(default_factory=list)
-    waits: list[Wait] = field(default_factory=list)
-    hurried: float | None = None
+    waits: float | None = None  # since when it has left a better one to come
+    hurried: bool = False
     suspect: bool = False
-    acknowledged: float | None = None
-    hopeless: float | None = None
+    acknowledged: bool = False
     ended: float | None = None
     chosen: bool = False
     lost: str | None = None
@@ -96,24 +86,20 @@ class WayFacts:
         """The dials that came to nothing."""
         return [dial for dial in self.dials if dial.reason is not None]
 
-    def heard(self, line: str = "") -> float | None:
-        """When the peer's line came; any line, if it is not named."""
-        return next(
-            (each.time for each in self.lines if each.heard and line in ("", each.line)), None
-        )
+    @property
+    def heard(self) -> Line | None:
+        """The first line of the peer's."""
+        return next((line for line in self.lines if line.heard), None)
 
 
 @dataclass(slots=True)
 class Facts:
     """What became of one attempt. Times are those of events."""
 
-    events: Sequence[Event]
     begun: float = 0.0
     ended: float = 0.0
     role: str = ""
     server: str = ""
-    addresses: list[str] = field(default_factory=list)
-    resolved: float | None = None
     calls: list[Call] = field(default_factory=list)
     secured: str = ""
     asked: float | None = None
@@ -122,8 +108,6 @@ class Facts:
     phrase: str = ""
     round_trip: float | None = None
     met: float | None = None
-    observed: str | None = None
-    peers: list[str] = field(default_factory=list)
     ways: dict[int, WayFacts] = field(default_factory=dict)
     rejected: list[str] = field(default_factory=list)
     path: str | None = None  # of the connection
@@ -134,14 +118,11 @@ class Facts:
     @classmethod
     def of(cls, events: Sequence[Event]) -> Facts:
         """Of the events of one attempt, as :func:`last_attempt` has them."""
-        facts = cls(events)
+        facts = cls()
         if events:
             facts.begun, facts.ended = events[0].time, events[-1].time
         for event in events:
-            if event.what in _WAYS:
-                _of_way(facts, event.what, event.time, event.fields)
-            else:
-                _of_attempt(facts, event.what, event.time, event.fields)
+            _take(facts, event)
         return facts
 
     @property
@@ -155,105 +136,78 @@ class Facts:
         return next((way for way in self.ways.values() if way.kind == "relay"), None)
 
 
-_WAYS = frozenset(
-    (
-        What.WAY,
-        What.DIALLED,
-        What.REFUSED,
-        What.STANDS,
-        What.SAID,
-        What.HEARD,
-        What.WAITS,
-        What.HURRIED,
-        What.SUSPECT,
-        What.ACKNOWLEDGED,
-        What.HOPELESS,
-        What.CHOSEN,
-        What.LOST,
-    )
-)
+def _text(event: Event, name: str) -> str:
+    value = event.fields.get(name)
+    return "" if value is None else str(value)
 
 
-def _of_attempt(facts: Facts, what: What, time: float, fields: Any) -> None:
-    match what:
+def _take(facts: Facts, event: Event) -> None:
+    time, fields = event.time, cast("Mapping[str, Any]", event.fields)
+    match event.what:
         case What.BEGUN:
-            facts.role, facts.server = str(fields.get("role", "")), str(fields.get("server", ""))
-        case What.ADDRESSES:
-            facts.addresses = [str(each) for each in fields.get("addresses") or []]
-        case What.RESOLVED:
-            facts.resolved = time
+            facts.role, facts.server = _text(event, "role"), _text(event, "server")
         case What.CALLED:
-            facts.calls.append(Call(str(fields.get("address", "")), time))
-        case What.REACHED | What.UNREACHED:
-            if facts.calls:
-                facts.calls[-1].ended = time
-            if facts.calls and what is What.UNREACHED:
-                facts.calls[-1].reason = str(fields.get("reason", ""))
+            facts.calls.append(Call(_text(event, "address"), time))
+        case What.REACHED | What.UNREACHED if facts.calls:
+            facts.calls[-1].ended = time
+            if event.what is What.UNREACHED:
+                facts.calls[-1].reason = _text(event, "reason")
         case What.SECURED:
-            facts.secured = str(fields.get("version", "TLS"))
+            facts.secured = _text(event, "version") or "TLS"
         case What.ASKED:
             facts.asked = time
         case What.ANSWERED:
-            facts.answered, facts.phrase = time, str(fields.get("phrase", ""))
+            facts.answered, facts.phrase = time, _text(event, "phrase")
             facts.status, facts.round_trip = fields.get("status"), fields.get("round_trip")
         case What.MET:
             facts.met = time
-            observed = fields.get("observed")
-            facts.observed = None if observed is None else str(observed)
-            facts.peers = [str(each) for each in fields.get("peer_addresses") or []]
         case What.REJECTED:
-            facts.rejected.append(str(fields.get("address", "")))
+            facts.rejected.append(_text(event, "address"))
         case What.CONNECTED:
-            facts.path, facts.peer = str(fields.get("path", "")), str(fields.get("peer", ""))
+            facts.path, facts.peer = _text(event, "path"), _text(event, "peer")
             facts.ended = time
         case What.FAILED:
-            facts.failed = str(fields.get("reason", ""))
-            facts.ended = time
+            facts.failed, facts.ended = _text(event, "reason"), time
         case What.SWITCHED:
             facts.switched = True
+        case What.ADDRESSES | What.RESOLVED | What.PROBED | What.HOPELESS | What.SETTLED:
+            pass  # not told
         case _:
-            pass
+            _take_of_way(facts, event)
 
 
-def _of_way(facts: Facts, what: What, time: float, fields: Any) -> None:
+def _take_of_way(facts: Facts, event: Event) -> None:
+    time, fields = event.time, cast("Mapping[str, Any]", event.fields)
     number = fields.get("way", 0)
-    if what is What.WAY or number not in facts.ways:
-        facts.ways[number] = WayFacts(
-            number,
-            str(fields.get("kind", "dial")),
-            str(fields.get("address") or ""),
-            str(fields.get("space") or ""),
-            bool(fields.get("guessed", False)),
-            time,
-        )
+    if event.what is What.WAY or number not in facts.ways:
+        kind, guessed = _text(event, "kind") or "dial", bool(fields.get("guessed"))
+        address, space = _text(event, "address"), _text(event, "space")
+        facts.ways[number] = WayFacts(number, kind, address, space, guessed, time)
     way = facts.ways[number]
-    match what:
+    match event.what:
         case What.DIALLED:
             way.dials.append(Dial(time))
         case What.REFUSED:
             if way.dials:
                 way.dials[-1].ended = time
-                way.dials[-1].reason = str(fields.get("reason", ""))
+                way.dials[-1].reason = _text(event, "reason")
             way.stands = None
         case What.STANDS:
             if way.dials:
                 way.dials[-1].stood = time
             way.stands = time
         case What.SAID | What.HEARD:
-            way.lines.append(Line(time, str(fields.get("line", "")), what is What.HEARD))
-        case What.WAITS:
-            way.waits.append(Wait(time, fields.get("seconds"), str(fields.get("reason", ""))))
+            heard = event.what is What.HEARD
+            way.lines.append(Line(time, _text(event, "line"), heard))
+        case What.WAITS if way.waits is None:
+            way.waits = time
         case What.HURRIED:
-            way.hurried = time
+            way.hurried = True
         case What.SUSPECT:
             way.suspect = True
         case What.ACKNOWLEDGED:
-            way.acknowledged = time
-        case What.HOPELESS:
-            way.hopeless = time
+            way.acknowledged = True
         case What.CHOSEN:
             way.chosen, way.ended = True, time
         case What.LOST:
-            way.lost, way.ended = str(fields.get("reason", "")), time
-        case _:
-            pass
+            way.lost, way.ended = _text(event, "reason"), time

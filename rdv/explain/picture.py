@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from html import escape
 
 from rdv.client.trace import Event
-from rdv.explain.scale import Scale
-from rdv.explain.story import Mark, Row, Span, State, Story, story
+from rdv.explain.story import Mark, Row, Scale, Span, State, Story, story_of
 from rdv.explain.words import duration
 
-__all__ = ["STYLE", "picture", "svg"]
+__all__ = ["STYLE", "element", "svg"]
 
 WIDTH = 1000
 #: In pixels: where the chart is, and where the text behind it begins.
@@ -62,11 +61,11 @@ svg.rdv { background: var(--back); font: 12px system-ui, "Segoe UI", "DejaVu San
 
 def svg(events: Iterable[Event]) -> str:
     """The last attempt as one SVG document, without references to anything outside."""
-    told = story(events)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{picture(told, style=STYLE)}\n'
+    told = story_of(events)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{element(told, style=STYLE)}\n'
 
 
-def picture(told: Story, style: str = "") -> str:
+def element(told: Story, style: str = "") -> str:
     """
     The ``svg`` element.
 
@@ -138,8 +137,7 @@ def _row(row: Row, y: float) -> list[str]:
 
 def _distinct(row: Row) -> list[tuple[float, Mark]]:
     """The marks, but of equal ones that would lie on each other only one."""
-    seen = {(round(_x(place)), mark): (place, mark) for place, mark in row.marks}
-    return sorted(seen.values(), key=lambda pair: list(Mark).index(pair[1]))
+    return list({(round(_x(place)), mark): (place, mark) for place, mark in row.marks}.values())
 
 
 def _mark(mark: Mark, x: float, y: float) -> str:

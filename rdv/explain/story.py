@@ -4,21 +4,22 @@ What there is to draw: rows with bars and marks on an axis of time, and what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 from rdv._text import visible
 from rdv.client.trace import Event
 from rdv.explain.facts import Facts, WayFacts, last_attempt
-from rdv.explain.scale import Scale
 from rdv.explain.words import duration, heading, outcome, server_outcome, summary
 
-__all__ = ["Bar", "Mark", "Row", "Span", "State", "Story", "story"]
-
+__all__ = ["Bar", "Mark", "Row", "Scale", "Span", "State", "Story", "story_of"]
 
 #: So many of those who connect and are not the peer get a row each.
 _MOST_STRANGERS = 30
+#: A wait in the lobby that is so many times as long as all the rest gets this share of the axis.
+_LONG_LOBBY, _LOBBY_SHARE = 3, 0.12
 
 
 class Span(Enum):
@@ -31,7 +32,7 @@ class Span(Enum):
 
 
 class Mark(Enum):
-    """What happened at a moment. Of several at one place the last one here is drawn."""
+    """What happened at a moment, the weightiest last: at one place, that one is seen."""
 
     DIAL = "dial"
     REFUSED = "refused"
@@ -65,7 +66,7 @@ class Row:
     :ivar label: what it is about, as an address.
     :ivar note: what kind of address.
     :ivar outcome: what became of it.
-    :ivar marks: each with its place from 0 to 1.
+    :ivar marks: each with its place from 0 to 1, the weightier ones behind the others.
     """
 
     label: str
@@ -76,24 +77,76 @@ class Row:
     marks: tuple[tuple[float, Mark], ...]
 
 
+class Scale:
+    """
+    From times to places between 0 and 1.
+
+    :param begin, end: the first and the last moment.
+    :param lobby: from when to when there was nothing but waiting. It is drawn shorter than it was
+        when it would squash the rest.
+    """
+
+    def __init__(self, begin: float, end: float, lobby: tuple[float, float] | None = None) -> None:
+        self._begin = begin
+        self._length = max(end - begin, 1e-6)
+        self.cut = False
+        self._lobby = (begin, begin)
+        if lobby is not None and begin <= lobby[0] < lobby[1] < end:
+            waited = lobby[1] - lobby[0]
+            rest = self._length - waited
+            shown = rest * _LOBBY_SHARE / (1 - _LOBBY_SHARE)
+            if rest > 0 and waited > _LONG_LOBBY * rest:
+                self.cut = True
+                self._lobby = lobby
+                self._shrink = shown / waited
+                self._length = rest + shown
+
+    def place(self, time: float) -> float:
+        """Of a time; one before the beginning is at 0, one behind the end at 1."""
+        passed = time - self._begin
+        if self.cut:
+            start, end = self._lobby
+            inside = min(max(time, start), end) - start
+            passed -= inside * (1 - self._shrink)
+        return min(max(passed / self._length, 0.0), 1.0)
+
+    def ticks(self, most: int) -> Iterator[tuple[float, float]]:
+        """
+        Round moments, at most so many.
+
+        :return: for each its place, and seconds since the start or, where the axis is cut, since
+            the end of the lobby.
+        """
+        origin = self._lobby[1] if self.cut else self._begin
+        first = self.place(origin)
+        span = self._length * (1 - first)
+        step = _round_up(span / max(most, 1))
+        number = 0
+        while number <= most and number * step <= span * (1 + 1e-9):
+            yield first + number * step / self._length, number * step
+            number += 1
+
+
+def _round_up(seconds: float) -> float:
+    """The next round number: 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(max(seconds, 1e-9)))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
-    """
-    :ivar events: those of the attempt that is told.
-    :ivar attempts: how many there were.
-    """
+    """:ivar events: those of the attempt that is told."""
 
     heading: str
     summary: str
     rows: tuple[Row, ...]
     scale: Scale
     events: tuple[Event, ...]
-    attempts: int
 
 
-def story(events: Iterable[Event]) -> Story:
+def story_of(events: Iterable[Event]) -> Story:
     """
-    Of the last attempt.
+    That of the last attempt.
 
     :param events: of any number of attempts.
     """
@@ -109,17 +162,21 @@ def story(events: Iterable[Event]) -> Story:
     head = heading(facts)
     if attempts > 1:
         head += f" (the last of {attempts} attempts)"
-    rows = [_visible_row(row) for row in rows]
-    return Story(visible(head), visible(summary(facts)), tuple(rows), scale, tuple(last), attempts)
+    return Story(visible(head), visible(summary(facts)), tuple(rows), scale, tuple(last))
 
 
-def _visible_row(row: Row) -> Row:
-    return replace(
-        row,
-        label=visible(row.label),
-        note=visible(row.note),
-        outcome=visible(row.outcome),
-    )
+def _row(
+    label: str,
+    note: str,
+    outcome: str,
+    state: State,
+    bars: Iterable[Bar] = (),
+    marks: Iterable[tuple[float, Mark]] = (),
+) -> Row:
+    """What others have chosen shows nothing that it should not."""
+    order = list(Mark).index
+    ranked = sorted(marks, key=lambda each: order(each[1]))
+    return Row(visible(label), visible(note), visible(outcome), state, tuple(bars), tuple(ranked))
 
 
 def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
@@ -130,44 +187,38 @@ def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
     shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way.number not in left]
     rows = [row for kind, row in shown if kind != "relay"]
     if left:
-        rows.append(Row(f"{len(left)} more", "", "connected to no effect", State.LOST, (), ()))
+        rows.append(_row(f"{len(left)} more", "", "connected, but said nothing", State.LOST))
     return rows + [row for kind, row in shown if kind == "relay"]
 
 
 def _is_stranger(way: WayFacts) -> bool:
-    return way.kind == "inbound" and way.lost is not None and way.heard() is None
+    return way.kind == "inbound" and way.lost is not None and way.heard is None
 
 
 def _server_rows(facts: Facts, scale: Scale) -> list[Row]:
-    rows = []
+    rows, at = [], scale.place
     for call in facts.calls:
         end = facts.ended if call.ended is None else call.ended
-        last = call is facts.calls[-1]
-        if last and call.reason is None and facts.asked is not None:
-            end = max(end, facts.asked)
-        kind = Mark.REFUSED if call.reason is not None else Mark.STANDS
-        marks = [(scale.place(call.begun), Mark.DIAL)]
+        text, state, met = call.reason or "", State.OPEN, Mark.STANDS
+        if call.reason is not None:
+            state, met = State.LOST, Mark.REFUSED
+        if call is facts.calls[-1]:
+            text = server_outcome(facts)
+            if call.reason is None and facts.asked is not None:
+                end = max(end, facts.asked)
+        marks = [(at(call.begun), Mark.DIAL)]
         if call.ended is not None:
-            marks.append((scale.place(call.ended), kind))
-        rows.append(
-            Row(
-                f"server {call.address}",
-                "",
-                server_outcome(facts) if last else call.reason or "",
-                State.LOST if call.reason is not None else State.OPEN,
-                (Bar(scale.place(call.begun), scale.place(end), Span.CONNECT),),
-                tuple(marks),
-            )
-        )
+            marks.append((at(call.ended), met))
+        bar = Bar(at(call.begun), at(end), Span.CONNECT)
+        rows.append(_row(f"server {call.address}", "", text, state, [bar], marks))
     if facts.asked is not None:
         end = facts.ended if facts.answered is None else facts.answered
         waited = duration(end - facts.asked)
         answer = "no answer" if facts.status is None else f"{facts.status} {facts.phrase}".strip()
         text = f"the peer came after {waited}" if facts.met else f"{answer} after {waited}"
-        bar = Bar(scale.place(facts.asked), scale.place(end), Span.LOBBY)
-        note = "shortened" if scale.cut else ""
+        bar = Bar(at(facts.asked), at(end), Span.LOBBY)
         state = State.OPEN if facts.met or facts.failed is None else State.LOST
-        rows.append(Row("lobby", note, text, state, (bar,), ()))
+        rows.append(_row("lobby", "shortened" if scale.cut else "", text, state, [bar]))
     return rows
 
 
@@ -186,9 +237,9 @@ def _way_row(facts: Facts, way: WayFacts, scale: Scale) -> Row:
         if dial.ended is not None:
             marks.append((at(stop), Mark.REFUSED))
     if way.stands is not None:
-        ready = way.heard()
-        bars.append(Bar(at(way.stands), at(end if ready is None else ready), Span.HANDSHAKE))
-        if ready is not None and way.waits:
+        ready = end if way.heard is None else way.heard.time
+        bars.append(Bar(at(way.stands), at(ready), Span.HANDSHAKE))
+        if way.heard is not None and way.waits is not None:
             bars.append(Bar(at(ready), at(end), Span.PATIENCE))
         marks.append((at(way.stands), Mark.STANDS))
     for each in way.lines:
@@ -197,4 +248,4 @@ def _way_row(facts: Facts, way: WayFacts, scale: Scale) -> Row:
         marks.append((at(way.ended), Mark.CHOSEN if way.chosen else Mark.LOST))
     state = State.WON if way.chosen else State.OPEN if way.lost is None else State.LOST
     label = {"relay": "relay", "inbound": f"from {way.address}"}.get(way.kind, way.address)
-    return Row(label, way.space, outcome(way, facts.met), state, tuple(bars), tuple(marks))
+    return _row(label, way.space, outcome(way, facts.met), state, bars, marks)

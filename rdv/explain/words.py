@@ -4,6 +4,8 @@ What became of an attempt, in words.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rdv.explain.facts import Facts, WayFacts
 
 __all__ = ["duration", "heading", "outcome", "server_outcome", "summary"]
@@ -37,8 +39,8 @@ def heading(facts: Facts) -> str:
     elif facts.failed is not None:
         result = f"no connection after {took}"
     else:
-        result = f"under way for {took}"
-    return f"{verb} by way of {facts.server or 'a server'}: {result}"
+        result = f"not finished after {took}"
+    return f"{verb} through {facts.server or 'a server'}: {result}"
 
 
 def summary(facts: Facts) -> str:
@@ -46,11 +48,11 @@ def summary(facts: Facts) -> str:
     if facts.path is not None:
         text = _relayed(facts) if facts.path == "relay" else _direct(facts)
         if facts.switched:
-            text += " Later it proved dead, and the relay took its place."
+            text += " Later it proved dead, and the relay replaced it."
     elif facts.failed is not None:
         text = _failed(facts)
     else:
-        text = "The attempt is not over."
+        text = "The attempt has not finished."
     if facts.rejected:
         count = _count(len(facts.rejected), "connection")
         text += f" {count} came from addresses that are not allowed: {facts.rejected[0]}."
@@ -60,14 +62,14 @@ def summary(facts: Facts) -> str:
 def _direct(facts: Facts) -> str:
     way = facts.winner
     if way is None:
-        return f"A direct path to {facts.peer} has won."
+        return f"A direct path won: to {facts.peer}."
     if way.kind == "inbound":
-        text = f"A direct path has won: the peer connected to us from {way.address}"
+        text = f"A direct path won: the peer connected to us from {way.address}"
     else:
-        tries = "" if len(way.dials) < 2 else f" at dial {len(way.dials)}"
-        text = f"A direct path has won: {way.address} answered{tries}"
+        tries = "" if len(way.dials) < 2 else f" dial {len(way.dials)}"
+        text = f"A direct path won: {way.address} answered{tries}"
     if facts.met is not None and way.ended is not None:
-        text += f", and was chosen {duration(way.ended - facts.met)} after the server named it"
+        text += f" and was chosen {duration(way.ended - facts.met)} after the server named it"
     return text + "."
 
 
@@ -80,10 +82,10 @@ def _relayed(facts: Facts) -> str:
         return "The relay was taken: there was no address to dial."
     relay = facts.winner
     text = f"The relay was taken: {_fates(tried)}"
-    if relay is not None and relay.waits and relay.ended is not None and relay.hurried is None:
-        text += f" within {duration(relay.ended - relay.waits[0].begun)}"
-    elif relay is not None and relay.hurried is not None:
+    if relay is not None and relay.hurried:
         text += ", so nothing better could come"
+    elif relay is not None and relay.waits is not None and relay.ended is not None:
+        text += f" within {duration(relay.ended - relay.waits)}"
     return text + "."
 
 
@@ -92,7 +94,7 @@ def _failed(facts: Facts) -> str:
     if facts.met is not None:
         tried = _direct_ways(facts)
         relay = facts.relay
-        text = f"{no} the peer was there, but no path to it came to stand"
+        text = f"{no} the peer was there, but no path to it could be established"
         parts = [_fates(tried)] if tried else []
         if relay is not None and relay.lost:
             parts.append(f"the relay: {relay.lost}")
@@ -103,7 +105,7 @@ def _failed(facts: Facts) -> str:
         waited = duration(facts.ended - facts.asked)
         late = (facts.failed or "").startswith("time is up")
         why = "" if late else f" ({facts.failed})"
-        return f"{no} nobody came with this token within {waited}{why}."
+        return f"{no} no peer came with this token within {waited}{why}."
     if facts.calls and all(call.reason is not None for call in facts.calls):
         return f"{no} the server cannot be reached: {facts.calls[-1].reason}."
     return f"{no} {facts.failed}."
@@ -115,23 +117,20 @@ def _direct_ways(facts: Facts) -> list[WayFacts]:
 
 def _fates(ways: list[WayFacts]) -> str:
     """What became of the addresses, without naming each."""
-    fates: dict[str, int] = {}
-    for way in ways:
-        fate = _fate(way)
-        fates[fate] = fates.get(fate, 0) + 1
-    if len(fates) == 1:
-        (fate,) = fates
-        if len(ways) == 1:
-            return f"the one address {fate}"
-        if fate == "did not answer":
-            return f"none of the {len(ways)} addresses answered"
-        return f"all {len(ways)} addresses {fate}"
-    parts = ", ".join(f"{number} {fate}" for fate, number in fates.items())
-    return f"of {len(ways)} addresses {parts}"
+    fates = Counter(map(_fate, ways))
+    if len(fates) > 1:
+        parts = ", ".join(f"{number} {fate}" for fate, number in fates.items())
+        return f"of {len(ways)} addresses {parts}"
+    (fate,) = fates
+    if len(ways) == 1:
+        return f"the one address {fate}"
+    if fate == "did not answer":
+        return f"none of the {len(ways)} addresses answered"
+    return f"all {len(ways)} addresses {fate}"
 
 
 def _fate(way: WayFacts) -> str:
-    if way.heard() is not None:
+    if way.heard is not None:
         return "got as far as the handshake"
     if way.stands is not None:
         return "connected without a handshake"
@@ -156,15 +155,14 @@ def outcome(way: WayFacts, met: float | None) -> str:
         parts.append(f"dial {len(way.dials)} after {_count(refusals, 'refusal')}")
     if way.stands is not None and way.dials:
         parts.append(f"connected in {duration(way.stands - way.dials[-1].begun)}")
-    heard = way.heard()
+    heard = way.heard
     if heard is not None and met is not None:
-        line = next(each.line for each in way.lines if each.heard)
-        parts.append(f"{line} after {duration(heard - met)}")
-    if way.waits and way.ended is not None:
-        parts.append(f"waited {duration(way.ended - way.waits[0].begun)}")
+        parts.append(f"{heard.line} after {duration(heard.time - met)}")
+    if way.waits is not None and way.ended is not None:
+        parts.append(f"waited {duration(way.ended - way.waits)}")
     if way.suspect:
         parts.append("CONFIRM acknowledged" if way.acknowledged else "CONFIRM not acknowledged")
-    return "; ".join(parts) or "under way"
+    return "; ".join(parts) or "not finished"
 
 
 def server_outcome(facts: Facts) -> str:

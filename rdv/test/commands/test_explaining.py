@@ -99,7 +99,7 @@ class StderrTests(ExplainingTestCase):
         """What comes behind the picture is told in a line."""
         event = Event(DIRECT[-1].time + 1, 1, What.SWITCHED, {"way": 1, "peer": "x"})
         text = self.explained(more=(event,))
-        self.assertIn("the relay has taken its place.", text.splitlines()[-1])
+        self.assertIn("the relay replaced it.", text.splitlines()[-1])
 
     def test_failing(self) -> None:
         """Something that cannot be explained is logged; what came of the attempt stays."""

@@ -11,8 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.trace import Event, What
 from rdv.explain import waterfall
 from rdv.explain.facts import last_attempt
-from rdv.explain.scale import Scale
-from rdv.explain.story import Mark, Span, story
+from rdv.explain.story import Mark, Scale, Span, story_of
 from rdv.explain.words import duration
 from rdv.test.explain.doubles import (
     DIRECT,
@@ -88,8 +87,7 @@ class WaterfallTests(SynchronousTestCase):
     def test_last_attempt(self) -> None:
         """Of several the last is told, and how many there were."""
         events = [*REFUSED, *(Event(e.time + 9, 2, e.what, e.fields) for e in RELAYED)]
-        told = story(events)
-        self.assertEqual(told.attempts, 2)
+        told = story_of(events)
         self.assertIn("(the last of 2 attempts)", told.heading)
         self.assertEqual({event.attempt for event in told.events}, {2})
         self.assertEqual(len(last_attempt(events)), len(RELAYED))
@@ -121,18 +119,18 @@ class SummaryTests(SynchronousTestCase):
     """Why it came out as it did, in a sentence."""
 
     def assert_summary(self, events: list[Event], text: str) -> None:
-        self.assertEqual(story(events).summary, text)
+        self.assertEqual(story_of(events).summary, text)
 
     def test_direct(self) -> None:
         self.assert_summary(
             DIRECT,
-            "A direct path has won: 203.0.113.9:41000 answered at dial 31, and was chosen 170 ms "
-            "after the server named it.",
+            "A direct path won: 203.0.113.9:41000 answered dial 31 and was chosen 170 ms after "
+            "the server named it.",
         )
 
     def test_first_dial(self) -> None:
         self.assertIn(
-            "203.0.113.9:41000 answered, and was chosen 20 ms", story(direct(dials=0)).summary
+            "203.0.113.9:41000 answered and was chosen 20 ms", story_of(direct(dials=0)).summary
         )
 
     def test_inbound(self) -> None:
@@ -141,7 +139,7 @@ class SummaryTests(SynchronousTestCase):
         tell(3, What.CHOSEN, way=1, dials=0)
         tell(3, What.CONNECTED, path="p2p", peer="203.0.113.9:5", way=1)
         self.assert_summary(
-            tell.events, "A direct path has won: the peer connected to us from 203.0.113.9:5."
+            tell.events, "A direct path won: the peer connected to us from 203.0.113.9:5."
         )
 
     def test_relay(self) -> None:
@@ -163,7 +161,7 @@ class SummaryTests(SynchronousTestCase):
         tell = Telling()
         tell.refuse(110, 2, 1, 1)
         self.assertIn(
-            "of 2 addresses 1 refused, 1 did not answer", story([*events, *tell.events]).summary
+            "of 2 addresses 1 refused, 1 did not answer", story_of([*events, *tell.events]).summary
         )
 
     def test_broken(self) -> None:
@@ -172,18 +170,18 @@ class SummaryTests(SynchronousTestCase):
         tell = Telling()
         tell(600, What.STANDS, way=2, seconds=0.5, round_trip=0.1)
         tell(1500, What.REFUSED, way=2, dial=1, reason="the connection was reset", errno=None)
-        told = story([*events, *tell.events])
+        told = story_of([*events, *tell.events])
         self.assertIn("the one address connected and broke within 2 s", told.summary)
         row = next(row for row in told.rows if row.label == "203.0.113.9:41000")
         self.assertEqual([bar.span for bar in row.bars], [Span.CONNECT, Span.HANDSHAKE])
         self.assertEqual(
-            [mark for _, mark in row.marks], [Mark.DIAL, Mark.STANDS, Mark.REFUSED, Mark.LOST]
+            [mark for _, mark in row.marks], [Mark.DIAL, Mark.REFUSED, Mark.STANDS, Mark.LOST]
         )
 
     def test_hurried(self) -> None:
         tell = Telling()
         tell(500, What.HURRIED, way=1)
-        self.assertIn(", so nothing better could come.", story([*RELAYED, *tell.events]).summary)
+        self.assertIn(", so nothing better could come.", story_of([*RELAYED, *tell.events]).summary)
 
     def test_refused(self) -> None:
         self.assert_summary(REFUSED, "There is no connection: the server answered 409 Conflict.")
@@ -200,7 +198,7 @@ class SummaryTests(SynchronousTestCase):
         tell.ask()
         tell(5042, What.FAILED, reason="time is up: the peer did not come")
         self.assert_summary(
-            tell.events, "There is no connection: nobody came with this token within 5 s."
+            tell.events, "There is no connection: no peer came with this token within 5 s."
         )
 
     def test_no_path(self) -> None:
@@ -210,21 +208,21 @@ class SummaryTests(SynchronousTestCase):
         tell(30_100, What.FAILED, reason="no path")
         self.assert_summary(
             [*events, *tell.events],
-            "There is no connection: the peer was there, but no path to it came to stand: "
+            "There is no connection: the peer was there, but no path to it could be established: "
             "none of the 2 addresses answered; the relay: no HELLO came.",
         )
 
     def test_switched(self) -> None:
         tell = Telling()
         tell(140_000, What.SWITCHED, way=1, peer="x")
-        self.assertIn("the relay took its place.", story([*DIRECT, *tell.events]).summary)
+        self.assertIn("the relay replaced it.", story_of([*DIRECT, *tell.events]).summary)
 
     def test_unwanted(self) -> None:
         tell = Telling()
         tell(1, What.REJECTED, address="127.0.0.1:9", space="loopback")
         self.assertIn(
             "1 connection came from addresses that are not allowed: 127.0.0.1:9.",
-            story([*RELAYED, *tell.events]).summary,
+            story_of([*RELAYED, *tell.events]).summary,
         )
 
     def test_strangers(self) -> None:
@@ -238,13 +236,13 @@ class SummaryTests(SynchronousTestCase):
         tell(1004, What.HEARD, way=1002, line="HELLO")
         tell(1004, What.CHOSEN, way=1002, dials=0)
         tell.way(1005, 1, "relay", SERVER)
-        labels = [row.label for row in story(tell.events).rows]
+        labels = [row.label for row in story_of(tell.events).rows]
         self.assertEqual(labels[-3:], [f"from {PEER}", "970 more", "relay"])
         self.assertEqual(labels[1:31], [f"from 203.0.113.77:{number}" for number in range(2, 32)])
         self.assertEqual(len(labels), 34)
 
     def test_unfinished(self) -> None:
-        self.assert_summary([], "The attempt is not over.")
+        self.assert_summary([], "The attempt has not finished.")
 
 
 class ScaleTests(SynchronousTestCase):

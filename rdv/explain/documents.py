@@ -1,18 +1,20 @@
 """
-One page with the picture, and every event behind it.
+What there is to keep of an attempt: its events as lines of JSON, or a page with the picture and
+every event below it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from html import escape
 
 from rdv._text import visible
 from rdv.client.trace import Event
-from rdv.explain.picture import STYLE, picture
-from rdv.explain.story import story
+from rdv.explain.picture import STYLE, element
+from rdv.explain.story import story_of
 
-__all__ = ["html"]
+__all__ = ["html", "ndjson"]
 
 #: So many events are listed; NDJSON has them all.
 _MOST_EVENTS = 2000
@@ -31,9 +33,14 @@ td:first-child { text-align: right; font-variant-numeric: tabular-nums; white-sp
 """.strip()
 
 
+def ndjson(events: Iterable[Event]) -> str:
+    """One object a line, as :meth:`rdv.client.trace.Event.record` has it."""
+    return "".join(json.dumps(event.record(), allow_nan=False) + "\n" for event in events)
+
+
 def html(events: Iterable[Event]) -> str:
     """The last attempt as one HTML document, without a script or anything from outside."""
-    told = story(events)
+    told = story_of(events)
     begun = told.events[0].time if told.events else 0.0
     rows = "\n".join(_event(event, begun) for event in told.events[:_MOST_EVENTS])
     left = len(told.events) - _MOST_EVENTS
@@ -51,7 +58,7 @@ def html(events: Iterable[Event]) -> str:
 </style>
 </head>
 <body class="rdv">
-{picture(told)}
+{element(told)}
 <details>
 <summary>All {len(told.events)} events</summary>
 <table>

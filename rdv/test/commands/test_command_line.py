@@ -80,29 +80,40 @@ class OptionTests(SynchronousTestCase):
         said = read("--path", "dial", "serve")
         self.assertEqual((said.command, said.path), ("serve", "dial"))
 
-    def test_of_another_command(self) -> None:
-        """It is unknown, wherever it stands."""
-        for line in (
-            "-r serve",
-            "serve -r",
-            "--drain 3 dial http://h/ t",
-            "-l 1 accept http://h/ t",
+    def test_module(self) -> None:
+        """An alias is the command itself, which may share its module with another."""
+        for words, command, module in (
+            (("s",), "serve", "serve"),
+            (("d", URL, "t"), "dial", "stream"),
+            (("a", URL, "t"), "accept", "stream"),
+            (("expose", URL, "t", "22"), "expose", "forward"),
         ):
-            error = self.assertRaises(Refused, read, *line.split())
-            self.assertRegex(str(error), "rdv: unrecognized arguments: -", line)
+            said = read(*words)
+            self.assertEqual((said.command, said.module), (command, module))
 
-    def test_no_command(self) -> None:
-        for line in ("", "-v", "--json", "--timeout 5"):
-            error = self.assertRaises(Refused, read, *line.split())
-            self.assertIn("rdv: the following arguments are required: COMMAND", str(error), line)
-        for line in ("walk", "--timeout 5 walk", "-q walk dial"):
-            error = self.assertRaises(Refused, read, *line.split())
-            self.assertIn("invalid choice: 'walk'", str(error), line)
-
-    def test_value_is_missing(self) -> None:
-        for line in ("dial http://h/ t --timeout", "--timeout", "--timeout -q dial http://h/ t"):
-            error = self.assertRaises(Refused, read, *line.split())
-            self.assertRegex(str(error), "expected one argument|are required: COMMAND", line)
+    def test_refused(self) -> None:
+        """Of another command it is unknown, wherever it stands."""
+        required = "rdv: the following arguments are required: COMMAND"
+        for lines, error in (
+            (
+                (
+                    "-r serve",
+                    "serve -r",
+                    "--drain 3 dial http://h/ t",
+                    "-l 1 accept http://h/ t",
+                ),
+                "rdv: unrecognized arguments: -",
+            ),
+            (("", "-v", "--json", "--timeout 5", "--timeout"), required),
+            (("walk", "--timeout 5 walk", "-q walk dial"), "invalid choice: 'walk'"),
+            (
+                ("dial http://h/ t --timeout", "--timeout -q dial http://h/ t"),
+                "expected one argument|are required: COMMAND",
+            ),
+        ):
+            for line in lines:
+                told = self.assertRaises(Refused, read, *line.split())
+                self.assertRegex(str(told), error, line)
 
     def test_same_kind_everywhere(self) -> None:
         """An option takes a value in each command or in none: before the command that is asked."""
@@ -181,7 +192,7 @@ class TokenTests(SynchronousTestCase):
             self.assertEqual((said.token, said.form, said.relay), ("-Xk9", Form.QUIET, True))
 
     def test_told(self) -> None:
-        """How to write it."""
+        """How to write it; not where it has nothing to do with it."""
         hint = "stands behind --, as in: rdv {} -- URL -TOKEN"
         for line, command in (
             ("dial {} -vq", "dial"),
@@ -190,14 +201,9 @@ class TokenTests(SynchronousTestCase):
         ):
             error = self.assertRaises(Refused, read, *line.format(URL).split())
             self.assertIn(hint.format(command), str(error), line)
-
-    def test_not_told(self) -> None:
-        """Where it has nothing to do with it."""
         for line in ("dial {}", "dial {} -v", "dial {} t -x", "dial --quite {} t", "check -x"):
             error = self.assertRaises(Refused, read, *line.format(URL).split())
             self.assertNotIn("behind", str(error), line)
-
-    def test_json(self) -> None:
         error = self.assertRaises(Refused, read, "dial", URL, "-vr", form=Form.JSON)
         event: dict[str, Any] = json.loads(str(error))
         self.assertIn("stands behind --", event["message"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from importlib import import_module
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -26,29 +27,17 @@ BAD_SECONDS = ("nan", "-1", "inf", "-inf", "1e9", "x", "", "-0.001")
 class ValueTests(SynchronousTestCase):
     """The values themselves."""
 
-    def test_seconds(self) -> None:
-        for text in ("0", "0.5", "300", "1e3", "999999999"):
-            self.assertEqual(seconds(text), float(text))
-        for text in BAD_SECONDS:
-            self.assertRaises(ValueError, seconds, text)
-
-    def test_port(self) -> None:
-        for number in (0, 1, 8080, 65535):
-            self.assertEqual(port(str(number)), number)
-        for text in ("65536", "70000", "-1", "-5", "x", "", "1.5"):
-            self.assertRaises(ValueError, port, text)
-
-    def test_workers(self) -> None:
-        for number in (1, 2, 256):
-            self.assertEqual(workers(str(number)), number)
-        for text in ("-1", "257", "x", "", "1.5"):
-            self.assertRaises(ValueError, workers, text)
-
-    def test_forwards(self) -> None:
-        for number in (1, 100, 100_000):
-            self.assertEqual(forwards(str(number)), number)
-        for text in ("0", "-1", "100001", "x", "", "1.5"):
-            self.assertRaises(ValueError, forwards, text)
+    def test_values(self) -> None:
+        for kind, good, bad in (
+            (seconds, (0, 0.5, 300, 1e3, 999999999), BAD_SECONDS),
+            (port, (0, 1, 8080, 65535), ("65536", "70000", "-1", "-5", "x", "", "1.5")),
+            (workers, (1, 2, 256), ("-1", "257", "x", "", "1.5")),
+            (forwards, (1, 100, 100_000), ("0", "-1", "100001", "x", "", "1.5")),
+        ):
+            for number in good:
+                self.assertEqual(kind(str(number)), number)
+            for text in bad:
+                self.assertRaises(ValueError, kind, text)
 
     def test_as_many_as_processors(self) -> None:
         self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})
@@ -67,20 +56,21 @@ class CommandTests(SynchronousTestCase):
         self.assertRegex(stderr.getvalue().splitlines()[-1], f"^rdv: argument {names}: ")
         self.assertNotIn("Traceback", stderr.getvalue())
 
-    def test_seconds(self) -> None:
-        for option in ("--timeout", "--penalty"):
-            for text in BAD_SECONDS:
-                argument = f"{option}={text}"
-                self.assert_usage("dial", argument, "http://h/", "t", names=option)
-        for option in ("--lobby-timeout", "--handshake-timeout", "--idle-timeout", "--drain"):
-            for text in BAD_SECONDS:
-                self.assert_usage("serve", f"{option}={text}", names=option)
-
-    def test_local_port(self) -> None:
-        for text in ("70000", "-5", "65536", "x", "1.5"):
-            for role in ("dial", "accept"):
-                arguments = (role, "--local-port", text, "http://h/", "t")
-                self.assert_usage(*arguments, names="--local-port")
+    def test_options(self) -> None:
+        for line, bad in (
+            ("dial --timeout http://h/ t", BAD_SECONDS),
+            ("dial --penalty http://h/ t", BAD_SECONDS),
+            ("dial --local-port http://h/ t", ("70000", "-5", "65536", "x", "1.5")),
+            ("accept --local-port http://h/ t", ("70000", "-5", "65536", "x", "1.5")),
+            ("serve --lobby-timeout", BAD_SECONDS),
+            ("serve --handshake-timeout", BAD_SECONDS),
+            ("serve --idle-timeout", BAD_SECONDS),
+            ("serve --drain", BAD_SECONDS),
+            ("serve --workers", ("-1", "257", "x", "1.5")),
+        ):
+            command, option, *others = line.split()
+            for text in bad:
+                self.assert_usage(command, f"{option}={text}", *others, names=option)
 
     def test_range(self) -> None:
         """It is said, too."""
@@ -89,10 +79,6 @@ class CommandTests(SynchronousTestCase):
             self.assertRaises(SystemExit, cli.main, ["dial", "--local-port", "99999", "h", "t"])
         self.assertTrue(stderr.getvalue().endswith(": not a port, 0 to 65535: '99999'\n"))
 
-    def test_workers(self) -> None:
-        for text in ("-1", "257", "x", "1.5"):
-            self.assert_usage("serve", f"--workers={text}", names="--workers")
-
 
 class TwistTests(SynchronousTestCase):
     """``twist rdv``."""
@@ -100,6 +86,7 @@ class TwistTests(SynchronousTestCase):
     def test_workers(self) -> None:
         """One process, or several that log what ``twist`` wants to know."""
         # The one of the tests keeps its clock; that of a program is given another one.
+        import_module("twisted.internet.reactor")
         self.patch(internet, "reactor", MemoryReactorClock())
         options = Options()
         options.parseOptions([])
@@ -129,18 +116,11 @@ class RendezvousTests(SynchronousTestCase):
 
     NAMES = ("lobby_timeout", "handshake_timeout", "idle_timeout")
 
-    def test_negative(self) -> None:
+    def test_values(self) -> None:
+        """Neither negative nor no number; 0 is for ever."""
         for name in self.NAMES:
-            for value in (-1, -0.001, float("-inf")):
+            for value in (-1, -0.001, float("-inf"), float("nan")):
                 options: dict[str, Any] = {name: value}
                 self.assertRaises(ValueError, Rendezvous, Clock(), **options)
-
-    def test_no_number(self) -> None:
-        for name in self.NAMES:
-            options: dict[str, Any] = {name: float("nan")}
-            self.assertRaises(ValueError, Rendezvous, Clock(), **options)
-
-    def test_for_ever(self) -> None:
-        for name in self.NAMES:
-            options: dict[str, Any] = {name: 0}
+            options = {name: 0}
             Rendezvous(Clock(), **options)

@@ -55,18 +55,12 @@ class KeyboardTests(SynchronousTestCase):
         return self.source in self.reactor.getReaders()
 
     def test_lines(self) -> None:
+        """To the end: ^D."""
         self.start()
-        for line in (b"one\n", b"two\n"):
+        for line in (b"one\n", b"two\n", b"\x04"):
             self.type(line)
             self.source.doRead()
-        self.assertEqual(self.consumer.data, b"one\ntwo\n")
-
-    def test_end(self) -> None:
-        """^D."""
-        self.start()
-        self.type(b"\x04")
-        self.source.doRead()
-        self.assertEqual(self.consumer.ended, [None])
+        self.assertEqual((self.consumer.data, self.consumer.ended), (b"one\ntwo\n", [None]))
         self.assertFalse(self.is_watched())
 
     def test_somebody_else_has_read(self) -> None:

@@ -44,7 +44,7 @@ class SourceTests(SynchronousTestCase):
     """A TCP socket as stdin."""
 
     def setUp(self) -> None:
-        self.far, self.near = tcp_pair()
+        self.near, self.far = tcp_pair()
         self.addCleanup(self.far.close)
         self.addCleanup(self.near.close)
         self.reactor: Any = MemoryReactor()
@@ -76,20 +76,19 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual([getattr(e, "errno", 0) for e in self.consumer.ended], [errno.ECONNRESET])
         self.assertEqual(self.reactor.getReaders(), [])
 
-    def test_reset_that_the_reactor_has_noticed(self) -> None:
+    def test_loss_that_the_reactor_has_noticed(self) -> None:
         self.source.connectionLost(Failure(CONNECTION_LOST))
-        self.assertIsInstance(self.consumer.ended[0], OSError)
-        self.assertEqual(len(self.consumer.ended), 1)
-
-    def test_end_that_the_reactor_has_noticed(self) -> None:
+        self.source.start(self.consumer, self.consumer.ended.append)
         self.source.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.consumer.ended, [None])
+        lost, ended = self.consumer.ended
+        self.assertIsInstance(lost, OSError)
+        self.assertIsNone(ended)
 
 
-class DirectoryTests(SynchronousTestCase):
-    """A directory as stdin."""
+class FileTests(SynchronousTestCase):
+    """A directory, or a file that is cut off, as stdin."""
 
-    def test_error(self) -> None:
+    def test_directory(self) -> None:
         """A mistake, not an empty input."""
         directory = os.open(os.curdir, os.O_RDONLY)
         self.addCleanup(os.close, directory)
@@ -98,10 +97,6 @@ class DirectoryTests(SynchronousTestCase):
         source.start(consumer, consumer.ended.append)
         source.resumeProducing()
         self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
-
-
-class ShorterFileTests(SynchronousTestCase):
-    """A file that is cut off."""
 
     def ended(self, position: int, size: int) -> list[str | None]:
         """Read a piece of one of 100,000 bytes, from there on, cut it, and read on."""
@@ -120,16 +115,11 @@ class ShorterFileTests(SynchronousTestCase):
             source.resumeProducing()
         return [getattr(error, "strerror", None) for error in consumer.ended]
 
-    def test_behind_us(self) -> None:
-        """What was sent is not a file."""
+    def test_shorter(self) -> None:
+        """What was sent is not a file, if it is cut behind us; before us it is what it is."""
         self.assertEqual(self.ended(0, 1000), ["the file has become shorter"])
-
-    def test_before_us(self) -> None:
-        """It is what it is."""
         self.assertEqual(self.ended(0, 90_000), [None])
-
-    def test_nothing_was_read(self) -> None:
-        """Somebody else has read to behind its end."""
+        # Somebody else has read to behind its end.
         self.assertEqual(self.ended(100_001, 1000), [None])
 
     def test_has_more_than_its_size(self) -> None:
@@ -161,11 +151,9 @@ class ReaderTests(SynchronousTestCase):
         failure: Failure = self.failureResultOf(sink.done, BrokenPipeError)
         return failure
 
-    def test_nothing_to_write(self) -> None:
+    def test_left(self) -> None:
+        """Whoever says that there is nothing to write does not know of it."""
         self.assertIsInstance(self.failure(ReaderLeft(), b"").value, ReaderLeft)
-
-    def test_something_to_write(self) -> None:
-        """Whoever says that there is nothing does not know of it."""
         for error in (ReaderLeft(), BrokenPipeError()):
             self.assertNotIsInstance(self.failure(error, b"x").value, ReaderLeft)
 
@@ -204,14 +192,11 @@ class OneSocketTests(SynchronousTestCase):
         done: Deferred[None] = self.sink.done
         return done
 
-    def test_reader_sees_the_end(self) -> None:
+    def test_other_direction_goes_on(self) -> None:
         self.sink.write(b"bye")
         self.successResultOf(self.end())
         self.assertEqual(self.far.recv(100), b"bye")
         self.assertEqual(self.far.recv(100), b"")
-
-    def test_other_direction_goes_on(self) -> None:
-        self.successResultOf(self.end())
         self.far.sendall(b"still here")
         self.assertEqual(self.near.recv(100), b"still here")
 

@@ -77,13 +77,9 @@ class WantedTests(DescriptorTestCase):
         expected |= {(other, one) for one, other in expected} | {("file", "file")}
         expected |= {pair for other in others for pair in (("file", other), (other, "file"))}
         self.assertEqual(wanted, expected)
-
-    def test_dumb(self) -> None:
-        """A terminal that has only lines."""
-        os.environ["TERM"] = "dumb"
-        self.assertFalse(is_wanted(self.file(), self.null()))
-        del os.environ["TERM"]
-        self.assertFalse(is_wanted(self.file(), self.null()))
+        for environment in ({"TERM": "dumb"}, {}):  # a terminal that has only lines
+            self.patch(os, "environ", environment)
+            self.assertFalse(is_wanted(self.file(), self.null()))
 
 
 class Stderr(io.StringIO):
@@ -182,10 +178,11 @@ class ProgressTests(DescriptorTestCase):
         self.assertEqual(self.last("n", "total"), [1950, None])
 
     def test_pipe(self) -> None:
-        """Nobody knows how much is to come."""
-        self.begin(self.pipe(), self.person())
+        """Nobody knows how much is to come; and what is no terminal is no business of the bar."""
+        self.begin(self.pipe(), self.pipe())
         self.move(500, seconds=0.5)
         self.assertEqual(self.last("n", "total", "prefix"), [500, None, "sent"])
+        self.assertIsNone(self.progress.sink())
 
     def test_received(self) -> None:
         """What comes has no size. Behind the end of what is sent it is what counts."""
@@ -227,11 +224,6 @@ class ProgressTests(DescriptorTestCase):
         self.move(20, 5)
         self.assertEqual(self.stderr.getvalue(), "\r<10>\x1b[K(\r\x1b[K)")
 
-    def test_sink(self) -> None:
-        """What is no terminal is not its business."""
-        self.begin(self.file(1), self.pipe())
-        self.assertIsNone(self.progress.sink())
-
     def test_not_now(self) -> None:
         """Nothing is drawn on a terminal that takes nothing, or that others use."""
         self.begin(self.file(1000), self.null())
@@ -239,16 +231,10 @@ class ProgressTests(DescriptorTestCase):
         self.move(10, seconds=0.5)
         self.assertEqual(self.stderr.getvalue(), "")
         self.may_draw = True
-        self.move(20)
-        # What has moved meanwhile counts for the rate.
-        self.assertEqual(self.last("rate"), [20 / 0.75])
-
-    def test_resized(self) -> None:
-        self.begin(self.file(1000), self.null())
-        self.move(10, seconds=0.5)
         self.columns = 40
-        self.move(10)
-        self.assertEqual([each["ncols"] for each in self.drawn], [79, 39])
+        self.move(20)
+        # What has moved meanwhile counts for the rate, and the width is what it is now.
+        self.assertEqual(self.last("rate", "ncols"), [20 / 0.75, 39])
 
     def test_nothing_to_draw_with(self) -> None:
         """It is asked for once; the summary needs none."""
@@ -287,18 +273,21 @@ class LoadTests(DescriptorTestCase):
         meter.stop()
         return self.stderr.getvalue().split("\x1b[K")[0]
 
-    def test_known(self) -> None:
-        line = self.line(self.file(80_000_000), 20_000_000)
-        self.assertEqual(len(line), 70)
-        self.assertRegex(line, r"^\rsent  25%\|\W+ +\| 20\.0MB of 80\.0MB, 10\.0MB/s, 00:06 left$")
-
-    def test_unknown(self) -> None:
-        self.assertEqual(self.line(self.pipe(), 20_000_000), "\rsent 20.0MB, 10.0MB/s, 00:02")
-
-    def test_stalled(self) -> None:
-        """No rate, no time."""
-        line = self.line(self.file(80_000_000), 0)
-        self.assertRegex(line, r"^\rsent   0%\| +\| 0B of 80\.0MB, 0B/s, \? left$")
+    def test_line(self) -> None:
+        """What is known of it; without a rate, no time."""
+        for stdin, sent, line in (
+            (
+                self.file(80_000_000),
+                20_000_000,
+                r"^\rsent  25%\|\W+ +\| 20\.0MB of 80\.0MB, 10\.0MB/s, 00:06 left$",
+            ),
+            (self.pipe(), 20_000_000, r"^\rsent 20\.0MB, 10\.0MB/s, 00:02$"),
+            (self.file(80_000_000), 0, r"^\rsent   0%\| +\| 0B of 80\.0MB, 0B/s, \? left$"),
+        ):
+            self.stderr.truncate(self.stderr.seek(0))
+            shown = self.line(stdin, sent)
+            self.assertRegex(shown, line)
+            self.assertLessEqual(len(shown), 70)
 
     def test_narrow(self) -> None:
         """What matters most stays, in one line, or the next one would not cover it."""
@@ -377,16 +366,12 @@ class SizeTests(SynchronousTestCase):
 class SpeedTests(SynchronousTestCase):
     """Bytes a second."""
 
-    def test_steady(self) -> None:
+    def test_speed(self) -> None:
+        """It falls, to nothing once the last seconds have seen nothing, and soon rises again."""
+        speed = Speed()
+        self.assertEqual(speed(0.0, 1000), 0.0)
         speed = Speed()
         self.assertEqual([speed(n / 4, n * 100) for n in range(1, 50)], [400.0] * 49)
-
-    def test_stalls(self) -> None:
-        """It falls, to nothing once the last seconds have seen nothing, and soon rises again."""
         speed = Speed(window=2.0)
-        self.assertEqual(speed(1.0, 1000), 1000.0)
-        self.assertEqual([speed(n, 1000) for n in (2.0, 3.0, 4.0, 5.0)], [500.0, 0.0, 0.0, 0.0])
-        self.assertEqual(speed(6.0, 3000), 1000.0)
-
-    def test_no_time(self) -> None:
-        self.assertEqual(Speed()(0.0, 1000), 0.0)
+        counts = ((1.0, 1000), (2.0, 1000), (3.0, 1000), (4.0, 1000), (5.0, 1000), (6.0, 3000))
+        self.assertEqual([speed(*count) for count in counts], [1000.0, 500.0, 0, 0, 0, 1000.0])

@@ -23,16 +23,13 @@ class TerminalTests(SynchronousTestCase):
             self.addCleanup(os.close, fd)
 
     def test_columns(self) -> None:
-        """As it is now; where that is not known, as most are."""
-        self.assertEqual(columns(self.fd), 80)
+        """As it is now; where that is not known, and of no terminal, as most are."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        self.addCleanup(os.close, null)
+        self.assertEqual((columns(self.fd), columns(null)), (80, 80))
         for wanted in (100, 40):
             fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, wanted, 0, 0))
             self.assertEqual(columns(self.fd), wanted)
-
-    def test_no_terminal(self) -> None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        self.addCleanup(os.close, null)
-        self.assertEqual(columns(null), 80)
 
     def test_page(self) -> None:
         """What is no terminal is a page; whoever has set COLUMNS is right."""
@@ -45,16 +42,13 @@ class TerminalTests(SynchronousTestCase):
         environment["COLUMNS"] = "60"
         self.assertEqual((page_columns(self.fd), page_columns(null)), (60, 60))
 
-    def test_stopped(self) -> None:
-        """^S, until ^Q."""
+    def test_may_draw(self) -> None:
+        """Not after ^S, until ^Q, and not while it belongs to another group of processes."""
         self.assertTrue(may_draw(self.fd))
         termios.tcflow(self.fd, termios.TCOOFF)
         self.assertFalse(may_draw(self.fd))
         termios.tcflow(self.fd, termios.TCOON)
         self.assertTrue(may_draw(self.fd))
-
-    def test_background(self) -> None:
-        """It belongs to another group of processes."""
         self.patch(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
         self.assertFalse(may_draw(self.fd))
 

@@ -4,6 +4,7 @@ Whether the other side of a connection has vanished: from what the kernel says, 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -133,10 +134,6 @@ class ReadingTests(SynchronousTestCase):
             now = Reading(1, 0, 1448, 12, repeated, 1622017, 106, 116736)
             self.assertEqual(has_vanished(then, now, PATIENCE), gone)
 
-    def test_text(self) -> None:
-        message = Failure(PeerVanished()).getErrorMessage()
-        self.assertEqual(message, "the other side does not answer any more")
-
 
 class Watched(Connection):
     """
@@ -195,6 +192,8 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(liveness._watches, {})
 
     def test_vanished(self) -> None:
+        """Also of one that came when there was none any more."""
+        unwatch(self.clock, self.begin())
         connection = self.begin()
         connection.says = Reading(0, 0, 1448, 0, 0, 1, 2, 65160)
         self.pass_by(INTERVAL)
@@ -204,6 +203,8 @@ class WatchTests(SynchronousTestCase):
         self.pass_by(120 - PATIENCE + INTERVAL)
         [reason] = connection.losses
         self.assertTrue(reason.check(PeerVanished))
+        message = "the other side does not answer any more"
+        self.assertEqual(reason.getErrorMessage(), message)
         self.assert_idle()
 
     def test_silent_before(self) -> None:
@@ -238,14 +239,6 @@ class WatchTests(SynchronousTestCase):
         self.assert_idle()
         unwatch(self.clock, connections[0])
 
-    def test_begins_again(self) -> None:
-        unwatch(self.clock, self.begin())
-        connection = self.begin()
-        self.vanish(connection)
-        self.pass_by(120)
-        self.assertEqual(len(connection.losses), 1)
-        self.assert_idle()
-
     def test_in_batches(self) -> None:
         """Between two of them everything else gets its turn, and some may leave."""
         self.patch(liveness, "_BATCH", 3)
@@ -264,38 +257,33 @@ class WatchTests(SynchronousTestCase):
         self.pass_by(INTERVAL)
         self.assertEqual([each.asked for each in connections], [3] * 7 + [1])
 
-    def test_telling_takes_out_another(self) -> None:
-        """As a relay does, whose two connections end together."""
-        one, other = self.begin(), self.begin()
-        for each in one, other:
-            self.vanish(each)
-        self.patch(one, "connectionLost", lambda _: unwatch(self.clock, other))
-        self.pass_by(200)
-        self.assertEqual(other.losses, [])
-        self.assert_idle()
+    def test_telling(self) -> None:
+        """
+        It may take out another, as a relay does, whose two connections end together; when it fails
+        the others are told all the same.
+        """
+        for fails in (False, True):
+            one, other = self.begin(), self.begin()
+            for each in one, other:
+                self.vanish(each)
+            leave = partial(unwatch, self.clock, other)
+            tell: Any = (lambda _: 1 / 0) if fails else (lambda _, leave=leave: leave())
+            self.patch(one, "connectionLost", tell)
+            self.pass_by(200)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), int(fails))
+            self.assertEqual(len(other.losses), int(fails))
+            self.assert_idle()
 
-    def test_telling_fails(self) -> None:
-        """The others are told."""
-        one, other = self.begin(), self.begin()
-        for each in one, other:
-            self.vanish(each)
-        self.patch(one, "connectionLost", lambda _: 1 / 0)
-        self.pass_by(200)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(len(other.losses), 1)
-        self.assert_idle()
-
-    def test_closed_behind_our_back(self) -> None:
+    def test_not_to_be_watched(self) -> None:
+        """
+        Of some the system tells nothing any more, or never did; others are no connections of
+        Twisted.
+        """
         connection = self.begin()
         connection.says = None
         self.pass_by(INTERVAL)
         self.assert_idle()
-
-    def test_not_to_be_watched(self) -> None:
-        """Of some the system tells nothing; others are no connections of Twisted."""
-        silent = Watched()
-        silent.says = None
-        for each in silent, ByteTransport():
+        for each in connection, ByteTransport():
             watch(self.clock, each)
             self.assert_idle()
             unwatch(self.clock, each)

@@ -89,15 +89,12 @@ class HalfCloseTests(TLSTestCase):
         return self.ours
 
     def test_data_both_ways(self) -> None:
+        """The first protocol hears no more, of the end neither."""
         tls = self.change_hands()
         tls.write(b"to ")
         tls.writeSequence([b"the ", b"peer"])
         self.deliver(self.peer.sealed(b"to us"))
         self.assertEqual((self.peer.plain, self.ours.received), (b"to the peer", b"to us"))
-
-    def test_the_first_hears_no_more(self) -> None:
-        tls = self.change_hands()
-        self.deliver(self.peer.sealed(b"more"))
         tls.loseConnection()
         self.clock.advance(0)
         self.assertEqual((self.first.pieces, self.first.lost), ([b"x"], None))
@@ -131,29 +128,20 @@ class HalfCloseTests(TLSTestCase):
         self.assertEqual((self.peer.plain, self.ours.received), (b"last", b"still here"))
         self.assertEqual((self.peer.read_ended, self.peer.lost, self.ours.lost), (0, None, None))
 
-    def test_the_peers_end(self) -> None:
-        """It is reported, not answered, and what we send still arrives."""
-        tls = self.change_hands()
-        self.deliver(self.peer.sealed(b"last") + self.peer.sealed_end())
-        self.assertEqual((self.ours.received, self.recorder().read_ended), (b"last", 1))
-        self.assertEqual((self.peer.notified, self.ours.lost), (False, None))
-        tls.write(b"still here")
-        self.clock.advance(0)
-        self.assertEqual(self.peer.plain, b"still here")
-
     def test_both_ends(self) -> None:
-        """In either order, and then the connection can be closed in peace."""
+        """In either order, each is reported, not answered; then it can be closed in peace."""
         for ours_first in (True, False):
             self.setUp()
             tls = self.change_hands()
             if ours_first:
                 tls.loseWriteConnection()
             self.deliver(self.peer.sealed(b"last") + self.peer.sealed_end())
+            self.assertEqual((self.ours.received, self.recorder().read_ended), (b"last", 1))
+            self.assertEqual((self.peer.notified, self.ours.lost), (ours_first, None))
             if not ours_first:
                 tls.write(b"answer")
                 tls.loseWriteConnection()
             self.clock.advance(0)
-            self.assertEqual((self.ours.received, self.recorder().read_ended), (b"last", 1))
             self.assertEqual(self.peer.plain, b"" if ours_first else b"answer")
             self.assertTrue(self.peer.notified)
             self.assertIsNone(self.ours.lost)
@@ -172,46 +160,36 @@ class HalfCloseTests(TLSTestCase):
         self.assertEqual(self.recorder().read_ended, 1)
 
     def test_truncation(self) -> None:
-        """The TCP stream ends where TLS has not: that is a loss, and no end of reading."""
-        self.change_hands()
-        self.deliver(self.peer.sealed(b"half a stor"))
-        self.at_peer.loseConnection()
-        self.clock.advance(0)
-        failure = present(self.ours.lost)
-        failure.trap(ConnectionLost)
-        self.assertFalse(failure.check(ConnectionDone))
-        self.assertEqual((self.ours.received, self.recorder().read_ended), (b"half a stor", 0))
-
-    def test_truncation_after_our_end(self) -> None:
-        """Having said our last word makes it no better."""
-        tls = self.change_hands()
-        tls.loseWriteConnection()
-        self.at_peer.loseConnection()
-        self.clock.advance(0)
-        present(self.ours.lost).trap(ConnectionLost)
-
-    def test_truncation_within_a_record(self) -> None:
-        self.change_hands()
-        self.deliver(self.peer.sealed(b"never whole")[:-1])
-        self.at_peer.loseConnection()
-        self.clock.advance(0)
-        present(self.ours.lost).trap(ConnectionLost)
-        self.assertEqual(self.ours.received, b"")
-
-    def test_reset(self) -> None:
-        self.change_hands()
-        self.at_peer.abortConnection()
-        self.clock.advance(0)
-        present(self.ours.lost).trap(ConnectionLost)
+        """
+        The TCP stream ends where TLS has not: that is a loss, and no end of reading. Neither a
+        record that is not whole nor having said our last word makes it better.
+        """
+        for whole, our_end, lose in (
+            (True, False, "loseConnection"),
+            (False, False, "loseConnection"),
+            (True, True, "loseConnection"),
+            (True, False, "abortConnection"),
+        ):
+            self.setUp()
+            tls = self.change_hands()
+            sealed = self.peer.sealed(b"half a stor")
+            self.deliver(sealed if whole else sealed[:-1])
+            if our_end:
+                tls.loseWriteConnection()
+            getattr(self.at_peer, lose)()
+            self.clock.advance(0)
+            failure = present(self.ours.lost)
+            failure.trap(ConnectionLost)
+            self.assertFalse(failure.check(ConnectionDone))
+            received = b"half a stor" if whole else b""
+            self.assertEqual((self.ours.received, self.recorder().read_ended), (received, 0))
 
     def test_same_read(self) -> None:
         """What stands behind the byte that made the transport change hands is not lost."""
-        self.change_hands(b"one", b"two")
-        self.assertEqual(self.ours.received, b"onetwo")
-
-    def test_same_read_cut(self) -> None:
-        self.change_hands(b"one", b"two", piece=30)
-        self.assertEqual(self.ours.received, b"onetwo")
+        for piece in (1 << 20, 30):
+            self.setUp()
+            self.change_hands(b"one", b"two", piece=piece)
+            self.assertEqual(self.ours.received, b"onetwo")
 
     def test_end_in_the_same_read(self) -> None:
         """That ends both directions, and is no reason to lose what came before it."""

@@ -31,8 +31,8 @@ class TransportTests(TLSTestCase):
         stream: StreamTransport = tls
         self.assertEqual((stream.getHost(), stream.getPeer()), (SERVER, CLIENT))
 
-    def test_tcp_options(self) -> None:
-        """They are those of the connection below."""
+    def test_below(self) -> None:
+        """TCP's options are those of the connection below, which keeps no producer of ours."""
         tls = self.change_hands()
         asked: list[object] = []
         for name in ("NoDelay", "KeepAlive"):
@@ -42,12 +42,7 @@ class TransportTests(TLSTestCase):
         tls.setTcpKeepAlive(False)
         self.assertEqual(asked, [True, False])
         self.assertTrue(tls.getTcpNoDelay() and tls.getTcpKeepAlive())
-
-    def test_handle(self) -> None:
-        self.assertIsInstance(self.change_hands().getHandle(), SSL.Connection)
-
-    def test_no_producer_is_left(self) -> None:
-        self.change_hands()
+        self.assertIsInstance(tls.getHandle(), SSL.Connection)
         self.assertIsNone(self.below.producer)
 
     def test_pausing(self) -> None:
@@ -117,23 +112,22 @@ class MemoryTests(TLSTestCase):
             self.assertIsNone(self.ours.lost)
 
     def test_behind_our_close(self) -> None:
-        """Which waits for a producer."""
-        self.change_hands()
-        self.tls.registerProducer(connect(self.clock, Recorder(), Recorder())[0], True)
-        self.tls.loseConnection()
-        self.assertEqual(self.flood(), 0)
+        """Which waits for a producer; behind an abort, and a loss."""
 
-    def test_behind_an_abort(self) -> None:
-        self.change_hands()
-        self.tls.abortConnection()
-        self.assertEqual(self.flood(), 0)
+        def close() -> None:
+            self.tls.registerProducer(connect(self.clock, Recorder(), Recorder())[0], True)
+            self.tls.loseConnection()
 
-    def test_behind_a_loss(self) -> None:
-        self.change_hands()
-        self.at_peer.abortConnection()
-        self.clock.advance(0)
-        self.assertIsNotNone(self.ours.lost)
-        self.assertEqual(self.flood(), 0)
+        for end in (
+            close,
+            lambda: self.tls.abortConnection(),
+            lambda: self.at_peer.abortConnection(),
+        ):
+            self.setUp()
+            self.change_hands()
+            end()
+            self.clock.advance(0)
+            self.assertEqual(self.flood(), 0)
 
 
 class ClosingTests(TLSTestCase):
@@ -159,17 +153,14 @@ class ClosingTests(TLSTestCase):
         self.assert_closed_in_peace()
 
     def test_close_behind_half_a_close(self) -> None:
-        tls = self.change_hands()
-        tls.loseWriteConnection()
-        tls.loseConnection()
-        tls.loseConnection()
-        self.clock.advance(0)
-        self.assert_closed_in_peace()
-
-    def test_stop_producing(self) -> None:
-        self.change_hands().stopProducing()
-        self.clock.advance(0)
-        self.assert_closed_in_peace()
+        """Or as a producer is told to stop."""
+        for names in (("loseWriteConnection", "loseConnection"), ("stopProducing",)):
+            self.setUp()
+            tls = self.change_hands()
+            for name in (*names, names[-1]):
+                getattr(tls, name)()
+            self.clock.advance(0)
+            self.assert_closed_in_peace()
 
     def test_close_waits_for_the_producer(self) -> None:
         tls = self.change_hands()
@@ -277,3 +268,98 @@ class RenegotiationTests(TLSTestCase):
         self.assertFalse(present(self.ours.lost).check(ConnectionDone))
         present(self.peer.lost).trap(ConnectionLost)
         self.assertFalse(self.peer.notified)
+
+
+class FlushedTests(TLSTestCase):
+    """
+    ``writeConnectionLost``, as our own commands wait for it: the peer does not read, so that what
+    we write stays in the buffer.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.over_tls = self.change_hands()
+        assert isinstance(self.ours, HalfCloseRecorder)
+        self.above = self.ours
+        self.at_peer.pauseProducing()
+
+    def read_on(self) -> None:
+        """The peer reads again."""
+        self.at_peer.resumeProducing()
+        self.clock.advance(0)
+
+    def test_not_while_bytes_are_in_the_buffer(self) -> None:
+        for version in VERSIONS:
+            self.version = version
+            self.setUp()
+            self.over_tls.write(b"last")
+            self.over_tls.loseWriteConnection()
+            self.clock.advance(0)
+            self.assertEqual(self.above.write_ended, 0)
+            self.assertGreater(self.below.buffered, 0)
+            self.read_on()
+            self.assertEqual((self.peer.plain, self.peer.notified), (b"last", True))
+            self.assertEqual(self.above.write_ended, 1)
+
+    def test_not_while_close_notify_alone_is_in_the_buffer(self) -> None:
+        """What came before it has left; it is the end itself that would be lost. Data may come."""
+        self.over_tls.loseWriteConnection()
+        self.deliver(self.peer.sealed(b"answer"))
+        self.assertEqual((self.above.write_ended, self.peer.notified), (0, False))
+        self.assertEqual(self.above.received, b"answer")
+        self.read_on()
+        self.assertEqual((self.above.write_ended, self.peer.notified), (1, True))
+
+    def test_never_when_the_connection_is_lost(self) -> None:
+        self.over_tls.write(b"last")
+        self.over_tls.loseWriteConnection()
+        self.at_peer.lose(ConnectionLost())
+        self.clock.advance(0)
+        self.assertIsNotNone(self.above.lost)
+        self.assertEqual(self.above.write_ended, 0)
+
+    def test_closing_waits_for_the_buffer(self) -> None:
+        """Closing behind the end of our direction loses nothing either."""
+        self.over_tls.write(b"last")
+        self.over_tls.loseWriteConnection()
+        self.over_tls.loseConnection()
+        self.read_on()
+        self.assertEqual((self.peer.plain, self.peer.notified), (b"last", True))
+        self.assertTrue(self.above.lost_cleanly)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_producer_is_taken_away_once_more(self) -> None:
+        """As who stops producing may do after the end, or twice."""
+        producer = connect(self.clock, Recorder(), Recorder())[0]
+        self.over_tls.registerProducer(producer, True)
+        self.over_tls.unregisterProducer()
+        self.over_tls.loseWriteConnection()
+        self.over_tls.unregisterProducer()
+        self.read_on()
+        self.assertEqual(self.above.write_ended, 1)
+
+    def test_end_of_tcp_behind_the_end_of_tls(self) -> None:
+        """The other side may close first; what we have still to say is none the worse for it."""
+        self.read_on()
+        self.at_peer.write(self.peer.sealed_end())
+        self.at_peer.loseWriteConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.above.read_ended, self.above.lost), (1, None))
+        self.over_tls.write(b"last")
+        self.over_tls.loseWriteConnection()
+        self.clock.advance(0)
+        self.assertEqual((self.peer.plain, self.peer.notified), (b"last", True))
+        self.assertEqual((self.above.write_ended, self.above.lost), (1, None))
+        self.over_tls.loseConnection()
+        self.clock.advance(0)
+        self.assertTrue(self.above.lost_cleanly)
+
+    def test_half_close_of_no_interest(self) -> None:
+        """A protocol that does not know half-close is told nothing, and nothing is left."""
+        first: Any = present(self.below.protocol)
+        self.assertIs(first, self.over_tls)
+        self.over_tls.protocol = self.first
+        self.over_tls.loseWriteConnection()
+        self.read_on()
+        self.assertTrue(self.peer.notified)
+        self.assertIsNone(self.below.producer)

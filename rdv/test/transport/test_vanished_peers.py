@@ -79,12 +79,9 @@ class DirectTests(VanishedTestCase):
         self.assertEqual(liveness._watches, {})
 
     def test_it_stands(self) -> None:
+        """Until it is closed in good order: no look is left then."""
         self.rendezvous.advance(3600)
         self.assertIsNone(self.here.reason)
-        self.close(self.dialer, self.acceptor)
-
-    def test_closed_in_good_order(self) -> None:
-        """No look is left."""
         self.dialer.loseConnection()
         self.rendezvous.flush()
         self.assertEqual(liveness._watches, {})
@@ -156,7 +153,8 @@ class ServerTests(MemoryTestCase):
         self.assertIn("the other side does not answer any more", str(error))
         self.assertEqual(liveness._watches, {})
 
-    def test_nobody_comes(self) -> None:
+    def test_not_vanished(self) -> None:
+        """Nobody comes, or the server refuses: no look is left."""
         waiting = self.accept()
         self.rendezvous.advance(2 * liveness.PATIENCE)
         self.assertNoResult(waiting)
@@ -164,8 +162,6 @@ class ServerTests(MemoryTestCase):
         self.rendezvous.flush()
         self.failureResultOf(waiting, CancelledError)
         self.assertEqual(liveness._watches, {})
-
-    def test_refused(self) -> None:
         self.rendezvous.refuse(403, "no")
         waiting = self.rendezvous.client().accept(self.url, "token", timeout=None)
         self.rendezvous.flush()

@@ -168,17 +168,15 @@ class BatchedSpliceTests(SpliceTestCase):
         self.get(100_000)
         self.assert_batched(False)
 
-    def test_sweep_of_nothing(self) -> None:
-        self.sweep(2)
-        self.assert_batched(False)
-
     def test_sweep_of_much(self) -> None:
-        """It stays."""
+        """It stays; of nothing, it does not."""
         self.sweep()
         self.send(FULL + 1000)
         self.sweep()
         self.get(FULL + 1000)
         self.assert_batched()
+        self.sweep(2)
+        self.assert_batched(False)
 
     def test_not_swept_while_it_moves(self) -> None:
         """Its events come by themselves."""
@@ -208,41 +206,35 @@ class BatchedSpliceTests(SpliceTestCase):
         self.assert_batched()
 
     def test_end(self) -> None:
-        """Told at once, behind the bytes before it."""
-        self.send(1000)
-        self.left.finish()
-        self.get(1000)
-        self.until(lambda: self.left.ends)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-
-    def test_end_found_by_a_sweep(self) -> None:
-        self.sweep()
-        self.left.finish()
-        self.sweep()
-        self.assertEqual(self.left.ends, 1)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        """Told at once, behind the bytes before it, or found by a sweep."""
+        for swept in (False, True):
+            self.moving.stop()
+            self.begin(self.new_side())
+            self.sweep(int(swept))
+            self.send(1000 * (not swept))
+            self.left.finish()
+            self.sweep(int(swept))
+            self.get(1000 * (not swept))
+            self.until(lambda: self.left.ends)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_reset(self) -> None:
-        """Told at once."""
-        self.left.reset()
-        self.until(lambda: self.left.error)
-        self.moving.stop()
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-
-    def test_reset_found_by_a_sweep(self) -> None:
-        """Whoever is told closes the socket, and stops the splice."""
+        """Likewise. Whoever is told closes the socket, and stops the splice."""
 
         def lost(error: OSError) -> None:
             self.left.error = error
             self.left.near.close()
             self.moving.stop()
 
-        self.patch(self.left.end, "_lost", lost)
-        self.sweep()
-        self.left.reset()
-        self.sweep()
-        self.assertIsNotNone(self.left.error)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        for swept in (False, True):
+            self.moving.stop()
+            self.begin(self.new_side())
+            self.patch(self.left.end, "_lost", lost)
+            self.sweep(int(swept))
+            self.left.reset()
+            self.sweep(int(swept))
+            self.until(lambda: self.left.error)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_stalled(self) -> None:
         """Nothing more is read while something is held, sweep or not; then everything comes."""
@@ -260,10 +252,3 @@ class BatchedSpliceTests(SpliceTestCase):
             self.sweep()
         self.sweep(2)
         self.assert_batched(False)
-
-    def test_stop(self) -> None:
-        """Nothing is swept any more."""
-        self.send(1000)
-        self.moving.stop()
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertEqual(len(self.batching), 0)

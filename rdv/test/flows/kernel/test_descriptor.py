@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLHUP, EPOLLIN, EPOLLOUT
 
-from rdv._flows.kernel.descriptor import Descriptor
-from rdv.test.flows.kernel.doubles import Side, SpliceTestCase
+from rdv._flows.kernel.descriptor import AlwaysWritable, Descriptor
+from rdv._flows.kernel.epoll import Handler, Owner, Watcher
+from rdv.test.flows.kernel.doubles import HandReactor, Side, SpliceTestCase
 
 
 class Recorder:
@@ -36,11 +37,30 @@ class Broken(Recorder):
         raise RuntimeError("a mistake")
 
 
+class ToldByHand(Watcher):
+    """
+    A watcher that finds nothing out by itself.
+
+    :ivar handler: of the descriptor that is watched.
+    """
+
+    handler: Handler
+
+    def __init__(self) -> None:
+        super().__init__(HandReactor())
+
+    def watch(self, fd: int, events: int, handler: Handler, owner: Owner) -> None:
+        self.handler = handler
+
+    def forget(self, fd: int) -> None: ...
+
+
 class EndTestCase(SpliceTestCase):
     """The server's end of a connection."""
 
     def setUp(self) -> None:
         super().setUp()
+        self.lost: list[OSError] = []
         self.recorder = Recorder()
         self.side = self.side_with(self.recorder)
         self.end = self.side.end
@@ -76,7 +96,7 @@ class WantTests(EndTestCase):
             self.assertEqual(self.told(), [])
 
     def test_one_beside_the_other(self) -> None:
-        """Neither direction takes from the other what it wants."""
+        """Neither direction takes from the other what it wants, and one may have ended."""
         self.side.send(b"x")
         self.end.want(EPOLLIN)
         self.end.want(EPOLLOUT)
@@ -85,11 +105,7 @@ class WantTests(EndTestCase):
         self.end.want(EPOLLIN)
         self.end.want(EPOLLOUT, False)
         self.assertEqual(self.told(), ["readable"])
-
-    def test_nobody_there(self) -> None:
-        """A direction that has ended."""
-        self.side.send(b"x")
-        self.end.want(EPOLLIN | EPOLLOUT)
+        self.end.want(EPOLLOUT)
         self.end.reader = self.end.writer = None
         self.assertEqual(self.told(), [])
         self.assertIsNone(self.side.error)
@@ -101,19 +117,12 @@ class WantTests(EndTestCase):
         self.assertRaises(OSError, end.want, 0)
 
     def test_leave(self) -> None:
-        """It is forgotten when both directions are done with."""
+        """It is forgotten for good when both directions are done with."""
         self.side.send(b"x")
         self.end.want(EPOLLIN)
         self.end.leave()
         self.assertEqual(self.told(), ["readable"])
         self.end.leave()
-        self.assertEqual(len(self.watcher), 0)
-        self.end.want(EPOLLIN)
-        self.assertEqual(len(self.watcher), 0)
-
-    def test_forget(self) -> None:
-        """For good, and whether or not anything was ever wanted."""
-        self.end.forget()
         self.end.want(EPOLLIN)
         self.end.forget()
         self.assertEqual(len(self.watcher), 0)
@@ -168,6 +177,22 @@ class BreakTests(EndTestCase):
         self.end.want(EPOLLOUT, False)
         self.assertFalse(self.is_busy())
 
+    def test_hang_up_without_a_reader(self) -> None:
+        """It is no error: nobody asks for one, as that would take it from who reads."""
+        told = ToldByHand()
+        Descriptor(told, self.side.near, self.lost.append).want(0)
+        self.side.reset()
+        told.handler(EPOLLHUP)
+        self.assertEqual(self.lost, [])
+        self.assertRaises(ConnectionResetError, self.side.near.recv, 1)
+
+    def test_number_of_a_socket(self) -> None:
+        """What is known of it is the same."""
+        Descriptor(self.watcher, self.side.near.fileno(), self.lost.append).want(0)
+        self.side.reset()
+        self.watcher.doRead()
+        self.assertEqual([error.errno for error in self.lost], [errno.ECONNRESET])
+
     def test_fail(self) -> None:
         """As those do who read and write."""
         self.end.want(EPOLLIN)
@@ -201,9 +226,7 @@ class PipeTests(EndTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.lost: list[OSError] = []
-        self.fds = [reader, writer]
+        self.fds = list(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         self.reader, self.writer = (
             Descriptor(self.watcher, fd, self.lost.append, directions=1) for fd in self.fds
         )
@@ -246,3 +269,39 @@ class PipeTests(EndTestCase):
         self.settle()
         self.assertEqual([error.errno for error in self.lost], [errno.EPIPE])
         self.assertEqual(len(self.watcher), 0)
+
+
+class AlwaysWritableTests(EndTestCase):
+    """A file has room at any time, but not at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.file = AlwaysWritable(self.watcher, 1, self.lost.append, directions=1)
+        self.file.writer = self.recorder
+
+    def turn(self) -> list[str]:
+        """Do what is due, but not what comes from it: that is for the next turn."""
+        self.recorder.calls.clear()
+        calls, self.reactor.calls = self.reactor.calls, []
+        for call in calls:
+            call.called = 1
+            call.func(*call.args, **call.kw)
+        return self.recorder.calls
+
+    def test_room(self) -> None:
+        """Again and again, however often it is wanted, until it is not."""
+        self.file.want(EPOLLOUT)
+        self.file.want(EPOLLOUT)
+        self.assertEqual(self.recorder.calls, [])
+        for _ in range(3):
+            self.assertEqual(self.turn(), ["writable"])
+        self.file.want(EPOLLOUT, False)
+        self.assertEqual(self.turn(), [])
+        self.assertEqual((self.reactor.getDelayedCalls(), self.watcher.fileno()), ([], -1))
+
+    def test_forgotten(self) -> None:
+        self.file.want(EPOLLOUT)
+        self.file.fail(OSError(errno.ENOSPC, "full"))
+        self.assertEqual([error.errno for error in self.lost], [errno.ENOSPC])
+        self.file.want(EPOLLOUT)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -211,36 +211,26 @@ class NoDescriptorTests(WatcherTestCase):
         self.assertEqual(self.told, [(good, EPOLLIN)])
         self.forget(good)
 
-    def test_no_epoll(self) -> None:
-        def epoll() -> None:
+    def test_no_room(self) -> None:
+        """For an epoll; and the reactor may need memory for it, too."""
+
+        def refuse(*arguments: object) -> None:
             raise OSError(errno.EMFILE, "too many")
 
-        patch = self.patch(select, "epoll", epoll)
-        self.assertRaises(OSError, self.readable)
-        patch.restore()
-        self.assert_nothing()
-
-    def test_reactor_cannot(self) -> None:
-        """It may need memory for it, too."""
-
-        def add(reader: object) -> None:
-            raise OSError(errno.ENOSPC, "too many")
-
-        patch = self.patch(self.reactor, "addReader", add)
-        self.assertRaises(OSError, self.readable)
-        patch.restore()
-        self.assert_nothing()
+        for owner, name in ((select, "epoll"), (self.reactor, "addReader")):
+            patch = self.patch(owner, name, refuse)
+            self.assertRaises(OSError, self.readable)
+            patch.restore()
+            self.assert_nothing()
+            self.told.clear()
 
     def test_not_to_be_watched(self) -> None:
-        """A file."""
+        """A file: the others are watched, still."""
         with open(__file__, "rb") as file:
             self.assertRaises(OSError, self.watcher.watch, file.fileno(), EPOLLIN, int, self.owner)
-        self.assert_nothing()
-
-    def test_one_more_is_not_to_be_watched(self) -> None:
-        """The others are, still."""
-        good = self.readable()
-        with open(__file__, "rb") as file:
+            self.assert_nothing()
+            self.told.clear()
+            good = self.readable()
             self.assertRaises(OSError, self.watcher.watch, file.fileno(), EPOLLIN, int, self.owner)
         self.watcher.doRead()
         self.assertEqual((self.told, len(self.watcher)), ([(good, EPOLLIN)], 1))
@@ -293,9 +283,14 @@ class TurnTests(WatcherTestCase):
         self.assertEqual(len(self.looks(watcher._TURN * 1.1, True)), 1)
 
     def test_waits_while_it_is_busy(self) -> None:
-        """When the last event was not long ago."""
-        self.assertEqual(set(self.looks(watcher._BUSY * 0.9, True)), {watcher._LINGER})
-        self.assertEqual(set(self.looks(watcher._BUSY * 1.1, True)), {0})
+        """
+        When the last event was not long ago. A question and its answer are not yet a stream of
+        events.
+        """
+        busy, idle = watcher._BUSY * 0.9, watcher._BUSY * 1.1
+        self.assertEqual(set(self.looks(busy, True)), {watcher._LINGER})
+        self.assertEqual(set(self.looks(idle, True)), {0})
+        self.assertEqual(set(self.looks(busy, True, watcher._STREAK - 1)), {0})
 
     def test_others_have_work(self) -> None:
         """When the reactor computes between two turns, each is as short as can be."""
@@ -306,11 +301,6 @@ class TurnTests(WatcherTestCase):
         self.patch(self.watcher, "_polite", watcher._POLITE)
         turns = watcher._POLITE + watcher._STREAK
         self.assertEqual(set(self.looks(watcher._TURN * 0.1, True, turns)), {watcher._LINGER})
-
-    def test_does_not_wait_at_once(self) -> None:
-        """A question and its answer are not yet a stream of events."""
-        few = self.looks(watcher._BUSY * 0.9, True, watcher._STREAK - 1)
-        self.assertEqual(set(few), {0})
 
     def test_ends_when_nothing_happens(self) -> None:
         self.assertEqual(self.looks(0, False), [watcher._LINGER])

@@ -77,17 +77,10 @@ class CopyingTests(PipingTestCase):
         await self.check()
         self.assertEqual(present(self.piping.shortcut).sent, 0)
 
-    async def test_no_splice(self) -> None:
-        def splice(*arguments: object) -> int:
-            raise error(errno.EINVAL)
-
-        self.patch(os, "splice", splice)
-        await self.check()
-        self.assertGreater(present(self.piping.shortcut).sent, 0)
-
-    async def check_until(self, last: int) -> int:
+    async def check_until(self, last: int, of_sinks: bool = True) -> int:
         """
-        The sinks take parts of so many pieces from a pipe, and then nothing more.
+        Parts of so many pieces are taken from a pipe by the sinks, or to one from the sources, and
+        then nothing more.
 
         :return: how often that was tried.
         """
@@ -96,7 +89,8 @@ class CopyingTests(PipingTestCase):
 
         def part(source: int, sink: int, size: int, *arguments: Any) -> int:
             nonlocal count
-            if not os.get_blocking(source) and source != self.handle().fileno():
+            from_pipe = not os.get_blocking(source) and source != self.handle().fileno()
+            if from_pipe is of_sinks:
                 count += 1
                 if count > last:
                     raise error(errno.EINVAL)
@@ -106,12 +100,14 @@ class CopyingTests(PipingTestCase):
         patch = self.patch(os, "splice", part)
         await self.check()
         patch.restore()
+        self.assertGreater(present(self.piping.shortcut).sent, 0)
         return count
 
-    async def test_no_splice_in_the_middle(self) -> None:
-        """Each of the two directions finds out by itself."""
-        for last in (0, 1, 2, 3, 50):
-            self.assertEqual(await self.check_until(last), last + 2)
+    async def test_no_splice(self) -> None:
+        """At once or in the middle: each of the two directions finds out by itself."""
+        for of_sinks, numbers in ((True, (0, 1, 2, 3, 50)), (False, (0, 1, 2, 5))):
+            for last in numbers:
+                self.assertEqual(await self.check_until(last, of_sinks), last + 2)
 
     async def test_short_writes(self) -> None:
         """A file that takes a part is tried again."""

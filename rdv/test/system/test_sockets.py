@@ -1,0 +1,192 @@
+"""Finding the socket below a transport, looking at it, and setting its options."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import sys
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactor
+from twisted.protocols.policies import WrappingFactory
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._system import sockets
+from rdv._system.sockets import (
+    KEEPALIVE_COUNT,
+    KEEPALIVE_IDLE,
+    KEEPALIVE_INTERVAL,
+    RETRY_INTERVAL,
+    linger,
+    socket_of,
+    tune,
+    unread,
+)
+from rdv._system.tcp_info import undelivered
+from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
+from rdv.test.doubles import CLIENT, Recorder, ends
+from rdv.test.sockets import Handle, tcp_pair
+from rdv.test.transport.doubles import OneProtocol
+
+
+class Above:
+    """A transport above another one."""
+
+    def __init__(self, below: object) -> None:
+        self.transport = below
+
+
+class SocketTestCase(SynchronousTestCase):
+    """Two connected sockets; :attr:`transport` is above one of them."""
+
+    def setUp(self) -> None:
+        self.near, self.far = self.pair()
+        self.addCleanup(self.far.close)
+        self.addCleanup(self.near.close)
+        self.near.setblocking(False)
+        self.transport = Above(Above(Handle(self.near)))
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        """Both."""
+        return tcp_pair()
+
+
+class UnreadTests(SocketTestCase):
+    """``unread`` and ``socket_of``."""
+
+    def unread(self) -> bytes | None:
+        """What there is, once the kernel has something."""
+        self.assertTrue(select.select([self.near], [], [], 10)[0])
+        return unread(self.transport)
+
+    def test_in_memory(self) -> None:
+        at_server, _ = ends(Clock())
+        self.assertIsNone(socket_of(at_server))
+        self.assertIsNone(unread(at_server))
+        tune(at_server)
+        linger(at_server, True)
+
+    def test_data_before_the_end(self) -> None:
+        """It stays unread."""
+        self.assertIs(socket_of(self.transport), self.near)
+        self.assertIsNone(unread(self.transport))
+        self.far.sendall(b"xyz")
+        self.assertEqual((self.unread(), self.unread()), (b"x", b"x"))
+        self.far.close()
+        self.assertEqual(self.unread(), b"x")
+        self.assertEqual(self.near.recv(10), b"xyz")
+        self.assertEqual(self.unread(), b"")
+
+    def test_reset(self) -> None:
+        linger(Handle(self.far), True)
+        self.far.close()
+        self.assertEqual(self.unread(), b"")
+
+
+class OptionTests(SocketTestCase):
+    """``tune`` and ``linger`` on a TCP socket."""
+
+    def option(self, name: str) -> int:
+        return self.near.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+    def test_keep_alive(self) -> None:
+        """Nothing of it is lost where the kernel has no limit for its retries."""
+        self.patch(sockets, "_TCP_RTO_MAX_MS", 9999)
+        self.assertFalse(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        self.assertFalse(self.option("TCP_NODELAY"))
+        tune(self.transport)
+        self.assertTrue(self.option("TCP_NODELAY"))
+        self.assertTrue(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        wanted = (KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
+        self.assertEqual(tuple(map(self.option, names)), wanted)
+
+    def test_soon_enough(self) -> None:
+        """Before a NAT forgets (60 s at the soonest), and known to be dead within two minutes."""
+        self.assertLess(KEEPALIVE_IDLE, 60)
+        self.assertLessEqual(KEEPALIVE_IDLE + KEEPALIVE_COUNT * KEEPALIVE_INTERVAL, 120)
+        # Likewise when it has stopped reading before, and while something is in flight.
+        self.assertLess(TRIES * RETRY_INTERVAL, PATIENCE)
+        self.assertLess(PATIENCE + 2 * INTERVAL, 120)
+
+    def test_retries(self) -> None:
+        """A reader who stalls is asked for room often enough to notice that he has gone."""
+        if sys.platform != "linux":
+            return
+        option = (socket.IPPROTO_TCP, 44)  # TCP_RTO_MAX_MS
+        try:
+            before = self.near.getsockopt(*option)
+        except OSError:
+            self.skipTest("this kernel has no limit")
+        tune(self.transport)
+        self.assertEqual((before, self.near.getsockopt(*option)), (120_000, 30_000))
+
+    def test_linger(self) -> None:
+        for reset in (True, False):
+            linger(self.transport, reset)
+            option = self.near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            self.assertEqual(struct.unpack("ii", option), (int(reset), 0))
+
+
+class UnixSocketTests(SocketTestCase):
+    """A server may listen on a UNIX socket: nothing to keep alive there, and no error."""
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        return socket.socketpair()
+
+    def test_unix(self) -> None:
+        tune(self.transport)
+        self.assertFalse(self.near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        self.assertIsNone(unread(self.transport))
+        self.far.close()
+        self.assertEqual(unread(self.transport), b"")
+
+
+class LingerTests(SynchronousTestCase):
+    """How a connection of Twisted is closed when its reactor stops."""
+
+    def closed(self, reset: bool, ended: bool) -> socket.socket:
+        """The other end of one that was closed, after that end had ended or not."""
+        near, far = tcp_pair()
+        self.addCleanup(far.close)
+        transport = Connection(near, Protocol(), MemoryReactor())
+        linger(transport, reset)
+        if ended:
+            far.shutdown(socket.SHUT_WR)
+            self.assertEqual(near.recv(1), b"")
+        transport.connectionLost(Failure(CONNECTION_LOST))
+        return far
+
+    def test_reset_or_end(self) -> None:
+        """Behind a reset nobody sees an end."""
+        for ended in (False, True):
+            self.assertRaises(ConnectionResetError, self.closed(True, ended).recv, 1)
+            self.assertEqual(self.closed(False, ended).recv(1), b"")
+
+
+class LostTransportTests(SynchronousTestCase):
+    """A transport of Twisted that has lost its connection: not everybody has heard of that yet."""
+
+    def test_lost(self) -> None:
+        """There is nothing to be done then, and no error; under a wrapper neither."""
+        for reason in (ConnectionDone(), ConnectionLost()):
+            near, far = socket.socketpair()
+            self.addCleanup(far.close)
+            transport: Any = Connection(near, Recorder(), MemoryReactor())
+            wrapper = WrappingFactory(OneProtocol(Recorder())).buildProtocol(CLIENT)
+            wrapper.makeConnection(transport)
+            self.assertIs(socket_of(wrapper), near)
+            transport.connectionLost(Failure(reason))
+            for each in (transport, wrapper):
+                self.assertIsNone(socket_of(each))
+                self.assertIsNone(unread(each))
+                self.assertEqual(undelivered(each), 0)
+                tune(each)
+                linger(each, True)

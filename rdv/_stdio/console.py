@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from enum import Enum
 
-from rdv._system.terminal import has_room, write_pieces
+from rdv._system.terminal import Outlet
 
 __all__ = ["Console", "Form"]
 
@@ -33,17 +33,23 @@ class Console:
     Writes to stderr. It may have been closed.
 
     :ivar form: how it is told.
-    :ivar skips: whether a line for which there is no room, in a pipe that nobody reads or on a
-        terminal that was stopped, is skipped. To wait stops everything that this process does: what
-        serves several at a time had better not.
     """
 
     def __init__(self, form: Form = Form.TEXT) -> None:
         self.form = form
-        self.skips = False
         self._shown = False
-        self._skipped = 0
-        self._is_cut = False
+        self._outlet: Outlet | None = None
+
+    def never_wait(self) -> None:
+        """
+        From now on skip a line for which there is no room, in a pipe that nobody reads or on a
+        terminal that was stopped. To wait stops everything that this process does: what serves
+        several at a time had better not.
+        """
+        self._outlet = Outlet(sys.stderr, self._tell_skipped)
+
+    def _tell_skipped(self, count: int) -> None:
+        self.warn("skipped", f"SKIPPED: {count} lines, as nobody was reading", count=count)
 
     def tell(self, event: str, text: str = "", **fields: object) -> None:
         """
@@ -88,17 +94,11 @@ class Console:
         :param lines: without the end of the last one.
         :param patience: seconds to wait for room before they are skipped.
         """
-        if self.skips and not has_room(sys.stderr, patience):
-            self._skipped += 1
-            return
-        self.clear()
-        if self._skipped:
-            count, self._skipped = self._skipped, 0
-            text = f"SKIPPED: {count} lines, as nobody was reading"
-            if self.form is Form.JSON:
-                text = _record("skipped", {"count": count})
-            lines = f"{text}\n{lines}"
-        self.write(f"{lines}\n")
+        if self._outlet is not None:
+            self._outlet.write(f"{lines}\n", patience)
+        else:
+            self.clear()
+            self.write(f"{lines}\n")
 
     def show(self, line: str) -> None:
         """
@@ -117,12 +117,8 @@ class Console:
     def write(self, text: str) -> None:
         """Write to stderr, as it is."""
         with suppress(OSError):
-            if self.skips:
-                self._is_cut = not write_pieces(sys.stderr, "\n" * self._is_cut + text)
-                self._skipped += self._is_cut
-            else:
-                sys.stderr.write(text)
-                sys.stderr.flush()
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _record(event: str, fields: dict[str, object]) -> str:

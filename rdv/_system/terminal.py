@@ -25,7 +25,6 @@ __all__ = [
     "is_ours",
     "may_draw",
     "page_columns",
-    "write_pieces",
 ]
 
 _USUAL_COLUMNS = 80
@@ -91,20 +90,6 @@ def has_room(file: IO[str] | int, patience: float = 0.0) -> bool:
         return True
 
 
-def write_pieces(file: IO[str], text: str) -> bool:
-    """
-    Write ``text`` to a file that has room.
-
-    :return: whether it was not cut, as there was not enough.
-    """
-    for start in range(0, len(text), _PIECE):
-        if start and not has_room(file):
-            return False
-        file.write(text[start : start + _PIECE])
-        file.flush()
-    return True
-
-
 class Outlet:
     """
     As much of a text file as a log needs. A line for which there is no room is dropped.
@@ -118,17 +103,32 @@ class Outlet:
         self._skipped = 0
         self._is_cut = False
 
-    def write(self, text: str) -> None:
-        """Write a line, with its end, or drop it."""
-        if self._skipped and has_room(self._file):
+    def write(self, text: str, patience: float = 0.0) -> None:
+        """
+        Write a line, with its end, or drop it.
+
+        :param patience: seconds to wait for room.
+        """
+        room = has_room(self._file, patience)
+        if room and self._skipped:
             count, self._skipped = self._skipped, 0
             self._missing(count)
-        if not has_room(self._file):
+            room = has_room(self._file)
+        if not room:
             self._skipped += 1
             return
         with suppress(OSError):
-            self._is_cut = not write_pieces(self._file, "\n" * self._is_cut + text)
+            self._is_cut = not self._write_pieces("\n" * self._is_cut + text)
             self._skipped += self._is_cut
+
+    def _write_pieces(self, text: str) -> bool:
+        """Whether there was room for all of it."""
+        for start in range(0, len(text), _PIECE):
+            if start and not has_room(self._file):
+                return False
+            self._file.write(text[start : start + _PIECE])
+            self._file.flush()
+        return True
 
     def flush(self) -> None:
         """Nothing is held back."""

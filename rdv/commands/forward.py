@@ -28,7 +28,7 @@ __all__ = ["run"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Forward, until a signal ends it or the server refuses."""
-    console.skips = True
+    console.never_wait()
     prepare = _connect if arguments.command == "connect" else _expose
     forwarder, serve = prepare(reactor, arguments, console)
 

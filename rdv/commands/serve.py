@@ -26,7 +26,7 @@ __all__ = ["run", "settings_of"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Serve until a signal ends it."""
-    console.skips = True
+    console.never_wait()
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
     settings = settings_of(arguments)

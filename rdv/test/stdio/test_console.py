@@ -110,7 +110,7 @@ class FullTests(SynchronousTestCase):
             (Form.JSON, ["skipped", "ended", "ended"]),
         ):
             console = Console(form)
-            console.skips = True
+            console.never_wait()
             console.tell("ended", "ENDED 1")
             console.warn("refused", "REFUSED 2")
             self.assertEqual(self.read(), "")

@@ -85,6 +85,22 @@ class SourceTests(SynchronousTestCase):
         self.assertIsNone(ended)
 
 
+class StoppedTests(SynchronousTestCase):
+    """A source that has been stopped."""
+
+    def test_reads_nothing(self) -> None:
+        """Even if its reactor has more to tell: the bytes are somebody else's."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        source: Any = open_source(MemoryReactor(), reader)
+        source.start(Collecting(), lambda error: None)
+        os.write(writer, b"x")
+        source.stop()
+        source.doRead()
+        self.assertEqual(os.read(reader, 1), b"x")
+
+
 class FileTests(SynchronousTestCase):
     """A directory, or a file that is cut off, as stdin."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import os
 import pty
-import re
 import socket
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._stdio.console import Console
@@ -132,13 +131,22 @@ class ProgressTests(DescriptorTestCase):
         return [self.drawn[-1][name] for name in names]
 
     def test_short(self) -> None:
-        """What is over at once shows nothing, and loads nothing."""
+        """
+        What is over at once shows nothing, and loads nothing; nor when the clock was set back to
+        the beginning, or behind it: nobody knows how long it took.
+        """
         self.begin(self.file(100), self.null())
         self.move(50)
         self.move(100, seconds=0.2)
         self.meter.stop()
         self.assertEqual((self.loaded, self.stderr.getvalue()), (0, ""))
         self.assertEqual(self.progress.summary(self.meter), "")
+        for seconds in (0.5, 3600):
+            self.begin(self.file(100), self.null())
+            self.move(50, seconds=0.5)
+            self.clock.rightNow -= seconds
+            self.meter.stop()
+            self.assertEqual((self.meter.seconds, self.progress.summary(self.meter)), (0.0, ""))
 
     def test_file(self) -> None:
         """What is left of it counts, from where it is read; then the bar goes."""
@@ -154,15 +162,6 @@ class ProgressTests(DescriptorTestCase):
         self.assertEqual(self.stderr.getvalue(), "\r<200>\x1b[K\r<800>\x1b[K\r\x1b[K")
         self.assertEqual(self.progress.summary(self.meter), "SENT: 800B in 0.8s, 1.07kB/s")
         self.assertEqual(self.loaded, 1)
-
-    def test_clock_set_back(self) -> None:
-        """To the beginning, or behind it: nobody knows how long it took."""
-        for seconds in (0.5, 3600):
-            self.begin(self.file(100), self.null())
-            self.move(50, seconds=0.5)
-            self.clock.rightNow -= seconds
-            self.meter.stop()
-            self.assertEqual((self.meter.seconds, self.progress.summary(self.meter)), (0.0, ""))
 
     def test_grows_and_shrinks(self) -> None:
         """The size is what it is now, and never less than what was sent."""
@@ -322,25 +321,11 @@ class LoadTests(DescriptorTestCase):
 
     def test_not_installed(self) -> None:
         """No error; who wants to know is told."""
-        said: list[str] = []
-
-        def note(event: Any) -> None:
-            said.append(f"{event['log_level'].name}: {event['log_format']}")
-
-        observer = cast(ILogObserver, note)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        real = builtins.__import__
-
-        def refuse(name: str, *args: Any, **named: Any) -> Any:
-            if name == "tqdm":
-                raise ImportError(name)
-            return real(name, *args, **named)
-
-        self.patch(builtins, "__import__", refuse)
-        self.assertIsNone(load())
-        self.assertEqual(len(said), 1)
-        self.assertRegex(said[0], re.escape(f"{LogLevel.info.name}: ") + ".*pip install tqdm$")
+        with patch.dict(sys.modules, tqdm=None), capturedLogs() as events:
+            self.assertIsNone(load())
+        (event,) = events
+        self.assertEqual(event["log_level"], LogLevel.info)
+        self.assertRegex(event["log_format"], "pip install tqdm$")
 
 
 class SizeTests(SynchronousTestCase):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from typing import cast
 
 from twisted.internet.selectreactor import SelectReactor
-from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system import descriptors
@@ -69,11 +68,8 @@ class RaiseTests(LimitTestCase):
 
     def raised(self, reactor: object = None) -> LogEvent:
         """Raise it; what is logged."""
-        events: list[LogEvent] = []
-        observer = cast(ILogObserver, events.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        self.assertEqual(raise_limit(reactor), descriptors.limit())
+        with capturedLogs() as events:
+            self.assertEqual(raise_limit(reactor), descriptors.limit())
         (event,) = events
         self.assertEqual((event["limit"], event["room"]), (descriptors.limit(), first_reserved()))
         return event

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.ssl import TLSVersion
 from twisted.protocols.policies import TimeoutFactory, WrappingFactory
 from twisted.web.resource import Resource
 
@@ -33,12 +32,6 @@ class WrapperAboveTLSTests(test_wrapped.TLSTests):
         visitor = self.visit(request())
         self.assertIsInstance(visitor.at_server.protocol, HalfCloseTLS)
         self.assertEqual(self.rendezvous.waiting, 1)
-
-
-class WrapperAboveTLS12Tests(WrapperAboveTLSTests):
-    """The same in TLS 1.2."""
-
-    tls = TLSVersion.TLSv1_2
 
 
 class TwoWrappersAboveTLSTests(WrapperAboveTLSTests):

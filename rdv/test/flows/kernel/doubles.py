@@ -190,7 +190,9 @@ class SpliceTestCase(SynchronousTestCase):
         self.addCleanup(side.close)
         return side
 
-    def splice(self, source: Side, sink: Side, limit: RateLimit | None = None) -> Splice:
+    def splice(
+        self, source: Side, sink: Side, limit: RateLimit | None = None, count: int = 0
+    ) -> Splice:
         """From one to the other."""
         splice = Splice(
             self.watcher,
@@ -199,7 +201,8 @@ class SpliceTestCase(SynchronousTestCase):
             source.end,
             sink.end,
             source.has_ended,
-            limit=limit,
+            count,
+            limit,
         )
         self.addCleanup(splice.stop)
         return splice

@@ -5,16 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from random import Random
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, IReactorFDSet
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.main import CONNECTION_DONE
-from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel.shortcut import Download, Shortcut
-from rdv._flows.sources import open_source
 from rdv.client.connection import Connection
 from rdv.test.client.probation_case import ProbationTestCase
 from rdv.test.stdio.doubles import PipingTestCase, turns
@@ -163,30 +160,6 @@ class OrderTests(PipingTestCase):
         await self.broken("interrupted")
         await turns(3)
         self.assertIsNone(self.piping.shortcut)
-
-
-class StoppedTests(SynchronousTestCase):
-    """A source that has been stopped."""
-
-    def test_reads_nothing(self) -> None:
-        """Even if its reactor has more to tell: the bytes are somebody else's."""
-        reader, writer = os.pipe()
-        self.addCleanup(os.close, reader)
-        self.addCleanup(os.close, writer)
-        source: Any = open_source(cast(IReactorFDSet, MemoryReactor()), reader)
-        source.start(Consumer(), lambda error: None)
-        os.write(writer, b"x")
-        source.stop()
-        source.doRead()
-        self.assertEqual(os.read(reader, 1), b"x")
-
-
-class Consumer:
-    """Takes nothing."""
-
-    def write(self, data: bytes) -> None: ...
-    def registerProducer(self, producer: object, streaming: bool) -> None: ...
-    def unregisterProducer(self) -> None: ...
 
 
 class FinalTests(ProbationTestCase):

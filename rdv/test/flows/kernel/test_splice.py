@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from random import Random
 
-from rdv._flows.kernel.splice import Splice
 from rdv._flows.rate import RateLimit
 from rdv.test.flows.kernel.doubles import SpliceTestCase
 
@@ -85,13 +84,10 @@ class MovingTests(SpliceTestCase):
             self.assertTrue(before < self.moving.active < self.reactor.seconds())
 
     def test_counts_what_came_before(self) -> None:
-        other = Splice(
-            self.watcher, self.pipes, self.batching, self.right.end, self.left.end, int, 10
-        )
-        self.addCleanup(other.stop)
+        back = self.splice(self.right, self.left, count=10)
         self.right.send(b"abc")
         self.receive(self.left, 3)
-        self.assertEqual((other.count, self.moving.count), (13, 0))
+        self.assertEqual((back.count, self.moving.count), (13, 0))
 
     def test_reset_of_the_source(self) -> None:
         for bulk in (False, True):
@@ -347,13 +343,6 @@ class LimitTests(SpliceTestCase):
         self.assertFalse(self.is_busy())
         self.wait(10)
         self.assertGreater(self.moving.count, held)
-
-    def test_stop(self) -> None:
-        """It does not wait any longer."""
-        self.send(200_000)
-        self.moving.stop()
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertFalse(self.is_busy())
 
     def test_loss_of_the_sink(self) -> None:
         """While it rests, and something is held."""

@@ -1,5 +1,9 @@
 """
 One connection that may become the one: HELLO and CONFIRM.
+
+A handshake of the peers behind these, such as one for end-to-end encryption, belongs into
+``_heard``: it gets the bytes behind the line, and ``shaken`` ends when it is done. What it makes of
+the transport is handed over by ``release``.
 """
 
 from __future__ import annotations
@@ -40,10 +44,11 @@ _EARLY_LIMIT = 1 << 16
 @implementer(IProtocol, IHalfCloseableProtocol)
 class Candidate:
     """
-    The handshake on one connection, until it is chosen or closed.
+    A connection to the peer, or to the server for the relay, until it is chosen or closed.
 
-    The acceptor says HELLO and waits for CONFIRM; the dialer waits for HELLO and says CONFIRM when
-    it has chosen. Whatever else comes first closes this candidate, and nothing else.
+    The acceptor says HELLO (:meth:`begin`) and waits for CONFIRM (:meth:`shaken`). The dialer waits
+    for HELLO, then whether a better one comes (:meth:`stays`), and says CONFIRM when it has chosen
+    (:meth:`choose`). Whatever else comes first closes this candidate, and nothing else.
 
     :ivar clock: the clock of its waits.
     :ivar role: our role.
@@ -51,7 +56,7 @@ class Candidate:
     :ivar suspect: whether a NAT between may drop all that we send: then it counts as chosen only
         when the other side's system has acknowledged our CONFIRM.
     :ivar detour: whether it leaves a site at which the peer is too.
-    :ivar since: when the connection came to stand.
+    :ivar since: when the connection was established.
     :ivar closed: fires with None when the connection is gone, or has been handed over.
     :ivar trace: told of what happens.
     """
@@ -68,9 +73,7 @@ class Candidate:
         is_relay: bool = False,
         held: bool = False,
     ) -> None:
-        """
-        :param held: for an acceptor: say nothing before :meth:`begin`.
-        """
+        """:param held: for an acceptor: say nothing before :meth:`begin`."""
         self.clock = clock
         self.role = role
         self.trace = trace
@@ -104,14 +107,12 @@ class Candidate:
     @property
     def failure(self) -> BaseException | None:
         """What speaks against it."""
-        return None if self._failure is None else self._failure.value
+        return self._failure and self._failure.value
 
     def confirmed(self, behind: int = 0) -> bool | None:
         """
-        Whether the other side's system has acknowledged the CONFIRM of a dialer.
-
-        :param behind: and so many bytes that were sent behind it.
-        :return: None where the system does not tell.
+        Whether the other side's system has acknowledged the CONFIRM of a dialer, and so many bytes
+        ``behind`` it. None where the system does not tell.
         """
         count = bytes_acknowledged(self.transport)
         return None if count is None else count >= self._unconfirmed + behind
@@ -141,14 +142,7 @@ class Candidate:
             :class:`ProtocolError` or the reason for which the connection was lost. Cancelling it
             ends the waiting, not the connection.
         """
-        waiter: Deferred[Candidate] = Deferred(self._cancelled)
-        if self._failure is not None:
-            waiter.errback(self._failure)
-        elif self._matcher is None:
-            waiter.callback(self)
-        else:
-            self._waiter = waiter
-        return waiter
+        return self._wait(over=self._matcher is None)
 
     def stays(self, seconds: float) -> Deferred[Candidate]:
         """
@@ -156,30 +150,24 @@ class Candidate:
         :return: fires with this candidate after ``seconds``, or at :meth:`hurry`; errbacks as soon
             as the connection is lost. Cancelling it ends the waiting, not the connection.
         """
-        call: IDelayedCall | None = None
+        waiter = self._wait(over=seconds <= 0)
+        if not waiter.called and seconds < math.inf:
+            waiter.addBoth(_without, self.clock.callLater(seconds, self._fire, self))
+        return waiter
 
-        def settled(result: Candidate | Failure) -> Candidate | Failure:
-            if call is not None and call.active():
-                call.cancel()
-            return result
-
+    def _wait(self, *, over: bool) -> Deferred[Candidate]:
         waiter: Deferred[Candidate] = Deferred(self._cancelled)
-        if self._failure is not None:
-            waiter.errback(self._failure)
-        elif seconds <= 0:
-            waiter.callback(self)
+        if over or self._failure is not None:
+            waiter.callback(self._failure or self)
         else:
             self._waiter = waiter
-            if seconds < math.inf:
-                call = self.clock.callLater(seconds, self._fire)
-        return waiter.addBoth(settled)
+        return waiter
 
     def hurry(self) -> None:
         """Nothing better can come any more: end what :meth:`stays` waits for."""
-        if self._matcher is None:
-            if self._waiter is not None:
-                self.trace(What.HURRIED)
-            self._fire()
+        if self._matcher is None and self._waiter is not None:
+            self.trace(What.HURRIED)
+            self._fire(self)
 
     async def choose(self) -> None:
         """
@@ -224,8 +212,6 @@ class Candidate:
         else:
             self.transport.abortConnection()
 
-    # The protocol.
-
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`."""
         self.transport = cast(StreamTransport, transport)
@@ -262,10 +248,14 @@ class Candidate:
             self.close(Failure())
             return
         if rest is not None:
-            self._matcher = None
-            self._early = rest
-            self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
-            self._fire()
+            self._heard(rest)
+
+    def _heard(self, behind: bytes) -> None:
+        """The line that was awaited has come; the candidate is ready."""
+        self._matcher = None
+        self._early = behind
+        self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
+        self._fire(self)
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
@@ -280,19 +270,17 @@ class Candidate:
         self._fail(reason)
         self._close_done()
 
-    def _fire(self) -> None:
+    def _fire(self, result: Candidate | Failure) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
-            waiter.callback(self)
+            waiter.callback(result)
 
     def _fail(self, reason: Failure) -> None:
         if self._failure is None:
             self._failure = reason
         if self._probe is not None:
             self._probe.cancel()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            waiter.errback(reason)
+        self._fire(reason)
 
     def _cancelled(self, waiter: Deferred[Candidate]) -> None:
         self._waiter = None
@@ -300,3 +288,9 @@ class Candidate:
     def _close_done(self) -> None:
         if not self.closed.called:
             self.closed.callback(None)
+
+
+def _without(result: Candidate | Failure, call: IDelayedCall) -> Candidate | Failure:
+    if call.active():
+        call.cancel()
+    return result

@@ -5,123 +5,161 @@ says so only when that is true.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
+from rdv.client.trace import Event
 from rdv.errors import AttemptTimeout, ServerUnreachable
 from rdv.test.client.doubles import CONFIRM, HELLO, PEER, TOKEN, URL, AttemptTestCase
 
+NOBODY_CAME = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+NO_SERVER = f"{URL} did not answer"
+NO_PEER = f"the peer did not come to {URL}"
+NO_PATH = "no path to the peer"
 
-class CancelTests(AttemptTestCase):
-    """Cancelling."""
 
-    def assert_cancelled(self) -> None:
-        """It is, and nothing is left."""
-        self.failureResultOf(self.attempt, CancelledError)
-        self.assert_done()
+class Stage(NamedTuple):
+    """
+    :ivar reach: brings an attempt there.
+    :ivar lacking: what it has not got there, in words.
+    :ivar seconds: a timeout that ends while it is there.
+    :ivar dialling: how many dials are under way, to guessed ports too.
+    """
 
-    def test_resolving(self) -> None:
+    reach: Callable[[StageTestCase], object]
+    lacking: str
+    seconds: float = 5
+    dialling: int = 0
+
+
+class StageTestCase(AttemptTestCase):
+    """Brings attempts to a stage; :ivar options: for each."""
+
+    options: dict[str, Any]
+
+    def start(self, role: str = "dial", url: str = URL) -> None:
+        """Not yet connected to the server."""
+        options = dict(self.options)
+        self.attempt = getattr(self.client(), role)(url, TOKEN, **options)
+
+    def ask(self, role: str = "dial", *said: bytes) -> None:
+        """The server has the request, and has ``said`` something."""
+        self.start(role)
+        self.server = self.reactor.connected()
+        self.server.deliver(*said)
+
+    def resolve(self) -> None:
         self.reactor.resolver.silent = True
-        self.attempt = self.client().dial("http://example.com/", TOKEN)
-        self.attempt.cancel()
-        self.assert_cancelled()
-        self.assertEqual(self.reactor.tcpClients, [])
+        self.start(url="http://one.example/rdv")
 
-    def test_connecting(self) -> None:
-        self.attempt = self.client().dial(URL, TOKEN)
-        self.attempt.cancel()
-        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
-        self.assert_cancelled()
+    def hold_stranger(self) -> None:
+        self.ask("accept")
+        self.arrive()
 
-    def test_waiting(self) -> None:
-        self.dial()
-        self.attempt.cancel()
-        self.assertEqual(self.server.closing, "abort")
-        self.assertNoResult(self.attempt)
-        self.server.lose()
-        self.assert_cancelled()
+    def race(self, role: str) -> None:
+        self.ask(role)
+        self.answer(PEER, "203.0.113.9:41001")
+        self.reactor.connected(-2)
+        self.arrive(port=41002)
 
-    def test_waiting_with_strangers(self) -> None:
-        self.accept()
-        stranger = self.arrive()
-        self.attempt.cancel()
-        self.server.lose()
-        self.assertEqual(stranger.closing, "abort")
-        self.assertNoResult(self.attempt)
-        stranger.lose()
-        self.assert_cancelled()
-
-    def test_in_the_head(self) -> None:
-        self.dial()
-        self.server.deliver(b"HTTP/1.1 101 Swi")
-        self.attempt.cancel()
-        self.server.lose()
-        self.assert_cancelled()
-
-    def test_in_the_body_of_a_refusal(self) -> None:
-        self.dial()
-        self.server.deliver(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nno")
-        self.attempt.cancel()
-        self.server.lose()
-        self.assert_cancelled()
-
-    def test_racing(self) -> None:
-        for begin in (self.dial, self.accept):
-            begin()
-            self.answer(PEER, "203.0.113.9:41001")
-            direct, inbound = self.reactor.connected(-2), self.arrive(port=41002)
-            self.attempt.cancel()
-            self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
-            transports = [self.server, direct, inbound]
-            self.assertEqual([t.closing for t in transports], ["abort"] * 3)
-            for transport in transports:
-                self.assertNoResult(self.attempt)
-                transport.lose()
-            self.assert_cancelled()
-            self.reactor.tcpServers.clear()
-
-    def test_in_the_penalty(self) -> None:
-        self.dial()
+    def wait_for_better(self) -> None:
+        self.ask()
         self.answer(PEER)
         self.server.deliver(HELLO)
-        self.attempt.cancel()
-        self.server.lose()
-        self.assert_cancelled()
 
-    def test_between_two_requests(self) -> None:
-        self.dial()
-        self.server.deliver(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+    def be_sent_away(self) -> None:
+        """Between two requests."""
+        self.ask("accept", NOBODY_CAME)
         self.server.lose()
-        self.assertNoResult(self.attempt)
-        self.attempt.cancel()
-        self.assert_cancelled()
 
-    def test_when_the_choice_is_made_and_losers_are_still_closing(self) -> None:
-        self.dial()
+    def ask_again(self) -> None:
+        self.be_sent_away()
+        self.reactor.advance(1)
+        self.assertEqual(len(self.reactor.tcpClients), 2)
+
+    def choose(self) -> None:
+        """The choice is made, and losers are still closing."""
+        self.ask()
         self.answer(PEER)
         winner = self.reactor.connected()
         winner.deliver(HELLO)
         self.assertEqual(winner.value(), CONFIRM)
-        self.attempt.cancel()
-        self.assert_done(self.server, winner)
-        self.failureResultOf(self.attempt, CancelledError)
+        self.assertNoResult(self.attempt)
 
-    def test_twice(self) -> None:
-        self.accept()
-        self.answer(PEER)
-        direct = self.reactor.connected()
-        self.attempt.cancel()
-        self.attempt.cancel()
-        self.assert_done(self.server, direct)
-        self.failureResultOf(self.attempt, CancelledError)
+    def assert_nothing_left(self, stage: Stage) -> None:
+        """When the last connection is gone, and not before, it has failed."""
+        for transport in self.reactor.transports:
+            if not transport.gone:
+                self.assertNoResult(self.attempt)
+                self.assertNotEqual(transport.closing, "", stage)
+                transport.lose()
+        stopped = [each.stoppedConnecting for each in self.reactor.connectors]
+        self.assertEqual(stopped.count(True), stage.dialling, stage)
+        self.assert_done()
 
-    def test_twice_while_waiting(self) -> None:
-        self.accept()
-        stranger = self.arrive()
-        self.attempt.cancel()
-        self.attempt.cancel()
-        self.assert_done(self.server, stranger)
-        self.failureResultOf(self.attempt, CancelledError)
+
+STAGES = (
+    Stage(StageTestCase.resolve, "http://one.example/rdv did not answer"),
+    Stage(lambda test: test.start("dial"), NO_SERVER, dialling=1),
+    Stage(lambda test: test.start("accept"), NO_SERVER, dialling=1),
+    Stage(lambda test: test.ask("dial"), NO_PEER),
+    Stage(lambda test: test.ask("accept"), NO_PEER),
+    Stage(StageTestCase.hold_stranger, NO_PEER),
+    Stage(lambda test: test.ask("dial", b"HTTP/1.1 101 Swi"), NO_PEER),
+    Stage(lambda test: test.ask("dial", b"HTTP/1.1 404 No\r\nContent-Length: 9\r\n\r\nn"), NO_PEER),
+    Stage(StageTestCase.be_sent_away, NO_PEER, seconds=0.5),
+    Stage(StageTestCase.ask_again, NO_SERVER, dialling=1),
+    Stage(lambda test: test.race("dial"), NO_PATH, dialling=5),
+    Stage(lambda test: test.race("accept"), NO_PATH, dialling=5),
+    Stage(StageTestCase.wait_for_better, NO_PATH, seconds=1.5, dialling=1),
+    Stage(StageTestCase.choose, NO_PATH),
+)
+
+
+class StageTests(StageTestCase):
+    """At each stage, with and without a trace, which tells the same."""
+
+    def reach(self, stage: Stage, traced: bool, **options: object) -> None:
+        """An attempt is there."""
+        self.events: list[Event] = []
+        self.options = {**options, **({"trace": self.events.append} if traced else {})}
+        self.setUp()
+        stage.reach(self)
+
+    def assert_told(self, stage: Stage, why: str) -> None:
+        """The trace's last word, unless there is no attempt at all between two requests."""
+        if self.events and stage.reach is not StageTestCase.be_sent_away:
+            self.assertEqual(self.events[-1].fields, {"reason": f"{why}: {stage.lacking}"})
+
+    def test_cancelled(self) -> None:
+        """Once or twice."""
+        for stage in STAGES:
+            for times in (1, 2):
+                self.reach(stage, traced=times == 1, timeout=None)
+                for _ in range(times):
+                    self.attempt.cancel()
+                self.assert_nothing_left(stage)
+                self.failureResultOf(self.attempt, CancelledError)
+                self.assert_told(stage, "cancelled")
+
+    def test_timeout(self) -> None:
+        for stage in STAGES:
+            for traced in (False, True):
+                self.reach(stage, traced, timeout=stage.seconds)
+                self.reactor.advance(stage.seconds - self.reactor.seconds() - 0.1)
+                self.assertNoResult(self.attempt)
+                self.reactor.advance(0.2)
+                self.assert_nothing_left(stage)
+                text = str(self.failureResultOf(self.attempt, AttemptTimeout).value)
+                self.assertEqual(text, f"no connection within {stage.seconds} s: {stage.lacking}")
+                self.assert_told(stage, "time is up")
+
+
+class OtherTests(AttemptTestCase):
+    """Around these."""
 
     def test_cancelled_when_it_is_failing_already(self) -> None:
         self.accept()
@@ -131,94 +169,32 @@ class CancelTests(AttemptTestCase):
         self.assert_done(stranger)
         self.failureResultOf(self.attempt, CancelledError, ServerUnreachable)
 
-    def test_afterwards(self) -> None:
-        self.accept()
+    def test_cancelled_afterwards(self) -> None:
+        """Nothing happens, and no timeout is left in the clock."""
+        self.accept(timeout=60)
         self.answer()
         self.server.deliver(CONFIRM)
+        self.assert_done()
         connection = self.successResultOf(self.attempt)
         self.attempt.cancel()
         self.assertEqual(self.server.closing, "")
         connection.abortConnection()
 
-
-class TimeoutTests(AttemptTestCase):
-    """Running out of the time that the caller has given."""
-
-    def timed_out(self) -> str:
-        """What the failure says; nothing is left."""
-        text = str(self.failureResultOf(self.attempt, AttemptTimeout).value)
-        self.assert_done()
-        return text
-
-    def test_resolving(self) -> None:
-        self.reactor.resolver.silent = True
-        self.attempt = self.client().dial("http://example.com/", TOKEN, timeout=5)
-        self.reactor.advance(5)
-        self.assertIn("no connection within 5 s", self.timed_out())
-
-    def test_connecting(self) -> None:
-        self.attempt = self.client().dial(URL, TOKEN, timeout=5)
-        self.reactor.advance(5)
-        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
-        self.assertIn("no connection within 5 s", self.timed_out())
-
-    def test_waiting(self) -> None:
-        self.dial(timeout=60)
-        self.reactor.advance(59.9)
-        self.assertNoResult(self.attempt)
-        self.reactor.advance(0.1)
-        self.server.lose()
-        self.assertEqual(
-            self.timed_out(), f"no connection within 60 s: the peer did not come to {URL}"
-        )
-
-    def test_racing(self) -> None:
-        self.dial(timeout=20)
-        self.answer(PEER)
-        self.reactor.advance(20)
-        self.server.lose()
-        self.assertEqual(self.timed_out(), "no connection within 20 s: no path to the peer")
-
-    def test_in_the_pause_between_two_requests(self) -> None:
-        self.dial(timeout=0.5)
-        self.server.deliver(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-        self.server.lose()
-        self.reactor.advance(0.5)
-        self.assertEqual(
-            self.timed_out(), f"no connection within 0.5 s: the peer did not come to {URL}"
-        )
-
-    def test_when_the_choice_is_made_and_losers_are_still_closing(self) -> None:
-        self.dial(timeout=20)
-        self.answer(PEER)
-        winner = self.reactor.connected()
-        winner.deliver(HELLO)
-        self.reactor.advance(20)
-        self.assert_done(self.server, winner)
-        self.failureResultOf(self.attempt, AttemptTimeout)
-
-    def test_by_default(self) -> None:
-        self.attempt = self.client().dial(URL, TOKEN)
-        server = self.reactor.connected()
-        self.reactor.advance(60)
-        server.lose()
-        self.assertIn("no connection within 60 s", self.timed_out())
-
-    def test_acceptor_waits_for_ever_by_default(self) -> None:
-        self.attempt = self.client().accept(URL, TOKEN)
-        self.server = self.reactor.connected()
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertNoResult(self.attempt)
-
-    def test_nothing_left_of_it_in_the_clock(self) -> None:
-        self.accept(timeout=60)
-        self.answer()
-        self.server.deliver(CONFIRM)
-        self.successResultOf(self.attempt)
-        self.assert_done()
-
-    def test_nothing_left_of_it_after_a_failure(self) -> None:
+    def test_nothing_left_after_a_failure(self) -> None:
         self.accept(timeout=60)
         self.server.lose(ConnectionLost())
         self.failureResultOf(self.attempt, ServerUnreachable)
         self.assert_done()
+
+    def test_timeout_by_default(self) -> None:
+        """A minute for a dialer, and none for an acceptor."""
+        self.attempt = self.client().dial(URL, TOKEN)
+        server = self.reactor.connected()
+        self.reactor.advance(60)
+        server.lose()
+        text = str(self.failureResultOf(self.attempt, AttemptTimeout).value)
+        self.assertIn("no connection within 60 s", text)
+        self.attempt = self.client().accept(URL, TOKEN)
+        self.reactor.connected()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertNoResult(self.attempt)

@@ -1,101 +1,133 @@
 """
-The race when nobody wins: every wait ends, and says why.
+Attempts that come to nothing: every wait ends, and says why.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from rdv.addresses import AddressSpace
-from rdv.errors import NoConnection
-from rdv.test.client.doubles import CONFIRM, PEER, URL, AttemptTestCase
+from rdv.errors import NoConnection, ServerUnreachable
+from rdv.test.client.doubles import CONFIRM, PEER, TOKEN, URL, AttemptTestCase, ByteTransport
 
 
-class EndTests(AttemptTestCase):
-    """Every wait ends."""
+class UnreachableTests(AttemptTestCase):
+    """No connection to the server, or none that lasts."""
 
-    def no_connection(self) -> str:
+    def fails(self) -> str:
+        """Why the server is said to be unreachable; nothing is left then."""
+        text = str(self.failureResultOf(self.attempt, ServerUnreachable).value)
+        before, _, reason = text.removeprefix("cannot reach http://").partition(": ")
+        self.assertIn(before, (URL.removeprefix("http://"), "nowhere.example/"))
+        self.assertNotIn("\n", reason)
+        self.assert_done()
+        return reason
+
+    def test_not_connected(self) -> None:
+        for error, reason in (
+            (Refused(osError=111), "connection refused"),
+            (ConnectError(osError=113), "no route to host"),
+            (ConnectTimeoutError(), "no answer in time"),
+        ):
+            self.setUp()
+            self.attempt = self.client(server_timeout=7).dial(URL, TOKEN, timeout=None)
+            self.assertEqual(self.reactor.tcpClients[0][3], 7)
+            self.reactor.failed(error)
+            self.assertEqual(self.fails(), reason)
+
+    def test_name(self) -> None:
+        for silent, reason in ((False, "the name does not resolve"), (True, "no answer in time")):
+            self.setUp()
+            self.reactor.resolver.silent = silent
+            self.attempt = self.client().dial("http://nowhere.example/", TOKEN, timeout=None)
+            self.reactor.advance(10 * silent)
+            self.assertEqual(self.fails(), reason)
+
+    def test_no_answer(self) -> None:
+        """Nor is anybody let in any more who waited for one."""
+        for error, reason in ((None, "the connection ended without"), (ConnectionLost("x"), "x")):
+            self.setUp()
+            self.accept()
+            stranger = self.arrive()
+            self.server.lose(error)
+            self.assertEqual(stranger.closing, "abort")
+            self.assertNoResult(self.attempt)
+            inbound = self.reactor.tcpServers[0][1]
+            self.assertIsNone(inbound.buildProtocol(stranger.getPeer()))
+            stranger.lose()
+            self.assertIn(reason, self.fails())
+
+    def test_head_stalls(self) -> None:
+        self.dial(server_timeout=7)
+        self.server.deliver(b"HTTP/1.1 101 Swi")
+        self.reactor.advance(7)
+        self.assertEqual(self.server.closing, "abort")
+        self.assertNoResult(self.attempt)
+        self.server.lose()
+        self.assertIn("did not come within 7 s", self.fails())
+
+
+class NobodyWinsTests(AttemptTestCase):
+    """The race."""
+
+    def no_connection(self, *transports: ByteTransport) -> str:
         """What the failure says."""
+        self.assert_done(*transports)
         return str(self.failureResultOf(self.attempt, NoConnection).value)
 
-    def assert_peer_vanished(self) -> None:
-        """It ends by itself when the peer does not show up."""
-        self.answer(PEER)
-        direct = self.reactor.connected()
-        self.reactor.advance(29.9)
-        self.assertNoResult(self.attempt)
-        self.reactor.advance(0.1)
-        self.assert_done(direct, self.server)
-        self.assertEqual(self.no_connection(), "no path to the peer: nobody answered")
+    def test_peer_does_not_show_up(self) -> None:
+        for begin in (self.dial, self.accept):
+            for limit, options in ((30, {}), (3, {"handshake_timeout": 3})):
+                self.setUp()
+                begin(**options)
+                self.answer(PEER)
+                direct = self.reactor.connected()
+                self.reactor.advance(limit - 0.1)
+                self.assertNoResult(self.attempt)
+                self.reactor.advance(0.1)
+                text = self.no_connection(direct, self.server)
+                self.assertEqual(text, "no path to the peer: nobody answered")
 
-    def test_acceptor_vanished(self) -> None:
-        self.dial()
-        self.assert_peer_vanished()
+    def test_nothing_but_the_relay(self) -> None:
+        ends: tuple[tuple[Callable[[], Any], str], ...] = (
+            (lambda: self.server.lose(ConnectionLost("reset")), "reset"),
+            (lambda: self.server.end(), "relay: "),
+            (lambda: self.server.deliver(b"HTTP/1.1 500 Oops\r\n\r\n"), "relay: "),
+        )
+        for end, reason in ends:
+            for begin in (self.dial, self.accept):
+                self.setUp()
+                begin(spaces=AddressSpace.NONE)
+                self.answer(PEER)
+                end()
+                left = [] if self.server.gone else [self.server]
+                self.assertIn(reason, self.no_connection(*left))
 
-    def test_dialer_vanished(self) -> None:
-        self.accept()
-        self.assert_peer_vanished()
-
-    def test_another_limit(self) -> None:
-        self.accept(handshake_timeout=3)
-        self.answer()
-        self.reactor.advance(3)
-        self.assert_done(self.server)
-        self.no_connection()
-
-    def test_relay_lost_and_nothing_else(self) -> None:
-        self.dial(spaces=AddressSpace.NONE)
-        self.answer(PEER)
-        self.server.lose(ConnectionLost("reset"))
-        self.assertIn("reset", self.no_connection())
-        self.assert_done()
-
-    def test_relay_ended_and_nothing_else(self) -> None:
-        self.accept(spaces=AddressSpace.NONE)
-        self.answer(PEER)
-        self.server.end()
-        self.assert_done(self.server)
-        self.assertIn("relay: ", self.no_connection())
-
-    def test_relay_says_something_else(self) -> None:
-        self.dial(spaces=AddressSpace.NONE)
-        self.answer(PEER)
-        self.server.deliver(b"HTTP/1.1 500 Oops\r\n\r\n")
-        self.assert_done(self.server)
-        self.assertIn("relay: ", self.no_connection())
-
-    def test_some_seconds_for_a_direct_path_when_the_relay_is_lost(self) -> None:
-        self.accept()
-        self.answer(PEER)
-        direct = self.reactor.connected()
-        self.server.lose(ConnectionLost())
-        self.reactor.advance(4.9)
-        self.assertNoResult(self.attempt)
-        self.reactor.advance(0.1)
-        self.assert_done(direct)
-        self.no_connection()
-
-    def test_direct_path_when_the_relay_is_lost(self) -> None:
-        self.accept()
-        self.answer(PEER)
-        direct = self.reactor.connected()
-        self.server.lose(ConnectionLost())
-        self.reactor.advance(4.9)
-        direct.deliver(CONFIRM)
-        self.successResultOf(self.attempt)
-        self.assert_done()
-
-    def test_those_seconds_prolong_nothing(self) -> None:
-        self.accept()
-        self.answer(PEER)
-        self.reactor.advance(28)
-        self.server.lose(ConnectionLost())
-        self.reactor.advance(2)
-        self.no_connection()
+    def test_relay_lost(self) -> None:
+        """Some seconds are left for a direct path, which prolong nothing."""
+        for passed, left in ((0, 5), (28, 2)):
+            for comes in (True, False):
+                self.setUp()
+                self.accept()
+                self.answer(PEER)
+                direct = self.reactor.connected()
+                self.reactor.advance(passed)
+                self.server.lose(ConnectionLost())
+                self.reactor.advance(left - 0.1)
+                self.assertNoResult(self.attempt)
+                if comes:
+                    direct.deliver(CONFIRM)
+                    self.successResultOf(self.attempt)
+                    self.assert_done()
+                else:
+                    self.reactor.advance(0.1)
+                    self.no_connection(direct)
 
     def test_reasons(self) -> None:
         self.dial()

@@ -26,6 +26,8 @@ from rdv.wire import Role
 TOKEN = b"a token"
 HELLO = b"rdv/1 HELLO a token\r\n"
 CONFIRM = b"rdv/1 CONFIRM a token\r\n"
+#: The line that a candidate of each role waits for.
+AWAITED = {Role.DIALER: HELLO, Role.ACCEPTOR: CONFIRM}
 
 ROLES = st.sampled_from(Role)
 CUTS = st.lists(st.integers(0, 200), max_size=30)
@@ -46,11 +48,6 @@ def chosen(candidate: Candidate) -> Deferred[None]:
     return Deferred.fromCoroutine(candidate.choose())
 
 
-def awaited(role: Role) -> bytes:
-    """The line that a candidate of this role waits for."""
-    return HELLO if role is Role.DIALER else CONFIRM
-
-
 class LineTests(SynchronousTestCase):
     """What is said and what is awaited."""
 
@@ -59,125 +56,70 @@ class LineTests(SynchronousTestCase):
         verifyObject(IProtocol, candidate)
         verifyObject(IHalfCloseableProtocol, candidate)
 
-    def test_acceptor_says_hello_when_open(self) -> None:
-        _, transport = opened(Role.ACCEPTOR)
-        self.assertEqual(transport.value(), HELLO)
-
-    def test_dialer_says_nothing_when_open(self) -> None:
-        candidate, transport = opened(Role.DIALER)
-        candidate.begin()
-        transport.deliver(HELLO)
-        self.assertEqual(transport.value(), b"")
-
-    def test_dialer_confirms(self) -> None:
-        candidate, transport = opened(Role.DIALER)
-        transport.deliver(HELLO)
-        self.successResultOf(chosen(candidate))
-        self.assertEqual(transport.value(), CONFIRM)
-
-    def test_acceptor_does_not_confirm(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR)
-        transport.deliver(CONFIRM)
-        self.successResultOf(chosen(candidate))
-        self.assertEqual(transport.value(), HELLO)
+    def test_said(self) -> None:
+        """HELLO at once by the acceptor, CONFIRM when it is chosen by the dialer."""
+        for role, before, after in (
+            (Role.ACCEPTOR, HELLO, HELLO),
+            (Role.DIALER, b"", CONFIRM),
+        ):
+            candidate, transport = opened(role)
+            transport.deliver(AWAITED[role])
+            if role is Role.DIALER:
+                candidate.begin()
+            self.assertEqual(transport.value(), before)
+            self.successResultOf(chosen(candidate))
+            self.assertEqual(transport.value(), after)
 
     def test_lost_before_the_choice(self) -> None:
         for role in Role:
             candidate, transport = opened(role)
-            transport.deliver(awaited(role))
+            transport.deliver(AWAITED[role])
             transport.clear()
             transport.lose(ConnectionLost())
             self.failureResultOf(chosen(candidate), ConnectionLost)
             self.assertEqual(transport.value(), b"")
 
-    def test_awaits_its_line(self) -> None:
-        for role in Role:
-            candidate, transport = opened(role)
-            shaken = candidate.shaken()
-            transport.deliver(awaited(role)[:-1])
-            self.assertNoResult(shaken)
-            transport.deliver(b"\n")
-            self.assertIs(self.successResultOf(shaken), candidate)
-            self.assertEqual(transport.closing, "")
-            self.assertNoResult(candidate.closed)
-
-    def test_line_before_anybody_asks(self) -> None:
-        candidate, transport = opened(Role.DIALER)
-        transport.deliver(HELLO)
-        self.assertIs(self.successResultOf(candidate.shaken()), candidate)
-
-    @given(ROLES, st.binary(max_size=100), CUTS)
-    def test_split_anyhow(self, role: Role, behind: bytes, cuts: list[int]) -> None:
+    @given(ROLES, st.booleans(), st.binary(max_size=100), CUTS)
+    def test_awaited(self, role: Role, asked: bool, behind: bytes, cuts: list[int]) -> None:
+        """However it is split, whether or not anybody has asked yet; the rest is kept."""
         candidate, transport = opened(role)
-        shaken = candidate.shaken()
-        transport.deliver(*pieces(awaited(role) + behind, cuts))
-        self.assertIs(self.successResultOf(shaken), candidate)
-        self.assertEqual(candidate.release(Wire()), behind)
+        shaken = candidate.shaken() if asked else None
+        transport.deliver(AWAITED[role][:-1])
+        if shaken is not None:
+            self.assertNoResult(shaken)
+        transport.deliver(b"\n", *pieces(behind, cuts))
+        self.assertIs(self.successResultOf(shaken or candidate.shaken()), candidate)
+        self.assertEqual(transport.closing, "")
+        self.assertNoResult(candidate.closed)
+        self.assertEqual([candidate.release(Wire()) for _ in range(2)], [behind, b""])
 
     @given(ROLES, st.binary(min_size=1, max_size=100), CUTS)
     def test_anything_else(self, role: Role, data: bytes, cuts: list[int]) -> None:
-        line = awaited(role)
+        """The right line behind it does not count."""
+        line = AWAITED[role]
         assume(not data.startswith(line) and not line.startswith(data))
         candidate, transport = opened(role)
         shaken = candidate.shaken()
-        transport.deliver(*pieces(data, cuts))
+        transport.deliver(*pieces(data, cuts), line)
         self.failureResultOf(shaken, ProtocolError)
+        self.failureResultOf(candidate.shaken(), ProtocolError)
         self.assertEqual(transport.closing, "abort")
 
-    def test_its_own_line_is_something_else(self) -> None:
+    def test_almost(self) -> None:
+        """One's own line, and another token; of the relay, which is not reset for that, too."""
         for role in Role:
-            candidate, transport = opened(role)
-            transport.deliver(awaited(role.other))
-            self.failureResultOf(candidate.shaken(), ProtocolError)
+            for line in (AWAITED[role.other], AWAITED[role].replace(b"tok", b"kot")):
+                for is_relay in (False, True):
+                    candidate, transport = opened(role, is_relay=is_relay)
+                    transport.deliver(line)
+                    self.failureResultOf(candidate.shaken(), ProtocolError)
+                    self.assertEqual(transport.closing, "close" if is_relay else "abort")
 
-    def test_another_token(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR)
-        transport.deliver(b"rdv/1 CONFIRM a tokem\r\n")
-        self.failureResultOf(candidate.shaken(), ProtocolError)
-
-    def test_only_the_one_that_spoke_is_closed(self) -> None:
-        _, bad = opened(Role.ACCEPTOR)
-        candidate, good = opened(Role.ACCEPTOR)
-        shaken = candidate.shaken()
-        bad.deliver(b"GET / HTTP/1.1\r\n\r\n")
-        self.assertEqual((bad.closing, good.closing), ("abort", ""))
-        good.deliver(CONFIRM)
-        self.assertIs(self.successResultOf(shaken), candidate)
-
-    def test_right_line_after_a_wrong_one_does_not_count(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR)
-        shaken = candidate.shaken()
-        transport.deliver(b"?", CONFIRM)
-        self.failureResultOf(shaken, ProtocolError)
-        self.failureResultOf(candidate.shaken(), ProtocolError)
-
-    def test_relay_is_not_reset_for_a_wrong_line(self) -> None:
-        _, transport = opened(Role.DIALER, is_relay=True)
-        transport.deliver(b"?")
-        self.assertEqual(transport.closing, "close")
-
-
-class EarlyDataTests(SynchronousTestCase):
-    """What comes behind the line and before the choice."""
-
-    def test_kept_in_order(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR)
-        transport.deliver(CONFIRM + b"one ", b"two ", b"three")
-        self.assertEqual(candidate.release(Wire()), b"one two three")
-
-    def test_handed_out_once(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR)
-        transport.deliver(CONFIRM + b"data")
-        candidate.release(Wire())
-        self.assertEqual(candidate.release(Wire()), b"")
-
-    def test_as_much_as_allowed(self) -> None:
+    def test_too_much_behind_it(self) -> None:
         candidate, transport = opened(Role.DIALER)
         transport.deliver(HELLO, bytes(60_000), bytes(5_536))
         self.assertEqual(transport.closing, "")
         self.assertEqual(len(candidate.release(Wire())), 65_536)
-
-    def test_too_much(self) -> None:
         candidate, transport = opened(Role.DIALER)
         transport.deliver(HELLO)
         staying = candidate.stays(9)
@@ -198,9 +140,12 @@ class HeldTests(SynchronousTestCase):
 
     def test_says_nothing_before_begin(self) -> None:
         candidate, transport = opened(Role.ACCEPTOR, held=True)
+        shaken = candidate.shaken()
         self.assertEqual(transport.value(), b"")
         candidate.begin()
         self.assertEqual(transport.value(), HELLO)
+        transport.deliver(CONFIRM)
+        self.assertIs(self.successResultOf(shaken), candidate)
 
     def test_begin_before_the_connection(self) -> None:
         candidate = Candidate(Clock(), Role.ACCEPTOR, TOKEN, held=True)
@@ -225,38 +170,25 @@ class HeldTests(SynchronousTestCase):
         self.assertEqual(transport.value(), b"")
         self.failureResultOf(candidate.shaken(), ConnectionLost)
 
-    def test_goes_on_as_any_other(self) -> None:
-        candidate, transport = opened(Role.ACCEPTOR, held=True)
-        shaken = candidate.shaken()
-        candidate.begin()
-        transport.deliver(CONFIRM)
-        self.assertIs(self.successResultOf(shaken), candidate)
 
+class ConnectionTests(SynchronousTestCase):
+    """What is known and made of the connection."""
 
-class KeepAliveTests(SynchronousTestCase):
-    """A connection that is silent for long is not to be forgotten on its way."""
-
-    def test_turned_on(self) -> None:
+    def test_keep_alive(self) -> None:
+        """One that is silent for long is not to be forgotten on its way."""
         with socket.socket() as sock:
             transport = ByteTransport(Candidate(Clock(), Role.DIALER, TOKEN))
             transport.handle = sock
             transport.connect()
             self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
-
-class PeerAddressTests(SynchronousTestCase):
-    """Where the other end is."""
-
-    def assert_address(self, peer: IPv4Address | IPv6Address, expected: str) -> None:
-        candidate = Candidate(Clock(), Role.DIALER, TOKEN)
-        ByteTransport(candidate, peer).connect()
-        self.assertEqual(candidate.peer_address, Address(parse_ip(expected), peer.port))
-
-    def test_ipv4(self) -> None:
-        self.assert_address(IPv4Address("TCP", "192.0.2.1", 5), "192.0.2.1")
-
-    def test_mapped(self) -> None:
-        self.assert_address(IPv6Address("TCP", "::ffff:192.0.2.1", 5), "192.0.2.1")
-
-    def test_zone(self) -> None:
-        self.assert_address(IPv6Address("TCP", "fe80::1%eth0", 5), "fe80::1")
+    def test_peer_address(self) -> None:
+        """As one knows it, be it mapped or with a zone."""
+        for peer, expected in (
+            (IPv4Address("TCP", "192.0.2.1", 5), "192.0.2.1"),
+            (IPv6Address("TCP", "::ffff:192.0.2.1", 5), "192.0.2.1"),
+            (IPv6Address("TCP", "fe80::1%eth0", 5), "fe80::1"),
+        ):
+            candidate = Candidate(Clock(), Role.DIALER, TOKEN)
+            ByteTransport(candidate, peer).connect()
+            self.assertEqual(candidate.peer_address, Address(parse_ip(expected), 5))

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.candidate import Candidate
 from rdv.test.client.doubles import ByteTransport
-from rdv.test.doubles import HalfWire, Wire
+from rdv.test.doubles import HalfWire
 from rdv.wire import Role
 
 TOKEN = b"a token"
@@ -41,102 +41,75 @@ class StaysTests(CandidateTestCase):
         super().setUp()
         self.open()
 
-    def test_no_time_at_all(self) -> None:
-        self.assertIs(self.successResultOf(self.candidate.stays(0)), self.candidate)
-
-    def test_fires_after_the_time(self) -> None:
-        staying = self.candidate.stays(2)
-        self.clock.advance(1.5)
-        self.assertNoResult(staying)
-        self.clock.advance(0.5)
+    def assert_stayed(self, staying: Deferred[Candidate]) -> None:
+        """It has, and nothing else has happened."""
         self.assertIs(self.successResultOf(staying), self.candidate)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.transport.closing, "")
 
-    def test_lost_meanwhile(self) -> None:
+    def test_time(self) -> None:
+        self.assert_stayed(self.candidate.stays(0))
         staying = self.candidate.stays(2)
-        self.transport.lose(ConnectionLost())
-        self.failureResultOf(staying, ConnectionLost)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_half_closed_meanwhile(self) -> None:
-        staying = self.candidate.stays(2)
-        self.transport.end()
-        self.failureResultOf(staying, ConnectionDone)
-        self.assertEqual(self.transport.closing, "abort")
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_lost_before(self) -> None:
-        self.transport.lose(ConnectionLost())
-        self.failureResultOf(self.candidate.stays(0), ConnectionLost)
-        self.failureResultOf(self.candidate.stays(2), ConnectionLost)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_for_ever(self) -> None:
+        self.clock.advance(1.5)
+        self.transport.deliver(b"early data, which does not end it")
+        self.assertNoResult(staying)
+        self.clock.advance(0.5)
+        self.assert_stayed(staying)
         staying = self.candidate.stays(math.inf)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertNoResult(staying)
-        self.transport.lose(ConnectionLost())
-        self.failureResultOf(staying, ConnectionLost)
+        self.candidate.hurry()
 
-    def test_data_does_not_end_it(self) -> None:
-        staying = self.candidate.stays(2)
-        self.transport.deliver(b"early")
-        self.assertNoResult(staying)
+    def test_hurry(self) -> None:
+        """It is not remembered."""
+        self.candidate.hurry()
+        for seconds in (2, math.inf):
+            staying = self.candidate.stays(seconds)
+            self.assertNoResult(staying)
+            self.candidate.hurry()
+            self.assert_stayed(staying)
 
     def test_cancelled(self) -> None:
+        """The connection outlives the waiting: its owner may wait again."""
         for seconds in (2, math.inf):
             staying = self.candidate.stays(seconds)
             staying.cancel()
             self.failureResultOf(staying, CancelledError)
             self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_connection_outlives_the_waiting(self) -> None:
-        """Its owner may wait again."""
-        self.candidate.stays(2).addErrback(lambda _: None).cancel()
-        self.assertEqual(self.transport.closing, "")
         staying = self.candidate.stays(2)
         self.clock.advance(2)
-        self.assertIs(self.successResultOf(staying), self.candidate)
-
-    def test_hurry(self) -> None:
-        for seconds in (2, math.inf):
-            staying = self.candidate.stays(seconds)
-            self.candidate.hurry()
-            self.assertIs(self.successResultOf(staying), self.candidate)
-            self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_hurry_is_not_remembered(self) -> None:
-        self.candidate.hurry()
-        self.assertNoResult(self.candidate.stays(2).addErrback(lambda _: None))
+        self.assert_stayed(staying)
 
 
 class LossTests(CandidateTestCase):
-    """Before the line has come."""
+    """Whoever waits is told why."""
 
     def test_lost(self) -> None:
-        self.transport.connect()
-        shaken = self.candidate.shaken()
-        reason = self.transport.lose(ConnectionLost())
-        self.assertIs(self.failureResultOf(shaken).value, reason.value)
-        self.assertIsNone(self.successResultOf(self.candidate.closed))
-
-    def test_closed_by_the_other_side(self) -> None:
-        self.transport.connect()
-        shaken = self.candidate.shaken()
-        self.transport.lose(ConnectionDone())
-        self.failureResultOf(shaken, ConnectionDone)
-
-    def test_half_closed_by_the_other_side(self) -> None:
-        self.transport.connect()
-        shaken = self.candidate.shaken()
-        self.transport.end()
-        self.failureResultOf(shaken, ConnectionDone)
-        self.assertEqual(self.transport.closing, "abort")
-
-    def test_half_closed_behind_the_line(self) -> None:
-        self.open()
-        self.transport.end()
-        self.failureResultOf(self.candidate.shaken(), ConnectionDone)
+        """Before the line, and when it stays; whoever asks afterwards is told as well."""
+        for ready, wait in (
+            (False, lambda: self.candidate.shaken()),
+            (True, lambda: self.candidate.stays(2)),
+            (True, lambda: self.candidate.stays(math.inf)),
+        ):
+            for end, kind in (
+                (lambda: self.transport.lose(ConnectionLost()), ConnectionLost),
+                (lambda: self.transport.lose(ConnectionDone()), ConnectionDone),
+                (lambda: self.transport.end(), ConnectionDone),
+                (lambda: self.candidate.close(), ConnectionLost),
+            ):
+                self.setUp()
+                self.transport.connect()
+                self.transport.deliver(HELLO * ready)
+                waiting = wait()
+                end()
+                for each in (waiting, self.candidate.shaken(), self.candidate.stays(0)):
+                    self.failureResultOf(each, kind)
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+                if not self.transport.gone:
+                    self.assertEqual(self.transport.closing, "abort")
+                    self.assertNoResult(self.candidate.closed)
+                    self.transport.lose()
+                self.assertIsNone(self.successResultOf(self.candidate.closed))
 
     def test_first_reason_counts(self) -> None:
         self.transport.connect()
@@ -146,43 +119,29 @@ class LossTests(CandidateTestCase):
         self.assertIs(self.failureResultOf(self.candidate.shaken()).value, first.value)
 
     def test_cancelled(self) -> None:
+        """The line may still come."""
         self.transport.connect()
         shaken = self.candidate.shaken()
         shaken.cancel()
         self.failureResultOf(shaken, CancelledError)
         self.assertEqual(self.transport.closing, "")
-
-    def test_line_after_a_cancelled_waiting(self) -> None:
-        self.transport.connect()
-        self.candidate.shaken().addErrback(lambda _: None).cancel()
         shaken = self.candidate.shaken()
+        self.candidate.hurry()  # does not stand for it
+        self.assertNoResult(shaken)
         self.transport.deliver(HELLO)
         self.assertIs(self.successResultOf(shaken), self.candidate)
-
-    def test_hurry_does_not_stand_for_the_line(self) -> None:
-        self.transport.connect()
-        shaken = self.candidate.shaken().addErrback(lambda _: None)
-        self.candidate.hurry()
-        self.assertNoResult(shaken)
 
 
 class CloseTests(CandidateTestCase):
     """Closing, and how one learns that it is done."""
 
-    def test_closed_when_the_connection_is_gone(self) -> None:
-        self.transport.connect()
-        self.candidate.close()
-        self.assertEqual(self.transport.closing, "abort")
-        self.assertNoResult(self.candidate.closed)
-        self.transport.lose(ConnectionLost())
-        self.assertIsNone(self.successResultOf(self.candidate.closed))
-
     def test_relay_is_closed_in_good_order(self) -> None:
-        relay = Candidate(self.clock, Role.DIALER, TOKEN, is_relay=True)
-        transport = ByteTransport(relay)
-        transport.connect()
-        relay.close()
-        self.assertEqual(transport.closing, "close")
+        for abort, how in ((False, "close"), (True, "abort")):
+            relay = Candidate(self.clock, Role.DIALER, TOKEN, is_relay=True)
+            transport = ByteTransport(relay)
+            transport.connect()
+            relay.close(abort=abort)
+            self.assertEqual(transport.closing, how)
 
     def test_connected(self) -> None:
         """Whether it may still be used."""
@@ -205,62 +164,37 @@ class CloseTests(CandidateTestCase):
         self.assertEqual(fired, [None])
 
     def test_before_the_connection(self) -> None:
-        shaken = self.candidate.shaken()
-        self.candidate.close()
-        self.failureResultOf(shaken, ConnectionLost)
-        self.assertIsNone(self.successResultOf(self.candidate.closed))
-
-    def test_connected_after_closing(self) -> None:
-        acceptor = Candidate(self.clock, Role.ACCEPTOR, TOKEN)
-        acceptor.close()
-        transport = ByteTransport(acceptor)
-        transport.connect()
-        self.assertEqual((transport.closing, transport.value()), ("abort", b""))
-        transport.lose(ConnectionLost())
-        self.assertIsNone(self.successResultOf(acceptor.closed))
-
-    def test_pending_waiter_is_told(self) -> None:
-        self.transport.connect()
-        shaken = self.candidate.shaken()
-        self.candidate.close()
-        self.failureResultOf(shaken, ConnectionLost)
+        """Which comes all the same."""
+        for role in Role:
+            candidate = Candidate(self.clock, role, TOKEN)
+            shaken = candidate.shaken()
+            candidate.close()
+            self.failureResultOf(shaken, ConnectionLost)
+            self.assertIsNone(self.successResultOf(candidate.closed))
+            transport = ByteTransport(candidate)
+            transport.connect()
+            self.assertEqual((transport.closing, transport.value()), ("abort", b""))
+            transport.lose(ConnectionLost())
 
 
 class ReleaseTests(CandidateTestCase):
     """Handing the connection over."""
 
-    def setUp(self) -> None:
-        super().setUp()
+    def test_heir(self) -> None:
+        """It gets all that comes, and the candidate has no part in it any more."""
         self.open()
-        self.heir = HalfWire()
-        self.candidate.release(self.heir)
-
-    def test_is_closed(self) -> None:
+        heir = HalfWire()
+        staying = self.candidate.stays(2)
+        self.clock.advance(2)
+        self.candidate.release(heir)
+        self.assertIs(heir.transport, self.transport)
         self.assertIsNone(self.successResultOf(self.candidate.closed))
-        self.assertEqual(self.transport.closing, "")
-
-    def test_heir_is_connected(self) -> None:
-        self.assertIs(self.heir.transport, self.transport)
-
-    def test_heir_gets_what_comes(self) -> None:
-        self.transport.deliver(b"data")
-        self.transport.end()
-        self.assertEqual((self.heir.data, self.heir.read_ended), (b"data", 1))
-        reason = self.transport.lose()
-        self.assertIs(self.heir.reason, reason)
-
-    def test_close_does_not_touch_it(self) -> None:
+        staying.cancel()
         self.candidate.close()
         self.assertEqual(self.transport.closing, "")
-
-    def test_waiting_is_over(self) -> None:
-        other = Candidate(self.clock, Role.DIALER, TOKEN)
-        transport = ByteTransport(other)
-        transport.connect()
-        transport.deliver(HELLO)
-        staying = other.stays(2)
-        self.clock.advance(2)
-        other.release(Wire())
-        staying.cancel()
-        self.assertEqual(transport.closing, "")
-        self.assertIs(self.successResultOf(staying), other)
+        self.assertIs(self.successResultOf(staying), self.candidate)
+        self.transport.deliver(b"data")
+        self.transport.end()
+        self.assertEqual((heir.data, heir.read_ended), (b"data", 1))
+        reason = self.transport.lose()
+        self.assertIs(heir.reason, reason)

@@ -4,7 +4,9 @@ Test doubles: TCP connections in memory, and protocols that record what happens 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TypeVar, cast
 
 from twisted.internet.address import IPv4Address
@@ -36,6 +38,21 @@ def besides_the_look(calls: Iterable[IDelayedCall]) -> list[IDelayedCall]:
     Those but the one that belongs to connections that stand: see :mod:`rdv._transport.liveness`.
     """
     return [call for call in calls if "_Watch." not in str(call)]
+
+
+def collect_garbage() -> None:
+    """
+    See to it that a Deferred that was dropped with an error in it fails this test, and no other.
+    What was there before the first call, mostly modules, is not looked at again: that would take
+    most of the time of the tests.
+    """
+    gc.collect()
+    _freeze()
+
+
+@cache
+def _freeze() -> None:
+    gc.freeze()
 
 
 def present(value: T | None) -> T:

@@ -5,7 +5,6 @@ the test plays the server, the peer, the network and the clock.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address as IPv4
 from itertools import pairwise
@@ -32,6 +31,7 @@ from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client, Connection, relay_penalty, tls_policy
 from rdv.client.context import Context, Settings
 from rdv.client.dial.shared_port import IClientReactor
+from rdv.test.doubles import collect_garbage
 from rdv.wire import Role
 
 LOOPBACK = IPv4("127.0.0.1")
@@ -259,7 +259,7 @@ class AttemptTestCase(SynchronousTestCase):
             if not transport.gone:
                 transport.lose()
         self.attempt.cancel()
-        gc.collect()  # a Deferred that is dropped with an error in it fails this test, no other
+        collect_garbage()
 
     def client(self, **options: Any) -> Client:
         """A client in memory."""

@@ -5,7 +5,6 @@ The client on real sockets, and servers on loopback that do as they are told.
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ from rdv.client import Client
 from rdv.server import Rendezvous, RendezvousResource
 from rdv.test.client.dial.doubles import SteppedReactor
 from rdv.test.client.doubles import here
-from rdv.test.doubles import Wire
+from rdv.test.doubles import Wire, collect_garbage
 
 REACTOR: Any = global_reactor
 
@@ -154,8 +153,7 @@ class LoopbackTestCase(TestCase):
 
     def setUp(self) -> None:
         self.reactor = SteppedReactor(REACTOR)
-        # Last of all: a Deferred that is dropped with an error in it fails this test, no other.
-        self.addCleanup(gc.collect)
+        self.addCleanup(collect_garbage)  # last of all
 
     def client(self, reactor: SteppedReactor | None = None, **options: Any) -> Client:
         """A client that dials nothing but loopback."""

@@ -4,6 +4,8 @@ Waiting until the other side's system has what we have sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -12,10 +14,7 @@ from rdv._system.tcp_info import bytes_acknowledged, round_trip
 from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, is_local
 
-__all__ = ["acknowledged", "may_be_half_dead", "probe"]
-
-#: The kernel has no event for it: seconds until the first look, and how the pause grows.
-_FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.001, 1.5, 0.05
+__all__ = ["may_be_half_dead", "pauses", "probe"]
 
 #: Round trips, in seconds, on which a half-dead connection can stand at all.
 _HALF_DEAD_WITHIN = 0.01
@@ -38,24 +37,26 @@ def probe(clock: IReactorTime, transport: StreamTransport, line: bytes) -> Defer
     """
     Send the first byte of ``line``.
 
-    :return: fires with the rest of it, as :func:`acknowledged` does.
+    :return: fires with the rest of it when that byte is acknowledged; at once where the system does
+        not tell, and when the connection is gone. Cancelling it ends the waiting.
     """
     count = (bytes_acknowledged(transport) or 0) + 1
     transport.write(line[:1])
-    return acknowledged(clock, transport, count).addCallback(lambda _: line[1:])
+    return Deferred.fromCoroutine(_rest(clock, transport, line, count))
 
 
-def acknowledged(clock: IReactorTime, transport: object, count: int) -> Deferred[None]:
-    """
-    :param count: of bytes, those included that were acknowledged before.
-    :return: fires when that many are; at once where the system does not tell, and when the
-        connection is gone. Cancelling it ends the waiting.
-    """
-    return Deferred.fromCoroutine(_wait(clock, transport, count))
-
-
-async def _wait(clock: IReactorTime, transport: object, count: int) -> None:
-    pause = _FIRST_LOOK
-    while (done := bytes_acknowledged(transport)) is not None and done < count:
+async def _rest(clock: IReactorTime, transport: object, line: bytes, count: int) -> bytes:
+    for pause in pauses():
+        done = bytes_acknowledged(transport)
+        if done is None or done >= count:
+            break
         await deferLater(clock, pause)
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+    return line[1:]
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each look, as the kernel has no event for an acknowledgement."""
+    pause = 0.001
+    while True:
+        yield pause
+        pause = min(pause * 1.5, 0.05)

@@ -39,6 +39,7 @@ from rdv._system.tcp_info import round_trip
 from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
+from rdv.client.acknowledgement import pauses
 from rdv.client.candidate import Candidate
 from rdv.client.receiver import Receiver
 from rdv.client.replay import ReplayTransport
@@ -55,9 +56,6 @@ _CONFIRMED_WITHIN, _ENDED_WITHIN = 1.5, 10.0
 _SAID_WITHIN, _DELIVERED_WITHIN = 0.1, 5.0
 #: On a long way the system sends a lost CONFIRM again after three round trips.
 _ROUND_TRIPS = 6
-#: The kernel has no event for an acknowledgement: seconds until the first look, and how the pause
-#: grows.
-_FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.002, 1.5, 0.05
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -89,11 +87,11 @@ class Probation(ReplayTransport):
         self._switching: Deferred[None] | None = None
         protocol.transport = self
         receive_from(cast(ITransport, self.transport), self)
-        self._pause = _FIRST_LOOK
+        self._pauses = pauses()
         patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(self.transport) or 0.0))
         self._begun, self._patience = self._clock.seconds(), patience
         if chosen.role is Role.DIALER:
-            self._timer = self._clock.callLater(self._pause, self._look)
+            self._timer = self._clock.callLater(next(self._pauses), self._look)
         else:
             self._timer = self._clock.callLater(_ENDED_WITHIN, self._settle, "time is up")
             self._switch()  # when the peer says CONFIRM on the relay
@@ -131,8 +129,7 @@ class Probation(ReplayTransport):
             self._switch()
             self._limit()
         else:
-            self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
-            self._timer = self._clock.callLater(self._pause, self._look)
+            self._timer = self._clock.callLater(next(self._pauses), self._look)
 
     def _is_tried(self, passed: float) -> bool:
         """Whether what the application has written behind CONFIRM gets through, if it has."""
@@ -227,8 +224,8 @@ class Probation(ReplayTransport):
     def write(self, data: bytes) -> None:
         """A dialer looks soon whether the first of it is acknowledged."""
         if not self._passed_on and self._switching is None:
-            self._pause = _FIRST_LOOK
-            self._timer.reset(self._pause)
+            self._pauses = pauses()
+            self._timer.reset(next(self._pauses))
         super().write(data)
 
     def abortConnection(self) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
+from rdv.client.acknowledgement import pauses
 from rdv.client.candidate import Candidate
 from rdv.client.trace import What
 from rdv.errors import NoConnection
@@ -26,8 +27,6 @@ _DETOUR_PATIENCE = 0.005
 
 #: Seconds for the CONFIRM on a suspect connection to be acknowledged: two retransmissions.
 _ACKNOWLEDGED_WITHIN = 1.5
-#: The kernel has no event for an acknowledgement: seconds between two looks.
-_LOOK_EVERY = 0.005
 
 #: Says for a dialer's candidate that is ready how many seconds a better one may still take to come.
 #: It is used when they are over: 0 for at once, ``math.inf`` for never.
@@ -79,10 +78,13 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
 
 async def _acknowledged(candidate: Candidate) -> None:
     end = candidate.clock.seconds() + _ACKNOWLEDGED_WITHIN
-    while candidate.confirmed() is False:
-        if candidate.clock.seconds() >= end:
+    for pause in pauses():
+        if candidate.confirmed() is not False:
+            break
+        left = end - candidate.clock.seconds()
+        if left <= 0:
             raise ConnectionLost("what we send does not arrive")
-        await candidate.stays(_LOOK_EVERY)
+        await candidate.stays(min(pause, left))
     candidate.trace(What.ACKNOWLEDGED)
 
 

@@ -102,7 +102,7 @@ class TokenInUse(ServerRefused):
 
 
 class NoConnection(RdvError):
-    """The server introduced the peers, but neither a direct path nor the relay came to stand."""
+    """The server introduced the peers, but no path could be established, not even the relay."""
 
 
 class AttemptTimeout(RdvError):

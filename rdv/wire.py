@@ -133,11 +133,7 @@ def token_hint(token: bytes) -> str:
 
 def request_headers(offer: Offer) -> list[tuple[bytes, bytes]]:
     """The headers that make a request an offer, to be sent with the method ``offer.role.value``."""
-    headers = [
-        (b"Connection", b"upgrade"),
-        (b"Upgrade", PROTOCOL),
-        (b"Rdv-Token", offer.token),
-    ]
+    headers = [(b"Connection", b"upgrade"), (b"Upgrade", PROTOCOL), (b"Rdv-Token", offer.token)]
     if offer.self_addresses:
         headers.append((b"Rdv-Self-Addrs", format_addresses(offer.self_addresses).encode()))
     return headers
@@ -152,8 +148,7 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     """
     if version != b"HTTP/1.1":
         raise BadRequest("an upgrade needs HTTP/1.1", 426)
-    if len(header(b"Host")) != 1:  # RFC 9112, 3.2
-        raise BadRequest("more than one Host" if header(b"Host") else "missing Host")
+    _only(header, b"Host")  # RFC 9112, 3.2
     if b"upgrade" not in _elements(header(b"Connection")):
         raise BadRequest("missing Connection: upgrade", 426)
     upgrades = _elements(header(b"Upgrade"))
@@ -164,11 +159,8 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
         role = Role(method)
     except ValueError:
         raise BadRequest("the method is neither DIAL nor ACCEPT") from None
-    tokens = header(b"Rdv-Token")
-    if len(tokens) != 1:
-        raise BadRequest("more than one Rdv-Token" if tokens else "missing Rdv-Token")
     try:
-        token = check_token(tokens[0])
+        token = check_token(_only(header, b"Rdv-Token"))
     except BadToken as error:
         raise BadRequest(str(error)) from None
     try:
@@ -200,9 +192,8 @@ def parse_answer(header: HeaderLookup) -> Answer:
 
 def other_ports(header: HeaderLookup) -> list[int]:
     """The ports that a 101 names beside the one that was asked; what is no port is ignored."""
-    found = b",".join(header(OTHER_PORTS)).split(b",")
-    digits = (element.strip(b" \t") for element in found)
-    ports = (int(each) for each in digits if each.isdigit() and len(each) <= 5)
+    digits = (each for each in _elements(header(OTHER_PORTS)) if each.isdigit() and len(each) <= 5)
+    ports = map(int, digits)
     return [port for port in ports if 0 < port <= 0xFFFF]
 
 
@@ -234,12 +225,11 @@ def refusal(status: int, reason: str) -> bytes:
         phrase = "Refused"
     body = " ".join(reason.split()).encode(errors="replace") + b"\n"
     later = f"Retry-After: {RETRY_AFTER}\r\n" if status == 503 else ""
-    head = (
+    return (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n{later}"
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    ).encode() + body
 
 
 def hello_line(token: bytes) -> bytes:
@@ -253,9 +243,7 @@ def confirm_line(token: bytes) -> bytes:
 
 
 class LineMatcher:
-    """
-    Compares a stream with one expected line, however it is cut into pieces.
-    """
+    """Compares a stream with one expected line, however it is cut into pieces."""
 
     __slots__ = ("_expected", "_matched")
 
@@ -282,6 +270,14 @@ class LineMatcher:
         return data[len(wanted) :] if self._matched == len(self._expected) else None
 
 
+def _only(header: HeaderLookup, name: bytes) -> bytes:
+    """The value of a header that a request must have once."""
+    values = header(name)
+    if len(values) != 1:
+        raise BadRequest(f"{'more than one' if values else 'missing'} {name.decode()}")
+    return values[0]
+
+
 def _elements(values: Iterable[bytes]) -> list[bytes]:
     """The elements of a list-valued header of case-insensitive tokens (RFC 9110, 5.6.1)."""
     elements = (e.strip(b" \t").lower() for value in values for e in value.split(b","))
@@ -298,9 +294,5 @@ def _addresses(values: Iterable[bytes], most: int, *, zones: bool = False) -> li
     elements = [element for element in map(str.strip, joined.split(",")) if element]
     if len(elements) > most:  # counted first: a header has room for thousands
         raise ValueError(f"more than {most}")
-    found = []
-    for element in elements:
-        address = parse_address(_ZONE.sub("]", element) if zones else element)
-        if not (zones and _ZONE.search(element)):
-            found.append(address)
-    return found
+    parsed = [parse_address(_ZONE.sub("]", each) if zones else each) for each in elements]
+    return [address for address, text in zip(parsed, elements, strict=True) if "%" not in text]

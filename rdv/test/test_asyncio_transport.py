@@ -10,6 +10,7 @@ import ssl
 from typing import Any
 
 from rdv.asyncio_streams import Connected, start_server
+from rdv.test.asyncio_loop import in_asyncio
 from rdv.test.certificates import Authority
 from rdv.test.client.doubles import ByteTransport
 from rdv.test.test_asyncio_streams import Endpoint, StreamsTestCase
@@ -18,93 +19,77 @@ from rdv.test.test_asyncio_streams import Endpoint, StreamsTestCase
 class TransportTests(StreamsTestCase):
     """Its buffer, its socket, and whether it reads."""
 
-    def test_buffer(self) -> None:
+    @in_asyncio
+    async def test_buffer(self) -> None:
         """Its size and its limits; what the transport has not taken waits here."""
+        _, writer, below = await self.open()
+        transport = writer.transport
+        self.assertEqual(transport.get_write_buffer_limits(), (1 << 14, 1 << 16))
+        self.assertEqual(transport.get_write_buffer_size(), 0)
+        transport.set_write_buffer_limits(high=200_000)
+        self.assertEqual(transport.get_write_buffer_limits(), (50_000, 200_000))
+        below.protocol.pauseProducing()
+        writer.write(bytes(100_000))
+        self.assertEqual(below.value(), b"")
+        self.assertGreater(transport.get_write_buffer_size(), 100_000)
+        await writer.drain()  # there is room
+        writer.write(bytes(100_000))
+        draining = asyncio.ensure_future(writer.drain())
+        await asyncio.sleep(0)
+        self.assertFalse(draining.done())
+        below.protocol.resumeProducing()
+        await draining
+        self.assertEqual((below.value(), transport.get_write_buffer_size()), (bytes(200_000), 0))
+        transport.set_write_buffer_limits(low=10)
+        self.assertEqual(transport.get_write_buffer_limits(), (10, 40))
+        for wrong in ({"high": 1, "low": 2}, {"low": -1}):
+            self.assertRaises(ValueError, transport.set_write_buffer_limits, **wrong)
 
-        async def run() -> None:
-            _, writer, below = await self.open()
-            transport = writer.transport
-            self.assertEqual(transport.get_write_buffer_limits(), (1 << 14, 1 << 16))
-            self.assertEqual(transport.get_write_buffer_size(), 0)
-            transport.set_write_buffer_limits(high=200_000)
-            self.assertEqual(transport.get_write_buffer_limits(), (50_000, 200_000))
-            below.protocol.pauseProducing()
-            writer.write(bytes(100_000))
-            self.assertEqual(below.value(), b"")
-            self.assertGreater(transport.get_write_buffer_size(), 100_000)
-            await writer.drain()  # there is room
-            writer.write(bytes(100_000))
-            draining = asyncio.ensure_future(writer.drain())
-            await asyncio.sleep(0)
-            self.assertFalse(draining.done())
-            below.protocol.resumeProducing()
-            await draining
-            self.assertEqual(
-                (below.value(), transport.get_write_buffer_size()), (bytes(200_000), 0)
-            )
-            transport.set_write_buffer_limits(low=10)
-            self.assertEqual(transport.get_write_buffer_limits(), (10, 40))
-            for wrong in ({"high": 1, "low": 2}, {"low": -1}):
-                self.assertRaises(ValueError, transport.set_write_buffer_limits, **wrong)
-
-        self.run_it(run())
-
-    def test_piece_by_piece(self) -> None:
+    @in_asyncio
+    async def test_piece_by_piece(self) -> None:
         """A large piece is not forced upon a transport that is full."""
+        _, writer, below = await self.open()
+        taken: list[int] = []
 
-        async def run() -> None:
-            _, writer, below = await self.open()
-            taken: list[int] = []
+        def write(data: bytes) -> None:
+            taken.append(len(data))
+            below.protocol.pauseProducing()
 
-            def write(data: bytes) -> None:
-                taken.append(len(data))
-                below.protocol.pauseProducing()
+        self.patch(below, "write", write)
+        writer.write(bytes(150_000))
+        self.assertEqual(taken, [1 << 16])
+        below.protocol.resumeProducing()
+        writer.write_eof()  # then nothing else can follow
+        self.assertEqual((sum(taken), below.write_ended), (150_000, True))
 
-            self.patch(below, "write", write)
-            writer.write(bytes(150_000))
-            self.assertEqual(taken, [1 << 16])
-            below.protocol.resumeProducing()
-            writer.write_eof()  # then nothing else can follow
-            self.assertEqual((sum(taken), below.write_ended), (150_000, True))
-
-        self.run_it(run())
-
-    def test_wrong_data(self) -> None:
+    @in_asyncio
+    async def test_wrong_data(self) -> None:
         """A number is not so many zeros."""
+        _, writer, _ = await self.open()
+        for wrong in (5, "text", None):
+            self.assertRaises(TypeError, writer.write, wrong)
 
-        async def run() -> None:
-            _, writer, _ = await self.open()
-            for wrong in (5, "text", None):
-                self.assertRaises(TypeError, writer.write, wrong)
+    @in_asyncio
+    async def test_reading(self) -> None:
+        _, writer, below = await self.open()
+        transport: Any = writer.transport
+        self.assertTrue(transport.is_reading())
+        transport.pause_reading()
+        self.assertFalse(transport.is_reading())
+        self.assertEqual(below.producerState, "paused")
+        transport.resume_reading()
+        self.assertTrue(transport.is_reading())
+        transport.close()
+        self.assertFalse(transport.is_reading())
 
-        self.run_it(run())
-
-    def test_reading(self) -> None:
-        async def run() -> None:
-            _, writer, below = await self.open()
-            transport: Any = writer.transport
-            self.assertTrue(transport.is_reading())
-            transport.pause_reading()
-            self.assertFalse(transport.is_reading())
-            self.assertEqual(below.producerState, "paused")
-            transport.resume_reading()
-            self.assertTrue(transport.is_reading())
-            transport.close()
-            self.assertFalse(transport.is_reading())
-
-        self.run_it(run())
-
-    def test_socket(self) -> None:
+    @in_asyncio
+    async def test_socket(self) -> None:
         """If there is one."""
-
-        async def run() -> None:
-            _, writer, below = await self.open()
-            self.assertEqual(writer.get_extra_info("socket", "none"), "none")
-            with socket.socket() as sock:
-                below.handle = sock
-                self.assertEqual(writer.get_extra_info("socket").fileno(), sock.fileno())
-
-        self.run_it(run())
+        _, writer, below = await self.open()
+        self.assertEqual(writer.get_extra_info("socket", "none"), "none")
+        with socket.socket() as sock:
+            below.handle = sock
+            self.assertEqual(writer.get_extra_info("socket").fileno(), sock.fileno())
 
 
 class TLSTests(StreamsTestCase):
@@ -146,7 +131,8 @@ class TLSTests(StreamsTestCase):
         self.join(below, server.connected())
         return streams[:2]
 
-    def test_start_tls(self) -> None:
+    @in_asyncio
+    async def test_start_tls(self) -> None:
         async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.assertEqual(await reader.readline(), b"TLS?\n")
             writer.write(b"go\n")
@@ -155,29 +141,24 @@ class TLSTests(StreamsTestCase):
             await writer.drain()
             writer.close()
 
-        async def run() -> None:
-            reader, writer = await self.connect(shout)
-            writer.write(b"TLS?\n")
-            self.assertEqual(await reader.readline(), b"go\n")
-            await writer.start_tls(self.trusting, server_hostname="peer.test")
-            self.assertIs(writer.get_extra_info("sslcontext"), self.trusting)
-            writer.write(bytes(50_000) + b"is anybody there?\n")
-            self.assertEqual(await reader.readline(), bytes(50_000) + b"IS ANYBODY THERE?\n")
-            self.assertEqual(await reader.read(), b"")
-            writer.close()
-            await writer.wait_closed()
+        reader, writer = await self.connect(shout)
+        writer.write(b"TLS?\n")
+        self.assertEqual(await reader.readline(), b"go\n")
+        await writer.start_tls(self.trusting, server_hostname="peer.test")
+        self.assertIs(writer.get_extra_info("sslcontext"), self.trusting)
+        writer.write(bytes(50_000) + b"is anybody there?\n")
+        self.assertEqual(await reader.readline(), bytes(50_000) + b"IS ANYBODY THERE?\n")
+        self.assertEqual(await reader.read(), b"")
+        writer.close()
+        await writer.wait_closed()
 
-        self.run_it(run())
-
-    def test_wrong_name(self) -> None:
+    @in_asyncio
+    async def test_wrong_name(self) -> None:
         async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with self.assertRaises(OSError):
                 await writer.start_tls(self.serving)
 
-        async def run() -> None:
-            _, writer = await self.connect(wait)
-            with self.assertRaises(ssl.SSLCertVerificationError):
-                await writer.start_tls(self.trusting, server_hostname="other.test")
-            writer.close()
-
-        self.run_it(run())
+        _, writer = await self.connect(wait)
+        with self.assertRaises(ssl.SSLCertVerificationError):
+            await writer.start_tls(self.trusting, server_hostname="other.test")
+        writer.close()

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,11 +18,22 @@ from rdv import _awaiting as awaiting
 from rdv._awaiting import deferred_of
 from rdv.addresses import Address, parse_address
 from rdv.client.port_mapping import MappedPort
-from rdv.server.decision import Decision
 from rdv.server.relay import Pair
+from rdv.test.asyncio_loop import in_asyncio
 from rdv.test.server.doubles import ServerTestCase
 
 OUTSIDE = parse_address("203.0.113.9:4000")
+
+
+async def never() -> None:
+    """Is not run."""
+    raise AssertionError("it runs")
+
+
+def assert_no_warning(test: SynchronousTestCase) -> None:
+    """Of a coroutine that was never awaited."""
+    gc.collect()
+    assert RuntimeWarning not in [each["category"] for each in test.flushWarnings()]
 
 
 class TwistedTests(SynchronousTestCase):
@@ -48,62 +59,47 @@ class TwistedTests(SynchronousTestCase):
         self.failureResultOf(working, CancelledError)
 
 
-class AsyncioTestCase(SynchronousTestCase):
-    """Each test runs a coroutine of asyncio's."""
-
-    def run_it(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """To its end."""
-        asyncio.run(asyncio.wait_for(coroutine, 10))
-
-
-class TaskTests(AsyncioTestCase):
+class TaskTests(SynchronousTestCase):
     """Where asyncio's event loop runs."""
 
-    def test_both_kinds(self) -> None:
-        """In one coroutine."""
+    @in_asyncio
+    async def test_both_kinds(self) -> None:
+        """In one coroutine: their results, and their failures."""
 
-        async def work(future: asyncio.Future[str]) -> list[object]:
+        async def work() -> list[object]:
             seen: list[object] = [await deferred]
             await asyncio.sleep(0)
             seen.append(await future)
             seen.append(await asyncio.wait_for(asyncio.sleep(0, "slept"), 5))
             assert asyncio.current_task() is not None
-            return [*seen, await succeed("at once")]
-
-        async def run() -> None:
-            future = asyncio.get_running_loop().create_future()
-            working = deferred_of(work(future)).asFuture(asyncio.get_running_loop())
-            await asyncio.sleep(0)
-            deferred.callback("called")
-            await asyncio.sleep(0)
-            future.set_result("set")
-            self.assertEqual(await working, ["called", "set", "slept", "at once"])
-
-        deferred: Deferred[str] = Deferred()
-        self.run_it(run())
-
-    def test_failures(self) -> None:
-        """Of either kind it can handle; its own is told."""
-
-        async def work(future: asyncio.Future[None]) -> None:
-            for awaitable in (deferred, future):
+            for awaitable in (fail(KeyError()), failing):
                 with self.assertRaises(KeyError):
                     await awaitable
+            return [*seen, await succeed("at once")]
+
+        loop = asyncio.get_running_loop()
+        deferred: Deferred[str] = Deferred()
+        future, failing = loop.create_future(), loop.create_future()
+        working = deferred_of(work()).asFuture(loop)
+        await asyncio.sleep(0)
+        deferred.callback("called")
+        await asyncio.sleep(0)
+        future.set_result("set")
+        failing.set_exception(KeyError())
+        self.assertEqual(await working, ["called", "set", "slept", "at once"])
+
+    @in_asyncio
+    async def test_failure(self) -> None:
+        """Its own is told."""
+
+        async def work() -> None:
             raise ZeroDivisionError
 
-        async def run() -> None:
-            future = asyncio.get_running_loop().create_future()
-            working = deferred_of(work(future)).asFuture(asyncio.get_running_loop())
-            await asyncio.sleep(0)
-            deferred.errback(KeyError())
-            future.set_exception(KeyError())
-            with self.assertRaises(ZeroDivisionError):
-                await working
+        with self.assertRaises(ZeroDivisionError):
+            await deferred_of(work()).asFuture(asyncio.get_running_loop())
 
-        deferred: Deferred[None] = Deferred()
-        self.run_it(run())
-
-    def test_cancel(self) -> None:
+    @in_asyncio
+    async def test_cancel(self) -> None:
         """What it awaits is cancelled, it may tidy up, and Twisted hears of it in its own words."""
         tidied: list[str] = []
 
@@ -116,41 +112,31 @@ class TaskTests(AsyncioTestCase):
                 tidied.append(kind)
                 raise
 
-        async def run() -> None:
-            loop = asyncio.get_running_loop()
-            for kind, awaitable, error in (
-                ("future", loop.create_future(), asyncio.CancelledError),
-                ("deferred", Deferred[None](), CancelledError),
-            ):
-                working = deferred_of(work(kind, awaitable, error))
-                result = working.asFuture(loop)
-                await asyncio.sleep(0)
-                working.cancel()
-                with self.assertRaises(CancelledError):
-                    await result
-
-        self.run_it(run())
-        self.assertEqual(tidied, ["future", "deferred"])
-
-    def test_cancel_at_once(self) -> None:
-        """Before it has begun: nobody is warned of a coroutine that was never awaited."""
-
-        async def work() -> None:
-            self.fail("it runs")
-
-        async def run() -> None:
-            working = deferred_of(work())
-            result = working.asFuture(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        for kind, awaitable, error in (
+            ("future", loop.create_future(), asyncio.CancelledError),
+            ("deferred", Deferred[None](), CancelledError),
+        ):
+            working = deferred_of(work(kind, awaitable, error))
+            result = working.asFuture(loop)
+            await asyncio.sleep(0)
             working.cancel()
             with self.assertRaises(CancelledError):
                 await result
+        self.assertEqual(tidied, ["future", "deferred"])
 
-        self.run_it(run())
-        gc.collect()
-        categories = [each["category"] for each in self.flushWarnings()]
-        self.assertNotIn(RuntimeWarning, categories)
+    @in_asyncio
+    async def test_cancel_at_once(self) -> None:
+        """Before it has begun: nobody is warned of a coroutine that was never awaited."""
+        working = deferred_of(never())
+        result = working.asFuture(asyncio.get_running_loop())
+        working.cancel()
+        with self.assertRaises(CancelledError):
+            await result
+        assert_no_warning(self)
 
-    def test_deferred_that_is_slow_to_cancel(self) -> None:
+    @in_asyncio
+    async def test_deferred_that_is_slow_to_cancel(self) -> None:
         """It is waited for."""
 
         async def stubborn() -> str:
@@ -163,18 +149,15 @@ class TaskTests(AsyncioTestCase):
         async def work() -> str:
             return await Deferred.fromFuture(asyncio.ensure_future(stubborn()))
 
-        async def run() -> None:
-            working = deferred_of(work())
-            result = working.asFuture(asyncio.get_running_loop())
-            for _ in range(2):
-                await asyncio.sleep(0)
-            working.cancel()
-            self.assertEqual(await result, "in the end")
-
-        self.run_it(run())
+        working = deferred_of(work())
+        result = working.asFuture(asyncio.get_running_loop())
+        for _ in range(2):
+            await asyncio.sleep(0)
+        working.cancel()
+        self.assertEqual(await result, "in the end")
 
 
-class ReactorToComeTests(AsyncioTestCase):
+class ReactorToComeTests(SynchronousTestCase):
     """asyncio's reactor is installed, and does not run yet."""
 
     def setUp(self) -> None:
@@ -182,35 +165,29 @@ class ReactorToComeTests(AsyncioTestCase):
         self.patch(awaiting, "_asyncio_reactor", lambda: self.clock)
 
     def test_begins_with_the_reactor(self) -> None:
-        async def work() -> str:
-            return await asyncio.wait_for(asyncio.sleep(0, "slept"), 5)
+        working = deferred_of(asyncio.wait_for(asyncio.sleep(0, "slept"), 5))
+        self.assertNoResult(working)
 
         async def run() -> None:
             result = working.asFuture(asyncio.get_running_loop())
             self.clock.advance(0)
             self.assertEqual(await result, "slept")
 
-        working = deferred_of(work())
-        self.assertNoResult(working)
-        self.run_it(run())
+        asyncio.run(run())
 
     def test_cancelled_before(self) -> None:
-        async def work() -> None:
-            self.fail("it runs")
-
-        working = deferred_of(work())
+        working = deferred_of(never())
         working.cancel()
         self.failureResultOf(working, CancelledError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        gc.collect()
-        categories = [each["category"] for each in self.flushWarnings()]
-        self.assertNotIn(RuntimeWarning, categories)
+        assert_no_warning(self)
 
 
-class MappingTests(AsyncioTestCase):
+class MappingTests(SynchronousTestCase):
     """A port mapping by a library for asyncio."""
 
-    def test_mapping(self) -> None:
+    @in_asyncio
+    async def test_mapping(self) -> None:
         said: list[object] = []
 
         @asynccontextmanager
@@ -223,17 +200,15 @@ class MappingTests(AsyncioTestCase):
                 await asyncio.sleep(0)
                 said.append("undone")
 
-        async def run() -> None:
-            loop = asyncio.get_running_loop()
-            mapped = MappedPort(Clock(), mapping)
-            opening = Deferred.fromCoroutine(mapped.open(4000))
-            self.assertEqual(await opening.asFuture(loop), [OUTSIDE])
-            await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
-
-        self.run_it(run())
+        loop = asyncio.get_running_loop()
+        mapped = MappedPort(Clock(), mapping)
+        opening = Deferred.fromCoroutine(mapped.open(4000))
+        self.assertEqual(await opening.asFuture(loop), [OUTSIDE])
+        await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
         self.assertEqual(said, [4000, "undone"])
 
-    def test_router_takes_long(self) -> None:
+    @in_asyncio
+    async def test_router_takes_long(self) -> None:
         """The attempt goes on without."""
 
         @asynccontextmanager
@@ -241,45 +216,30 @@ class MappingTests(AsyncioTestCase):
             await asyncio.sleep(60)
             yield []
 
-        async def run() -> None:
-            loop, clock = asyncio.get_running_loop(), Clock()
-            before = asyncio.all_tasks()
-            mapped = MappedPort(clock, mapping, patience=0.25)
-            opening = Deferred.fromCoroutine(mapped.open(4000)).asFuture(loop)
-            await asyncio.sleep(0)
-            clock.advance(0.25)
-            self.assertEqual(await opening, [])
-            await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
-            self.assertEqual(asyncio.all_tasks(), before)
-
-        self.run_it(run())
+        loop, clock = asyncio.get_running_loop(), Clock()
+        before = asyncio.all_tasks()
+        mapped = MappedPort(clock, mapping, patience=0.25)
+        opening = Deferred.fromCoroutine(mapped.open(4000)).asFuture(loop)
+        await asyncio.sleep(0)
+        clock.advance(0.25)
+        self.assertEqual(await opening, [])
+        await Deferred.fromCoroutine(mapped.close()).asFuture(loop)
+        self.assertEqual(asyncio.all_tasks(), before)
 
 
 class HookTests(ServerTestCase):
     """A ``serve`` hook that awaits asyncio's things."""
 
-    def test_hook(self) -> None:
+    @in_asyncio
+    async def test_hook(self) -> None:
         async def serve(pair: Pair) -> None:
             await asyncio.wait_for(asyncio.sleep(0), 5)
             pair.reject(403, "not today")
 
-        async def run() -> None:
-            guests = self.dial(), self.accept()
-            await decided.asFuture(asyncio.get_running_loop())
-            self.settle()
-            for guest in guests:
-                self.assert_refused(guest, 403, "not today")
-
-        decided: Deferred[None] = Deferred()
-        ask = Decision.ask
-
-        def watched(decision: Decision, hook: Any, tell: Any) -> None:
-            def told(*result: Any) -> None:
-                tell(*result)
-                decided.callback(None)
-
-            ask(decision, hook, told)
-
-        self.patch(Decision, "ask", watched)
         self.open(serve=serve)
-        asyncio.run(asyncio.wait_for(run(), 10))
+        guests = self.dial(), self.accept()
+        while not guests[0].received:
+            await asyncio.sleep(0)
+            self.settle()
+        for guest in guests:
+            self.assert_refused(guest, 403, "not today")

@@ -41,6 +41,12 @@ SPACES = {
         ::ffff:224.0.0.1""",
 }
 
+UNREADABLE = """
+    : 80 :80 1.2.3.4 1.2.3.4: 1.2.3:80 1.2.3.4.5:80 1.2.3.256:80 01.2.3.4:80 1.2.3.4:65536
+    1.2.3.4:-1 1.2.3.4:+80 1.2.3.4:8_0 1.2.3.4:000080 1.2.3.4:http 1.2.3.4:٣ example.com:80
+    2001:db8::7:80 2001:db8::7 [2001:db8::7] [2001:db8::7]80 [2001:db8::7:80 2001:db8::7]:80
+    [1.2.3.4]:80 []:80 [fe80::1%eth0]:80 [fe80::1%1]:80 [[::1]]:80"""
+
 ips = st.ip_addresses()
 unmapped = ips.filter(lambda ip: getattr(ip, "ipv4_mapped", None) is None)
 ports = st.integers(min_value=0, max_value=0xFFFF)
@@ -76,15 +82,12 @@ class AddressTests(SynchronousTestCase):
     """One address as text."""
 
     def test_format(self) -> None:
-        self.assertEqual(str(parse_address("1.2.3.4:80")), "1.2.3.4:80")
         self.assertEqual(str(parse_address("[2001:DB8:0::7]:80")), "[2001:db8::7]:80")
-
-    @given(addresses)
-    def test_round_trip(self, address: Address) -> None:
-        self.assertEqual(parse_address(str(address)), address)
+        for port in (0, 80, 65535):
+            self.assertEqual(str(parse_address(f"1.2.3.4:{port}")), f"1.2.3.4:{port}")
 
     @given(st.lists(addresses))
-    def test_list_round_trip(self, several: list[Address]) -> None:
+    def test_round_trip(self, several: list[Address]) -> None:
         text = format_addresses(several)
         self.assertEqual([parse_address(t) for t in text.split(", ") if t], several)
 
@@ -109,38 +112,7 @@ class AddressTests(SynchronousTestCase):
         self.assertTrue(0 <= address.port <= 0xFFFF)
 
     def test_unreadable(self) -> None:
-        for text in (
-            "",
-            ":",
-            "80",
-            ":80",
-            "1.2.3.4",
-            "1.2.3.4:",
-            "1.2.3:80",
-            "1.2.3.4.5:80",
-            "1.2.3.256:80",
-            "01.2.3.4:80",
-            "1.2.3.4:65536",
-            "1.2.3.4:-1",
-            "1.2.3.4:+80",
-            "1.2.3.4: 80",
-            "1.2.3.4:8_0",
-            "1.2.3.4:000080",
-            "1.2.3.4:http",
-            "1.2.3.4:٣",
-            "example.com:80",
-            "2001:db8::7:80",
-            "2001:db8::7",
-            "[2001:db8::7]",
-            "[2001:db8::7]80",
-            "[2001:db8::7:80",
-            "2001:db8::7]:80",
-            "[1.2.3.4]:80",
-            "[]:80",
-            "[fe80::1%eth0]:80",
-            "[fe80::1%1]:80",
-            "[[::1]]:80",
-        ):
+        for text in ("", "1.2.3.4: 80", *UNREADABLE.split()):
             self.assertRaises(ValueError, parse_address, text)
         self.assertRaises(ValueError, parse_ip, "fe80::1%eth0")
         self.assertRaises(ValueError, parse_ip, "localhost")
@@ -149,7 +121,3 @@ class AddressTests(SynchronousTestCase):
         for parse, text in ((parse_address, "x" * 10_000), (parse_ip, "%" * 10_000)):
             error = self.assertRaises(ValueError, parse, text)
             self.assertLess(len(str(error)), 200)
-
-    def test_port_boundaries(self) -> None:
-        self.assertEqual(parse_address("1.2.3.4:0").port, 0)
-        self.assertEqual(parse_address("1.2.3.4:65535").port, 65535)

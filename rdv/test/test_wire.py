@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,40 +56,37 @@ def several(count: int) -> bytes:
     return b", ".join(b"192.0.2.%d:1000" % number for number in range(count))
 
 
-class RoleTests(SynchronousTestCase):
-    """``Role``."""
-
-    def test_other(self) -> None:
-        self.assertIs(Role.DIALER.other, Role.ACCEPTOR)
-        self.assertIs(Role.ACCEPTOR.other, Role.DIALER)
+def changed(headers: dict[bytes, list[bytes]], changes: dict[str, list[bytes]]) -> HeaderLookup:
+    """Those headers, but for the ones named."""
+    named = {name.replace("_", "-").encode(): value for name, value in changes.items()}
+    return lookup({**headers, **named})
 
 
 class OfferTests(SynchronousTestCase):
     """``parse_offer`` and ``request_headers``."""
 
-    def parse(self, **changes: list[bytes]) -> Offer:
-        """Parse a good request, but for the headers named."""
-        changed = {name.replace("_", "-").encode(): value for name, value in changes.items()}
-        return parse_offer(b"DIAL", b"HTTP/1.1", lookup({**GOOD, **changed}))
+    def parse(
+        self, method: bytes = b"DIAL", version: bytes = b"HTTP/1.1", **changes: list[bytes]
+    ) -> Offer:
+        """Parse a good request, but for what is named."""
+        return parse_offer(method, version, changed(GOOD, changes))
 
-    def refused(self, status: int, **changes: list[bytes]) -> str:
-        """Assert that such a request is refused; why."""
+    def refused(self, status: int, why: str, **changes: Any) -> None:
+        """Assert that such a request is refused."""
         error: BadRequest = self.assertRaises(BadRequest, self.parse, **changes)
         self.assertEqual(error.status, status)
-        return str(error)
+        self.assertIn(why, str(error))
 
     def test_good(self) -> None:
-        wanted = (parse_address("192.168.1.16:39841"), parse_address("[2001:db8::7]:39841"))
-        for method, role in ((b"DIAL", Role.DIALER), (b"ACCEPT", Role.ACCEPTOR)):
-            offer = parse_offer(method, b"HTTP/1.1", lookup(GOOD))
-            self.assertEqual((offer.role, offer.token), (role, b"token"))
-            self.assertEqual(tuple(offer.self_addresses), wanted)
-
-    def test_exact_headers(self) -> None:
-        """What the original compares with, byte for byte."""
-        offer = self.parse()
+        """Byte for byte what the original compares with."""
+        own = [parse_address("192.168.1.16:39841"), parse_address("[2001:db8::7]:39841")]
+        for role, other in ((Role.DIALER, Role.ACCEPTOR), (Role.ACCEPTOR, Role.DIALER)):
+            offer = self.parse(method=role.value)
+            self.assertEqual(offer, Offer(role, b"token", own))
+            self.assertNotEqual(offer, Offer(role, b"another", own))
+            self.assertIs(role.other, other)
         self.assertEqual(
-            request_headers(offer),
+            request_headers(self.parse()),
             [
                 (b"Connection", b"upgrade"),
                 (b"Upgrade", b"rdv/1"),
@@ -96,12 +94,21 @@ class OfferTests(SynchronousTestCase):
                 (b"Rdv-Self-Addrs", b"192.168.1.16:39841, [2001:db8::7]:39841"),
             ],
         )
+        self.assertEqual([role.value for role in Role], [b"DIAL", b"ACCEPT"])
 
     @given(st.sampled_from(Role), sendable, st.lists(addresses, max_size=9))
     def test_round_trip(self, role: Role, token: str, own: list[Address]) -> None:
         offer = Offer(role, token.encode(), own)
         headers = {name.lower(): [value] for name, value in request_headers(offer)}
         self.assertEqual(parse_offer(role.value, b"HTTP/1.1", lookup(HOST | headers)), offer)
+
+    def test_token_is_not_shown(self) -> None:
+        """By a traceback, or a careless log line."""
+        offer = Offer(Role.DIALER, b"a-secret-token", [parse_address("192.0.2.1:5")])
+        for text in (repr(offer), str(offer), f"{offer}", f"{[offer]}"):
+            self.assertNotIn("secret", text)
+            self.assertIn("DIALER", text)
+            self.assertIn("192.0.2.1", text)
 
     def test_token_lists_in_any_case(self) -> None:
         for connection in (
@@ -116,53 +123,37 @@ class OfferTests(SynchronousTestCase):
             self.parse(upgrade=upgrade)
 
     def test_no_upgrade(self) -> None:
-        for connection in ([], [b""], [b"keep-alive"], [b"upgraded"], [b"up grade"], [b"close"]):
-            self.assertIn("Connection", self.refused(426, connection=connection))
-        self.assertIn("none", self.refused(426, upgrade=[]))
-        for upgrade in ([b"websocket"], [b"rdv/2"], [b"rdv/10"], [b"rdv"], [b"rdv/1 x"]):
-            self.assertIn("another protocol", self.refused(426, upgrade=upgrade))
-
-    def test_version(self) -> None:
         for version in (b"HTTP/1.0", b"HTTP/2", b"HTTP/0.9"):
-            error = self.assertRaises(BadRequest, parse_offer, b"DIAL", version, lookup(GOOD))
-            self.assertEqual(error.status, 426)
+            self.refused(426, "HTTP/1.1", version=version)
+        for connection in ([], [b""], [b"keep-alive"], [b"upgraded"], [b"up grade"], [b"close"]):
+            self.refused(426, "Connection", connection=connection)
+        self.refused(426, "none", upgrade=[])
+        for upgrade in ([b"websocket"], [b"rdv/2"], [b"rdv/10"], [b"rdv"], [b"rdv/1 x"]):
+            self.refused(426, "another protocol", upgrade=upgrade)
 
-    def test_host(self) -> None:
-        """RFC 9112, 3.2: exactly one, or 400, whatever else is wrong."""
-        self.assertEqual(self.refused(400, host=[]), "missing Host")
-        self.assertEqual(self.refused(400, host=[b"a", b"a"]), "more than one Host")
-        self.refused(400, host=[], connection=[])
-        self.parse(host=[b""])  # when the URL has none
-
-    def test_method(self) -> None:
+    def test_bad(self) -> None:
         for method in (b"GET", b"POST", b"dial", b"DIALER", b"CONNECT", b""):
-            error = self.assertRaises(BadRequest, parse_offer, method, b"HTTP/1.1", lookup(GOOD))
-            self.assertEqual(error.status, 400)
-            self.assertIn("method", str(error))
-
-    def test_token(self) -> None:
-        self.assertEqual(self.refused(400, rdv_token=[]), "missing Rdv-Token")
-        self.assertEqual(self.refused(400, rdv_token=[b"a", b"a"]), "more than one Rdv-Token")
-        self.assertEqual(self.refused(400, rdv_token=[b""]), "the token is empty")
-        self.refused(400, rdv_token=[b"x" * 8193])
-        self.refused(400, rdv_token=[b"a\x00"])
-        self.refused(400, rdv_token=[b"\xff"])
-        self.assertEqual(self.parse(rdv_token=[b"x" * 8192]).token, b"x" * 8192)
-        self.assertEqual(self.parse(rdv_token=[b"a, b"]).token, b"a, b")
-
-    def test_address_count(self) -> None:
-        self.assertEqual(len(self.parse(rdv_self_addrs=[several(9)]).self_addresses), 9)
-        self.assertIn("more than 9", self.refused(400, rdv_self_addrs=[several(10)]))
-        self.assertIn("more than 9", self.refused(400, rdv_self_addrs=[several(5), several(5)]))
-        self.assertIn("more than 9", self.refused(400, rdv_self_addrs=[b"x," * 5000]))
-
-    def test_no_addresses(self) -> None:
-        for none in ([], [b""], [b" , "]):
-            self.assertEqual(list(self.parse(rdv_self_addrs=none).self_addresses), [])
-
-    def test_unreadable_addresses(self) -> None:
+            self.refused(400, "method", method=method)
+        # RFC 9112, 3.2: exactly one, whatever else is wrong.
+        self.refused(400, "missing Host", host=[])
+        self.refused(400, "more than one Host", host=[b"a", b"a"])
+        self.refused(400, "missing Host", host=[], connection=[])
+        self.refused(400, "missing Rdv-Token", rdv_token=[])
+        self.refused(400, "more than one Rdv-Token", rdv_token=[b"a", b"a"])
+        self.refused(400, "the token is empty", rdv_token=[b""])
+        for token in (b"x" * 8193, b"a\x00", b"\xff"):
+            self.refused(400, "the token", rdv_token=[token])
+        for many in ([several(10)], [several(5), several(5)], [b"x," * 5000]):
+            self.refused(400, "more than 9", rdv_self_addrs=many)
         for bad in (b"x", b"1.2.3.4", b"1.2.3.4:1,x", b"[fe80::1%eth0]:1", b"\xff", b"1.2.3.4;1"):
-            self.assertIn("Rdv-Self-Addrs", self.refused(400, rdv_self_addrs=[bad]))
+            self.refused(400, "Rdv-Self-Addrs", rdv_self_addrs=[bad])
+
+    def test_as_far_as_it_goes(self) -> None:
+        self.parse(host=[b""])  # when the URL has none
+        for token in (b"x" * 8192, b"a, b"):
+            self.assertEqual(self.parse(rdv_token=[token]).token, token)
+        for own, count in (([several(9)], 9), ([], 0), ([b""], 0), ([b" , "], 0)):
+            self.assertEqual(len(self.parse(rdv_self_addrs=own).self_addresses), count)
 
     @given(st.dictionaries(st.sampled_from(sorted(GOOD)), st.lists(st.binary(max_size=30))))
     def test_arbitrary_headers(self, changes: dict[bytes, list[bytes]]) -> None:
@@ -178,8 +169,7 @@ class AnswerTests(SynchronousTestCase):
     """``switching_protocols`` and ``parse_answer``."""
 
     def parse(self, **changes: list[bytes]) -> Answer:
-        changed = {name.replace("_", "-").encode(): value for name, value in changes.items()}
-        return parse_answer(lookup({**SWITCH, **changed}))
+        return parse_answer(changed(SWITCH, changes))
 
     def refused(self, **changes: list[bytes]) -> None:
         self.assertRaises(ProtocolError, self.parse, **changes)
@@ -195,9 +185,6 @@ class AnswerTests(SynchronousTestCase):
             b"\r\n",
         )
 
-    def test_observed_unknown(self) -> None:
-        self.assertNotIn(b"Observed", switching_protocols("", "1.2.3.4:5"))
-
     @given(st.none() | addresses, st.lists(addresses, max_size=10))
     def test_round_trip(self, observed: Address | None, peers: Sequence[Address]) -> None:
         head = switching_protocols(str(observed or ""), format_addresses(peers))
@@ -205,25 +192,18 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(first, b"HTTP/1.1 101 Switching Protocols")
         self.assertEqual(parse_answer(headers), Answer(observed, peers))
 
-    def test_minimal(self) -> None:
-        self.assertEqual(self.parse(), Answer(None, []))
-        self.assertEqual(
-            self.parse(rdv_observed_addr=[b""], rdv_peer_addrs=[b""]), Answer(None, [])
-        )
-
-    def test_mapped(self) -> None:
+    def test_sparse(self) -> None:
+        for none in ({}, {"rdv_observed_addr": [b""], "rdv_peer_addrs": [b""]}):
+            self.assertEqual(self.parse(**none), Answer(None, []))
         answer = self.parse(rdv_observed_addr=[b"[::ffff:203.0.113.9]:1"])
         self.assertEqual(str(answer.observed), "203.0.113.9:1")
-
-    def test_not_switched(self) -> None:
-        self.refused(connection=[])
-        self.refused(connection=[b"close"])
-        self.refused(upgrade=[])
-        self.refused(upgrade=[b"websocket"])
-        self.refused(upgrade=[b"rdv/1, rdv/2"])
-
-    def test_address_count(self) -> None:
         self.assertEqual(len(self.parse(rdv_peer_addrs=[several(10)]).peer_addresses), 10)
+
+    def test_refused(self) -> None:
+        for connection in ([], [b"close"]):
+            self.refused(connection=connection)
+        for upgrade in ([], [b"websocket"], [b"rdv/1, rdv/2"]):
+            self.refused(upgrade=upgrade)
         self.refused(rdv_peer_addrs=[several(11)])
         self.refused(rdv_observed_addr=[several(2)])
 
@@ -268,8 +248,6 @@ class RefusalTests(SynchronousTestCase):
             b"\r\n"
             b"no matching peer found\n",
         )
-
-    def test_unknown_status(self) -> None:
         self.assertTrue(refusal(499, "why").startswith(b"HTTP/1.1 499 Refused\r\n"))
 
     @given(st.text())

@@ -1,4 +1,4 @@
-"""Ports that one process opens and others accept from; here all of them are this one."""
+"""Where a server listens; and ports that one process opens, and others accept from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ import socket
 from typing import Any
 
 from twisted.internet.defer import DeferredList
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    _SystemdParser,
+    connectProtocol,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.testing import MemoryReactorClock
-from twisted.trial.unittest import TestCase
+from twisted.python.systemd import ListenFDs
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from rdv.errors import RdvError
-from rdv.server.site.listening import AdoptedPorts, OpenedPorts, close_ports, listen, make_endpoints
+from rdv.server.site.listening import (
+    AdoptedPorts,
+    OpenedPorts,
+    close_ports,
+    endpoint_strings,
+    listen,
+    make_endpoints,
+)
+from rdv.server.site.service import RendezvousService, ServerSettings
 from rdv.test.certificates import Authority
 from rdv.test.doubles import Wire
 from rdv.test.server.workers.doubles import REACTOR, turn
@@ -26,8 +40,81 @@ HERE = "interface=127.0.0.1"
 REQUEST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
+class EndpointStringTests(SynchronousTestCase):
+    """``endpoint_strings``."""
+
+    def test_port_alone(self) -> None:
+        """It stands for a port on all addresses of this host."""
+        for text, port in (("8080", 8080), ("0", 0), ("65535", 65535), (":8080", 8080)):
+            v4 = f"tcp:{port}:backlog=4096"
+            dual = rf"{v4}:interface=\:\:"
+            self.assertIn(endpoint_strings(text), ([dual], [dual, v4], [v4]))
+
+    def test_host_and_port(self) -> None:
+        for text, wanted in (
+            ("127.0.0.1:8080", "tcp:8080:backlog=4096:interface=127.0.0.1"),
+            ("server.example:8080", "tcp:8080:backlog=4096:interface=server.example"),
+            ("server.:8080", "tcp:8080:backlog=4096:interface=server."),
+            ("localhost:8080", "tcp:8080:backlog=4096:interface=localhost"),
+            ("[::1]:8080", r"tcp:8080:backlog=4096:interface=\:\:1"),
+            ("[::]:0", r"tcp:0:backlog=4096:interface=\:\:"),
+        ):
+            self.assertEqual(endpoint_strings(text), [wanted])
+
+    def test_endpoint_strings(self) -> None:
+        """The type of an endpoint is not the name of a host."""
+        for text in (
+            "tcp:8080",
+            "tcp6:8080",
+            "tcp:8080:interface=127.0.0.1",
+            r"tcp:8080:interface=\:\:1",
+            "ssl:8443",
+            "ssl:8443:privateKey=key.pem",
+            "unix:8080",
+            "unix:/run/rdv.sock",
+            "haproxy:tcp:8080",
+            "systemd:domain=INET:index=0",
+            "fd:3",
+        ):
+            self.assertEqual(endpoint_strings(text), [text])
+
+    def test_no_such_port(self) -> None:
+        for text in ("65536", ":65536", "127.0.0.1:65536", "[::1]:99999"):
+            error = self.assertRaises(RdvError, endpoint_strings, text)
+            self.assertIn("not a port", str(error))
+
+    def test_host_without_ipv6(self) -> None:
+        def no_socket(family: int) -> Any:
+            raise OSError("no such family")
+
+        self.patch(socket, "socket", no_socket)
+        self.assertEqual(endpoint_strings("8080"), ["tcp:8080:backlog=4096"])
+
+
+class ListenTests(SynchronousTestCase):
+    """What becomes of them."""
+
+    def listening(self, *texts: str) -> list[tuple[int, str]]:
+        """Ports and interfaces of a service that is to listen there."""
+        reactor: Any = MemoryReactorClock()
+        service = RendezvousService(reactor, ServerSettings(listen=texts))
+        service.privilegedStartService()
+        return [(port, interface) for port, _, _, interface in reactor.tcpServers]
+
+    def test_several(self) -> None:
+        found = self.listening("127.0.0.1:8080", "[::1]:8081", "tcp:8082:interface=127.0.0.1")
+        self.assertEqual(found, [(8080, "127.0.0.1"), (8081, "::1"), (8082, "127.0.0.1")])
+        self.assertEqual(self.listening("tcp:8080"), [(8080, "")])
+
+    def test_nonsense(self) -> None:
+        for text in ("", "nonsense", "nonsense:8080", "tcp:", "tcp:x", "ssl:8443:privateKey=/no"):
+            error = self.assertRaises(RdvError, self.listening, text)
+            self.assertIn("cannot listen on ", str(error))
+            self.assertNotIn("\n", str(error))
+
+
 class SharedTests(TestCase):
-    """Opened, and then adopted by two."""
+    """Opened, and then adopted by two; here all of them are this process."""
 
     timeout = 30
 
@@ -141,20 +228,10 @@ class RefusalTests(TestCase):
         reason = "several workers can share nothing but TCP ports"
         self.assert_refused("unix:/nowhere", f"cannot listen on unix:/nowhere: {reason}")
         self.assert_refused("haproxy:unix:/nowhere", reason)
-        self.patch_systemd()
-        self.assert_refused("systemd:domain=INET:index=0", reason)
-
-    def patch_systemd(self) -> None:
-        """As if systemd had given us a socket."""
-        from twisted.internet.endpoints import _SystemdParser
-        from twisted.python.systemd import ListenFDs
-
         descriptor = os.open(os.devnull, os.O_RDONLY)
         self.addCleanup(os.close, descriptor)
         self.patch(_SystemdParser, "_sddaemon", ListenFDs([descriptor], ()))
-
-    def test_nonsense(self) -> None:
-        self.assert_refused("nonsense:8080", "cannot listen on 'nonsense:8080'")
+        self.assert_refused("systemd:domain=INET:index=0", reason)
 
     def test_rest_of_the_reactor(self) -> None:
         """Endpoints may need that too."""

@@ -105,13 +105,6 @@ class MeetingTests(HoldTestCase):
         await dialer.until(b"HTTP/1.1 101 ")
         self.assertEqual([hold is not None for hold in held], [True])
 
-    async def test_leaves_while_it_waits(self) -> None:
-        """The owner sees it."""
-        wire = await self.ask(0, b"ACCEPT", token_of(1))
-        await until(lambda: self.rendezvous[1].waiting)
-        wire.close()
-        await until(lambda: not self.rendezvous[1].waiting)
-
     async def test_leaves_on_the_way(self) -> None:
         """A client that is gone before the owner has taken it out is not matched."""
         self.inboxes[1].stop()
@@ -181,15 +174,15 @@ class MeetingTests(HoldTestCase):
     async def test_refuse_waiting(self) -> None:
         """Those for whom there was no room in the owner's inbox."""
         self.inboxes[1].stop()
-        token, wires = token_of(1), []
+        token = token_of(1)
         while not len(self.outboxes[1]):
             client, server = tcp_pair()
             self.addCleanup(client.close)
             self.outboxes[1].send(Client(Role.DIALER, token, "", ""), server)
-        wires.append(await self.ask(0, b"DIAL", token))
+        wire = await self.ask(0, b"DIAL", token)
         await until(lambda: len(self.outboxes[1]) == 2)
         self.assignments[0].refuse_waiting()
-        self.assertEqual(await wires[0].ended(), refusal(503, "shutting down, try again"))
+        self.assertEqual(await wire.ended(), refusal(503, "shutting down, try again"))
 
     def test_arrives_reset(self) -> None:
         """Nothing is left of it."""

@@ -45,11 +45,9 @@ class StartTests(ParentTestCase):
         self.assertEqual(len(set(inboxes)), 3)
         # One way to each, the same for all.
         self.assertEqual([len(way) for way in ways.values()], [1, 1, 1])
-
-    def test_accepts_nothing_itself(self) -> None:
-        self.start()
-        self.assertEqual([port.accepting for port in self.reactor.ports], [False, False])
-        self.assertEqual([port.open for port in self.reactor.ports], [True, True])
+        # The parent accepts nothing itself.
+        for port in self.reactor.ports:
+            self.assertEqual((port.accepting, port.open), (False, True))
 
     def test_ready_with_the_last(self) -> None:
         self.service.startService()
@@ -144,30 +142,17 @@ class RestartTests(ParentTestCase):
             self.reactor.advance(0.2)
             self.assertEqual(len(self.reactor.processes), count + 1)
 
-    def test_ends_well(self) -> None:
-        """Nobody has told it to."""
-        first, _, _ = self.start()
+    def test_several(self) -> None:
+        """Be it that they end well, which nobody has told them; as soon as it can be had."""
+        processes = self.start()
         self.reactor.advance(60)
-        first.end()
-        self.reactor.advance(0)
-        self.assertEqual(len(self.reactor.processes), 4)
-
-    def test_cannot_be_started(self) -> None:
-        """It is tried again."""
-        first, _, _ = self.start()
-        self.reactor.advance(60)
+        for process in processes:
+            process.end(killed_by=None if process is processes[0] else 9)
         self.reactor.refusing = True
-        first.end(status=1)
         self.reactor.advance(0)
         self.reactor.advance(1)
         self.reactor.refusing = False
         self.assertEqual(len(self.reactor.processes), 3)
-        self.reactor.advance(1)
-        self.assertEqual(len(self.reactor.processes), 4)
-
-    def test_several(self) -> None:
-        for process in self.start():
-            process.end(killed_by=9)
         self.reactor.advance(1)
         self.assertEqual([p.start.index for p in self.reactor.processes[3:]], [0, 1, 2])
 
@@ -178,23 +163,15 @@ class StopTests(ParentTestCase):
     def test_waits(self) -> None:
         """For all of them; none is started again."""
         first, second, third = self.start()
-        done = self.service.stopService()
+        done, again = self.service.stopService(), self.service.stopService()
         for process in (first, second, third):
             self.assertEqual(process.told, DRAIN)
             self.assertNoResult(done)
             self.assertTrue(all(port.open for port in self.reactor.ports))
             process.end(status=1)
         self.successResultOf(done)
+        self.successResultOf(again)
         self.assertEqual(len(self.reactor.processes), 3)
-
-    def test_twice(self) -> None:
-        first, second, third = self.start()
-        done = [self.service.stopService(), self.service.stopService()]
-        for process in (first, second, third):
-            self.assertEqual(process.told, DRAIN)
-            process.end()
-        for each in done:
-            self.successResultOf(each)
 
     def test_before_it_runs(self) -> None:
         self.service.privilegedStartService()

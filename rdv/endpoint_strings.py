@@ -158,7 +158,7 @@ class _Options:
         assert path is not None
         try:
             with open(path, encoding="utf-8") as file:
-                return file.readline().removesuffix("\n").removesuffix("\r")
+                return file.readline().removesuffix("\n")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise ValueError(f"rdv endpoint: cannot read {path}: {reason}") from error

@@ -36,29 +36,30 @@ def tls_at(number: int) -> Any:
 class BesideTests(SynchronousTestCase):
     """:meth:`Ports.beside`."""
 
-    def test_of_the_same_kind(self) -> None:
+    def test_beside(self) -> None:
+        """Those of the same kind; none to whoever has come by another way, as a proxy's."""
         ports = Ports((8080, 8081, 8082), (8443, 8444))
-        self.assertEqual(ports.beside(at(8081)), (8080, 8082))
-        self.assertEqual(ports.beside(tls_at(8443)), (8444,))
-
-    def test_the_only_one(self) -> None:
-        self.assertEqual(Ports((8080,), (8443,)).beside(at(8080)), ())
-        self.assertEqual(Ports().beside(at(8080)), ())
-
-    def test_from_elsewhere(self) -> None:
-        """A TLS port is none of the plain ones; a proxy's port none at all."""
-        ports = Ports((8080, 8081))
-        self.assertEqual(ports.beside(at(9999)), ())
-        self.assertEqual(ports.beside(tls_at(8080)), ())
         elsewhere: Any = _Port(UNIXAddress("x"))
-        self.assertEqual(ports.beside(elsewhere), ())
+        for transport, wanted in (
+            (at(8081), (8080, 8082)),
+            (tls_at(8443), (8444,)),
+            (at(9999), ()),
+            (tls_at(8080), ()),
+            (elsewhere, ()),
+        ):
+            self.assertEqual(ports.beside(transport), wanted)
+        for only in (Ports((8080,), (8443,)), Ports()):
+            self.assertEqual(only.beside(at(8080)), ())
 
 
 class PortsOfTests(SynchronousTestCase):
     """:func:`ports_of` and :func:`named_ports`."""
 
     def test_kinds(self) -> None:
-        """An address each, of both families, counts once; other types do not count."""
+        """
+        An address each, of both families, counts once; other types do not count, nor what listens
+        on loopback, to which nobody else comes.
+        """
         v6: Any = _Port(IPv6Address("TCP", "::", 8080))
         unix: Any = _Port(UNIXAddress("/x"))
         listening = [
@@ -68,14 +69,9 @@ class PortsOfTests(SynchronousTestCase):
             ("haproxy:tcp:8090", at(8090)),
             ("unix:/x", unix),
             ("tcp:8081", at(8081)),
+            ("tcp:8082:interface=127.0.0.1", at(8082, "127.0.0.1")),
         ]
         self.assertEqual(ports_of(listening)[:2], ((8080, 8081), (8443,)))
-
-    def test_loopback(self) -> None:
-        """Nobody else comes to it."""
-        self.assertEqual(
-            ports_of([("tcp:1:interface=127.0.0.1", at(1, "127.0.0.1"))])[:2], ((), ())
-        )
 
     def test_one_address(self) -> None:
         """What listens on one address of this host is not named to who has come by another one."""
@@ -96,13 +92,11 @@ class PortsOfTests(SynchronousTestCase):
         self.assertEqual(ports.beside(by_v6), ())
 
     def test_settings(self) -> None:
-        settings = ServerSettings(listen=("192.0.2.1:8080", "tcp:8081"))
+        """Behind a proxy there are none that a client could reach."""
+        listen = ("192.0.2.1:8080", "tcp:8081")
         ports = [at(8080, "192.0.2.1"), at(8081)]
-        self.assertEqual(named_ports(settings, ports)[:2], ((8080, 8081), ()))
-
-    def test_behind_a_proxy(self) -> None:
-        settings = ServerSettings(listen=("tcp:8080", "tcp:8081"), observed_header="X-Real")
-        self.assertEqual(named_ports(settings, [at(8080), at(8081)]), Ports())
+        self.assertEqual(named_ports(ServerSettings(listen), ports)[:2], ((8080, 8081), ()))
+        self.assertEqual(named_ports(ServerSettings(listen, observed_header="X"), ports), Ports())
 
 
 class HeaderTests(SynchronousTestCase):

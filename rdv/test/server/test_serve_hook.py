@@ -45,16 +45,15 @@ class ServeTests(ServerTestCase):
             self.assertEqual((self.dial().status, self.accept().status), (None, 101))
 
     def test_reject(self) -> None:
-        self.open(serve=lambda pair: pair.reject(*REFUSED))
-        self.assert_both_refused(*REFUSED)
+        """At once, and in a coroutine."""
 
-    def test_reject_in_a_coroutine(self) -> None:
         async def serve(pair: Pair) -> None:
             await succeed(None)
             pair.reject(*REFUSED)
 
-        self.open(serve=serve)
-        self.assert_both_refused(*REFUSED)
+        for hook in (lambda pair: pair.reject(*REFUSED), serve):
+            self.open(serve=hook)
+            self.assert_both_refused(*REFUSED)
 
     def test_other_awaitable(self) -> None:
         """A policy is waited for whatever kind of awaitable it is."""
@@ -104,27 +103,20 @@ class ServeTests(ServerTestCase):
             (error,) = self.flushLoggedErrors(TypeError, ValueError)
             self.assertTrue(error.getErrorMessage().startswith(f"{name}: "), error)
 
-    def test_raises(self) -> None:
+    def test_fails(self) -> None:
+        """At once, in a coroutine, or later."""
+
         def serve(pair: Pair) -> None:
             raise ZeroDivisionError
 
-        self.open(serve=serve)
-        self.assert_both_refused(*FAILED)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    def test_raises_in_a_coroutine(self) -> None:
-        async def serve(pair: Pair) -> None:
+        async def serve_later(pair: Pair) -> None:
             await succeed(None)
             raise ZeroDivisionError
 
-        self.open(serve=serve)
-        self.assert_both_refused(*FAILED)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    def test_deferred_fails(self) -> None:
-        self.open(serve=lambda pair: fail(ZeroDivisionError()))
-        self.assert_both_refused(*FAILED)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        for hook in (serve, serve_later, lambda pair: fail(ZeroDivisionError())):
+            self.open(serve=hook)
+            self.assert_both_refused(*FAILED)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_failure_does_not_outlive_the_pair(self) -> None:
         """The next pair is asked about anew."""
@@ -177,16 +169,6 @@ class ThinkingTests(ServerTestCase):
         self.decide()
         self.assertEqual((dialer.status, acceptor.status), (101, 101))
 
-    def test_for_ever(self) -> None:
-        """It may take as long as the handshake; whoever never decides has not decided."""
-        dialer, acceptor = self.thinking()
-        self.clock.advance(29)
-        self.assertEqual((dialer.received, acceptor.received), (b"", b""))
-        self.clock.advance(1)
-        self.settle()
-        self.assert_refused(dialer, *FAILED)
-        self.assert_refused(acceptor, *FAILED)
-
     def test_refused_in_the_end(self) -> None:
         dialer, acceptor = self.thinking()
         self.thoughts[0].errback(ZeroDivisionError())
@@ -207,34 +189,21 @@ class ThinkingTests(ServerTestCase):
         self.decide(1)
         self.assertEqual((partner.status, other.status), (101, 101))
 
-    def test_one_closes(self) -> None:
-        for who in (0, 1):
-            self.setUp()
-            guests = self.thinking()
-            self.close_all(guests[who])
-            self.assertEqual(guests[who].received, b"")
-            self.assertFalse(guests[who].at_server.connected)
-            self.assert_cancelled()
-            self.assert_waits_and_meets(guests[1 - who])
-
-    def test_one_resets(self) -> None:
-        for who in (0, 1):
-            self.setUp()
-            guests = self.thinking()
-            guests[who].here.abortConnection()
-            self.settle()
-            self.assert_cancelled()
-            self.assert_waits_and_meets(guests[1 - who])
-
-    def test_one_speaks(self) -> None:
-        for who in (0, 1):
-            self.setUp()
-            guests = self.thinking()
-            guests[who].here.write(b"early")
-            self.settle()
-            self.assert_refused(guests[who], 400, "bytes before the response")
-            self.assert_cancelled()
-            self.assert_waits_and_meets(guests[1 - who])
+    def test_one_leaves(self) -> None:
+        """Or speaks; the other one waits again."""
+        for how in ("loseConnection", "abortConnection", "write"):
+            for who in (0, 1):
+                self.setUp()
+                guests = self.thinking()
+                getattr(guests[who].here, how)(*[b"early"] * (how == "write"))
+                self.settle()
+                if how == "write":
+                    self.assert_refused(guests[who], 400, "bytes before the response")
+                else:
+                    self.assertEqual(guests[who].received, b"")
+                    self.assertFalse(guests[who].at_server.connected)
+                self.assert_cancelled()
+                self.assert_waits_and_meets(guests[1 - who])
 
     def test_partner_waits_with_a_timeout(self) -> None:
         dialer, acceptor = self.thinking()

@@ -46,9 +46,8 @@ class LobbyStay:
         return self._leaving is not None
 
     def met(self) -> None:
-        """The server has named the peer, be it once more."""
-        if self._leaving is None:
-            self._leaving = self._clock.callLater(HEAD_START, self.leave)
+        """The server has named the peer."""
+        self._leaving = self._clock.callLater(HEAD_START, self.leave)
 
     def leave(self, error: BaseException | None = None) -> None:
         """Make room for the next one, if that has not been done."""

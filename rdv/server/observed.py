@@ -14,7 +14,7 @@ from twisted.web.iweb import IRequest
 from rdv import _knobs as knobs
 from rdv.addresses import Address, parse_address, parse_ip
 
-__all__ = ["ObservedAddress", "forwarded_address", "observed_by", "peer_address"]
+__all__ = ["ObservedAddress", "forwarded_address", "peer_address"]
 
 #: Finds the address from which a client came; None when it cannot be known.
 ObservedAddress: TypeAlias = Callable[[IRequest], Address | None]
@@ -31,11 +31,6 @@ def peer_address(request: IRequest) -> Address | None:
     if isinstance(client, (IPv4Address, IPv6Address)):
         return Address(parse_ip(client.host.partition("%")[0]), client.port)
     return None
-
-
-def observed_by(header: str | None, port_header: str | None) -> ObservedAddress:
-    """What an operator's options say: the headers if one is named, else the connection itself."""
-    return forwarded_address(header, port_header) if header else peer_address
 
 
 def forwarded_address(header: str, port_header: str | None = None) -> ObservedAddress:

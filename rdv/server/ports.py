@@ -7,20 +7,19 @@ port alike for both, which is what ``rdv check`` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address as IPv4
 from ipaddress import IPv6Address as IPv6
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IListeningPort, ISSLTransport
+from twisted.internet.interfaces import ISSLTransport
 
 from rdv._transport.interfaces import StreamTransport
-from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.addresses import parse_ip
 
-__all__ = ["Ports", "ports_of"]
-
+__all__ = ["Ports"]
 
 _IP: TypeAlias = IPv4 | IPv6
 _NOWHERE: Mapping[int, frozenset[_IP]] = MappingProxyType({})
@@ -61,24 +60,3 @@ class Ports(NamedTuple):
 def _listens(host: _IP, ip: _IP) -> bool:
     """Whether who listens on ``host`` does so on ``ip``."""
     return host == ip or (host.is_unspecified and (host.version == 6 or ip.version == 4))
-
-
-def ports_of(listening: Iterable[tuple[str, IListeningPort]]) -> Ports:
-    """
-    Those of a server of its own.
-
-    :param listening: each port with the endpoint string that it was made from. The types ``tcp``
-        and ``ssl`` are understood; a port on loopback is nobody else's.
-    """
-    found: dict[str, dict[int, None]] = {"tcp": {}, "ssl": {}}
-    hosts: dict[int, frozenset[_IP]] = {}
-    for description, port in listening:
-        host = port.getHost()
-        kind = description.partition(":")[0]
-        if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
-            continue
-        ip = parse_ip(host.host)
-        if space_of(ip) is not AddressSpace.LOOPBACK:
-            found[kind][host.port] = None
-            hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}
-    return Ports(tuple(found["tcp"]), tuple(found["ssl"]), hosts)

@@ -146,11 +146,9 @@ class OpenedPorts(_Ports):
         self.ports: list[Any] = []
 
     def listenTCP(self, *arguments: Any, **options: Any) -> IListeningPort:
-        """See :class:`IReactorTCP`."""
         return self._keep(self._reactor.listenTCP(*arguments, **options))
 
     def listenSSL(self, *arguments: Any, **options: Any) -> IListeningPort:
-        """See :class:`IReactorSSL`."""
         return self._keep(self._reactor.listenSSL(*arguments, **options))
 
     def _keep(self, port: Any) -> IListeningPort:
@@ -175,7 +173,6 @@ class AdoptedPorts(_Ports):
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        """See :class:`IReactorTCP`."""
         with socket.socket(fileno=self._left.pop(0)) as sock:
             # The process that opened it has said so.
             adopted: IListeningPort = listen_quietly(
@@ -191,7 +188,6 @@ class AdoptedPorts(_Ports):
         backlog: int = 50,
         interface: str = "",
     ) -> IListeningPort:
-        """See :class:`IReactorSSL`."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
         return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory))

@@ -9,9 +9,12 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -23,8 +26,9 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from rdv._system.process import spare_signals, take_signals
-from rdv.server.observed import observed_by
-from rdv.server.ports import Ports, ports_of
+from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.ports import Ports
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
@@ -52,7 +56,7 @@ class ServerSettings:
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: seconds that running transfers get when the server is told to stop.
-    :ivar observed_header: see :func:`rdv.server.observed.observed_by`, as for the next one.
+    :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
     """
 
@@ -163,21 +167,35 @@ def make_site(
     reactor: IReactorTime, settings: ServerSettings, rendezvous: IRendezvous
 ) -> RendezvousSite:
     """The site that takes clients to ``rendezvous``; it has to be told of its ports."""
-    observed = observed_by(settings.observed_header, settings.observed_port_header)
+    observed: ObservedAddress = peer_address
+    if settings.observed_header:
+        observed = forwarded_address(settings.observed_header, settings.observed_port_header)
     root = _at_path(RendezvousResource(rendezvous, observed), settings.path)
     return RendezvousSite(root, reactor)
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:
     """
-    Which of its ports a server names to its clients; none behind a proxy, which they cannot reach.
+    Which of its ports a server names to its clients: those of the endpoint types ``tcp`` and
+    ``ssl``, as a port on loopback is nobody else's; and none behind a proxy, which they cannot
+    reach.
 
-    :param ports: what :func:`listen` returned for these settings.
+    :param ports: what :func:`rdv.server.site.listening.listen` returned for these settings.
     """
-    if settings.observed_header is not None:
-        return Ports()
-    descriptions = [each for text in settings.listen for each in endpoint_strings(text)]
-    return ports_of(zip(descriptions, ports, strict=True))
+    found: dict[str, dict[int, None]] = {"tcp": {}, "ssl": {}}
+    hosts: dict[int, frozenset[IPv4 | IPv6]] = {}
+    if settings.observed_header is None:
+        descriptions = [each for text in settings.listen for each in endpoint_strings(text)]
+        for description, port in zip(descriptions, ports, strict=True):
+            host = port.getHost()
+            kind = description.partition(":")[0]
+            if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
+                continue
+            ip = parse_ip(host.host)
+            if space_of(ip) is not AddressSpace.LOOPBACK:
+                found[kind][host.port] = None
+                hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}
+    return Ports(tuple(found["tcp"]), tuple(found["ssl"]), hosts)
 
 
 def _at_path(resource: Resource, path: str) -> Resource:

@@ -92,7 +92,6 @@ class _Channel(HTTPChannel):
         """Not by a byte now and then: a request has to be complete in time."""
 
     def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
         if not self.closed:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
             return
@@ -101,7 +100,6 @@ class _Channel(HTTPChannel):
             self._cut()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """See :class:`IProtocol`."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
@@ -170,7 +168,6 @@ class RendezvousSite(Site):
         return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> _Channel:  # type: ignore[override]
-        """See :class:`IProtocolFactory`."""
         channel: _Channel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
         if self._throttle.accepted():
             channel.timeOut = _HURRY

@@ -10,7 +10,7 @@ is passed on. ::
                       (HTTP)     descriptor    (Leg)
 
 The parent (``parent``) opens the ports and accepts nothing. It makes an inbox for each worker, a
-pair of ``SOCK_SEQPACKET`` sockets, and starts the workers (``child``), each of which inherits the
+pair of ``SOCK_SEQPACKET`` sockets, and starts the workers, each of which inherits the
 listening sockets, the receiving end of its own inbox, and the sending ends of all others. It keeps
 all of them open itself. So neither a client in the accept queue nor one in an inbox is lost with a
 worker, and a worker that is started again finds everything as it was: no link is made anew.

@@ -54,7 +54,6 @@ class Assignment:
 
     @property
     def closing(self) -> bool:
-        """See :class:`IRendezvous`."""
         return self._rendezvous.closing
 
     def has_room(self, leg: Leg, transport: object) -> bool:
@@ -66,7 +65,6 @@ class Assignment:
         return owner_of(leg.token, len(self._outboxes) + 1)
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
-        """See :class:`IRendezvous`."""
         owner = self._owner(leg)
         # It does not take the owner to refuse a client that was too early.
         if owner == self._index or early:

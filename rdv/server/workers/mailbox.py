@@ -94,11 +94,9 @@ class Outbox:
         return True
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return self._sock.fileno()
 
     def logPrefix(self) -> str:
-        """See :class:`ILoggingContext`."""
         return "outbox"
 
     def doWrite(self) -> None:
@@ -147,11 +145,9 @@ class Inbox:
         self._reactor.removeReader(self)
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return self._sock.fileno()
 
     def logPrefix(self) -> str:
-        """See :class:`ILoggingContext`."""
         return "inbox"
 
     def doRead(self) -> None:

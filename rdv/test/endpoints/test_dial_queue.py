@@ -39,7 +39,6 @@ class TakingTurnsTests(DialQueueTestCase):
             self.assertEqual(len(self.client.attempts), count)
             self.client.last.happens(What.ASKED)
             self.client.last.happens(What.MET)
-            self.client.last.happens(What.MET)  # it begins once only
             self.assertEqual(len(self.client.attempts), count)
             self.clock.advance(HEAD_START)
         self.assertEqual(self.client.most_in_lobby, 1)

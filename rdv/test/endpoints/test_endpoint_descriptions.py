@@ -114,7 +114,10 @@ class ReadingTests(DescriptionTestCase):
     def test_headers(self) -> None:
         """As many as one likes."""
         text = rf"{BASE}:token=abc:header=X-A\: 1:header2=X-B\:2:header10=X-A\: 3"
-        for headers in (self.server(text)._headers, self.client(text)._queue._options["headers"]):
+        for headers in (
+            self.server(text)._options["headers"],
+            self.client(text)._queue._options["headers"],
+        ):
             found = dict(headers.getAllRawHeaders())
             self.assertEqual(found, {b"X-A": [b"1", b"3"], b"X-B": [b"2"]})
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from rdv.server.ports import Ports, ports_of
+from rdv.server.ports import Ports
 from rdv.server.site.service import ServerSettings, named_ports
 from rdv.test.server.doubles import ServerTestCase
 from rdv.wire import other_ports, parse_answer, switching_protocols
@@ -52,8 +52,13 @@ class BesideTests(SynchronousTestCase):
             self.assertEqual(only.beside(at(8080)), ())
 
 
-class PortsOfTests(SynchronousTestCase):
-    """:func:`ports_of` and :func:`named_ports`."""
+class NamedTests(SynchronousTestCase):
+    """:func:`named_ports`."""
+
+    def named(self, listening: list[tuple[str, Any]]) -> Ports:
+        """Those of a server that listens so."""
+        strings, ports = zip(*listening, strict=True)
+        return named_ports(ServerSettings(listen=strings), ports)
 
     def test_kinds(self) -> None:
         """
@@ -71,7 +76,7 @@ class PortsOfTests(SynchronousTestCase):
             ("tcp:8081", at(8081)),
             ("tcp:8082:interface=127.0.0.1", at(8082, "127.0.0.1")),
         ]
-        self.assertEqual(ports_of(listening)[:2], ((8080, 8081), (8443,)))
+        self.assertEqual(self.named(listening)[:2], ((8080, 8081), (8443,)))
 
     def test_one_address(self) -> None:
         """What listens on one address of this host is not named to who has come by another one."""
@@ -83,7 +88,7 @@ class PortsOfTests(SynchronousTestCase):
             ("tcp:8082:interface=192.0.2.1", at(8082, "192.0.2.1")),
             ("tcp:8084:interface=::", v6),
         ]
-        ports = ports_of(listening)
+        ports = self.named(listening)
         self.assertEqual(ports.beside(at(8080, "192.0.2.1")), (8082, 8084))
         self.assertEqual(ports.beside(at(8081, "10.0.0.1")), (8080, 8082, 8084))
         mapped: Any = _Port(IPv6Address("TCP", "::ffff:10.0.0.1", 8084))

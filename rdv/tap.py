@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,10 +19,6 @@ from rdv.options import seconds, workers
 from rdv.server.site.service import RendezvousService, ServerSettings
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.reports import log_outlet
-
-if TYPE_CHECKING:
-    from rdv.client.connection import Connection
-    from rdv.client.trace import Trace
 
 __all__ = ["Options", "makeService"]
 
@@ -102,34 +98,26 @@ def makeService(options: Options) -> IService:
     """Make what the options ask for."""
     from twisted.internet import reactor
 
-    _never_wait_for_the_log(options)
-
+    of_twist = getattr(options, "parent", None) or {}  # the options of ``twist`` itself
+    if "logFile" in of_twist:  # the server does not wait for whoever reads it
+        of_twist["logFile"] = log_outlet(of_twist["logFile"])
     use_monotonic_clock(reactor)
     if options.subCommand:
         stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
         return stream
     try:
-        service: IService = _server(reactor, options)
+        service: IService = _server(reactor, options, of_twist.get("logLevel", LogLevel.info).name)
     except RdvError as error:
         raise SystemExit(f"twist rdv: {error}") from error
     return service
 
 
-def _never_wait_for_the_log(options: Options) -> None:
-    of_twist = getattr(options, "parent", None)
-    if of_twist is not None and "logFile" in of_twist:
-        of_twist["logFile"] = log_outlet(of_twist["logFile"])
-
-
-def _server(reactor: Any, options: Options) -> RendezvousService | WorkersService:
+def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
     raise_limit(reactor)
-    if options["workers"] == 1:
-        return _ServerService(reactor, options.settings(), handle_signals=True)
-    # The options of ``twist`` itself.
-    level = (getattr(options, "parent", None) or {}).get("logLevel", LogLevel.info)
-    return _WorkersService(
-        reactor, options.settings(), options["workers"], level=level.name, handle_signals=True
-    )
+    settings, count = options.settings(), options["workers"]
+    if count == 1:
+        return _ServerService(reactor, settings, handle_signals=True)
+    return _WorkersService(reactor, settings, count, level=level, handle_signals=True)
 
 
 class _SaysWhy:
@@ -200,11 +188,14 @@ class _StreamService(Service):
         connect = client.dial if role is Role.DIALER else client.accept
         url, token = options["url"], options["token"]
 
-        def attempt(timeout: float | None, trace: Trace) -> Deferred[Connection]:
-            return connect(url, token, timeout=timeout, trace=trace)
-
-        timeout = options["timeout"] or None
-        trying = keep_trying(attempt, self._reactor, role, token, timeout, tell=self._news)
+        trying = keep_trying(
+            lambda timeout, trace: connect(url, token, timeout=timeout, trace=trace),
+            self._reactor,
+            role,
+            token,
+            options["timeout"] or None,
+            tell=self._news,
+        )
         connecting = Deferred.fromCoroutine(trying)
         running = Deferred.fromCoroutine(stream(self._reactor, connecting, self._tell))
         self._running = running.addErrback(self._failed)

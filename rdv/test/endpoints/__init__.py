@@ -1,3 +1,3 @@
 """
-To be written.
+Endpoints: retrying, queueing, listening, and what Twisted sees of it.
 """

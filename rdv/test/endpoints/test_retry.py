@@ -175,22 +175,6 @@ class KeepTryingTests(SynchronousTestCase):
             self.client.last.connects()
             self.successResultOf(trying)
 
-    def test_stopped_as_we_came(self) -> None:
-        """It had our request, but not for long."""
-        trying = self.begin()
-        self.client.last.happens(What.ASKED)
-        self.client.last.fails(ENDED)
-        for pause in (1, 2, 4):
-            self.client.again_after(pause)
-            self.client.last.fails(GONE)
-        self.client.again_after(8)
-        self.waits()
-        self.client.last.fails(ENDED)
-        self.client.again_after(1)
-        self.client.last.connects()
-        self.successResultOf(trying)
-        self.assertEqual(self.told, [ENDED, None, ENDED])
-
     def test_final(self) -> None:
         """It is over at once, and says why: whether the peer has come, or another program has."""
         for met, error, kind, text in (

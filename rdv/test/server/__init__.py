@@ -1,3 +1,3 @@
 """
-To be written.
+The server: each phase of a client's stay, in memory and over sockets.
 """

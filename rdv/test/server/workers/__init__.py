@@ -1,3 +1,3 @@
 """
-To be written.
+Workers: what passes between them, and what starts them.
 """

@@ -218,7 +218,6 @@ class FakeReactor(Clock):
         self.ports: list[FakePort] = []
         self.refusing = False
         self.stopped = False
-        self.called: list[Callable[[], object]] = []
 
     def spawnProcess(
         self,

@@ -4,10 +4,8 @@ Accepting one peer after the other.
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import CancelledError
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs
 
 from rdv.client.connection import Connection
 from rdv.client.trace import What
@@ -79,11 +77,8 @@ class AcceptingTests(ListenerTestCase):
         """Who meets more peers than it connects to lets the others wait, and it is logged."""
         self.listener.stop()
         self.listen(most=3)
-        events: list[LogEvent] = []
-        observer: Any = events.append
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        attempts = [self.client.meets() for _ in range(3)]
+        with capturedLogs() as events:
+            attempts = [self.client.meets() for _ in range(3)]
         warnings = [event["most"] for event in events if event["log_level"] is LogLevel.warn]
         self.assertEqual(warnings, [3])
         self.assertEqual(len(self.client.attempts), 3)

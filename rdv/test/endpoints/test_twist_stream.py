@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-from typing import cast
 
 from twisted.application.service import IService
 from twisted.internet import reactor as real_reactor
-from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.tap import Options, makeService
@@ -22,10 +21,7 @@ class StopTests(SynchronousTestCase):
         self.reactor = ClientReactor()
         self.assertIsNot(real_reactor, self.reactor)  # the one that trial has installed
         self.patch(internet, "reactor", self.reactor)
-        self.said: list[LogEvent] = []
-        observer = cast(ILogObserver, self.said.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.said = self.enterContext(capturedLogs())
 
     def start(self, role: str) -> IService:
         """The service, running."""

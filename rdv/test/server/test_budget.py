@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port
-from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._system import descriptors
@@ -38,17 +38,10 @@ class Numbered:
 
 def limit_descriptors(test: SynchronousTestCase) -> list[LogEvent]:
     """Set that limit, and collect what will be logged for the operator."""
-    events: list[LogEvent] = []
-
-    def observe(event: LogEvent) -> None:
-        if event.get("log_namespace") == "rdv.server.budget":
-            events.append(event)
-
-    observer = cast(ILogObserver, observe)
-    globalLogPublisher.addObserver(observer)
-    test.addCleanup(globalLogPublisher.removeObserver, observer)
     for module in (descriptors, budget):
         test.patch(module, "limit", lambda: LIMIT)
+    events: list[LogEvent] = []
+    test.patch(budget.log, "observer", events.append)
     return events
 
 

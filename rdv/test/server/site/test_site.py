@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.ssl import TLSVersion
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
@@ -158,11 +158,8 @@ class OrdinaryTests(SiteTestCase):
 
     def test_head(self) -> None:
         """An answer without a body, and no complaint about one that was eaten."""
-        said: list[object] = []
-        observer = cast(ILogObserver, said.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        browser = self.browse(request(b"HEAD", connection=None))
+        with capturedLogs() as said:
+            browser = self.browse(request(b"HEAD", connection=None))
         head, _, body = browser.received.partition(b"\r\n\r\n")
         self.assertTrue(head.startswith(b"HTTP/1.1 426 "), head)
         self.assertIn(b"Content-Length: 28", head)

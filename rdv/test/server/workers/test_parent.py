@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
 from rdv.server.site.service import ServerSettings
@@ -106,27 +104,16 @@ class RestartTests(ParentTestCase):
         """After a long life; with the same inbox. The others are left alone."""
         first, second, third = self.start()
         self.reactor.advance(60)
-        with self.assert_critical("worker 1 died: signal 9"):
+        with capturedLogs() as events:
             second.end(killed_by=9)
+        critical = [event for event in events if event["log_level"] is LogLevel.critical]
+        self.assertEqual(list(map(formatEvent, critical)), ["worker 1 died: signal 9"])
         self.reactor.advance(0)
         again = self.reactor.processes[-1]
         self.assertEqual(again.start, second.start)
         self.assertEqual(again.descriptors, second.descriptors)
         self.assertEqual((first.told, third.told), (b"", b""))
         again.serve()
-
-    @contextmanager
-    def assert_critical(self, text: str) -> Iterator[None]:
-        """That is logged, where those see it who want to know of failures only."""
-        events: list[LogEvent] = []
-        observer = cast(ILogObserver, events.append)
-        globalLogPublisher.addObserver(observer)
-        try:
-            yield
-        finally:
-            globalLogPublisher.removeObserver(observer)
-        told = [formatEvent(each) for each in events if each.get("log_level") is LogLevel.critical]
-        self.assertEqual(told, [text])
 
     def test_dies_at_once(self) -> None:
         """It is started once a second at most, and for ever."""

@@ -20,22 +20,22 @@ class RateLimitTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.limit = RateLimit(self.clock, 1000)
 
-    def test_a_tenth_of_a_second_at_once(self) -> None:
-        self.assertAlmostEqual(self.limit.pause(100), 0)
-        self.assertAlmostEqual(self.limit.pause(1), 0.001)
-
     def test_pause(self) -> None:
-        """By so much it was too early; what comes during a pause makes the pause longer."""
-        self.assertAlmostEqual(self.limit.pause(600), 0.5)
-        self.assertAlmostEqual(self.limit.pause(100), 0.6)
-        self.clock.advance(0.6)
-        self.assertAlmostEqual(self.limit.pause(100), 0.1)
-
-    def test_nothing_is_saved_up(self) -> None:
-        self.limit.pause(50)
-        self.clock.advance(100)
-        self.assertAlmostEqual(self.limit.pause(100), 0)
-        self.assertAlmostEqual(self.limit.pause(100), 0.1)
+        """
+        By so much it was too early, but for a tenth of a second; what comes during a pause makes
+        the pause longer, and what does not come cannot be saved up.
+        """
+        for waited, size, pause in (
+            (0, 100, 0),
+            (0, 1, 0.001),
+            (100, 600, 0.5),
+            (0, 100, 0.6),
+            (0.6, 100, 0.1),
+            (100, 100, 0),
+            (0, 100, 0.1),
+        ):
+            self.clock.advance(waited)
+            self.assertAlmostEqual(self.limit.pause(size), pause)
 
     def test_not_a_rate(self) -> None:
         for rate in (0.0, -1.0, float("nan")):

@@ -90,15 +90,6 @@ class EndTests(ShortcutTestCase):
         self.assertTrue(await received == CONTENT)
         await self.piping.done
 
-    async def test_both_at_once(self) -> None:
-        there, back = self.receive(), self.read(self.reader)
-        sending, writing = self.send(CONTENT), self.end_with(CONTENT)
-        self.assertTrue(await there == CONTENT)
-        self.assertTrue(await back == CONTENT)
-        await sending
-        await writing
-        await self.piping.done
-
     async def test_reader_leaves_before_the_end(self) -> None:
         """It has read everything."""
         self.close(self.reader)

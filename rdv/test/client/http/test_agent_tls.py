@@ -83,23 +83,18 @@ class StallTests(TLSTestCase):
     """A server that does not shake hands."""
 
     def test_says_nothing(self) -> None:
-        response = self.start()
-        self.clock.advance(9.5)
-        self.assertNoResult(response)
-        self.clock.advance(0.5)
-        self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
-        self.transport.lose()
-
-    def test_late(self) -> None:
         """What was spent before the connection stood is not there any more."""
-        response = self.agent.request(b"DIAL", b"https://example.com/", Headers(UPGRADE))
-        self.clock.advance(7)
-        self.transport = self.endpoints.accept()
-        self.clock.advance(2.5)
-        self.assertNoResult(response)
-        self.clock.advance(0.5)
-        self.assert_refused(response, ServerUnreachable, "TLS handshake did not come within 10 s")
-        self.transport.lose()
+        for spent in (0, 7):
+            self.setUp()
+            response = self.agent.request(b"DIAL", b"https://example.com/", Headers(UPGRADE))
+            self.clock.advance(spent)
+            self.transport = self.endpoints.accept()
+            self.clock.advance(9.5 - spent)
+            self.assertNoResult(response)
+            self.clock.advance(0.5)
+            text = "TLS handshake did not come within 10 s"
+            self.assert_refused(response, ServerUnreachable, text)
+            self.transport.lose()
 
     def test_cancelled(self) -> None:
         response = self.start()
@@ -144,41 +139,33 @@ class ShakenTests(TLSTestCase):
         self.assertTrue(text.startswith("TLS: "), text)
         self.assertNotIn("(", text)  # for a person, not the repr of an exception
 
+    def hand_over(self, response: Deferred[IResponse], to: HalfWire) -> None:
+        """The connection, as soon as there is an answer."""
+        response.addCallback(lambda it: it.deliverBody(to))
+
     def test_handed_over_with_what_was_behind(self) -> None:
-        response = self.start()
-        ours = HalfWire()
-        response.addCallback(lambda it: it.deliverBody(ours))
-        self.serve("example.com", theirs := Wire())
-        self.shuttle()
-        theirs.write(SWITCH + b"behind")
-        self.shuttle()
-        self.assertEqual(ours.data, b"behind")
-        theirs.write(b" and after")
-        ours.write(b"an answer")
-        self.shuttle()
-        self.assertEqual(ours.data, b"behind and after")
-        self.assertTrue(theirs.data.endswith(b"\r\n\r\nan answer"))
-
-    def test_two_records_in_one_segment(self) -> None:
-        response = self.start()
-        ours = HalfWire()
-        response.addCallback(lambda it: it.deliverBody(ours))
-        self.serve("example.com", theirs := Wire())
-        self.shuttle()
-        theirs.write(SWITCH)
-        self.clock.advance(0)
-        theirs.write(b"behind")
-        self.shuttle()
-        self.assertEqual(ours.data, b"behind")
-
-    def test_late_delivery(self) -> None:
-        pending = self.start()
-        self.serve("example.com", theirs := Wire())
-        self.shuttle()
-        theirs.write(SWITCH)
-        self.clock.advance(0)
-        theirs.write(b"behind")
-        self.shuttle()
-        ours = HalfWire()
-        self.successResultOf(pending).deliverBody(ours)
-        self.assertEqual(ours.data, b"behind")
+        """In one record, in two of one segment, and when it is handed over later."""
+        for records, late in (
+            ([SWITCH + b"behind"], False),
+            ([SWITCH, b"behind"], False),
+            ([SWITCH, b"behind"], True),
+        ):
+            self.setUp()
+            response = self.start()
+            ours = HalfWire()
+            if not late:
+                self.hand_over(response, ours)
+            self.serve("example.com", theirs := Wire())
+            self.shuttle()
+            for record in records:
+                theirs.write(record)
+                self.clock.advance(0)
+            self.shuttle()
+            if late:
+                self.hand_over(response, ours)
+            self.assertEqual(ours.data, b"behind")
+            theirs.write(b" and after")
+            ours.write(b"an answer")
+            self.shuttle()
+            self.assertEqual(ours.data, b"behind and after")
+            self.assertTrue(theirs.data.endswith(b"\r\n\r\nan answer"))

@@ -81,101 +81,63 @@ class AddressTests(EndpointTestCase):
     def test_interface(self) -> None:
         verifyObject(IAgentEndpointFactory, self.endpoints)
 
-    def test_ipv4_literal(self) -> None:
-        connecting = self.connect("http://192.0.2.80:8080/")
-        self.assertEqual(self.dialled(), [("192.0.2.80", 8080)])
-        self.assertEqual(self.reactor.resolver.asked, [])
-        self.reactor.connected()
-        self.assertIs(self.successResultOf(connecting), self.wire)
+    def test_literal(self) -> None:
+        """Nothing has to be resolved; each scheme has its port."""
+        for uri, host, port in (
+            ("http://192.0.2.80:8080/", "192.0.2.80", 8080),
+            ("http://[2001:db8::80]:8080/", "2001:db8::80", 8080),
+            ("http://[::ffff:192.0.2.80]:8080/", "192.0.2.80", 8080),
+            ("http://192.0.2.80/", "192.0.2.80", 80),
+            ("https://192.0.2.80/", "192.0.2.80", 443),
+        ):
+            self.setUp()
+            connecting = self.connect(uri)
+            self.assertEqual(self.dialled(), [(host, port)])
+            self.assertEqual(self.reactor.resolver.asked, [])
+            if port == 8080:
+                self.reactor.connected()
+                self.assertIs(self.successResultOf(connecting), self.wire)
 
-    def test_ipv6_literal(self) -> None:
-        connecting = self.connect("http://[2001:db8::80]:8080/")
-        self.assertEqual(self.dialled(), [("2001:db8::80", 8080)])
-        self.assertEqual(self.reactor.resolver.asked, [])
-        self.reactor.connected()
-        self.assertIs(self.successResultOf(connecting), self.wire)
+    def test_name(self) -> None:
+        """Each address once, IPv4 first; in the end one refusal is told, by its place."""
+        for host, addresses, told in (
+            ("both.example", ["192.0.2.1", "2001:db8::1"], 0),
+            ("four.example", ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 2),
+            ("six.example", ["2001:db8::1", "2001:db8::2"], 1),
+        ):
+            for refusals in range(len(addresses) + 1):
+                self.setUp()
+                errors = [ConnectError() for _ in range(refusals)]
+                connecting = self.connect(f"http://{host}/")
+                for number, error in enumerate(errors, 1):
+                    self.assertEqual(self.dialled(), [(each, 80) for each in addresses[:number]])
+                    self.reactor.failed(error)
+                if refusals == len(addresses):
+                    failure = self.failureResultOf(connecting, ConnectError)
+                    self.assertIs(failure.value, errors[told])
+                else:
+                    self.reactor.connected()
+                    self.assertIs(self.successResultOf(connecting), self.wire)
+                    self.assertIs(self.successResultOf(self.wire.made), self.wire)
+                    self.assertIsNone(self.wire.reason)
 
-    def test_mapped_literal(self) -> None:
-        self.connect("http://[::ffff:192.0.2.80]:8080/")
-        self.assertEqual(self.dialled(), [("192.0.2.80", 8080)])
-
-    def test_default_ports(self) -> None:
-        self.connect("http://192.0.2.80/")
-        self.connect("https://192.0.2.80/")
-        self.assertEqual(self.dialled(), [("192.0.2.80", 80), ("192.0.2.80", 443)])
-
-    def test_ipv4_first(self) -> None:
+    def test_ipv6_is_not_asked_for_early(self) -> None:
         self.connect("http://both.example/")
-        self.assertEqual(self.dialled(), [("192.0.2.1", 80)])
         self.assertEqual(self.reactor.resolver.asked, [("both.example", [IPv4Address])])
-
-    def test_ipv6_when_ipv4_leads_nowhere(self) -> None:
-        connecting = self.connect("http://both.example/")
         self.reactor.failed(Refused())
-        self.assertEqual(len(self.dialled()), 2)
-        self.assertIn(":", self.dialled()[1][0])
-        self.reactor.connected(1)
-        self.assertIs(self.successResultOf(connecting), self.wire)
+        self.assertEqual(self.reactor.resolver.asked[1:], [("both.example", [IPv6Address])])
 
-    def test_ipv6_when_there_is_no_ipv4(self) -> None:
-        connecting = self.connect("http://six.example/")
-        self.assertEqual(self.dialled(), [("2001:db8::1", 80)])
-        self.assertEqual(
-            self.reactor.resolver.asked,
-            [("six.example", [IPv4Address]), ("six.example", [IPv6Address])],
-        )
-        self.reactor.connected()
-        self.assertIs(self.successResultOf(connecting), self.wire)
+    def test_no_address(self) -> None:
+        """Nor one that can be dialled: a link-local one, with its zone."""
+        for host in ("nowhere.example", "zone.example"):
+            self.failureResultOf(self.connect(f"http://{host}/"), DNSLookupError)
+        self.assertEqual(self.dialled(), [])
 
     def test_from_the_shared_port(self) -> None:
         binding = makeBinding("", ClientReactor.number, reuseAddress=True, reusePort=True)
         for uri in ("http://192.0.2.80/", "http://six.example/"):
             self.connect(uri)
             self.assertEqual(self.reactor.tcpClients[-1][4], binding)
-
-    def test_unresolvable(self) -> None:
-        self.failureResultOf(self.connect("http://nowhere.example/"), DNSLookupError)
-        self.assertEqual(self.dialled(), [])
-
-    def test_address_that_cannot_be_dialled(self) -> None:
-        """A link-local one, with its zone: an error that says so, not a ValueError."""
-        self.failureResultOf(self.connect("http://zone.example/"), DNSLookupError, ConnectError)
-        self.assertEqual(self.dialled(), [])
-
-
-class SeveralTests(EndpointTestCase):
-    """A name with several addresses."""
-
-    def test_next_one_after_a_failure(self) -> None:
-        connecting = self.connect("http://four.example/")
-        self.assertEqual(self.dialled(), [("192.0.2.1", 80)])
-        self.reactor.failed(Refused())
-        self.assertEqual(self.dialled(), [("192.0.2.1", 80), ("192.0.2.2", 80)])
-        self.reactor.connected()
-        self.assertIs(self.successResultOf(connecting), self.wire)
-        self.assertEqual(len(self.dialled()), 2)
-
-    def test_each_once(self) -> None:
-        connecting = self.connect("http://four.example/")
-        for _ in range(3):
-            self.reactor.failed(Refused())
-        self.failureResultOf(connecting, Refused)
-        self.assertEqual(self.dialled(), [(f"192.0.2.{n}", 80) for n in (1, 2, 3)])
-
-    def test_last_reason(self) -> None:
-        connecting = self.connect("http://six.example/")
-        self.reactor.failed(Refused())
-        last = ConnectError(string="no route")
-        self.reactor.failed(last)
-        self.assertIs(self.failureResultOf(connecting, ConnectError).value, last)
-
-    def test_protocol_sees_one_connection(self) -> None:
-        connecting = self.connect("http://four.example/")
-        self.reactor.failed(Refused())
-        self.reactor.connected()
-        self.successResultOf(connecting)
-        self.assertIs(self.successResultOf(self.wire.made), self.wire)
-        self.assertIsNone(self.wire.reason)
 
 
 class TimeTests(EndpointTestCase):
@@ -185,25 +147,21 @@ class TimeTests(EndpointTestCase):
         """Those of the dials so far."""
         return [client[3] for client in self.reactor.tcpClients]
 
-    def test_all_of_it_for_one(self) -> None:
-        """An address can have no other of the other kind."""
-        self.connect("http://192.0.2.80/")
-        self.connect("http://[2001:db8::80]/")
-        self.assertEqual(self.timeouts(), [9, 9])
-
-    def test_shared_among_several(self) -> None:
-        """IPv6 counts as one of them, as nobody has asked for it yet."""
-        self.connect("http://four.example/").addErrback(lambda _: None)
-        for share in (9 / 4, 9 / 4, 9 / 4):
-            self.reactor.advance(share)
-            self.reactor.failed(ConnectTimeoutError())
-        self.assertEqual(self.timeouts(), [9 / 4] * 3)
-
-    def test_what_one_leaves_is_for_the_next(self) -> None:
-        self.connect("http://four.example/").addErrback(lambda _: None)
-        for _ in range(3):
-            self.reactor.failed(Refused())
-        self.assertEqual(self.timeouts(), [9 / 4, 9 / 3, 9 / 2])
+    def test_shares(self) -> None:
+        """IPv6 counts as one address of a name, as nobody has asked for it yet."""
+        for host, took, shares in (
+            ("192.0.2.80", (), [9]),
+            ("[2001:db8::80]", (), [9]),
+            ("four.example", (9 / 4, 9 / 4, 9 / 4), [9 / 4, 9 / 4, 9 / 4]),
+            ("four.example", (0, 0), [9 / 4, 9 / 3, 9 / 2]),  # what one leaves is for the next
+        ):
+            self.setUp()
+            self.connect(f"http://{host}/").addErrback(lambda _: None)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            for seconds in took:
+                self.reactor.advance(seconds)
+                self.reactor.failed(ConnectTimeoutError())
+            self.assertEqual(self.timeouts(), shares)
 
     def test_one_for_all_steps(self) -> None:
         """Names, IPv4, IPv6."""
@@ -231,6 +189,7 @@ class TimeTests(EndpointTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_resolver_is_silent(self) -> None:
+        """And answers too late."""
         self.reactor.resolver.silent = True
         connecting = self.connect("http://one.example/")
         self.reactor.advance(8)
@@ -238,19 +197,8 @@ class TimeTests(EndpointTestCase):
         self.reactor.advance(1)
         self.failureResultOf(connecting, DeferTimeoutError)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-
-    def test_resolver_answers_too_late(self) -> None:
-        self.reactor.resolver.silent = True
-        connecting = self.connect("http://one.example/")
-        self.reactor.advance(9)
-        self.failureResultOf(connecting, DeferTimeoutError)
-        self.reactor.resolver.receivers[0].addressResolved(IPv4Address("TCP", "192.0.2.1", 80))
-        self.reactor.resolver.receivers[0].resolutionComplete()
+        self.reactor.resolver.answer("192.0.2.1")
         self.assertEqual(self.dialled(), [])
-
-    def test_nothing_left_in_the_clock(self) -> None:
-        self.connect("http://one.example/")
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_cancelled_while_resolving(self) -> None:
         self.reactor.resolver.silent = True
@@ -270,13 +218,13 @@ class TimeTests(EndpointTestCase):
 class HTTPSTests(EndpointTestCase):
     """TLS, for https only."""
 
-    def test_policy_is_asked_for_the_name(self) -> None:
+    def test_policy_is_asked(self) -> None:
+        """For the name or the address; and not for http, which is plain."""
         self.connect("https://one.example:8443/")
-        self.assertEqual(self.policy.asked, [(b"one.example", 8443)])
-
-    def test_policy_is_asked_for_an_address(self) -> None:
         self.connect("https://[2001:db8::80]:8443/")
-        self.assertEqual(self.policy.asked, [(b"2001:db8::80", 8443)])
+        self.connect("http://one.example/")
+        self.assertEqual(self.reactor.connected().value(), b"")
+        self.assertEqual(self.policy.asked, [(b"one.example", 8443), (b"2001:db8::80", 8443)])
 
     def test_client_hello(self) -> None:
         self.connect("https://one.example/")
@@ -284,8 +232,3 @@ class HTTPSTests(EndpointTestCase):
         self.reactor.advance(0)
         self.assertEqual(transport.value()[:2], b"\x16\x03")
         self.assertIn(b"one.example", transport.value())
-
-    def test_http_is_plain(self) -> None:
-        self.connect("http://one.example/")
-        transport = self.reactor.connected()
-        self.assertEqual((transport.value(), self.policy.asked), (b"", []))

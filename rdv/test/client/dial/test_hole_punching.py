@@ -132,45 +132,43 @@ class HolePunchingTestCase(SynchronousTestCase):
 class RedialTests(HolePunchingTestCase):
     """What is dialled again."""
 
-    def test_refused(self) -> None:
-        for number in REFUSALS:
+    def test_again(self) -> None:
+        """When it was refused, be it by a reset that came a little late; from the same port."""
+        expected = [(number, True) for number in REFUSALS]
+        expected += [(number, False) for number in TAKEN]  # for a moment, and not by the peer
+        for number, refused in [*expected, (0, True)]:
             self.setUp()
             self.begin(Target(ONE))
-            self.refuse(number)
+            if number:
+                self.refuse(number)
+            else:
+                self.connected().lose(ConnectionLost())
+                self.reactor.advance(AT_ONCE)
             self.assertEqual(self.made(), 2)
             self.assertNoResult(self.dials[ONE])
-            self.assertIn(ONE, self.puncher.refused)
+            self.assertEqual(ONE in self.puncher.refused, refused)
+            ports = [cast(Any, each[4])._port for each in self.reactor.tcpClients]
+            self.assertEqual(ports, [self.port.number] * 2)
+            self.assertEqual([each[3] for each in self.reactor.tcpClients], [30, 30])
             self.connected().deliver(HELLO)
             self.assertEqual({self.successResultOf(self.dials[ONE])}, self.context.candidates)
             self.assert_nothing_left()
 
-    def test_from_the_same_port(self) -> None:
-        self.begin(Target(ONE))
-        self.refuse()
-        ports = [cast(Any, each[4])._port for each in self.reactor.tcpClients]
-        self.assertEqual(ports, [self.port.number] * 2)
-
-    def test_port_is_taken(self) -> None:
-        """For a moment: no refusal of the peer's."""
-        for number in TAKEN:
+    def test_not_again(self) -> None:
+        """What speaks for nobody, for somebody else, or for one who does not want us."""
+        ends: tuple[tuple[Callable[[], object], type[Exception]], ...] = (
+            (lambda: self.reactor.failed(ConnectError(osError=errno.EMFILE)), ConnectError),
+            (lambda: self.reactor.failed(ConnectTimeoutError()), ConnectTimeoutError),
+            (lambda: self.connected().lose(), ConnectionDone),
+            (lambda: self.connected().end(), ConnectionDone),
+            (lambda: self.connected().deliver(b"SSH-2.0\r\n"), ProtocolError),
+        )
+        for end, kind in ends:
             self.setUp()
             self.begin(Target(ONE))
-            self.refuse(number)
-            self.assertEqual(self.made(), 2)
-            self.assertNotIn(ONE, self.puncher.refused)
-            self.connected().deliver(HELLO)
-            self.successResultOf(self.dials[ONE])
-
-    def test_other_errors(self) -> None:
-        for error in (
-            ConnectError(osError=errno.EMFILE),
-            ConnectTimeoutError(),
-        ):
-            self.setUp()
-            self.begin(Target(ONE))
-            self.reactor.failed(error)
-            self.assertIs(self.failureResultOf(self.dials[ONE]).value, error)
-            self.assertEqual((self.made(), self.puncher.refused), (1, {}))
+            end()
+            self.failureResultOf(self.dials[ONE], kind)
+            self.assertEqual((self.made(), self.puncher.refused, self.gave_up), (1, {}, 1))
             self.assert_nothing_left()
 
     def test_no_route(self) -> None:
@@ -187,32 +185,6 @@ class RedialTests(HolePunchingTestCase):
             self.failureResultOf(self.dials[ONE], ConnectError)
             self.assertEqual((self.made(), self.gave_up), (3, 1))
 
-    def test_lost_in_the_handshake(self) -> None:
-        """A reset that came a little late is a refusal as well."""
-        self.begin(Target(ONE))
-        self.connected().lose(ConnectionLost())
-        self.reactor.advance(AT_ONCE)
-        self.assertEqual(self.made(), 2)
-        self.assertIn(ONE, self.puncher.refused)
-        self.connected().deliver(HELLO)
-        self.successResultOf(self.dials[ONE])
-
-    def test_ended_in_the_handshake(self) -> None:
-        """Whoever was there does not want us."""
-        for how in ("lose", "end"):
-            self.setUp()
-            self.begin(Target(ONE))
-            transport = self.connected()
-            getattr(transport, how)()
-            self.failureResultOf(self.dials[ONE], ConnectionDone)
-            self.assertEqual((self.made(), self.puncher.refused), (1, {}))
-
-    def test_another_protocol(self) -> None:
-        self.begin(Target(ONE))
-        self.connected().deliver(b"SSH-2.0\r\n")
-        self.failureResultOf(self.dials[ONE], ProtocolError)
-        self.assertEqual(self.made(), 1)
-
     def test_unanswered(self) -> None:
         """It is the system's turn: a new SYN would collide with the answer to the old one."""
         self.begin(Target(ONE), Target(TWO))
@@ -220,12 +192,8 @@ class RedialTests(HolePunchingTestCase):
         self.refuse(address=TWO)
         self.reactor.advance(29)
         self.assertEqual(self.made(ONE), 1)
+        self.assertFalse(self.puncher.hopeless)
         self.assertFalse(self.reactor.connectors[0].stoppedConnecting)
-
-    def test_time_for_each(self) -> None:
-        self.begin(Target(ONE))
-        self.refuse()
-        self.assertEqual([each[3] for each in self.reactor.tcpClients], [30, 30])
 
     def test_slower_and_slower(self) -> None:
         """And not for ever; then it fails with the last refusal."""

@@ -237,15 +237,13 @@ class DialTests(DialTestCase):
         self.assertEqual(self.wire.data, b"bye")
         self.assert_nothing_left()
 
-    def test_the_way_is_taken(self) -> None:
-        """By a connection between the same two ports."""
+    def test_taken(self) -> None:
+        """Both ports by another connection, or ours by somebody who does not share it."""
         first, second = self.begin(), self.begin()
         number = self.failureResultOf(second, ConnectError).value.osError
         self.assertIn(number, (errno.EADDRNOTAVAIL, errno.EADDRINUSE))
         self.assert_connected(first)
-
-    def test_local_port_is_taken(self) -> None:
-        """By somebody who does not share it."""
+        self.local_port = self.free_port()
         with self.bound(self.local_port):
             failure = self.failureResultOf(self.begin(), ConnectError)
         self.assertEqual(failure.value.osError, errno.EADDRINUSE)
@@ -299,16 +297,13 @@ class DialTests(DialTestCase):
         self.assert_connected(self.begin())
         self.assertEqual(Scripted.errors, [])
 
-    def test_error_of_one_that_is_closed(self) -> None:
-        self.script(errno.EHOSTUNREACH)
+    def test_closed(self) -> None:
+        """If the reason went with a soft error: whatever it was, it is worth another dial."""
         self.patch(dial_module, "is_closed", lambda sock: True)
-        self.assertEqual(self.failure_of(self.begin()), errno.EHOSTUNREACH)
-
-    def test_closed_for_a_reason_that_is_gone(self) -> None:
-        """It went with a soft error; whatever it was, the dial is worth another one."""
-        self.script(0)
-        self.patch(dial_module, "is_closed", lambda sock: True)
-        self.assertEqual(self.failure_of(self.begin()), errno.ECONNREFUSED)
+        for said, told in ((errno.EHOSTUNREACH, errno.EHOSTUNREACH), (0, errno.ECONNREFUSED)):
+            self.local_port = self.free_port()
+            self.script(said)
+            self.assertEqual(self.failure_of(self.begin()), told)
 
     def test_reset_while_the_reactor_takes_it(self) -> None:
         def adopt(*arguments: object) -> int:
@@ -337,18 +332,16 @@ class DialTests(DialTestCase):
         self.assertEqual(Scripted.away, 0)
 
     def test_error_queue(self) -> None:
-        """All of it is taken out, or it wakes the reactor again and again."""
-        self.script(queue=(b"1", b"2", b"3"))
-        self.patch(socket, "MSG_ERRQUEUE", getattr(socket, "MSG_ERRQUEUE", 0x2000))
-        self.assert_connected(self.begin())
-        self.assertEqual(Scripted.queue, [])
-
-    def test_no_error_queue(self) -> None:
-        """On some systems the flag means something else, and would take the peer's bytes."""
-        self.script(queue=(b"the peer's",))
-        self.patch(socket, "MSG_ERRQUEUE", 0)
-        self.assert_connected(self.begin())
-        self.assertEqual(Scripted.queue, [b"the peer's"])
+        """
+        All of it is taken out, or it wakes the reactor again and again; but not on systems where
+        the flag means something else, and would take the peer's bytes.
+        """
+        for flag, left in ((getattr(socket, "MSG_ERRQUEUE", 0x2000), []), (0, [b"1", b"2", b"3"])):
+            self.wire = Wire()
+            self.script(queue=(b"1", b"2", b"3"))
+            self.patch(socket, "MSG_ERRQUEUE", flag)
+            self.assert_connected(self.begin())
+            self.assertEqual(Scripted.queue, left)
 
 
 class IPv6Tests(DialTests):

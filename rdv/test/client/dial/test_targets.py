@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.addresses import Address, AddressSpace, is_local, parse_address, space_of
-from rdv.client.dial.targets import Target, same_site, targets
+from rdv.addresses import AddressSpace, is_local, parse_address, space_of
+from rdv.client.dial.targets import same_site, targets
 from rdv.wire import Answer
 
 PORT = 40000
@@ -17,6 +17,7 @@ OWN = "192.168.1.2:40000"
 #: The peer as the server sees it, behind a NAT that has kept its port, and one that has not.
 KEPT, CHANGED = "203.0.113.9:41000", "203.0.113.9:6001"
 NAMED = ["192.168.7.2:41000", "10.0.0.2:41000"]
+LOCAL = ("192.168.7.1:6001", "127.0.0.1:6001", "[fd00::1]:6001", "[fe80::1]:6001")
 BEHIND = [f"203.0.113.9:{port}" for port in (6002, 6003, 6004, 6005)]
 
 
@@ -44,30 +45,27 @@ def guesses(addresses: list[str]) -> list[str]:
     return [f"{address}?" for address in addresses]
 
 
-class AsToldTests(SynchronousTestCase):
-    """Whose NAT keeps its port."""
+class TargetsTests(SynchronousTestCase):
+    """Where to dial, and in which order."""
 
-    def test_order(self) -> None:
+    def test_as_told(self) -> None:
+        """By a peer whose NAT keeps its port: each once, but not our own."""
         peers = [*NAMED, KEPT]
-        self.assertEqual(dialled(answer(*peers)), peers)
-        self.assertEqual(dialled(answer(*reversed(peers))), peers[::-1])
-
-    def test_nothing_named(self) -> None:
-        self.assertEqual(dialled(answer()), [])
-
-    def test_each_once(self) -> None:
-        self.assertEqual(dialled(answer(KEPT, *NAMED, KEPT)), [KEPT, *NAMED])
-
-    def test_not_its_own(self) -> None:
-        self.assertEqual(dialled(answer(*NAMED, OWN, KEPT)), [*NAMED, KEPT])
-        self.assertEqual(dialled(answer(*NAMED, OWN, KEPT), own=()), [*NAMED, OWN, KEPT])
+        for named, own, expected in (
+            ([], (OWN,), []),
+            (peers, (OWN,), peers),
+            (peers[::-1], (OWN,), peers[::-1]),
+            ([KEPT, *NAMED, KEPT], (OWN,), [KEPT, *NAMED]),
+            ([*NAMED, OWN, KEPT], (OWN,), peers),
+            ([*NAMED, OWN, KEPT], (), [*NAMED, OWN, KEPT]),
+        ):
+            self.assertEqual(dialled(answer(*named), own=own), expected)
 
     def test_spaces(self) -> None:
         peers = [*NAMED, "[2001:db8::7]:41000", "127.0.0.1:41000", "[fe80::1]:41000", KEPT]
-        for space in AddressSpace:
+        for space in (*AddressSpace, AddressSpace.NONE):
             expected = [each for each in peers if space_of(parse_address(each).ip) & space]
             self.assertEqual(dialled(answer(*peers), spaces=space), expected)
-        self.assertEqual(dialled(answer(*peers), spaces=AddressSpace.NONE), [])
 
     def test_lowest_port(self) -> None:
         peers = [f"192.168.7.{port % 250}:{port}" for port in (22, 1023, 1024, 65535)]
@@ -75,82 +73,52 @@ class AsToldTests(SynchronousTestCase):
         self.assertEqual(dialled(answer(*peers), lowest_port=22), peers)
         self.assertEqual(dialled(answer(*peers), lowest_port=23), peers[1:])
 
+    # A NAT that gives a client another port gives the next connection the next one.
 
-class PredictionTests(SynchronousTestCase):
-    """A NAT that gives a client another port gives the next connection the next one."""
+    def test_predicted(self) -> None:
+        """
+        The server knows one port of the peer's that is open already: first that, then those behind
+        it. If every dial of ours opens another port too, order matters: not the one in use.
+        """
+        seen_first = [CHANGED, *guesses(BEHIND), *NAMED]
+        for observed, own, expected in (
+            ("198.51.100.1:40000", (OWN,), seen_first),
+            ("198.51.100.1:7001", (OWN,), [*guesses(BEHIND), CHANGED, *NAMED]),
+            (None, (OWN,), seen_first),
+            ("198.51.100.1:40000", (), seen_first),  # it is seen as it is
+            ("198.51.100.1:7001", ("198.51.100.1:7001", OWN), seen_first),  # mapped by hand
+            # Behind the same NAT ours may be the next one.
+            ("198.51.100.1:40000", (OWN, BEHIND[1]), [e for e in seen_first if "6003" not in e]),
+        ):
+            said = answer(*NAMED, CHANGED, observed=observed)
+            self.assertEqual(dialled(said, own=own), expected)
 
-    def test_the_peer_s(self) -> None:
-        """The server knows one port that is open already: first that, then those behind it."""
-        found = dialled(answer(*NAMED, CHANGED))
-        self.assertEqual(found, [CHANGED, *guesses(BEHIND), *NAMED])
+    def test_not_predicted(self) -> None:
+        """When nothing is known of the peer's NAT that would help."""
+        for peers in (
+            [*NAMED, KEPT],
+            [CHANGED],  # it has named nothing
+            ["192.168.7.2:41000", "203.0.113.9:5000", CHANGED],  # one of them is mapped by hand
+            *([*NAMED, seen] for seen in LOCAL),  # the server is within its network, or a proxy
+        ):
+            for observed in ("198.51.100.1:40000", "198.51.100.1:7001"):
+                self.assertEqual(dialled(answer(*peers, observed=observed)), peers)
 
-    def test_both(self) -> None:
-        """Every dial of ours opens another port, so that order matters: not the one in use."""
-        found = dialled(answer(*NAMED, CHANGED, observed="198.51.100.1:7001"))
-        self.assertEqual(found, [*guesses(BEHIND), CHANGED, *NAMED])
-
-    def test_ours_alone(self) -> None:
-        """Nothing is known of the peer that would help; it predicts ours."""
-        peers = [*NAMED, KEPT]
-        self.assertEqual(dialled(answer(*peers, observed="198.51.100.1:7001")), peers)
-
-    def test_nobody_s(self) -> None:
-        peers = [*NAMED, KEPT]
-        self.assertEqual(dialled(answer(*peers)), peers)
-
-    def test_we_are_not_observed(self) -> None:
-        found = dialled(answer(*NAMED, CHANGED, observed=None))
-        self.assertEqual(found, [CHANGED, *guesses(BEHIND), *NAMED])
-
-    def test_ours_is_seen_as_it_is(self) -> None:
-        """Whatever we have named ourselves."""
-        found = dialled(answer(*NAMED, CHANGED, observed="198.51.100.1:40000"), own=())
-        self.assertEqual(found[0], CHANGED)
-
-    def test_ours_is_mapped_by_hand(self) -> None:
-        """A router that maps another port to ours has not changed it behind our back."""
-        said = answer(*NAMED, CHANGED, observed="198.51.100.1:7001")
-        found = dialled(said, own=("198.51.100.1:7001", OWN))
-        self.assertEqual(found[0], CHANGED)
-
-    def test_peer_has_named_nothing(self) -> None:
-        self.assertEqual(dialled(answer(CHANGED)), [CHANGED])
-
-    def test_peer_has_named_different_ports(self) -> None:
-        """One of them is mapped by hand, and nothing is known of a NAT."""
-        peers = ["192.168.7.2:41000", "203.0.113.9:5000", CHANGED]
-        self.assertEqual(dialled(answer(*peers)), peers)
-
-    def test_server_is_within_its_network(self) -> None:
-        """What it observes there says nothing of a NAT; or it is a proxy that it observes."""
-        for seen in ("192.168.7.1:6001", "127.0.0.1:6001", "[fd00::1]:6001", "[fe80::1]:6001"):
-            self.assertEqual(dialled(answer(*NAMED, seen)), [*NAMED, seen])
-
-    def test_ipv6(self) -> None:
+    def test_predicted_ipv6(self) -> None:
         found = dialled(answer("[fd00::7]:41000", "[2001:db8::7]:6001"))
         behind = [f"[2001:db8::7]:{port}?" for port in (6002, 6003, 6004, 6005)]
         self.assertEqual(found, ["[2001:db8::7]:6001", *behind, "[fd00::7]:41000"])
 
     def test_last_port(self) -> None:
-        self.assertEqual(
-            dialled(answer(*NAMED, "203.0.113.9:65533")),
-            ["203.0.113.9:65533", "203.0.113.9:65534?", "203.0.113.9:65535?", *NAMED],
-        )
-        self.assertEqual(
-            dialled(answer(*NAMED, "203.0.113.9:65535")), ["203.0.113.9:65535", *NAMED]
-        )
+        for first in (65533, 65535):
+            seen, *behind = [f"203.0.113.9:{port}" for port in range(first, 65536)]
+            self.assertEqual(dialled(answer(*NAMED, seen)), [seen, *guesses(behind), *NAMED])
 
-    def test_no_address_twice(self) -> None:
-        """What is named need not be guessed; and the two dials would have the same ports."""
-        named = "203.0.113.9:6003"
-        found = dialled(answer(named, CHANGED))
-        self.assertEqual(len({each.rstrip("?") for each in found}), len(found))
-        self.assertIn(named, found)
-
-    def test_own_address_is_not_guessed(self) -> None:
-        """Behind the same NAT ours may be the next one."""
-        found = dialled(answer(*NAMED, CHANGED), own=(OWN, BEHIND[1]))
-        self.assertEqual(found, [CHANGED, *guesses([BEHIND[0], *BEHIND[2:]]), *NAMED])
+    def test_what_is_named_is_not_guessed(self) -> None:
+        self.assertEqual(
+            dialled(answer(BEHIND[1], CHANGED)),
+            [CHANGED, *guesses([BEHIND[0], *BEHIND[2:]]), BEHIND[1]],
+        )
 
     def test_observed_address_is_not_wanted(self) -> None:
         """Then those behind it are not either."""
@@ -184,25 +152,18 @@ class PredictionTests(SynchronousTestCase):
 class SiteTests(SynchronousTestCase):
     """Where the peer is."""
 
-    def test_same(self) -> None:
-        observed = "203.0.113.9:40000"
-        self.assertTrue(same_site(answer(*NAMED, KEPT, observed=observed)))
-        self.assertTrue(same_site(answer(*NAMED, CHANGED, observed=observed)))
-
-    def test_another(self) -> None:
-        self.assertFalse(same_site(answer(*NAMED, KEPT)))
-        self.assertFalse(same_site(answer()))
-
-    def test_unknown(self) -> None:
-        self.assertFalse(same_site(answer(*NAMED, KEPT, observed=None)))
+    def test_same_site(self) -> None:
+        for peers, observed, same in (
+            ([*NAMED, KEPT], "203.0.113.9:40000", True),
+            ([*NAMED, CHANGED], "203.0.113.9:40000", True),
+            ([*NAMED, KEPT], "198.51.100.1:40000", False),
+            ([], "198.51.100.1:40000", False),
+            ([*NAMED, KEPT], None, False),
+        ):
+            self.assertEqual(same_site(answer(*peers, observed=observed)), same)
 
     def test_local(self) -> None:
-        local = ("10.0.0.1:1", "169.254.1.1:1", "127.0.0.1:1", "[fd00::1]:1", "[fe80::1]:1")
-        for address in (*local, "[::1]:1"):
+        for address in ("10.0.0.1:1", "169.254.1.1:1", "[::1]:1", *LOCAL):
             self.assertTrue(is_local(parse_address(address)), address)
         for address in ("203.0.113.9:1", "[2001:db8::7]:1", "100.64.0.1:1"):
             self.assertFalse(is_local(parse_address(address)), address)
-
-    def test_target(self) -> None:
-        address: Address = parse_address(KEPT)
-        self.assertFalse(Target(address).guessed)

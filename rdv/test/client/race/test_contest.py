@@ -72,32 +72,27 @@ class NothingCanComeTests(ContestTestCase):
         self.reactor.advance(SHORT)
         self.assert_waits()
 
-    def test_no_route(self) -> None:
+    def test_failures(self) -> None:
+        """No route, another failure, or somebody else; before the relay is ready or after."""
         self.patch(hole_punching, "route_to", lambda ip: None)
-        self.begin(PEER, LAN)
-        self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), 1)
-        self.assert_waits()
-        self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), 2)
-        self.assert_relayed()
-
-    def test_other_failures(self) -> None:
-        self.begin(PEER)
-        self.reactor.failed(ConnectTimeoutError(), 1)
-        self.assert_relayed()
-
-    def test_somebody_else_is_there(self) -> None:
-        self.begin(PEER)
-        self.reactor.connected(1).deliver(b"SSH-2.0\r\n")
-        self.reactor.transports[-1].lose(ConnectionLost())
-        self.assert_relayed()
-
-    def test_before_the_relay_is_ready(self) -> None:
-        self.dial()
-        self.answer(PEER)
-        self.reactor.failed(ConnectTimeoutError(), 1)
-        self.assert_waits()
-        self.server.deliver(HELLO)
-        self.assert_relayed()
+        for fail in (
+            lambda place: self.reactor.failed(ConnectError(osError=errno.ENETUNREACH), place),
+            lambda place: self.reactor.failed(ConnectTimeoutError(), place),
+            lambda place: self.reactor.connected(place).deliver(b"SSH-2.0\r\n"),
+        ):
+            for late in (True, False):
+                self.setUp()
+                self.dial()
+                self.answer(PEER, LAN)
+                if not late:
+                    self.server.deliver(HELLO)
+                for place in (1, 2):
+                    self.assert_waits()
+                    fail(place)
+                if late:
+                    self.assert_waits()
+                    self.server.deliver(HELLO)
+                self.assert_relayed()
 
     def test_silent_address(self) -> None:
         self.begin(PEER, LAN)
@@ -153,9 +148,9 @@ class HandshakeTests(ContestTestCase):
         self.assertEqual(direct.value(), CONFIRM)
 
     def test_held(self) -> None:
+        """Whoever of the two has dialled."""
         self.assert_held(self.reactor.connected(1))
-
-    def test_held_by_one_that_the_peer_has_made(self) -> None:
+        self.setUp()
         self.assert_held(self.arrive(port=50000))
 
     def test_no_longer(self) -> None:

@@ -107,20 +107,15 @@ class SuspectTests(ContestTestCase):
         self.server.lose()
         self.assert_direct()
 
-    def test_another_port_is_not_suspect(self) -> None:
-        other = self.arrive(port=50000)
-        self.direct.lose(ConnectionLost())
-        other.deliver(HELLO)
-        connection = self.successResultOf(self.attempt)
-        self.assertEqual(connection.peer_address.port, 50000)
-
-    def test_own_dial_is_not_suspect(self) -> None:
-        """It was a new one, and both NATs have seen all of it."""
-        self.direct.lose(ConnectionLost())
-        self.reactor.advance(SHORT)
-        self.reactor.connected(-1).deliver(HELLO)
-        connection = self.successResultOf(self.attempt)
-        self.assertEqual(connection.peer_address, parse_address(PEER))
+    def test_not_suspect(self) -> None:
+        """From another port; or our own dial, a new one of which both NATs have seen all."""
+        for port in (41000, 50000):
+            self.setUp()
+            other = self.arrive(port=port) if port == 50000 else None
+            self.direct.lose(ConnectionLost())
+            self.reactor.advance(SHORT)
+            (other or self.reactor.connected(-1)).deliver(HELLO)
+            self.assertEqual(self.successResultOf(self.attempt).peer_address.port, port)
 
 
 class DetourTests(ContestTestCase):
@@ -128,32 +123,29 @@ class DetourTests(ContestTestCase):
 
     def meet(self, observed: str) -> tuple[ByteTransport, ByteTransport]:
         """The connections by way of the NAT, where HELLO has come, and within the LAN."""
+        self.setUp()
         self.begin(LAN, PEER, observed=observed)
         within, round_it = self.reactor.connected(1), self.reactor.connected(2)
         round_it.deliver(HELLO)
         return round_it, within
 
     def test_way_within_the_lan(self) -> None:
-        round_it, within = self.meet("203.0.113.9:40000")
-        self.reactor.advance(0.001)
-        self.assertEqual(round_it.value(), b"")
-        within.deliver(HELLO)
-        self.assertEqual((round_it.value(), within.value()), (b"", CONFIRM))
+        """It is waited for, also when the other one is lost meanwhile."""
+        for lost in (False, True):
+            round_it, within = self.meet("203.0.113.9:40000")
+            self.reactor.advance(0.001)
+            self.assertEqual(round_it.value(), b"")
+            if lost:
+                round_it.lose(ConnectionLost())
+            within.deliver(HELLO)
+            self.assertEqual((round_it.value(), within.value()), (b"", CONFIRM))
 
     def test_there_is_none(self) -> None:
-        round_it, within = self.meet("203.0.113.9:40000")
-        self.reactor.advance(SHORT)
-        self.assertEqual((round_it.value(), within.value()), (CONFIRM, b""))
-
-    def test_lost_meanwhile(self) -> None:
-        round_it, within = self.meet("203.0.113.9:40000")
-        round_it.lose(ConnectionLost())
-        within.deliver(HELLO)
-        self.assertEqual(within.value(), CONFIRM)
-
-    def test_another_site(self) -> None:
-        round_it, _ = self.meet("198.51.100.1:40000")
-        self.assertEqual(round_it.value(), CONFIRM)
+        """So it is used a moment later, or at once, at another site."""
+        for observed, later in (("203.0.113.9:40000", SHORT), ("198.51.100.1:40000", 0)):
+            round_it, within = self.meet(observed)
+            self.reactor.advance(later)
+            self.assertEqual((round_it.value(), within.value()), (CONFIRM, b""))
 
     def test_within_the_lan_at_once(self) -> None:
         self.begin(LAN, PEER, observed="203.0.113.9:40000")

@@ -4,7 +4,6 @@ Connections that others open to the shared port.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from ipaddress import ip_address
 
@@ -20,6 +19,7 @@ from rdv.addresses import AddressSpace
 from rdv.client.candidate import Candidate
 from rdv.client.race.inbound import IP, Inbound
 from rdv.test.client.doubles import ByteTransport, context
+from rdv.test.doubles import collect_garbage
 from rdv.wire import Role
 
 HELLO = b"rdv/1 HELLO token\r\n"
@@ -86,35 +86,26 @@ class SpacesTests(SynchronousTestCase):
         self.assertTrue(self.accepts(AddressSpace.PRIVATE4, peer))
         self.assertFalse(self.accepts(AddressSpace.PUBLIC6, peer))
 
-    def test_none(self) -> None:
+    def test_nobody(self) -> None:
+        """Without spaces, or from what is neither IPv4 nor IPv6."""
         for peer in (IPv4Address("TCP", "192.0.2.1", 1), IPv6Address("TCP", "::1", 1)):
             self.assertFalse(self.accepts(AddressSpace.NONE, peer))
-
-    def test_neither_ipv4_nor_ipv6(self) -> None:
-        self.assertFalse(self.accepts(AddressSpace.ALL, UNIXAddress("/socket")))
-        self.assertFalse(self.accepts(AddressSpace.ALL, None))
+        for other in (UNIXAddress("/socket"), None):
+            self.assertFalse(self.accepts(AddressSpace.ALL, other))
 
 
 class HeldTests(InboundTestCase):
     """Before and after the server has answered."""
 
-    def test_silence_before(self) -> None:
-        transport = self.arrive(PEER)
-        self.assertEqual(transport.value(), b"")
+    def test_before_the_answer(self) -> None:
+        """Silence; then all begin, and those who come at once."""
+        early = [self.arrive(PEER), self.arrive(STRANGER)]
+        self.assertEqual([each.value() for each in early], [b"", b""])
         self.assertEqual(self.contending, [])
         self.begin(PEER)
-        self.assertEqual(transport.value(), HELLO)
-        self.assertEqual(len(self.contending), 1)
-
-    def test_strangers_begin_too(self) -> None:
-        transport = self.arrive(STRANGER)
-        self.begin(PEER)
-        self.assertEqual(transport.value(), HELLO)
-
-    def test_hello_at_once_after(self) -> None:
-        self.begin(PEER)
-        self.assertEqual(self.arrive(PEER).value(), HELLO)
-        self.assertEqual(self.arrive(STRANGER).value(), HELLO)
+        late = [self.arrive(PEER), self.arrive(STRANGER)]
+        self.assertEqual([each.value() for each in early + late], [HELLO] * 4)
+        self.assertEqual(len(self.contending), 4)
 
     def test_gone_before(self) -> None:
         transport = self.arrive(PEER)
@@ -127,18 +118,16 @@ class StrangersTests(InboundTestCase):
     """Addresses that the server did not name."""
 
     def test_oldest_makes_room(self) -> None:
-        self.begin(PEER)
-        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(16)]
-        self.assertEqual({stranger.closing for stranger in strangers}, {""})
-        self.arrive(STRANGER, 51000)
-        self.arrive(STRANGER, 51001)
-        self.assertEqual(
-            [stranger.closing for stranger in strangers], ["abort", "abort", *[""] * 14]
-        )
-
-    def test_bounded_before_the_answer(self) -> None:
-        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(40)]
-        self.assertEqual([s.closing for s in strangers], [*["abort"] * 24, *[""] * 16])
+        """Before the answer and behind it."""
+        for begun in (True, False):
+            self.setUp()
+            if begun:
+                self.begin(PEER)
+            strangers = [self.arrive(STRANGER, 50000 + n) for n in range(16)]
+            self.assertEqual({stranger.closing for stranger in strangers}, {""})
+            more = [self.arrive(STRANGER, 51000 + n) for n in range(2)]
+            closing = [stranger.closing for stranger in strangers + more]
+            self.assertEqual(closing, ["abort", "abort", *[""] * 16])
 
     def test_room_of_one_that_has_left(self) -> None:
         self.begin(PEER)
@@ -148,25 +137,13 @@ class StrangersTests(InboundTestCase):
         self.assertEqual({stranger.closing for stranger in strangers}, {""})
 
     def test_peer_is_exempt(self) -> None:
+        """Whenever it came, and however its address is written."""
+        ours = [self.arrive(PEER)]
         self.begin(PEER)
-        ours = [self.arrive(PEER, 50000 + n) for n in range(20)]
+        ours += [self.arrive("::ffff:" + PEER, 50000 + n) for n in range(20)]
         strangers = [self.arrive(STRANGER, 50000 + n) for n in range(20)]
         self.assertEqual({transport.closing for transport in ours}, {""})
         self.assertEqual([s.closing for s in strangers].count(""), 16)
-
-    def test_peer_that_came_before_the_answer_is_exempt_after_it(self) -> None:
-        ours = self.arrive(PEER)
-        self.begin(PEER)
-        for n in range(20):
-            self.arrive(STRANGER, 50000 + n)
-        self.assertEqual(ours.closing, "")
-
-    def test_mapped_address_of_the_peer_is_known(self) -> None:
-        self.begin(PEER)
-        ours = self.arrive("::ffff:" + PEER)
-        for n in range(20):
-            self.arrive(STRANGER, 50000 + n)
-        self.assertEqual(ours.closing, "")
 
     def test_stranger_may_be_the_peer(self) -> None:
         self.begin(PEER)
@@ -179,7 +156,7 @@ class StrangersTests(InboundTestCase):
         candidate = weakref.ref(self.contending.pop())
         transport.lose(ConnectionLost())
         del transport
-        gc.collect()
+        collect_garbage()
         self.assertIsNone(candidate())
 
 
@@ -187,11 +164,15 @@ class FirstTests(InboundTestCase):
     """All of them as one contender."""
 
     def test_ready(self) -> None:
+        """Even if the next one is in the same turn; and then nobody is let in any more."""
         self.begin(PEER)
         transports = [self.arrive(PEER, 50000 + n) for n in range(3)]
         self.assertNoResult(self.inbound.first)
         transports[1].deliver(CONFIRM)
+        transports[0].deliver(CONFIRM)
         self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
+        self.assertEqual(transports[1].closing, "")
+        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))
 
     def test_failures_do_not_count(self) -> None:
         self.begin(PEER)
@@ -201,31 +182,26 @@ class FirstTests(InboundTestCase):
         self.arrive(PEER).deliver(CONFIRM)
         self.successResultOf(self.inbound.first)
 
-    def test_two_in_one_turn(self) -> None:
-        self.begin(PEER)
-        one, two = self.arrive(PEER), self.arrive(STRANGER)
-        two.deliver(CONFIRM)
-        one.deliver(CONFIRM)
-        self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
-        self.assertEqual(two.closing, "")
-
-    def test_nobody_is_let_in_afterwards(self) -> None:
-        self.begin(PEER)
-        self.arrive(PEER).deliver(CONFIRM)
-        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))
-
 
 class StopTests(InboundTestCase):
     """The end of listening. Connections are closed by whoever has made their candidates."""
 
     def test_stops_the_handshakes(self) -> None:
-        self.begin(PEER)
-        transports = [self.arrive(PEER), self.arrive(STRANGER)]
-        self.inbound.stop()
-        self.assertEqual(self.cancelled, 2)
-        for transport in transports:
-            transport.deliver(CONFIRM)
-        self.assertNoResult(self.inbound.first)
+        """And lets nobody in; as does whoever cancels the wait for the first."""
+        for cancel in (False, True):
+            self.setUp()
+            self.begin(PEER)
+            transports = [self.arrive(PEER), self.arrive(STRANGER)]
+            if cancel:
+                self.inbound.first.cancel()
+                self.failureResultOf(self.inbound.first, CancelledError)
+            else:
+                self.inbound.stop()
+            self.assertEqual(self.cancelled, 2)
+            for transport in transports:
+                transport.deliver(CONFIRM)
+            self.assertEqual(self.inbound.first.called, cancel)
+            self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))
 
     def test_keeps_the_first(self) -> None:
         self.begin(PEER)
@@ -233,15 +209,3 @@ class StopTests(InboundTestCase):
         self.arrive(STRANGER).deliver(CONFIRM)
         self.inbound.stop()
         self.assertIs(self.successResultOf(self.inbound.first), self.contending[1])
-
-    def test_lets_nobody_in(self) -> None:
-        self.inbound.stop()
-        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50000)))
-
-    def test_cancelling_first_is_the_same(self) -> None:
-        self.begin(PEER)
-        self.arrive(PEER)
-        self.inbound.first.cancel()
-        self.failureResultOf(self.inbound.first, CancelledError)
-        self.assertEqual(self.cancelled, 1)
-        self.assertIsNone(self.inbound.buildProtocol(IPv4Address("TCP", PEER, 50001)))

@@ -9,7 +9,6 @@ from typing import TypeAlias, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, fail
 from twisted.internet.error import ConnectionLost
-from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv.client.acknowledgement import pauses
@@ -95,8 +94,7 @@ def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
     ``DeferredList`` alone does not cancel losers, succeeds when all fail, and never fires when
     there is none.
 
-    :return: errbacks with :class:`NoConnection`, which names the reasons, when all have failed.
-        Cancelling it cancels them all.
+    :return: errbacks with :class:`NoConnection` when all have failed. Cancelling it cancels them.
     """
     if not contenders:
         return fail(NoConnection("there is no candidate"))
@@ -115,14 +113,8 @@ def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
             return
         if isinstance(result, tuple):  # (value, index) of a success; else a list of failures
             winner.callback(result[0])
-            return
-        assert isinstance(result, list)
-        reasons = dict.fromkeys(_reason(failure) for _, failure in result)
-        winner.errback(NoConnection("; ".join(reasons)))
+        else:
+            winner.errback(NoConnection("there is no candidate any more"))
 
     race.addCallback(decided)
     return winner
-
-
-def _reason(failure: Failure) -> str:
-    return failure.getErrorMessage().rstrip(".") or type(failure.value).__name__

@@ -67,16 +67,15 @@ class FirstTests(SynchronousTestCase):
     def test_all_fail(self) -> None:
         """Or there is none at all."""
         self.failureResultOf(first([]), NoConnection)
-        a, b, c, d = map(self.contender, "abcd")
-        winner = first([a, b, c, d])
-        c.errback(Oops("no route."))
-        d.errback(Oops())
-        a.errback(Oops("refused"))
+        self.failureResultOf(first([fail(Oops()), fail(Oops())]), NoConnection)
+        a, b, c = map(self.contender, "abc")
+        winner = first([a, b, c])
+        c.errback(Oops())
+        a.errback(Oops())
         self.assertNoResult(winner)
-        b.errback(Oops("refused"))
-        failure = self.failureResultOf(winner, NoConnection)
-        self.assertEqual(str(failure.value), "refused; no route; Oops")
-        del a, b, c, d
+        b.errback(Oops())
+        self.failureResultOf(winner, NoConnection)
+        del a, b, c
         self.assert_no_complaints()
 
     def test_cancelled(self) -> None:
@@ -117,8 +116,6 @@ class FirstTests(SynchronousTestCase):
         ):
             self.assertEqual(self.successResultOf(first(contenders)), "value")
         self.assertEqual(self.cancelled, ["a", "b"])
-        failure = self.failureResultOf(first([fail(Oops("one")), fail(Oops("two"))]), NoConnection)
-        self.assertEqual(str(failure.value), "one; two")
         self.assert_no_complaints()
 
     def test_loser_that_succeeds(self) -> None:

@@ -16,9 +16,6 @@ from rdv.test.client.doubles import ByteTransport
 from rdv.test.doubles import collect_garbage
 from rdv.wire import Role
 
-HELLO = b"rdv/1 HELLO token\r\n"
-CONFIRM = b"rdv/1 CONFIRM token\r\n"
-
 
 class Oops(Exception):
     """A contender's reason to drop out."""
@@ -130,82 +127,31 @@ class FirstTests(SynchronousTestCase):
 
 
 class ChooseTests(SynchronousTestCase):
-    """One is chosen at a time."""
+    """One is chosen at a time; tests of the contest show who is next."""
 
-    def setUp(self) -> None:
-        self.choice = DeferredLock()
-
-    def ready(self) -> tuple[Candidate, ByteTransport]:
-        """A candidate that has heard HELLO."""
-        candidate = Candidate(Clock(), Role.DIALER, b"token")
-        transport = ByteTransport(candidate)
-        transport.connect()
-        transport.deliver(HELLO)
-        return candidate, transport
-
-    def choose(self, candidate: Candidate) -> Deferred[Candidate]:
-        """Let it be chosen when its turn comes."""
-        return Deferred.fromCoroutine(choose(candidate, self.choice))
-
-    def suspect(self) -> tuple[Candidate, ByteTransport]:
-        """One whose CONFIRM is never acknowledged."""
-        candidate, transport = self.ready()
-        candidate.suspect = True
-        self.patch(Candidate, "confirmed", lambda each: not each.suspect)
-        return candidate, transport
-
-    def test_one(self) -> None:
-        candidate, transport = self.ready()
-        self.assertIs(self.successResultOf(self.choose(candidate)), candidate)
-        self.assertEqual((transport.value(), transport.closing), (CONFIRM, ""))
-
-    def test_no_other_after_it(self) -> None:
-        self.choose(self.ready()[0])
-        other, transport = self.ready()
-        self.assertNoResult(self.choose(other))
-        self.assertEqual((transport.value(), transport.closing), (b"", ""))
-
-    def test_next_when_it_was_none_after_all(self) -> None:
-        first_one, gone = self.ready()
-        gone.lose(ConnectionLost())
-        self.failureResultOf(self.choose(first_one), ConnectionLost)
-        other, transport = self.ready()
-        self.assertIs(self.successResultOf(self.choose(other)), other)
-        self.assertEqual(transport.value(), CONFIRM)
-
-    def test_next_waits_while_one_is_being_chosen(self) -> None:
-        doubtful, doubtful_transport = self.suspect()
-        choosing = self.choose(doubtful)
-        other, transport = self.ready()
-        waiting = self.choose(other)
-        self.assertNoResult(choosing)
-        self.assertEqual((doubtful_transport.value(), transport.value()), (CONFIRM, b""))
-        doubtful_transport.lose(ConnectionLost())
-        self.failureResultOf(choosing, ConnectionLost)
-        self.assertIs(self.successResultOf(waiting), other)
-        self.assertEqual(transport.value(), CONFIRM)
-
-    def test_gives_up_while_it_waits_for_its_turn(self) -> None:
-        """As it is lost, or cancelled."""
+    def test_given_up(self) -> None:
+        """It is closed; one that waits for its turn says nothing, be it lost or cancelled."""
+        self.patch(Candidate, "confirmed", lambda each: False)
         for lost in (True, False):
-            doubtful, doubtful_transport = self.suspect()
-            self.choose(doubtful).addErrback(lambda _: None)
-            other, transport = self.ready()
-            waiting = self.choose(other)
+            choice = DeferredLock()
+            transports, choosing = [], []
+            for _ in range(2):
+                candidate = Candidate(Clock(), Role.DIALER, b"token")
+                candidate.suspect = True
+                transports.append(ByteTransport(candidate))
+                transports[-1].connect()
+                transports[-1].deliver(b"rdv/1 HELLO token\r\n")
+                choosing.append(Deferred.fromCoroutine(choose(candidate, choice)))
             if lost:
-                transport.lose(ConnectionLost())
+                transports[1].lose(ConnectionLost())
             else:
-                waiting.cancel()
-            doubtful_transport.lose(ConnectionLost())
-            self.failureResultOf(waiting, ConnectionLost if lost else CancelledError)
-            self.assertEqual(transport.value(), b"")
-
-    def test_one_that_is_given_up_is_closed(self) -> None:
-        doubtful, transport = self.suspect()
-        choosing = self.choose(doubtful)
-        choosing.cancel()
-        self.failureResultOf(choosing, CancelledError)
-        self.assertEqual(transport.closing, "abort")
+                choosing[1].cancel()
+            choosing[0].cancel()
+            self.failureResultOf(choosing[0], CancelledError)
+            self.assertEqual(transports[0].closing, "abort")
+            choice.release()
+            self.failureResultOf(choosing[1], ConnectionLost if lost else CancelledError)
+            self.assertEqual(transports[1].value(), b"")
 
 
 class RelayPenaltyTests(SynchronousTestCase):

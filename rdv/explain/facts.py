@@ -5,13 +5,13 @@ What the events of one attempt say, sorted by what it is about.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rdv.client.trace import Event, What
 
-__all__ = ["Call", "Dial", "Facts", "Line", "WayFacts", "last_attempt"]
+__all__ = ["Facts", "Trial", "Way", "last_attempt"]
 
 
 def last_attempt(events: Iterable[Event]) -> list[Event]:
@@ -32,182 +32,115 @@ def last_attempt(events: Iterable[Event]) -> list[Event]:
 
 
 @dataclass(slots=True)
-class Call:
-    """One connection to the server, or what should have become one."""
-
-    address: str
-    begun: float
-    ended: float | None = None
-    reason: str | None = None  # why it does not stand
-
-
-@dataclass(slots=True)
-class Dial:
-    """One dial, and how it ended, if it did."""
+class Trial:
+    """One dial of an address, and how it ended, if it did. Times are those of events."""
 
     begun: float
+    address: str = ""
     stood: float | None = None
     ended: float | None = None
     reason: str | None = None  # why it came to nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the handshake, said by us or heard."""
+class _Told:
+    """
+    What the events of one thing tell.
 
-    time: float
-    line: str
-    heard: bool
+    :ivar first: the first event of each kind.
+    :ivar last: the last one.
+    """
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.first = {event.what: event for event in reversed(events)}
+        self.last = {event.what: event for event in events}
+
+    def time(self, what: What) -> float | None:
+        """When it happened."""
+        return self.last[what].time if what in self.last else None
+
+    def field(self, what: What, name: str) -> Any:
+        """A detail of it; None when it did not happen."""
+        return self.last[what].fields.get(name) if what in self.last else None
+
+    def text(self, what: What, name: str) -> str | None:
+        """The same as text, empty when it happened without."""
+        return _text(self.last[what], name) if what in self.last else None
+
+    def end(self, *kinds: What) -> float | None:
+        """When it ended, in one of these ways."""
+        return max((self.last[what].time for what in kinds if what in self.last), default=None)
+
+    def trials(self, begun: What, stood: What, lost: What) -> list[Trial]:
+        """Its dials, by the events that tell of each."""
+        trials: list[Trial] = []
+        for event in self.events:
+            if event.what is begun:
+                trials.append(Trial(event.time, _text(event, "address")))
+            elif event.what is stood and trials:
+                trials[-1].stood = event.time
+            elif event.what is lost and trials:
+                trials[-1].ended, trials[-1].reason = event.time, _text(event, "reason")
+        return trials
 
 
-@dataclass(slots=True)
-class WayFacts:
+class Way(_Told):
     """What became of one way to the peer. Times are those of events."""
 
-    number: int
-    kind: str
-    address: str
-    space: str
-    guessed: bool
-    begun: float
-    dials: list[Dial] = field(default_factory=list)
-    stands: float | None = None
-    lines: list[Line] = field(default_factory=list)
-    waits: float | None = None  # since when it has left a better one to come
-    hurried: bool = False
-    suspect: bool = False
-    acknowledged: bool = False
-    ended: float | None = None
-    chosen: bool = False
-    lost: str | None = None
-
-    @property
-    def refusals(self) -> list[Dial]:
-        """The dials that came to nothing."""
-        return [dial for dial in self.dials if dial.reason is not None]
-
-    @property
-    def heard(self) -> Line | None:
-        """The first line of the peer's."""
-        return next((line for line in self.lines if line.heard), None)
+    def __init__(self, events: Sequence[Event]) -> None:
+        super().__init__(events)
+        self.begun = events[0].time
+        self.kind = self.text(What.WAY, "kind") or "dial"
+        self.address = self.text(What.WAY, "address") or ""
+        self.space = self.text(What.WAY, "space") or ""
+        self.guessed = bool(self.field(What.WAY, "guessed"))
+        self.dials = self.trials(What.DIALLED, What.STANDS, What.REFUSED)
+        #: The dials that came to nothing.
+        self.refusals = [dial for dial in self.dials if dial.reason is not None]
+        self.lines = [event for event in events if event.what in (What.SAID, What.HEARD)]
+        #: The first line of the peer's.
+        self.heard = self.first.get(What.HEARD)
+        #: Since when it has left a better one to come.
+        self.waits = self.first[What.WAITS].time if What.WAITS in self.first else None
+        self.chosen = What.CHOSEN in self.last
+        self.lost = self.text(What.LOST, "reason")
+        self.ended = self.end(What.CHOSEN, What.LOST)
+        lately = [event for event in events if event.what in (What.STANDS, What.REFUSED)][-1:]
+        #: Since when it is connected, if it still is.
+        self.stands = next((each.time for each in lately if each.what is What.STANDS), None)
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(_Told):
     """What became of one attempt. Times are those of events."""
 
-    begun: float = 0.0
-    ended: float = 0.0
-    role: str = ""
-    server: str = ""
-    calls: list[Call] = field(default_factory=list)
-    secured: str = ""
-    asked: float | None = None
-    answered: float | None = None
-    status: int | None = None
-    phrase: str = ""
-    round_trip: float | None = None
-    met: float | None = None
-    ways: dict[int, WayFacts] = field(default_factory=dict)
-    rejected: list[str] = field(default_factory=list)
-    path: str | None = None  # of the connection
-    peer: str = ""
-    failed: str | None = None
-    switched: bool = False
-
-    @classmethod
-    def of(cls, events: Sequence[Event]) -> Facts:
-        """Of the events of one attempt, as :func:`last_attempt` has them."""
-        facts = cls()
-        if events:
-            facts.begun, facts.ended = events[0].time, events[-1].time
+    def __init__(self, events: Sequence[Event]) -> None:
+        """:param events: of one attempt, as :func:`last_attempt` has them."""
+        super().__init__(events)
+        over = self.end(What.CONNECTED, What.FAILED)
+        self.begun = events[0].time if events else 0.0
+        self.ended = (events[-1].time if events else 0.0) if over is None else over
+        self.role = self.text(What.BEGUN, "role") or ""
+        self.server = self.text(What.BEGUN, "server") or ""
+        self.calls = self.trials(What.CALLED, What.REACHED, What.UNREACHED)
+        self.asked = self.time(What.ASKED)
+        self.answered = self.time(What.ANSWERED)
+        self.status = self.field(What.ANSWERED, "status")
+        self.phrase = self.text(What.ANSWERED, "phrase") or ""
+        self.met = self.time(What.MET)
+        self.path = self.text(What.CONNECTED, "path")
+        self.failed = self.text(What.FAILED, "reason")
+        by_number: dict[object, list[Event]] = {}
         for event in events:
-            _take(facts, event)
-        return facts
+            if "way" in event.fields and event.what not in (What.CONNECTED, What.SWITCHED):
+                by_number.setdefault(event.fields["way"], []).append(event)
+        self.ways = [Way(each) for each in by_number.values()]
 
     @property
-    def winner(self) -> WayFacts | None:
+    def winner(self) -> Way | None:
         """The way that was chosen."""
-        return next((way for way in self.ways.values() if way.chosen), None)
-
-    @property
-    def relay(self) -> WayFacts | None:
-        """The way by the server."""
-        return next((way for way in self.ways.values() if way.kind == "relay"), None)
+        return next((way for way in self.ways if way.chosen), None)
 
 
 def _text(event: Event, name: str) -> str:
     value = event.fields.get(name)
     return "" if value is None else str(value)
-
-
-def _take(facts: Facts, event: Event) -> None:
-    time, fields = event.time, cast("Mapping[str, Any]", event.fields)
-    match event.what:
-        case What.BEGUN:
-            facts.role, facts.server = _text(event, "role"), _text(event, "server")
-        case What.CALLED:
-            facts.calls.append(Call(_text(event, "address"), time))
-        case What.REACHED | What.UNREACHED if facts.calls:
-            facts.calls[-1].ended = time
-            if event.what is What.UNREACHED:
-                facts.calls[-1].reason = _text(event, "reason")
-        case What.SECURED:
-            facts.secured = _text(event, "version") or "TLS"
-        case What.ASKED:
-            facts.asked = time
-        case What.ANSWERED:
-            facts.answered, facts.phrase = time, _text(event, "phrase")
-            facts.status, facts.round_trip = fields.get("status"), fields.get("round_trip")
-        case What.MET:
-            facts.met = time
-        case What.REJECTED:
-            facts.rejected.append(_text(event, "address"))
-        case What.CONNECTED:
-            facts.path, facts.peer = _text(event, "path"), _text(event, "peer")
-            facts.ended = time
-        case What.FAILED:
-            facts.failed, facts.ended = _text(event, "reason"), time
-        case What.SWITCHED:
-            facts.switched = True
-        case What.ADDRESSES | What.RESOLVED | What.PROBED | What.HOPELESS | What.SETTLED:
-            pass  # not told
-        case _:
-            _take_of_way(facts, event)
-
-
-def _take_of_way(facts: Facts, event: Event) -> None:
-    time, fields = event.time, cast("Mapping[str, Any]", event.fields)
-    number = fields.get("way", 0)
-    if event.what is What.WAY or number not in facts.ways:
-        kind, guessed = _text(event, "kind") or "dial", bool(fields.get("guessed"))
-        address, space = _text(event, "address"), _text(event, "space")
-        facts.ways[number] = WayFacts(number, kind, address, space, guessed, time)
-    way = facts.ways[number]
-    match event.what:
-        case What.DIALLED:
-            way.dials.append(Dial(time))
-        case What.REFUSED:
-            if way.dials:
-                way.dials[-1].ended = time
-                way.dials[-1].reason = _text(event, "reason")
-            way.stands = None
-        case What.STANDS:
-            if way.dials:
-                way.dials[-1].stood = time
-            way.stands = time
-        case What.SAID | What.HEARD:
-            heard = event.what is What.HEARD
-            way.lines.append(Line(time, _text(event, "line"), heard))
-        case What.WAITS if way.waits is None:
-            way.waits = time
-        case What.HURRIED:
-            way.hurried = True
-        case What.SUSPECT:
-            way.suspect = True
-        case What.ACKNOWLEDGED:
-            way.acknowledged = True
-        case What.CHOSEN:
-            way.chosen, way.ended = True, time
-        case What.LOST:
-            way.lost, way.ended = _text(event, "reason"), time

@@ -11,7 +11,7 @@ from enum import Enum
 
 from rdv._text import visible
 from rdv.client.trace import Event
-from rdv.explain.facts import Facts, WayFacts, last_attempt
+from rdv.explain.facts import Facts, Way, last_attempt
 from rdv.explain.words import duration, heading, outcome, server_outcome, summary
 
 __all__ = ["Bar", "Mark", "Row", "Scale", "Span", "State", "Story", "story_of"]
@@ -152,7 +152,7 @@ def story_of(events: Iterable[Event]) -> Story:
     """
     known = list(events)
     last = last_attempt(known)
-    facts = Facts.of(last)
+    facts = Facts(last)
     lobby = None
     if facts.asked is not None and facts.met is not None:
         lobby = (facts.asked, facts.met)
@@ -181,34 +181,34 @@ def _row(
 
 def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
     """The relay last, as it is what remains."""
-    ways = sorted(facts.ways.values(), key=lambda way: way.begun)
-    strangers = [way for way in ways if _is_stranger(way)]
-    left = {way.number for way in strangers[_MOST_STRANGERS:]}
-    shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way.number not in left]
+    ways = sorted(facts.ways, key=lambda way: way.begun)
+    left = set([way for way in ways if _is_stranger(way)][_MOST_STRANGERS:])
+    shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way not in left]
     rows = [row for kind, row in shown if kind != "relay"]
     if left:
         rows.append(_row(f"{len(left)} more", "", "connected, but said nothing", State.LOST))
     return rows + [row for kind, row in shown if kind == "relay"]
 
 
-def _is_stranger(way: WayFacts) -> bool:
+def _is_stranger(way: Way) -> bool:
     return way.kind == "inbound" and way.lost is not None and way.heard is None
 
 
 def _server_rows(facts: Facts, scale: Scale) -> list[Row]:
     rows, at = [], scale.place
     for call in facts.calls:
-        end = facts.ended if call.ended is None else call.ended
-        text, state, met = call.reason or "", State.OPEN, Mark.STANDS
+        over = call.stood if call.ended is None else call.ended
+        text, state, mark = call.reason or "", State.OPEN, Mark.STANDS
         if call.reason is not None:
-            state, met = State.LOST, Mark.REFUSED
+            state, mark = State.LOST, Mark.REFUSED
+        end = facts.ended if over is None else over
         if call is facts.calls[-1]:
             text = server_outcome(facts)
             if call.reason is None and facts.asked is not None:
                 end = max(end, facts.asked)
         marks = [(at(call.begun), Mark.DIAL)]
-        if call.ended is not None:
-            marks.append((at(call.ended), met))
+        if over is not None:
+            marks.append((at(over), mark))
         bar = Bar(at(call.begun), at(end), Span.CONNECT)
         rows.append(_row(f"server {call.address}", "", text, state, [bar], marks))
     if facts.asked is not None:
@@ -222,7 +222,7 @@ def _server_rows(facts: Facts, scale: Scale) -> list[Row]:
     return rows
 
 
-def _way_row(facts: Facts, way: WayFacts, scale: Scale) -> Row:
+def _way_row(facts: Facts, way: Way, scale: Scale) -> Row:
     at = scale.place
     end = facts.ended if way.ended is None else way.ended
     bars, marks = [], []
@@ -242,8 +242,9 @@ def _way_row(facts: Facts, way: WayFacts, scale: Scale) -> Row:
         if way.heard is not None and way.waits is not None:
             bars.append(Bar(at(ready), at(end), Span.PATIENCE))
         marks.append((at(way.stands), Mark.STANDS))
-    for each in way.lines:
-        marks.append((at(each.time), Mark.CONFIRM if each.line == "CONFIRM" else Mark.HELLO))
+    for event in way.lines:
+        confirms = event.fields.get("line") == "CONFIRM"
+        marks.append((at(event.time), Mark.CONFIRM if confirms else Mark.HELLO))
     if way.ended is not None:
         marks.append((at(way.ended), Mark.CHOSEN if way.chosen else Mark.LOST))
     state = State.WON if way.chosen else State.OPEN if way.lost is None else State.LOST

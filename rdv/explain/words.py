@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rdv.explain.facts import Facts, WayFacts
+from rdv.client.trace import What
+from rdv.explain.facts import Facts, Way
 
 __all__ = ["duration", "heading", "outcome", "server_outcome", "summary"]
 
@@ -40,29 +41,30 @@ def heading(facts: Facts) -> str:
         result = f"no connection after {took}"
     else:
         result = f"not finished after {took}"
-    return f"{verb} through {facts.server or 'a server'}: {result}"
+    return f"{verb} through {facts.text(What.BEGUN, 'server') or 'a server'}: {result}"
 
 
 def summary(facts: Facts) -> str:
     """Why this path has won, or why there is none."""
     if facts.path is not None:
         text = _relayed(facts) if facts.path == "relay" else _direct(facts)
-        if facts.switched:
+        if What.SWITCHED in facts.last:
             text += " Later it proved dead, and the relay replaced it."
     elif facts.failed is not None:
         text = _failed(facts)
     else:
         text = "The attempt has not finished."
-    if facts.rejected:
-        count = _count(len(facts.rejected), "connection")
-        text += f" {count} came from addresses that are not allowed: {facts.rejected[0]}."
+    rejected = [event for event in facts.events if event.what is What.REJECTED]
+    if rejected:
+        count, address = _count(len(rejected), "connection"), rejected[0].fields.get("address")
+        text += f" {count} came from addresses that are not allowed: {address}."
     return text
 
 
 def _direct(facts: Facts) -> str:
     way = facts.winner
     if way is None:
-        return f"A direct path won: to {facts.peer}."
+        return f"A direct path won: to {facts.text(What.CONNECTED, 'peer')}."
     if way.kind == "inbound":
         text = f"A direct path won: the peer connected to us from {way.address}"
     else:
@@ -82,7 +84,7 @@ def _relayed(facts: Facts) -> str:
         return "The relay was taken: there was no address to dial."
     relay = facts.winner
     text = f"The relay was taken: {_fates(tried)}"
-    if relay is not None and relay.hurried:
+    if relay is not None and What.HURRIED in relay.last:
         text += ", so nothing better could come"
     elif relay is not None and relay.waits is not None and relay.ended is not None:
         text += f" within {duration(relay.ended - relay.waits)}"
@@ -93,7 +95,7 @@ def _failed(facts: Facts) -> str:
     no = "There is no connection:"
     if facts.met is not None:
         tried = _direct_ways(facts)
-        relay = facts.relay
+        relay = next((way for way in facts.ways if way.kind == "relay"), None)
         text = f"{no} the peer was there, but no path to it could be established"
         parts = [_fates(tried)] if tried else []
         if relay is not None and relay.lost:
@@ -111,11 +113,11 @@ def _failed(facts: Facts) -> str:
     return f"{no} {facts.failed}."
 
 
-def _direct_ways(facts: Facts) -> list[WayFacts]:
-    return [way for way in facts.ways.values() if way.kind != "relay"]
+def _direct_ways(facts: Facts) -> list[Way]:
+    return [way for way in facts.ways if way.kind != "relay"]
 
 
-def _fates(ways: list[WayFacts]) -> str:
+def _fates(ways: list[Way]) -> str:
     """What became of the addresses, without naming each."""
     fates = Counter(map(_fate, ways))
     if len(fates) > 1:
@@ -129,7 +131,7 @@ def _fates(ways: list[WayFacts]) -> str:
     return f"all {len(ways)} addresses {fate}"
 
 
-def _fate(way: WayFacts) -> str:
+def _fate(way: Way) -> str:
     if way.heard is not None:
         return "got as far as the handshake"
     if way.stands is not None:
@@ -139,7 +141,7 @@ def _fate(way: WayFacts) -> str:
     return "refused" if way.refusals else "did not answer"
 
 
-def outcome(way: WayFacts, met: float | None) -> str:
+def outcome(way: Way, met: float | None) -> str:
     """What became of one way."""
     parts = []
     if way.chosen:
@@ -157,11 +159,12 @@ def outcome(way: WayFacts, met: float | None) -> str:
         parts.append(f"connected in {duration(way.stands - way.dials[-1].begun)}")
     heard = way.heard
     if heard is not None and met is not None:
-        parts.append(f"{heard.line} after {duration(heard.time - met)}")
+        parts.append(f"{heard.fields.get('line')} after {duration(heard.time - met)}")
     if way.waits is not None and way.ended is not None:
         parts.append(f"waited {duration(way.ended - way.waits)}")
-    if way.suspect:
-        parts.append("CONFIRM acknowledged" if way.acknowledged else "CONFIRM not acknowledged")
+    if What.SUSPECT in way.last:
+        reached = "acknowledged" if What.ACKNOWLEDGED in way.last else "not acknowledged"
+        parts.append(f"CONFIRM {reached}")
     return "; ".join(parts) or "not finished"
 
 
@@ -170,13 +173,14 @@ def server_outcome(facts: Facts) -> str:
     call = facts.calls[-1]
     if call.reason is not None:
         return call.reason
-    if call.ended is None:
+    if call.stood is None:
         return "no answer"
-    parts = [f"connected in {duration(call.ended - call.begun)}"]
-    if facts.round_trip is not None:
-        parts.append(f"round trip {duration(facts.round_trip)}")
-    if facts.secured:
-        parts.append(facts.secured)
+    parts = [f"connected in {duration(call.stood - call.begun)}"]
+    round_trip = facts.field(What.ANSWERED, "round_trip")
+    if round_trip is not None:
+        parts.append(f"round trip {duration(round_trip)}")
+    if What.SECURED in facts.last:
+        parts.append(facts.text(What.SECURED, "version") or "TLS")
     return "; ".join(parts)
 
 

@@ -24,13 +24,13 @@ from textwrap import dedent
 from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
+from rdv.addresses import AddressSpace
+from rdv.client import Client, Connection
 from rdv.server import ObservedAddress, Rendezvous, RendezvousResource, peer_address
 from tests.processes import PYTHON, ROOT, Program
 
@@ -176,41 +176,26 @@ def serve(
     return f"http://127.0.0.1:{cast(Any, port.getHost()).port}/rdv"
 
 
+async def meet(url: str, token: str = "t", **options: Any) -> list[Connection]:
+    """
+    Connect an acceptor and a dialer, in this order, through the relay.
+
+    :param options: keywords for their :class:`Client`.
+    """
+    client = Client(REACTOR, **{"spaces": AddressSpace.NONE, **options})
+    return await gatherResults([client.accept(url, token), client.dial(url, token)])
+
+
+async def meet_and_part(url: str, token: str = "t", **options: Any) -> None:
+    """Connect two, and no more."""
+    for connection in await meet(url, token, **options):
+        connection.abortConnection()
+
+
 def raw_request(role: str) -> str:
     """A request with the token ``t``."""
     headers = "Host: x\r\nConnection: upgrade\r\nUpgrade: rdv/1\r\nRdv-Token: t"
     return f"{role} /rdv HTTP/1.1\r\n{headers}\r\n\r\n"
-
-
-class Raw(Protocol):
-    """A connection of which the test writes all; it collects the head of the answer."""
-
-    def __init__(self) -> None:
-        self.head: Deferred[str] = Deferred()
-        self._data = b""
-
-    @classmethod
-    async def connect(cls, test: TestCase, port: int) -> Raw:
-        """Connect to a port of this host, until the test ends."""
-        endpoint = TCP4ClientEndpoint(REACTOR, "127.0.0.1", port)
-        raw: Raw = await connectProtocol(endpoint, cls())
-        test.addCleanup(raw.close)
-        return raw
-
-    def write(self, text: str) -> None:
-        """Send text."""
-        assert self.transport is not None
-        self.transport.write(text.encode())
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-        if b"\r\n\r\n" in self._data and not self.head.called:
-            self.head.callback(self._data.decode())
-
-    def close(self) -> None:
-        """End the connection."""
-        assert self.transport is not None
-        self.transport.loseConnection()
 
 
 async def execute(source: str, **names: Any) -> dict[str, Any]:

@@ -17,19 +17,13 @@ import socket
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorTCP
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from rdv.test.certificates import Authority
 from tests.processes import PYTHON, ROOT, Program
+from tests.talker import talk_to
 
 __all__ = [
     "BROKEN",
@@ -71,23 +65,6 @@ def digest(path: str) -> str:
     """What a file holds."""
     with open(path, "rb") as file:
         return sha256(file.read()).hexdigest()
-
-
-class _Reader(Protocol):
-    """Reads to the end."""
-
-    def __init__(self) -> None:
-        self._data = b""
-        self.closed: Deferred[bytes] = Deferred()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if reason.check(ConnectionDone):
-            self.closed.callback(self._data)
-        else:
-            self.closed.errback(reason)
 
 
 class SystemTestCase(TestCase):
@@ -174,11 +151,11 @@ class SystemTestCase(TestCase):
         Send something to the server that was started last, and read until it closes, which must be
         no reset: that would take the answer away from many a client.
         """
-        endpoint = TCP4ClientEndpoint(cast(IReactorTCP, reactor), "127.0.0.1", self.port)
-        connection: _Reader = await connectProtocol(endpoint, _Reader())
-        assert connection.transport is not None
-        connection.transport.write(request)
-        return await connection.closed
+        talker = await talk_to(self, self.port)
+        talker.write(request)
+        await talker.over()
+        self.assertFalse(talker.is_reset, talker.lost)
+        return bytes(talker.data)
 
     async def assert_ended(self, program: Program, status: int, *said: str) -> None:
         """

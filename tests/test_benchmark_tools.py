@@ -60,34 +60,26 @@ class ToolTestCase(SystemTestCase):
             self.assertEqual(report["bytes_back"], pairs * size if mode == "both" else 0)
 
 
-class ServerTests(ToolTestCase):
-    """``rdv serve`` under the load generator."""
+class RelayTests(ToolTestCase):
+    """Relays under the load generator."""
 
-    async def test_bytes(self) -> None:
-        """The server's relay loses nothing."""
+    async def test_server(self) -> None:
+        """``rdv serve`` loses nothing, and each mode counts what it should."""
         await self.serve()
         await self.check_bytes("rdv")
-
-    async def test_measurements(self) -> None:
-        """Each mode counts what it should."""
-        await self.serve()
         for mode, figure in (
             ("oneway", "gb_per_second"),
             ("both", "gb_per_second"),
             ("pingpong", "messages_per_second"),
             ("rendezvous", "pairs_per_second"),
         ):
-            load = self.load("rdv", "--mode", mode, "--pairs", "3", "--seconds", "1")
+            load = self.load("rdv", "--mode", mode, "--pairs", "3", "--seconds", "0.3")
             report = await self.report_of(load)
             self.assertGreater(report[figure], 0)
             self.assertGreater(report["generator_cpu"], 0)
 
-
-class SpliceTests(ToolTestCase):
-    """The relay in C."""
-
-    async def test_bytes(self) -> None:
-        """It loses nothing, so that what it is compared with does the same work."""
+    async def test_splice(self) -> None:
+        """The one in C loses nothing either, so what it is compared with does the same work."""
         relay = Program(self, await self.build("splice"), str(self.backend_port))
         self.port = int((await relay.line(LISTENING))[1])
         await self.check_bytes("tcp")

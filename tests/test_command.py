@@ -1,19 +1,19 @@
 """
-The commands: their options, what they say, and ``twist rdv``.
+The commands: their options, what they say of themselves, and ``twist rdv``.
 """
 
 from __future__ import annotations
 
 import os
 
-from tests.processes import Program
-from tests.servers import DIRECT, LISTENING, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
+from tests.processes import PYTHON, Program
+from tests.servers import DIRECT, LISTENING, MEGABYTE, RELAY, RELAYED, SystemTestCase, noise
 
 NOTICE = "NOTICE: missing observed address"
 
 
-class CommandTestCase(SystemTestCase):
-    """One message each way."""
+class OptionTests(SystemTestCase):
+    """Where options may stand, and what they do."""
 
     async def check_exchange(self, dialer: Program, acceptor: Program) -> None:
         """Both say something, hear it, and end well."""
@@ -25,10 +25,6 @@ class CommandTestCase(SystemTestCase):
         acceptor.close_stdin()
         self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0], dialer.report())
         self.assertEqual((dialer.stdout, acceptor.stdout), (b"pong", b"ping"))
-
-
-class OptionTests(CommandTestCase):
-    """Where options may stand, and what they do."""
 
     async def test_options_before_the_command(self) -> None:
         """As in the original."""
@@ -85,38 +81,8 @@ class OptionTests(CommandTestCase):
         self.url = f"http://127.0.0.1:{self.port}/a/rdv"
         await self.check_exchange(self.dial(*RELAYED), self.accept(*RELAYED))
 
-    async def test_two_ports(self) -> None:
-        """Those who come to different ports of one server meet."""
-        server = await self.serve("-l", r"tcp:0:interface=\:\:1")
-        found = await server.line(r"^LISTENING: .*::1(?:\]:|.*port=)(\d+)")
-        acceptor = self.rdv("accept", *RELAYED, f"http://[::1]:{found[1]}", "a token")
-        dialer = self.dial(*RELAYED)
-        await self.check_exchange(dialer, acceptor)
-        await self.assert_ended(acceptor, 0, rf"CONNECTED: relay \[::1\]:{found[1]}, \d+ms")
-        await self.assert_ended(dialer, 0, rf"CONNECTED: relay 127\.0\.0\.1:{self.port}, \d+ms")
-
-
-class ObservedAddressTests(CommandTestCase):
-    """Whether the server knows where its clients are."""
-
-    async def test_known(self) -> None:
-        """Nothing but the one line is said."""
-        await self.serve()
-        dialer, acceptor = self.dial(*DIRECT), self.accept(*DIRECT)
-        await self.check_exchange(dialer, acceptor)
-        await self.assert_ended(dialer, 0, P2P)
-        await self.assert_ended(acceptor, 0, P2P)
-
-    async def test_missing(self) -> None:
-        """A header that nobody sets: both notice."""
-        await self.serve("--observed-header", "X-Nobody")
-        dialer, acceptor = self.dial(*RELAYED), self.accept(*RELAYED)
-        await self.check_exchange(dialer, acceptor)
-        await self.assert_ended(dialer, 0, NOTICE, RELAY)
-        await self.assert_ended(acceptor, 0, NOTICE, RELAY)
-
-    async def test_from_header(self) -> None:
-        """A header that is set, here by the client itself."""
+    async def test_observed_header(self) -> None:
+        """One that is set, here by one of the clients itself; the other one notices."""
         server = await self.serve("--observed-header", "X-Somebody")
         dialer = self.dial(*RELAYED, "--header", "X-Somebody: 192.0.2.1, 192.0.2.9:5555")
         await server.line(r"waiting: dialer .*192\.0\.2\.9:5555$")
@@ -126,15 +92,8 @@ class ObservedAddressTests(CommandTestCase):
         await self.assert_ended(acceptor, 0, NOTICE, RELAY)
 
 
-class TwistTests(CommandTestCase):
-    """The same as a service."""
-
-    async def test_server(self) -> None:
-        """``twist rdv --port`` serves the command's clients."""
-        await self.twist()
-        dialer, acceptor = self.dial(*DIRECT), self.accept(*DIRECT)
-        await self.check_exchange(dialer, acceptor)
-        await self.assert_ended(dialer, 0, P2P)
+class TwistTests(SystemTestCase):
+    """The clients as services."""
 
     async def test_clients(self) -> None:
         """``twist rdv dial`` and ``accept``, with their log out of the way of the stream."""
@@ -170,3 +129,46 @@ class TwistTests(CommandTestCase):
         await self.assert_ended(dialer, 0, RELAY)
         self.assertEqual(await acceptor.ended, 0)
         self.assertEqual(acceptor.stdout, b"all of it")
+
+
+class HelpTests(SystemTestCase):
+    """What takes no time must not import what does."""
+
+    async def imports(self, *arguments: str) -> set[str]:
+        """The packages that the command imports, by its own account."""
+        program = Program(self, PYTHON, "-X", "importtime", "-m", "rdv", *arguments)
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertTrue(program.stdout)
+        lines = program.stderr.decode().splitlines()
+        return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+    async def test_no_twisted(self) -> None:
+        """Neither the help nor the version needs Twisted."""
+        for arguments in (["--help"], ["serve", "--help"], ["d", "--help"], ["--version"]):
+            packages = await self.imports(*arguments)
+            self.assertIn("argparse", packages)
+            for package in ("twisted", "zope", "treq", "h11", "OpenSSL", "cryptography"):
+                self.assertNotIn(package, packages, arguments)
+
+    async def test_help(self) -> None:
+        """Each command explains its options."""
+        for command, words in (
+            ("serve", ("--lobby-timeout", "--drain", "--observed-header", "--path")),
+            ("dial", ("URL", "TOKEN", "--timeout", "--spaces", "--ca", "--header")),
+            ("accept", ("URL", "TOKEN", "--timeout", "--spaces", "--ca", "--header")),
+        ):
+            program = self.rdv(command, "--help")
+            self.assertEqual(await program.ended, 0)
+            for word in words:
+                self.assertIn(word, program.stdout.decode())
+
+    async def test_twist_help(self) -> None:
+        """``twist`` knows the service, and finds no plugin broken."""
+        program = self.twist_program("--help")
+        self.assertEqual(await program.ended, 0, program.report())
+        self.assertRegex(program.stdout.decode(), r"(?m)^\s*rdv\s+\S")
+        self.assertEqual(program.stderr, b"")
+        program = self.twist_program("rdv", "--help")
+        self.assertEqual(await program.ended, 0, program.report())
+        for word in ("--port", "--lobby-timeout", "dial", "accept"):
+            self.assertIn(word, program.stdout.decode())

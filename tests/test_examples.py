@@ -20,7 +20,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.errors import ServerRefused
 from rdv.test.certificates import Authority
-from tests.documents import REACTOR, serve
+from tests.documents import REACTOR, meet, serve
 from tests.processes import PYTHON, ROOT, Program
 
 RELAYED, DIRECT = "none", "loopback"
@@ -73,11 +73,6 @@ class ExampleTestCase(TestCase):
         port = (await program.line(r"^listening on port (\d+)$"))[1]
         return f"http://127.0.0.1:{port}"
 
-    async def meet(self, url: str, token: str) -> list[Connection]:
-        """Connect an acceptor and a dialer through the relay."""
-        client = Client(REACTOR, spaces=AddressSpace.NONE)
-        return await gatherResults([client.accept(url, token), client.dial(url, token)])
-
 
 class EmbeddedServerTests(ExampleTestCase):
     """``embedded_server.py``."""
@@ -86,7 +81,7 @@ class EmbeddedServerTests(ExampleTestCase):
         """Clients meet at one path, and another one tells about them."""
         program = self.run_example("embedded_server", "tcp:0:interface=127.0.0.1")
         url = await self.served_url(program)
-        acceptor, dialer = await self.meet(f"{url}/rdv", "t")
+        acceptor, dialer = await meet(f"{url}/rdv", "t")
         self.assertEqual(await self.page(url), "waiting: 0\npairs: 1\n")
         acceptor.abortConnection()
         dialer.abortConnection()
@@ -98,20 +93,7 @@ class EmbeddedServerTests(ExampleTestCase):
 
 
 class EchoTests(ExampleTestCase):
-    """``echo.py``."""
-
-    async def test_echo(self) -> None:
-        """On each kind of path."""
-        url = serve(self)
-        for space, path in ((DIRECT, "a direct path"), (RELAYED, "the relay")):
-            acceptor, dialer = [
-                self.run_example("echo", role, url, "t", space) for role in ("accept", "dial")
-            ]
-            for program in (acceptor, dialer):
-                self.assertEqual(await program.ended, 0, program.report())
-                await program.line(rf"^connected to \S+:\d+ by {path}$")
-            await dialer.line(r"^the peer says: Is anybody there\?$")
-            self.assertNotIn(b"says", acceptor.stdout)
+    """``echo.py``; the guide has it at work."""
 
     async def test_failure(self) -> None:
         """What goes wrong is one line."""
@@ -133,7 +115,7 @@ class PolicyTests(ExampleTestCase):
             error: Any = await self.assertFailure(refused, ServerRefused)
             self.assertEqual((error.status, error.reason), (403, "no such account: eve"))
         for total in (7, 14):
-            acceptor, dialer = await self.meet(url, f"bob-{total}")
+            acceptor, dialer = await meet(url, f"bob-{total}")
             ends = Talk(b"1234"), Talk(b"567")
             dialer.attach(ends[0])
             acceptor.attach(ends[1])
@@ -142,7 +124,7 @@ class PolicyTests(ExampleTestCase):
 
 
 class AuthenticatedTests(ExampleTestCase):
-    """``authenticated.py``."""
+    """``authenticated.py``; the page about identity has two who know each other."""
 
     def setUp(self) -> None:
         self.authority = Authority()
@@ -165,15 +147,6 @@ class AuthenticatedTests(ExampleTestCase):
         """
         trusted, own = self.pem(self.authority.pem), self.pem(issuer.issue(name))
         return self.run_example("authenticated", role, self.url, "t", trusted, own, peer, space)
-
-    async def test_met(self) -> None:
-        """Both are who they should be: each hears the other."""
-        for space in (DIRECT, RELAYED):
-            alice = self.side("accept", self.authority, "alice", "bob", space)
-            bob = self.side("dial", self.authority, "bob", "alice", space)
-            self.assertEqual([await alice.ended, await bob.ended], [0, 0])
-            await alice.line("^bob says: hello, alice$")
-            await bob.line("^alice says: hello, bob$")
 
     async def test_strangers(self) -> None:
         """

@@ -10,8 +10,9 @@ import os
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from tests.forwarding import CONNECTED, ForwardingTestCase, Talker
+from tests.forwarding import CONNECTED, ForwardingTestCase
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
+from tests.talker import Talker
 
 
 class BytesTests(ForwardingTestCase):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 
-from tests.forwarding import ForwardingTestCase, Talker
+from tests.forwarding import ForwardingTestCase
 from tests.processes import Program
 from tests.servers import DIRECT, ERROR
+from tests.talker import Talker
 
 NOBODY = "http://127.0.0.1:9/"
 
@@ -55,18 +56,12 @@ class PortTests(FailureTestCase):
             await self.assert_ended(program, status, f"LISTENING: unix:{path}")
             self.assertFalse(path.exists())
 
-    async def test_stale_socket_file(self) -> None:
-        """What a killed process has left is replaced."""
+    async def test_socket_file_that_is_there(self) -> None:
+        """What a killed process has left is replaced; where somebody listens nothing is."""
         self.url, path = NOBODY, self.folder() / "socket"
         killed = await self.connect(listen=f"unix:{path}")
         await killed.kill()
         self.assertTrue(path.exists())
-        await self.connect(listen=f"unix:{path}")
-        (await self.visit()).close()
-
-    async def test_living_socket_file(self) -> None:
-        """Where somebody listens nothing is replaced."""
-        self.url, path = NOBODY, self.folder() / "socket"
         await self.connect(listen=f"unix:{path}")
         said = f"cannot listen on unix:{path}: somebody listens there"
         await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{path}")
@@ -230,17 +225,12 @@ class LimitTests(FailureTestCase):
         await program.line("^ENDED 1: ")
         await self.check_both_ways(*await self.forward(), b"another", b"one")
 
-    async def test_connect(self) -> None:
-        """Local connections."""
+    async def test_each_side(self) -> None:
+        """Local connections, and peers."""
         await self.serve()
         await self.target()
         await self.expose()
         await self.check(await self.connect("-v", "--max", "1", *DIRECT))
-
-    async def test_expose(self) -> None:
-        """Peers."""
-        await self.serve()
-        await self.target()
-        exposing = await self.expose("-v", "--max", "1", *DIRECT)
-        await self.connect()
+        exposing = await self.expose("-v", "--max", "1", *DIRECT, token="another")
+        await self.connect(token="another")
         await self.check(exposing)

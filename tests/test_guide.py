@@ -18,7 +18,6 @@ from rdv.server import Rendezvous
 from rdv.testing import MemoryRendezvous
 from tests.documents import (
     REACTOR,
-    Raw,
     Shell,
     execute,
     raw_request,
@@ -28,6 +27,7 @@ from tests.documents import (
     shape,
 )
 from tests.processes import Program
+from tests.talker import talk_to
 
 GUIDE = "docs/guide.rst"
 HERE = "http://127.0.0.1:8080"
@@ -106,9 +106,9 @@ class PythonTests(TestCase):
         await execute(source, url=serve(self, closed_rendezvous()), token="t", **names)
         url = serve(self)
         dialling = Deferred.fromCoroutine(execute(source, url=url, token="t", **names))
-        acceptor = await Raw.connect(self, urlsplit(url).port or 0)
-        acceptor.write(raw_request("ACCEPT"))
-        await acceptor.head
+        acceptor = await talk_to(self, urlsplit(url).port or 0)
+        acceptor.write(raw_request("ACCEPT").encode())
+        await acceptor.head()
         acceptor.close()
         await dialling
         await execute(source, url=url, token="", **names)

@@ -12,17 +12,15 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from rdv.addresses import AddressSpace
-from rdv.client import Client
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.test.doubles import Wire
 from rdv.testing import MemoryRendezvous
 from rdv.wire import Role
 from tests.documents import (
-    REACTOR,
     Shell,
     execute,
     listening_port,
+    meet,
     replaced,
     runs,
     serve,
@@ -44,8 +42,7 @@ class ApplicationTests(TestCase):
         (shell.folder / "site.tac").write_text(text)
         program = shell.start(command)
         url = f"http://127.0.0.1:{await listening_port(program)}/rdv"
-        client = Client(REACTOR, spaces=AddressSpace.NONE)
-        pair = await gatherResults([client.accept(url, "t"), client.dial(url, "t")])
+        pair = await meet(url)
         wires = [Wire(), Wire()]
         for connection, wire in zip(pair, wires, strict=True):
             connection.attach(wire)
@@ -58,13 +55,10 @@ class ApplicationTests(TestCase):
     @runs(PAGE, "def watch(event)")
     async def test_logging(self, source: str) -> None:
         """An observer hears of each pair's end."""
-        client = Client(REACTOR, spaces=AddressSpace.NONE)
         ended: Deferred[tuple[str, int]] = Deferred()
         defined = await execute(source, report=lambda *args: ended.callback(args))
         self.addCleanup(globalLogPublisher.removeObserver, defined["watch"])
-        url = serve(self)
-        sides = [client.accept(url, "t"), client.dial(url, "t")]
-        for connection in await gatherResults(sides):
+        for connection in await meet(serve(self)):
             connection.write(b"12345")
             connection.loseConnection()
         self.assertEqual(await ended, ("relayed", 10))

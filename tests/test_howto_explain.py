@@ -17,7 +17,7 @@ from rdv.client import Client
 from rdv.explain import waterfall
 from rdv.server import Rendezvous
 from rdv.test.explain.doubles import DIRECT
-from tests.documents import REACTOR, Shell, execute, replaced, runs, serve
+from tests.documents import REACTOR, Shell, execute, meet_and_part, replaced, runs, serve
 
 HOWTO = "docs/howto/explain.rst"
 URL = "https://rdv.example.com/rdv"
@@ -85,10 +85,7 @@ class PythonTests(TestCase):
         """Reasons are counted."""
         defined = await execute(source, reactor=REACTOR)
         url = serve(self)
-        client = Client(REACTOR, trace=defined["trace"], spaces=AddressSpace.LOOPBACK)
-        connections = await gatherResults([client.accept(url, "t"), client.dial(url, "t")])
-        for connection in connections:
-            connection.abortConnection()
+        await meet_and_part(url, trace=defined["trace"], spaces=AddressSpace.LOOPBACK)
         reasons: Counter[str] = defined["reasons"]
         self.assertEqual(reasons["a direct path was faster"], 1, json.dumps(reasons))
         self.assertEqual(reasons["the peer chose a direct path"], 1, json.dumps(reasons))

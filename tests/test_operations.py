@@ -20,6 +20,7 @@ from tests.documents import (
     REACTOR,
     Shell,
     listening_port,
+    meet,
     replaced,
     runs,
     shape,
@@ -83,8 +84,7 @@ class OperationsTests(TestCase):
 
         The server has to have seen where they really are.
         """
-        client = Client(REACTOR, spaces=AddressSpace.NONE, **options)
-        both = await gatherResults([client.accept(url, token), client.dial(url, token)])
+        both = await meet(url, token, **options)
         for connection in both:
             own: Any = connection.getHost()
             self.assertEqual(str(connection.observed_address), f"127.0.0.1:{own.port}")

@@ -15,8 +15,8 @@ from twisted.internet.protocol import Factory, Protocol
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
 from rdv.wire import hello_line
-from tests.processes import Program
-from tests.servers import CONNECTED, DIRECT, SystemTestCase
+from tests.processes import Program, together
+from tests.servers import DIRECT, SystemTestCase
 
 REACTOR: Any = reactor
 TOKEN = "a token"
@@ -95,18 +95,19 @@ class DirectTests(SystemTestCase):
     timeout = 240
 
     async def check(self, server: Program, *options: str) -> None:
-        """Let two pairs meet, one after the other."""
-        for number in range(2):
-            token = f"{number:04} token"
-            acceptor = self.accept(*DIRECT, *options, token=token)
-            dialer = self.dial(*DIRECT, *options, token=token)
-            for client in (acceptor, dialer):
-                await client.line(CONNECTED.format("p2p"))
-            await server.line(f"direct: {number:04}")
-            for client in (acceptor, dialer):
-                client.close_stdin()
-            for client in (acceptor, dialer):
-                self.assertEqual(await client.ended, 0, client.report())
+        """Let two pairs meet, at once."""
+        await together(*(self.meet(server, f"{n:04} token", *options) for n in range(2)))
+
+    async def meet(self, server: Program, token: str, *options: str) -> None:
+        """One of them."""
+        start = (*DIRECT, *options)
+        clients = self.accept(*start, token=token), self.dial(*start, token=token)
+        await self.connected("p2p", *clients)
+        await server.line(f"direct: {token[:4]}")
+        for client in clients:
+            client.close_stdin()
+        for client in clients:
+            self.assertEqual(await client.ended, 0, client.report())
 
     async def test_each_server(self) -> None:
         for workers in ((), ("--workers", "2")):

@@ -4,48 +4,10 @@ The plain programs among themselves: what they are trusted with in the interoper
 
 from __future__ import annotations
 
-from typing import cast
-
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.interfaces import IReactorTCP
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from tests.processes import PYTHON, Program
-
-
-class RawClient(Protocol):
-    """A client that says what the test wants."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.head: Deferred[bytes] = Deferred()
-        self.closed: Deferred[bytes] = Deferred()
-
-    @property
-    def port(self) -> int:
-        """Where the server sees it."""
-        assert self.transport is not None
-        return cast(IPv4Address, self.transport.getHost()).port
-
-    def say(self, data: bytes) -> None:
-        """Write."""
-        assert self.transport is not None
-        self.transport.write(data)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Collect the answer, and tell when its head is there."""
-        self.data += data
-        if b"\r\n\r\n" in self.data and not self.head.called:
-            self.head.callback(bytes(self.data))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand over the whole answer."""
-        self.closed.callback(bytes(self.data))
+from tests.talker import Talker, talk_to
 
 
 class PlainTestCase(TestCase):
@@ -59,7 +21,7 @@ class PlainTestCase(TestCase):
         self.port = int((await server.line(r"^listening 127\.0\.0\.1:(\d+)$"))[1])
         return server
 
-    async def ask(self, first: str, **changes: str) -> RawClient:
+    async def ask(self, first: str, **changes: str) -> Talker:
         """Send a good request, but for its first line and the changes."""
         headers = {
             "Host": "x",
@@ -68,14 +30,11 @@ class PlainTestCase(TestCase):
             "Rdv_Token": "t",
             "Rdv_Self_Addrs": "10.0.0.1:5000, [2001:db8::7]:5000",
         }
-        endpoint = TCP4ClientEndpoint(cast(IReactorTCP, reactor), "127.0.0.1", self.port)
-        client: RawClient = await connectProtocol(endpoint, RawClient())
-        assert client.transport is not None
-        self.addCleanup(client.transport.loseConnection)
+        client = await talk_to(self, self.port)
         lines = [
             f"{name.replace('_', '-')}: {value}" for name, value in (headers | changes).items()
         ]
-        client.say("\r\n".join([first, *lines, "", ""]).encode())
+        client.write("\r\n".join([first, *lines, "", ""]).encode())
         return client
 
 
@@ -88,18 +47,18 @@ class ServerTests(PlainTestCase):
         older = await self.ask("DIAL / HTTP/1.1")
         await server.line("^joined: DIAL")
         newer = await self.ask("DIAL / HTTP/1.1")
-        self.assert_refused(await older.closed, "409 Conflict", "replaced by another conn")
+        self.assert_refused(await older.over(), "409 Conflict", "replaced by another conn")
         # Another token, so that they do not meet.
         await self.ask("ACCEPT / HTTP/1.1", Rdv_Token="u")
         await server.line("^joined: ACCEPT")
         self.assertNotIn(b"matched", server.stderr)
         server.signal("TERM")
         said = ("503 Service Unavailable", "shutting down, try again")
-        self.assert_refused(await newer.closed, *said)
+        self.assert_refused(await newer.over(), *said)
         self.assertEqual(await server.ended, 0)
         await self.start_server("--lobby-timeout", "0.05")
         lonely = await self.ask("DIAL / HTTP/1.1")
-        self.assert_refused(await lonely.closed, "408 Request Timeout", "no matching peer found")
+        self.assert_refused(await lonely.over(), "408 Request Timeout", "no matching peer found")
 
     async def test_bad_requests(self) -> None:
         """Everything that the original refuses gets its status, and is then forgotten."""
@@ -117,7 +76,7 @@ class ServerTests(PlainTestCase):
         ]
         server = await self.start_server()
         for status, first, changes in cases:
-            answer = await (await self.ask(first, **changes)).head
+            answer = await (await self.ask(first, **changes)).head()
             self.assertEqual(answer[:13], b"HTTP/1.1 %d " % status, (first, changes, answer))
             self.assertEqual(answer.count(b"Upgrade: rdv/1\r\n"), status == 426)
         self.assertEqual(server.stderr, b"")
@@ -140,25 +99,25 @@ class ServerTests(PlainTestCase):
         waiting = await self.ask("DIAL / HTTP/1.1", Connection="Upgrade", Upgrade="RDV/1")
         await server.line("^joined: DIAL")
         hasty = await self.ask("ACCEPT / HTTP/1.1", Rdv_Last="x\r\n\r\nearly")
-        self.assert_refused(await hasty.closed, "400 Bad Request", ".")
-        self.assertEqual(waiting.data, b"")
-        waiting.say(b"x")
-        self.assert_refused(await waiting.closed, "400 Bad Request", ".")
+        self.assert_refused(await hasty.over(), "400 Bad Request", ".")
+        self.assertEqual(bytes(waiting.data), b"")
+        waiting.write(b"x")
+        self.assert_refused(await waiting.over(), "400 Bad Request", ".")
         self.assertNotIn(b"matched", server.stderr)
 
-    async def meet(self) -> tuple[RawClient, RawClient]:
+    async def meet(self) -> tuple[Talker, Talker]:
         """Let two clients meet, up to their 101."""
         await self.start_server()
         dialer = await self.ask("DIAL / HTTP/1.1")
         acceptor = await self.ask("ACCEPT / HTTP/1.1", Rdv_Self_Addrs="")
-        await dialer.head
-        await acceptor.head
+        await dialer.head()
+        await acceptor.head()
         return dialer, acceptor
 
     async def test_switching(self) -> None:
         """The 101 says to each where it was seen, and where the other is."""
         dialer, acceptor = await self.meet()
-        here, there = dialer.port, acceptor.port
+        here, there = (client.transport.getHost().port for client in (dialer, acceptor))
         own = "10.0.0.1:5000, [2001:db8::7]:5000, "
         cases = [(dialer, here, f"127.0.0.1:{there}"), (acceptor, there, f"{own}127.0.0.1:{here}")]
         for client, port, addresses in cases:
@@ -176,6 +135,6 @@ class ServerTests(PlainTestCase):
         for wrong in (b"rdv/1 HELLO u\r\n", b"rdv/1 CONFIRM u\r\n"):
             dialer, acceptor = await self.meet()
             talker = acceptor if b"HELLO" in wrong else dialer
-            talker.say(wrong)
+            talker.write(wrong)
             for client in (dialer, acceptor):
-                self.assertTrue((await client.closed).endswith(b"\r\n\r\n"))
+                self.assertTrue((await client.over()).endswith(b"\r\n\r\n"))

@@ -17,7 +17,6 @@ from rdv.test.certificates import Authority
 from tests import test_readme_python
 from tests.documents import (
     REACTOR,
-    Raw,
     Shell,
     listening_port,
     raw_request,
@@ -27,6 +26,7 @@ from tests.documents import (
 )
 from tests.processes import PYTHON, Program
 from tests.proxies import start_nginx
+from tests.talker import talk_to
 
 README = test_readme_python.README
 SERVER = test_readme_python.SERVER
@@ -120,9 +120,9 @@ class ShellTests(TestCase):
         connecting = self.shell.start(replaced(connect, here, ("--listen 5432", "--listen 0")))
         port = int((await connecting.line(r"^LISTENING: 127\.0\.0\.1:(\d+)$"))[1])
         for _ in range(2):
-            raw = await Raw.connect(self, port)
-            raw.write("hello\r\n\r\n")
-            self.assertEqual(await raw.head, "hello\r\n\r\n")
+            raw = await talk_to(self, port)
+            raw.write(b"hello\r\n\r\n")
+            self.assertEqual(await raw.head(), b"hello\r\n\r\n")
 
     @runs(README, "rdv check")
     async def test_check(self, check: str) -> None:
@@ -165,10 +165,10 @@ class ShellTests(TestCase):
             ("ACCEPT", "203.0.113.9 127.0.0.1 39841"),
             ("DIAL", "198.51.100.4 127.0.0.1 40112"),
         ):
-            raw = await Raw.connect(self, self.port)
-            raw.write(f"PROXY TCP4 {source} 8080\r\n{raw_request(role)}")
-            heads.append(raw.head)
-        acceptor, dialer = await gatherResults(heads)
+            raw = await talk_to(self, self.port)
+            raw.write(f"PROXY TCP4 {source} 8080\r\n{raw_request(role)}".encode())
+            heads.append(raw.head())
+        acceptor, dialer = [head.decode() for head in await gatherResults(heads)]
         self.assertIn("Rdv-Observed-Addr: 203.0.113.9:39841", acceptor)
         self.assertIn("Rdv-Peer-Addrs: 203.0.113.9:39841\r\n", dialer)
 

@@ -14,11 +14,21 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from rdv.addresses import AddressSpace
-from rdv.client import Client, Connection
+from rdv.client import Client
 from rdv.errors import ServerRefused
 from rdv.server import Rendezvous
 from rdv.test.certificates import Authority
-from tests.documents import REACTOR, Shell, execute, listening_port, replaced, runs, serve
+from tests.documents import (
+    REACTOR,
+    Shell,
+    execute,
+    listening_port,
+    meet,
+    meet_and_part,
+    replaced,
+    runs,
+    serve,
+)
 
 README, SERVER, CLIENT = "README.rst", "docs/server.rst", "docs/client.rst"
 LOG_TO_STDOUT = "import sys; from twisted.python import log; log.startLogging(sys.stdout)\n"
@@ -63,11 +73,6 @@ class PythonTests(TestCase):
 
     timeout = 60
 
-    async def meet(self, url: str, token: str = "t", **options: Any) -> list[Connection]:
-        """Connect an acceptor and a dialer, in this order."""
-        client = Client(REACTOR, **{"spaces": AddressSpace.NONE, **options})
-        return await gatherResults([client.accept(url, token), client.dial(url, token)])
-
     async def converse(self, one: Words, other: Words) -> None:
         """Wait until both have ended; both have to have heard the other."""
         await gatherResults([one.ended, other.ended])
@@ -79,8 +84,7 @@ class PythonTests(TestCase):
         here = ("8080, Site(root)", '0, Site(root), interface="127.0.0.1"')
         program = Shell(self).python(LOG_TO_STDOUT + replaced(source, here))
         url = f"http://127.0.0.1:{await listening_port(program)}"
-        for connection in await self.meet(f"{url}/rdv"):
-            connection.abortConnection()
+        await meet_and_part(f"{url}/rdv")
         client = Client(REACTOR, spaces=AddressSpace.NONE)
         error: Any = await self.assertFailure(client.dial(url, "t"), ServerRefused)
         self.assertEqual(error.status, 404)
@@ -100,7 +104,7 @@ class PythonTests(TestCase):
         for attempt in [client.accept(url, "bad"), client.dial(url, "bad")]:
             error: Any = await self.assertFailure(attempt, ServerRefused)
             self.assertEqual((error.status, error.reason), (403, "not with this token"))
-        acceptor, dialer = await self.meet(url, "good")
+        acceptor, dialer = await meet(url, "good")
         words = Words(b"eight"), Words(b"seven")
         acceptor.attach(words[0])
         dialer.attach(words[1])
@@ -163,7 +167,7 @@ class PythonTests(TestCase):
             ("bob.pem", "alice.pem"),
         )
         words = Known(), Known()
-        connections = await self.meet(serve(self))
+        connections = await meet(serve(self))
         for program, connection, each in zip((acceptors, source), connections, words, strict=True):
             await execute(
                 program,

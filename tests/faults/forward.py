@@ -14,7 +14,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from tests.faults.scene import Scene
 from tests.faults.table import Victim
 from tests.faults.verdict import End
-from tests.forwarding import Talker, Target
+from tests.forwarding import Target
+from tests.talker import Talker
 
 __all__ = ["Forward"]
 
@@ -31,7 +32,6 @@ class Forward(Scene):
     _visitor: Talker | None = None
 
     async def start(self, who: Victim) -> None:
-        """See :class:`Scene`."""
         if who is Victim.EXPOSE:
             self._target = Target(self.test)
             endpoint = TCP4ServerEndpoint(REACTOR, 0, interface="127.0.0.1")
@@ -46,7 +46,6 @@ class Forward(Scene):
         self.test.addCleanup(self._local.close)
 
     async def replace(self) -> None:
-        """See :class:`Scene`."""
         if self.case.victim is Victim.CONNECT:
             await self._local.over()
             self.lost.append(self._end_of_local())
@@ -62,18 +61,15 @@ class Forward(Scene):
         self._visitor = visitor
 
     async def feed(self, piece: bytes, *, until: int = 0) -> None:
-        """See :class:`Scene`."""
         self._local.write(piece)
         if until:
             assert self._visitor is not None
             await self._visitor.received(until)
 
     def end(self) -> None:
-        """See :class:`Scene`."""
         self._local.end()
 
     async def ends(self) -> list[End]:
-        """See :class:`Scene`."""
         if self._visitor is None:
             await self.meet()
         if self._visitor is None:

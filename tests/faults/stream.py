@@ -21,7 +21,6 @@ class Stream(Scene):
     _path = ""
 
     async def start(self, who: Victim) -> None:
-        """See :class:`Scene`."""
         if who is Victim.DIALER:
             self.rdv(who)
             return
@@ -41,7 +40,6 @@ class Stream(Scene):
         """The bytes will show it."""
 
     async def feed(self, piece: bytes, *, until: int = 0) -> None:
-        """See :class:`Scene`."""
         self.programs[Victim.DIALER].write(piece)
         acceptor = self.programs[Victim.ACCEPTOR]
         if until and self.case.form is Form.JSON:
@@ -50,11 +48,9 @@ class Stream(Scene):
             await acceptor.received(until)
 
     def end(self) -> None:
-        """See :class:`Scene`."""
         self.programs[Victim.DIALER].close_stdin()
 
     async def ends(self) -> list[End]:
-        """See :class:`Scene`."""
         dialer, acceptor = [self.programs[who] for who in self.parties]
         sent, received = await dialer.ended, await acceptor.ended
         got = Path(self._path).read_bytes() if self._path else bytes(acceptor.stdout)

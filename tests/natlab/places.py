@@ -77,7 +77,6 @@ class Lan:
         return f"{self._start4}.{self._first4 + number}"
 
     def attach(self, namespace: Namespace, *, v4: bool, v6: bool) -> list[str]:
-        """See :class:`Place`."""
         self._count += 1
         plug = f"lan{self._count}"
         self._links.append(
@@ -239,7 +238,6 @@ class _Border:
         self._site = site
 
     def attach(self, namespace: Namespace, *, v4: bool, v6: bool) -> list[str]:
-        """See :class:`Place`."""
         return self._internet.connect(self._site, namespace, v4=v4, v6=v6)
 
 

@@ -160,7 +160,6 @@ class AgentPeer:
             raise LabError("the agent did not start")
 
     def meet(self, role: str, url: str, token: str, timeout: float, patience: float) -> Report:
-        """See :class:`Peer`."""
         command = {
             "role": role,
             "url": url,
@@ -193,7 +192,6 @@ class PlainPeer:
             self._options += ["--self-addr", f"[{ip}]:0" if ":" in ip else f"{ip}:0"]
 
     def meet(self, role: str, url: str, token: str, timeout: float, patience: float) -> Report:
-        """See :class:`Peer`."""
         report = Report(called=time.monotonic())
         process = _start(
             self._host,

@@ -44,7 +44,7 @@ class LimitedTestCase(SystemTestCase):
         """Its partner comes, and they go."""
         partner = await call(self.port, "DIAL", waiting.token.decode())
         for caller in (partner, waiting):
-            head = await caller.head
+            head = await caller.head()
             self.assertTrue(head.startswith(b"HTTP/1.1 101 "), head)
         await gatherResults([partner.leave(), waiting.leave()])
 
@@ -72,10 +72,10 @@ class FullTests(LimitedTestCase):
         room = RESERVED - open_files(server)
         callers = await call_all(self.port, "ACCEPT", [f"token {n}" for n in range(400)])
         await first_gone(callers, len(callers) - room)
-        refused = [caller for caller in callers if caller.gone.called]
+        refused = [caller for caller in callers if caller.lost]
         self.assertEqual(len(refused), len(callers) - room)
         for caller in refused:
-            head, _, body = (await caller.gone).partition(b"\r\n\r\n")
+            head, _, body = (await caller.gone()).partition(b"\r\n\r\n")
             self.assertTrue(head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), head)
             self.assertIn(f"\r\nRetry-After: {RETRY_AFTER}\r\n".encode(), head)
             self.assertEqual(body, b"no room for more clients, try again later\n")
@@ -98,7 +98,7 @@ class FullTests(LimitedTestCase):
         callers = await gatherResults([silent(self.port) for _ in range(2 * LIMIT)])
         for source, sink in (pair, pair[::-1]):
             heard = sink.hear(b"still there\n")
-            source.say(b"still there\n")
+            source.write(b"still there\n")
             await heard
         self.assertLess(open_files(server), LIMIT)
         await gatherResults([caller.leave() for caller in callers])

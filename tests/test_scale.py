@@ -47,7 +47,7 @@ class ScaleTests(SystemTestCase):
                 source, sink = pair[order], pair[1 - order]
                 said.append(b"%d of %d\n" % (number, order))
                 heard.append(sink.hear(said[-1]))
-                source.say(said[-1])
+                source.write(said[-1])
             self.assertEqual(await gatherResults(heard), said)
 
     async def test_all_at_the_same_time(self) -> None:
@@ -62,7 +62,7 @@ class ScaleTests(SystemTestCase):
         for start in range(0, WAITING, BATCH):
             met = acceptors[start : start + BATCH]
             met += await call_all(self.port, "DIAL", [caller.token.decode() for caller in met])
-            for head in await gatherResults([caller.head for caller in met]):
+            for head in await gatherResults([caller.head() for caller in met]):
                 self.assertTrue(head.startswith(b"HTTP/1.1 101 "), head)
             await gatherResults([caller.leave() for caller in met])
         await self.check_pairs(pairs)

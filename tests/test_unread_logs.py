@@ -43,7 +43,7 @@ class UnreadTests(SystemTestCase):
             await caller.leave()
         dialer, acceptor = await join(port, "met")
         heard = acceptor.hear(b"goes on")
-        dialer.say(b"goes on")
+        dialer.write(b"goes on")
         await heard
         told = b""
         os.set_blocking(reader, False)

@@ -23,6 +23,8 @@ TEST = [
     # An example is an SSH session, and its test starts the server for it.
     "Twisted[conch]",
     "hypothesis",
+    # Another Noise, to compare the handshake with.
+    "noiseprotocol>=0.3.1",
     *PROGRESS,
 ]
 DOCS = [
@@ -73,6 +75,7 @@ setup(
         "rdv",
         "rdv._flows",
         "rdv._flows.kernel",
+        "rdv._secure",
         "rdv._stdio",
         "rdv._system",
         "rdv._transport",
@@ -100,6 +103,7 @@ setup(
         "rdv.test.flows",
         "rdv.test.flows.kernel",
         "rdv.test.forwarding",
+        "rdv.test.secure",
         "rdv.test.server",
         "rdv.test.server.site",
         "rdv.test.server.workers",
@@ -131,8 +135,9 @@ setup(
         # it took malformed chunks (CVE-2025-43859).
         "h11>=0.16",
         # What Twisted's TLS is made of: policies, errors, a certificate's names.
-        "pyOpenSSL>=25.3",
-        "cryptography>=45.0.7",
+        "pyOpenSSL>=26.1",
+        # The secure channel; 47 has encrypt_into.
+        "cryptography>=47",
         "service-identity>=21.1",
         # Before 3.7 a long name took minutes (CVE-2024-3651).
         "idna>=3.7",

@@ -8,6 +8,7 @@ __all__ = [
     "AttemptTimeout",
     "BadEndpoint",
     "BadRequest",
+    "BadSecret",
     "BadToken",
     "BadURL",
     "NoConnection",
@@ -28,6 +29,10 @@ class BadToken(RdvError):
     """
     A token that cannot travel: empty, too long, or with characters that the wire has no room for.
     """
+
+
+class BadSecret(RdvError):
+    """Text that is no secret of a secured stream. The message does not repeat it."""
 
 
 class BadURL(RdvError):

@@ -1,0 +1,257 @@
+"""
+``Noise_NNpsk0_25519_AESGCM_SHA256`` (Noise revision 34), whose two messages stand behind HELLO and
+CONFIRM.
+
+The acceptor begins. Its message proves knowledge of the secret, but may be a recording. The second
+message proves that the dialer knows the secret now, and the first good record after it that the
+acceptor does. Both sides make new ephemeral keys for each candidate, so a recorded stream stays
+closed even if the secret leaks later (forward secrecy).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from enum import Enum, IntFlag
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rdv._secure.derivation import expand, keyed, noise_hkdf
+from rdv.errors import ProtocolError
+from rdv.wire import hello_line
+
+__all__ = [
+    "MESSAGE_SIZE",
+    "AcceptorHandshake",
+    "Cipher",
+    "DialerHandshake",
+    "Features",
+    "Kind",
+    "Opening",
+    "Reply",
+    "Session",
+]
+
+#: Bytes of either message: an ephemeral key, a payload and its tag.
+MESSAGE_SIZE = 32 + 24 + 16
+
+_NAME = b"Noise_NNpsk0_25519_AESGCM_SHA256"
+
+
+class Cipher(IntFlag):
+    """How records are encrypted. Every peer knows the first."""
+
+    AES_256_GCM = 1
+    CHACHA20_POLY1305 = 2
+
+
+class Features(IntFlag):
+    """What a peer can do beyond the channel itself."""
+
+    MOVE = 1
+    RESUME = 2
+
+
+class Kind(Enum):
+    """What the dialer wants of a candidate."""
+
+    NEW = 0
+    JOIN = 1
+
+
+class Opening(NamedTuple):
+    """
+    What the acceptor says in the first message.
+
+    :ivar attempt: 16 random bytes that all its candidates of one attempt have in common.
+    """
+
+    features: Features
+    ciphers: Cipher
+    attempt: bytes
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return struct.pack(">IB3x16s", self.features, self.ciphers, self.attempt)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Opening:
+        """:raises ProtocolError: when the cipher that all know is not among them."""
+        features, ciphers, attempt = struct.unpack(">IB3x16s", payload)
+        if not ciphers & Cipher.AES_256_GCM:
+            raise ProtocolError("the peer's handshake offers no cipher that it has to know")
+        return cls(Features(features & _ALL_FEATURES), Cipher(ciphers & _ALL_CIPHERS), attempt)
+
+
+class Reply(NamedTuple):
+    """
+    What the dialer says in the second message.
+
+    :ivar identity: of its attempt when the stream is new, else of the session that it joins.
+    """
+
+    features: Features
+    kind: Kind
+    cipher: Cipher
+    identity: bytes
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return struct.pack(">IBB2x16s", self.features, self.kind.value, self.cipher, self.identity)
+
+    @classmethod
+    def unpack(cls, payload: bytes, opening: Opening) -> Reply:
+        """:raises ProtocolError: for what does not answer ``opening``."""
+        features, kind, cipher, identity = struct.unpack(">IBB2x16s", payload)
+        if features & ~opening.features:
+            raise ProtocolError("the peer's handshake has features that were not offered")
+        if kind not in (Kind.NEW.value, Kind.JOIN.value):
+            raise ProtocolError("the peer's handshake is of an unknown kind")
+        # Exactly one bit, and one of those that were offered.
+        if cipher & (cipher - 1) or not cipher & opening.ciphers:
+            raise ProtocolError("the peer's handshake has a cipher that was not offered")
+        return cls(Features(features), Kind(kind), Cipher(cipher), identity)
+
+
+class Session(NamedTuple):
+    """
+    What both sides have in common after the handshake on one path.
+
+    :ivar acceptor_key: of the records that the acceptor writes.
+    :ivar dialer_key: of the records that the dialer writes.
+    :ivar identity: 16 bytes by which another path is joined to this one.
+    :ivar join_key: mixed into the keys of a path that joins.
+    """
+
+    acceptor_key: bytes
+    dialer_key: bytes
+    identity: bytes
+    join_key: bytes
+    exporter_key: bytes
+
+    def export(self, label: bytes, length: int) -> bytes:
+        """Bytes that both sides, and nobody else, can compute (as RFC 5705 for TLS)."""
+        return expand(self.exporter_key, label, length)
+
+    def joined_to(self, first: Session) -> Session:
+        """The same, for a path that joins the stream of ``first``."""
+        return first._replace(
+            acceptor_key=keyed(first.join_key, self.acceptor_key),
+            dialer_key=keyed(first.join_key, self.dialer_key),
+        )
+
+
+_ALL_FEATURES = Features.MOVE | Features.RESUME
+_ALL_CIPHERS = Cipher.AES_256_GCM | Cipher.CHACHA20_POLY1305
+
+
+class _Handshake:
+    """
+    The symmetric state of Noise (5.2), with the steps that both sides make.
+
+    :param ephemeral: for test vectors; a new key by default.
+    """
+
+    def __init__(
+        self, psk: bytes, token: bytes, *, ephemeral: X25519PrivateKey | None = None
+    ) -> None:
+        self._hash = self._chaining_key = _NAME  # 32 bytes: not hashed
+        self._key = b""
+        self._ephemeral = ephemeral or X25519PrivateKey.generate()
+        self._mix_hash(b"rdv secure 1\r\n" + hello_line(token))
+        # The pre-shared key comes first: the "psk0" of the name.
+        self._chaining_key, mixed, self._key = noise_hkdf(self._chaining_key, psk, 3)
+        self._mix_hash(mixed)
+
+    def _mix_hash(self, data: bytes) -> None:
+        self._hash = hashlib.sha256(self._hash + data).digest()
+
+    def _mix_key(self, material: bytes) -> None:
+        self._chaining_key, self._key = noise_hkdf(self._chaining_key, material, 2)
+
+    def _write_ephemeral(self) -> bytes:
+        public = self._ephemeral.public_key().public_bytes_raw()
+        self._mix_hash(public)
+        self._mix_key(public)
+        return public
+
+    def _read_ephemeral(self, public: bytes) -> X25519PublicKey:
+        self._mix_hash(public)
+        self._mix_key(public)
+        return X25519PublicKey.from_public_bytes(public)
+
+    def _exchange(self, theirs: X25519PublicKey) -> None:
+        try:
+            self._mix_key(self._ephemeral.exchange(theirs))
+        except ValueError:  # a point of low order
+            raise ProtocolError("the peer's handshake has a key that no peer makes") from None
+
+    def _seal(self, payload: bytes) -> bytes:
+        # One message a key, so the nonce is 0.
+        sealed = AESGCM(self._key).encrypt(bytes(12), payload, self._hash)
+        self._mix_hash(sealed)
+        return sealed
+
+    def _open(self, sealed: bytes) -> bytes:
+        try:
+            payload = AESGCM(self._key).decrypt(bytes(12), sealed, self._hash)
+        except InvalidTag:
+            raise ProtocolError("the other side does not know the secret") from None
+        self._mix_hash(sealed)
+        return payload
+
+    def _split(self) -> Session:
+        acceptor_key, dialer_key = noise_hkdf(self._chaining_key, b"", 2)
+        identity, join_key, exporter_key = (
+            keyed(self._chaining_key, b"rdv secure 1 " + label)
+            for label in (b"session", b"join", b"exporter")
+        )
+        return Session(acceptor_key, dialer_key, identity[:16], join_key, exporter_key)
+
+
+class AcceptorHandshake(_Handshake):
+    """The acceptor's side, which begins."""
+
+    def begin(self, opening: Opening) -> bytes:
+        """The message behind HELLO."""
+        self._opening = opening
+        return self._write_ephemeral() + self._seal(opening.pack())
+
+    def finish(self, message: bytes) -> tuple[Reply, Session]:
+        """
+        Read the message behind CONFIRM.
+
+        :raises ProtocolError: when it does not come from somebody who knows the secret and has read
+            our message.
+        """
+        self._exchange(self._read_ephemeral(message[:32]))
+        reply = Reply.unpack(self._open(message[32:]), self._opening)
+        return reply, self._split()
+
+
+class DialerHandshake(_Handshake):
+    """The dialer's side, which answers."""
+
+    def read(self, message: bytes) -> Opening:
+        """
+        Read the message behind HELLO.
+
+        :raises ProtocolError: when it was not made by somebody who knows the secret, for this kind
+            of candidate.
+        """
+        self._theirs = self._read_ephemeral(message[:32])
+        self.opening = Opening.unpack(self._open(message[32:]))
+        return self.opening
+
+    def answer(self, reply: Reply) -> tuple[bytes, Session]:
+        """
+        The message behind CONFIRM.
+
+        :raises ProtocolError: when the acceptor's key is none.
+        """
+        public = self._write_ephemeral()
+        self._exchange(self._theirs)
+        return public + self._seal(reply.pack()), self._split()

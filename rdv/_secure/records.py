@@ -1,0 +1,192 @@
+"""
+The encrypted stream of one path: records, shaped like those of TLS 1.3.
+
+::
+
+    17 03 03 | length, 2 bytes | ciphertext of (plaintext, type), and its tag
+
+The nonce is a counter, so a record that is lost, repeated or moved does not open, and neither does
+any after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from rdv._secure.handshake import Cipher
+from rdv.errors import ProtocolError
+
+__all__ = ["MOST_PLAINTEXT", "Control", "Opener", "Record", "RecordType", "Sealer"]
+
+#: Bytes of plaintext in one record.
+MOST_PLAINTEXT = 1 << 14
+#: Records under one key, the one that changes it included.
+RECORDS_PER_KEY = 1 << 24
+
+_START = b"\x17\x03\x03"
+_HEAD = 5
+_BEHIND = 1 + 16  # the type and the tag
+_AEADS: dict[Cipher, type[AESGCM] | type[ChaCha20Poly1305]] = {
+    Cipher.AES_256_GCM: AESGCM,
+    Cipher.CHACHA20_POLY1305: ChaCha20Poly1305,
+}
+
+
+class RecordType(IntEnum):
+    """What is in a record."""
+
+    END = 21
+    CONTROL = 22
+    DATA = 23
+
+
+class Control(IntEnum):
+    """The first byte of a control record."""
+
+    READY = 1
+    MOVE = 2
+    HERE = 3
+    DONE = 4
+    RESUME = 5
+    ACK = 6
+    REKEY = 24
+
+
+class Record(NamedTuple):
+    """One that was opened."""
+
+    type: int
+    plaintext: memoryview
+
+
+class _Direction:
+    """
+    A key and the count of records.
+
+    :param limit: records under one key; smaller in tests.
+    """
+
+    __slots__ = ("_aead", "_cipher", "_count", "_key", "_left", "_limit")
+
+    def __init__(self, key: bytes, cipher: Cipher, *, limit: int = RECORDS_PER_KEY) -> None:
+        self._cipher = _AEADS[cipher]
+        self._limit = limit
+        self._count = 0
+        self._set_key(key)
+
+    def _set_key(self, key: bytes) -> None:
+        self._key = key
+        self._aead = self._cipher(key)
+        self._left = self._limit
+
+    def _rekey(self) -> None:
+        """Noise revision 34, 4.2: REKEY. The count goes on."""
+        nonce = bytes(4) + b"\xff" * 8
+        self._set_key(self._aead.encrypt(nonce, bytes(32), None)[:32])
+
+
+class Sealer(_Direction):
+    """Makes the records of one direction."""
+
+    __slots__ = ()
+
+    def seal(self, record_type: RecordType, plaintext: bytes | memoryview) -> bytearray:
+        """
+        As many records as the plaintext takes, one at least, and among them what changes the key
+        when it is time.
+        """
+        source = memoryview(plaintext)
+        pieces = max(1, -(-len(source) // MOST_PLAINTEXT))
+        changes = -(-max(0, pieces - (self._left - 1)) // (self._limit - 1))
+        size = len(source) + pieces * (_HEAD + _BEHIND) + changes * (_HEAD + _BEHIND + 1)
+        sealed = bytearray(size)
+        into = memoryview(sealed)
+        kind = bytes([record_type])
+        position = 0
+        for start in range(0, pieces * MOST_PLAINTEXT, MOST_PLAINTEXT):
+            if self._left == 1:
+                position = self._put(into, position, bytes([Control.REKEY, RecordType.CONTROL]))
+                self._rekey()
+            piece = source[start : start + MOST_PLAINTEXT]
+            position = self._put(into, position, b"".join((piece, kind)))
+        return sealed
+
+    def _put(self, into: memoryview, position: int, content: bytes) -> int:
+        size = len(content) + 16
+        body = position + _HEAD
+        head = _START + size.to_bytes(2, "big")
+        into[position:body] = head
+        nonce = self._count.to_bytes(12, "big")
+        self._aead.encrypt_into(nonce, content, head, into[body : body + size])
+        self._count += 1
+        self._left -= 1
+        return body + size
+
+
+class Opener(_Direction):
+    """Opens the records of the other direction."""
+
+    __slots__ = ("_missing", "_pieces")
+
+    def __init__(self, key: bytes, cipher: Cipher, *, limit: int = RECORDS_PER_KEY) -> None:
+        super().__init__(key, cipher, limit=limit)
+        self._pieces: list[bytes] = []
+        self._missing = 0
+
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """
+        The records that are complete, in their order. What is incomplete is kept for the next call.
+
+        :raises ProtocolError: behind the last good one, when the next is none of the peer's.
+        """
+        if self._pieces:
+            self._pieces.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        view = memoryview(data)
+        position, end = 0, len(data)
+        needed = _HEAD
+        while end - position >= needed:
+            head = data[position : position + _HEAD]
+            size = _size(head)
+            if end - position < _HEAD + size:
+                needed = _HEAD + size
+                break
+            yield from self._open(head, view[position + _HEAD : position + _HEAD + size])
+            position += _HEAD + size
+        if position < end:
+            self._pieces.append(data[position:])
+            self._missing = needed - (end - position)
+
+    def _open(self, head: bytes, body: memoryview) -> Iterator[Record]:
+        try:
+            content = self._aead.decrypt(self._count.to_bytes(12, "big"), body, head)
+        except InvalidTag:
+            raise ProtocolError("a record that is not the peer's") from None
+        self._count += 1
+        self._left -= 1
+        record = Record(content[-1], memoryview(content)[:-1])
+        if record.type == RecordType.CONTROL and record.plaintext[:1] == _REKEY:
+            self._rekey()
+        elif not self._left:
+            raise ProtocolError("the peer did not change its key in time")
+        else:
+            yield record
+
+
+_REKEY = bytes([Control.REKEY])
+
+
+def _size(head: bytes) -> int:
+    size = int.from_bytes(head[3:], "big")
+    if not head.startswith(_START) or not _BEHIND <= size <= MOST_PLAINTEXT + 17:
+        raise ProtocolError("what comes is no record")
+    return size

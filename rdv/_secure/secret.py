@@ -1,0 +1,119 @@
+"""
+What the two peers of a secured stream share.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+
+from rdv._secure.derivation import expand, keyed
+from rdv.errors import BadSecret
+
+__all__ = ["Secret"]
+
+_PREFIX = "rdvs1-"
+_CONTEXT = b"rdv secure 1"
+_RANDOM = 16
+_CHECK = 4
+
+
+class Secret:
+    """
+    128 random bits, from which the peers of a secured stream derive their tokens and keys.
+
+    Anyone who has it can be either peer. A program that both accepts and dials with one secret may
+    meet itself: use one for each direction. Only :meth:`reveal` shows its text; ``repr``, ``str``
+    and errors do not.
+
+    :ivar server_token: stands for it at the server and in the lines that the server passes on. The
+        secret cannot be derived from it.
+    :ivar direct_token: stands for it in the lines on direct connections.
+    :ivar psk: the pre-shared key of the handshake.
+    """
+
+    __slots__ = ("_random", "direct_token", "psk", "server_token")
+
+    def __init__(self, random: bytes) -> None:
+        """
+        :param random: 16 random bytes; :meth:`generate` takes them from the system.
+        """
+        if len(random) != _RANDOM:
+            raise ValueError(f"random: {_RANDOM} bytes, not {len(random)}")
+        self._random = bytes(random)
+        key = keyed(_CONTEXT, self._random)
+        self.server_token = _token(key, b"server token")
+        self.direct_token = _token(key, b"direct token")
+        self.psk = _derive(key, b"psk", 32)
+
+    @classmethod
+    def generate(cls) -> Secret:
+        """Make a new one from the system's random numbers."""
+        return cls(secrets.token_bytes(_RANDOM))
+
+    @classmethod
+    def parse(cls, text: str) -> Secret:
+        """
+        Read what :meth:`reveal` gave. Case does not matter behind the prefix, nor do hyphens.
+
+        :raises BadSecret: for anything else. Its text does not repeat any of ``text``.
+        """
+        head, rest = text[: len(_PREFIX)], text[len(_PREFIX) :]
+        if head.lower() != _PREFIX:
+            raise BadSecret(f"not a secret: it does not begin with {_PREFIX}")
+        packed = rest.replace("-", "").upper()
+        try:
+            raw = base64.b32decode(packed + "=" * (-len(packed) % 8))
+        except (binascii.Error, ValueError):
+            raise BadSecret("not a secret: it has characters that no secret has") from None
+        random, check = raw[:_RANDOM], raw[_RANDOM:]
+        # Encoded again, for the bits at the end that decoding ignores.
+        if len(check) != _CHECK or _base32(raw).upper() != packed:
+            raise BadSecret("not a secret: it is too short or too long")
+        if not hmac.compare_digest(check, _check(random)):
+            raise BadSecret("not a secret: a character is wrong or two are swapped")
+        return cls(random)
+
+    def reveal(self) -> str:
+        """The text to give to the peer, and to nobody else."""
+        return _PREFIX + _base32(self._random + _check(self._random))
+
+    def token(self, *, is_relay: bool) -> bytes:
+        """What stands in the lines on that kind of candidate."""
+        return self.server_token if is_relay else self.direct_token
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._random, other._random)
+
+    def __hash__(self) -> int:
+        return hash(self.server_token)
+
+    def __repr__(self) -> str:
+        return f"<Secret of {self.server_token[: len(_TOKEN_PREFIX) + 4].decode()}…>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled: use reveal()")
+
+
+_TOKEN_PREFIX = b"rdv-secure-1-"
+
+
+def _derive(key: bytes, label: bytes, length: int) -> bytes:
+    return expand(key, _CONTEXT + b" " + label, length)
+
+
+def _token(key: bytes, label: bytes) -> bytes:
+    return _TOKEN_PREFIX + _base32(_derive(key, label, 20)).encode()
+
+
+def _check(random: bytes) -> bytes:
+    return hashlib.sha256(_CONTEXT + b" check" + random).digest()[:_CHECK]
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().lower().rstrip("=")

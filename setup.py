@@ -135,9 +135,9 @@ setup(
         # it took malformed chunks (CVE-2025-43859).
         "h11>=0.16",
         # What Twisted's TLS is made of: policies, errors, a certificate's names.
-        "pyOpenSSL>=26.1",
-        # The secure channel; 47 has encrypt_into.
-        "cryptography>=47",
+        "pyOpenSSL>=25.3",
+        # Its public API is all that the secure channel takes.
+        "cryptography>=45.0.7",
         "service-identity>=21.1",
         # Before 3.7 a long name took minutes (CVE-2024-3651).
         "idna>=3.7",

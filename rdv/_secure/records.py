@@ -95,37 +95,28 @@ class Sealer(_Direction):
 
     __slots__ = ()
 
-    def seal(self, record_type: RecordType, plaintext: bytes | memoryview) -> bytearray:
+    def seal(self, record_type: RecordType, plaintext: bytes | memoryview) -> list[bytes]:
         """
         As many records as the plaintext takes, one at least, and among them what changes the key
         when it is time.
+
+        :return: pieces to be written one after the other; whoever writes them joins them anyway.
         """
-        source = memoryview(plaintext)
-        pieces = max(1, -(-len(source) // MOST_PLAINTEXT))
-        changes = -(-max(0, pieces - (self._left - 1)) // (self._limit - 1))
-        size = len(source) + pieces * (_HEAD + _BEHIND) + changes * (_HEAD + _BEHIND + 1)
-        sealed = bytearray(size)
-        into = memoryview(sealed)
+        sealed: list[bytes] = []
         kind = bytes([record_type])
-        position = 0
-        for start in range(0, pieces * MOST_PLAINTEXT, MOST_PLAINTEXT):
+        source = memoryview(plaintext)
+        for start in range(0, len(source) or 1, MOST_PLAINTEXT):
             if self._left == 1:
-                position = self._put(into, position, bytes([Control.REKEY, RecordType.CONTROL]))
+                self._put(sealed, bytes([Control.REKEY, RecordType.CONTROL]))
                 self._rekey()
-            piece = source[start : start + MOST_PLAINTEXT]
-            position = self._put(into, position, b"".join((piece, kind)))
+            self._put(sealed, b"".join((source[start : start + MOST_PLAINTEXT], kind)))
         return sealed
 
-    def _put(self, into: memoryview, position: int, content: bytes) -> int:
-        size = len(content) + 16
-        body = position + _HEAD
-        head = _START + size.to_bytes(2, "big")
-        into[position:body] = head
-        nonce = self._count.to_bytes(12, "big")
-        self._aead.encrypt_into(nonce, content, head, into[body : body + size])
+    def _put(self, sealed: list[bytes], content: bytes) -> None:
+        head = _START + (len(content) + 16).to_bytes(2, "big")
+        sealed += head, self._aead.encrypt(self._count.to_bytes(12, "big"), content, head)
         self._count += 1
         self._left -= 1
-        return body + size
 
 
 class Opener(_Direction):

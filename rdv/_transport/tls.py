@@ -37,7 +37,7 @@ _CHUNK = 1 << 16
 
 
 @implementer(IPullProducer)
-class _Drain:
+class Drained:
     """Has nothing to produce, and learns in this way when the consumer has sent everything."""
 
     def __init__(self, drained: Callable[[], object]) -> None:
@@ -193,7 +193,7 @@ class HalfCloseTLS(TCPForwarding):
             self._write_ended = True
             self._close_notify()
             if self.connected and not self.disconnecting:
-                self.transport.registerProducer(_Drain(self._written), False)
+                self.transport.registerProducer(Drained(self._written), False)
 
     def _written(self) -> None:
         self.transport.unregisterProducer()

@@ -143,7 +143,8 @@ class MemoryTransport(testing.MemoryTransport):
         super().write(data)
 
     def write_some(self) -> bool:
-        if self.other.connected and self.other.paused:
+        other = self.other
+        if other.connected and other.paused and not other.disconnecting:
             return False
         return super().write_some()
 

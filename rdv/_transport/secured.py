@@ -1,0 +1,261 @@
+"""
+The secure channel as a transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    IReactorTime,
+    ITCPTransport,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._secure.path import SecurePath, Signal
+from rdv._system.sockets import linger
+from rdv._transport.interfaces import TCPForwarding, TCPTransport
+from rdv._transport.tls import Drained
+from rdv.errors import ProtocolError
+
+__all__ = ["SecureTransport"]
+
+#: Seconds that a side that closes waits for the peer's end, once the peer has everything.
+_LAST_WAIT = 5.0
+#: Bytes that are sealed at a time.
+_CHUNK = 1 << 18
+
+
+@implementer(IProtocol, IHalfCloseableProtocol, ITCPTransport, IConsumer, IPushProducer)
+class SecureTransport(TCPForwarding):
+    """
+    A protocol to the transport below, a transport to the protocol above.
+
+    TCP is never half-closed: ``loseWriteConnection`` sends END, and the peer's END is reported as
+    ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
+    ``connectionLost`` has ``ConnectionDone`` when both directions have ended and each application
+    has been given everything. In any other case the stream is broken: ``ConnectionLost``.
+
+    It reads by itself until the peer is known to be there, even while it is paused; what one read
+    has brought may reach the protocol then.
+
+    :param ready: called when the peer is known to be there; never for an acceptor, which knows.
+    :ivar path: the state of the channel.
+    """
+
+    transport: TCPTransport
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        path: SecurePath,
+        protocol: IProtocol,
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.path = path
+        self.protocol = protocol
+        self.connected = True
+        self.disconnecting = False
+        self._clock = clock
+        self._ready = ready
+        self._paused = False
+        self._producer: object = None
+        self._end_read = self._end_confirmed = False
+        self._write_ended = False
+        self._last_wait: IDelayedCall | None = None
+
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`: an acceptor says that it is there."""
+        self.transport = cast(TCPTransport, transport)
+        self.protocol.makeConnection(cast(ITransport, self))
+        if self.path.ready and self.connected:
+            self.transport.writeSequence(self.path.announce())
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Open what came, and deliver it in one piece."""
+        if not self.connected:
+            return
+        plain: list[memoryview] = []
+        failure = None
+        try:
+            for event in self.path.receive(data):
+                if isinstance(event, Signal):
+                    self._deliver(plain)
+                    self._signalled(event)
+                else:
+                    plain.append(event)
+        except ProtocolError as error:
+            failure = Failure(ConnectionLost(str(error)))
+        self._deliver(plain)
+        if failure is not None and self.connected:
+            self._fail(failure)
+
+    def _deliver(self, plain: list[memoryview]) -> None:
+        if plain:
+            if self.connected and not self.disconnecting:
+                self.protocol.dataReceived(b"".join(plain))
+            plain.clear()
+
+    def _signalled(self, signal: Signal) -> None:
+        if signal is Signal.READY:
+            if self._paused:
+                self.transport.pauseProducing()
+            self._ready()
+        elif signal is Signal.END:
+            self._end_read = True
+            if not self.disconnecting:
+                if IHalfCloseableProtocol.providedBy(self.protocol):
+                    self.protocol.readConnectionLost()
+                else:
+                    self.loseConnection()
+            self._confirm_end()
+        elif self.path.over:
+            self._close()
+        elif self.disconnecting:
+            self._limit()
+
+    def _confirm_end(self) -> None:
+        """Say DONE, unless the protocol has still to take something."""
+        taken = self.disconnecting or not self._paused
+        if self.connected and self._end_read and taken and not self._end_confirmed:
+            self._end_confirmed = True
+            self.transport.writeSequence(self.path.confirm_end())
+            if self.path.over:
+                self._close()
+
+    def _close(self) -> None:
+        # In good order, whatever was to become of a stream that is not.
+        linger(self.transport, False)
+        self.transport.loseConnection()
+
+    def _limit(self) -> None:
+        if self._last_wait is None:
+            broken = Failure(ConnectionLost("the peer did not end the secured stream"))
+            self._last_wait = self._clock.callLater(_LAST_WAIT, self._fail, broken)
+
+    def readConnectionLost(self) -> None:
+        """The end of TCP says nothing behind the end of the stream; before, something was cut."""
+        if self.connected and not self.path.over:
+            self._fail(Failure(ConnectionLost("the secured stream was cut off")))
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        if self.path.over:
+            reason = Failure(ConnectionDone())
+        elif reason.check(ConnectionDone):
+            reason = Failure(ConnectionLost("the secured stream was cut off"))
+        self._lose(reason)
+
+    def _fail(self, reason: Failure) -> None:
+        self.transport.abortConnection()
+        self._lose(reason)
+
+    def _lose(self, reason: Failure) -> None:
+        if self._last_wait is not None and self._last_wait.active():
+            self._last_wait.cancel()
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(reason)
+
+    # The transport, to the protocol above.
+
+    def write(self, data: bytes) -> None:
+        """See :class:`ITransport`."""
+        if self.connected and not self._write_ended and data:
+            view = memoryview(data)
+            for start in range(0, len(view), _CHUNK):
+                self.transport.writeSequence(self.path.seal(view[start : start + _CHUNK]))
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """See :class:`ITransport`."""
+        self.write(b"".join(data))
+
+    def loseWriteConnection(self) -> None:
+        """
+        End our direction behind what has been written. Reading goes on. The protocol's
+        ``writeConnectionLost`` tells that all of it has left.
+        """
+        if self.connected and not self._write_ended:
+            self._end()
+            if not self.disconnecting:
+                self.transport.registerProducer(Drained(self._written), False)
+
+    def _end(self) -> None:
+        self._write_ended = True
+        self.transport.writeSequence(self.path.end())
+
+    def _written(self) -> None:
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
+
+    def loseConnection(self) -> None:
+        """
+        End our direction, not before a registered producer is done, and close when the peer has
+        everything. What it still sends is discarded; for its own end it has five seconds then.
+        """
+        self.disconnecting = True
+        if not self.connected or self._producer is not None:
+            return
+        if not self._write_ended:
+            self._end()
+        self.resumeProducing()
+        if self.path.delivered and not self.path.over:
+            self._limit()
+
+    def abortConnection(self) -> None:
+        """Close at once, without a word: the peer sees a broken stream."""
+        self.disconnecting = True
+        self._write_ended = True
+        self.transport.abortConnection()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
+        self._producer = producer
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`."""
+        if self._producer is not None:  # below there may be one of our own
+            self._producer = None
+            self.transport.unregisterProducer()
+            if self.disconnecting:
+                self.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Stop reading; at most what one read of the transport below has brought still comes."""
+        self._paused = True
+        if self.path.ready:
+            self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on. A protocol that has been told of the end has it now."""
+        self._paused = False
+        self._confirm_end()
+        if self.connected:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """See :class:`IPushProducer`."""
+        self.loseConnection()
+
+    def getHandle(self) -> object:
+        """See :class:`ISystemHandle`: of the transport below."""
+        return self.transport.getHandle()

@@ -1,0 +1,393 @@
+"""
+Tests of :mod:`rdv._transport.secured`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from rdv._secure.records import Control, RecordType
+from rdv._transport.interfaces import StreamTransport
+from rdv._transport.secured import SecureTransport
+from rdv.test.doubles import (
+    CLIENT,
+    SERVER,
+    HalfCloseRecorder,
+    Recorder,
+    connect,
+    present,
+)
+from rdv.test.secure.doubles import paths
+
+LARGE = bytes(range(256)) * 4096
+
+
+class SecuredTestCase(SynchronousTestCase):
+    """An acceptor and a dialer, connected through memory."""
+
+    def secure(self, ours: Recorder | None = None, theirs: Recorder | None = None) -> None:
+        """
+        Make both: ``ours`` is the acceptor's protocol.
+        """
+        self.clock = Clock()
+        self.ours = cast(HalfCloseRecorder, ours or HalfCloseRecorder())
+        self.theirs = cast(HalfCloseRecorder, theirs or HalfCloseRecorder())
+        self.readies = 0
+        acceptor, dialer = paths()
+        self.acceptor = SecureTransport(self.clock, acceptor, self.ours)
+        self.dialer = SecureTransport(self.clock, dialer, self.theirs, self.ready)
+        self.below_acceptor, self.below_dialer = connect(self.clock, self.acceptor, self.dialer)
+
+    def setUp(self) -> None:
+        self.secure()
+
+    def ready(self) -> None:
+        """READY has come."""
+        self.readies += 1
+
+    def settle(self) -> None:
+        """Let everything arrive."""
+        self.clock.advance(0)
+
+    def lost(self, recorder: Recorder) -> type[Exception]:
+        """Why it lost its connection."""
+        return cast(type[Exception], present(recorder.lost).type)
+
+
+class StreamTests(SecuredTestCase):
+    """Bytes, and ends in good order."""
+
+    def test_interfaces(self) -> None:
+        self.assertTrue(verifyObject(IProtocol, self.dialer))
+        self.assertTrue(verifyObject(IHalfCloseableProtocol, self.dialer))
+        self.assertTrue(verifyObject(ITCPTransport, self.dialer))
+        self.assertTrue(verifyObject(IConsumer, self.dialer))
+        self.assertTrue(verifyObject(IPushProducer, self.dialer))
+        stream: StreamTransport = self.dialer
+        self.assertEqual((stream.getHost(), stream.getPeer()), (CLIENT, SERVER))
+
+    def test_both_ways(self) -> None:
+        """Bytes arrive, also those that a dialer writes before it knows who is there."""
+        self.dialer.write(b"")
+        self.dialer.writeSequence([b"a", LARGE])
+        self.acceptor.write(LARGE)
+        self.settle()
+        self.assertTrue(self.ours.received == b"a" + LARGE and self.theirs.received == LARGE)
+        self.assertEqual(self.readies, 1)
+        self.assertNotIn(LARGE[:64], b"".join(self.below_dialer.writes))
+
+    def test_one_delivery(self) -> None:
+        """What one read brings is delivered at once."""
+        self.settle()
+        self.acceptor.write(bytes(50_000))
+        self.settle()
+        self.assertEqual([len(piece) for piece in self.theirs.pieces], [50_000])
+
+    def test_half_close(self) -> None:
+        """One direction ends, the other goes on; TCP knows nothing of it."""
+        self.dialer.write(b"question")
+        self.dialer.loseWriteConnection()
+        self.dialer.write(b"too late")
+        self.settle()
+        self.assertEqual((self.ours.received, self.ours.read_ended), (b"question", 1))
+        self.assertEqual(self.theirs.write_ended, 1)
+        self.assertFalse(self.below_dialer._writeDisconnected)
+        self.acceptor.write(b"answer")
+        self.acceptor.loseWriteConnection()
+        self.settle()
+        self.assertEqual((self.theirs.received, self.theirs.read_ended), (b"answer", 1))
+        self.assertTrue(self.ours.lost_cleanly and self.theirs.lost_cleanly)
+
+    def test_closing(self) -> None:
+        """A protocol that does not care for half-close closes at the peer's end."""
+        self.secure(Recorder(), Recorder())
+        self.dialer.write(LARGE)
+        self.dialer.loseConnection()
+        self.assertTrue(self.dialer.disconnecting)
+        self.settle()
+        self.assertTrue(self.ours.received == LARGE)
+        self.assertTrue(self.ours.lost_cleanly and self.theirs.lost_cleanly)
+
+    def test_closing_both(self) -> None:
+        """Both close at once, in the middle of what the other one says."""
+        self.settle()
+        for side in (self.dialer, self.acceptor):
+            side.write(b"lost")
+            side.loseConnection()
+        self.settle()
+        self.assertTrue(self.ours.lost_cleanly and self.theirs.lost_cleanly)
+        self.assertEqual((self.ours.received, self.theirs.received), (b"", b""))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_closing_before_the_peers_end(self) -> None:
+        """The peer has everything, and five seconds; then the stream is broken for both."""
+        self.dialer.write(b"x")
+        self.dialer.loseConnection()
+        self.settle()
+        self.acceptor.write(b"nobody reads this")
+        self.clock.advance(4.9)
+        self.assertIsNone(self.ours.lost or self.theirs.lost)
+        self.clock.advance(0.2)
+        self.settle()
+        self.assertEqual(self.lost(self.theirs), ConnectionLost)
+        self.assertEqual(self.lost(self.ours), ConnectionLost)
+        self.assertEqual((self.ours.received, self.theirs.received), (b"x", b""))
+
+    def test_closing_waits_for_a_slow_peer(self) -> None:
+        """As long as the peer's application has not got everything there is no haste."""
+        self.settle()
+        self.acceptor.pauseProducing()
+        self.dialer.write(LARGE)
+        self.dialer.loseConnection()
+        self.clock.advance(60)
+        self.assertIsNone(self.theirs.lost)
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.acceptor.loseConnection()
+        self.settle()
+        self.assertTrue(self.ours.received == LARGE)
+        self.assertTrue(self.ours.lost_cleanly and self.theirs.lost_cleanly)
+
+    def test_closed_behind_the_receipt(self) -> None:
+        """Who ended its direction long ago and closes now waits five seconds as well."""
+        self.dialer.loseWriteConnection()
+        self.settle()
+        self.dialer.loseConnection()
+        self.clock.advance(5.1)
+        self.assertEqual(self.lost(self.theirs), ConnectionLost)
+
+    def test_receipt(self) -> None:
+        """DONE is said when the application has been told of the end, and not before."""
+        self.settle()
+        self.acceptor.pauseProducing()
+        path = self.dialer.path
+        self.acceptor.dataReceived(b"".join(path.seal(b"held") + path.end()))
+        self.assertFalse(self.dialer.path.delivered)
+        self.settle()
+        self.assertFalse(self.dialer.path.delivered)
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertTrue(self.dialer.path.delivered)
+
+
+class ReadyTests(SecuredTestCase):
+    """Until READY the peer is not known to be there."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.theirs = HalfCloseRecorder()
+        self.readies = 0
+        self.acceptor_path, dialer = paths()
+        self.dialer = SecureTransport(self.clock, dialer, self.theirs, self.ready)
+        self.wire = Recorder()
+        self.at_wire, self.below = connect(self.clock, self.wire, self.dialer)
+
+    def test_paused(self) -> None:
+        """It reads on until READY while the application does not, and not longer."""
+        self.dialer.pauseProducing()
+        self.assertFalse(self.below.paused)
+        self.at_wire.write(b"".join(self.acceptor_path.announce()))
+        self.settle()
+        self.assertEqual(self.readies, 1)
+        self.assertTrue(self.below.paused)
+        self.at_wire.write(b"".join(self.acceptor_path.seal(b"later")))
+        self.settle()
+        self.assertEqual(self.theirs.received, b"")
+        self.dialer.resumeProducing()
+        self.settle()
+        self.assertEqual(self.theirs.received, b"later")
+
+    def test_another_first_record(self) -> None:
+        """Data, or an end, of somebody who replays a message."""
+        self.at_wire.write(b"".join(self.acceptor_path.end()))
+        self.settle()
+        self.assertEqual(self.theirs.read_ended, 0)
+        self.assertEqual(self.lost(self.theirs), ConnectionLost)
+        self.assertTrue(self.below.aborted)
+
+
+class BrokenTests(SecuredTestCase):
+    """All that is no end in good order."""
+
+    def both_lost(self) -> None:
+        """Neither takes it for an end."""
+        self.settle()
+        for recorder in (self.ours, self.theirs):
+            self.assertNotEqual(self.lost(recorder), ConnectionDone)
+
+    def test_cut(self) -> None:
+        """TCP ends, at whatever moment before both have everything."""
+        for moment in range(4):
+            self.secure()
+            self.settle()
+            if moment > 0:
+                self.dialer.write(b"x")
+            if moment > 1:
+                self.dialer.loseWriteConnection()
+            self.settle()
+            if moment > 2:
+                self.acceptor.path.end()  # which gets lost, as does its DONE
+            self.below_acceptor.lose(ConnectionDone())
+            self.both_lost()
+
+    def test_end_of_tcp_alone(self) -> None:
+        """Half of it."""
+        self.settle()
+        self.below_acceptor.loseWriteConnection()
+        self.settle()
+        self.assertEqual(self.lost(self.theirs), ConnectionLost)
+        self.assertEqual(self.theirs.read_ended, 0)
+
+    def test_reason(self) -> None:
+        """Why the connection below was lost is passed on."""
+        self.below_dialer.lose(ConnectionAborted())
+        self.assertEqual(self.lost(self.theirs), ConnectionAborted)
+
+    def test_abort(self) -> None:
+        """The peer sees a broken stream."""
+        self.settle()
+        self.dialer.write(b"x")
+        self.dialer.abortConnection()
+        self.both_lost()
+        self.assertEqual(self.ours.received, b"")
+
+    def test_aborted_while_closing(self) -> None:
+        """No timer is left."""
+        self.dialer.loseConnection()
+        self.settle()
+        self.dialer.abortConnection()
+        self.settle()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_forged(self) -> None:
+        """Good records are delivered, and then the loss is reported."""
+        self.settle()
+        good = self.dialer.path.seal(b"good")
+        self.acceptor.dataReceived(b"".join([*good, b"\x17\x03\x03\0\x20", bytes(32)]))
+        self.assertEqual(self.ours.received, b"good")
+        self.assertEqual(self.lost(self.ours), ConnectionLost)
+        self.acceptor.dataReceived(b"more")
+        self.both_lost()
+
+    def test_forged_at_the_end(self) -> None:
+        """A protocol that closes at the good data hears of the loss once."""
+
+        class Closing(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                cast(ITCPTransport, self.transport).abortConnection()
+
+        self.secure(ours=Closing())
+        self.settle()
+        good = self.dialer.path.seal(b"good")
+        self.acceptor.dataReceived(b"".join(good) + b"forged")
+        self.both_lost()
+
+    @given(st.integers(0), st.integers(0, 2))
+    def test_cut_anywhere(self, position: int, how: int) -> None:
+        """A stream that is cut, or in which a byte is missing or another one, is never whole."""
+        self.secure()
+        self.settle()
+        whole = b"".join(self.dialer.path.seal(b"some data") + self.dialer.path.end())
+        position %= len(whole)
+        received = [
+            whole[:position],
+            whole[:position] + whole[position + 1 :],
+            whole[:position] + bytes([whole[position] ^ 0x20]) + whole[position + 1 :],
+        ][how]
+        self.acceptor.dataReceived(received)
+        self.acceptor.loseConnection()
+        self.below_acceptor.lose(ConnectionDone())
+        self.assertIn(self.ours.received, (b"", b"some data"))
+        self.assertEqual((self.ours.read_ended, self.lost(self.ours)), (0, ConnectionLost))
+
+
+class ProducerTests(SecuredTestCase):
+    """Back-pressure."""
+
+    def test_producer(self) -> None:
+        """A producer is paused while the peer does not read, and nothing is lost."""
+        self.settle()
+        self.acceptor.pauseProducing()
+        producer = connect(self.clock, Recorder(), Recorder())[0]
+        self.dialer.registerProducer(producer, True)
+        sent = 0
+        while not producer.paused:
+            self.dialer.write(bytes(4096))
+            sent += 4096
+            self.assertLess(sent, 1 << 20)
+        self.dialer.loseConnection()
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertFalse(producer.paused)
+        self.assertEqual(self.ours.read_ended, 0)  # its producer may still have something
+        self.dialer.unregisterProducer()
+        self.settle()
+        self.assertEqual((len(self.ours.received), self.ours.read_ended), (sent, 1))
+
+    def test_stop_producing(self) -> None:
+        """As for any transport, it closes."""
+        self.dialer.stopProducing()
+        self.settle()
+        self.assertEqual(self.ours.read_ended, 1)
+
+    def test_unregistered_twice(self) -> None:
+        """Nothing of our own is unregistered."""
+        self.dialer.loseWriteConnection()
+        self.dialer.unregisterProducer()
+        self.assertIsNotNone(self.below_dialer.producer)
+
+    def test_reentrant(self) -> None:
+        """A protocol that pauses in the middle gets no more."""
+
+        class Pausing(HalfCloseRecorder):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                cast(IPushProducer, self.transport).pauseProducing()
+
+        self.secure(ours=Pausing())
+        self.settle()
+        for piece in (b"one", b"two"):
+            self.dialer.write(piece)
+            self.settle()
+        self.assertEqual(self.ours.received, b"one")
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertEqual(self.ours.received, b"onetwo")
+
+
+class HandledTests(SecuredTestCase):
+    """What goes straight to the connection below."""
+
+    def test_handle(self) -> None:
+        self.assertIs(self.dialer.getHandle(), self.below_dialer.getHandle())
+
+    def test_unknown_control(self) -> None:
+        """What a later version says is ignored."""
+        self.settle()
+        later = self.dialer.path._sealer.seal(RecordType.CONTROL, b"\x40")
+        self.assertNotIn(0x40, set(Control))
+        self.acceptor.dataReceived(b"".join(later))
+        self.assertIsNone(self.ours.lost)
+
+    def test_any_protocol(self) -> None:
+        """A protocol that is told nothing but its data."""
+        self.secure(ours=cast(Recorder, Protocol()))
+        self.dialer.loseConnection()
+        self.settle()
+        self.assertTrue(self.theirs.lost_cleanly)

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rdv._secure.secret import Secret
     from rdv.client import Client, Connection
     from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
     from rdv.errors import RdvError
@@ -31,6 +32,7 @@ __all__ = [
     "RendezvousEndpoint",
     "RendezvousResource",
     "RendezvousServerEndpoint",
+    "Secret",
     "__version__",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "RendezvousEndpoint": "rdv.endpoints",
     "RendezvousResource": "rdv.server",
     "RendezvousServerEndpoint": "rdv.endpoints",
+    "Secret": "rdv._secure.secret",
 }
 
 

@@ -10,7 +10,10 @@ The URL comes first. As everywhere in such descriptions, a colon that does not s
 an ``=`` within a value, has a backslash before it. The options:
 
 ``token=TOKEN`` or ``tokenFile=PATH``
-    what both peers know; from the first line of a file it is not seen in the list of processes.
+    what both peers know, a secret or a plain token; from the first line of a file it is not seen in
+    the list of processes.
+``secure=yes|no``
+    whether to refuse a plain token. The default is ``no``: the form of the token decides.
 ``role=dial|accept``
     of a client.
 ``timeout=SECONDS``
@@ -43,10 +46,12 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 if TYPE_CHECKING:
+    from rdv._secure.secret import Secret
     from rdv.client import Client
 
 __all__ = ["ClientParser", "ServerParser"]
 
+_YES_OR_NO = {"yes": True, "no": False}
 _HEADER = re.compile(r"header[0-9]*")
 
 
@@ -125,14 +130,14 @@ class _Options:
             raise ValueError(f"rdv endpoint: {name}={text}: not {' or '.join(values)}")
         return values[text]
 
-    def rest(self, reactor: Any) -> tuple[str, bytes, Any, Client]:
+    def rest(self, reactor: Any) -> tuple[str, Secret | bytes, Any, Client]:
         """The URL, the token, headers, and a client; nothing else may be given."""
+        from rdv._secure.secret import Secret, read_token
         from rdv.addresses import AddressSpace
         from rdv.client import Client, parsing
         from rdv.errors import RdvError
-        from rdv.wire import check_token
 
-        relay = self.one_of("relay", {"yes": True, "no": False}, "no")
+        relay, secure = (self.one_of(each, _YES_OR_NO, "no") for each in ("relay", "secure"))
         spaces, ca, certificate = self.take("spaces"), self.take("ca"), self.take("cert")
         token = self._token()
         lines = [self._given.pop(name) for name in list(self._given) if _HEADER.fullmatch(name)]
@@ -140,14 +145,21 @@ class _Options:
             raise ValueError(f"rdv endpoint: unknown option: {', '.join(self._given)}")
         try:
             parsing.parse_server_url(self._url)
-            raw = check_token(token)
+            shared = read_token(token)
+            if secure and not isinstance(shared, Secret):
+                raise ValueError("secure=yes: the token is not a secret")
             headers = parsing.headers_of(lines)
             allowed = parsing.spaces_of(spaces or "default")
             tls = parsing.tls_of(ca, certificate)
+            client = Client(
+                reactor,
+                tls=tls,
+                spaces=AddressSpace.NONE if relay else allowed,
+                secure=secure or None,
+            )
         except (ValueError, RdvError) as error:
             raise ValueError(f"rdv endpoint: {error}") from error
-        client = Client(reactor, tls=tls, spaces=AddressSpace.NONE if relay else allowed)
-        return self._url, raw, headers, client
+        return self._url, shared, headers, client
 
     def _token(self) -> str:
         token, path = self.take("token"), self.take("tokenFile")

@@ -12,6 +12,7 @@ __all__ = [
     "BadToken",
     "BadURL",
     "NoConnection",
+    "NotProven",
     "ProtocolError",
     "RdvError",
     "ServerRefused",
@@ -108,6 +109,13 @@ class TokenInUse(ServerRefused):
 
 class NoConnection(RdvError):
     """The server introduced the peers, but no path could be established, not even the relay."""
+
+
+class NotProven(NoConnection):
+    """
+    A peer came for a secured stream, and nobody proved to know the secret: another program uses the
+    secret's server token, or the peer has another secret, or none of what it said got through.
+    """
 
 
 class AttemptTimeout(RdvError):

@@ -34,6 +34,7 @@ __all__ = [
     "check_token",
     "confirm_line",
     "hello_line",
+    "is_secret",
     "other_ports",
     "parse_answer",
     "parse_offer",
@@ -57,6 +58,7 @@ OTHER_PORTS = b"Rdv-Other-Ports"
 #: Seconds after which a client that got a 503 may ask again.
 RETRY_AFTER = 10
 
+_SECRET = re.compile(r"rdvs[0-9]+-", re.IGNORECASE)
 _ZONE = re.compile(r"%[^%\[\]]+\]")
 
 #: Gives all values of a header by its name, in order; an empty sequence when it is missing.
@@ -97,12 +99,13 @@ class Answer:
     peer_addresses: Sequence[Address]
 
 
-def check_token(token: str | bytes) -> bytes:
+def check_token(token: str | bytes, *, may_be_secret: bool = False) -> bytes:
     """
     The token as it travels.
 
+    :param may_be_secret: for those who then keep it to themselves.
     :raises BadToken: when it is empty, longer than :data:`MAX_TOKEN` bytes, not UTF-8, or has a
-        control character anywhere or a blank at an end.
+        control character anywhere or a blank at an end, or is a secret.
     :raises TypeError: when it is neither text nor bytes.
     """
     knobs.instance("token", token, (str, bytes), "text or bytes")
@@ -115,6 +118,8 @@ def check_token(token: str | bytes) -> bytes:
         raise BadToken("the token is empty")
     if len(raw) > MAX_TOKEN:
         raise BadToken(f"the token has {len(raw)} bytes, more than {MAX_TOKEN}")
+    if is_secret(text) and not may_be_secret:
+        raise BadToken("a secret is not to be used as a token")
     if text != text.strip(" "):
         raise BadToken("the token begins or ends with a blank")
     if not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text):
@@ -122,12 +127,20 @@ def check_token(token: str | bytes) -> bytes:
     return raw
 
 
+def is_secret(text: str) -> bool:
+    """
+    Whether it names itself a secret of a secured stream, of whatever version (section 8): then it
+    may not be shown to anybody, and a server least of all.
+    """
+    return _SECRET.match(text) is not None
+
+
 def token_hint(token: bytes) -> str:
     """
     Enough of a token to tell one from another in a log, never all of it: half of it at most. It is
     somebody else's, so nothing of it does more than it shows.
     """
-    text = token.decode(errors="replace")
+    text = token.decode(errors="replace").removeprefix("rdv-secure-1-")
     return visible(text[: min(4, len(text) // 2)]) + "…"
 
 

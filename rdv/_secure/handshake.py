@@ -46,6 +46,7 @@ class Cipher(IntFlag):
 
     AES_256_GCM = 1
     CHACHA20_POLY1305 = 2
+    ALL = AES_256_GCM | CHACHA20_POLY1305
 
 
 class Features(IntFlag):
@@ -53,6 +54,7 @@ class Features(IntFlag):
 
     MOVE = 1
     RESUME = 2
+    ALL = MOVE | RESUME
 
 
 class Kind(Enum):
@@ -83,7 +85,7 @@ class Opening(NamedTuple):
         features, ciphers, attempt = struct.unpack(">IB3x16s", payload)
         if not ciphers & Cipher.AES_256_GCM:
             raise ProtocolError("the peer's handshake offers no cipher that it has to know")
-        return cls(Features(features & _ALL_FEATURES), Cipher(ciphers & _ALL_CIPHERS), attempt)
+        return cls(Features(features) & Features.ALL, Cipher(ciphers) & Cipher.ALL, attempt)
 
 
 class Reply(NamedTuple):
@@ -142,10 +144,6 @@ class Session(NamedTuple):
             acceptor_key=keyed(first.join_key, self.acceptor_key),
             dialer_key=keyed(first.join_key, self.dialer_key),
         )
-
-
-_ALL_FEATURES = Features.MOVE | Features.RESUME
-_ALL_CIPHERS = Cipher.AES_256_GCM | Cipher.CHACHA20_POLY1305
 
 
 class _Handshake:

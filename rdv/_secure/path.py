@@ -63,6 +63,11 @@ class SecurePath:
         self._end = self._done = self._peer_end = self._peer_done = False
 
     @property
+    def used(self) -> bool:
+        """Whether we have sent anything on it."""
+        return self._sealer.count > 0
+
+    @property
     def over(self) -> bool:
         """See above."""
         return self._done and self._peer_done

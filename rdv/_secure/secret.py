@@ -9,11 +9,16 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from typing import TypeAlias
 
 from rdv._secure.derivation import expand, keyed
 from rdv.errors import BadSecret
+from rdv.wire import check_token, is_secret
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "Token", "read_token", "server_token"]
+
+#: What the peers share.
+Token: TypeAlias = "str | bytes | Secret"
 
 _PREFIX = "rdvs1-"
 _CONTEXT = b"rdv secure 1"
@@ -63,7 +68,8 @@ class Secret:
         """
         head, rest = text[: len(_PREFIX)], text[len(_PREFIX) :]
         if head.lower() != _PREFIX:
-            raise BadSecret(f"not a secret: it does not begin with {_PREFIX}")
+            known = "a secret of another version" if is_secret(text) else "not a secret"
+            raise BadSecret(f"{known}: it does not begin with {_PREFIX}")
         packed = rest.replace("-", "").upper()
         try:
             raw = base64.b32decode(packed + "=" * (-len(packed) % 8))
@@ -98,6 +104,27 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not pickled: use reveal()")
+
+
+def read_token(token: Token) -> Secret | bytes:
+    """
+    What a program or a person has given: a secret, or a plain token as it travels.
+
+    :raises BadSecret: for a secret that cannot be read.
+    :raises BadToken: for a token that cannot be one.
+    :raises TypeError: when it is neither.
+    """
+    if isinstance(token, Secret):
+        return token
+    raw = check_token(token, may_be_secret=True)
+    text = raw.decode()
+    return Secret.parse(text) if is_secret(text) else raw
+
+
+def server_token(token: Token) -> bytes:
+    """What the server is told; the errors are those of :func:`read_token`."""
+    read = read_token(token)
+    return read.server_token if isinstance(read, Secret) else read
 
 
 _TOKEN_PREFIX = b"rdv-secure-1-"

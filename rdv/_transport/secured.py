@@ -29,8 +29,11 @@ from rdv.errors import ProtocolError
 
 __all__ = ["SecureTransport"]
 
+#: Seconds for the peer to show that its handshake message was no recording.
+_PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
-_LAST_WAIT = 5.0
+_END_WITHIN = 5.0
+_NO_END = "the peer did not end the secured stream"
 #: Bytes that are sealed at a time.
 _CHUNK = 1 << 18
 
@@ -48,30 +51,33 @@ class SecureTransport(TCPForwarding):
     It reads by itself until the peer is known to be there, even while it is paused; what one read
     has brought may reach the protocol then.
 
-    :param ready: called when the peer is known to be there; never for an acceptor, which knows.
+    :param early: what has come on the path already. It is delivered in the next turn, or with what
+        comes next.
     :ivar path: the state of the channel.
+    :ivar on_ready: called when the peer is known to be there; for a dialer only.
     """
 
     transport: TCPTransport
+    on_ready: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
         self,
         clock: IReactorTime,
         path: SecurePath,
         protocol: IProtocol,
-        ready: Callable[[], object] = lambda: None,
+        early: bytes = b"",
     ) -> None:
         self.path = path
         self.protocol = protocol
         self.connected = True
         self.disconnecting = False
         self._clock = clock
-        self._ready = ready
+        self._early = early
         self._paused = False
         self._producer: object = None
         self._end_read = self._end_confirmed = False
         self._write_ended = False
-        self._last_wait: IDelayedCall | None = None
+        self._waiting: IDelayedCall | None = None
 
     # The protocol, to the transport below.
 
@@ -79,8 +85,12 @@ class SecureTransport(TCPForwarding):
         """See :class:`IProtocol`: an acceptor says that it is there."""
         self.transport = cast(TCPTransport, transport)
         self.protocol.makeConnection(cast(ITransport, self))
-        if self.path.ready and self.connected:
+        if not self.path.ready:
+            self._limit(_PROOF_WITHIN, "the peer did not prove that it knows the secret")
+        elif self.connected:
             self.transport.writeSequence(self.path.announce())
+        if self._early:
+            self._clock.callLater(0, self.dataReceived, b"")
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
@@ -89,6 +99,8 @@ class SecureTransport(TCPForwarding):
         """Open what came, and deliver it in one piece."""
         if not self.connected:
             return
+        if self._early:
+            data, self._early = self._early + data, b""
         plain: list[memoryview] = []
         failure = None
         try:
@@ -99,7 +111,7 @@ class SecureTransport(TCPForwarding):
                 else:
                     plain.append(event)
         except ProtocolError as error:
-            failure = Failure(ConnectionLost(str(error)))
+            failure = _broken(str(error))
         self._deliver(plain)
         if failure is not None and self.connected:
             self._fail(failure)
@@ -112,9 +124,10 @@ class SecureTransport(TCPForwarding):
 
     def _signalled(self, signal: Signal) -> None:
         if signal is Signal.READY:
+            self._stop_waiting()
             if self._paused:
                 self.transport.pauseProducing()
-            self._ready()
+            self.on_ready()
         elif signal is Signal.END:
             self._end_read = True
             if not self.disconnecting:
@@ -126,7 +139,7 @@ class SecureTransport(TCPForwarding):
         elif self.path.over:
             self._close()
         elif self.disconnecting:
-            self._limit()
+            self._limit(_END_WITHIN, _NO_END)
 
     def _confirm_end(self) -> None:
         """Say DONE, unless the protocol has still to take something."""
@@ -142,15 +155,19 @@ class SecureTransport(TCPForwarding):
         linger(self.transport, False)
         self.transport.loseConnection()
 
-    def _limit(self) -> None:
-        if self._last_wait is None:
-            broken = Failure(ConnectionLost("the peer did not end the secured stream"))
-            self._last_wait = self._clock.callLater(_LAST_WAIT, self._fail, broken)
+    def _limit(self, seconds: float, lacking: str) -> None:
+        if self._waiting is None:
+            self._waiting = self._clock.callLater(seconds, self._fail, _broken(lacking))
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None and self._waiting.active():
+            self._waiting.cancel()
+        self._waiting = None
 
     def readConnectionLost(self) -> None:
         """The end of TCP says nothing behind the end of the stream; before, something was cut."""
         if self.connected and not self.path.over:
-            self._fail(Failure(ConnectionLost("the secured stream was cut off")))
+            self._fail(_broken("the secured stream was cut off"))
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
@@ -160,7 +177,7 @@ class SecureTransport(TCPForwarding):
         if self.path.over:
             reason = Failure(ConnectionDone())
         elif reason.check(ConnectionDone):
-            reason = Failure(ConnectionLost("the secured stream was cut off"))
+            reason = _broken("the secured stream was cut off")
         self._lose(reason)
 
     def _fail(self, reason: Failure) -> None:
@@ -168,8 +185,7 @@ class SecureTransport(TCPForwarding):
         self._lose(reason)
 
     def _lose(self, reason: Failure) -> None:
-        if self._last_wait is not None and self._last_wait.active():
-            self._last_wait.cancel()
+        self._stop_waiting()
         if self.connected:
             self.connected = False
             self.protocol.connectionLost(reason)
@@ -218,7 +234,7 @@ class SecureTransport(TCPForwarding):
             self._end()
         self.resumeProducing()
         if self.path.delivered and not self.path.over:
-            self._limit()
+            self._limit(_END_WITHIN, _NO_END)
 
     def abortConnection(self) -> None:
         """Close at once, without a word: the peer sees a broken stream."""
@@ -259,3 +275,7 @@ class SecureTransport(TCPForwarding):
     def getHandle(self) -> object:
         """See :class:`ISystemHandle`: of the transport below."""
         return self.transport.getHandle()
+
+
+def _broken(reason: str) -> Failure:
+    return Failure(ConnectionLost(reason))

@@ -24,21 +24,24 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._secure.exchange import Exchange
+from rdv._secure.path import SecurePath
 from rdv._system.sockets import linger, tune
 from rdv._system.tcp_info import bytes_acknowledged
 from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
+from rdv._transport.secured import SecureTransport
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import may_be_half_dead, probe
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import What
 from rdv.errors import ProtocolError
-from rdv.wire import LineMatcher, Role, confirm_line, hello_line
+from rdv.wire import Role
 
 __all__ = ["Candidate"]
 
-#: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
-_EARLY_LIMIT = 1 << 16
+#: Seconds from a line to the end of the message that belongs to it.
+_MESSAGE_WITHIN = 5.0
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -70,18 +73,22 @@ class Candidate:
         token: bytes,
         trace: CandidateTrace = NO_CANDIDATE_TRACE,
         *,
+        exchange: Exchange | None = None,
         is_relay: bool = False,
         held: bool = False,
     ) -> None:
-        """:param held: for an acceptor: say nothing before :meth:`begin`."""
+        """
+        :param exchange: what is said; by default the lines of a plain stream.
+        :param held: for an acceptor: say nothing before :meth:`begin`.
+        """
         self.clock = clock
         self.role = role
         self.trace = trace
-        self._token = token
+        self._exchange = exchange or Exchange(role, token)
         self._held = held
         self._connected = False
-        expected = hello_line if role is Role.DIALER else confirm_line
-        self._matcher: LineMatcher | None = LineMatcher(expected(token))
+        self._is_shaken = False
+        self._late: IDelayedCall | None = None
         self._early = b""
         self._failure: Failure | None = None
         self._waiter: Deferred[Candidate] | None = None
@@ -112,8 +119,11 @@ class Candidate:
     def confirmed(self, behind: int = 0) -> bool | None:
         """
         Whether the other side's system has acknowledged the CONFIRM of a dialer, and so many bytes
-        ``behind`` it. None where the system does not tell.
+        ``behind`` it; on a secured path, the peer has to have said that it is there, too. None
+        where the system does not tell.
         """
+        if self._exchange.is_secure and not (self.path and self.path.ready):
+            return False
         count = bytes_acknowledged(self.transport)
         return None if count is None else count >= self._unconfirmed + behind
 
@@ -122,7 +132,7 @@ class Candidate:
         self._held = False
         if not self.connected or self.role is not Role.ACCEPTOR:
             return
-        line = hello_line(self._token)
+        line = self._exchange.hello
         if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
             self._probe = probe(self.clock, self.transport, line)
             self.trace(What.PROBED)
@@ -142,7 +152,7 @@ class Candidate:
             :class:`ProtocolError` or the reason for which the connection was lost. Cancelling it
             ends the waiting, not the connection.
         """
-        return self._wait(over=self._matcher is None)
+        return self._wait(over=self._is_shaken)
 
     def stays(self, seconds: float) -> Deferred[Candidate]:
         """
@@ -165,7 +175,7 @@ class Candidate:
 
     def hurry(self) -> None:
         """Nothing better can come any more: end what :meth:`stays` waits for."""
-        if self._matcher is None and self._waiter is not None:
+        if self._is_shaken and self._waiter is not None:
             self.trace(What.HURRIED)
             self._fire(self)
 
@@ -178,22 +188,32 @@ class Candidate:
         if self._failure is not None:
             self._failure.raiseException()
         if self.role is Role.DIALER:
-            line = confirm_line(self._token)
-            self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(line)
-            self.transport.write(line)
+            lines = self._exchange.confirm()
+            self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(lines)
+            self.transport.write(lines)
             self.trace(What.SAID, line="CONFIRM")
 
     def release(self, protocol: IProtocol) -> bytes:
         """
         Hand the connection over.
 
-        :return: what has come behind the line.
+        :return: what has come behind the line, and is still to be delivered.
         """
         early, self._early = self._early, b""
         self._connected = False
-        hand_over(cast(ITransport, self.transport), protocol)
+        if self.path is None:
+            hand_over(cast(ITransport, self.transport), protocol)
+        else:
+            secured = SecureTransport(self.clock, self.path, protocol, early)
+            hand_over(cast(ITransport, self.transport), secured)
+            early = b""
         self._close_done()
         return early
+
+    @property
+    def path(self) -> SecurePath | None:
+        """The secured path, when the handshake is over; None for a plain candidate."""
+        return self._exchange.path
 
     def close(self, reason: Failure | None = None, *, abort: bool = False) -> None:
         """
@@ -237,22 +257,26 @@ class Candidate:
         if self._held:
             self.close(Failure(ProtocolError("not silent before HELLO")))
             return
-        if self._matcher is None:
+        if self._is_shaken:
             self._early += data
-            if len(self._early) > _EARLY_LIMIT:
+            if len(self._early) > self._exchange.early_limit:
                 self.close(Failure(ProtocolError("too much before the choice")))
             return
         try:
-            rest = self._matcher.feed(data)
+            rest = self._exchange.feed(data)
         except ProtocolError:
             self.close(Failure())
             return
         if rest is not None:
             self._heard(rest)
+        elif self._exchange.begun and self._late is None:
+            silent = Failure(ProtocolError("the other side did not finish its handshake"))
+            self._late = self.clock.callLater(_MESSAGE_WITHIN, self.close, silent)
 
     def _heard(self, behind: bytes) -> None:
-        """The line that was awaited has come; the candidate is ready."""
-        self._matcher = None
+        """What was awaited has come; the candidate is ready."""
+        self._is_shaken = True
+        self._not_late()
         self._early = behind
         self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
         self._fire(self)
@@ -278,9 +302,14 @@ class Candidate:
     def _fail(self, reason: Failure) -> None:
         if self._failure is None:
             self._failure = reason
+        self._not_late()
         if self._probe is not None:
             self._probe.cancel()
         self._fire(reason)
+
+    def _not_late(self) -> None:
+        if self._late is not None and self._late.active():
+            self._late.cancel()
 
     def _cancelled(self, waiter: Deferred[Candidate]) -> None:
         self._waiter = None

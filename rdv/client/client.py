@@ -16,6 +16,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv import _knobs as knobs
+from rdv._secure.exchange import SecureAttempt
+from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt
@@ -30,8 +32,8 @@ from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses
 from rdv.client.trace import Trace
-from rdv.errors import AttemptTimeout, ServerRefused
-from rdv.wire import Role, check_token
+from rdv.errors import AttemptTimeout, BadToken, ServerRefused
+from rdv.wire import Role
 
 __all__ = ["Client"]
 
@@ -71,6 +73,8 @@ class Client:
     :param handshake_timeout: seconds from the server's answer to a connection.
     :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
         nothing is recorded.
+    :param secure: True refuses plain tokens, so that every stream is encrypted from end to end;
+        None leaves it to the form of the token.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     """
@@ -90,11 +94,13 @@ class Client:
         server_timeout: float = 10.0,
         handshake_timeout: float = 30.0,
         trace: Trace | None = None,
+        secure: bool | None = None,
     ) -> None:
         self._reactor: IClientReactor = monotonic(
             knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
         )
         self._trace = knobs.function("trace", trace)
+        self._secure = _checked(secure)
         self._numbers = count(1)
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
             raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
@@ -124,54 +130,59 @@ class Client:
     def dial(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
+        secure: bool | None = None,
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
         Connect to the peer that accepts with the same token.
 
         :param url: of the server: ``http://host[:port][/path]`` or ``https://...``.
-        :param token: see :func:`rdv.wire.check_token`.
+        :param token: a :class:`rdv.Secret`, or its text, for a stream that is encrypted from end to
+            end; any other text for a plain one (:func:`rdv.wire.check_token`).
         :param timeout: seconds for everything, waiting for the peer included; None for as long as
             it takes. While it lasts, a server that says that nobody came (408) is asked again.
         :param trace: told of what happens in this call only, beside the client's own.
+        :param secure: as :class:`Client` has it, for this call: True refuses a plain token.
         :param options: passed to treq's ``request``: ``headers``, ``auth``, ``cookies``,
             ``params``.
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
-            :class:`rdv.errors.RdvError`: ``BadURL`` or ``BadToken`` before any I/O,
+            :class:`rdv.errors.RdvError`: ``BadURL``, ``BadToken`` or ``BadSecret`` before any I/O,
             ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
             sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``. An
             argument that cannot be is told likewise before any I/O, as a ``TypeError`` or
             ``ValueError`` that names it.
             Cancelling it closes everything; it errbacks when that is done.
         """
-        return self._connect(Role.DIALER, url, token, timeout, trace, options)
+        return self._connect(Role.DIALER, url, token, timeout, trace, secure, options)
 
     def accept(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = None,
         trace: Trace | None = None,
+        secure: bool | None = None,
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
         Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
         no timeout.
         """
-        return self._connect(Role.ACCEPTOR, url, token, timeout, trace, options)
+        return self._connect(Role.ACCEPTOR, url, token, timeout, trace, secure, options)
 
     def _connect(
         self,
         role: Role,
         url: str,
-        token: str | bytes,
+        token: Token,
         timeout: float | None,
         trace: Trace | None,
+        secure: bool | None,
         options: RequestOptions,
     ) -> Deferred[Connection]:
         try:
@@ -179,6 +190,7 @@ class Client:
                 knobs.seconds("timeout", timeout)
             knobs.function("trace", trace)
             check_options(options)
+            secure = _checked(secure) or self._secure
         except (TypeError, ValueError):
             return fail()
         phase = ""
@@ -187,14 +199,20 @@ class Client:
 
         async def enter() -> Connection:
             nonlocal phase, current
-            raw = check_token(token)
+            read = read_token(token)
+            secret = read if isinstance(read, Secret) else None
+            if secure and secret is None:
+                raise BadToken("a plain token, where a secret is needed: rdv.Secret makes one")
             server = parse_server_url(url)
             ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:
                 begun = self._reactor.seconds()
                 if traces:
                     current = AttemptTrace(self._reactor, next(self._numbers), traces, role)
-                context = Context(self._reactor, self._settings, role, raw, current)
+                secured = None if secret is None else SecureAttempt(role, secret)
+                context = Context(
+                    self._reactor, self._settings, role, server_token(read), secured, current
+                )
                 attempt = Attempt(context, server, options, ends)
                 try:
                     return await attempt.run()
@@ -218,6 +236,14 @@ class Client:
         if not traces:
             return entered
         return _CancelledLater(self._reactor, entered, lambda: current.telling)
+
+
+def _checked(secure: bool | None) -> bool | None:
+    if secure not in (None, True):
+        raise ValueError(
+            "secure: None or True is needed; a plain token is what makes a plain stream"
+        )
+    return secure
 
 
 class _CancelledLater(Deferred[Connection]):

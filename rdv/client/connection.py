@@ -98,6 +98,25 @@ class Connection(TCPForwarding):
         """What is below, down to the socket."""
         return self._receiver.transport
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is encrypted from end to end."""
+        return self._winner.path is not None
+
+    def exporter(self, label: str, length: int) -> bytes:
+        """
+        Bytes that both peers, and nobody else, can compute for this connection alone: to bind
+        another proof to it, as RFC 9266 does for TLS.
+
+        :param label: what they are for.
+        :raises RuntimeError: when the stream is plain, or the peer is not yet known to be there: a
+            dialer knows as soon as it has received anything.
+        """
+        path = self._winner.path
+        if path is None or not path.ready:
+            raise RuntimeError("no secured stream yet")
+        return path.session.export(label.encode(), length)
+
     def __repr__(self) -> str:
         return f"<Connection {'relay' if self.is_relay else 'p2p'} {self.peer_address}>"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rdv._secure.exchange import SecureAttempt
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
 from rdv.client.candidate import Candidate
 from rdv.wire import Role
@@ -42,6 +43,8 @@ class Settings:
 class Context:
     """
     :ivar role: our role.
+    :ivar token: what the server is told.
+    :ivar secured: what the handshakes need; None for a plain attempt.
     :ivar trace: told of what happens.
     :ivar candidates: those that are not closed.
     """
@@ -50,6 +53,7 @@ class Context:
     settings: Settings
     role: Role
     token: bytes
+    secured: SecureAttempt | None = None
     trace: AttemptTrace = NO_TRACE
     candidates: set[Candidate] = field(default_factory=set)
 
@@ -61,8 +65,15 @@ class Context:
         held: bool = False,
     ) -> Candidate:
         """The arguments are those of :class:`Candidate`."""
+        exchange = None if self.secured is None else self.secured.exchange(is_relay=is_relay)
         candidate = Candidate(
-            self.reactor, self.role, self.token, trace, is_relay=is_relay, held=held
+            self.reactor,
+            self.role,
+            self.token,
+            trace,
+            exchange=exchange,
+            is_relay=is_relay,
+            held=held,
         )
         self.candidates.add(candidate)
         candidate.closed.addCallback(lambda _: self.candidates.discard(candidate))

@@ -9,6 +9,7 @@ from typing import Protocol, Unpack
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from rdv._secure.secret import Token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.trace import Trace
@@ -29,10 +30,11 @@ class IClient(Protocol):
     def dial(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
+        secure: bool | None = None,
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """See :meth:`rdv.client.Client.dial`."""
@@ -40,10 +42,11 @@ class IClient(Protocol):
     def accept(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = None,
         trace: Trace | None = None,
+        secure: bool | None = None,
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """See :meth:`rdv.client.Client.accept`."""

@@ -39,6 +39,7 @@ from rdv._system.tcp_info import round_trip
 from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
+from rdv._transport.secured import SecureTransport
 from rdv.client.acknowledgement import pauses
 from rdv.client.candidate import Candidate
 from rdv.client.receiver import Receiver
@@ -92,6 +93,8 @@ class Probation(ReplayTransport):
         self._begun, self._patience = self._clock.seconds(), patience
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(next(self._pauses), self._look)
+            if isinstance(self.transport, SecureTransport):
+                self.transport.on_ready = self._look_now
         else:
             self._timer = self._clock.callLater(_ENDED_WITHIN, self._settle, "time is up")
             self._switch()  # when the peer says CONFIRM on the relay
@@ -130,6 +133,11 @@ class Probation(ReplayTransport):
             self._limit()
         else:
             self._timer = self._clock.callLater(next(self._pauses), self._look)
+
+    def _look_now(self) -> None:
+        if self._switching is None and not self._over:
+            self._timer.cancel()
+            self._look()
 
     def _is_tried(self, passed: float) -> bool:
         """Whether what the application has written behind CONFIRM gets through, if it has."""

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 
+from rdv._secure.secret import server_token
 from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.client.parsing import parse_server_url
@@ -21,7 +22,7 @@ from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.errors import RdvError
 from rdv.forwarding.forwarder import Forwarder
 from rdv.forwarding.places import parse_place
-from rdv.wire import Role, check_token, token_hint
+from rdv.wire import Role, token_hint
 
 __all__ = ["run"]
 
@@ -54,7 +55,7 @@ def _connect(
 ) -> tuple[Forwarder, _Serve]:
     place = parse_place(arguments.listen_at, any_port=True)
     # What would make every forward fail is said at once.
-    check_token(arguments.token)
+    server_token(arguments.token)
     parse_server_url(arguments.url)
     endpoint = RendezvousEndpoint(
         client_of(reactor, arguments),
@@ -83,7 +84,7 @@ def _expose(
     reactor: Any, arguments: argparse.Namespace, console: Console
 ) -> tuple[Forwarder, _Serve]:
     target = parse_place(arguments.target)
-    hint = token_hint(check_token(arguments.token))
+    hint = token_hint(server_token(arguments.token))
     waiting = f"WAITING: {target} is exposed at {arguments.url}, token {hint}"
     tell = news_of(console, waiting, arguments.url, target=str(target))
     forwarder = Forwarder(

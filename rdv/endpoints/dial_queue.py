@@ -11,6 +11,7 @@ from typing import NoReturn
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from rdv._secure.secret import Token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
@@ -75,7 +76,7 @@ class DialQueue:
         client: IClient,
         role: Role,
         url: str,
-        token: str | bytes,
+        token: Token,
         options: RequestOptions,
         chance: Callable[[], float] = random.random,
     ) -> None:

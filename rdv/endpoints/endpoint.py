@@ -24,13 +24,14 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
+from rdv._secure.secret import Token, server_token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.iclient import IClient
 from rdv.client.parsing import parse_server_url, role_of
 from rdv.endpoints.dial_queue import DialQueue
 from rdv.endpoints.listener import Listener, Trouble
-from rdv.wire import Role, check_token, token_hint
+from rdv.wire import Role, token_hint
 
 __all__ = ["RendezvousAddress", "RendezvousEndpoint", "RendezvousPort", "RendezvousServerEndpoint"]
 
@@ -64,7 +65,7 @@ class RendezvousEndpoint:
         client: IClient,
         role: Role | str,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | EllipsisType | None = ...,
         headers: Headers | Mapping[str, Any] | None = None,
@@ -131,7 +132,7 @@ class RendezvousServerEndpoint:
         self,
         client: IClient,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         headers: Headers | Mapping[str, Any] | None = None,
         trouble: Trouble | None = None,
@@ -181,14 +182,14 @@ class RendezvousPort:
         self,
         client: IClient,
         url: str,
-        token: str | bytes,
+        token: Token,
         options: RequestOptions,
         trouble: Trouble | None,
         factory: IProtocolFactory,
     ) -> None:
         _check_factory(factory)
         server = parse_server_url(url).to_text()
-        self._address = RendezvousAddress(server, token_hint(check_token(token)))
+        self._address = RendezvousAddress(server, token_hint(server_token(token)))
         self._factory = factory
         self._started = False
         self._listener = Listener(client, url, token, options, self._deliver, trouble)
@@ -261,12 +262,12 @@ class RendezvousAddress:
 
 
 def _check(
-    client: IClient, url: str, token: str | bytes, headers: Headers | Mapping[str, Any] | None
+    client: IClient, url: str, token: Token, headers: Headers | Mapping[str, Any] | None
 ) -> None:
     """What a program has got wrong is said where it says it, and not when it connects."""
     knobs.with_methods("client", client, ("dial", "accept"), "a Client")
     parse_server_url(url)
-    check_token(token)
+    server_token(token)
     check_options({"headers": headers})
 
 

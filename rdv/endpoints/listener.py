@@ -54,6 +54,7 @@ from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._observer import OneShotObserver
+from rdv._secure.secret import Token, server_token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
@@ -61,7 +62,7 @@ from rdv.client.trace import Event, What
 from rdv.endpoints.dial_queue import LobbyStay
 from rdv.endpoints.retry import RetryPolicy, Tell
 from rdv.errors import RdvError, ServerRefused, TokenInUse
-from rdv.wire import check_token, token_hint
+from rdv.wire import token_hint
 
 __all__ = ["Listener", "Trouble"]
 
@@ -87,7 +88,7 @@ class Listener:
     :param trouble: told once when nobody can reach us, and with None when that is over.
     :param chance: a random number from 0 to 1.
     :param most: how many attempts there may be at a time.
-    :raises BadToken: when the token cannot be one.
+    :raises BadToken: when the token cannot be one, or ``BadSecret``.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar waiting: happens when the server has our request and has not refused it, or fails with
@@ -100,7 +101,7 @@ class Listener:
         self,
         client: IClient,
         url: str,
-        token: str | bytes,
+        token: Token,
         options: RequestOptions,
         deliver: Callable[[Connection], object],
         trouble: Trouble | None = None,
@@ -112,7 +113,7 @@ class Listener:
         self._clock = client.clock
         self._url = url
         self._token = token
-        self._hint = token_hint(check_token(token))
+        self._hint = token_hint(server_token(token))
         self._options = options
         self._deliver = deliver
         self._tell = knobs.function("trouble", trouble) or (lambda error: None)

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from rdv._secure.secret import Token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
 from rdv.client.trace import Event, Trace, What
@@ -26,7 +27,7 @@ from rdv.errors import (
     ServerUnreachable,
     TokenInUse,
 )
-from rdv.wire import Role, check_token, token_hint
+from rdv.wire import Role, token_hint
 
 __all__ = ["RetryPolicy", "Tell", "keep_trying"]
 
@@ -167,7 +168,7 @@ async def keep_trying(
     attempt: Callable[[float | None, Trace], Awaitable[Connection]],
     clock: IReactorTime,
     role: Role,
-    token: str | bytes,
+    token: Token,
     timeout: float | None,
     *,
     tell: Tell = lambda error: None,
@@ -186,12 +187,12 @@ async def keep_trying(
     :param timeout: seconds for all of them; None for as long as it takes.
     :param tell: told of trouble with the server, and with None when it lets us wait.
     :param chance: a random number from 0 to 1.
-    :raises BadToken: when the token cannot be one.
+    :raises BadToken: when the token cannot be one, or ``BadSecret``.
     :raises TokenInUse: when we were replaced; for a dialer, when no time is left to come back.
     :raises AttemptTimeout: when time was up in an attempt.
     :raises RdvError: what was final, or the last failure when no time is left for another attempt.
     """
-    hint = token_hint(check_token(token))
+    hint = token_hint(server_token(token))
     end = None if timeout is None else clock.seconds() + timeout
     policy = RetryPolicy(clock, tell, chance=chance)
     replaced = _Backoff(_FIRST_RETURN, _LONGEST_RETURN, chance)

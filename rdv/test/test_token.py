@@ -67,6 +67,14 @@ class CheckTokenTests(SynchronousTestCase):
             self.assertIn("blank", self.refused(token))
         self.assertEqual(check_token("a  b c"), b"a  b c")
 
+    def test_secret(self) -> None:
+        """What names itself a secret, of any version, is shown to nobody."""
+        for text in ("rdvs1-abc", "RDVS1-", "rdvs27-x", "Rdvs0-"):
+            self.assertEqual(self.refused(text), "a secret is not to be used as a token")
+            self.assertEqual(check_token(text, may_be_secret=True), text.encode())
+        for text in ("rdvs-1", "rdvs1", "rvds1-abc", "rdv-secure-1-x", " rdvs1-x".strip()[1:]):
+            self.assertEqual(check_token(text), text.encode())
+
     def test_no_utf8(self) -> None:
         for raw in (b"\xff", b"ab\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"):
             self.assertEqual(self.refused(raw), "the token is not valid UTF-8")
@@ -85,6 +93,10 @@ class CheckTokenTests(SynchronousTestCase):
 
 class TokenHintTests(SynchronousTestCase):
     """``token_hint``."""
+
+    def test_server_token(self) -> None:
+        """What all of them begin with would not tell one from another."""
+        self.assertEqual(token_hint(b"rdv-secure-1-abcdefghij"), "abcd…")
 
     def test_examples(self) -> None:
         self.assertEqual(token_hint(b"5f0c6a4e-0d0f-4a51"), "5f0c…")

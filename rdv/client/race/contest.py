@@ -24,7 +24,7 @@ from rdv.client.race.choice import choose, first
 from rdv.client.race.inbound import Inbound
 from rdv.client.reasons import describe
 from rdv.client.trace import What
-from rdv.errors import NoConnection
+from rdv.errors import NoConnection, NotProven
 from rdv.wire import Answer, Role
 
 __all__ = ["Contest"]
@@ -92,7 +92,8 @@ class Contest:
             for address, refusal in self._puncher.refused.items():
                 self._reasons.setdefault(str(address), describe(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
-            raise NoConnection(f"no path to the peer: {reasons or 'nobody answered'}") from None
+            kind = NoConnection if self._context.secured is None else NotProven
+            raise kind(f"no path to the peer: {reasons or 'nobody answered'}") from None
         finally:
             if limit.active():
                 limit.cancel()

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
+from rdv._secure.secret import Token
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.trace import Event, Trace, What
@@ -53,7 +54,7 @@ class Attempt:
     def __init__(
         self,
         role: Role,
-        token: str | bytes,
+        token: Token,
         timeout: float | None,
         trace: Trace | None,
         options: dict[str, Any],
@@ -126,10 +127,11 @@ class FakeClient:
     def dial(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = 60.0,
         trace: Trace | None = None,
+        secure: bool | None = None,
         role: Role = Role.DIALER,
         **options: Any,
     ) -> Deferred[Connection]:
@@ -141,10 +143,11 @@ class FakeClient:
     def accept(
         self,
         url: str,
-        token: str | bytes,
+        token: Token,
         *,
         timeout: float | None = None,
         trace: Trace | None = None,
+        secure: bool | None = None,
         **options: Any,
     ) -> Deferred[Connection]:
         return self.dial(url, token, timeout=timeout, trace=trace, role=Role.ACCEPTOR, **options)

@@ -22,6 +22,7 @@ REFUSED = [
     (400, "missing Rdv-Token", [request(rdv_token=None)]),
     (400, "empty", [request(rdv_token=b""), request(rdv_token=b"   ")]),
     (400, "8193 bytes", [request(rdv_token=b"x" * 8193)]),
+    (400, "secret", [request(rdv_token=b"rdvs1-abc"), request(rdv_token=b"RDVS2-x")]),
     (400, "UTF-8", [request(rdv_token=b"\xff\xfe")]),
     (400, "control character", [request(rdv_token=t) for t in (b"a\tb", b"a\x7fb", b"a\xc2\x85b")]),
     (400, "more than one", [request(more=b"rdv-token: other\r\n")]),

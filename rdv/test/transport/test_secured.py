@@ -47,18 +47,13 @@ class SecuredTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.ours = cast(HalfCloseRecorder, ours or HalfCloseRecorder())
         self.theirs = cast(HalfCloseRecorder, theirs or HalfCloseRecorder())
-        self.readies = 0
         acceptor, dialer = paths()
         self.acceptor = SecureTransport(self.clock, acceptor, self.ours)
-        self.dialer = SecureTransport(self.clock, dialer, self.theirs, self.ready)
+        self.dialer = SecureTransport(self.clock, dialer, self.theirs)
         self.below_acceptor, self.below_dialer = connect(self.clock, self.acceptor, self.dialer)
 
     def setUp(self) -> None:
         self.secure()
-
-    def ready(self) -> None:
-        """READY has come."""
-        self.readies += 1
 
     def settle(self) -> None:
         """Let everything arrive."""
@@ -88,7 +83,6 @@ class StreamTests(SecuredTestCase):
         self.acceptor.write(LARGE)
         self.settle()
         self.assertTrue(self.ours.received == b"a" + LARGE and self.theirs.received == LARGE)
-        self.assertEqual(self.readies, 1)
         self.assertNotIn(LARGE[:64], b"".join(self.below_dialer.writes))
 
     def test_one_delivery(self) -> None:
@@ -191,9 +185,8 @@ class ReadyTests(SecuredTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.theirs = HalfCloseRecorder()
-        self.readies = 0
         self.acceptor_path, dialer = paths()
-        self.dialer = SecureTransport(self.clock, dialer, self.theirs, self.ready)
+        self.dialer = SecureTransport(self.clock, dialer, self.theirs)
         self.wire = Recorder()
         self.at_wire, self.below = connect(self.clock, self.wire, self.dialer)
 
@@ -203,7 +196,6 @@ class ReadyTests(SecuredTestCase):
         self.assertFalse(self.below.paused)
         self.at_wire.write(b"".join(self.acceptor_path.announce()))
         self.settle()
-        self.assertEqual(self.readies, 1)
         self.assertTrue(self.below.paused)
         self.at_wire.write(b"".join(self.acceptor_path.seal(b"later")))
         self.settle()
@@ -211,6 +203,29 @@ class ReadyTests(SecuredTestCase):
         self.dialer.resumeProducing()
         self.settle()
         self.assertEqual(self.theirs.received, b"later")
+
+    def test_silence(self) -> None:
+        """Ten seconds are enough to show that one is there, and no limit after that."""
+        for proof, lost in ((b"", ConnectionLost), (b"".join(self.acceptor_path.announce()), None)):
+            self.setUp()
+            self.dialer.write(b"x")
+            self.at_wire.write(proof)
+            self.clock.advance(10.1)
+            self.assertEqual(self.theirs.lost and self.lost(self.theirs), lost)
+
+    def test_early(self) -> None:
+        """What has come with the handshake is delivered, and before what comes next."""
+        for behind in (False, True):
+            theirs = HalfCloseRecorder()
+            acceptor, dialer = paths()
+            early = b"".join([*acceptor.announce(), *acceptor.seal(b"one")])
+            secured = SecureTransport(self.clock, dialer, theirs, early)
+            connect(self.clock, self.wire, secured)
+            self.assertEqual(theirs.received, b"")
+            if behind:
+                secured.dataReceived(b"".join(acceptor.seal(b"two")))
+            self.settle()
+            self.assertEqual(theirs.received, b"onetwo" if behind else b"one")
 
     def test_another_first_record(self) -> None:
         """Data, or an end, of somebody who replays a message."""

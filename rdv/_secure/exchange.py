@@ -1,0 +1,175 @@
+"""
+What the two sides say on a candidate before the stream, plain or secured.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rdv._secure.handshake import (
+    MESSAGE_SIZE,
+    AcceptorHandshake,
+    Cipher,
+    DialerHandshake,
+    Features,
+    Kind,
+    Opening,
+    Reply,
+)
+from rdv._secure.path import SecurePath
+from rdv._secure.records import fastest
+from rdv._secure.secret import Secret
+from rdv.errors import ProtocolError
+from rdv.wire import LineMatcher, Role, confirm_line, hello_line
+
+__all__ = ["Exchange", "SecureAttempt", "SecureExchange"]
+
+
+class Exchange:
+    """
+    HELLO and CONFIRM on one candidate.
+
+    :ivar hello: what an acceptor writes first.
+    :ivar path: the secured path when a secured exchange is over; None in a plain one.
+    """
+
+    is_secure = False
+    #: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
+    early_limit = 1 << 16
+    path: SecurePath | None = None
+
+    def __init__(self, role: Role, token: bytes) -> None:
+        self._token = token
+        expected = hello_line if role is Role.DIALER else confirm_line
+        self._line = LineMatcher(expected(token))
+        self.hello = hello_line(token)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the other side has said its line, but not all that belongs to it."""
+        return False
+
+    def feed(self, data: bytes) -> bytes | None:
+        """
+        Take the next bytes from the other side.
+
+        :return: None while something is lacking; then what came behind it.
+        :raises ProtocolError: for anything but what the other side has to say.
+        """
+        return self._line.feed(data)
+
+    def confirm(self) -> bytes:
+        """
+        What a dialer writes on the candidate that it chooses.
+
+        :raises ProtocolError: when it may not be chosen after all.
+        """
+        return confirm_line(self._token)
+
+
+class SecureAttempt:
+    """
+    What the secured exchanges of one attempt have in common.
+
+    Each side has an identity for the attempt, which its messages name. A dialer that knows the
+    acceptor's from the relay accepts no other: that would be a recording, or another attempt of the
+    acceptor. It also accepts no other once it has sent something, because the same bytes must not
+    reach two applications; and an acceptor does not once a dialer has confirmed.
+
+    :ivar identity: ours.
+    """
+
+    def __init__(self, role: Role, secret: Secret, identity: bytes | None = None) -> None:
+        self.role = role
+        self.secret = secret
+        self.identity = identity or os.urandom(16)
+        self._peer: bytes | None = None
+        self._chosen: list[tuple[bytes, SecurePath]] = []
+
+    def exchange(self, *, is_relay: bool) -> SecureExchange:
+        """For one candidate."""
+        return SecureExchange(self, is_relay=is_relay)
+
+    def meet(self, peer: bytes, *, is_it: bool) -> None:
+        """
+        The other side of a candidate says who it is.
+
+        :param is_it: whether nobody else can be, from now on.
+        :raises ProtocolError: when somebody else is.
+        """
+        known = {each for each, path in self._chosen if path.used} | {self._peer or peer}
+        if known != {peer}:
+            raise ProtocolError("the other side belongs to another attempt")
+        if is_it:
+            self._peer = peer
+
+    def choose(self, peer: bytes, path: SecurePath) -> None:
+        """A dialer has confirmed on the path to ``peer``."""
+        self._chosen.append((peer, path))
+
+
+class SecureExchange(Exchange):
+    """The same with a message of the handshake behind each line."""
+
+    is_secure = True
+
+    def __init__(self, attempt: SecureAttempt, *, is_relay: bool) -> None:
+        secret = attempt.secret
+        token = secret.token(is_relay=is_relay)
+        super().__init__(attempt.role, token)
+        self._attempt = attempt
+        self._is_relay = is_relay
+        self._message: bytes | None = None
+        if attempt.role is Role.ACCEPTOR:
+            self._acceptor = AcceptorHandshake(secret.psk, token)
+            self.hello += self._acceptor.begin(Opening(Features(0), Cipher.ALL, attempt.identity))
+        else:
+            self._dialer = DialerHandshake(secret.psk, token)
+            self.early_limit = 0
+
+    @property
+    def begun(self) -> bool:
+        """See :class:`Exchange`."""
+        return self._message is not None and len(self._message) < MESSAGE_SIZE
+
+    def feed(self, data: bytes) -> bytes | None:
+        """See :class:`Exchange`."""
+        if self._message is None:
+            rest = super().feed(data)
+            if rest is None:
+                return None
+            data, self._message = rest, b""
+        self._message += data
+        if len(self._message) < MESSAGE_SIZE:
+            return None
+        message, behind = self._message[:MESSAGE_SIZE], self._message[MESSAGE_SIZE:]
+        if self._attempt.role is Role.ACCEPTOR:
+            self._finish(message)
+        else:
+            self._read(message, behind)
+        return behind
+
+    def _read(self, message: bytes, behind: bytes) -> None:
+        if behind:
+            raise ProtocolError("the other side does not wait for CONFIRM")
+        self._opening = self._dialer.read(message)
+        self._attempt.meet(self._opening.attempt, is_it=self._is_relay)
+
+    def _finish(self, message: bytes) -> None:
+        reply, session = self._acceptor.finish(message)
+        if reply.kind is not Kind.NEW:
+            raise ProtocolError("the other side joins a stream that is not there")
+        self._attempt.meet(reply.identity, is_it=True)
+        self.path = SecurePath(Role.ACCEPTOR, session, reply.cipher)
+
+    def confirm(self) -> bytes:
+        """See :class:`Exchange`: CONFIRM and the message that answers the acceptor's."""
+        attempt, peer = self._attempt, self._opening.attempt
+        attempt.meet(peer, is_it=False)
+        cipher = fastest() & self._opening.ciphers or Cipher.AES_256_GCM
+        message, session = self._dialer.answer(
+            Reply(Features(0), Kind.NEW, cipher, attempt.identity)
+        )
+        self.path = SecurePath(Role.DIALER, session, cipher)
+        attempt.choose(peer, self.path)
+        return super().confirm() + message

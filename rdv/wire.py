@@ -256,12 +256,16 @@ def confirm_line(token: bytes) -> bytes:
 
 
 class LineMatcher:
-    """Compares a stream with one expected line, however it is cut into pieces."""
+    """
+    Compares a stream with one expected line, however it is cut into pieces.
 
-    __slots__ = ("_expected", "_matched")
+    :ivar expected: that line, with its end.
+    """
+
+    __slots__ = ("_matched", "expected")
 
     def __init__(self, expected: bytes) -> None:
-        self._expected = expected
+        self.expected = expected
         self._matched = 0
 
     @property
@@ -276,11 +280,11 @@ class LineMatcher:
         :return: None while the line is incomplete; then what came behind it, perhaps ``b""``.
         :raises ProtocolError: at the first byte that differs.
         """
-        wanted = self._expected[self._matched : self._matched + len(data)]
+        wanted = self.expected[self._matched : self._matched + len(data)]
         if not data.startswith(wanted):
             raise ProtocolError("the other side did not send the expected handshake line")
         self._matched += len(wanted)
-        return data[len(wanted) :] if self._matched == len(self._expected) else None
+        return data[len(wanted) :] if self._matched == len(self.expected) else None
 
 
 def _only(header: HeaderLookup, name: bytes) -> bytes:

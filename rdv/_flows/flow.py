@@ -30,6 +30,9 @@ class Flow:
 
     __slots__ = ("_valve", "count", "ended", "limit", "sink", "source", "tap")
 
+    #: As for a spliced flow; who copies knows better.
+    active = 0.0
+
     def __init__(
         self,
         source: StreamTransport,

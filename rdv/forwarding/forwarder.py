@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 
@@ -21,7 +21,7 @@ from rdv._transport.handover import one_protocol
 from rdv.client.connection import Connection
 from rdv.client.reasons import describe
 from rdv.errors import RdvError
-from rdv.forwarding.joint import Joint
+from rdv.forwarding.forward import Forward
 
 if TYPE_CHECKING:
     from rdv._flows.kernel.takeover import Splicer
@@ -34,7 +34,7 @@ log = Logger()
 _REASONS = (RdvError, ConnectError, OSError, CancelledError, ConnectingCancelledError)
 
 
-class Forwarder(Factory[Protocol]):
+class Forwarder(Factory[Any]):
     """
     For each connection that it is given, it connects to one endpoint and joins the two. Whatever
     happens to one forward, the others go on.
@@ -67,7 +67,7 @@ class Forwarder(Factory[Protocol]):
         self._detailed = detailed
         self._splicer = _splicer(reactor)
         self._numbers = count(1)
-        self._running: dict[Joint, Deferred[None]] = {}
+        self._running: dict[Forward, Deferred[None]] = {}
         self._idle: OneShotObserver[None] = OneShotObserver()
         self._idle.fire(None)
         self._closed = False
@@ -77,7 +77,7 @@ class Forwarder(Factory[Protocol]):
         """How many forwards there are."""
         return len(self._running)
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
         """See :class:`IProtocolFactory`: a connection has come."""
         if self._closed:
             return _Reset()
@@ -85,43 +85,41 @@ class Forwarder(Factory[Protocol]):
             text = f"FULL: {self._most} forwards at once, one more is reset"
             self._console.warn("full", text, most=self._most)
             return _Reset()
-        joint = Joint(self._reactor, self._splicer)
-        came = joint.near if self._target is None else joint.far
-        came.made = lambda: self._start(joint)
-        return came
+        forward = Forward(self._reactor, self._splicer, self._begin)
+        return forward.near if self._target is None else forward.far
 
-    def _start(self, joint: Joint) -> None:
-        forward = Deferred.fromCoroutine(self._forward(next(self._numbers), joint))
-        forward.addErrback(lambda failure: log.failure("a forward failed", failure=failure))
-        if not forward.called:
+    def _begin(self, forward: Forward) -> None:
+        running = Deferred.fromCoroutine(self._run(next(self._numbers), forward))
+        running.addErrback(lambda failure: log.failure("a forward failed", failure=failure))
+        if not running.called:
             if not self._running:
                 self._idle = OneShotObserver()
-            self._running[joint] = forward
-            forward.addCallback(lambda _: self._forget(joint))
+            self._running[forward] = running
+            running.addCallback(lambda _: self._forget(forward))
 
-    def _forget(self, joint: Joint) -> None:
-        del self._running[joint]
+    def _forget(self, forward: Forward) -> None:
+        del self._running[forward]
         if not self._running:
             self._idle.fire(None)
 
-    async def _forward(self, number: int, joint: Joint) -> None:
+    async def _run(self, number: int, forward: Forward) -> None:
         begun = self._reactor.seconds()
-        wanted = joint.far if self._target is None else joint.near
+        wanted = forward.far if self._target is None else forward.near
         connecting = self._endpoint.connect(one_protocol(wanted))
-        joint.done.addCallback(lambda _: connecting.cancel())
+        forward.done.addCallback(lambda _: connecting.cancel())
         try:
             await connecting
         except Exception as error:
             if not isinstance(error, _REASONS):
                 log.failure("a forward failed")
             # Nothing is told if the one that came has gone first, or we shall end.
-            if joint.broken is None:
+            if forward.broken is None:
                 self._tell_refused(number, error)
-            joint.abort("there is nothing to join it with")
+            forward.abort("there is nothing to join it with")
         else:
-            self._tell_connected(number, joint, begun)
-        await joint.done
-        self._tell_ended(number, joint)
+            self._tell_connected(number, forward, begun)
+        await forward.done
+        self._tell_ended(number, forward)
 
     def _tell_refused(self, number: int, error: Exception) -> None:
         reason = describe(error)
@@ -129,9 +127,9 @@ class Forwarder(Factory[Protocol]):
             reason = f"cannot connect to {self._target}: {reason}"
         self._console.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)
 
-    def _tell_connected(self, number: int, joint: Joint, begun: float) -> None:
+    def _tell_connected(self, number: int, forward: Forward, begun: float) -> None:
         elapsed = round((self._reactor.seconds() - begun) * 1000)
-        connection: object = joint.far.transport
+        connection: object = forward.far.transport
         assert isinstance(connection, Connection)
         path, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
         self._console.tell(
@@ -143,24 +141,24 @@ class Forwarder(Factory[Protocol]):
             milliseconds=elapsed,
         )
 
-    def _tell_ended(self, number: int, joint: Joint) -> None:
-        text = f"ENDED {number}: {joint.sent} bytes sent, {joint.received} received"
-        if joint.broken is not None:
-            text = f"{text}; broken: {joint.broken}"
+    def _tell_ended(self, number: int, forward: Forward) -> None:
+        text = f"ENDED {number}: {forward.sent} bytes sent, {forward.received} received"
+        if forward.broken is not None:
+            text = f"{text}; broken: {forward.broken}"
         self._console.tell(
             "ended",
             text if self._detailed else "",
             forward=number,
-            sent=joint.sent,
-            received=joint.received,
-            broken=joint.broken,
+            sent=forward.sent,
+            received=forward.received,
+            broken=forward.broken,
         )
 
     def close(self) -> Deferred[None]:
         """Reset all forwards, and take no more. Fires when nothing of them is left."""
         self._closed = True
-        for joint in list(self._running):
-            joint.abort("interrupted")
+        for forward in list(self._running):
+            forward.abort("interrupted")
         return self.idle().addCallback(lambda _: self._free())
 
     def idle(self) -> Deferred[None]:

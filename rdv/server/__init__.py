@@ -11,8 +11,9 @@ The server: a rendezvous point and relay, as a ``twisted.web`` resource.
 """
 
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.outcome import Outcome
+from rdv.server.pair import Pair, Tap
 from rdv.server.ports import Ports
-from rdv.server.relay import Outcome, Pair, Tap
 from rdv.server.rendezvous import Rendezvous, ServeHook
 from rdv.server.resource import RendezvousResource
 

@@ -11,17 +11,17 @@ from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._awaiting import deferred_of
 from rdv.server.deadlines import Deadlines
+from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
-from rdv.server.relay import Pair
+from rdv.server.pair import Pair
 
 __all__ = ["Decision", "Decisions", "ServeHook"]
 
-#: Decides about a pair before it is told; see :class:`rdv.server.relay.Pair`. It may await
+#: Decides about a pair before it is told; see :class:`rdv.server.pair.Pair`. It may await
 #: Deferreds, and under Twisted's asyncio reactor whatever asyncio has.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
@@ -48,20 +48,18 @@ def _check(pair: Pair) -> None:
     knobs.function("tap_acceptor", pair.tap_acceptor)
 
 
-class Decision:
+class Decision(Interlude):
     """
-    Owner of both legs while the hook decides. The clients know nothing yet: one that speaks or
-    leaves ends it.
+    While the hook decides. The clients know nothing yet: one that speaks or leaves ends it.
 
     :param broken_off: called with this and the leg in question; gives both legs another owner.
     """
 
     def __init__(self, pair: Pair, broken_off: Callable[[Decision, Leg], object]) -> None:
-        self.pair = pair
+        super().__init__(pair)
         self.cancelled = False
         self._broken_off = broken_off
         self._hook: Deferred[object] | None = None
-        pair.dialer.owner = pair.acceptor.owner = self
 
     def ask(self, serve: ServeHook, decided: Callable[[Decision, object], object]) -> None:
         """
@@ -78,27 +76,10 @@ class Decision:
         if self._hook is not None:
             self._hook.cancel()
 
-    def _break_off(self, leg: Leg) -> None:
+    def interrupt(self, leg: Leg, *, spoke: bool) -> None:
+        """See :class:`Interlude`."""
         self.cancel()
         self._broken_off(self, leg)
-
-    def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
-        self._break_off(leg)
-        leg.owner.leg_received(leg, data)
-
-    def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-        self._break_off(leg)
-        leg.owner.leg_ended(leg)
-
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
-    def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
-        self._break_off(leg)
-        leg.owner.leg_lost(leg, reason)
 
 
 class Decisions:

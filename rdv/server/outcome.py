@@ -1,25 +1,16 @@
 """
-How the meeting of a pair ends, and who is told what becomes of it.
+How the meeting of a pair ends.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-
-from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import unread
 from rdv.server.leg import Leg
-from rdv.server.ports import Ports
-from rdv.wire import LineMatcher, Role, token_hint
+from rdv.wire import LineMatcher, Role
 
-if TYPE_CHECKING:
-    from rdv.server.relay import Pair
-
-__all__ = ["Outcome", "PairOwner", "note_end", "tells_more", "without_lines"]
+__all__ = ["Outcome", "tells_more", "without_lines"]
 
 
 class Outcome(enum.Enum):
@@ -62,37 +53,3 @@ def tells_more(other: Leg, hello: LineMatcher | None) -> bool:
         return hello is None
     # HELLO may be there unread: the system tells of several connections in any order.
     return hello is not None and bool(unread(other.transport))
-
-
-class PairOwner(Protocol):
-    """
-    Whose pairs they are.
-
-    :ivar clock: tells them the time.
-    :ivar splicer: moves bytes between their sockets, where the system can do that.
-    :ivar ports: where else clients may ask.
-    """
-
-    clock: IReactorTime
-    splicer: Splicer | None
-    ports: Ports
-
-    def pair_joined(self, pair: Pair) -> None:
-        """Both lines have come."""
-
-    def pair_parted(self, pair: Pair, gone: Leg, told: Leg) -> None:
-        """One has left, or spoken too early, when only ``told`` had been told."""
-
-    def pair_ended(self, pair: Pair) -> None:
-        """Both connections are gone, or have another owner."""
-
-
-def note_end(log: Logger, pair: Pair, outcome: Outcome) -> None:
-    """Log how a pair has ended, as an event with named fields."""
-    log.info(
-        "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
-        outcome=outcome.value,
-        token=token_hint(pair.token),
-        dialer_bytes=pair.dialer_bytes,
-        acceptor_bytes=pair.acceptor_bytes,
-    )

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from rdv._system.sockets import socket_of
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, parse_address, parse_ip
+from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
+from rdv.server.pair import Pair
 
 __all__ = ["LONGEST_HOLD", "SHORTEST_HOLD", "HeldBack", "Hold", "hold_back"]
 
@@ -69,56 +70,32 @@ def _round_trip(leg: Leg) -> float | None:
     return trip if is_own else None
 
 
-class HeldBack:
+class HeldBack(Interlude):
     """
-    Owner of both legs while the farther one has been told and the nearer one not: to that client
-    nothing has happened yet. It is told when its time comes, or when the other one speaks, who has
-    its 101 then. One that speaks or leaves before that breaks it off.
+    While the farther one has been told and the nearer one not: to that client nothing has happened
+    yet. The pair starts when its time comes, or when the farther one speaks, who has its 101 then.
+    One that speaks or leaves before that breaks it off.
 
-    :param due: called with this when the nearer one has to be told; gives both another owner.
     :param broken_off: called with this and the leg in question; gives both another owner.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
+        pair: Pair,
         hold: Hold,
-        due: Callable[[HeldBack], object],
         broken_off: Callable[[HeldBack, Leg], object],
     ) -> None:
-        self.near, self.far, seconds = hold
-        self._due = due
+        super().__init__(pair)
+        self.far = hold.far
         self._broken_off = broken_off
-        self._call = clock.callLater(seconds, due, self)
-        self.near.owner = self.far.owner = self
+        self._call = clock.callLater(hold.seconds, pair.start, hold.far)
+        pair.tell(hold.far)
 
-    def cancel(self) -> None:
-        """Hold nobody any longer."""
-        if self._call.active():
-            self._call.cancel()
-
-    def _break_off(self, leg: Leg) -> None:
-        self.cancel()
-        self._broken_off(self, leg)
-
-    def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
-        if leg is self.far:
-            self.cancel()
-            self._due(self)
+    def interrupt(self, leg: Leg, *, spoke: bool) -> None:
+        """See :class:`Interlude`."""
+        self._call.cancel()
+        if self.pair.outcome is not None or (spoke and leg is self.far):  # it was cut, or is due
+            self.pair.start(self.far)
         else:
-            self._break_off(leg)
-        leg.owner.leg_received(leg, data)
-
-    def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-        self._break_off(leg)
-        leg.owner.leg_ended(leg)
-
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
-    def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
-        self._break_off(leg)
-        leg.owner.leg_lost(leg, reason)
+            self._broken_off(self, leg)

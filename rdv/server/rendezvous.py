@@ -67,10 +67,10 @@ from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decision, Decisions, ServeHook
 from rdv.server.leg import Leg, note_client
 from rdv.server.lobby import Lobby
-from rdv.server.outcome import Outcome, note_end
+from rdv.server.outcome import Outcome
+from rdv.server.pair import Pair, note_end
 from rdv.server.ports import Ports
-from rdv.server.relay import Pair
-from rdv.server.release import hold_back
+from rdv.server.release import HeldBack, hold_back
 from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]
@@ -280,7 +280,8 @@ class Rendezvous:
 
     def _broken_off(self, decision: Decision, gone: Leg) -> None:
         self._decisions.discard(decision)
-        self.pair_parted(decision.pair, gone)
+        self._own(decision.pair)
+        self._wait_again(decision.pair.other(gone))
         decision.pair.conclude()
 
     def _never_decided(self, decision: Decision) -> None:
@@ -308,7 +309,7 @@ class Rendezvous:
             self.outcomes[Outcome.FAILED] += 1
             self._refuse_both(pair, *pair.rejection)
             return
-        pair.dialer.owner = pair.acceptor.owner = self
+        self._own(pair)
         dialer_silent, acceptor_silent = map(self._is_silent, (pair.dialer, pair.acceptor))
         if dialer_silent and acceptor_silent:
             self._start(pair)
@@ -323,22 +324,30 @@ class Rendezvous:
         note_client(log, "matched", pair.dialer, hold=seconds, held=held)
         self._pairs.add(pair)
         self._handshakes.add(pair)
-        pair.start(hold)
+        if hold is None:
+            pair.start()
+        else:
+            HeldBack(self.clock, pair, hold, self._parted)
+
+    def _parted(self, held: HeldBack, gone: Leg) -> None:
+        self._own(held.pair)
+        other = held.pair.other(gone)
+        if other is held.far:  # it has been told
+            self._closing_legs.close(other)
+        else:
+            self._wait_again(other)
+        # No success of a direct path: one of them knew of none.
+        self.pair_ended(held.pair)
+        held.pair.conclude()
+
+    def _own(self, pair: Pair) -> None:
+        pair.dialer.owner = pair.acceptor.owner = self
 
     # What pairs tell.
 
     def pair_joined(self, pair: Pair) -> None:
         """See :class:`PairOwner`."""
         self._handshakes.discard(pair)
-
-    def pair_parted(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
-        """See :class:`PairOwner`: the other one waits again, unless it was told."""
-        pair.dialer.owner = pair.acceptor.owner = self
-        other = pair.acceptor if gone is pair.dialer else pair.dialer
-        if other is told:
-            self._closing_legs.close(other)
-        else:
-            self._wait_again(other)
 
     def pair_ended(self, pair: Pair) -> None:
         """See :class:`PairOwner`."""

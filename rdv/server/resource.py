@@ -12,17 +12,18 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv import _knobs as knobs
+from rdv._flows.joint import LegOwner
 from rdv._transport.handover import hand_over
 from rdv.addresses import format_addresses, space_of
 from rdv.errors import BadRequest
-from rdv.server.leg import Leg, LegOwner
+from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.wire import RETRY_AFTER, Offer, parse_offer
 
 __all__ = ["IRendezvous", "RendezvousResource"]
 
 
-class IRendezvous(LegOwner, Protocol):
+class IRendezvous(LegOwner[Leg], Protocol):
     """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
 
     @property

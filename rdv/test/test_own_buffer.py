@@ -5,17 +5,11 @@ them: that one must not take what it has got for everything.
 
 from __future__ import annotations
 
-from typing import cast
-
-from twisted.internet.interfaces import IReactorTime
-
+from rdv._flows import joint
 from rdv._transport.interfaces import StreamTransport
-from rdv.server import direction, relay
-from rdv.server.leg import Leg
-from rdv.server.workers import bridge
-from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
-from rdv.test.server.doubles import Guest, ServerTestCase
-from rdv.wire import Offer, Role
+from rdv.server import pair
+from rdv.test.doubles import HalfCloseRecorder, MemoryTransport
+from rdv.test.server.doubles import HELLO, Guest, ServerTestCase
 
 
 class OwnBufferTestCase(ServerTestCase):
@@ -28,7 +22,7 @@ class OwnBufferTestCase(ServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.resets: set[StreamTransport] = set()
-        for module in (bridge, direction, relay):
+        for module in (joint, pair):
             self.patch(module, "linger", self.linger)
 
     def linger(self, transport: StreamTransport, reset_on_close: bool) -> None:
@@ -72,6 +66,15 @@ class RelayTests(OwnBufferTestCase):
         dialer, acceptor = self.relayed_pair()
         self.finish(acceptor, dialer)
 
+    def test_direct_path(self) -> None:
+        """A dialer that has heard HELLO is closed in good order."""
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        self.assertEqual(self.resets, {dialer.at_server})
+        self.close_all(dialer)
+        self.assertEqual(self.resets, set())
+
     def test_reset_instead(self) -> None:
         """The other one is not kept for it."""
         dialer, acceptor = self.relayed_pair()
@@ -84,27 +87,3 @@ class RelayTests(OwnBufferTestCase):
         self.assertIsNotNone(acceptor.lost)
         self.close_all(dialer)
         self.assert_over(relayed=1)
-
-
-class BridgeTests(OwnBufferTestCase):
-    """A client, and the connection on loopback that stands for it with another worker."""
-
-    def test_both_ways(self) -> None:
-        for number in (0, 1):
-            legs, ends = [], [HalfCloseRecorder(), HalfCloseRecorder()]
-            heres: list[MemoryTransport] = []
-            for end in ends:
-                leg = Leg(Offer(Role.DIALER, b"token", ()), "", "", self.rendezvous)
-                heres.append(connect(self.clock, leg, end)[1])
-                legs.append(leg)
-            gone: list[object] = []
-            bridge._Bridge(cast(IReactorTime, self.clock), legs[0], legs[1], gone.append)
-            stalls, talks = heres[number], heres[1 - number]
-            stalls.loseWriteConnection()
-            self.settle()
-            stalls.pauseProducing()
-            talks.write(b"tail")
-            talks.loseWriteConnection()
-            self.settle()
-            self.assert_whole(ends[number], stalls)
-            self.assertEqual(len(gone), 1)

@@ -13,10 +13,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from rdv._flows.joint import PlainLeg
 from rdv._stdio.console import Console
 from rdv.errors import NoConnection
 from rdv.forwarding.forwarder import Forwarder
-from rdv.forwarding.joint import Leg
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends, present
 from rdv.test.endpoints.doubles import connection
 
@@ -88,7 +88,7 @@ class ForwarderTestCase(SynchronousTestCase):
         """The endpoint has a connection to a peer; the transport below it."""
         factory, result = self.endpoint.attempts[number]
         leg = factory.buildProtocol(None)  # type: ignore[arg-type]
-        assert isinstance(leg, Leg)
+        assert isinstance(leg, PlainLeg)
         peer, below = connection()
         peer.attach(leg)
         result.callback(leg)

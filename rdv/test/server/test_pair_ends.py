@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 
-from rdv.server import Outcome, Pair
+from rdv.server import Outcome, Pair, outcome
 from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase
 
 SHUTDOWN = (503, "shutting down, try again")
@@ -88,6 +88,18 @@ class ResetTests(PairTestCase):
         dialer.here.abortConnection()
         self.settle()
         self.close_all(acceptor)
+        self.assert_over(abandoned=1)
+
+    def test_dialer_behind_its_end(self) -> None:
+        """The acceptor, to which that end was passed on, is closed at once; both end once."""
+        self.patch(outcome, "unread", lambda transport: HELLO[:1])  # it may have said something
+        dialer, acceptor = self.pair()
+        dialer.here.loseWriteConnection()
+        self.settle()
+        self.assertEqual((acceptor.read_ended, acceptor.lost), (1, None))
+        dialer.at_server.lose(ConnectionLost())
+        self.settle()
+        self.assertFalse(acceptor.at_server.connected)
         self.assert_over(abandoned=1)
 
     def test_acceptor_closes_after_hello(self) -> None:

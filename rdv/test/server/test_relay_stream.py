@@ -124,6 +124,15 @@ class StreamTests(ServerTestCase):
             self.assertEqual(other.read_ended, 0)
         self.assert_over(relayed=2)
 
+    def test_closed_by_a_wrapper(self) -> None:
+        """As ``twisted.protocols.policies`` has them: to the stream that is a break, too."""
+        for closed, other in self.both_ways():
+            closed.at_server.loseConnection()
+            self.settle()
+            self.assertFalse(present(other.lost).check(ConnectionDone))
+            self.assertEqual(other.read_ended, 0)
+        self.assert_over(relayed=2)
+
     def test_writing_to_one_that_has_closed(self) -> None:
         """The FIN alone does not say whether it still reads; the next bytes show it."""
         for gone, other in self.both_ways():

@@ -141,7 +141,6 @@ class FartherOneTests(HeldTestCase):
                 self.settle()
                 self.assert_told(near, other)
                 self.assert_told(other, near)
-                self.assertIs(near.at_server.producer, other.at_server)
                 self.close_all(far)
                 near.here.write(LINES[role])
                 self.settle()

@@ -13,17 +13,18 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
 
+from rdv._flows import joint as joint_module
 from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
 from rdv._transport.liveness import PeerVanished
 from rdv.client import Connection, probation, receiver
 from rdv.errors import ServerRefused, ServerUnreachable
-from rdv.forwarding import joint as joint_module
+from rdv.forwarding import forward as forward_module
 from rdv.server import Outcome
 from rdv.test.client.probation_case import ProbationTestCase
 from rdv.test.doubles import Wire
-from rdv.test.forwarding.test_joint import JointTestCase
+from rdv.test.forwarding.test_forward import ForwardTestCase
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing.transport import MemoryTransport
 
@@ -188,18 +189,18 @@ class ReplacedTests(ProbationTestCase):
         self.assertEqual(self.watched, [])
 
 
-class JointTests(JointTestCase):
+class ForwardTests(ForwardTestCase):
     """A forward: whoever is behind the local connection may be on another host."""
 
     def test_local(self) -> None:
         """The connection to the peer sees to itself."""
-        watched: list[object] = []
-        self.patch(joint_module, "watch", lambda _, each: watched.append(each))
-        self.patch(joint_module, "unwatch", lambda _, each: watched.remove(each))
+        watched: set[object] = set()
+        self.patch(forward_module, "watch", lambda _, each: watched.add(each))
+        self.patch(joint_module, "unwatch", lambda _, each: watched.discard(each))
         self.both_come()
-        self.assertEqual(watched, [self.near])
+        self.assertEqual(watched, {self.near})
         self.near.lose(PeerVanished())
         self.settle()
         self.assert_reset(self.peer)
         self.assert_done("the other side does not answer any more")
-        self.assertEqual(watched, [])
+        self.assertEqual(watched, set())

@@ -225,8 +225,7 @@ class BridgeTests(BridgeTestCase):
         It ends a bridge whose far end was closed both ways, of which TCP says no more than of a
         half-close.
         """
-        legs = cast(Any, self.leg.owner)._others
-        for leg in legs:
+        for leg in cast(Any, self.leg.owner)._legs:
             sock = leg.transport.getHandle()
             self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
             idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
@@ -243,7 +242,7 @@ class BridgeTests(BridgeTestCase):
 
     async def test_reset_when_killed(self) -> None:
         """Both sockets linger for no time as long as there is a bridge."""
-        for leg in cast(Any, self.leg.owner)._others:
+        for leg in cast(Any, self.leg.owner)._legs:
             option = leg.transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
             self.assertEqual(option, b"\1\0\0\0\0\0\0\0")
         self.bridges.abort()

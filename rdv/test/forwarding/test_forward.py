@@ -13,7 +13,7 @@ from twisted.web.http_headers import Headers
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.forwarding.joint import Joint
+from rdv.forwarding.forward import Forward
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends
 from rdv.wire import Role
 
@@ -21,7 +21,7 @@ CONFIRM = b"rdv/1 CONFIRM token\r\n"
 HELLO = b"rdv/1 HELLO token\r\n"
 
 
-class JointTestCase(SynchronousTestCase):
+class ForwardTestCase(SynchronousTestCase):
     """
     A local program and a peer, both of which record what they get.
 
@@ -32,7 +32,7 @@ class JointTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.joint = Joint(self.clock)
+        self.forward = Forward(self.clock)
         self.local, self.peer = HalfCloseRecorder(), HalfCloseRecorder()
         self.near, self.at_local = ends(self.clock)
         self.far, self.at_peer = ends(self.clock)
@@ -51,12 +51,12 @@ class JointTestCase(SynchronousTestCase):
 
     def near_comes(self) -> None:
         """The local connection stands."""
-        self.near.protocol = self.joint.near
-        self.joint.near.makeConnection(self.near)
+        self.near.protocol = self.forward.near
+        self.forward.near.makeConnection(self.near)
 
     def far_comes(self) -> None:
         """So does that to the peer."""
-        self.connection.attach(self.joint.far)
+        self.connection.attach(self.forward.far)
 
     def both_come(self) -> None:
         """Both."""
@@ -76,13 +76,13 @@ class JointTestCase(SynchronousTestCase):
 
     def assert_done(self, broken: str | None) -> None:
         """It is over, and how."""
-        self.successResultOf(self.joint.done)
-        self.assertEqual(self.joint.broken, broken)
+        self.successResultOf(self.forward.done)
+        self.assertEqual(self.forward.broken, broken)
         self.assertEqual((self.near.connected, self.far.connected), (False, False))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class BeginningTests(JointTestCase):
+class BeginningTests(ForwardTestCase):
     """Before both stand."""
 
     def test_local_is_not_read(self) -> None:
@@ -111,8 +111,8 @@ class BeginningTests(JointTestCase):
         """Nobody else has to be told."""
         self.near_comes()
         self.near.lose(ConnectionLost())
-        self.successResultOf(self.joint.done)
-        self.assertEqual(self.joint.broken, "the local side broke the connection off")
+        self.successResultOf(self.forward.done)
+        self.assertEqual(self.forward.broken, "the local side broke the connection off")
 
     def test_comes_too_late(self) -> None:
         """One that comes when the other one has gone already is reset."""
@@ -125,21 +125,33 @@ class BeginningTests(JointTestCase):
     def test_aborted_alone(self) -> None:
         """The one that stands is reset."""
         self.near_comes()
-        self.joint.abort("no reason")
+        self.forward.abort("no reason")
         self.settle()
         self.assert_reset(self.local)
-        self.successResultOf(self.joint.done)
-        self.assertEqual(self.joint.broken, "no reason")
+        self.successResultOf(self.forward.done)
+        self.assertEqual(self.forward.broken, "no reason")
 
     def test_aborted_before(self) -> None:
         """One that comes after that is reset."""
-        self.joint.abort("no reason")
+        self.forward.abort("no reason")
         self.near_comes()
         self.settle()
         self.assert_reset(self.local)
 
+    def test_aborted_before_the_kernel_takes_over(self) -> None:
+        """It is not asked to any more."""
+        splicer: Any = object()
+        self.forward = Forward(self.clock, splicer)
+        self.patch(self.forward, "_take_over", self.fail)
+        self.far_comes()
+        self.near_comes()
+        self.forward.near.dataReceived(b"more")
+        self.forward.abort("interrupted")
+        self.settle()
+        self.assert_done("interrupted")
 
-class MovingTests(JointTestCase):
+
+class MovingTests(ForwardTestCase):
     """Bytes, and their end."""
 
     def setUp(self) -> None:
@@ -152,7 +164,7 @@ class MovingTests(JointTestCase):
         self.at_peer.write(b"three")
         self.settle()
         self.assertEqual((self.peer.received, self.local.received), (b"one", b"three"))
-        self.assertEqual((self.joint.sent, self.joint.received), (3, 5))
+        self.assertEqual((self.forward.sent, self.forward.received), (3, 5))
 
     def check_half_close(self, early: HalfCloseRecorder, late: HalfCloseRecorder) -> None:
         """One ends, and the other one may go on."""
@@ -191,7 +203,7 @@ class MovingTests(JointTestCase):
         self.settle()
         self.assertEqual((self.local.read_ended, self.near.connected), (1, False))
         self.assertEqual((self.peer.received, self.far.connected), (b"", True))
-        self.assertFalse(self.joint.done.called)
+        self.assertFalse(self.forward.done.called)
         self.at_peer.resumeProducing()
         self.settle()
         self.assertEqual((len(self.peer.received), self.peer.read_ended), (1000, 1))
@@ -204,8 +216,8 @@ class MovingTests(JointTestCase):
         for transport in (self.at_peer, self.at_local):
             transport.loseWriteConnection()
         self.settle()
-        self.assertTrue(self.joint.near.closing and self.joint.near.stands)
-        self.joint.abort("no reason")
+        self.assertTrue(self.forward.near.written and self.near.connected)
+        self.forward.abort("no reason")
         self.settle()
         self.assertTrue(self.near.connected)
         self.assertEqual((self.local.received, self.local.read_ended), (b"all", 1))
@@ -235,7 +247,7 @@ class MovingTests(JointTestCase):
         self.check_back_pressure(self.at_peer, self.at_local)
 
 
-class BreakingTests(JointTestCase):
+class BreakingTests(ForwardTestCase):
     """A loss is passed on as one."""
 
     def setUp(self) -> None:
@@ -250,15 +262,15 @@ class BreakingTests(JointTestCase):
         self.at_local.abortConnection()
         self.settle()
         self.assert_reset(self.peer)
-        self.assert_done(self.joint.broken)
-        self.assertEqual(self.joint.broken, "the local side broke the connection off")
+        self.assert_done(self.forward.broken)
+        self.assertEqual(self.forward.broken, "the local side broke the connection off")
 
     def test_peer_lost(self) -> None:
         """The local program sees one."""
         self.at_peer.abortConnection()
         self.settle()
         self.assert_reset(self.local)
-        self.assert_done(self.joint.broken)
+        self.assert_done(self.forward.broken)
 
     def test_lost_behind_an_end(self) -> None:
         """One direction had ended; the other one breaks."""
@@ -268,7 +280,7 @@ class BreakingTests(JointTestCase):
         self.at_peer.abortConnection()
         self.settle()
         self.assert_reset(self.local)
-        self.assert_done(self.joint.broken)
+        self.assert_done(self.forward.broken)
 
     def test_lost_with_something_unsent(self) -> None:
         """It is forgotten."""
@@ -280,7 +292,7 @@ class BreakingTests(JointTestCase):
         self.at_peer.resumeProducing()
         self.settle()
         self.assert_reset(self.peer)
-        self.assert_done(self.joint.broken)
+        self.assert_done(self.forward.broken)
 
     def test_lost_while_the_other_one_is_being_closed(self) -> None:
         """That one has ended both ways: it gets what it has still to get, and no break."""
@@ -291,7 +303,7 @@ class BreakingTests(JointTestCase):
         self.at_local.loseWriteConnection()
         self.at_peer.loseWriteConnection()
         self.settle()
-        self.assertTrue(self.joint.near.closing and self.joint.near.stands)
+        self.assertTrue(self.forward.near.written and self.near.connected)
         self.far.lose(ConnectionLost())
         self.settle()
         self.assertFalse(self.near.aborted)
@@ -303,22 +315,10 @@ class BreakingTests(JointTestCase):
 
     def test_abort(self) -> None:
         """Both are reset."""
-        self.joint.abort("interrupted")
+        self.forward.abort("interrupted")
         self.settle()
         self.assert_reset(self.local)
         self.assert_reset(self.peer)
-        self.assert_done("interrupted")
-
-    def test_abort_before_the_kernel_takes_over(self) -> None:
-        """It is not asked to any more."""
-        splicer: Any = object()
-        self.joint._splicer = splicer
-        self.joint.near.dataReceived(b"more")
-        waiting = self.joint._next_turn
-        self.assertTrue(waiting is not None and waiting.active())
-        self.joint.abort("interrupted")
-        self.assertTrue(waiting is not None and not waiting.active())
-        self.settle()
         self.assert_done("interrupted")
 
     def test_abort_after_the_end(self) -> None:
@@ -327,6 +327,6 @@ class BreakingTests(JointTestCase):
             transport.loseWriteConnection()
         self.settle()
         self.assert_done(None)
-        self.joint.abort("interrupted")
-        self.assertIsNone(self.joint.broken)
+        self.forward.abort("interrupted")
+        self.assertIsNone(self.forward.broken)
         self.assertEqual((self.local.read_ended, self.peer.read_ended), (1, 1))

@@ -22,7 +22,8 @@ from rdv._system.sockets import bottom, linger
 from rdv._transport.handover import one_protocol
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.forwarding.joint import Joint
+from rdv.forwarding.forward import Forward
+from rdv.test.doubles import present
 from rdv.test.sockets import Handle, descriptors, tcp_pair
 from rdv.test.stdio.doubles import REACTOR, read_all, turns, write_all
 from rdv.wire import Role, confirm_line, hello_line
@@ -52,11 +53,11 @@ class SocketsTestCase(TestCase):
         if splicer is None:
             raise SkipTest("this reactor cannot watch descriptors")
         self.splicer = splicer
-        self.joint = Joint(REACTOR, splicer)
+        self.forward = Forward(REACTOR, splicer)
         self.addCleanup(self.look_for_rests)
         near, self.local = self.local_pair()
         self.addCleanup(self.local.close)
-        adopt(near, self.joint.near)
+        adopt(near, self.forward.near)
 
     async def peer_comes(self) -> None:
         """And the other one."""
@@ -69,7 +70,7 @@ class SocketsTestCase(TestCase):
         await shaken
         hello = hello_line(b"token")
         self.assertEqual(await self.receive(self.peer, len(hello)), hello)
-        Connection(candidate, None, Headers()).attach(self.joint.far)
+        Connection(candidate, None, Headers()).attach(self.forward.far)
 
     def local_pair(self) -> tuple[socket.socket, socket.socket]:
         """Ours and the local program's."""
@@ -78,7 +79,7 @@ class SocketsTestCase(TestCase):
     async def request_and_answer(self) -> None:
         """What came before the peer, and was read by nobody, goes through."""
         await turns(5)
-        self.assertFalse(self.joint.done.called)
+        self.assertFalse(self.forward.done.called)
         await self.peer_comes()
         self.assertEqual(await self.receive(self.peer), b"request")
         self.peer.sendall(b"answer")
@@ -86,8 +87,8 @@ class SocketsTestCase(TestCase):
 
     async def look_for_rests(self) -> None:
         """Whatever state it is in, it leaves nothing."""
-        self.joint.abort("the test is over")
-        await self.joint.done
+        self.forward.abort("the test is over")
+        await self.forward.done
         self.splicer.pipes.close()
         left = self.splicer.pipes.taken, len(self.splicer.watcher), len(self.splicer.batching)
         self.assertEqual(left, (0, 0, 0))
@@ -106,12 +107,16 @@ class SocketsTestCase(TestCase):
         """A byte each way, and then much."""
         await self.pass_on(self.local, self.peer, b"a")
         await turns(3)
-        for flow in (self.joint.near.flow, self.joint.far.flow):
+        for flow in self.flows():
             self.assertIsInstance(flow, SplicedFlow)
         await self.pass_on(self.peer, self.local, b"b")
         await self.pass_on(self.local, self.peer, b"there" * MEBI)
         await self.pass_on(self.peer, self.local, b"back" * MEBI)
-        self.assertEqual((self.joint.sent, self.joint.received), (1 + 5 * MEBI, 1 + 4 * MEBI))
+        self.assertEqual((self.forward.sent, self.forward.received), (1 + 5 * MEBI, 1 + 4 * MEBI))
+
+    def flows(self) -> tuple[object, object]:
+        """What moves the bytes, to the peer and back."""
+        return present(self.forward._joint).flows
 
     async def assert_reset(self, sock: socket.socket) -> None:
         """What is read there is neither bytes nor an end."""
@@ -131,19 +136,19 @@ class TCPTests(SocketsTestCase):
         await self.pass_on(self.peer, self.local, b"more" * MEBI)
         self.peer.shutdown(socket.SHUT_WR)
         self.assertEqual(await self.receive(self.local), b"")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_closing_in_good_order(self) -> None:
         """What is not acknowledged by then is not thrown away."""
         await self.begin()
         options: list[bytes] = []
-        for leg in (self.joint.near, self.joint.far):
+        for leg in (self.forward.near, self.forward.far):
             lowest: Any = bottom(leg.transport)
             lowest.loseConnection = partial(self.close_noting, lowest, options)
         for sock in (self.local, self.peer):
             sock.shutdown(socket.SHUT_WR)
-        await self.joint.done
+        await self.forward.done
         self.assertEqual(options, [bytes(8)] * 2)
 
     def close_noting(self, transport: Any, options: list[bytes]) -> None:
@@ -158,8 +163,8 @@ class TCPTests(SocketsTestCase):
         for sock, other in ((self.peer, self.local), (self.local, self.peer)):
             sock.shutdown(socket.SHUT_WR)
             self.assertEqual(await self.receive(other), b"")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_end_with_the_first_bytes(self) -> None:
         """One direction has ended when the kernel takes over the other one."""
@@ -168,12 +173,12 @@ class TCPTests(SocketsTestCase):
         self.local.shutdown(socket.SHUT_WR)
         self.assertEqual(await self.receive(self.peer), b"question")
         await self.pass_on(self.peer, self.local, b"answer" * MEBI)
-        self.assertIsInstance(self.joint.far.flow, SplicedFlow)
+        self.assertIsInstance(self.flows()[1], SplicedFlow)
         self.peer.shutdown(socket.SHUT_WR)
         self.assertEqual(await self.receive(self.local), b"")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
-        self.assertEqual((self.joint.sent, self.joint.received), (8, 6 * MEBI))
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
+        self.assertEqual((self.forward.sent, self.forward.received), (8, 6 * MEBI))
 
     async def test_end_of_the_peer_with_its_first_bytes(self) -> None:
         """The same, the other way round."""
@@ -182,11 +187,11 @@ class TCPTests(SocketsTestCase):
         self.peer.shutdown(socket.SHUT_WR)
         self.assertEqual(await self.receive(self.local), b"greeting")
         await self.pass_on(self.local, self.peer, b"answer" * MEBI)
-        self.assertIsInstance(self.joint.near.flow, SplicedFlow)
+        self.assertIsInstance(self.flows()[0], SplicedFlow)
         self.local.shutdown(socket.SHUT_WR)
         self.assertEqual(await self.receive(self.peer), b"")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_peer_lost(self) -> None:
         """The local program sees a reset."""
@@ -194,9 +199,9 @@ class TCPTests(SocketsTestCase):
         await self.both_ways()
         linger(Handle(self.peer), True)
         self.peer.close()
-        await self.joint.done
+        await self.forward.done
         await self.assert_reset(self.local)
-        self.assertIsNotNone(self.joint.broken)
+        self.assertIsNotNone(self.forward.broken)
 
     async def test_local_lost(self) -> None:
         """The peer sees one."""
@@ -204,7 +209,7 @@ class TCPTests(SocketsTestCase):
         await self.both_ways()
         linger(Handle(self.local), True)
         self.local.close()
-        await self.joint.done
+        await self.forward.done
         await self.assert_reset(self.peer)
 
     async def test_local_leaves_before_the_peer_comes(self) -> None:
@@ -213,11 +218,11 @@ class TCPTests(SocketsTestCase):
             await self.begin_with_local()
             self.local.sendall(sent)
             await turns(5)
-            self.assertFalse(self.joint.done.called)
+            self.assertFalse(self.forward.done.called)
             linger(Handle(self.local), True)
             self.local.close()
-            await self.joint.done
-            self.assertEqual(self.joint.broken, "the local program has left")
+            await self.forward.done
+            self.assertEqual(self.forward.broken, "the local program has left")
 
     async def test_half_close_before_the_peer_comes(self) -> None:
         """Somebody waits for an answer."""
@@ -226,8 +231,8 @@ class TCPTests(SocketsTestCase):
         self.local.shutdown(socket.SHUT_WR)
         await self.request_and_answer()
         self.assertEqual(await self.receive(self.local), b"answer")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_abort(self) -> None:
         """Both do, while much is under way."""
@@ -235,8 +240,8 @@ class TCPTests(SocketsTestCase):
         await self.both_ways()
         fill(self.local)
         fill(self.peer)
-        self.joint.abort("interrupted")
-        await self.joint.done
+        self.forward.abort("interrupted")
+        await self.forward.done
         for sock in (self.local, self.peer):
             with self.assertRaises(ConnectionResetError):
                 await self.receive(sock)
@@ -267,8 +272,8 @@ class UnixTests(SocketsTestCase):
         await self.pass_on(self.local, self.peer, b"more" * MEBI)
         self.local.close()
         self.assertEqual(await self.receive(self.peer), b"")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_peer_lost(self) -> None:
         """The local connection is closed, which is all that a Unix socket can tell."""
@@ -276,17 +281,17 @@ class UnixTests(SocketsTestCase):
         await self.both_ways()
         linger(Handle(self.peer), True)
         self.peer.close()
-        await self.joint.done
+        await self.forward.done
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(await self.receive(self.local), b"")
 
     async def test_local_leaves_before_the_peer_comes(self) -> None:
         await self.begin_with_local()
         await turns(5)
-        self.assertFalse(self.joint.done.called)
+        self.assertFalse(self.forward.done.called)
         self.local.close()
-        await self.joint.done
-        self.assertEqual(self.joint.broken, "the local program has left")
+        await self.forward.done
+        self.assertEqual(self.forward.broken, "the local program has left")
 
     async def test_local_has_said_all_before_the_peer_comes(self) -> None:
         """It counts on delivery, even if it does not wait for an answer."""
@@ -301,8 +306,8 @@ class UnixTests(SocketsTestCase):
         self.local.shutdown(socket.SHUT_WR)
         await self.request_and_answer()
         self.assertEqual(await self.receive(self.local), b"answer")
-        await self.joint.done
-        self.assertIsNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNone(self.forward.broken)
 
     async def test_local_gone(self) -> None:
         """The peer sends to somebody who has closed: the connection is no more."""
@@ -311,8 +316,8 @@ class UnixTests(SocketsTestCase):
         self.local.close()
         self.assertEqual(await self.receive(self.peer), b"")
         self.peer.sendall(b"is there anybody?")
-        await self.joint.done
-        self.assertIsNotNone(self.joint.broken)
+        await self.forward.done
+        self.assertIsNotNone(self.forward.broken)
         with self.assertRaises(BrokenPipeError):
             self.peer.sendall(b"it seems not")
 
@@ -322,8 +327,8 @@ class UnixTests(SocketsTestCase):
         before = descriptors()
         await self.begin()
         await self.both_ways()
-        self.joint.abort("interrupted")
-        await self.joint.done
+        self.forward.abort("interrupted")
+        await self.forward.done
         self.splicer.pipes.close()
         self.local.close()
         self.peer.close()

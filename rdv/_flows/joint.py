@@ -1,0 +1,218 @@
+"""
+Two connections joined: what comes on one goes out on the other, until both directions have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IProtocol,
+    IReactorTime,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._flows.flow import Flow
+from rdv._system.sockets import linger, push
+from rdv._transport.interfaces import StreamTransport
+from rdv._transport.liveness import unwatch
+
+if TYPE_CHECKING:
+    from rdv._flows.kernel.takeover import SplicedFlow
+
+    Flows = tuple[Flow | SplicedFlow, Flow | SplicedFlow]
+    TakeOver = Callable[[Flow | SplicedFlow, Flow | SplicedFlow], Flows | None]
+
+__all__ = ["Joint", "LegOwner", "PlainLeg"]
+
+L = TypeVar("L", contravariant=True)
+
+
+class LegOwner(Protocol[L]):
+    """Who is told what happens on a leg: each phase of its life has one."""
+
+    def leg_received(self, leg: L, data: bytes, /) -> None:
+        """Bytes came."""
+
+    def leg_ended(self, leg: L, /) -> None:
+        """The other side will send no more; it may still be reading."""
+
+    def leg_written(self, leg: L, /) -> None:
+        """What it gets is all with the kernel, and our end behind it."""
+
+    def leg_lost(self, leg: L, reason: Failure, /) -> None:
+        """The connection is gone."""
+
+
+@implementer(IProtocol, IHalfCloseableProtocol)
+class PlainLeg:
+    """
+    The protocol of a connection that is joined with another one, or waits for that.
+
+    :ivar owner: who is told what happens.
+    :ivar written: whether what it gets is all with the kernel, and our end behind it.
+    """
+
+    __slots__ = ("owner", "transport", "written")
+
+    owner: LegOwner[Any]
+    transport: StreamTransport
+
+    def __init__(self, owner: LegOwner[Any]) -> None:
+        self.owner = owner
+        self.written = False
+
+    def break_on_exit(self, enabled: bool) -> None:
+        """Whether the other side sees a reset, and no end, should this process die."""
+        linger(self.transport, enabled)
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(StreamTransport, transport)
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`IProtocol`."""
+        self.owner.leg_received(self, data)
+
+    def readConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        self.owner.leg_ended(self)
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`."""
+        self.written = True
+        self.owner.leg_written(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        self.owner.leg_lost(self, reason)
+        del self.owner  # a cycle
+
+
+class Joint:
+    """
+    Owner of two legs, as if they were one connection.
+
+    Each direction ends for itself. When both have, each connection is closed as soon as all that it
+    is sent is with the kernel. Until then a loss of one breaks the other: nobody shall take what
+    has come so far for the whole. For the same reason the caller lets both ``break_on_exit``.
+
+    :param flows: from the first leg to the second one, and back. May be set, to others in their
+        place.
+    :param gone: called with this, once, when neither connection is left.
+    :ivar broken: the first leg that was lost too early, and why; None as long as none was.
+    :ivar active: when the last piece came, in seconds of ``clock``.
+    """
+
+    __slots__ = (
+        "_active",
+        "_clock",
+        "_gone",
+        "_is_over",
+        "_legs",
+        "_living",
+        "_take_over",
+        "broken",
+        "flows",
+    )
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        legs: tuple[PlainLeg, PlainLeg],
+        flows: Flows,
+        gone: Callable[[Joint], object],
+    ) -> None:
+        self._clock = clock
+        self._legs = legs
+        self.flows = flows
+        self._gone = gone
+        self._take_over: TakeOver | None = None
+        self._living: tuple[PlainLeg, ...] = legs
+        self._active = 0.0
+        self._is_over = False  # both have ended in good order
+        self.broken: tuple[PlainLeg, Failure] | None = None
+
+    def begin(self, take_over: TakeOver | None = None) -> None:
+        """
+        Become the owner of both legs.
+
+        :param take_over: called with both flows behind each piece that comes from now on, until it
+            returns what is to take their place.
+        """
+        self._take_over = take_over
+        for leg in self._legs:
+            leg.owner = self
+
+    @property
+    def active(self) -> float:
+        return max(self._active, *(flow.active for flow in self.flows))
+
+    def flow_of(self, leg: PlainLeg) -> Flow | SplicedFlow:
+        """What comes from there."""
+        return self.flows[leg is not self._legs[0]]
+
+    def detach(self) -> None:
+        """Move nothing more."""
+        for flow in self.flows:
+            if not flow.ended:
+                flow.detach()
+
+    def abort(self) -> None:
+        """Cut what stands."""
+        self.detach()
+        for leg in self._living:
+            if not self._is_closing(leg):
+                leg.transport.abortConnection()
+
+    def _is_closing(self, leg: PlainLeg) -> bool:
+        """Whether it has, or will get, everything."""
+        return self._is_over and leg.written
+
+    def leg_received(self, leg: PlainLeg, data: bytes) -> None:
+        """See :class:`LegOwner`."""
+        self.flow_of(leg).write(data)
+        self._active = self._clock.seconds()
+        if self._take_over is not None:
+            flows = self._take_over(*self.flows)
+            if flows is not None:
+                self.flows, self._take_over = flows, None
+
+    def leg_ended(self, leg: PlainLeg) -> None:
+        """See :class:`LegOwner`."""
+        flow = self.flow_of(leg)
+        if flow.ended:  # it was cut
+            return
+        flow.end()
+        self._is_over = all(each.ended for each in self.flows)
+        for each in self._living:
+            self.leg_written(each)
+
+    def leg_written(self, leg: PlainLeg) -> None:
+        """See :class:`LegOwner`."""
+        # What is still with us must not look like everything if this process dies now.
+        if self._is_closing(leg):
+            leg.break_on_exit(False)
+            leg.transport.loseConnection()
+
+    def leg_lost(self, leg: PlainLeg, reason: Failure) -> None:
+        """See :class:`LegOwner`."""
+        unwatch(self._clock, leg.transport)
+        # Closing or cutting the other one may lose it at once.
+        living = self._living = tuple(each for each in self._living if each is not leg)
+        if not (self._is_over and reason.check(ConnectionDone)):
+            self.broken = self.broken or (leg, reason)
+            for each in living:
+                push(each.transport)
+            self.abort()
+        if not living:
+            self._gone(self)
+            del self._gone, self._take_over  # cycles

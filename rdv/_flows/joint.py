@@ -34,19 +34,27 @@ L = TypeVar("L", contravariant=True)
 
 
 class LegOwner(Protocol[L]):
-    """Who is told what happens on a leg: each phase of its life has one."""
+    """
+    Who is told what happens on a leg: each phase of its life has one. By default it does nothing.
+    """
+
+    __slots__ = ()
 
     def leg_received(self, leg: L, data: bytes, /) -> None:
         """Bytes came."""
+        return
 
     def leg_ended(self, leg: L, /) -> None:
         """The other side will send no more; it may still be reading."""
+        return
 
     def leg_written(self, leg: L, /) -> None:
         """What it gets is all with the kernel, and our end behind it."""
+        return
 
     def leg_lost(self, leg: L, reason: Failure, /) -> None:
         """The connection is gone."""
+        return
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -72,27 +80,22 @@ class PlainLeg:
         linger(self.transport, enabled)
 
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         self.transport = cast(StreamTransport, transport)
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
         self.owner.leg_received(self, data)
 
     def readConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
         self.owner.leg_ended(self)
 
     def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`."""
         self.written = True
         self.owner.leg_written(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
         self.owner.leg_lost(self, reason)
         del self.owner  # a cycle
 
@@ -109,7 +112,7 @@ class Joint:
         place.
     :param gone: called with this, once, when neither connection is left.
     :ivar broken: the first leg that was lost too early, and why; None as long as none was.
-    :ivar active: when the last piece came, in seconds of ``clock``.
+    :ivar active: when the last piece came, or it began, in seconds of ``clock``.
     """
 
     __slots__ = (
@@ -149,6 +152,7 @@ class Joint:
             returns what is to take their place.
         """
         self._take_over = take_over
+        self._active = self._clock.seconds()
         for leg in self._legs:
             leg.owner = self
 
@@ -178,7 +182,6 @@ class Joint:
         return self._is_over and leg.written
 
     def leg_received(self, leg: PlainLeg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
         self.flow_of(leg).write(data)
         self._active = self._clock.seconds()
         if self._take_over is not None:
@@ -187,7 +190,6 @@ class Joint:
                 self.flows, self._take_over = flows, None
 
     def leg_ended(self, leg: PlainLeg) -> None:
-        """See :class:`LegOwner`."""
         flow = self.flow_of(leg)
         if flow.ended:  # it was cut
             return
@@ -197,14 +199,12 @@ class Joint:
             self.leg_written(each)
 
     def leg_written(self, leg: PlainLeg) -> None:
-        """See :class:`LegOwner`."""
         # What is still with us must not look like everything if this process dies now.
         if self._is_closing(leg):
             leg.break_on_exit(False)
             leg.transport.loseConnection()
 
     def leg_lost(self, leg: PlainLeg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         unwatch(self._clock, leg.transport)
         # Closing or cutting the other one may lose it at once.
         living = self._living = tuple(each for each in self._living if each is not leg)

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 
 from rdv._flows.flow import Flow
-from rdv._flows.joint import Joint, PlainLeg
+from rdv._flows.joint import Joint, LegOwner, PlainLeg
 from rdv._system.sockets import tune
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Forward"]
 
 
-class Forward:
+class Forward(LegOwner[PlainLeg]):
     """
     A local connection and one to a peer, each of which is given one of our protocols.
 
@@ -149,17 +149,7 @@ class Forward:
             self._clock, splicer.watcher, self.near.transport, lambda: self.abort(gone)
         )
 
-    def leg_received(self, leg: PlainLeg, data: bytes) -> None:
-        """See :class:`LegOwner`: it is paused."""
-
-    def leg_ended(self, leg: PlainLeg) -> None:
-        """See :class:`LegOwner`: as well."""
-
-    def leg_written(self, leg: PlainLeg) -> None:
-        """See :class:`LegOwner`: nothing has been."""
-
     def leg_lost(self, leg: PlainLeg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         unwatch(self._clock, leg.transport)
         self._alone.remove(leg)
         self.abort(self._text(leg, reason))
@@ -221,12 +211,10 @@ class _Leg(PlainLeg):
         self._made = forward.leg_made
 
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         super().makeConnection(transport)
         self._made(self)
 
     def break_on_exit(self, enabled: bool) -> None:
-        """See :class:`PlainLeg`."""
         connection: object = self.transport
         if isinstance(connection, Connection):
             connection.break_on_exit(enabled)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from rdv._flows.joint import LegOwner
 from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
+from rdv.wire import refusal
 
 __all__ = ["ClosingLegs"]
 
@@ -18,7 +20,7 @@ __all__ = ["ClosingLegs"]
 _LINGER = 5.0
 
 
-class ClosingLegs:
+class ClosingLegs(LegOwner[Leg]):
     """
     Owner of refused legs. What they still send is read and dropped: closing a socket with unread
     input would reset it, and the refusal might not arrive.
@@ -34,34 +36,34 @@ class ClosingLegs:
     def __len__(self) -> int:
         return len(self._legs)
 
-    def adopt(self, leg: Leg) -> None:
-        """Become the owner of ``leg`` until it has gone."""
-        leg.owner = self
-        self._legs.add(leg)
-        self._lingering.add(leg)
+    def refuse(self, leg: Leg, status: int, reason: str) -> None:
+        """
+        Become the owner of ``leg``, answer with an HTTP error and end our direction. The client is
+        expected to close.
+        """
+        self._adopt(leg)
+        leg.transport.write(refusal(status, reason))
+        leg.transport.loseWriteConnection()
 
     def close(self, leg: Leg) -> None:
         """Become the owner of ``leg``, and close it behind what it has been sent."""
-        self.adopt(leg)
+        self._adopt(leg)
         leg.transport.loseConnection()
+
+    def _adopt(self, leg: Leg) -> None:
+        leg.owner = self
+        self._legs.add(leg)
+        self._lingering.add(leg)
 
     def abort(self) -> None:
         """Cut them all."""
         for leg in list(self._legs):
             _cut(leg)
 
-    def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`: nobody listens any more."""
-
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
         leg.transport.loseConnection()
 
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         self._legs.discard(leg)
         self._lingering.discard(leg)
         self._ended()

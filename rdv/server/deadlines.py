@@ -5,7 +5,7 @@ One timer for any number of equal timeouts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -40,13 +40,16 @@ class Deadlines(Generic[T]):
     def __len__(self) -> int:
         return len(self._ends)
 
+    def __iter__(self) -> Iterator[T]:
+        """In a copy that may be worked through while members leave."""
+        return iter(list(self._ends))
+
     def add(self, member: T) -> None:
         """Start the member's time now."""
-        if self._timeout:
-            self._ends.pop(member, None)  # to the end of the queue, if it is in
-            self._ends[member] = self._clock.seconds() + self._timeout
-            if self._call is None:
-                self._call = self._clock.callLater(self._timeout, self._expire)
+        self._ends.pop(member, None)  # to the end of the queue, if it is in
+        self._ends[member] = self._clock.seconds() + (self._timeout or math.inf)
+        if self._timeout and self._call is None:
+            self._call = self._clock.callLater(self._timeout, self._expire)
 
     def discard(self, member: T) -> None:
         """Forget the member, if it is in."""

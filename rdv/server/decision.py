@@ -5,12 +5,14 @@ A pair about which the ``serve`` hook is still thinking.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._awaiting import deferred_of
@@ -19,7 +21,11 @@ from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
 from rdv.server.pair import Pair
 
-__all__ = ["Decision", "Decisions", "ServeHook"]
+__all__ = ["Decisions", "ServeHook"]
+
+log = Logger()
+
+_UNDECIDED = (500, "the server could not decide about this pair")
 
 #: Decides about a pair before it is told; see :class:`rdv.server.pair.Pair`. It may await
 #: Deferreds, and under Twisted's asyncio reactor whatever asyncio has.
@@ -77,7 +83,6 @@ class Decision(Interlude):
             self._hook.cancel()
 
     def interrupt(self, leg: Leg, *, spoke: bool) -> None:
-        """See :class:`Interlude`."""
         self.cancel()
         self._broken_off(self, leg)
 
@@ -87,30 +92,58 @@ class Decisions:
     Those that are not yet made.
 
     :param timeout: seconds that one may take; 0 for ever.
-    :param never_made: called with one whose time is over, after it has been taken out.
+    :param made: called with a pair that the hook has joined or rejected. If it fails, or does not
+        decide in time, it has rejected.
+    :param broken_off: called with a pair and the leg of it that has spoken or left; gives both legs
+        another owner.
     """
 
     def __init__(
-        self, clock: IReactorTime, timeout: float, never_made: Callable[[Decision], object]
+        self,
+        clock: IReactorTime,
+        timeout: float,
+        serve: ServeHook,
+        made: Callable[[Pair], object],
+        broken_off: Callable[[Pair, Leg], object],
     ) -> None:
-        self._open: set[Decision] = set()
-        self._deadlines: Deadlines[Decision] = Deadlines(clock, timeout, self._expire)
-        self._never_made = never_made
+        self._serve = serve
+        self._made = made
+        self._broken_off = broken_off
+        self._open: Deadlines[Decision] = Deadlines(clock, timeout, self._expire)
 
-    def __iter__(self) -> Iterator[Decision]:
-        """In a copy that may be worked through while some of them are made."""
-        return iter(list(self._open))
-
-    def add(self, decision: Decision) -> None:
-        """Its time begins."""
+    def ask(self, pair: Pair) -> None:
+        """Call the hook; its time begins."""
+        decision = Decision(pair, self._break_off)
         self._open.add(decision)
-        self._deadlines.add(decision)
+        decision.ask(self._serve, self._decided)
 
-    def discard(self, decision: Decision) -> None:
-        """It is made, or will not be."""
+    def cancel(self) -> list[Pair]:
+        """
+        Ask the hook no longer about any.
+
+        :return: the pairs.
+        """
+        decisions = list(self._open)
+        for decision in decisions:
+            decision.cancel()
+            self._open.discard(decision)
+        return [decision.pair for decision in decisions]
+
+    def _break_off(self, decision: Decision, leg: Leg) -> None:
         self._open.discard(decision)
-        self._deadlines.discard(decision)
+        self._broken_off(decision.pair, leg)
+
+    def _decided(self, decision: Decision, result: object) -> None:
+        self._open.discard(decision)
+        if decision.cancelled:
+            return
+        if isinstance(result, Failure):
+            log.failure("the serve hook failed", failure=result)
+            decision.pair.reject(*_UNDECIDED)
+        self._made(decision.pair)
 
     def _expire(self, decision: Decision) -> None:
-        self._open.discard(decision)
-        self._never_made(decision)
+        log.error("the serve hook did not decide in time")
+        decision.cancel()
+        decision.pair.reject(*_UNDECIDED)
+        self._made(decision.pair)

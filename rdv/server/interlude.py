@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from twisted.python.failure import Failure
 
+from rdv._flows.joint import LegOwner
 from rdv.server.leg import Leg
 from rdv.server.pair import Pair
 
 __all__ = ["Interlude"]
 
 
-class Interlude:
+class Interlude(LegOwner[Leg]):
     """Owner of both legs of a pair, until one of them speaks or leaves."""
 
     def __init__(self, pair: Pair) -> None:
@@ -24,19 +25,13 @@ class Interlude:
         raise NotImplementedError
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
         self.interrupt(leg, spoke=True)
         leg.owner.leg_received(leg, data)
 
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
         self.interrupt(leg, spoke=False)
         leg.owner.leg_ended(leg)
 
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         self.interrupt(leg, spoke=False)
         leg.owner.leg_lost(leg, reason)

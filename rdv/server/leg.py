@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name
-from rdv.wire import Offer, Role, refusal, token_hint
+from rdv.wire import Offer, Role, token_hint
 
 __all__ = ["Leg", "note_client"]
 
@@ -42,13 +42,7 @@ class Leg(PlainLeg):
         """Where its peer may try to reach it: its own addresses, then the observed one."""
         return ", ".join(filter(None, (self.addresses, self.observed)))
 
-    def refuse(self, status: int, reason: str) -> None:
-        """Answer with an HTTP error and end our direction. The client is expected to close."""
-        self.transport.write(refusal(status, reason))
-        self.transport.loseWriteConnection()
-
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         super().makeConnection(transport)
         name(transport, self.observed or "client")
 

@@ -1,5 +1,15 @@
 """
 A dialer and an acceptor who met: their 101s, their handshake lines, then bytes both ways.
+
+A ``Pair`` owns both legs until both lines have come. Each is forwarded when it is right. A dialer
+that has heard ``HELLO`` and closes in good order found a direct path: that is the outcome
+``DIRECT``. Any other leg that goes before both lines are there makes it ``ABANDONED``. Both lines
+right: ``RELAYED``, and a ``Joint`` has the legs. Anything else: ``FAILED``.
+
+The socket of each client that was given the other's line lingers 0 seconds until both directions
+have ended and all that it is sent is with the kernel: a server that is killed resets it. Nor does
+an acceptor that ends behind its HELLO end the dialer's leg in good order: the dialer may have
+chosen the relay in that moment.
 """
 
 from __future__ import annotations
@@ -10,37 +20,30 @@ from typing import Protocol, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._flows.flow import Flow
-from rdv._flows.joint import Joint
+from rdv._flows.joint import Joint, LegOwner
 from rdv._flows.kernel.takeover import Splicer
 from rdv._flows.rate import RateLimit
 from rdv._observer import OneShotObserver
-from rdv._system.sockets import linger, push
+from rdv._system.sockets import push
 from rdv._transport.liveness import watch
 from rdv.errors import ProtocolError
 from rdv.server.leg import Leg
 from rdv.server.outcome import Outcome, tells_more, without_lines
 from rdv.server.ports import Ports
-from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols, token_hint
+from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
 
-__all__ = ["Pair", "PairOwner", "Tap", "note_end"]
+__all__ = ["Pair", "PairOwner", "Tap"]
 
 #: Sees each piece of one direction as it passes.
 Tap: TypeAlias = Callable[[bytes], object]
 
 
 class PairOwner(Protocol):
-    """
-    Whose pairs they are.
-
-    :ivar clock: tells them the time.
-    :ivar splicer: moves bytes between their sockets, where the system can do that.
-    :ivar ports: where else clients may ask.
-    """
+    """Whose pairs they are, and what they share."""
 
     clock: IReactorTime
     splicer: Splicer | None
@@ -53,7 +56,7 @@ class PairOwner(Protocol):
         """Both connections are gone, or have another owner."""
 
 
-class Pair:
+class Pair(LegOwner[Leg]):
     """
     A dialer and an acceptor with one token, joined by the server.
 
@@ -181,7 +184,6 @@ class Pair:
     # What the legs tell until both lines have come.
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
         if self.outcome is not None:  # they are being closed
             return
         line = self._lines.get(leg)
@@ -198,10 +200,10 @@ class Pair:
 
     def _line_came(self, leg: Leg, line: bytes, rest: bytes) -> None:
         del self._lines[leg]
-        other = self.other(leg).transport
+        other = self.other(leg)
         # Whoever has a line counts on this relay: should our process die, that is no end.
-        linger(other, True)
-        other.write(line)
+        other.break_on_exit(True)
+        other.transport.write(line)
         if rest:
             self._joined().leg_received(leg, rest)
         if not self._one_has_ended:
@@ -216,15 +218,14 @@ class Pair:
 
     def _joined(self) -> Joint:
         if self._joint is None:
-            one, other = self.dialer.transport, self.acceptor.transport
-            there = Flow(one, other, self.tap_dialer, self._limit())
-            back = Flow(other, one, self.tap_acceptor, self._limit())
-            legs, clock = (self.dialer, self.acceptor), self._owner.clock
-            self._joint = Joint(clock, legs, (there, back), lambda _: self._end())
+            legs, taps = (self.dialer, self.acceptor), (self.tap_dialer, self.tap_acceptor)
+            there, back = map(self._flow, legs, taps)
+            self._joint = Joint(self._owner.clock, legs, (there, back), lambda _: self._end())
         return self._joint
 
-    def _limit(self) -> RateLimit | None:
-        return RateLimit(self._owner.clock, self.rate_limit) if self.rate_limit else None
+    def _flow(self, source: Leg, tap: Tap | None) -> Flow:
+        limit = RateLimit(self._owner.clock, self.rate_limit) if self.rate_limit else None
+        return Flow(source.transport, self.other(source).transport, tap, limit)
 
     def _relay(self) -> None:
         self._decide(Outcome.RELAYED)
@@ -233,10 +234,9 @@ class Pair:
         self._joined().begin(None if splicer is None else splicer.take_over)
         watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
         self._owner.pair_joined(self)
-        self._wait_idle(self.idle_timeout)
+        self._watch_idle()
 
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
         if self.outcome is not None:
             return
         if not tells_more(self.other(leg), self._lines.get(self.acceptor)):
@@ -248,11 +248,7 @@ class Pair:
         if leg is self.dialer:
             self._joined().flow_of(leg).end()
 
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         # Closing the other one may lose it at once.
         living = self._living = tuple(each for each in self._living if each is not leg)
         if self.outcome is None:
@@ -279,7 +275,7 @@ class Pair:
         if self._joint is not None:
             self._joint.detach()
         for leg in self._living:
-            linger(leg.transport, False)
+            leg.break_on_exit(False)
             leg.transport.loseConnection()
 
     def _end(self) -> None:
@@ -294,24 +290,10 @@ class Pair:
         self._decide(Outcome.FAILED)
         self._ended.fire(None)
 
-    def _wait_idle(self, seconds: float) -> None:
-        if seconds:
-            self._idle_call = self._owner.clock.callLater(seconds, self._look_whether_idle)
-
-    def _look_whether_idle(self) -> None:
-        left = self._joined().active + self.idle_timeout - self._owner.clock.seconds()
-        if left <= 0:
-            self.abort()
-        else:
-            self._wait_idle(left)
-
-
-def note_end(log: Logger, pair: Pair, outcome: Outcome) -> None:
-    """Log how a pair has ended, as an event with named fields."""
-    log.info(
-        "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
-        outcome=outcome.value,
-        token=token_hint(pair.token),
-        dialer_bytes=pair.dialer_bytes,
-        acceptor_bytes=pair.acceptor_bytes,
-    )
+    def _watch_idle(self) -> None:
+        if self.idle_timeout:
+            left = self._joined().active + self.idle_timeout - self._owner.clock.seconds()
+            if left <= 0:
+                self.abort()
+            else:
+                self._idle_call = self._owner.clock.callLater(left, self._watch_idle)

@@ -3,7 +3,8 @@ When the two clients of a pair are told: at the same moment, as they see it.
 
 Each client's first SYN opens the NAT on its own side, and has to leave before the other one's
 arrives there. So the 101 of the client that is nearer to the server is held back until that of the
-farther one is as far from its destination.
+farther one is as far from its destination, by the round trips that the kernel knows. Where one is
+unknown, or a proxy's, both are told at once.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class HeldBack(Interlude):
     yet. The pair starts when its time comes, or when the farther one speaks, who has its 101 then.
     One that speaks or leaves before that breaks it off.
 
-    :param broken_off: called with this and the leg in question; gives both another owner.
+    :param broken_off: called with the pair, the leg in question, and the one that has been told;
+        gives both another owner.
     """
 
     def __init__(
@@ -84,18 +86,17 @@ class HeldBack(Interlude):
         clock: IReactorTime,
         pair: Pair,
         hold: Hold,
-        broken_off: Callable[[HeldBack, Leg], object],
+        broken_off: Callable[[Pair, Leg, Leg], object],
     ) -> None:
         super().__init__(pair)
-        self.far = hold.far
+        self._far = hold.far
         self._broken_off = broken_off
         self._call = clock.callLater(hold.seconds, pair.start, hold.far)
         pair.tell(hold.far)
 
     def interrupt(self, leg: Leg, *, spoke: bool) -> None:
-        """See :class:`Interlude`."""
         self._call.cancel()
-        if self.pair.outcome is not None or (spoke and leg is self.far):  # it was cut, or is due
-            self.pair.start(self.far)
+        if self.pair.outcome is not None or (spoke and leg is self._far):  # it was cut, or is due
+            self.pair.start(self._far)
         else:
-            self._broken_off(self, leg)
+            self._broken_off(self.pair, leg, self._far)

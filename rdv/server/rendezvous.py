@@ -1,50 +1,14 @@
 """
 The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
 
-``Site`` calls ``RendezvousResource.render``. The request is parsed into an ``Offer``; a bad one is
-answered as plain HTTP. A good one is detached *inside* ``render``: from then on no Request, channel
-or timer exists for it, only a ``Leg`` with slots, and of Twisted's what a connection has anyway.
-Bytes that came behind the request are delivered to the leg, which earns the client its 400. What is
-no request of a reasonable size is answered by the site of a server of its own, which then
-reads on for a while and drops what comes: a socket that is closed with unread input is reset, and
-the answer may be lost with it.
+The ``Lobby`` knows tokens, roles and one timer for all who wait. When a partner is there both legs
+are looked at once more (a FIN, a reset or early bytes may sit in the kernel unread): nobody is
+matched with a dead client. If a ``serve`` hook is set it is asked first and may refuse; a client
+that leaves meanwhile cancels the hook and puts its partner back into the lobby. Then both are told.
 
-``Rendezvous`` asks the ``Lobby`` for a partner. The lobby knows tokens, roles and one timer for all
-who wait. When a partner is there both legs are looked at once more (a FIN, a reset or early bytes
-may sit in the kernel unread): nobody is matched with a dead client. The decision is made once, then
-both are told. If a ``serve`` hook is set it is asked first and may refuse; a client that leaves
-meanwhile cancels the hook and puts its partner back into the lobby.
-
-Then a ``Pair`` tells both, each 101 in one write: the farther client at once, the nearer one when
-the other 101 is as far from its destination, by the round trips that the kernel knows
-(``release.hold_back``; where one is unknown, or a proxy's, both are told at once). Until then
-``HeldBack`` owns the two legs. To the nearer client nothing has happened yet: it may leave, or earn
-its 400, as one that waits, and it waits again when the other one leaves. Whatever the farther one
-says first lets the 101 out before it. The flows begin only when both have been told, since a
-transport that is lost stops the producer registered with it, which is the other client's.
-
-From then on the ``Pair`` owns both legs: it reads one line from each side, forwards it when it is
-right, and joins the legs with two ``Flow`` objects, one a direction. A dialer that has heard
-``HELLO`` and closes in good order found a direct path: that is the outcome ``DIRECT``. Any other
-leg that goes before both lines are there makes it ``ABANDONED``. Both lines right: ``RELAYED``.
-Anything else: ``FAILED``.
-
-Events reach a leg's current ``owner`` (``Rendezvous``, ``Decision``, ``HeldBack``, ``Pair``, or
-``ClosingLegs``), so that each phase is one class and no phase asks in which state it is.
-
-What can go wrong: a client closes or resets in any phase (noticed at once, the partner told); bytes
-too early (400); a slow reader (its partner's reading is paused, at most two buffers are held); a
-client that never sends its line (handshake deadline); nobody comes (408, a few hundred a turn, so
-that a burst does not stall matching); the server stops (503 to those who wait, running relays
-drain, a second signal ends them); descriptors run out (503 to those who come); the hook fails or
-never decides (500 to both, logged).
-
-Half-close goes through in each direction. A leg that is *lost* (reset) is passed on as a reset: the
-other side must not take a truncated stream for a complete one. For the same reason the socket of
-each client that was given the other's line lingers 0 seconds until both directions have ended and
-all that it is sent is with the kernel: a server that is killed resets it. Nor does an acceptor that
-ends behind its HELLO end the dialer's leg in good order: the dialer may have chosen the relay in
-that moment.
+Events reach a leg's current ``owner`` (``Rendezvous``, ``Decision``, ``HeldBack``, ``Pair``,
+``Joint``, or ``ClosingLegs``), so that each phase is one class and no phase asks in which state it
+is.
 """
 
 from __future__ import annotations
@@ -57,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
+from rdv._flows.joint import LegOwner
 from rdv._flows.kernel.takeover import Splicer
 from rdv._observer import OneShotObserver
 from rdv._system.clock import monotonic
@@ -64,14 +29,14 @@ from rdv._system.sockets import tune, unread
 from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
-from rdv.server.decision import Decision, Decisions, ServeHook
+from rdv.server.decision import Decisions, ServeHook
 from rdv.server.leg import Leg, note_client
 from rdv.server.lobby import Lobby
 from rdv.server.outcome import Outcome
-from rdv.server.pair import Pair, note_end
+from rdv.server.pair import Pair
 from rdv.server.ports import Ports
 from rdv.server.release import HeldBack, hold_back
-from rdv.wire import Role
+from rdv.wire import Role, token_hint
 
 __all__ = ["Rendezvous", "ServeHook"]
 
@@ -79,12 +44,12 @@ log = Logger()
 
 #: Seconds that refused clients get at shutdown, however short the drain time.
 _TIME_TO_REFUSE = 1.0
+_NOBODY = (408, "no matching peer found")
 _SHUTDOWN = (503, "shutting down, try again")
-_UNDECIDED = (500, "the server could not decide about this pair")
 _EARLY = (400, "bytes before the response")
 
 
-class Rendezvous:
+class Rendezvous(LegOwner[Leg]):
     """
     Where clients meet. One is shared by all the resources of a server; it needs no network of its
     own.
@@ -102,6 +67,7 @@ class Rendezvous:
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
+    :ivar closing: whether :meth:`close` was called: whoever comes now is refused.
     """
 
     def __init__(
@@ -121,16 +87,20 @@ class Rendezvous:
         self.splicer = Splicer.for_reactor(reactor)
         self.ports = Ports()
         self._idle_timeout = knobs.seconds("idle_timeout", idle_timeout)
-        self._serve = knobs.function("serve", serve)
+        knobs.function("serve", serve)
         self._align = knobs.instance("align", align, bool, "True or False")
-        self._lobby: Lobby[Leg] = Lobby(reactor, lobby_timeout, self._expired, self._replaced)
+        self._lobby: Lobby[Leg] = Lobby(
+            reactor, lobby_timeout, lambda leg: self._refuse(leg, *_NOBODY), self._replaced
+        )
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
-        self._decisions = Decisions(reactor, handshake_timeout, self._never_decided)
+        self._decisions = serve and Decisions(
+            reactor, handshake_timeout, serve, self._decided, self._broken_off
+        )
         self._budget = DescriptorBudget(reactor)
         self._pairs: set[Pair] = set()
-        self._drain_call: IDelayedCall | None = None
-        self._closing = False
+        self._drain_calls: list[IDelayedCall] = []
+        self.closing = False
         self._closed: OneShotObserver[None] = OneShotObserver()
         #: How many pairs ended in which way, since the start.
         self.outcomes: Counter[Outcome] = Counter()
@@ -144,11 +114,6 @@ class Rendezvous:
     def pairs(self) -> int:
         """How many pairs have been told of each other and are not yet gone."""
         return len(self._pairs)
-
-    @property
-    def closing(self) -> bool:
-        """Whether :meth:`close` was called: whoever comes now is refused."""
-        return self._closing
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """
@@ -187,16 +152,17 @@ class Rendezvous:
         :param drain: after so many seconds the pairs that are left are cut.
         :return: fires when no connection is left. Cancelling it does nothing.
         """
-        if not self._closing:
-            self._closing = True
+        if not self.closing:
+            self.closing = True
             for leg in self._lobby:
                 self._lobby.leave(leg)
                 self._refuse(leg, *_SHUTDOWN)
-            for decision in self._decisions:
-                decision.cancel()
-                self._decisions.discard(decision)
-                self._refuse_both(decision.pair, *_SHUTDOWN)
-            self._drain_call = self.clock.callLater(drain, self._drained, _TIME_TO_REFUSE - drain)
+            for pair in self._decisions.cancel() if self._decisions else ():
+                self._refuse_both(pair, *_SHUTDOWN)
+            self._drain_calls = [
+                self.clock.callLater(drain, self._abort_pairs),
+                self.clock.callLater(max(drain, _TIME_TO_REFUSE), self.abort),
+            ]
             self._check_empty()
         return self._closed.when_fired()
 
@@ -204,13 +170,6 @@ class Rendezvous:
         """Cut every pair and every refused client that has not yet closed."""
         self._abort_pairs()
         self._closing_legs.abort()
-
-    def _drained(self, left: float) -> None:
-        self._abort_pairs()
-        if left > 0:
-            self._drain_call = self.clock.callLater(left, self.abort)
-        else:
-            self.abort()
 
     def _abort_pairs(self) -> None:
         for pair in list(self._pairs):
@@ -224,16 +183,12 @@ class Rendezvous:
         self._refuse(leg, *_EARLY)
 
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`: the client does not want to wait any longer."""
+        """See :class:`LegOwner`: it does not want to wait any longer."""
         self._lobby.leave(leg)
         note_client(log, "left", leg)
         self._closing_legs.close(leg)
 
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""
         self._lobby.leave(leg)
         note_client(log, "left", leg)
 
@@ -250,16 +205,12 @@ class Rendezvous:
             self.leg_ended(leg)
         return False
 
-    def _expired(self, leg: Leg) -> None:
-        self._refuse(leg, 408, "no matching peer found")
-
     def _replaced(self, leg: Leg) -> None:
         self._refuse(leg, 409, "replaced by another conn")
 
     def _refuse(self, leg: Leg, status: int, reason: str) -> None:
         note_client(log, "refused", leg, status=status, reason=reason)
-        self._closing_legs.adopt(leg)
-        leg.refuse(status, reason)
+        self._closing_legs.refuse(leg, status, reason)
 
     def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
         self._refuse(pair.dialer, status, reason)
@@ -271,24 +222,21 @@ class Rendezvous:
     def _meet(self, first: Leg, second: Leg) -> None:
         dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
         pair = Pair(self, dialer, acceptor, self._idle_timeout)
-        if self._serve is None:
+        if self._decisions is None:
             self._start(pair)
-            return
-        decision = Decision(pair, self._broken_off)
-        self._decisions.add(decision)
-        decision.ask(self._serve, self._decided)
+        else:
+            self._decisions.ask(pair)
 
-    def _broken_off(self, decision: Decision, gone: Leg) -> None:
-        self._decisions.discard(decision)
-        self._own(decision.pair)
-        self._wait_again(decision.pair.other(gone))
-        decision.pair.conclude()
-
-    def _never_decided(self, decision: Decision) -> None:
-        log.error("the serve hook did not decide in time")
-        decision.cancel()
-        self.outcomes[Outcome.FAILED] += 1
-        self._refuse_both(decision.pair, *_UNDECIDED)
+    def _broken_off(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
+        pair.dialer.owner = pair.acceptor.owner = self
+        other = pair.other(gone)
+        if other is told:
+            self._closing_legs.close(other)
+        else:
+            self._wait_again(other)
+        if told is not None:  # no success of a direct path: one of them knew of none
+            self.pair_ended(pair)
+        pair.conclude()
 
     def _wait_again(self, leg: Leg) -> None:
         # Whoever came meanwhile is the newer one.
@@ -297,25 +245,18 @@ class Rendezvous:
         else:
             self.enter(leg)
 
-    def _decided(self, decision: Decision, result: object) -> None:
-        self._decisions.discard(decision)
-        pair = decision.pair
-        if decision.cancelled:
-            return
-        if isinstance(result, Failure):
-            log.failure("the serve hook failed", failure=result)
-            pair.reject(*_UNDECIDED)
+    def _decided(self, pair: Pair) -> None:
         if pair.rejection is not None:
             self.outcomes[Outcome.FAILED] += 1
             self._refuse_both(pair, *pair.rejection)
             return
-        self._own(pair)
-        dialer_silent, acceptor_silent = map(self._is_silent, (pair.dialer, pair.acceptor))
-        if dialer_silent and acceptor_silent:
+        pair.dialer.owner = pair.acceptor.owner = self
+        silent = [leg for leg in (pair.dialer, pair.acceptor) if self._is_silent(leg)]
+        if len(silent) == 2:
             self._start(pair)
             return
-        if dialer_silent or acceptor_silent:
-            self._wait_again(pair.dialer if dialer_silent else pair.acceptor)
+        for leg in silent:
+            self._wait_again(leg)
         pair.conclude()
 
     def _start(self, pair: Pair) -> None:
@@ -327,42 +268,33 @@ class Rendezvous:
         if hold is None:
             pair.start()
         else:
-            HeldBack(self.clock, pair, hold, self._parted)
-
-    def _parted(self, held: HeldBack, gone: Leg) -> None:
-        self._own(held.pair)
-        other = held.pair.other(gone)
-        if other is held.far:  # it has been told
-            self._closing_legs.close(other)
-        else:
-            self._wait_again(other)
-        # No success of a direct path: one of them knew of none.
-        self.pair_ended(held.pair)
-        held.pair.conclude()
-
-    def _own(self, pair: Pair) -> None:
-        pair.dialer.owner = pair.acceptor.owner = self
+            HeldBack(self.clock, pair, hold, self._broken_off)
 
     # What pairs tell.
 
     def pair_joined(self, pair: Pair) -> None:
-        """See :class:`PairOwner`."""
         self._handshakes.discard(pair)
 
     def pair_ended(self, pair: Pair) -> None:
-        """See :class:`PairOwner`."""
         self._handshakes.discard(pair)
         self._pairs.discard(pair)
         outcome = pair.outcome or Outcome.FAILED
         self.outcomes[outcome] += 1
-        note_end(log, pair, outcome)
+        log.info(
+            "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
+            outcome=outcome.value,
+            token=token_hint(pair.token),
+            dialer_bytes=pair.dialer_bytes,
+            acceptor_bytes=pair.acceptor_bytes,
+        )
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if not self._closing or self._closed.fired or self._pairs or len(self._closing_legs):
+        if not self.closing or self._closed.fired or self._pairs or len(self._closing_legs):
             return
-        if self._drain_call is not None and self._drain_call.active():
-            self._drain_call.cancel()
+        for call in self._drain_calls:
+            if call.active():
+                call.cancel()
         if self.splicer is not None:
             self.splicer.pipes.close()
         self._closed.fire(None)

@@ -1,5 +1,12 @@
 """
 The ``twisted.web`` resource: refuses what is no offer, and takes the connection of what is one.
+
+A bad request is answered as plain HTTP. The connection of a good one is detached *inside*
+``render``: from then on no Request, channel or timer exists for it, only a ``Leg`` with slots, and
+of Twisted's what a connection has anyway. Bytes that came behind the request are delivered to the
+leg, which earns the client its 400. What is no request of a reasonable size is answered by the site
+of a server of its own, which then reads on for a while and drops what comes: a socket that is
+closed with unread input is reset, and the answer may be lost with it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from rdv._flows import joint
 from rdv._transport.interfaces import StreamTransport
-from rdv.server import pair
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport
 from rdv.test.server.doubles import HELLO, Guest, ServerTestCase
 
@@ -22,8 +21,7 @@ class OwnBufferTestCase(ServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.resets: set[StreamTransport] = set()
-        for module in (joint, pair):
-            self.patch(module, "linger", self.linger)
+        self.patch(joint, "linger", self.linger)
 
     def linger(self, transport: StreamTransport, reset_on_close: bool) -> None:
         """What happens when it is closed."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from rdv._flows.joint import LegOwner
 from rdv._transport.handover import adopt, can_migrate, migrate
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
@@ -32,10 +32,12 @@ def owner_of(token: bytes, workers: int) -> int:
     return zlib.crc32(token) % workers
 
 
-class Assignment:
+class Assignment(LegOwner[Leg]):
     """
     What the resource of one worker among several takes for its rendezvous: clients of the worker's
     own tokens go to the real one, and all others are passed on.
+
+    It owns a leg for no longer than that takes, and is told nothing.
 
     :param index: which worker this is.
     :param outboxes: the ways to the others, by their indexes.
@@ -90,7 +92,7 @@ class Assignment:
         if self._rendezvous.has_room(leg, leg.transport):
             self._rendezvous.enter(leg)
         else:
-            self._refuse(leg)
+            self._closing_legs.refuse(leg, *BUSY)
 
     def refuse_waiting(self) -> None:
         """Those who wait to be passed on need not wait any longer: nobody takes them."""
@@ -118,24 +120,6 @@ class Assignment:
                 sock = self.bridges.join(leg)
             except OSError as error:
                 log.error("no connection on loopback: {reason}", reason=error.strerror)
-                self._refuse(leg)
+                self._closing_legs.refuse(leg, *BUSY)
                 return
         self._outboxes[owner].send(client, sock)
-
-    def _refuse(self, leg: Leg) -> None:
-        self._closing_legs.adopt(leg)
-        leg.refuse(*BUSY)
-
-    # Nothing is told here: a leg is given another owner as soon as it has come.
-
-    def leg_received(self, leg: Leg, data: bytes) -> None:
-        """See :class:`LegOwner`."""
-
-    def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
-    def leg_written(self, leg: Leg) -> None:
-        """See :class:`LegOwner`."""
-
-    def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        """See :class:`LegOwner`."""

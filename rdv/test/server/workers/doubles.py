@@ -60,18 +60,21 @@ class WorkersTestCase(TestCase):
     Two workers, each with a site, a rendezvous and an inbox.
 
     :ivar urls: the ports, by the workers' indexes.
+    :cvar serve: both rendezvous' hook.
     """
 
     timeout = 30
     if sys.platform != "linux":
         skip = "counts descriptors in /proc"
 
+    serve: Any = None
+
     def setUp(self) -> None:
         self.mailboxes = [inbox_pair() for _ in range(2)]
         for mailbox in self.mailboxes:
             for end in mailbox:
                 self.addCleanup(end.close)
-        self.rendezvous = [Rendezvous(REACTOR) for _ in range(2)]
+        self.rendezvous = [Rendezvous(REACTOR, serve=self.serve) for _ in range(2)]
         self.outboxes = [Outbox(REACTOR, out) for _, out in self.mailboxes]
         self.assignments = [
             Assignment(
@@ -125,17 +128,18 @@ class WorkersTestCase(TestCase):
 
 
 class HoldTestCase(WorkersTestCase):
-    """A look at how far the clients are."""
+    """
+    A look at how far the clients are.
 
-    def holds(self) -> list[Hold | None]:
-        """Who of each pair of worker 1 is told later."""
-        held: list[Hold | None] = []
+    :ivar holds: who of each pair is told later.
+    """
 
-        def look(pair: Pair) -> None:
-            held.append(hold_back(pair.dialer, pair.acceptor))
+    def setUp(self) -> None:
+        self.holds: list[Hold | None] = []
+        super().setUp()
 
-        self.patch(self.rendezvous[1], "_serve", look)
-        return held
+    def serve(self, pair: Pair) -> None:
+        self.holds.append(hold_back(pair.dialer, pair.acceptor))
 
 
 class FakePort:

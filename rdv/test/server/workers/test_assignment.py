@@ -98,12 +98,11 @@ class MeetingTests(HoldTestCase):
     async def test_how_far_it_is(self) -> None:
         """The owner knows: it is the same connection to the kernel."""
         self.patch(release, "SHORTEST_HOLD", 0.0)
-        held = self.holds()
         token = token_of(1)
         await self.ask(0, b"ACCEPT", token)
         dialer = await self.ask(0, b"DIAL", token)
         await dialer.until(b"HTTP/1.1 101 ")
-        self.assertEqual([hold is not None for hold in held], [True])
+        self.assertEqual([hold is not None for hold in self.holds], [True])
 
     async def test_leaves_on_the_way(self) -> None:
         """A client that is gone before the owner has taken it out is not matched."""

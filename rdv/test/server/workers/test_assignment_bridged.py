@@ -64,12 +64,11 @@ class BridgedTests(HoldTestCase):
     async def test_told_at_once(self) -> None:
         """How far a client is cannot be seen through a bridge."""
         self.patch(release, "SHORTEST_HOLD", 0.0)
-        held = self.holds()
         token = token_of(1)
         await self.ask_secretly(0, b"ACCEPT", token)
         dialer = await self.ask_secretly(0, b"DIAL", token)
         await dialer.until(b"HTTP/1.1 101 ")
-        self.assertEqual(held, [None])
+        self.assertEqual(self.holds, [None])
 
     async def test_refused_by_the_owner(self) -> None:
         token = token_of(1)

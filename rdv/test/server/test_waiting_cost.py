@@ -137,18 +137,13 @@ class WaitingCostTests(TestCase):
         while self.clients:
             self.clients.pop().close()
 
-    def listen(self, factory: IProtocolFactory) -> Any:
-        """A port for so many that come at once."""
-        port = REACTOR.listenTCP(0, factory, backlog=2 * NUMBER, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        return port
-
     async def growth(self, factory: IProtocolFactory) -> tuple[Counter[type], int]:
         """
         What ``NUMBER`` clients make this process grow by: objects by their type, as far as the
         collector knows them, and calls that are due later.
         """
-        port = self.listen(factory)
+        port = REACTOR.listenTCP(0, factory, backlog=2 * NUMBER, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
         await self.come(port, FIRST)
         before = count_objects(), len(REACTOR.getDelayedCalls())
         await self.come(port, NUMBER)
@@ -159,7 +154,7 @@ class WaitingCostTests(TestCase):
     async def test_objects(self) -> None:
         """
         Of each type as many as for a protocol that does nothing, and a leg. So no request, no
-        channel, no closure, bound method or dict, and no timer.
+        channel, no closure, bound method or dict, and no timer: there is one for all of them.
         """
         bare: Any = Factory()
         bare.protocol = Least
@@ -172,19 +167,6 @@ class WaitingCostTests(TestCase):
         more = {kind: number for kind, number in (found - wanted).items() if number > FEW}
         self.assertEqual((found[Leg], more, calls), (NUMBER, {}, 0))
 
-    async def test_one_timer(self) -> None:
-        """For all of them, the first and the last, and none when they have gone."""
-        rendezvous = Rendezvous(REACTOR)
-        port = self.listen(Site(RendezvousResource(rendezvous)))
-        await self.come(port, 1)
-        calls = len(REACTOR.getDelayedCalls())
-        await self.come(port, NUMBER)
-        self.assertEqual(rendezvous.waiting, 1 + NUMBER)
-        self.assertEqual(len(REACTOR.getDelayedCalls()), calls)
-        await self.leave()
-        await rendezvous.close()
-        self.assertEqual(len(REACTOR.getDelayedCalls()), calls - 1)
-
     async def test_name(self) -> None:
         """In logs it is the client's address, not the HTTP that has gone."""
         names: list[tuple[str, str]] = []
@@ -195,7 +177,9 @@ class WaitingCostTests(TestCase):
             pair.reject(403, "that was all")
 
         rendezvous = Rendezvous(REACTOR, serve=look)
-        port = self.listen(Site(RendezvousResource(rendezvous)))
+        site = Site(RendezvousResource(rendezvous))
+        port = REACTOR.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
         refused = self.events.expect(2)
         for method in (b"ACCEPT", b"DIAL"):
             self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))

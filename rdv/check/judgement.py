@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rdv.addresses import AddressSpace, space_of
-from rdv.check.observations import HalfClose, Observations, What
+from rdv.check.observations import Cause, HalfClose, Observations
 from rdv.check.texts import Advice, advice, key_of, verdict_text
 from rdv.check.view import (
     Destinations,
@@ -95,7 +95,7 @@ def _unusable(o: Observations) -> Verdict:
     elif failure is None:
         name = "no-time"
     else:
-        name = "no-answer" if failure.what is What.UNREACHABLE else failure.what
+        name = "no-answer" if failure.what is Cause.UNREACHABLE else failure.what
     status = (failure and failure.status) or 0
     remedy = _REMEDIES.get(name) or _STATUSES.get(status, "ask-operator")
     return Verdict(key_of(name), False, verdict_text(name, status=status), (advice(remedy),))

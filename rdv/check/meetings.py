@@ -13,10 +13,9 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace
 from rdv.check.ends import Pair, all_of
-from rdv.check.observations import Failure, Meeting, Sighting, What
+from rdv.check.observations import Cause, Failure, Meeting, Sighting
 from rdv.client import Client, Connection
-from rdv.client.trace import Event
-from rdv.client.trace import What as Happened
+from rdv.client.trace import Event, What
 from rdv.errors import (
     AttemptTimeout,
     NoConnection,
@@ -44,12 +43,12 @@ class _Watched:
         self.observed: Address | None = None
 
     def __call__(self, event: Event) -> None:
-        if event.what is Happened.BEGUN:
+        if event.what is What.BEGUN:
             self.port = cast(int, event.fields["port"])
-        elif event.what is Happened.ASKED:
+        elif event.what is What.ASKED:
             self.has_asked = True
             self.wait_no_longer()
-        elif event.what is Happened.MET:
+        elif event.what is What.MET:
             self.met = True
             observed = event.fields["observed"]
             self.observed = observed if isinstance(observed, Address) else None
@@ -140,14 +139,14 @@ async def _end_all(attempts: list[Deferred[Connection]]) -> None:
 def _failure(error: RdvError, watched: tuple[_Watched, ...]) -> Failure:
     text = str(error)
     if isinstance(error, ServerRefused):
-        return Failure(What.REFUSED, text, error.status, error.reason)
+        return Failure(Cause.REFUSED, text, error.status, error.reason)
     if isinstance(error, NoConnection):
-        return Failure(What.NO_PATH, text)
+        return Failure(Cause.NO_PATH, text)
     if isinstance(error, AttemptTimeout):
         if any(each.met for each in watched):
-            return Failure(What.NO_PATH, text)
+            return Failure(Cause.NO_PATH, text)
         asked = all(each.has_asked for each in watched)
-        return Failure(What.NEVER_MET if asked else What.UNREACHABLE, text)
+        return Failure(Cause.NEVER_MET if asked else Cause.UNREACHABLE, text)
     if isinstance(error, ServerUnreachable):
-        return Failure(What.UNREACHABLE, text)
-    return Failure(What.NOT_RDV, text)
+        return Failure(Cause.UNREACHABLE, text)
+    return Failure(Cause.NOT_RDV, text)

@@ -13,6 +13,7 @@ from rdv.addresses import Address
 
 __all__ = [
     "STRAY_SYN",
+    "Cause",
     "Dial",
     "Failure",
     "HalfClose",
@@ -23,7 +24,6 @@ __all__ = [
     "StrayAnswer",
     "Throughput",
     "Tls",
-    "What",
 ]
 
 #: What :attr:`Observations.stray` comes of, as it stands among what was left out.
@@ -65,8 +65,8 @@ class Tls:
     failure: str | None = None
 
 
-class What(StrEnum):
-    """What became of a meeting that came to nothing."""
+class Cause(StrEnum):
+    """Why a meeting came to nothing."""
 
     #: The server could not be reached, or did not answer.
     UNREACHABLE = "unreachable"
@@ -88,7 +88,7 @@ class Failure:
     :ivar reason: what the server gave as its reason.
     """
 
-    what: What
+    what: Cause
     text: str
     status: int | None = None
     reason: str = ""

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from itertools import pairwise
 
 from rdv.addresses import Address, AddressSpace, is_local, space_of
-from rdv.check.observations import Observations, Sighting, What
+from rdv.check.observations import Cause, Observations, Sighting
 
 __all__ = [
     "Destinations",
@@ -164,7 +164,7 @@ def destinations_of(observations: Observations) -> Destinations:
         return Destinations.NOT_OFFERED
     if second is None:
         return Destinations.NOT_TRIED
-    if second.failure is not None and second.failure.what is What.UNREACHABLE:
+    if second.failure is not None and second.failure.what is Cause.UNREACHABLE:
         return Destinations.UNREACHABLE
     seen = [each.observed for each in second.sightings if each.observed is not None]
     if len(seen) < 2:

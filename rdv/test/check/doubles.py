@@ -9,6 +9,7 @@ from typing import Any
 
 from rdv.addresses import Address, parse_address, parse_ip
 from rdv.check.observations import (
+    Cause,
     Dial,
     Failure,
     Meeting,
@@ -17,7 +18,6 @@ from rdv.check.observations import (
     Stray,
     StrayAnswer,
     Tls,
-    What,
 )
 
 SERVER = parse_address("198.51.100.1:8080")
@@ -40,7 +40,7 @@ def met(*seen: str | None, is_relay: bool = True, seconds: float = 0.05) -> Meet
     return Meeting(sightings(seen), seconds, is_relay, SERVER)
 
 
-def failed(what: What, status: int | None = None) -> Meeting:
+def failed(what: Cause, status: int | None = None) -> Meeting:
     """One that did not."""
     return Meeting(failure=Failure(what, "so it was", status))
 
@@ -86,7 +86,7 @@ COUNTED = tuple(f"{ROUTER}:{port}" for port in range(20000, 20006))
 SAME = by_two_ports("203.0.113.1:5", "203.0.113.1:5")
 DIFFERENT = by_two_ports("203.0.113.1:5", "203.0.113.1:6")
 #: The second port is named, but not reached.
-FILTERED: dict[str, Any] = {"other_ports": (8081,), "second": failed(What.UNREACHABLE)}
+FILTERED: dict[str, Any] = {"other_ports": (8081,), "second": failed(Cause.UNREACHABLE)}
 DUAL: dict[str, Any] = {
     "own": [parse_ip(HOST), parse_ip("2001:db8::7")],
     "dials": [Dial(SERVER, 0.02), Dial(Address(parse_ip("2001:db8::1"), 8080), 0.02)],

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, findings, texts
-from rdv.check.observations import STRAY_SYN, Dial, HalfClose, StrayAnswer, Throughput, Tls, What
+from rdv.check.observations import STRAY_SYN, Cause, Dial, HalfClose, StrayAnswer, Throughput, Tls
 from rdv.check.texts import MARKS
 from rdv.test.check.doubles import (
     COUNTED,
@@ -41,7 +41,7 @@ PASSED, BOTH, NOTHING = HalfClose.PASSED, HalfClose.BOTH, HalfClose.NOTHING
 MANY = [parse_ip(each) for each in ("2001:db8::7", "192.168.1.2", "10.0.0.1", "fe80::1")]
 MEDIAN = [met(f"{ROUTER}:5", seconds=seconds) for seconds in (9.0, 0.012, 0.02)]
 DIRECT = [met(is_relay=False, seconds=seconds) for seconds in (0.001, 2.0, 1.0)]
-TWICE = [met(), failed(What.UNREACHABLE)]
+TWICE = [met(), failed(Cause.UNREACHABLE)]
 
 #: What was observed, the mark and the key of what is found, and a piece of its text.
 FOUND = (
@@ -53,7 +53,7 @@ FOUND = (
     (behind(dials=[Dial(SERVER, 0.02), DEAD]), "-server-unreachable", "]:1: no answer in time."),
     *(
         (behind(relayed=[failed(what)], direct=[]), f"-server-{what}", ": so it was.")
-        for what in What
+        for what in Cause
     ),
     (public(tls=SOUND), " tls", "TLSv1.3, AES. The certificate is for server.test, issued by an"),
     (public(tls=EXPIRED), "-tls-untrusted", ": it has expired."),
@@ -130,7 +130,7 @@ FOUND = (
 )
 #: What was observed, and the keys of what is not found.
 LACKING = (
-    (behind(relayed=[failed(What.NO_PATH)], direct=[]), "relay direct relay-failed"),
+    (behind(relayed=[failed(Cause.NO_PATH)], direct=[]), "relay direct relay-failed"),
     (public(tls=SOUND), "tls-untrusted tls-expires tls-failed"),
     (public(tls=replace(SOUND, days=21)), "tls-expires"),
     (public(tls=EXPIRED), "tls-expires"),
@@ -147,7 +147,7 @@ LACKING = (
     (behind(late=[STRAY_SYN]), "stray-untold"),
     (public(direct=[met(is_relay=False), met()]), "direct"),
     (public(direct=[]), "direct direct-none"),
-    (public(direct=[failed(What.NO_PATH)]), "direct direct-none"),
+    (public(direct=[failed(Cause.NO_PATH)]), "direct direct-none"),
     (public(relayed=[met(), CUT]), "relay-failed"),
     (public(throughput=Throughput(3_000_000, 1.5)), "relay-broke"),
 )

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address, parse_ip
 from rdv.check import Observations, texts, verdict
-from rdv.check.observations import Dial, HalfClose, What
+from rdv.check.observations import Cause, Dial, HalfClose
 from rdv.test.check.doubles import (
     COUNTED,
     CUT,
@@ -157,7 +157,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
 )
 
 
-def unmet(what: What, status: int | None = None) -> Observations:
+def unmet(what: Cause, status: int | None = None) -> Observations:
     """Nobody could be connected."""
     return behind(relayed=[failed(what, status)], direct=[])
 
@@ -168,14 +168,14 @@ UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (behind(relayed=[CUT], direct=[]), "no-time", "more-time"),
     (Observations("http://x/", lookup_problem="there is none"), "no-name", "check-name"),
     (behind(dials=[Dial(SERVER, None)], relayed=[], direct=[]), "unreachable", "check-server"),
-    (unmet(What.UNREACHABLE), "no-answer", "check-url"),
-    (replace(unmet(What.UNREACHABLE), tls=replace(SOUND, failure="x")), "no-tls", "check-scheme"),
+    (unmet(Cause.UNREACHABLE), "no-answer", "check-url"),
+    (replace(unmet(Cause.UNREACHABLE), tls=replace(SOUND, failure="x")), "no-tls", "check-scheme"),
     (behind(tls=replace(SOUND, problems=("x",)), relayed=[], direct=[]), "no-tls", "trust"),
-    (unmet(What.NOT_RDV), "not-rdv", "check-url"),
-    (unmet(What.NEVER_MET), "never-met", "affinity"),
-    (unmet(What.NO_PATH), "no-path", "pass-upgrade"),
+    (unmet(Cause.NOT_RDV), "not-rdv", "check-url"),
+    (unmet(Cause.NEVER_MET), "never-met", "affinity"),
+    (unmet(Cause.NO_PATH), "no-path", "pass-upgrade"),
     *(
-        (unmet(What.REFUSED, status), "refused", advice)
+        (unmet(Cause.REFUSED, status), "refused", advice)
         for advice, statuses in {
             "check-url": (200, 300, 399),
             "check-path": (404,),
@@ -209,7 +209,7 @@ class VerdictTests(SynchronousTestCase):
             self.assertEqual((concluded.key, concluded.usable), (key, False))
             self.assertRegex(concluded.text, "^The server c(annot|ould not) be ")
             self.assertEqual([each.key for each in concluded.advice], [advice], key)
-        self.assertIn("with 404.", verdict(unmet(What.REFUSED, 404)).text)
+        self.assertIn("with 404.", verdict(unmet(Cause.REFUSED, 404)).text)
 
     def test_every_text(self) -> None:
         """It is a sentence, and there is a case above for each advice."""

@@ -116,7 +116,7 @@ class SharedPort:
             return dialling.addCallback(_not_to_itself)
         # A reactor without sockets of the system, as in tests.
         factory = one_protocol(protocol)
-        endpoint_type = TCP4ClientEndpoint if _is_v4(address) else TCP6ClientEndpoint
+        endpoint_type = TCP4ClientEndpoint if address.ip.version == 4 else TCP6ClientEndpoint
         endpoint = endpoint_type(
             self._reactor,
             str(address.ip),
@@ -160,10 +160,6 @@ def _not_to_itself(protocol: P) -> P:
 def _binding(interface: str, number: int) -> Any:
     # What listenTCP and endpoints accept in the place of a port, though their types say int.
     return makeBinding(interface, number, reuseAddress=True, reusePort=True)
-
-
-def _is_v4(address: Address) -> bool:
-    return address.ip.version == 4
 
 
 def _is_v6_only(port: object) -> bool:

@@ -30,9 +30,8 @@ class Inbound(ServerFactory[Any]):
     """
     Listens for the peer, and keeps strangers from getting in its way.
 
-    Whoever connects before the server has answered is held without a word, so that the token is not
-    shown to a port scanner for as long as we wait for a peer. Afterwards an address that the server
-    did not name may still be the peer, behind a NAT that maps it anew; at most
+    Whoever connects before the server has answered is held without a word. Afterwards an address
+    that the server did not name may still be the peer, behind a NAT that maps it anew; at most
     :attr:`stranger_limit` of those are entertained at a time, and the oldest makes room.
 
     :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes

@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 
 from rdv.addresses import AddressSpace, parse_address
-from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport
+from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport, answer
 from rdv.test.doubles import Wire
 
 
@@ -81,8 +81,8 @@ class DialerTests(RaceTestCase):
 
     def test_no_penalty_when_nothing_else_can_come(self) -> None:
         self.dial(spaces=AddressSpace.NONE, penalty=3)
-        self.answer(PEER)
-        self.server.deliver(HELLO)
+        self.server.clear()
+        self.server.deliver(answer(PEER, extra="Rdv-Observed-Addr: 198.51.100.1:4\r\n") + HELLO)
         self.assertEqual(self.server.value(), CONFIRM)
         self.assert_won(self.server)
 

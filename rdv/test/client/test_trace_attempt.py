@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import CannotListenError, ConnectionLost
+from twisted.internet.error import CannotListenError, ConnectError, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
@@ -232,6 +232,26 @@ class WayTests(TraceTestCase):
         self.reactor.connected().deliver(HELLO)
         self.end()
         self.assertEqual(self.fields(What.CHOSEN), {"way": 2, "dials": 4})
+
+    def test_lost_to_another(self) -> None:
+        """What it came to itself says more than that another one was faster."""
+        for fail, reason in (
+            (lambda: self.reactor.failed(refused()), "connection refused"),
+            (
+                lambda: self.reactor.failed(ConnectError(osError=errno.EADDRNOTAVAIL)),
+                "the connection from the other side took its place",
+            ),
+            (lambda: self.reactor.connected().lose(ConnectionLost()), "the connection was reset"),
+        ):
+            self.setUp()
+            self.dial()
+            self.answer(PEER)
+            fail()
+            self.arrive().deliver(HELLO)
+            self.end()
+            self.assertFalse(self.successResultOf(self.attempt).is_relay)
+            self.assertEqual(self.of_way(2)[-1].fields["reason"], reason)
+            self.assert_well_formed()
 
     def test_hopeless(self) -> None:
         """After a second of refusals the relay is told not to wait, and waits no more."""

@@ -10,6 +10,7 @@ import socket
 import sys
 import termios
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
@@ -26,6 +27,7 @@ from rdv._flows.rate import RateLimit
 from rdv._system.sockets import linger, tune
 from rdv.test.sockets import descriptors
 
+NOISE = Random(1).randbytes(3_000_000)
 #: Seconds after which something will not happen any more.
 LONG = 20
 
@@ -252,3 +254,26 @@ class SpliceTestCase(SynchronousTestCase):
                 sent = source.far.send(unsent, socket.MSG_DONTWAIT)
                 unsent = unsent[sent:]
         return bytes(received)
+
+
+class StreamTestCase(SpliceTestCase):
+    """
+    A stream from the left to the right, of :data:`NOISE`.
+
+    :ivar sent, got: how many bytes of it.
+    """
+
+    left: Side
+    right: Side
+    sent = got = 0
+
+    def send(self, size: int) -> None:
+        """Let the left side send so much more."""
+        self.left.send(NOISE[self.sent : self.sent + size])
+        self.sent += size
+
+    def get(self, size: int) -> None:
+        """Let the right side read so much."""
+        wanted = NOISE[self.got : self.got + size]
+        self.assertEqual(self.receive(self.right, size), wanted)
+        self.got += size

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.kernel import splice
 from rdv._flows.kernel.batching import Batching
-from rdv.test.flows.kernel.doubles import Side, SpliceTestCase
-from rdv.test.flows.kernel.test_splice import FULL, NOISE, SMALL
+from rdv.test.flows.kernel.doubles import Side, StreamTestCase
+from rdv.test.flows.kernel.test_splice import FULL, SMALL
 
 INTERVAL = 0.004
 
@@ -96,7 +96,7 @@ class BatchingTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class BatchedSpliceTests(SpliceTestCase):
+class BatchedSpliceTests(StreamTestCase):
     """A splice that has had a long run."""
 
     def setUp(self) -> None:
@@ -114,17 +114,6 @@ class BatchedSpliceTests(SpliceTestCase):
         self.send(200_000)
         self.get(200_000)
         self.settle()
-
-    def send(self, size: int) -> None:
-        """Let the left side send so much more."""
-        self.left.send(NOISE[self.sent : self.sent + size])
-        self.sent += size
-
-    def get(self, size: int) -> None:
-        """Let the right side read so much."""
-        wanted = NOISE[self.got : self.got + size]
-        self.assertEqual(self.receive(self.right, size), wanted)
-        self.got += size
 
     def sweep(self, times: int = 1) -> None:
         """Let the time of a sweep come."""

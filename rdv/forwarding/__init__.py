@@ -8,10 +8,10 @@ to, and a ``Joint`` has the two, with the flows of the relay. Neither is read be
 nothing is held. A local program that leaves meanwhile takes its dial with it (``hangup``), unless
 it has left bytes that are to be delivered. A close of TCP is no more than a half-close, behind
 which somebody may wait for an answer; so the kernel is asked whether a program still has the other
-end (``socket_owner``). Where it cannot tell, as that is on another host, keepalive finds out within
-two minutes. Half-close goes through, and a loss as a reset. Both sockets linger 0 seconds, until
-each has ended both ways and everything has left for the kernel: so a process that is killed resets
-them, and what is complete is not cut. A Unix socket knows no reset.
+end (``tcp_info.has_owner``). Where it cannot tell, as that is on another host, keepalive finds out
+within two minutes. Half-close goes through, and a loss as a reset. Both sockets linger 0 seconds,
+until each has ended both ways and everything has left for the kernel: so a process that is killed
+resets them, and what is complete is not cut. A Unix socket knows no reset.
 
 With the first byte that passes when the choice of the path is final, in the next turn of the
 reactor, the flows are replaced by spliced ones, between the local transport and the one below the

@@ -50,6 +50,7 @@ class EndpointTestCase(SynchronousTestCase):
 
     names = {
         "both.example": ["2001:db8::1", "192.0.2.1"],
+        "dual.example": ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"],
         "four.example": ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"],
         "six.example": ["2001:db8::1", "2001:db8::2"],
         "one.example": ["192.0.2.1"],
@@ -101,13 +102,16 @@ class AddressTests(EndpointTestCase):
     def test_name(self) -> None:
         """Each address once, IPv4 first; in the end one refusal is told, by its place."""
         for host, addresses, told in (
+            ("one.example", ["192.0.2.1"], 0),
             ("both.example", ["192.0.2.1", "2001:db8::1"], 0),
+            ("dual.example", ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"], 1),
             ("four.example", ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 2),
             ("six.example", ["2001:db8::1", "2001:db8::2"], 1),
         ):
             for refusals in range(len(addresses) + 1):
                 self.setUp()
-                errors = [ConnectError() for _ in range(refusals)]
+                kinds = (Refused, ConnectTimeoutError, ConnectError, Refused)
+                errors = [kind() for kind in kinds[:refusals]]
                 connecting = self.connect(f"http://{host}/")
                 for number, error in enumerate(errors, 1):
                     self.assertEqual(self.dialled(), [(each, 80) for each in addresses[:number]])
@@ -148,12 +152,16 @@ class TimeTests(EndpointTestCase):
         return [client[3] for client in self.reactor.tcpClients]
 
     def test_shares(self) -> None:
-        """IPv6 counts as one address of a name, as nobody has asked for it yet."""
+        """
+        IPv6 counts as one address of a name, as nobody has asked for it yet, and gets what the
+        others leave.
+        """
         for host, took, shares in (
             ("192.0.2.80", (), [9]),
             ("[2001:db8::80]", (), [9]),
             ("four.example", (9 / 4, 9 / 4, 9 / 4), [9 / 4, 9 / 4, 9 / 4]),
             ("four.example", (0, 0), [9 / 4, 9 / 3, 9 / 2]),  # what one leaves is for the next
+            ("dual.example", (3, 3, 1.5), [3, 3, 1.5, 1.5]),
         ):
             self.setUp()
             self.connect(f"http://{host}/").addErrback(lambda _: None)
@@ -208,11 +216,16 @@ class TimeTests(EndpointTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_cancelled_while_connecting(self) -> None:
-        connecting = self.connect("http://four.example/")
-        connecting.cancel()
-        self.failureResultOf(connecting, CancelledError, ConnectingCancelledError)
-        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
-        self.assertEqual(len(self.dialled()), 1)
+        """Cancelling is no failure after which another one is tried."""
+        for refusals in range(3):
+            self.setUp()
+            connecting = self.connect("http://dual.example/")
+            for _ in range(refusals):
+                self.reactor.failed(Refused())
+            connecting.cancel()
+            self.failureResultOf(connecting, CancelledError, ConnectingCancelledError)
+            self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
+            self.assertEqual(len(self.dialled()), refusals + 1)
 
 
 class HTTPSTests(EndpointTestCase):

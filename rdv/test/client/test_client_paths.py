@@ -4,14 +4,13 @@ Two clients and the real server on loopback: direct and relayed, in every order,
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
 from rdv.addresses import AddressSpace, parse_address
 from rdv.client import Client, Connection
-from rdv.server import Outcome, Pair
+from rdv.server import Outcome
 from rdv.test.client.dial.doubles import SteppedReactor
 from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RawServer, RealServer, has_ipv6
 from rdv.test.doubles import HalfWire, Wire, besides_the_look
@@ -85,48 +84,32 @@ class PathTests(PathsTestCase):
         connections = dict(zip(order, await gatherResults(results), strict=True))
         return server, connections[0], connections[1]
 
-    async def assert_direct(self, dialer_first: bool) -> None:
-        """They find each other on the same host."""
-        server, dialer, acceptor = await self.connect(dialer_first)
-        self.assertFalse(dialer.is_relay)
-        self.assertFalse(acceptor.is_relay)
-        await self.assert_joined(server, dialer, acceptor)
-        self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.DIRECT: 1})
+    async def test_direct(self) -> None:
+        """They find each other on the same host, and each knows where it and the other one are."""
+        for dialer_first in (True, False):
+            self.setUp()
+            server, dialer, acceptor = await self.connect(dialer_first)
+            ports = [parse_address(f"127.0.0.1:{each.ports[0]}") for each in self.reactors]
+            for number, connection in enumerate((dialer, acceptor)):
+                own = ports[number]
+                self.assertFalse(connection.is_relay)
+                self.assertEqual(connection.peer_address, ports[1 - number])
+                self.assertEqual(connection.observed_address, own)
+                headers = connection.headers.getRawHeaders("rdv-observed-addr")
+                self.assertEqual(headers, [str(own)])
+            await self.assert_joined(server, dialer, acceptor)
+            self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.DIRECT: 1})
 
-    async def test_direct_dialer_first(self) -> None:
-        await self.assert_direct(dialer_first=True)
-
-    async def test_direct_acceptor_first(self) -> None:
-        await self.assert_direct(dialer_first=False)
-
-    async def assert_relayed(self, dialer_first: bool) -> None:
+    async def test_relayed(self) -> None:
         """They find each other through the server."""
-        server, dialer, acceptor = await self.connect(dialer_first, **RELAY, penalty=0)
-        self.assertTrue(dialer.is_relay)
-        self.assertTrue(acceptor.is_relay)
-        await self.assert_joined(server, dialer, acceptor)
-        self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.RELAYED: 1})
-
-    async def test_relayed_dialer_first(self) -> None:
-        await self.assert_relayed(dialer_first=True)
-
-    async def test_relayed_acceptor_first(self) -> None:
-        await self.assert_relayed(dialer_first=False)
-
-    async def test_addresses(self) -> None:
-        server, dialer, acceptor = await self.connect(dialer_first=True)
-        ports = [reactor.ports[0] for reactor in self.reactors]
-        self.assertEqual(dialer.peer_address, parse_address(f"127.0.0.1:{ports[1]}"))
-        self.assertEqual(acceptor.peer_address, parse_address(f"127.0.0.1:{ports[0]}"))
-        self.assertEqual(dialer.observed_address, parse_address(f"127.0.0.1:{ports[0]}"))
-        self.assertEqual(acceptor.observed_address, parse_address(f"127.0.0.1:{ports[1]}"))
-        await self.assert_joined(server, dialer, acceptor)
-
-    async def test_address_of_a_relayed_connection(self) -> None:
-        server, dialer, acceptor = await self.connect(dialer_first=True, **RELAY, penalty=0)
-        for connection in (dialer, acceptor):
-            self.assertIn(f"//{connection.peer_address}/", server.url)
-        await self.assert_joined(server, dialer, acceptor)
+        for dialer_first in (True, False):
+            self.setUp()
+            server, dialer, acceptor = await self.connect(dialer_first, **RELAY, penalty=0)
+            for connection in (dialer, acceptor):
+                self.assertTrue(connection.is_relay)
+                self.assertIn(f"//{connection.peer_address}/", server.url)
+            await self.assert_joined(server, dialer, acceptor)
+            self.assertEqual(dict(server.rendezvous.outcomes), {Outcome.RELAYED: 1})
 
     async def test_server_over_ipv6(self) -> None:
         server = RealServer(self, interface="::1")
@@ -139,13 +122,6 @@ class PathTests(PathsTestCase):
 
     if not has_ipv6():
         test_server_over_ipv6.skip = "no IPv6 loopback"  # type: ignore[attr-defined]
-
-    async def test_headers(self) -> None:
-        server, dialer, acceptor = await self.connect(dialer_first=False)
-        for connection, reactor in zip((dialer, acceptor), self.reactors, strict=True):
-            (observed,) = connection.headers.getRawHeaders("rdv-observed-addr", [])
-            self.assertEqual(observed, f"127.0.0.1:{reactor.ports[0]}")
-        await self.assert_joined(server, dialer, acceptor)
 
 
 class PenaltyTests(PathsTestCase):
@@ -178,32 +154,6 @@ class PenaltyTests(PathsTestCase):
         return [acceptor.accept(server.url, TOKEN, **options), dialer.dial(server.url, TOKEN)]
 
 
-class StreamTests(PathsTestCase):
-    """More than a few bytes."""
-
-    async def move(self, **options: object) -> None:
-        """A million bytes each way at once."""
-        server = RealServer(self)
-        dialer, acceptor = self.clients(**options)
-        there, here = await gatherResults(
-            [acceptor.accept(server.url, TOKEN), dialer.dial(server.url, TOKEN)]
-        )
-        data = [Random(seed).randbytes(1_000_000) for seed in (1, 2)]
-        wires = [HalfWire(), HalfWire()]
-        for connection, wire, each in zip((here, there), wires, data, strict=True):
-            self.attach(connection, wire)
-            connection.write(each)
-            connection.loseWriteConnection()
-        self.assertTrue(await wires[0].ended() == data[1])
-        self.assertTrue(await wires[1].ended() == data[0])
-
-    async def test_direct(self) -> None:
-        await self.move()
-
-    async def test_relayed(self) -> None:
-        await self.move(**RELAY, penalty=0)
-
-
 class ManyTests(PathsTestCase):
     """Many pairs at a time."""
 
@@ -224,18 +174,3 @@ class ManyTests(PathsTestCase):
             server = RealServer(self)
             pairs = [self.meet(server, number, **options) for number in range(30)]
             await gatherResults([Deferred.fromCoroutine(pair) for pair in pairs])
-
-    async def test_all_dialers_first(self) -> None:
-        pairs: list[Pair] = []
-        server = RealServer(self, serve=pairs.append)
-        dialer, acceptor = self.clients()
-        tokens = [f"token {number}" for number in range(30)]
-        dials = [dialer.dial(server.url, token) for token in tokens]
-        accepts = [acceptor.accept(server.url, token) for token in reversed(tokens)]
-        heres, theres = await gatherResults(dials), await gatherResults(accepts)
-        for number, (here, there) in enumerate(zip(heres, reversed(theres), strict=True)):
-            here.attach(Wire())
-            wire = self.attach(there, Wire())
-            here.write(f"{number}.".encode())
-            self.assertEqual(await wire.until(b"."), f"{number}.".encode())
-        self.assertEqual(len(pairs), 30)

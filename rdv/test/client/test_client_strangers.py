@@ -4,7 +4,9 @@ Whoever else connects to the shared port: it neither learns the token too early 
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from rdv.client import Connection
 from rdv.test.client.doubles import answer, here
@@ -60,6 +62,15 @@ class BeforeTests(StrangersTestCase):
         self.assertEqual(await scanner.until(HELLO), HELLO)
         self.relay.write(CONFIRM + b"data")
         await self.assert_connected(b"data", is_relay=True)
+
+    async def test_cancelled(self) -> None:
+        await self.start("accept")
+        strangers = [await self.visit(self.relay.port) for _ in range(3)]
+        self.attempt.cancel()
+        await self.assertFailure(cast(Any, self.attempt), CancelledError)
+        self.assert_nothing_left()
+        for wire in (self.relay, *strangers):
+            self.assertNotIn(HELLO, await wire.lost())
 
     async def test_no_hello_for_one_that_speaks(self) -> None:
         await self.start("accept")

@@ -43,6 +43,41 @@ class RefusalTests(HostileTestCase):
         error = self.fails(head + b"\r\n\r\n" + body, ServerRefused)
         return str(error)
 
+    def test_reason(self) -> None:
+        """The first line of the body, if that is text."""
+        for body, kind, reason in (
+            (b"because of this\n", b"text/plain", ": because of this"),
+            (b"why", b"text/plain; charset=utf-8", ": why"),
+            (b"<html><h1>Oh</h1>", b"text/html", ""),
+            (b"", b"text/plain", ""),
+            (b"\n no \x1b[31mred\x07 \xc3\xb6\xff\nmore\n", b"text/plain", ": no ?[31mred? ö�"),
+            (b"x" * 4000, b"text/plain", ": " + "x" * 200),
+        ):
+            said = self.refused(body, b"Content-Type: " + kind)
+            self.assertEqual(said, f"{URL} refused: 404 Not Found{reason}")
+
+    def test_retry_after(self) -> None:
+        """In seconds; nothing is made of anything else."""
+        for text, seconds in (
+            ("10", 10.0),
+            (" 0 ", 0.0),
+            ("-1", None),
+            ("1.5", None),
+            ("9" * 400, None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("\xff", None),
+        ):
+            head = f"HTTP/1.1 503 No\r\nRetry-After: {text}\r\nContent-Length: 0\r\n\r\n"
+            error = self.fails(head.encode("latin-1"), ServerRefused)
+            assert isinstance(error, ServerRefused)
+            self.assertEqual(error.retry_after, seconds)
+
+    def test_redirect(self) -> None:
+        """It is told, and not followed."""
+        said = self.refused(b"", b"Location: http://other.test/", status=b"302 Found")
+        self.assertEqual(said, f"{URL} refused: 302 Found: moved to http://other.test/")
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+
     def test_compressed(self) -> None:
         """Nobody has asked for that; the status is known all the same."""
         plain = b"Content-Type: text/plain"
@@ -107,6 +142,19 @@ class SwitchTests(HostileTestCase):
         """A good 101, but for ``headers``."""
         self.server.clear()
         self.server.deliver(answer()[:-2] + headers + b"\r\n" + HELLO + b"\x00\xff raw")
+
+    def test_malformed(self) -> None:
+        upgrade = b"Connection: Upgrade\r\nUpgrade: rdv/1\r\n"
+        for headers in (
+            b"",
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+            upgrade + b"Rdv-Peer-Addrs: 127.0.0.1:2000, localhost:2000\r\n",
+            upgrade + b"Rdv-Observed-Addr: somewhere\r\n",
+            upgrade + b": no name\r\n",
+        ):
+            head = b"HTTP/1.1 101 Switching Protocols\r\n" + headers + b"\r\n"
+            self.fails(head, ProtocolError)
+        self.fails(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, ProtocolError)
 
     def test_content_coding(self) -> None:
         """What follows is the peer's, and not for us to decode."""

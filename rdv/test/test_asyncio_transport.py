@@ -42,7 +42,7 @@ class TransportTests(StreamsTestCase):
         self.assertEqual((below.value(), transport.get_write_buffer_size()), (bytes(200_000), 0))
         transport.set_write_buffer_limits(low=10)
         self.assertEqual(transport.get_write_buffer_limits(), (10, 40))
-        for wrong in ({"high": 1, "low": 2}, {"low": -1}):
+        for wrong in ({"high": 1, "low": 2}, {"high": 1, "low": -1}):
             self.assertRaises(ValueError, transport.set_write_buffer_limits, **wrong)
 
     @in_asyncio

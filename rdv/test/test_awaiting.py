@@ -125,14 +125,17 @@ class TaskTests(SynchronousTestCase):
                 await result
         self.assertEqual(tidied, ["future", "deferred"])
 
-    @in_asyncio
-    async def test_cancel_at_once(self) -> None:
+    def test_cancel_at_once(self) -> None:
         """Before it has begun: nobody is warned of a coroutine that was never awaited."""
-        working = deferred_of(never())
-        result = working.asFuture(asyncio.get_running_loop())
-        working.cancel()
-        with self.assertRaises(CancelledError):
-            await result
+
+        async def run() -> None:
+            working = deferred_of(never())
+            result = working.asFuture(asyncio.get_running_loop())
+            working.cancel()
+            with self.assertRaises(CancelledError):
+                await result
+
+        asyncio.run(run())
         assert_no_warning(self)
 
     @in_asyncio

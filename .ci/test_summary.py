@@ -72,64 +72,47 @@ PASSED
 ALL_SKIPS = {f"tests.test_network.NetworkTests.test_{name}" for name in ("natted", "routed", "v6")}
 
 
-class CountTests(unittest.TestCase):
-    def test_one_run(self) -> None:
-        self.assertEqual(count_line(GOOD), "12 passed, 0 failed")
-
-    def test_failures_and_errors(self) -> None:
-        self.assertEqual(count_line(BAD), "9 passed, 3 failed")
-
-    def test_several_runs(self) -> None:
-        self.assertEqual(count_line(GOOD + BAD + SKIPS), "22 passed, 3 failed")
-
-    def test_unexpected_success(self) -> None:
-        log = "FAILED (expectedFailures=2, unexpectedSuccesses=1, successes=4)\n"
-        self.assertEqual(count_line(log), "4 passed, 1 failed")
-
-    def test_failed_without_counts(self) -> None:
-        self.assertEqual(count_line("FAILED\n"), "0 passed, 1 failed")
-
-    def test_nothing(self) -> None:
-        self.assertEqual(count_line(""), "0 passed, 0 failed")
-        self.assertEqual(count_line(NONE), "0 passed, 0 failed")
+ROUTED = "tests.test_network.NetworkTests.test_routed"
 
 
-class CheckTests(unittest.TestCase):
-    def test_good(self) -> None:
-        self.assertEqual(complaints(GOOD, [], ["rdv.test.test_wire"]), [])
+class SummaryTests(unittest.TestCase):
+    def test_count(self) -> None:
+        for log, line in (
+            (GOOD, "12 passed, 0 failed"),
+            (BAD, "9 passed, 3 failed"),
+            (GOOD + BAD + SKIPS, "22 passed, 3 failed"),
+            (
+                "FAILED (expectedFailures=2, unexpectedSuccesses=1, successes=4)\n",
+                "4 passed, 1 failed",
+            ),
+            ("FAILED\n", "0 passed, 1 failed"),
+            ("", "0 passed, 0 failed"),
+            (NONE, "0 passed, 0 failed"),
+        ):
+            self.assertEqual(count_line(log), line, log)
 
-    def test_failure(self) -> None:
-        self.assertEqual(complaints(GOOD + BAD, [], []), ["3 failed"])
+    def test_complaints(self) -> None:
+        missing, todo = "rdv.test.flows.test_flow", "PASSED (expectedFailures=1, successes=4)\n"
+        for log, allowed, modules, wrong in (
+            (GOOD, set(), ["rdv.test.test_wire"], []),
+            (GOOD, set(), ["rdv.test.test_wire", missing], [f"no test of {missing} ran"]),
+            (GOOD + BAD, set(), [], ["3 failed"]),
+            ("Killed\n", set(), [], ["trial did not report any result"]),
+            (NONE, set(), [], ["no test passed"]),
+            (todo, set(), [], ["1 marked todo: fix or delete"]),
+            (SKIPS, ALL_SKIPS, [], []),
+            (SKIPS, ALL_SKIPS - {ROUTED}, [], [f"skipped: {ROUTED}"]),
+            (
+                "PASSED (skips=1, successes=1)\n",
+                set(),
+                [],
+                ["1 skipped, of which the log names 0"],
+            ),
+        ):
+            self.assertEqual(complaints(log, allowed, modules), wrong, log)
 
-    def test_no_report(self) -> None:
-        self.assertEqual(complaints("Killed\n", [], []), ["trial did not report any result"])
-
-    def test_no_test(self) -> None:
-        self.assertEqual(complaints(NONE, [], []), ["no test passed"])
-
-    def test_module_left_out(self) -> None:
-        wrong = complaints(GOOD, [], ["rdv.test.test_wire", "rdv.test.flows.test_flow"])
-        self.assertEqual(wrong, ["no test of rdv.test.flows.test_flow ran"])
-
-    def test_todo(self) -> None:
-        wrong = complaints("PASSED (expectedFailures=1, successes=4)\n", [], [])
-        self.assertEqual(wrong, ["1 marked todo: fix or delete"])
-
-    def test_skip_names(self) -> None:
+    def test_skips(self) -> None:
         self.assertEqual(set(skipped(GOOD + SKIPS + BAD)), ALL_SKIPS)
-
-    def test_skips_allowed(self) -> None:
-        self.assertEqual(complaints(SKIPS, ALL_SKIPS, []), [])
-
-    def test_skip_not_allowed(self) -> None:
-        name = "tests.test_network.NetworkTests.test_routed"
-        self.assertEqual(complaints(SKIPS, ALL_SKIPS - {name}, []), [f"skipped: {name}"])
-
-    def test_skip_without_name(self) -> None:
-        wrong = complaints("PASSED (skips=1, successes=1)\n", [], [])
-        self.assertEqual(wrong, ["1 skipped, of which the log names 0"])
-
-    def test_allowed_file(self) -> None:
         text = "# no such kernel\n\na.test_b.C.test_d  \n"
         self.assertEqual(read_allowed(text), {"a.test_b.C.test_d"})
 

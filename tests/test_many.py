@@ -113,13 +113,14 @@ class ManyTestCase(SystemTestCase):
     tls: IPolicyForHTTPS | None = None
 
     def clients(self) -> dict[str, Client]:
-        """One that goes directly, and one that does not."""
+        """One that goes directly, however long that takes, and one that does not."""
         spaces = {"direct": AddressSpace.LOOPBACK, "relayed": AddressSpace.NONE}
         return {
             outcome: Client(
                 reactor,
                 tls=self.tls,
                 spaces=space,
+                penalty=60.0,
                 self_addresses=lambda port: [Address(IPv4Address("127.0.0.1"), port)],
             )
             for outcome, space in spaces.items()

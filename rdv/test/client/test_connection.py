@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -13,16 +14,17 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
     IPushProducer,
-    ITransport,
+    ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 from zope.interface.verify import verifyObject
 
-from rdv.addresses import Address, parse_address
+from rdv.addresses import parse_address
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.test.client.doubles import ByteTransport
@@ -31,6 +33,36 @@ from rdv.wire import Role
 
 CONFIRM = b"rdv/1 CONFIRM token\r\n"
 PEER = IPv4Address("TCP", "192.0.2.1", 40112)
+CLOSING = ("loseConnection", "abortConnection", "stopProducing")
+
+
+class Once(HalfWire):
+    """Is told the end once at most."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        assert self.reason is None
+        super().connectionLost(reason)
+
+    @property
+    def seen(self) -> tuple[bytes, int, Failure | None]:
+        """What has come, how often the other side has ended, and how all of it has."""
+        return self.data, self.read_ended, self.reason
+
+
+class Pausing(Once):
+    """Does not want to hear anything for now."""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        IPushProducer(self.transport).pauseProducing()
+
+
+class PieceByPiece(Once):
+    """Stops reading after each piece."""
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        IPushProducer(self.transport).pauseProducing()
 
 
 class ConnectionTestCase(SynchronousTestCase):
@@ -50,114 +82,125 @@ class ConnectionTestCase(SynchronousTestCase):
 class AboutTests(SynchronousTestCase):
     """What a connection says of itself."""
 
-    def connection(self, *, is_relay: bool, observed: Address | None) -> Connection:
-        """One with these properties."""
-        candidate = Candidate(Clock(), Role.DIALER, b"token", is_relay=is_relay)
-        ByteTransport(candidate, PEER).connect()
-        return Connection(candidate, observed, Headers({"X-Extra": ["1"]}))
-
     def test_attributes(self) -> None:
-        observed = parse_address("203.0.113.9:39841")
-        connection = self.connection(is_relay=False, observed=observed)
-        self.assertFalse(connection.is_relay)
-        self.assertEqual(connection.peer_address, parse_address("192.0.2.1:40112"))
-        self.assertEqual(connection.observed_address, observed)
-        self.assertEqual(connection.headers.getRawHeaders("x-extra"), ["1"])
-        self.assertEqual(repr(connection), "<Connection p2p 192.0.2.1:40112>")
+        address = parse_address("203.0.113.9:39841")
+        for is_relay, observed, kind in ((False, address, "p2p"), (True, None, "relay")):
+            candidate = Candidate(Clock(), Role.DIALER, b"token", is_relay=is_relay)
+            ByteTransport(candidate, PEER).connect()
+            connection = Connection(candidate, observed, Headers({"X-Extra": ["1"]}))
+            self.assertIs(connection.is_relay, is_relay)
+            self.assertEqual(connection.peer_address, parse_address("192.0.2.1:40112"))
+            self.assertEqual(connection.observed_address, observed)
+            self.assertEqual(connection.headers.getRawHeaders("x-extra"), ["1"])
+            self.assertEqual(repr(connection), f"<Connection {kind} 192.0.2.1:40112>")
+            for interface in (ITCPTransport, IConsumer, IPushProducer):
+                verifyObject(interface, connection)
 
-    def test_relay(self) -> None:
-        connection = self.connection(is_relay=True, observed=None)
-        self.assertTrue(connection.is_relay)
-        self.assertIsNone(connection.observed_address)
-        self.assertEqual(repr(connection), "<Connection relay 192.0.2.1:40112>")
 
-    def test_interfaces(self) -> None:
-        connection = self.connection(is_relay=True, observed=None)
-        for interface in (ITransport, IConsumer, IPushProducer):
-            verifyObject(interface, connection)
+class AttachTests(ConnectionTestCase):
+    """Bytes, and ends, from before there is a protocol."""
 
-    def test_wrapper_round_it_ends_with_it(self) -> None:
-        """A wrapper claims what its transport provides; the end must not go round in a ring."""
-        connection = self.connection(is_relay=False, observed=None)
-        below = connection.transport
-        wire = Wire()
-        wrapper = ProtocolWrapper(WrappingFactory(Factory()), wire)
-        connection.attach(wrapper)
-        self.assertFalse(IHalfCloseableProtocol.providedBy(wrapper))
-        assert isinstance(below, ByteTransport)
-        below.end()
-        self.assertEqual(below.closing, "close")
+    early = b"early "
+
+    def test_nothing_is_read_before(self) -> None:
+        self.assertEqual(self.below.producerState, "paused")
+        self.connection.attach(wire := Wire())
+        self.assertEqual(self.below.producerState, "producing")
+        self.assertIs(wire.transport, self.connection)
+        self.successResultOf(wire.made)
+
+    def test_held_bytes_first_and_once(self) -> None:
+        self.below.deliver(b"bytes ", b"that ")
+        self.connection.attach(wire := Wire())
+        self.assertRaises(RuntimeError, self.connection.attach, Wire())
+        self.assertEqual(wire.data, b"early bytes that ")
+        self.connection.pauseProducing()
+        self.connection.resumeProducing()
+        self.below.deliver(b"are late")
+        self.assertEqual(wire.data, b"early bytes that are late")
+
+    def test_ends(self) -> None:
+        """In their order and once, when the protocol cares to read."""
+        for kind, at_once in ((Once, b"early "), (Pausing, b""), (PieceByPiece, b"early ")):
+            for ended in (False, True):
+                for lost in (False, True):
+                    self.setUp()
+                    if ended:
+                        self.below.end()
+                    reason = self.below.lose(ConnectionLost()) if lost else None
+                    self.connection.attach(wire := kind())
+                    if kind is not Once:
+                        self.assertEqual(wire.seen, (at_once, 0, None))
+                        self.assertEqual(self.below.producerState, "paused")
+                    for _ in range(3):
+                        self.connection.resumeProducing()
+                    self.assertEqual(wire.seen, (b"early ", int(ended), reason))
+                    self.assertEqual(self.below.closing, "")
+
+    def test_pausing_at_once(self) -> None:
+        self.connection.attach(wire := Pausing())
+        self.below.deliver(b"data")
+        self.assertEqual((wire.data, self.below.producerState), (b"", "paused"))
+        self.connection.resumeProducing()
+        self.assertEqual((wire.data, self.below.producerState), (b"early data", "producing"))
 
 
 class ReadingTests(ConnectionTestCase):
     """What the protocol gets afterwards."""
 
-    def attach(self, wire: Wire) -> None:
-        """Attach it."""
-        self.connection.attach(wire)
-
-    def test_data_and_loss(self) -> None:
-        wire = Wire()
-        self.attach(wire)
+    def test_both_directions_end(self) -> None:
+        self.connection.attach(wire := HalfWire())
         self.below.deliver(b"data")
-        reason = self.below.lose(ConnectionLost())
-        self.assertEqual(wire.data, b"data")
-        self.assertIs(wire.reason, reason)
-
-    def test_half_close(self) -> None:
-        wire = HalfWire()
-        self.attach(wire)
         self.below.end()
-        self.assertEqual((wire.read_ended, self.below.closing), (1, ""))
+        self.assertEqual((wire.data, wire.read_ended, self.below.closing), (b"data", 1, ""))
         self.below.protocol.writeConnectionLost()
         self.assertEqual(wire.write_ended, 1)
 
     def test_no_interest_in_half_close(self) -> None:
-        wire = Wire()
-        self.attach(wire)
-        self.below.end()
-        self.assertEqual(self.below.closing, "close")
-        self.below.protocol.writeConnectionLost()
-        self.below.lose()
-        assert wire.reason is not None
-        self.assertIsNotNone(wire.reason.check(ConnectionDone))
+        """
+        The end closes the connection, whenever it came. It must not go round in a ring: a wrapper
+        claims what its transport provides.
+        """
+        for wrapped in (False, True):
+            for before in (False, True):
+                self.setUp()
+                wire = Wire()
+                wrapper = ProtocolWrapper(WrappingFactory(Factory()), wire) if wrapped else wire
+                self.assertFalse(IHalfCloseableProtocol.providedBy(wrapper))
+                if before:
+                    self.below.end()
+                self.connection.attach(wrapper)
+                if not before:
+                    self.below.end()
+                self.assertEqual(self.below.closing, "close")
+                self.below.protocol.writeConnectionLost()
+                self.below.lose()
+                assert wire.reason is not None
+                self.assertIsNotNone(wire.reason.check(ConnectionDone))
 
     def test_write_end_before_attach(self) -> None:
         self.connection.loseWriteConnection()
         self.below.protocol.writeConnectionLost()
-        wire = HalfWire()
-        self.attach(wire)
+        self.connection.attach(HalfWire())
         self.assertTrue(self.below.write_ended)
 
     def test_paused(self) -> None:
-        wire = HalfWire()
-        self.attach(wire)
-        self.connection.pauseProducing()
-        self.assertEqual(self.below.producerState, "paused")
-        self.below.deliver(b"what TLS ", b"had decrypted")
-        self.below.end()
-        self.assertEqual((wire.data, wire.read_ended), (b"", 0))
-        self.connection.resumeProducing()
-        self.assertEqual((wire.data, wire.read_ended), (b"what TLS had decrypted", 1))
-        self.assertEqual(self.below.producerState, "producing")
-
-    def test_lost_while_paused(self) -> None:
-        wire = Wire()
-        self.attach(wire)
-        self.connection.pauseProducing()
-        reason = self.below.lose(ConnectionLost())
-        self.assertIs(wire.reason, reason)
-
-    def test_lost_while_paused_with_something_held(self) -> None:
-        wire = Wire()
-        self.attach(wire)
-        self.connection.pauseProducing()
-        self.below.deliver(b"data")
-        reason = self.below.lose(ConnectionLost())
-        self.assertIsNone(wire.reason)
-        self.connection.resumeProducing()
-        self.assertEqual(wire.data, b"data")
-        self.assertIs(wire.reason, reason)
+        """What TLS had decrypted already is held, and so is what comes behind it."""
+        for held in ((), (b"what TLS ", b"had decrypted")):
+            for ended in (False, True):
+                self.setUp()
+                self.connection.attach(wire := Once())
+                self.connection.pauseProducing()
+                self.assertEqual(self.below.producerState, "paused")
+                self.below.deliver(*held)
+                if ended:
+                    self.below.end()
+                reason = self.below.lose(ConnectionLost())
+                waits = bool(held or ended)
+                self.assertEqual(wire.seen, (b"", 0, None if waits else reason))
+                self.connection.resumeProducing()
+                self.assertEqual(wire.seen, (b"".join(held), int(ended), reason))
+                self.assertEqual(self.below.producerState, "producing")
 
 
 class WritingTests(ConnectionTestCase):
@@ -171,18 +214,18 @@ class WritingTests(ConnectionTestCase):
         self.connection.write(b"one ")
         self.connection.writeSequence([b"two ", b"three"])
         self.assertEqual(self.below.value(), b"one two three")
+        self.assertEqual(self.connection.getPeer(), PEER)
+        self.assertEqual(self.connection.getHost(), self.below.getHost())
 
     def test_closing(self) -> None:
         self.connection.loseWriteConnection()
         self.assertEqual((self.below.write_ended, self.below.closing), (True, ""))
-        self.connection.loseConnection()
-        self.assertEqual(self.below.closing, "close")
-        self.connection.abortConnection()
-        self.assertEqual(self.below.closing, "abort")
-
-    def test_stop_producing_closes(self) -> None:
-        self.connection.stopProducing()
-        self.assertEqual(self.below.closing, "close")
+        self.assertFalse(self.connection.disconnecting)
+        for close, closing in zip(CLOSING, ("close", "abort", "close"), strict=True):
+            self.setUp()
+            getattr(self.connection, close)()
+            self.assertEqual(self.below.closing, closing)
+            self.assertTrue(self.connection.disconnecting)
 
     def test_producer(self) -> None:
         for streaming in (True, False):
@@ -193,10 +236,6 @@ class WritingTests(ConnectionTestCase):
             self.connection.unregisterProducer()
             self.assertIsNone(self.below.producer)
 
-    def test_addresses(self) -> None:
-        self.assertEqual(self.connection.getPeer(), PEER)
-        self.assertEqual(self.connection.getHost(), self.below.getHost())
-
     def test_break_on_exit(self) -> None:
         with socket.socket() as sock:
             self.below.handle = sock
@@ -204,3 +243,68 @@ class WritingTests(ConnectionTestCase):
                 self.connection.break_on_exit(enabled)
                 option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
                 self.assertEqual(struct.unpack("ii", option), (int(enabled), 0))
+
+
+class ClosingTests(ConnectionTestCase):
+    """
+    The protocol closes, as who has seen enough does, and has not taken everything: it is told how
+    the connection ended, and nothing else.
+    """
+
+    early = b"early"
+
+    def assert_told(self, *before: Callable[[], object]) -> None:
+        """:param before: what happens while it reads nothing; a loss is the last."""
+        for close in CLOSING:
+            for error in (ConnectionDone(), ConnectionLost()):
+                for late in ((), (b"what TLS had decrypted",)):
+                    self.setUp()
+                    self.connection.attach(wire := Pausing())
+                    for each in before:
+                        each()
+                    self.assertEqual(wire.seen, (b"", 0, None))
+                    reason = None
+                    if not self.below.gone:
+                        getattr(self.connection, close)()
+                        self.below.deliver(*late)
+                        reason = self.below.lose(error)
+                    else:
+                        getattr(self.connection, close)()
+                    self.connection.resumeProducing()
+                    self.assertEqual((wire.data, wire.read_ended), (b"", 0))
+                    self.assertIsNotNone(wire.reason)
+                    if reason is not None:
+                        self.assertIs(wire.reason, reason)
+
+    def test_held(self) -> None:
+        self.assert_told()
+        self.assert_told(lambda: self.below.deliver(b"held"))
+
+    def test_peer_has_ended(self) -> None:
+        self.assert_told(lambda: self.below.end())
+
+    def test_lost_already(self) -> None:
+        """The end came first and waits behind what is held."""
+        self.assert_told(lambda: self.below.lose(ConnectionLost()))
+
+    def test_in_the_middle_of_a_delivery(self) -> None:
+        for close in CLOSING:
+            self.setUp()
+            self.connection.attach(wire := Wire())
+            wire.until(b"first").addCallback(self._close, close)
+            self.below.deliver(b"first", b"second")
+            self.below.lose()
+            self.assertEqual(wire.data, b"earlyfirst")
+            self.assertIsNotNone(wire.reason)
+
+    def _close(self, data: bytes, how: str) -> None:
+        getattr(self.connection, how)()
+
+    def test_at_once(self) -> None:
+        wire = Wire()
+        wire.made.addCallback(Wire.close)
+        self.connection.attach(wire)
+        self.assertEqual(self.below.closing, "close")
+        self.below.lose()
+        self.assertEqual(wire.data, b"")
+        self.assertIsNotNone(wire.reason)

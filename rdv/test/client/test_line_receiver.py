@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
 from twisted.protocols.basic import LineReceiver, NetstringReceiver
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
-from zope.interface.verify import verifyObject
 
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
@@ -32,9 +30,9 @@ class Lines(LineReceiver):
             self.transport.loseConnection()
 
 
-class ConnectionTestCase(SynchronousTestCase):
+class ProtocolTests(SynchronousTestCase):
     """
-    A connection and the peer's end.
+    Protocols that pause, and that ask for ``transport.disconnecting``.
 
     :ivar peer: what the peer gets.
     """
@@ -53,37 +51,20 @@ class ConnectionTestCase(SynchronousTestCase):
         self.far.write(data)
         self.clock.advance(0)
 
-
-class ProtocolTests(ConnectionTestCase):
-    """Protocols that ask for ``transport.disconnecting``."""
-
     def test_lines(self) -> None:
-        lines = Lines()
-        self.connection.attach(lines)
+        """None comes of what was in the same segment behind the line at which it has closed."""
+        self.connection.attach(lines := Lines())
         self.send(b"one\r\ntw")
+        lines.pauseProducing()
         self.send(b"o\r\nthree\r\n")
+        self.assertEqual(lines.lines, [b"one"])
+        lines.resumeProducing()
         lines.sendLine(b"answer")
         self.clock.advance(0)
-        self.assertEqual(lines.lines, [b"one", b"two", b"three"])
-        self.assertEqual(self.peer.received, b"answer\r\n")
-
-    def test_no_line_after_closing(self) -> None:
-        """What came in the same segment behind the line at which the protocol has closed."""
-        lines = Lines()
-        self.connection.attach(lines)
         self.send(b"quit\r\nmore\r\n")
-        self.assertEqual(lines.lines, [b"quit"])
+        self.assertEqual(lines.lines, [b"one", b"two", b"three", b"quit"])
+        self.assertEqual(self.peer.received, b"answer\r\n")
         self.assertTrue(self.peer.lost_cleanly)
-
-    def test_lines_while_paused(self) -> None:
-        lines = Lines()
-        self.connection.attach(lines)
-        lines.pauseProducing()
-        self.send(b"one\r\n")
-        self.assertEqual(lines.lines, [])
-        lines.resumeProducing()
-        self.clock.advance(0)
-        self.assertEqual(lines.lines, [b"one"])
 
     def test_netstrings(self) -> None:
         strings: list[bytes] = []
@@ -95,30 +76,12 @@ class ProtocolTests(ConnectionTestCase):
         self.assertEqual(strings, [b"one", b"two"])
         self.assertIsNotNone(self.peer.lost)
 
-    def test_disconnecting(self) -> None:
-        for close in ("loseConnection", "abortConnection", "stopProducing"):
-            self.setUp()
-            self.assertFalse(self.connection.disconnecting)
-            self.connection.loseWriteConnection()
-            self.assertFalse(self.connection.disconnecting)
-            getattr(self.connection, close)()
-            self.assertTrue(self.connection.disconnecting)
-
-
-class TCPTests(ConnectionTestCase):
-    """What a protocol may ask of TCP."""
-
-    def test_interface(self) -> None:
-        verifyObject(ITCPTransport, self.connection)
-
     def test_options(self) -> None:
+        """What a protocol may ask of TCP."""
         for enabled in (True, False):
             self.connection.setTcpNoDelay(enabled)
             self.connection.setTcpKeepAlive(not enabled)
-            self.assertIs(self.below.getTcpNoDelay(), enabled)
-            self.assertIs(self.below.getTcpKeepAlive(), not enabled)
-            self.assertIs(self.connection.getTcpNoDelay(), enabled)
-            self.assertIs(self.connection.getTcpKeepAlive(), not enabled)
-
-    def test_handle(self) -> None:
+            for transport in (self.connection, self.below):
+                self.assertIs(transport.getTcpNoDelay(), enabled)
+                self.assertIs(transport.getTcpKeepAlive(), not enabled)
         self.assertIs(self.connection.getHandle(), self.below.memory)

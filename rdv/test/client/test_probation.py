@@ -4,6 +4,7 @@ When a choice becomes final, and for whom.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -17,15 +18,79 @@ from rdv.test.doubles import HalfCloseRecorder
 from rdv.wire import Role
 
 
-class DialerTests(ProbationTestCase):
+class BothTestCase(ProbationTestCase):
+    """What holds for a dialer and for an acceptor."""
+
+    def assert_lost(self, kind: type[Exception] = ConnectionLost) -> None:
+        """The application was told, and nothing is left."""
+        assert self.wire.lost is not None
+        self.assertIsNotNone(self.wire.lost.check(kind))
+        self.assert_nothing_left()
+
+
+class BothTests:
+    """Tests of each side; what it is mixed with is a :class:`BothTestCase`."""
+
+    def test_first_byte(self: Any) -> None:
+        """Whether it came together with the line before it or later."""
+        for at_once in (False, True):
+            self.begin(behind=b"data" if at_once else b"")
+            if not at_once:
+                self.direct.deliver(b"data")
+            self.assert_direct()
+            self.assertEqual(self.wire.received, b"data")
+
+    def test_end_of_the_peer_s_direction(self: Any) -> None:
+        self.direct.far_end.loseWriteConnection()
+        self.clock.advance(0)
+        self.assert_direct()
+        self.assertEqual(self.wire.read_ended, 1)
+
+    def test_clean_end_of_all_at_once(self: Any) -> None:
+        """It is no loss, so that nothing takes its place."""
+        said = self.relay.far.received
+        self.direct.near.lose(ConnectionDone())
+        self.assert_lost(ConnectionDone)
+        self.assertEqual(self.relay.far.received, said)
+
+    def test_relay_gone_first(self: Any) -> None:
+        for gone in ("lose", "end"):
+            self.begin()
+            self.clock.advance(0.5)
+            self.assertTrue(self.relay.open)
+            getattr(self.relay, gone)()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertTrue(self.direct.open)
+            self.direct.lose()
+            self.assert_lost()
+
+    def test_lost_and_the_relay_as_well(self: Any) -> None:
+        """It breaks, ends, or never becomes ready."""
+        for gone in ("lose", "end", ""):
+            for acknowledged in (None, 0):
+                self.begin(relay_ready=False)
+                self.direct.acknowledged = acknowledged
+                self.direct.lose()
+                self.assertIsNone(self.wire.lost)
+                if gone:
+                    getattr(self.relay, gone)()
+                else:
+                    self.clock.advance(LONG)
+                self.assert_lost()
+
+
+class DialerTests(BothTests, BothTestCase):
     """The dialer waits for an acknowledgement of its CONFIRM."""
 
     def test_relay_is_kept_until_then(self) -> None:
+        self.direct.acknowledged = len(CONFIRM) - 1
         self.clock.advance(probation._CONFIRMED_WITHIN * 0.9)
         self.assertTrue(self.relay.open)
         self.assertFalse(self.connection.is_relay)
         self.acknowledge()
         self.assert_direct()
+        self.direct.lose()
+        self.assert_lost()
 
     def test_looks_soon_and_again(self) -> None:
         """A direct path within a LAN costs the server nothing for long."""
@@ -39,11 +104,11 @@ class DialerTests(ProbationTestCase):
     def test_the_application_says_something(self) -> None:
         """It is given a moment to do so, and then it costs no more than its own round trip."""
         self.direct.acknowledged = len(CONFIRM)
-        self.clock.advance(0.09)
+        self.clock.pump([0.001] * 90)
         self.assertTrue(self.relay.open)
         self.connection.write(b"data")
         self.direct.acknowledged += 1
-        self.clock.advance(0.003)
+        self.clock.advance(0.001)
         self.assert_direct()
 
     def test_the_application_says_nothing(self) -> None:
@@ -61,15 +126,29 @@ class DialerTests(ProbationTestCase):
 
     def test_what_it_says_does_not_arrive(self) -> None:
         """Such as full segments, on a path that only lets small ones through."""
-        self.direct.acknowledged = len(CONFIRM)
-        self.connection.write(b"data")
-        self.clock.advance(probation._DELIVERED_WITHIN * 0.99)
-        self.assertTrue(self.direct.open and self.relay.open)
-        self.clock.advance(0.1)
-        self.assert_relayed()
-        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+        for acknowledged, seconds in (
+            (0, probation._CONFIRMED_WITHIN),
+            (len(CONFIRM), probation._DELIVERED_WITHIN),
+        ):
+            self.begin()
+            self.direct.acknowledged = acknowledged
+            self.connection.write(b"data")
+            self.clock.advance(seconds * 0.99)
+            self.assertTrue(self.direct.open and self.relay.open)
+            self.clock.advance(0.1)
+            self.assert_relayed()
+            self.assertEqual(self.relay.far.received, CONFIRM + b"data")
 
-    def test_nor_does_it_on_an_old_peer_s(self) -> None:
+    def test_far(self) -> None:
+        """A lost CONFIRM is sent again after three round trips."""
+        self.patch(probation, "round_trip", lambda transport: 1.0)
+        self.begin()
+        self.clock.advance(5.9)
+        self.assertTrue(self.direct.open)
+        self.clock.advance(0.2)
+        self.assert_relayed()
+
+    def test_old_peer(self) -> None:
         """It has closed the relay at once, so there is nothing to fall back to."""
         self.direct.acknowledged = len(CONFIRM)
         self.connection.write(b"data")
@@ -77,22 +156,6 @@ class DialerTests(ProbationTestCase):
         self.clock.advance(LONG)
         self.assertTrue(self.direct.open)
         self.assertFalse(self.connection.is_relay)
-
-    def test_part_of_it(self) -> None:
-        self.direct.acknowledged = len(CONFIRM) - 1
-        self.clock.advance(1)
-        self.assertTrue(self.relay.open)
-
-    def test_first_byte(self) -> None:
-        self.direct.deliver(b"data")
-        self.assert_direct()
-        self.assertEqual(self.wire.received, b"data")
-
-    def test_end_of_the_peer_s_direction(self) -> None:
-        self.direct.far_end.loseWriteConnection()
-        self.clock.advance(0)
-        self.assert_direct()
-        self.assertEqual(self.wire.read_ended, 1)
 
     def test_end_of_the_connection(self) -> None:
         self.connection.loseWriteConnection()
@@ -102,29 +165,10 @@ class DialerTests(ProbationTestCase):
         self.assert_nothing_left()
         self.assertTrue(self.wire.lost_cleanly)
 
-    def test_clean_end_of_all_at_once(self) -> None:
-        """It is no loss, so that nothing takes its place."""
-        self.direct.near.lose(ConnectionDone())
-        self.assert_nothing_left()
-        self.assertTrue(self.wire.lost_cleanly)
-        self.assertEqual(self.relay.far.received, b"")
-
-    def test_something_has_come_already(self) -> None:
-        """Then there is nothing to wait for."""
-        self.begin(behind=b"data")
-        self.assert_direct()
-        self.assertEqual(self.wire.received, b"data")
-
     def test_system_does_not_tell_any_more(self) -> None:
         self.direct.acknowledged = None
         self.clock.advance(1)
         self.assert_direct()
-
-    def test_no_acknowledgement_in_time(self) -> None:
-        self.connection.write(b"data")
-        self.clock.advance(LONG)
-        self.assert_relayed()
-        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
 
     def test_no_acknowledgement_and_the_relay_is_not_ready(self) -> None:
         """It may still become so; or the acknowledgement may come."""
@@ -140,101 +184,48 @@ class DialerTests(ProbationTestCase):
                 self.assert_direct()
 
     def test_lost(self) -> None:
-        self.connection.write(b"data")
-        self.direct.lose()
-        self.assertIsNone(self.wire.lost)
-        self.assert_relayed()
-        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
-        self.relay.deliver(b"answer")
-        self.assertEqual(self.wire.received, b"answer")
-
-    def test_lost_before_the_relay_is_ready(self) -> None:
         """What becomes of a socket that is gone says nothing of the choice."""
-        self.begin(relay_ready=False)
-        self.connection.write(b"data")
-        self.direct.acknowledged = None
-        self.direct.lose()
-        self.clock.advance(1)
-        self.assertTrue(self.relay.open)
-        self.relay.deliver(HELLO)
-        self.assert_relayed()
-        self.assertEqual(self.relay.far.received, CONFIRM + b"data")
-
-    def test_lost_and_the_relay_as_well(self) -> None:
-        self.begin(relay_ready=False)
-        self.direct.acknowledged = None
-        self.direct.lose()
-        self.assertIsNone(self.wire.lost)
-        self.relay.lose()
-        self.assert_lost()
-
-    def test_lost_and_the_relay_never_becomes_ready(self) -> None:
-        for acknowledged in (None, 0):
-            self.begin(relay_ready=False)
-            self.direct.acknowledged = acknowledged
+        for ready in (True, False):
+            self.begin(relay_ready=ready)
+            self.connection.write(b"data")
+            self.direct.acknowledged = None
             self.direct.lose()
-            self.clock.advance(LONG)
-            self.assert_lost()
-
-    def assert_lost(self) -> None:
-        """The application was told, and nothing is left."""
-        assert self.wire.lost is not None
-        self.assertIsNotNone(self.wire.lost.check(ConnectionLost))
-        self.assert_nothing_left()
-
-    def test_relay_gone_first(self) -> None:
-        for gone in ("lose", "end"):
-            self.begin()
-            getattr(self.relay, gone)()
-            self.assertEqual(self.clock.getDelayedCalls(), [])
-            self.assertTrue(self.direct.open)
-            self.direct.lose()
-            self.assert_lost()
-
-    def test_lost_afterwards(self) -> None:
-        self.acknowledge()
-        self.direct.lose()
-        self.assert_lost()
+            self.clock.advance(1)
+            self.assertIsNone(self.wire.lost)
+            if not ready:
+                self.relay.deliver(HELLO)
+            self.assert_relayed()
+            self.assertEqual(self.relay.far.received, CONFIRM + b"data")
+            self.relay.deliver(b"answer")
+            self.assertEqual(self.wire.pieces, [b"answer"])
 
 
-class AcceptorTests(ProbationTestCase):
+class AcceptorTests(BothTests, BothTestCase):
     """The acceptor waits until the dialer has closed the relay."""
 
     role = Role.ACCEPTOR
 
-    def test_relay_is_closed(self) -> None:
-        for gone in ("lose", "end"):
-            self.begin()
-            self.clock.advance(1)
-            self.assertTrue(self.relay.open)
-            getattr(self.relay, gone)()
-            self.assertFalse(self.relay.near.connected)
-            self.assertTrue(self.direct.open)
-            self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_first_byte(self) -> None:
-        self.direct.deliver(b"data")
-        self.assert_direct()
-        self.assertEqual(self.wire.received, b"data")
-
-    def test_first_byte_together_with_confirm(self) -> None:
-        self.begin(behind=b"data")
-        self.assert_direct()
-        self.assertEqual(self.wire.received, b"data")
-
     def test_not_for_ever(self) -> None:
-        self.clock.advance(LONG)
-        self.assert_direct()
-
-    def test_own_acknowledgements_say_nothing(self) -> None:
-        self.acknowledge()
+        self.acknowledge()  # says nothing
+        self.connection.write(b"banner")
+        self.clock.advance(8)
         self.assertTrue(self.relay.open)
+        self.clock.advance(2)
+        self.assert_direct()
 
     def test_confirm_on_the_relay(self) -> None:
-        self.connection.write(b"banner")
-        self.relay.deliver(CONFIRM)
-        self.assert_relayed()
-        self.assertEqual(self.relay.far.received, HELLO + b"banner")
+        """Whether we have noticed that the direct path is lost or not."""
+        for lost in (False, True):
+            self.begin()
+            self.connection.write(b"banner")
+            if lost:
+                self.direct.lose()
+                self.assertTrue(self.relay.open)
+                self.assertIsNone(self.wire.lost)
+            self.relay.deliver(CONFIRM + b"data")
+            self.assert_relayed()
+            self.assertEqual(self.wire.received, b"data")
+            self.assertEqual(self.relay.far.received, HELLO + b"banner")
 
     def test_confirm_on_both(self) -> None:
         """In one turn: the dialer has fallen back before there was a connection here."""
@@ -250,22 +241,23 @@ class AcceptorTests(ProbationTestCase):
         self.assertIsNotNone(wire.lost)
 
     def test_answer_to_what_came_with_it(self) -> None:
-        """What was written before comes before it."""
-        echo: Any = self.wire
-        echo.dataReceived = lambda data: self.connection.write(b"<" + data + b">")
-        self.connection.write(b"banner ")
-        self.relay.deliver(CONFIRM + b"data")
-        self.assert_relayed()
-        self.assertEqual(self.relay.received, b"banner <data>")
-
-    def test_closed_by_what_came_with_it(self) -> None:
-        closing: Any = self.wire
-        closing.dataReceived = lambda data: self.connection.loseConnection()
-        self.connection.write(b"banner")
-        self.relay.deliver(CONFIRM + b"data")
-        self.assert_nothing_left()
-        self.assertEqual(self.relay.received, b"banner")
-        self.assertTrue(self.relay.ended)
+        """What was written before comes before it; it may also close."""
+        answers: tuple[Callable[[bytes], object], ...] = (
+            lambda data: self.connection.write(b"<" + data + b">"),
+            lambda data: self.connection.loseConnection(),
+        )
+        for answer in answers:
+            self.begin()
+            self.patch(self.wire, "dataReceived", answer)
+            self.connection.write(b"banner")
+            self.relay.deliver(CONFIRM + b"data")
+            if answer is answers[0]:
+                self.assert_relayed()
+                self.assertEqual(self.relay.received, b"banner<data>")
+            else:
+                self.assert_nothing_left()
+                self.assertEqual(self.relay.received, b"banner")
+                self.assertTrue(self.relay.ended)
 
     def test_something_else_on_the_relay(self) -> None:
         """Then it is not the peer's, and of no use."""
@@ -274,29 +266,6 @@ class AcceptorTests(ProbationTestCase):
         self.connection.write(b"data")
         self.clock.advance(0)
         self.assertEqual(self.direct.received, b"data")
-
-    def test_lost(self) -> None:
-        """The dialer notices it as well."""
-        self.connection.write(b"banner")
-        self.direct.lose()
-        self.assertTrue(self.relay.open)
-        self.assertIsNone(self.wire.lost)
-        self.relay.deliver(CONFIRM + b"data")
-        self.assert_relayed()
-        self.assertEqual(self.wire.received, b"data")
-        self.assertEqual(self.relay.received, b"banner")
-
-    def test_lost_and_no_confirm_comes(self) -> None:
-        for gone in ("lose", "end", ""):
-            self.begin()
-            self.direct.lose()
-            self.assertIsNone(self.wire.lost)
-            if gone:
-                getattr(self.relay, gone)()
-            else:
-                self.clock.advance(LONG)
-            self.assertIsNotNone(self.wire.lost)
-            self.assert_nothing_left()
 
 
 class WithoutRelayTests(ProbationTestCase):

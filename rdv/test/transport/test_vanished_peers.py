@@ -22,7 +22,7 @@ from rdv.client import Connection, probation, receiver
 from rdv.errors import ServerRefused, ServerUnreachable
 from rdv.forwarding import forward as forward_module
 from rdv.server import Outcome
-from rdv.test.client.probation_case import ProbationTestCase
+from rdv.test.client.probation_case import HELLO, ProbationTestCase
 from rdv.test.doubles import Wire
 from rdv.test.forwarding.test_forward import ForwardTestCase
 from rdv.test.testing.memory_case import MemoryTestCase
@@ -174,19 +174,26 @@ class ReplacedTests(ProbationTestCase):
     """A direct path that proves dead."""
 
     def setUp(self) -> None:
-        self.watched: list[object] = []
+        self.watched: set[object] = set()
         for module in (receiver, probation):
-            self.patch(module, "watch", lambda _, each: self.watched.append(each))
-            self.patch(module, "unwatch", lambda _, each: self.watched.remove(each))
+            self.patch(module, "watch", lambda _, each: self.watched.add(each))
+            self.patch(module, "unwatch", lambda _, each: self.watched.discard(each))
         super().setUp()
 
     def test_the_relay_takes_its_place(self) -> None:
-        self.assertEqual(self.watched, [self.direct.near])
-        self.clock.advance(10)
-        self.assert_relayed()
-        self.assertEqual(self.watched, [self.relay.near])
-        self.relay.lose()
-        self.assertEqual(self.watched, [])
+        for lost in (False, True):
+            self.watched.clear()
+            self.begin(relay_ready=False)
+            self.assertEqual(self.watched, {self.direct.near})
+            if lost:
+                self.direct.lose()
+                self.assertEqual(self.watched, set())
+            self.clock.advance(5)
+            self.relay.deliver(HELLO)
+            self.assert_relayed()
+            self.assertEqual(self.watched, {self.relay.near})
+            self.relay.lose()
+            self.assertEqual(self.watched, set())
 
 
 class ForwardTests(ForwardTestCase):

@@ -50,24 +50,15 @@ class BeforeAnythingTests(SynchronousTestCase):
             self.assertEqual(self.reactor.getDelayedCalls(), [])
             self.assertEqual(self.reactor.resolver.asked, [])
 
-    def test_no_url(self) -> None:
-        for url in ("", "example.com", "example.com:80", "/rdv", "//example.com/rdv"):
-            self.assert_refused(BadURL, url, TOKEN)
-
-    def test_another_scheme(self) -> None:
-        for url in ("ftp://example.com/", "ws://example.com/", "file:///etc/passwd", "rdv:x"):
-            self.assert_refused(BadURL, url, TOKEN)
-
-    def test_no_host(self) -> None:
-        for url in ("http://", "http:///rdv", "https://:80/", "http:example.com"):
-            self.assert_refused(BadURL, url, TOKEN)
-
-    def test_unreadable(self) -> None:
-        for url in ("http://[::1", "http://ex ample/", "http://h:port/", "http://a..b/"):
-            self.assert_refused(BadURL, url, TOKEN)
-
-    def test_port_that_does_not_exist(self) -> None:
-        for url in ("http://192.0.2.1:65536/", "http://192.0.2.1:-1/", "http://192.0.2.1:0/"):
+    def test_bad_urls(self) -> None:
+        """None at all, another scheme, no host, unreadable, or a port that does not exist."""
+        for url in (
+            *("", "example.com", "example.com:80", "/rdv", "//example.com/rdv"),
+            *("ftp://example.com/", "ws://example.com/", "file:///etc/passwd", "rdv:x"),
+            *("http://", "http:///rdv", "https://:80/", "http:example.com"),
+            *("http://[::1", "http://ex ample/", "http://h:port/", "http://a..b/"),
+            *("http://192.0.2.1:65536/", "http://192.0.2.1:-1/", "http://192.0.2.1:0/"),
+        ):
             self.assert_refused(BadURL, url, TOKEN)
 
     def test_user_in_the_url(self) -> None:
@@ -82,13 +73,8 @@ class BeforeAnythingTests(SynchronousTestCase):
         for token in ("", " a", "a ", "a\r\nb", "a\x00", "\x7f", "x" * 8193, b"\xff", "\ud800"):
             self.assert_refused(BadToken, URL, token)
 
-    def test_longest_token(self) -> None:
-        dialling = self.client.dial(URL, "x" * 8192)
-        self.assertEqual(len(self.reactor.tcpClients), 1)
-        dialling.addErrback(lambda _: None)
-        dialling.cancel()
-
     def test_good_urls(self) -> None:
+        """With the longest token."""
         for url, host in (
             ("HTTP://192.0.2.1/", "192.0.2.1"),
             ("http://192.0.2.1", "192.0.2.1"),
@@ -98,7 +84,7 @@ class BeforeAnythingTests(SynchronousTestCase):
             ("http://EXAMPLE.example/", "198.51.100.1"),
             ("http://b\xfccher.example/", "198.51.100.2"),
         ):
-            dialling = self.client.dial(url, TOKEN)
+            dialling = self.client.dial(url, "x" * 8192)
             self.assertNoResult(dialling)
             self.assertEqual(self.reactor.tcpClients.pop()[0], host)
             dialling.addErrback(lambda _: None)
@@ -119,16 +105,19 @@ class AgainTests(AttemptTestCase):
         return len(self.reactor.tcpClients)
 
     def test_asks_again_after_a_pause(self) -> None:
+        """From a new port, as often as it takes."""
         self.accept()
-        self.refuse(self.server)
-        self.reactor.advance(0.9)
-        self.assertEqual(self.requests(), 1)
-        self.assertNoResult(self.attempt)
-        self.reactor.advance(0.1)
-        self.assertEqual(self.requests(), 2)
-        again = self.reactor.connected()
-        self.assertEqual(again.value(), self.server.value())
-        again.deliver(answer() + CONFIRM)
+        for number in range(1, 6):
+            self.refuse(self.reactor.transports[-1])
+            self.assertEqual([port.open for port in self.reactor.ports], [False] * number)
+            self.reactor.advance(0.9)
+            self.assertEqual(self.requests(), number)
+            self.assertNoResult(self.attempt)
+            self.reactor.advance(0.1)
+            self.assertEqual(self.requests(), number + 1)
+            self.assertTrue(self.reactor.ports[-1].open)
+            self.assertEqual(self.reactor.connected().value(), self.server.value())
+        self.reactor.transports[-1].deliver(answer() + CONFIRM)
         self.successResultOf(self.attempt)
 
     def test_at_once_after_a_long_wait(self) -> None:
@@ -136,22 +125,6 @@ class AgainTests(AttemptTestCase):
         self.reactor.advance(300)
         self.refuse(self.server)
         self.assertEqual(self.requests(), 2)
-
-    def test_new_port_each_time(self) -> None:
-        self.dial()
-        self.refuse(self.server)
-        self.assertEqual([port.open for port in self.reactor.ports], [False])
-        self.reactor.advance(1)
-        self.assertEqual([port.open for port in self.reactor.ports], [False, True])
-
-    def test_again_and_again(self) -> None:
-        self.accept()
-        for _ in range(5):
-            self.refuse(self.reactor.transports[-1])
-            self.reactor.advance(1)
-            self.reactor.connected()
-        self.assertEqual(self.requests(), 6)
-        self.assertNoResult(self.attempt)
 
     def test_nothing_else(self) -> None:
         for status in (400, 404, 409, 426, 500, 503):

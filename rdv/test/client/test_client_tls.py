@@ -75,49 +75,37 @@ class TLSTests(LoopbackTestCase):
         self.assert_nothing_left()
         return text
 
-    async def test_relayed(self) -> None:
-        policy = tls_policy(ca=self.authority.pem)
-        await self.assert_joins(self.server(), tls=policy, spaces=AddressSpace.NONE)
+    async def test_joins(self) -> None:
+        """Directly and relayed, with one of several authorities, and with a certificate."""
+        own, both = self.authority.pem, Authority("another").pem + self.authority.pem
+        certificate = self.authority.issue("a client")
+        for ca, wanted, spaces in (
+            (own, None, {}),
+            (both, None, {"spaces": AddressSpace.NONE}),
+            (own, certificate, {"spaces": AddressSpace.NONE}),
+        ):
+            policy = tls_policy(ca=ca, certificate=wanted)
+            server = self.server(wants_certificate=wanted is not None)
+            await self.assert_joins(server, tls=policy, **spaces)
 
-    async def test_direct(self) -> None:
-        await self.assert_joins(self.server(), tls=tls_policy(ca=self.authority.pem))
-
-    async def test_several_authorities(self) -> None:
-        pem = Authority("another").pem + self.authority.pem
-        await self.assert_joins(self.server(), tls=tls_policy(ca=pem))
-
-    async def test_client_certificate(self) -> None:
-        policy = tls_policy(ca=self.authority.pem, certificate=self.authority.issue("a client"))
-        server = self.server(wants_certificate=True)
-        await self.assert_joins(server, tls=policy, spaces=AddressSpace.NONE)
-
-    async def test_client_certificate_is_missing(self) -> None:
-        await self.error(self.server(wants_certificate=True), tls=tls_policy(ca=self.authority.pem))
-
-    async def test_client_certificate_of_another_authority(self) -> None:
-        policy = tls_policy(ca=self.authority.pem, certificate=Authority("x").issue("a client"))
-        await self.error(self.server(wants_certificate=True), tls=policy)
+    async def test_client_certificate_that_will_not_do(self) -> None:
+        """There is none, or another authority's."""
+        for certificate in (None, Authority("x").issue("a client")):
+            policy = tls_policy(ca=self.authority.pem, certificate=certificate)
+            await self.error(self.server(wants_certificate=True), tls=policy)
 
     async def test_unknown_authority(self) -> None:
-        text = await self.error(self.server(), tls=tls_policy(ca=Authority("another").pem))
-        self.assertIn("certificate verify failed", text)
-
-    async def test_platform_does_not_know_the_authority(self) -> None:
-        self.assertIn("certificate verify failed", await self.error(self.server()))
+        """The platform does not know it either."""
+        for policy in (tls_policy(ca=Authority("another").pem), tls_policy()):
+            text = await self.error(self.server(), tls=policy)
+            self.assertIn("certificate verify failed", text)
 
     async def test_another_name(self) -> None:
+        """Or none, as in the certificate of a user; or one that nobody can read."""
         policy = tls_policy(ca=self.authority.pem)
         await self.error(self.server(name="example.com"), tls=policy)
-
-    async def test_no_name(self) -> None:
-        """The certificate of a user, say, of whom the same authority knows."""
-        policy = tls_policy(ca=self.authority.pem)
         text = await self.error(self.server(names=b""), tls=policy)
         self.assertIn("the certificate is not for this name", text)
-
-    async def test_unreadable_name(self) -> None:
-        """Whatever cannot be read is no proof."""
-        policy = tls_policy(ca=self.authority.pem)
         for names in (b"\xff\xff", bytes.fromhex("3004a3023000"), bytes.fromhex("30058703010203")):
             await self.error(self.server(names=names), tls=policy)
 
@@ -128,26 +116,20 @@ class TLSTests(LoopbackTestCase):
         await self.error(server, tls=tls_policy(ca=self.authority.pem))
 
     async def test_server_does_not_shake_hands(self) -> None:
+        """It has not been asked for a peer then, and nobody says that it was."""
         server = RawServer(self)
         url = server.url.replace("http:", "https:")
-        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token")
-        wire = await server.arrival()
-        await wire.until(b"\x16\x03")
-        self.reactor.clock.advance(10)
-        error: RdvError = await self.assertFailure(cast(Any, attempt), ServerUnreachable)
-        self.assertIn("TLS handshake did not come within 10 s", str(error))
-        self.assert_nothing_left()
-
-    async def test_time_is_up_before_the_handshake(self) -> None:
-        """Then the server has not been asked for a peer, and nobody says that it was."""
-        server = RawServer(self)
-        url = server.url.replace("http:", "https:")
-        attempt = self.client(tls=tls_policy(ca=self.authority.pem)).dial(url, "token", timeout=5)
-        await (await server.arrival()).until(b"\x16\x03")
-        self.reactor.clock.advance(5)
-        error: RdvError = await self.assertFailure(cast(Any, attempt), AttemptTimeout)
-        self.assertEqual(str(error), f"no connection within 5 s: {url} did not answer")
-        self.assert_nothing_left()
+        client = self.client(tls=tls_policy(ca=self.authority.pem))
+        for seconds, kind, said in (
+            (10, ServerUnreachable, "TLS handshake did not come within 10 s"),
+            (5, AttemptTimeout, f"no connection within 5 s: {url} did not answer"),
+        ):
+            attempt = client.dial(url, "token", timeout=5 if kind is AttemptTimeout else 60)
+            await (await server.arrival()).until(b"\x16\x03")
+            self.reactor.clock.advance(seconds)
+            error: RdvError = await self.assertFailure(cast(Any, attempt), kind)
+            self.assertIn(said, str(error))
+            self.assert_nothing_left()
 
     async def test_refusal(self) -> None:
         server = self.server()

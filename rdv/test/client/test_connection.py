@@ -270,9 +270,9 @@ class ClosingTests(ConnectionTestCase):
                         reason = self.below.lose(error)
                     else:
                         getattr(self.connection, close)()
+                    self.assertIsNotNone(wire.reason)
                     self.connection.resumeProducing()
                     self.assertEqual((wire.data, wire.read_ended), (b"", 0))
-                    self.assertIsNotNone(wire.reason)
                     if reason is not None:
                         self.assertIs(wire.reason, reason)
 

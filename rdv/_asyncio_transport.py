@@ -49,7 +49,7 @@ class AsyncioProtocol(Protocol):
         self._protocol.connection_made(self.above)
 
     def abort(self) -> None:
-        """Close it, if it has come to stand."""
+        """Close it, if there is a connection."""
         if self.above is not None:
             self.above.abort()
 

@@ -53,7 +53,7 @@ async def open_connection(
     try:
         streams = cast(_Streams, await connecting.asFuture(loop))
     except asyncio.CancelledError:
-        # It may have come to stand in the same moment, and nobody else has it.
+        # It may have been established in the same moment, and nobody else has it.
         for each in made:
             each.abort()
         raise

@@ -21,6 +21,7 @@ from rdv._flows.sinks import open_sink
 from rdv._flows.sources import open_source
 from rdv._stdio.piping import Piping, StreamBroken
 from rdv._system.sockets import linger
+from rdv._transport.handover import one_protocol
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.test.sockets import Handle, tcp_pair
@@ -59,7 +60,7 @@ class PipingTestCase(TestCase):
         shaken = candidate.shaken()
         near.setblocking(False)
         with near:
-            REACTOR.adoptStreamConnection(near.fileno(), socket.AF_INET, _Factory(candidate))
+            REACTOR.adoptStreamConnection(near.fileno(), socket.AF_INET, one_protocol(candidate))
         self.peer.sendall(_CONFIRM)
         await shaken
         self.assertEqual(await self.receive(len(_HELLO)), _HELLO)
@@ -170,16 +171,6 @@ class PipingTestCase(TestCase):
             self.assertRegex(str(error), f"^the stream broke: {reason}")
         else:
             self.fail("it has ended well")
-
-
-class _Factory:
-    """Of the one protocol that is there already."""
-
-    def __init__(self, protocol: Candidate) -> None:
-        self.buildProtocol = lambda address: protocol
-
-    def doStart(self) -> None: ...
-    def doStop(self) -> None: ...
 
 
 async def turns(number: int) -> None:

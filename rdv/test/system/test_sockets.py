@@ -30,10 +30,10 @@ from rdv._system.sockets import (
     unread,
 )
 from rdv._system.tcp_info import undelivered
+from rdv._transport.handover import one_protocol
 from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, Recorder, ends
 from rdv.test.sockets import Handle, tcp_pair
-from rdv.test.transport.doubles import OneProtocol
 
 
 class Above:
@@ -180,7 +180,7 @@ class LostTransportTests(SynchronousTestCase):
             near, far = socket.socketpair()
             self.addCleanup(far.close)
             transport: Any = Connection(near, Recorder(), MemoryReactor())
-            wrapper = WrappingFactory(OneProtocol(Recorder())).buildProtocol(CLIENT)
+            wrapper = WrappingFactory(one_protocol(Recorder())).buildProtocol(CLIENT)
             wrapper.makeConnection(transport)
             self.assertIs(socket_of(wrapper), near)
             transport.connectionLost(Failure(reason))

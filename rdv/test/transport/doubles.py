@@ -16,13 +16,10 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, PKey
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
     IListeningPort,
-    IProtocol,
     IProtocolFactory,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion, optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.protocols.haproxy import proxyEndpoint
@@ -35,16 +32,6 @@ PROXY_HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.1 7777 8080\r\n"
 HOST = "rdv.test"
 #: A fixed day within the certificate's time would end; these bounds do not.
 _BEGIN, _END = datetime.datetime(2000, 1, 1), datetime.datetime(2900, 1, 1)
-
-
-class OneProtocol(Factory):
-    """A factory of that one."""
-
-    def __init__(self, protocol: IProtocol) -> None:
-        self.one = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:  # type: ignore[override]
-        return self.one
 
 
 @implementer(IStreamServerEndpoint)

@@ -7,9 +7,9 @@ from twisted.internet.task import Clock
 from twisted.protocols.policies import WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._transport.handover import hand_over, receive_from
+from rdv._transport.handover import hand_over, one_protocol, receive_from
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, MemoryTransport, Recorder, ends, present
-from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied
+from rdv.test.transport.doubles import PROXY_HEADER, proxied
 
 
 class FirstProtocol(Recorder):
@@ -104,7 +104,7 @@ class WrappedHandOverTests(HandOverTests):
     """The same with a wrapper of ``twisted.protocols.policies`` in between."""
 
     def wrap(self, protocol: IProtocol) -> IProtocol:
-        return WrappingFactory(OneProtocol(protocol)).buildProtocol(CLIENT)
+        return WrappingFactory(one_protocol(protocol)).buildProtocol(CLIENT)
 
 
 class ProxiedHandOverTests(HandOverTests):
@@ -113,4 +113,4 @@ class ProxiedHandOverTests(HandOverTests):
     preamble = PROXY_HEADER
 
     def wrap(self, protocol: IProtocol) -> IProtocol:
-        return present(proxied(OneProtocol(protocol)).buildProtocol(CLIENT))
+        return present(proxied(one_protocol(protocol)).buildProtocol(CLIENT))

@@ -14,11 +14,11 @@ from twisted.internet.task import Clock
 from twisted.protocols.policies import WrappingFactory
 from twisted.trial.unittest import TestCase
 
-from rdv._transport.handover import hand_over, migrate
+from rdv._transport.handover import hand_over, migrate, one_protocol
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, ends
 from rdv.test.server.workers.doubles import REACTOR, turn
 from rdv.test.sockets import open_descriptors, tcp_pair
-from rdv.test.transport.doubles import PROXY_HEADER, OneProtocol, proxied, with_tls
+from rdv.test.transport.doubles import PROXY_HEADER, proxied, with_tls
 
 
 class MigrateTests(TestCase):
@@ -47,7 +47,7 @@ class MigrateTests(TestCase):
 
     def plain(self) -> Any:
         """The transport, without anything round it."""
-        return self.adopt(OneProtocol(self.wire))
+        return self.adopt(one_protocol(self.wire))
 
     def assert_goes_on(self, sock: socket.socket) -> None:
         """Both directions of the connection are as they were, once the reactor is out of it."""
@@ -115,7 +115,7 @@ class MigrateTests(TestCase):
 
     def test_behind_a_proxy(self) -> None:
         """What is left of the PROXY header's wrapper is not needed."""
-        factory = cast(WrappingFactory[Any], proxied(OneProtocol(self.wire)))
+        factory = cast(WrappingFactory[Any], proxied(one_protocol(self.wire)))
         below = self.adopt(factory)
         (wrapper,) = factory.protocols
         self.client.sendall(PROXY_HEADER)
@@ -129,7 +129,7 @@ class MigrateTests(TestCase):
 
     async def test_other_wrapper(self) -> None:
         """Nobody knows what it does with the bytes. One in memory has no socket."""
-        below = self.adopt(WrappingFactory(OneProtocol(self.wire)))
+        below = self.adopt(WrappingFactory(one_protocol(self.wire)))
         self.assertIsNone(migrate(cast(Any, self.wire).transport))
         self.assertIn(below, REACTOR.getReaders())
         below.abortConnection()
@@ -140,7 +140,7 @@ class MigrateTests(TestCase):
 
     async def test_tls(self) -> None:
         """Its state cannot be given away: neither Twisted's, nor ours."""
-        factory = with_tls(OneProtocol(self.wire), Clock(), False, TLSVersion.TLSv1_3)
+        factory = with_tls(one_protocol(self.wire), Clock(), False, TLSVersion.TLSv1_3)
         below = self.adopt(factory)
         self.assertIsNone(migrate(cast(Any, self.wire).transport))
         successor = HalfWire()

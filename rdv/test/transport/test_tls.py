@@ -8,10 +8,10 @@ from twisted.internet.ssl import TLSVersion
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._transport.handover import hand_over
+from rdv._transport.handover import hand_over, one_protocol
 from rdv._transport.tls import HalfCloseTLS
 from rdv.test.doubles import HalfCloseRecorder, Recorder, ends, present
-from rdv.test.transport.doubles import OneProtocol, TLSPeer, with_tls
+from rdv.test.transport.doubles import TLSPeer, with_tls
 
 VERSIONS = {TLSVersion.TLSv1_2: "TLSv1.2", TLSVersion.TLSv1_3: "TLSv1.3"}
 
@@ -49,7 +49,7 @@ class TLSTestCase(SynchronousTestCase):
         """Connect up to the end of the TLS handshake."""
         self.clock = Clock()
         self.first = FirstProtocol(self.ours)
-        self.factory = with_tls(OneProtocol(self.first), self.clock, self.is_client, self.version)
+        self.factory = with_tls(one_protocol(self.first), self.clock, self.is_client, self.version)
         self.peer = TLSPeer(not self.is_client)
         self.below, self.at_peer = ends(self.clock)
         self.below.protocol = self.factory.buildProtocol(None)

@@ -1,5 +1,5 @@
 """
-What an argument may be: checks that name the one that is wrong, for whoever wrote the call.
+Checks of arguments, for whoever wrote the call: the error names the argument that is wrong.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ def seconds(name: str, value: float, *, above_zero: bool = False) -> float:
     """
     A length of time; ``math.inf`` is one.
 
-    :raises TypeError: when it is no number.
-    :raises ValueError: when it is negative, or NaN, or 0 where that makes no sense.
+    :raises TypeError: if it is not a number.
+    :raises ValueError: if it is negative, NaN, or 0 where that makes no sense.
     """
     return number(name, value, "seconds", above_zero=above_zero)
 
 
 def number(name: str, value: float, unit: str, *, above_zero: bool = False) -> float:
-    """As :func:`seconds`, of something else."""
+    """As :func:`seconds`, in another unit."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: a number of {unit} is needed, not {_kind(value)}")
     if not (value > 0 if above_zero else value >= 0):
@@ -38,8 +38,8 @@ def whole(name: str, value: int, least: int, most: int) -> int:
     """
     A whole number from ``least`` to ``most``.
 
-    :raises TypeError: when it is none.
-    :raises ValueError: when it is another one.
+    :raises TypeError: if it is not a whole number.
+    :raises ValueError: if it is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: a whole number is needed, not {_kind(value)}")
@@ -52,7 +52,7 @@ def function(name: str, value: F) -> F:
     """
     Something to call, or None.
 
-    :raises TypeError: when it cannot be called.
+    :raises TypeError: if it cannot be called.
     """
     if value is not None and not callable(value):
         raise TypeError(f"{name}: a function is needed, not {_kind(value)}")
@@ -61,8 +61,8 @@ def function(name: str, value: F) -> F:
 
 def instance(name: str, value: T, kind: type | tuple[type, ...], what: str) -> T:
     """
-    :param what: what is needed, for a person.
-    :raises TypeError: when it is no ``kind``.
+    :param what: what is needed, in words.
+    :raises TypeError: if it is not an instance of ``kind``.
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name}: {what} is needed, not {_kind(value)}")
@@ -71,10 +71,10 @@ def instance(name: str, value: T, kind: type | tuple[type, ...], what: str) -> T
 
 def with_methods(name: str, value: T, methods: Iterable[str], what: str) -> T:
     """
-    Something of which no more is known than what is asked of it.
+    An object that is known only by what is asked of it.
 
-    :param what: what is needed, for a person.
-    :raises TypeError: when it lacks one of ``methods``.
+    :param what: what is needed, in words.
+    :raises TypeError: if it lacks one of ``methods``.
     """
     if not all(callable(getattr(value, method, None)) for method in methods):
         raise TypeError(f"{name}: {what} is needed, not {_kind(value)}")
@@ -82,5 +82,5 @@ def with_methods(name: str, value: T, methods: Iterable[str], what: str) -> T:
 
 
 def _kind(value: object) -> str:
-    """Its type, as the value may be a secret that has got into the wrong place."""
+    """Its type only: the value may be a secret that was passed in the wrong place."""
     return "None" if value is None else f"a {type(value).__name__}"

@@ -15,19 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["forwards", "port", "seconds", "workers"]
 
-#: More seconds than this, thirty years, are a slip of the finger.
-_MOST_SECONDS = 1e9
-#: As are more processes than this.
-_MOST_WORKERS = 256
-#: As is this.
-_MOST_FORWARDS = 100_000
+#: More than this (thirty years, for the seconds) is a slip of the finger.
+_MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
 
 
 def seconds(text: str) -> float:
     """
     A length of time.
 
-    :raises ValueError: when it is no number, negative, or without end.
+    :raises ValueError: if it is not a number, negative, or too large.
     """
     value = _number(text, float)
     if value is None or not 0 <= value < _MOST_SECONDS:
@@ -37,9 +33,9 @@ def seconds(text: str) -> float:
 
 def port(text: str) -> int:
     """
-    A port number; 0 stands for any.
+    A port number; 0 means any.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: if it is not one.
     """
     return _within(text, 0, 0xFFFF, "a port")
 
@@ -48,16 +44,16 @@ def forwards(text: str) -> int:
     """
     A number of forwards at once.
 
-    :raises ValueError: when it is none, not even one, or out of all reason.
+    :raises ValueError: if it is not a number, less than one, or too large.
     """
     return _within(text, 1, _MOST_FORWARDS, "a number of forwards")
 
 
 def workers(text: str) -> int:
     """
-    A number of processes; 0 stands for as many as there are processors to use.
+    A number of processes; 0 means one for each processor that may be used.
 
-    :raises ValueError: when it is none, or a thousand.
+    :raises ValueError: if it is not a number, or too large.
     """
     return _within(text, 0, _MOST_WORKERS, "a number of workers") or _processors()
 

@@ -18,8 +18,8 @@ class Flush:
     """
     Waits until a transport of Twisted has given everything to its descriptor.
 
-    It does so as the transport's producer, so the transport must not have another one, and nothing
-    may be written to it any more that could not as well come too late.
+    It does so as the transport's producer, so the transport must not have another one. Do not write
+    to the transport after this, unless late delivery is harmless.
 
     :param written: called once then, in a later turn of the reactor; not if the transport is lost.
     """

@@ -1,7 +1,7 @@
 """
-A port that a router maps to ours while we look for the peer.
+A port that a router maps to ours for the time of an attempt.
 
-rdv speaks to no router itself. Whoever knows how to, by UPnP, NAT-PMP or PCP, gives the client a
+rdv itself speaks to no router. A program that can, with UPnP, NAT-PMP or PCP, gives the client a
 :data:`PortMapping`.
 """
 
@@ -22,19 +22,19 @@ __all__ = ["MappedPort", "PortMapping"]
 
 log = Logger()
 
-#: Called with the number of our port for each attempt. Entering what it returns maps the port and
-#: gives the addresses at which the router takes connections for us; leaving it undoes that. Both
-#: have to end when what they await is cancelled: Deferreds, and under Twisted's asyncio reactor
-#: whatever asyncio has.
+#: Called with our port number for each attempt. Entering what it returns maps the port and gives
+#: the addresses at which the router takes connections for us; leaving it undoes that. Both have to
+#: end when what they await is cancelled: Deferreds, and with Twisted's asyncio reactor whatever
+#: asyncio can await.
 PortMapping: TypeAlias = Callable[[int], AbstractAsyncContextManager[Iterable[Address]]]
 
 
 class MappedPort:
     """
-    The mapping of one attempt. It may fail or take long, and the attempt goes on without it.
+    The mapping of one attempt. If it fails, or takes too long, the attempt goes on without it.
 
     :param mapping: None for no mapping at all.
-    :param patience: seconds that it may take to map the port, and to undo that.
+    :param patience: seconds in which the port has to be mapped, and seconds to undo that.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MappedPort:
         """
         Map the port.
 
-        :return: its addresses outside; none if there is no mapping.
+        :return: its external addresses; empty if there is no mapping.
         """
         if self._mapping is None:
             return []
@@ -66,7 +66,7 @@ class MappedPort:
         return list(await self._entered.enter_async_context(mapping(port)))
 
     async def close(self) -> None:
-        """Undo it, if the patience suffices. It does not fail."""
+        """Undo it, if that can be done in time. It does not fail."""
         if self._mapping is None:  # a task of asyncio's for nothing may outlive the reactor
             return
         leaving = deferred_of(self._entered.aclose())

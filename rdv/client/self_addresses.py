@@ -1,5 +1,5 @@
 """
-This host's own addresses, the useful ones first, and from which of them it would reach another.
+This host's own addresses, the most useful first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = Logger()
 #: Tells this host's addresses, given the number of the port.
 SelfAddresses: TypeAlias = Callable[[int], Iterable[Address]]
 
-#: Hosts out in the internet, which stay where they are: a root name server. They get no packet.
+#: Hosts on the internet whose addresses do not change: a root name server. They get no packet.
 _FAR = (IPv4Address("198.41.0.4"), IPv6Address("2001:503:ba3e::2:30"))
 
 _PUBLIC = AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6
@@ -30,16 +30,16 @@ _LINK = AddressSpace.LINK4 | AddressSpace.LINK6
 
 def own_addresses(port: int) -> list[Address]:
     """
-    The addresses of this host, each with ``port``; those by which others are most likely to reach
-    it come first, as only the first nine are told to the peer.
+    The addresses of this host, each with ``port``. Those at which others are most likely to reach
+    it come first, since the peer is told only the first nine.
 
-    In this order: from where this host reaches the internet; public addresses; private ones; those
-    of bridges; deprecated ones; public ones of interfaces without a carrier; link-local ones;
-    loopback. Left out are interfaces that are down, and private addresses of those without a
-    carrier, such as the bridges of containers that do not run. Systems other than Linux tell
-    nothing of that.
+    The order is: the source addresses of routes to the internet; public addresses; private ones;
+    those of bridges; deprecated ones; public ones of interfaces without a carrier; link-local ones;
+    loopback. Interfaces that are down are left out, and so are private addresses of interfaces
+    without a carrier, such as the bridges of stopped containers. Only Linux tells these things
+    apart.
 
-    It takes some ten microseconds for each interface, and sends nothing.
+    It takes about ten microseconds per interface, and sends nothing.
     """
     try:
         known = interface_addresses()
@@ -54,10 +54,10 @@ def ranked(
     known: Iterable[InterfaceAddress], sources: Sequence[IPv4Address | IPv6Address]
 ) -> list[IPv4Address | IPv6Address]:
     """
-    What :func:`own_addresses` says, without duplicates.
+    The order of :func:`own_addresses`, without duplicates.
 
-    :param known: in the order that is kept among equals.
-    :param sources: from where this host reaches the internet. They stay whatever is known of them.
+    :param known: among equals this order is kept.
+    :param sources: source addresses of routes to the internet. They come first in any case.
     """
     ranks = [(rank, each.ip) for each in known if (rank := _rank(each)) is not None]
     ranks.sort(key=lambda pair: pair[0])
@@ -65,12 +65,12 @@ def ranked(
 
 
 def _rank(address: InterfaceAddress) -> int | None:
-    """Its place; None when it helps nobody."""
+    """Its place in the order; None if it is of no use to anybody."""
     space = space_of(address.ip)
     if space is AddressSpace.LOOPBACK:
         return 6
     if not address.carrier:
-        # A router may send a public one here all the same, by way of another interface.
+        # A router may still route a public one here, through another interface.
         return 4 if space & _PUBLIC else None
     if space & _LINK:
         return 5

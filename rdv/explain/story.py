@@ -122,7 +122,7 @@ class Scale:
         span = self._length * (1 - first)
         step = _round_up(span / max(most, 1))
         number = 0
-        while number <= most and number * step <= span * (1 + 1e-9):
+        while number * step <= span * (1 + 1e-9):
             yield first + number * step / self._length, number * step
             number += 1
 

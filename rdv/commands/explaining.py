@@ -45,7 +45,6 @@ class Explaining:
         self._to_stderr = to_stderr
         self._path = path
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
-        self._told = False
         if path is not None:
             self._form = _FORMS.get(Path(path).suffix.lower())
             if self._form is None:

@@ -16,6 +16,7 @@ from tests.documents import runs
 from tests.processes import PYTHON, Program
 from tests.proxies import start_haproxy, start_nginx
 from tests.servers import SystemTestCase
+from tests.test_proxies import HAPROXY
 
 CHECK = "docs/howto/check.rst"
 #: The keys of the whole object.
@@ -33,20 +34,6 @@ server {
 """
 #: The same, but the request loses what makes it an offer.
 NGINX_PLAIN = re.sub("(?m)^ *proxy_(http|set).*", "", NGINX)
-HAPROXY = """
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
-frontend rdv
-    bind fd@0
-    default_backend rdv
-backend rdv
-    server one 127.0.0.1:BACKEND
-"""
-
-
 #: The command on a host whose name server never answers.
 SILENT_NAMES = """
 import socket, sys, threading
@@ -211,42 +198,30 @@ class TLSTests(CheckTestCase):
             self.assertIn(f"The certificate is not trusted: {problem}.", text)
             self.text_of(described, "server-unreachable")
 
-    async def test_no_tls(self) -> None:
-        """The port speaks HTTP."""
-        await self.serve()
-        described = await self.checked(f"https://127.0.0.1:{self.port}/", status=1)
-        self.assertEqual(described["verdict"], "no-tls")
-        self.assertIn("The TLS handshake failed: ", self.text_of(described, "tls-failed"))
-
 
 class BadTests(CheckTestCase):
     """Servers that are none, and wrong arguments."""
 
-    async def refused(self, port: int, status: int, advice: str) -> None:
-        """The request finds another answer."""
-        described = await self.checked(f"http://127.0.0.1:{port}/other", status=1)
-        self.assertEqual(described["verdict"], "refused")
-        self.assertIn(str(status), self.text_of(described, "server-refused"))
-        self.assertEqual([each["key"] for each in described["advice"]], [advice])
-
-    async def test_no_upgrade(self) -> None:
-        """A proxy loses what makes the request an offer."""
-        await self.serve("--path", "/other")
-        content = NGINX_PLAIN.replace("BACKEND", str(self.port))
-        port = await start_nginx(self, content)
-        await self.refused(port, 426, "pass-upgrade")
-
-    async def test_nobody_listens(self) -> None:
+    async def test_unusable(self) -> None:
+        """Nobody listens; no TLS; another path; no such name; a proxy that loses the upgrade."""
+        await self.serve("--path", "/rdv")
+        here = f"127.0.0.1:{self.port}"
+        proxy = await start_nginx(self, NGINX_PLAIN.replace("BACKEND", str(self.port)))
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-            described = await self.checked(url, status=1)
-        self.assertEqual(described["verdict"], "unreachable")
-        self.assertIn("connection refused", self.text_of(described, "server-unreachable"))
-
-    async def test_no_such_name(self) -> None:
-        described = await self.checked("http://nobody.invalid/", status=1)
-        self.assertEqual(described["verdict"], "no-name")
+            closed = f"127.0.0.1:{taken.getsockname()[1]}"
+            for url, verdict, advice, key, text in (
+                (f"http://{closed}/", "unreachable", "check-server", "server-", "n refused"),
+                (f"https://{here}/", "no-tls", "check-scheme", "tls-failed", "handshake failed: "),
+                (f"http://{here}/other", "refused", "check-path", "server-refused", "404"),
+                ("http://no.invalid/", "no-name", "check-name", "server-lookup", "not resolve"),
+                (f"http://127.0.0.1:{proxy}/rdv", "refused", "pass-upgrade", "server-", "426"),
+            ):
+                described = await self.checked(url, status=1)
+                self.assertEqual(described["verdict"], verdict)
+                self.assertEqual([each["key"] for each in described["advice"]], [advice])
+                texts = {each["key"]: each["text"] for each in described["findings"]}
+                self.assertIn(text, " ".join(texts[each] for each in texts if each.startswith(key)))
 
     async def test_name_server_is_silent(self) -> None:
         """The command ends in its time, though the C library goes on asking."""
@@ -255,10 +230,6 @@ class BadTests(CheckTestCase):
         program = Program(self, PYTHON, *command)
         self.assertEqual(await program.ended, 1, program.report())
         self.assertEqual(json.loads(program.stdout)["verdict"], "no-time")
-
-    async def test_other_path(self) -> None:
-        await self.serve("--path", "/rdv")
-        await self.refused(self.port, 404, "check-path")
 
     async def test_never_met(self) -> None:
         """Both are left waiting; the text is for a person."""
@@ -307,13 +278,11 @@ class ProxyTests(CheckTestCase):
     async def test_hidden(self) -> None:
         """And what becomes of half a connection."""
         await self.serve()
-        http = HAPROXY.replace("mode tcp", "mode http")
-        for way, content in (("both", NGINX), ("passed", HAPROXY), ("both", http)):
-            config = content.replace("BACKEND", str(self.port))
-            if content is NGINX:
-                port = await start_nginx(self, config)
-            else:
-                port = start_haproxy(self, config)
+        ports = {await start_nginx(self, NGINX.replace("BACKEND", str(self.port))): "both"}
+        for mode, way in (("tcp", "passed"), ("http", "both")):
+            config = HAPROXY.format(mode=mode, backend=self.port, send="", tls="")
+            ports[start_haproxy(self, config)] = way
+        for port, way in ports.items():
             described = await self.checked(f"http://127.0.0.1:{port}/")
             self.assertEqual((described["verdict"], described["usable"]), ("hidden", True))
             self.text_of(described, "hidden")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from ipaddress import IPv4Address, IPv6Address
 from textwrap import fill
 from typing import Any
@@ -51,25 +51,17 @@ def _wrapped(mark: str, text: str, width: int) -> str:
 
 def as_json(observations: Observations, found: list[Finding], verdict: Verdict) -> str:
     """One line."""
-    own = [{"address": str(ip), "space": _space(ip)} for ip in observations.own]
-    server = observations.server
+    own = observations.own
+    told = [{"address": ip, "space": (space_of(ip).name or "none").lower()} for ip in own]
     described = {
         "verdict": verdict.key,
         "usable": verdict.usable,
         "text": verdict.text,
-        "advice": [asdict(each) for each in verdict.advice],
-        "findings": [asdict(each) for each in found],
-        "observations": {
-            **_plain(vars(observations)),
-            "own": own,
-            "server": None if server is None else str(server),
-        },
+        "advice": verdict.advice,
+        "findings": found,
+        "observations": {**vars(observations), "own": told, "server": observations.server},
     }
-    return json.dumps(described) + "\n"
-
-
-def _space(ip: IPv4Address | IPv6Address) -> str:
-    return (space_of(ip).name or "none").lower()
+    return json.dumps(_plain(described)) + "\n"
 
 
 def _plain(value: Any) -> Any:

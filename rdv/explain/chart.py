@@ -9,7 +9,6 @@ from textwrap import wrap
 
 from rdv.client.trace import Event
 from rdv.explain.story import Mark, Row, Scale, Span, State, story_of
-from rdv.explain.words import duration
 
 __all__ = ["waterfall"]
 
@@ -69,8 +68,7 @@ def _axis(scale: Scale, width: int) -> str:
     """Times above the chart, as many as there is room for."""
     line = [" "] * width
     free = 0
-    for place, seconds in scale.ticks(max(width // 10, 2)):
-        text = ("+" if scale.cut else "") + duration(seconds)
+    for place, text in scale.ticks(max(width // 10, 2)):
         start = min(round(place * (width - 1)), width - len(text))
         if start >= free:
             line[start : start + len(text)] = text

@@ -10,7 +10,6 @@ from html import escape
 
 from rdv.client.trace import Event
 from rdv.explain.story import Mark, Row, Scale, Span, State, Story, story_of
-from rdv.explain.words import duration
 
 __all__ = ["STYLE", "element", "svg"]
 
@@ -160,10 +159,9 @@ def _mark(mark: Mark, x: float, y: float) -> str:
 
 def _grid(scale: Scale, top: float, bottom: float) -> list[str]:
     parts = []
-    for place, seconds in scale.ticks(5):
+    for place, text in scale.ticks(5):
         x = _x(place)
         parts.append(f'<path class="grid" d="M{x:.1f} {top - 4:g}V{bottom:g}"/>')
-        text = ("+" if scale.cut else "") + duration(seconds)
         parts.append(_text(x, top - 10, text, "tick faint"))
     return parts
 

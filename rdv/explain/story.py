@@ -110,12 +110,12 @@ class Scale:
             passed -= inside * (1 - self._shrink)
         return min(max(passed / self._length, 0.0), 1.0)
 
-    def ticks(self, most: int) -> Iterator[tuple[float, float]]:
+    def ticks(self, most: int) -> Iterator[tuple[float, str]]:
         """
         Round moments, at most so many.
 
-        :return: for each its place, and seconds since the start or, where the axis is cut, since
-            the end of the lobby.
+        :return: for each its place, and in words how long that is after the start or, where the
+            axis is cut, after the end of the lobby.
         """
         origin = self._lobby[1] if self.cut else self._begin
         first = self.place(origin)
@@ -123,7 +123,8 @@ class Scale:
         step = _round_up(span / max(most, 1))
         number = 0
         while number * step <= span * (1 + 1e-9):
-            yield first + number * step / self._length, number * step
+            after = duration(number * step)
+            yield first + number * step / self._length, f"+{after}" if self.cut else after
             number += 1
 
 

@@ -5,11 +5,7 @@ and does not wait for what cannot come any more.
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.error import ConnectionLost
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.sockets import push
@@ -17,7 +13,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Connection
 from rdv.test.client.doubles import ByteTransport
 from rdv.test.client.loopback import LoopbackTestCase, RealServer
-from rdv.test.doubles import Wire
+from rdv.test.doubles import Wire, present
 from rdv.testing import MemoryRendezvous
 
 #: Kinds of addresses of the acceptor and of the dialer, and whether they are left with the relay.
@@ -26,15 +22,6 @@ WAYS = (
     (AddressSpace.NONE, AddressSpace.NONE, True),
     (AddressSpace.LOOPBACK, AddressSpace.NONE, True),
 )
-
-
-class _Lost(Protocol):
-    """:ivar reason: why it ended."""
-
-    reason: BaseException | None = None
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.reason = reason.value
 
 
 class LoopbackTests(LoopbackTestCase):
@@ -53,25 +40,23 @@ class LoopbackTests(LoopbackTestCase):
             wire = Wire()
             connection.attach(wire)
             self.assertEqual(await wire.lost(), b"")
-            assert wire.reason is not None
-            wire.reason.trap(ConnectionLost)
+            present(wire.reason).trap(ConnectionLost)
 
 
 class MemoryTests(SynchronousTestCase):
     """In memory, where no kernel tells what was acknowledged."""
 
     def test_abort(self) -> None:
-        for options in ({}, {"spaces": AddressSpace.NONE}):
+        for spaces in (AddressSpace.DEFAULT, AddressSpace.NONE):
             rendezvous = MemoryRendezvous()
-            arguments: Any = options
-            accepting = rendezvous.client(**arguments).accept(rendezvous.url, "token")
-            dialling = rendezvous.client(**arguments).dial(rendezvous.url, "token")
+            accepting = rendezvous.client(spaces=spaces).accept(rendezvous.url, "token")
+            dialling = rendezvous.client(spaces=spaces).dial(rendezvous.url, "token")
             dialling.addCallback(Connection.abortConnection)
             rendezvous.flush()
-            protocol = _Lost()
-            self.successResultOf(accepting).attach(protocol)
+            wire = Wire()
+            self.successResultOf(accepting).attach(wire)
             rendezvous.flush()
-            self.assertIsInstance(protocol.reason, ConnectionLost)
+            present(wire.reason).trap(ConnectionLost)
 
 
 class PushTests(SynchronousTestCase):

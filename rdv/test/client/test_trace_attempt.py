@@ -379,37 +379,3 @@ class BehaviourTests(TraceTestCase):
             self.end()
             self.failureResultOf(self.attempt, CancelledError)
             self.assertTrue(self.attempt.called)
-
-    def cancel_at(self, number: int) -> None:
-        """The trace cancels the attempt at an event, in the middle of whatever that is."""
-
-        def trace(event: Event) -> None:
-            self.events.append(event)
-            if len(self.events) == number:
-                self.attempt.cancel()
-
-        self.setUp()
-        self.dial(trace=trace)
-        self.reactor.advance(0)
-        if len(self.events) < number:
-            self.answer(PEER)
-            self.reactor.advance(0)
-        if len(self.events) < number:
-            peer = self.reactor.connected()
-            self.reactor.advance(0)
-            if len(self.events) < number:
-                peer.deliver(HELLO)
-                self.reactor.advance(0)
-        self.end()
-
-    def test_cancelling(self) -> None:
-        """At any event that is: all is closed, and nobody but the caller is told."""
-        self.run_once()
-        events = self.kinds()
-        for number in range(events.index(What.REACHED) + 1, len(events) + 1):
-            self.cancel_at(number)
-            self.failureResultOf(self.attempt, CancelledError)
-            self.assertEqual([each for each in self.reactor.transports if not each.gone], [])
-            self.assertEqual(self.reactor.getDelayedCalls(), [])
-            self.assertFalse(any(port.open for port in self.reactor.ports))
-            self.assertEqual(self.flushLoggedErrors(), [])

@@ -11,73 +11,19 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.errors import RdvError
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.test.client.doubles import here
+from rdv.test.doubles import HalfWire, Wire, present
 from rdv.testing import MemoryRendezvous
 
 REACTOR: Any = global_reactor
-
-
-class Witness(Protocol):
-    """
-    Writes down what it sees.
-
-    :ivar seen: that; bytes in one piece, as nobody promises where they are cut.
-    :ivar lost: fires when the connection is gone.
-    """
-
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-        self.data = b""
-        self.lost: Deferred[None] = Deferred()
-        self._wanted: list[tuple[int, Deferred[None]]] = []
-
-    def got(self, size: int) -> Deferred[None]:
-        """Fires when so many bytes have come."""
-        waiter: Deferred[None] = Deferred()
-        self._wanted.append((size, waiter))
-        self._check()
-        return waiter
-
-    def _check(self) -> None:
-        for entry in list(self._wanted):
-            if len(self.data) >= entry[0]:
-                self._wanted.remove(entry)
-                entry[1].callback(None)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.data += data
-        self._check()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.seen += [self.data, type(reason.value).__name__]
-        self.lost.callback(None)
-
-
-@implementer(IHalfCloseableProtocol)
-class HalfWitness(Witness):
-    """One that goes on when the peer has ended. :ivar ended: fires then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended: Deferred[None] = Deferred()
-
-    def readConnectionLost(self) -> None:
-        self.seen.append("read ended")
-        self.ended.callback(None)
-
-    def writeConnectionLost(self) -> None:
-        self.seen.append("write ended")
+QUESTION = b"question" * 50_000
 
 
 class World:
@@ -92,17 +38,20 @@ class World:
     def __init__(self, clients: list[Client]) -> None:
         self.clients = clients
 
-    async def meet(self, kind: type[Witness] = Witness) -> Any:
-        """Both connections, and a protocol for each."""
+    async def connect(self) -> list[Connection]:
+        """Both connections."""
         dialer, acceptor = self.clients
-        connections: list[Connection] = await gatherResults(
+        return await gatherResults(
             [dialer.dial(self.url, "token"), acceptor.accept(self.url, "token")]
         )
-        witnesses = [kind(), kind()]
-        for connection, witness in zip(connections, witnesses, strict=True):
-            witness.seen.append("relay" if connection.is_relay else "direct")
-            connection.attach(witness)
-        return connections, witnesses
+
+    async def meet(self, kind: type[Wire] = Wire) -> Any:
+        """Both connections, and a protocol for each."""
+        connections = await self.connect()
+        wires = [kind(), kind()]
+        for connection, wire in zip(connections, wires, strict=True):
+            connection.attach(wire)
+        return connections, wires
 
     async def failure(self, connecting: Deferred[Connection]) -> str:
         """How it fails, without what differs in any case."""
@@ -113,66 +62,64 @@ class World:
         raise AssertionError("it is connected")
 
 
-async def closed(witnesses: list[Witness]) -> list[object]:
+async def closed(connections: list[Connection], wires: list[Wire]) -> list[object]:
     """What each has seen, when both connections are gone."""
-    for witness in witnesses:
-        await witness.lost
-    return [witness.seen for witness in witnesses]
+    seen: list[object] = []
+    for connection, wire in zip(connections, wires, strict=True):
+        path = "relay" if connection.is_relay else "direct"
+        ends = getattr(wire, "read_ended", 0), getattr(wire, "write_ended", 0)
+        seen.append([path, await wire.lost(), *ends, type(present(wire.reason).value).__name__])
+    return seen
 
 
 async def echo(world: World) -> object:
     """The acceptor sends back what comes; the dialer closes when it has it."""
-    (dialer, acceptor), (asking, answering) = await world.meet()
-    dialer.write(b"question" * 50_000)
-    await answering.got(400_000)
-    acceptor.write(answering.data)
-    await asking.got(400_000)
-    dialer.loseConnection()
-    return await closed([asking, answering])
+    connections, wires = await world.meet()
+    for connection, wire in zip(connections, reversed(wires), strict=True):
+        connection.write(QUESTION)
+        await wire.until(QUESTION)
+    connections[0].loseConnection()
+    return await closed(connections, wires)
 
 
 async def half_close(world: World) -> object:
     """The answer comes behind the end of the question."""
-    (dialer, acceptor), (asking, answering) = await world.meet(HalfWitness)
-    dialer.write(b"question")
-    dialer.loseWriteConnection()
-    await answering.ended
-    acceptor.write(b"answer")
-    acceptor.loseConnection()
-    await asking.ended
-    dialer.loseConnection()
-    return await closed([asking, answering])
+    connections, wires = await world.meet(HalfWire)
+    connections[0].write(b"question")
+    connections[0].loseWriteConnection()
+    await wires[1].ended()
+    connections[1].write(b"answer")
+    connections[1].loseConnection()
+    await wires[0].ended()
+    connections[0].loseConnection()
+    return await closed(connections, wires)
 
 
 async def end_for_one_that_cannot(world: World) -> object:
     """Who does not know half-close closes at the peer's end."""
-    (dialer, _), witnesses = await world.meet()
-    dialer.write(b"last")
-    dialer.loseWriteConnection()
-    return await closed(witnesses)
+    connections, wires = await world.meet()
+    connections[0].write(b"last")
+    connections[0].loseWriteConnection()
+    return await closed(connections, wires)
 
 
 async def reset(world: World) -> object:
     """A broken stream is no end."""
-    (dialer, _), (near, far) = await world.meet()
-    dialer.write(b"x")
-    await far.got(1)
-    dialer.abortConnection()
-    return await closed([near, far])
+    connections, wires = await world.meet()
+    connections[0].write(b"x")
+    await wires[1].until(b"x")
+    connections[0].abortConnection()
+    return await closed(connections, wires)
 
 
 async def late_attach(world: World) -> object:
     """What comes before there is a protocol is kept, the end included."""
-    first, second = world.clients
-    dialer, acceptor = await gatherResults(
-        [first.dial(world.url, "token"), second.accept(world.url, "token")]
-    )
-    near, far = Witness(), Witness()
-    dialer.attach(near)
-    dialer.write(b"early")
-    dialer.loseConnection()
-    acceptor.attach(far)
-    return await closed([near, far])
+    connections, wires = await world.connect(), [Wire(), Wire()]
+    connections[0].attach(wires[0])
+    connections[0].write(b"early")
+    connections[0].loseConnection()
+    connections[1].attach(wires[1])
+    return await closed(connections, wires)
 
 
 async def rejected(world: World) -> object:
@@ -243,8 +190,7 @@ class EquivalenceTests(TestCase):
     async def test_echo(self) -> None:
         seen: Any = await self.check(echo)
         path = "direct" if self.spaces else "relay"
-        data = b"question" * 50_000
-        self.assertEqual(seen, [[path, data, "ConnectionDone"]] * 2)
+        self.assertEqual(seen, [[path, QUESTION, 0, 0, "ConnectionDone"]] * 2)
 
     async def test_half_close(self) -> None:
         await self.check(half_close)

@@ -12,12 +12,7 @@ from typing import TypeVar, cast
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IProtocol,
-    ITransport,
-)
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IProtocol, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -34,17 +29,14 @@ T = TypeVar("T")
 
 
 def besides_the_look(calls: Iterable[IDelayedCall]) -> list[IDelayedCall]:
-    """
-    Those but the one that belongs to connections that stand: see :mod:`rdv._transport.liveness`.
-    """
+    """Those but that of :mod:`rdv._transport.liveness`, which looks at established connections."""
     return [call for call in calls if "_Watch." not in str(call)]
 
 
 def collect_garbage() -> None:
     """
-    See to it that a Deferred that was dropped with an error in it fails this test, and no other.
-    What was there before the first call, mostly modules, is not looked at again: that would take
-    most of the time of the tests.
+    Make a Deferred that was dropped with an error in it fail this test, and no other. What was
+    there before the first call, mostly modules, is not looked at again: that would take long.
     """
     gc.collect()
     _freeze()
@@ -62,11 +54,7 @@ def present(value: T | None) -> T:
 
 
 class ClockedSelector(Selector):
-    """
-    Moves its connections in later turns of a clock, while there is something to move.
-
-    :ivar callLater: the clock's.
-    """
+    """Moves its connections in later turns of a clock, while there is something to move."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -83,10 +71,6 @@ class ClockedSelector(Selector):
         self._is_due = False
         if self.turn():
             self.wake()
-
-    def is_reading(self, transport: MemoryTransport) -> bool:
-        """Whether it has not been paused."""
-        return transport in self._reading
 
     def addReader(self, reader: object) -> None:
         super().addReader(reader)
@@ -130,7 +114,7 @@ class MemoryTransport(testing.MemoryTransport):
     @property
     def paused(self) -> bool:
         """Whether it does not read."""
-        return not self._selector.is_reading(self)
+        return self not in self._selector._reading
 
     @property
     def aborted(self) -> bool:
@@ -211,8 +195,6 @@ class Wire(Protocol):
     Records what it gets, and tells when it has got something in particular.
 
     :ivar data: what has come.
-    :ivar lost: fires with all the data when the connection is gone; does not take part in others'
-        chains.
     """
 
     def __init__(self) -> None:

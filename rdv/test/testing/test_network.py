@@ -407,6 +407,8 @@ class ClockTests(NetworkTestCase):
     def test_each_call_at_its_own_time(self) -> None:
         times: list[float] = []
         self.here.callLater(3.0, lambda: times.append(self.here.seconds()))
+        self.here.callLater(3.0, lambda: late.cancel())
+        late = self.here.callLater(3.0, self.fail)
         self.there.callLater(1.0, lambda: times.append(self.here.seconds()))
         self.here.callLater(7.0, lambda: times.append(self.here.seconds()))
         self.network.advance(5.5)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import ProtocolError
+from rdv.test.client.doubles import pieces
 from rdv.wire import LineMatcher, confirm_line, hello_line
 
 LINE = b"rdv/1 HELLO token\r\n"
-
-
-def cut(data: bytes, places: list[int]) -> list[bytes]:
-    """``data`` in pieces, cut at the places; some of them may be empty."""
-    edges = sorted([0, len(data), *(place % (len(data) + 1) for place in places)])
-    return [data[start:end] for start, end in pairwise(edges)]
 
 
 class LineTests(SynchronousTestCase):
@@ -31,12 +24,13 @@ class LineTests(SynchronousTestCase):
 class LineMatcherTests(SynchronousTestCase):
     """``LineMatcher``."""
 
+    @example(b"", list(range(len(LINE))))
     @given(st.binary(max_size=60), st.lists(st.integers(0, 1000)))
     def test_any_pieces(self, behind: bytes, places: list[int]) -> None:
         """The answer comes with the piece that ends the line, and loses nothing behind it."""
         matcher = LineMatcher(LINE)
         fed = 0
-        for piece in cut(LINE + behind, places):
+        for piece in pieces(LINE + behind, places):
             self.assertEqual(matcher.started, fed > 0)
             rest = matcher.feed(piece)
             fed += len(piece)
@@ -58,7 +52,7 @@ class LineMatcherTests(SynchronousTestCase):
         data[place] ^= change
         matcher = LineMatcher(LINE)
         fed = 0
-        for piece in cut(bytes(data), places):
+        for piece in pieces(bytes(data), places):
             fed += len(piece)
             if fed > place:
                 self.assertRaises(ProtocolError, matcher.feed, piece)

@@ -6,7 +6,6 @@ the test plays the server, the peer, the network and the clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address as IPv4
 from itertools import pairwise
 from typing import Any, cast
 
@@ -21,7 +20,6 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IResolutionReceiver,
 )
-from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -34,12 +32,15 @@ from rdv.client.dial.shared_port import IClientReactor
 from rdv.test.doubles import collect_garbage
 from rdv.wire import Role
 
-LOOPBACK = IPv4("127.0.0.1")
-
 
 def here(port: int) -> list[Address]:
     """The addresses of this host, as far as tests are concerned."""
-    return [Address(LOOPBACK, port)]
+    return [parse_address(f"127.0.0.1:{port}")]
+
+
+def tcp_address(host: str, port: int) -> IPv4Address | IPv6Address:
+    """As Twisted has it."""
+    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
 
 def pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:
@@ -50,7 +51,7 @@ def pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 class ByteTransport(StringTransport):
     """
-    A ``StringTransport`` with a protocol, and with half-close.
+    Twisted's ``StringTransport`` with a protocol, and with half-close.
 
     :ivar protocol: gets what :meth:`deliver` and :meth:`lose` bring.
     :ivar write_ended: whether our direction was ended alone.
@@ -130,26 +131,22 @@ class Resolver:
         self.receivers.append(resolutionReceiver)
         if not self.silent:
             for host in self.names.get(hostName, ()):
-                kind = IPv6Address if ":" in host else IPv4Address
-                if kind in kinds:
-                    resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
+                address = tcp_address(host, portNumber)
+                if type(address) in kinds:
+                    resolutionReceiver.addressResolved(address)
             resolutionReceiver.resolutionComplete()
         return cast(IHostResolution, None)
 
     def answer(self, host: str) -> None:
         """After a silence: the name that was asked for last is that of this address."""
-        kind = IPv6Address if ":" in host else IPv4Address
-        self.receivers[-1].addressResolved(kind("TCP", host, 80))
+        self.receivers[-1].addressResolved(tcp_address(host, 80))
         self.receivers[-1].resolutionComplete()
 
 
 class _MemoryPort:
-    def __init__(self, address: IAddress) -> None:
-        self._address = address
+    def __init__(self, number: int) -> None:
+        self.getHost = lambda: IPv6Address("TCP", "::", number)
         self.open = True
-
-    def getHost(self) -> IAddress:
-        return self._address
 
     def stopListening(self) -> None:
         self.open = False
@@ -180,17 +177,20 @@ class ClientReactor(MemoryReactorClock):
     ) -> IListeningPort:
         super().listenTCP(self.number, factory, backlog, interface)
         self.bindings.append(port)
-        listening = _MemoryPort(IPv6Address("TCP", "::", self.number))
+        listening = _MemoryPort(self.number)
         self.ports.append(listening)
         return cast(IListeningPort, listening)
 
     def connected(self, index: int = -1) -> ByteTransport:
         """The ``index``-th dial succeeds."""
         host, port, factory = self.tcpClients[index][:3]
-        kind = IPv6Address if ":" in host else IPv4Address
-        transport = ByteTransport(peer=kind("TCP", host, port))
+        return self.connect(factory, host, port)
+
+    def connect(self, factory: Any, host: str, port: int) -> ByteTransport:
+        """``factory`` gets a connection with that address at the other end."""
+        peer = tcp_address(host, port)
+        transport = ByteTransport(factory.buildProtocol(peer), peer)
         self.transports.append(transport)
-        transport.protocol = cast(Factory[Any], factory).buildProtocol(transport.getPeer())
         transport.connect()
         return transport
 
@@ -217,11 +217,7 @@ def answer(*peers: str | Address, extra: str = "") -> bytes:
 
 
 def context(clock: Any, role: Role = Role.DIALER, **changes: Any) -> Context:
-    """
-    That of an attempt of its own.
-
-    :param changes: settings.
-    """
+    """That of an attempt of its own; ``changes`` are settings."""
     settings = {
         "tls": tls_policy(),
         "spaces": AddressSpace.ALL,
@@ -272,12 +268,14 @@ class AttemptTestCase(SynchronousTestCase):
 
     def dial(self, timeout: float | None = None, **options: Any) -> None:
         """A dialer's request has arrived at the server."""
-        self.attempt = self.client(**options).dial(URL, TOKEN, timeout=timeout)
-        self.server = self.reactor.connected()
+        self._ask(self.client(**options).dial(URL, TOKEN, timeout=timeout))
 
     def accept(self, timeout: float | None = None, **options: Any) -> None:
         """An acceptor's request has arrived at the server."""
-        self.attempt = self.client(**options).accept(URL, TOKEN, timeout=timeout)
+        self._ask(self.client(**options).accept(URL, TOKEN, timeout=timeout))
+
+    def _ask(self, attempt: Deferred[Connection]) -> None:
+        self.attempt = attempt
         self.server = self.reactor.connected()
 
     def answer(self, *peers: str) -> None:
@@ -291,13 +289,7 @@ class AttemptTestCase(SynchronousTestCase):
 
     def arrive(self, host: str = "203.0.113.9", port: int = 41000) -> ByteTransport:
         """Somebody connects to the shared port."""
-        peer = IPv4Address("TCP", host, port)
-        protocol: Any = self.reactor.tcpServers[0][1].buildProtocol(peer)
-        assert protocol is not None
-        transport = ByteTransport(protocol, peer)
-        self.reactor.transports.append(transport)
-        transport.connect()
-        return transport
+        return self.reactor.connect(self.reactor.tcpServers[0][1], host, port)
 
     def assert_done(self, *transports: ByteTransport) -> None:
         """``transports`` are being closed, and when they are, nothing is left."""

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 
+from rdv.test.client.doubles import pieces
 from rdv.test.doubles import present
 from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
-from rdv.test.test_line_matcher import cut
 
 
 class SwitchingTests(ServerTestCase):
@@ -117,9 +117,9 @@ class LineTests(ServerTestCase):
         """However the streams are cut: the lines and what follows arrive, nothing else."""
         self.open()
         dialer, acceptor = self.pair()
-        for piece in cut(HELLO + to_dialer, cuts):
+        for piece in pieces(HELLO + to_dialer, cuts):
             acceptor.here.write(piece)
-        for piece in cut(CONFIRM + to_acceptor, more_cuts):
+        for piece in pieces(CONFIRM + to_acceptor, more_cuts):
             dialer.here.write(piece)
         self.settle()
         self.assertEqual(dialer.received, HELLO + to_dialer)

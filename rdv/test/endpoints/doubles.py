@@ -5,6 +5,7 @@ and a listener over it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -43,32 +44,26 @@ def refused(status: int, retry_after: float | None = None) -> ServerRefused:
     return ServerRefused(URL, status, "Because", "of this", retry_after)
 
 
+@dataclass(eq=False)
 class Attempt:
     """
     One call of ``dial`` or ``accept``.
 
+    :ivar closes_late: whether it goes on when it is cancelled, until the test ends it.
     :ivar cancelled: whether it was.
     :ivar in_lobby: whether it could take the place of another one, or another one its.
     """
 
-    def __init__(
-        self,
-        role: Role,
-        token: Token,
-        timeout: float | None,
-        trace: Trace | None,
-        options: dict[str, Any],
-        *,
-        closes_late: bool,
-    ) -> None:
-        self.role = role
-        self.token = token
-        self.timeout = timeout
-        self.options = options
-        self._trace = trace
-        self._closes_late = closes_late
-        self.cancelled = False
-        self.in_lobby = True
+    role: Role
+    token: Token
+    timeout: float | None
+    trace: Trace | None
+    options: dict[str, Any]
+    closes_late: bool
+    cancelled: bool = False
+    in_lobby: bool = True
+
+    def __post_init__(self) -> None:
         self.result: Deferred[Connection] = Deferred(self._cancel)
         self.result.addErrback(self._cancelled)
         self._closing: Deferred[Connection] | None = None
@@ -78,7 +73,7 @@ class Attempt:
         self.in_lobby = False
 
     def _cancelled(self, failure: Failure) -> Failure | Deferred[Connection]:
-        if not self.cancelled or not self._closes_late:
+        if not self.cancelled or not self.closes_late:
             return failure
         self._closing = Deferred()
         return self._closing
@@ -92,8 +87,8 @@ class Attempt:
         """Something happens that a trace is told."""
         if what is What.MET:
             self.in_lobby = False
-        if self._trace is not None:
-            self._trace(Event(0.0, 1, what))
+        if self.trace is not None:
+            self.trace(Event(0.0, 1, what))
 
     def connects(self) -> ByteTransport:
         """It succeeds; return the transport below the connection."""
@@ -135,7 +130,7 @@ class FakeClient:
         role: Role = Role.DIALER,
         **options: Any,
     ) -> Deferred[Connection]:
-        attempt = Attempt(role, token, timeout, trace, options, closes_late=self.closes_late)
+        attempt = Attempt(role, token, timeout, trace, options, self.closes_late)
         self.attempts.append(attempt)
         self.most_in_lobby = max(self.most_in_lobby, sum(each.in_lobby for each in self.attempts))
         return attempt.result

@@ -23,10 +23,15 @@ class DialQueueTestCase(SynchronousTestCase):
         self.clock = self.client.clock
         self.queue = DialQueue(self.client, Role.DIALER, URL, "token", {}, lambda: 1.0)
 
-    def assert_nothing_left(self) -> None:
-        """No timer, no attempt, and the lobby is free."""
+    def tearDown(self) -> None:
+        """There is no timer, no attempt, and the lobby is free."""
         self.assertTrue(self.client.nothing_left())
         self.assertFalse(self.queue._lobby.locked)
+
+    def connects(self, connecting: Deferred[Connection]) -> None:
+        """The newest attempt succeeds, and is that one's."""
+        self.client.last.connects()
+        self.assertIsInstance(self.successResultOf(connecting), Connection)
 
 
 class TakingTurnsTests(DialQueueTestCase):
@@ -46,15 +51,12 @@ class TakingTurnsTests(DialQueueTestCase):
             attempt.connects()
         for each in connecting:
             self.assertIsInstance(self.successResultOf(each), Connection)
-        self.assert_nothing_left()
 
     def test_failure_makes_room(self) -> None:
         first, second = self.queue.connect(60), self.queue.connect(60)
         self.client.last.fails(refused(403))
         self.failureResultOf(first, ServerRefused)
-        self.client.last.connects()
-        self.successResultOf(second)
-        self.assert_nothing_left()
+        self.connects(second)
 
     def test_failure_in_the_head_start(self) -> None:
         """The turn is over once only."""
@@ -66,9 +68,7 @@ class TakingTurnsTests(DialQueueTestCase):
         self.assertEqual(len(self.client.attempts), 2)
         self.assertEqual(self.client.most_in_lobby, 1)
         for each in (second, third):
-            self.client.last.connects()
-            self.successResultOf(each)
-        self.assert_nothing_left()
+            self.connects(each)
 
     def test_timeout_counts_from_the_call(self) -> None:
         """Waiting for the turn is part of it."""
@@ -79,9 +79,7 @@ class TakingTurnsTests(DialQueueTestCase):
         self.assertRegex(str(self.failureResultOf(third, AttemptTimeout).value), "within 3 s")
         self.client.meets().connects()
         self.assertAlmostEqual(self.client.last.timeout or 0, 7 - HEAD_START)
-        self.client.last.connects()
-        self.successResultOf(second)
-        self.assert_nothing_left()
+        self.connects(second)
 
     def test_timeout_in_an_attempt(self) -> None:
         """What is said is the time of the call, not what was left of it for the attempt."""
@@ -89,7 +87,6 @@ class TakingTurnsTests(DialQueueTestCase):
         self.client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
         error = self.failureResultOf(connecting, AttemptTimeout).value
         self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
-        self.assert_nothing_left()
 
     def test_bad_token(self) -> None:
         queue = DialQueue(self.client, Role.DIALER, URL, "", {})
@@ -109,13 +106,11 @@ class CancellingTests(DialQueueTestCase):
         for gone in (0, 1):
             connecting = [self.queue.connect(60), self.queue.connect(60)]
             self.cancel(connecting.pop(gone))
-            self.client.last.connects()
-            self.successResultOf(connecting[0])
-            self.assert_nothing_left()
+            self.connects(connecting[0])
         self.assertEqual(len(self.client.attempts), 3)
 
     def test_behind_the_meeting(self) -> None:
-        """In the head start, and later."""
+        """In the head start, and later; and in the pause of one that was replaced."""
         for later in (False, True):
             connecting = self.queue.connect(60)
             self.client.last.happens(What.MET)
@@ -123,13 +118,9 @@ class CancellingTests(DialQueueTestCase):
                 self.clock.advance(HEAD_START)
             self.cancel(connecting)
             self.assertTrue(self.client.last.cancelled)
-            self.assert_nothing_left()
-
-    def test_in_a_pause(self) -> None:
         connecting = self.queue.connect(60)
         self.client.last.fails(refused(409))
         self.cancel(connecting)
-        self.assert_nothing_left()
 
     def test_waits_until_closed(self) -> None:
         """The one behind it does not begin before either."""
@@ -140,9 +131,7 @@ class CancellingTests(DialQueueTestCase):
         self.assertEqual(len(self.client.attempts), 1)
         self.client.last.fails(CancelledError())
         self.failureResultOf(first, CancelledError)
-        self.client.last.connects()
-        self.successResultOf(second)
-        self.assert_nothing_left()
+        self.connects(second)
 
 
 class ReplacedTests(DialQueueTestCase):
@@ -154,20 +143,15 @@ class ReplacedTests(DialQueueTestCase):
         for pause in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0):
             self.client.last.fails(refused(409))
             self.client.again_after(pause)
-        self.client.last.connects()
-        self.successResultOf(connecting)
-        self.assert_nothing_left()
+        self.connects(connecting)
 
     def test_others_go_first(self) -> None:
         """The lobby is free in the pause."""
         first, second = self.queue.connect(60), self.queue.connect(60)
         self.client.last.fails(refused(409))
-        self.client.last.connects()
-        self.successResultOf(second)
+        self.connects(second)
         self.clock.advance(0.2)
-        self.client.last.connects()
-        self.successResultOf(first)
-        self.assert_nothing_left()
+        self.connects(first)
 
     def test_while_time_lasts(self) -> None:
         """Then it says why."""
@@ -181,7 +165,6 @@ class ReplacedTests(DialQueueTestCase):
         self.assertRegex(
             str(error), "^another program dials with the same token and took our place"
         )
-        self.assert_nothing_left()
 
     def test_acceptor(self) -> None:
         """It does not come back."""
@@ -190,4 +173,3 @@ class ReplacedTests(DialQueueTestCase):
         self.assertIs(self.client.last.role, Role.ACCEPTOR)
         self.client.last.fails(refused(409))
         self.failureResultOf(connecting, ServerRefused)
-        self.assert_nothing_left()

@@ -97,6 +97,9 @@ class KeepTryingTests(SynchronousTestCase):
         self.clock = self.client.clock
         self.told: list[RdvError | None] = []
 
+    def tearDown(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def begin(
         self, timeout: float | None = None, role: Role = Role.ACCEPTOR
     ) -> Deferred[Connection]:
@@ -106,16 +109,10 @@ class KeepTryingTests(SynchronousTestCase):
             call = self.client.dial if role is Role.DIALER else self.client.accept
             return call(URL, "token", timeout=seconds, trace=trace)
 
-        trying = keep_trying(
-            attempt,
-            self.clock,
-            role,
-            "token",
-            timeout,
-            tell=self.told.append,
-            chance=lambda: 1.0,
+        tell, chance = self.told.append, lambda: 1.0
+        return Deferred.fromCoroutine(
+            keep_trying(attempt, self.clock, role, "token", timeout, tell=tell, chance=chance)
         )
-        return Deferred.fromCoroutine(trying)
 
     def waits(self, seconds: float = 0.5) -> None:
         """The server has the request, and does not refuse it for so long."""
@@ -125,11 +122,15 @@ class KeepTryingTests(SynchronousTestCase):
     def assert_final(
         self, trying: Deferred[Connection], kind: type[Exception], attempts: int = 1
     ) -> Exception:
-        """It ends with this, and leaves nothing."""
+        """It ends with this."""
         error: Exception = self.failureResultOf(trying, kind).value
         self.assertEqual(len(self.client.attempts), attempts)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
         return error
+
+    def connects(self, trying: Deferred[Connection]) -> None:
+        """The newest attempt succeeds, and that is all."""
+        self.client.last.connects()
+        self.successResultOf(trying)
 
     def test_waits(self) -> None:
         """Which is told."""
@@ -141,10 +142,8 @@ class KeepTryingTests(SynchronousTestCase):
         self.client.last.happens(What.ASKED)  # nobody came, and it is asked once more
         self.clock.advance(0.5)
         self.client.last.happens(What.MET)
-        self.client.last.connects()
-        self.successResultOf(trying)
+        self.connects(trying)
         self.assertEqual(self.told, [None])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_peer_is_there(self) -> None:
         """Nobody waits for anything."""
@@ -152,8 +151,7 @@ class KeepTryingTests(SynchronousTestCase):
         self.waits(0.4)
         self.client.last.happens(What.MET)
         self.clock.advance(1)
-        self.client.last.connects()
-        self.successResultOf(trying)
+        self.connects(trying)
         self.assertEqual(self.told, [])
 
     def test_restart(self) -> None:
@@ -172,8 +170,7 @@ class KeepTryingTests(SynchronousTestCase):
             self.assertAlmostEqual(self.client.last.timeout or 0, 60 - 0.5 - 25 * 1.01)
             self.waits()
             self.assertEqual(self.told, [None, last, None])
-            self.client.last.connects()
-            self.successResultOf(trying)
+            self.connects(trying)
 
     def test_final(self) -> None:
         """It is over at once, and says why: whether the peer has come, or another program has."""
@@ -197,8 +194,7 @@ class KeepTryingTests(SynchronousTestCase):
         self.client.last.fails(refused(409))
         self.client.again_after(0.2)
         self.assertEqual(self.told, [None])
-        self.client.last.connects()
-        self.successResultOf(trying)
+        self.connects(trying)
 
     def test_no_time_left(self) -> None:
         """What is wrong is said at once, and not when time is up."""
@@ -230,4 +226,3 @@ class KeepTryingTests(SynchronousTestCase):
                 self.client.last.fails(GONE)
             trying.cancel()
             self.failureResultOf(trying, CancelledError)
-            self.assertEqual(self.clock.getDelayedCalls(), [])

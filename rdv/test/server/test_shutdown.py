@@ -19,7 +19,8 @@ class CloseTests(ServerTestCase):
         self.assertFalse(self.rendezvous.closing)
         self.successResultOf(self.rendezvous.close(drain=5))
         self.assertTrue(self.rendezvous.closing)
-        self.assert_over()
+        # The shutdown is what matters to one who comes, whatever it sends.
+        self.assert_refused(self.dial(early=b"x"), *SHUTDOWN)
 
     def test_waiting_clients(self) -> None:
         """Refused at once, and done when they have closed."""
@@ -35,17 +36,6 @@ class CloseTests(ServerTestCase):
         self.successResultOf(done)
         self.assert_over()
 
-    def test_waiting_client_that_stays(self) -> None:
-        """It is cut when the drain time is over, and cannot hold the server up."""
-        self.dial()
-        done = self.rendezvous.close(drain=2)
-        self.clock.advance(1)
-        self.assertNoResult(done)
-        self.clock.advance(1)
-        self.settle()
-        self.successResultOf(done)
-        self.assert_over()
-
     def test_client_that_comes_later(self) -> None:
         dialer, acceptor = self.relayed_pair()
         done = self.rendezvous.close(drain=5)
@@ -56,11 +46,6 @@ class CloseTests(ServerTestCase):
         self.close_all(dialer, acceptor)
         self.successResultOf(done)
         self.assert_over(relayed=1)
-
-    def test_early_bytes_after_close(self) -> None:
-        """The shutdown is what matters."""
-        self.rendezvous.close()
-        self.assert_refused(self.dial(early=b"x"), *SHUTDOWN)
 
     def test_pairs_drain(self) -> None:
         """Those who are at it may finish, those between the lines too."""
@@ -82,25 +67,21 @@ class CloseTests(ServerTestCase):
         self.assert_over(relayed=1, direct=1)
 
     def test_drain_time_over(self) -> None:
-        """What is left is cut, and does not look complete to anybody."""
-        dialer, acceptor = self.relayed_pair()
-        done = self.rendezvous.close(drain=5)
-        self.clock.advance(4)
-        self.assertEqual((dialer.lost, acceptor.lost), (None, None))
-        self.clock.advance(1)
-        self.settle()
-        self.successResultOf(done)
-        for guest in (dialer, acceptor):
-            self.assertFalse(present(guest.lost).check(ConnectionDone))
-        self.assert_over(relayed=1)
-
-    def test_no_drain_time(self) -> None:
-        self.relayed_pair()
-        self.pair()
-        done = self.rendezvous.close()
-        self.settle()
-        self.successResultOf(done)
-        self.assert_over(relayed=1, failed=1)
+        """What is left is cut, one who waited too, and does not look complete to anybody."""
+        for drain in (5, 0):
+            self.open()
+            dialer, acceptor = self.relayed_pair()
+            self.pair()
+            self.dial(b"other")
+            done = self.rendezvous.close(drain=drain)
+            self.clock.advance(drain and drain - 1)
+            self.assertEqual(dialer.lost is acceptor.lost is None, drain > 0)
+            self.clock.advance(1)
+            self.settle()
+            self.successResultOf(done)
+            for guest in (dialer, acceptor):
+                self.assertFalse(present(guest.lost).check(ConnectionDone))
+            self.assert_over(relayed=1, failed=1)
 
     def test_abort_ends_the_drain(self) -> None:
         """As a second signal does."""
@@ -116,25 +97,18 @@ class CloseTests(ServerTestCase):
         self.assert_over(relayed=1)
 
     def test_twice(self) -> None:
-        """Each who asks is told; the first drain time counts."""
+        """Each who asks is told, unless it does not want to know; the first drain time counts."""
         dialer, acceptor = self.relayed_pair()
-        one, two = self.rendezvous.close(drain=5), self.rendezvous.close(drain=50)
-        self.clock.advance(5)
+        first, second, third = (self.rendezvous.close(drain) for drain in (5, 50, 0))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.clock.advance(4)
+        self.assertNoResult(second)
+        self.clock.advance(1)
         self.settle()
-        self.successResultOf(one)
-        self.successResultOf(two)
-        self.successResultOf(self.rendezvous.close())
+        for done in (second, third, self.rendezvous.close()):
+            self.successResultOf(done)
         self.assertTrue(dialer.lost and acceptor.lost)
-        self.assert_over(relayed=1)
-
-    def test_cancelled(self) -> None:
-        """Not to wait for it any longer changes nothing for anybody else."""
-        dialer, acceptor = self.relayed_pair()
-        one, two = self.rendezvous.close(drain=5), self.rendezvous.close()
-        one.cancel()
-        self.failureResultOf(one, CancelledError)
-        self.close_all(dialer, acceptor)
-        self.successResultOf(two)
         self.assert_over(relayed=1)
 
     def test_pair_under_decision(self) -> None:

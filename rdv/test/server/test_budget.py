@@ -182,6 +182,9 @@ class ThrottleTests(TestCase):
         """And never is it none at all."""
         ports = self.watched(2)
         self.assertEqual([port.numberAccepts for port in ports], [RESERVE // 8] * 2)
+        ports[0].numberAccepts, ports[1].numberAccepts = RESERVE, 3
+        self.accept(10)
+        self.assertEqual([port.numberAccepts for port in ports], [RESERVE // 8, 3])
         self.patch(budget, "reserve", lambda: 7)
         self.throttle.watch(ports)
         self.assertEqual([port.numberAccepts for port in ports], [1, 1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -14,7 +13,7 @@ from twisted.web.util import DeferredResource
 from rdv.addresses import Address, parse_address
 from rdv.server import Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
-from rdv.test.server.doubles import CONFIRM, HELLO, WebTestCase, request
+from rdv.test.server.doubles import HELLO, WebTestCase, request
 from rdv.wire import Role, refusal
 
 EARLY = refusal(400, "bytes before the response")
@@ -59,42 +58,6 @@ class DetachTests(WebTestCase):
             self.browse(request())
             self.assertEqual(self.leg().observed, wanted)
             self.assertEqual(len(seen), 1)
-
-    def test_whole_way(self) -> None:
-        """Two requests, two 101 in one write each, two lines, bytes, and an end."""
-        acceptor = self.browse(request(b"ACCEPT", rdv_self_addrs=None))
-        at_acceptor = self.at_client
-        dialer = self.browse(request(), IPv4Address("TCP", "198.51.100.4", 40112), piece=3)
-        at_dialer = self.at_client
-        self.assertEqual(
-            acceptor.pieces,
-            [
-                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
-                b"Rdv-Observed-Addr: 203.0.113.9:39841\r\nRdv-Peer-Addrs: 192.168.1.16:39841, "
-                b"[2001:db8::7]:39841, 198.51.100.4:40112\r\n\r\n"
-            ],
-        )
-        self.assertEqual(
-            dialer.pieces,
-            [
-                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
-                b"Rdv-Observed-Addr: 198.51.100.4:40112\r\n"
-                b"Rdv-Peer-Addrs: 203.0.113.9:39841\r\n\r\n"
-            ],
-        )
-        acceptor.pieces.clear()
-        dialer.pieces.clear()
-        at_acceptor.write(HELLO)
-        self.clock.advance(0)
-        at_dialer.write(CONFIRM + b"question")
-        at_dialer.loseWriteConnection()
-        self.clock.advance(0)
-        self.assertEqual((acceptor.received, acceptor.read_ended), (CONFIRM + b"question", 1))
-        at_acceptor.write(b"answer")
-        at_acceptor.loseWriteConnection()
-        self.clock.advance(0)
-        self.assertEqual((dialer.received, dialer.read_ended), (HELLO + b"answer", 1))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_places_that_share_a_rendezvous(self) -> None:
         dialer = self.browse(request())

@@ -19,7 +19,7 @@ from rdv.server.leg import Leg
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.workers.bridge import Bridges
 from rdv.server.workers.mailbox import Outbox
-from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, Client, refuse
+from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, refuse
 from rdv.wire import Offer, token_hint
 
 __all__ = ["Assignment", "owner_of"]
@@ -75,7 +75,7 @@ class Assignment(LegOwner[Leg]):
         else:
             self._pass_on(leg, owner)
 
-    def arrived(self, client: Client, sock: socket.socket) -> None:
+    def arrived(self, client: PassedClient, sock: socket.socket) -> None:
         """Take in a client that another worker has passed on."""
         leg = Leg(
             Offer(client.role, client.token, ()),
@@ -111,7 +111,7 @@ class Assignment(LegOwner[Leg]):
             token=token_hint(leg.token),
             owner=owner,
         )
-        client = Client(leg.role, leg.token, leg.addresses, leg.observed)
+        client = PassedClient(leg.role, leg.token, leg.addresses, leg.observed)
         sock = migrate(leg.transport)
         if sock is not None:
             del leg.transport, leg.owner  # cycles

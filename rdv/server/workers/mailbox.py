@@ -17,7 +17,7 @@ from zope.interface import implementer
 from rdv._flows.kernel.epoll import IReactor
 from rdv.errors import ProtocolError
 from rdv.server.deadlines import Deadlines
-from rdv.server.workers.passing import BUSY, Client, decode, encode, receive, refuse, send
+from rdv.server.workers.passing import BUSY, PassedClient, decode, encode, receive, refuse, send
 
 __all__ = ["Inbox", "Outbox"]
 
@@ -47,7 +47,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def send(self, client: Client, sock: socket.socket) -> None:
+    def send(self, client: PassedClient, sock: socket.socket) -> None:
         """
         Send a client, now or when there is room.
 
@@ -130,7 +130,7 @@ class Inbox:
         self,
         reactor: IReactorFDSet,
         sock: socket.socket,
-        arrived: Callable[[Client, socket.socket], object],
+        arrived: Callable[[PassedClient, socket.socket], object],
     ) -> None:
         self._reactor = reactor
         self._sock = sock

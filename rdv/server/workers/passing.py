@@ -18,7 +18,7 @@ __all__ = [
     "BUSY",
     "MAX_MESSAGE",
     "SHUTTING_DOWN",
-    "Client",
+    "PassedClient",
     "decode",
     "encode",
     "inbox_pair",
@@ -38,7 +38,7 @@ _RIGHTS = socket.CMSG_LEN(array.array("i").itemsize) if hasattr(socket, "CMSG_LE
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
-class Client(NamedTuple):
+class PassedClient(NamedTuple):
     """
     What a client has said.
 
@@ -52,14 +52,14 @@ class Client(NamedTuple):
     observed: str
 
 
-def encode(client: Client) -> bytes:
+def encode(client: PassedClient) -> bytes:
     """The message about a client."""
     # The token comes last: whatever is in it, no field behind it is moved.
     head = f"{client.addresses}\n{client.observed}\n".encode()
     return client.role.value + b"\n" + head + client.token
 
 
-def decode(message: bytes) -> Client:
+def decode(message: bytes) -> PassedClient:
     """
     Read a message.
 
@@ -70,7 +70,7 @@ def decode(message: bytes) -> Client:
         raise ProtocolError("not a message about a client")
     role, addresses, observed, token = fields
     try:
-        return Client(
+        return PassedClient(
             Role(role), check_token(token), addresses.decode("ascii"), observed.decode("ascii")
         )
     except (BadToken, ValueError) as error:

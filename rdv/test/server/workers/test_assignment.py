@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._system.clock import monotonic
 from rdv.server import Outcome, release
 from rdv.server.workers.assignment import owner_of
-from rdv.server.workers.passing import BUSY, Client
+from rdv.server.workers.passing import BUSY, PassedClient
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
 from rdv.test.server.workers.doubles import ADDRESSES, REACTOR, HoldTestCase, token_of, turn, until
@@ -177,7 +177,7 @@ class MeetingTests(HoldTestCase):
         while not len(self.outboxes[1]):
             client, server = tcp_pair()
             self.addCleanup(client.close)
-            self.outboxes[1].send(Client(Role.DIALER, token, "", ""), server)
+            self.outboxes[1].send(PassedClient(Role.DIALER, token, "", ""), server)
         wire = await self.ask(0, b"DIAL", token)
         await until(lambda: len(self.outboxes[1]) == 2)
         self.assignments[0].refuse_waiting()
@@ -188,7 +188,7 @@ class MeetingTests(HoldTestCase):
         client, server = tcp_pair()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
-        self.assignments[1].arrived(Client(Role.DIALER, token_of(1), "", ""), server)
+        self.assignments[1].arrived(PassedClient(Role.DIALER, token_of(1), "", ""), server)
         self.assertEqual(server.fileno(), -1)
         self.assertEqual(self.rendezvous[1].waiting, 0)
 
@@ -200,7 +200,7 @@ class MeetingTests(HoldTestCase):
 
         client, server = tcp_pair()
         self.patch(REACTOR, "adoptStreamConnection", adopt)
-        self.assignments[1].arrived(Client(Role.DIALER, token_of(1), "", ""), server)
+        self.assignments[1].arrived(PassedClient(Role.DIALER, token_of(1), "", ""), server)
         with client:
             self.assertEqual(client.recv(4096), refusal(*BUSY))
         self.assertEqual(server.fileno(), -1)

@@ -12,15 +12,15 @@ from twisted.trial.unittest import TestCase
 
 from rdv.server.workers import mailbox, passing
 from rdv.server.workers.mailbox import Inbox, Outbox
-from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, Client, encode, inbox_pair
+from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, encode, inbox_pair
 from rdv.test.server.workers.doubles import REACTOR, turn, until
 from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import Role, refusal
 
 
-def client(number: int) -> Client:
+def client(number: int) -> PassedClient:
     """One of many."""
-    return Client(Role.DIALER, b"%d" % number, "", "")
+    return PassedClient(Role.DIALER, b"%d" % number, "", "")
 
 
 class MailboxTests(TestCase):
@@ -38,11 +38,11 @@ class MailboxTests(TestCase):
         self.sending = sending
         self.outbox = Outbox(REACTOR, sending, limit=5)
         self.addCleanup(self.outbox.refuse_waiting, *BUSY)
-        self.arrivals: DeferredQueue[tuple[Client, socket.socket]] = DeferredQueue()
+        self.arrivals: DeferredQueue[tuple[PassedClient, socket.socket]] = DeferredQueue()
         self.inbox = Inbox(REACTOR, receiving, self.arrived)
         self.addCleanup(self.inbox.stop)
 
-    def arrived(self, client: Client, sock: socket.socket) -> None:
+    def arrived(self, client: PassedClient, sock: socket.socket) -> None:
         """One has come. The test goes on when the inbox has done its turn."""
         REACTOR.callLater(0, self.arrivals.put, (client, sock))
 
@@ -179,7 +179,7 @@ class MailboxTests(TestCase):
     async def test_failure_of_who_gets_it(self) -> None:
         """It costs that client, and no other."""
 
-        def arrived(client: Client, sock: socket.socket) -> None:
+        def arrived(client: PassedClient, sock: socket.socket) -> None:
             if client.token == b"1":
                 raise ValueError("a bug")
             self.arrived(client, sock)

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from rdv.errors import RdvError
 from rdv.server.site.service import ServerSettings
 from rdv.server.workers import parent as workers
-from rdv.server.workers.passing import Client, encode, send
+from rdv.server.workers.passing import PassedClient, encode, send
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
 from rdv.test.server.workers.doubles import ParentTestCase
 from rdv.test.sockets import tcp_pair
@@ -192,7 +192,7 @@ class StopTests(ParentTestCase):
         client, server = tcp_pair()
         with client:
             done = self.service.stopService()
-            send(outbox, encode(Client(Role.DIALER, b"token", "", "")), server)
+            send(outbox, encode(PassedClient(Role.DIALER, b"token", "", "")), server)
             outbox.send(b"nonsense")
             server.close()
             second.end()

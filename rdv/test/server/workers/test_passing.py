@@ -17,7 +17,7 @@ from rdv.errors import ProtocolError
 from rdv.server.workers.passing import (
     BUSY,
     MAX_MESSAGE,
-    Client,
+    PassedClient,
     decode,
     encode,
     inbox_pair,
@@ -28,7 +28,7 @@ from rdv.server.workers.passing import (
 from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import MAX_TOKEN, Role
 
-CLIENT = Client(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")
+CLIENT = PassedClient(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")
 LONGEST = parse_address("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
 
 tokens = (
@@ -44,7 +44,7 @@ class CodecTests(SynchronousTestCase):
 
     @given(st.sampled_from(Role), tokens, addresses, addresses)
     def test_there_and_back(self, role: Role, token: bytes, own: str, observed: str) -> None:
-        client = Client(role, token, own, observed)
+        client = PassedClient(role, token, own, observed)
         self.assertEqual(decode(encode(client)), client)
 
     @given(st.binary(max_size=40) | st.lists(st.binary(max_size=9)).map(b"\n".join))
@@ -102,7 +102,7 @@ class SocketTests(SynchronousTestCase):
 
     def test_longest(self) -> None:
         """Whatever a request may hold has room, in one piece, and at least some of them at once."""
-        long = Client(
+        long = PassedClient(
             Role.ACCEPTOR, b"x" * MAX_TOKEN, format_addresses([LONGEST] * 9), str(LONGEST)
         )
         self.assertEqual(decode(encode(long)), long)

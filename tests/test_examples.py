@@ -11,35 +11,17 @@ import treq
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.conch.ssh.keys import FingerprintFormats, Key
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv.addresses import AddressSpace
-from rdv.client import Client, Connection
+from rdv.client import Client
 from rdv.errors import ServerRefused
 from rdv.test.certificates import Authority
 from tests.documents import REACTOR, meet, serve
 from tests.processes import PYTHON, ROOT, Program
+from tests.talker import Talker
 
 RELAYED, DIRECT = "none", "loopback"
-
-
-class Talk(Protocol):
-    """Sends its piece and the end, and waits for the connection's."""
-
-    def __init__(self, piece: bytes) -> None:
-        self._piece = piece
-        self.ended: Deferred[None] = Deferred()
-
-    def connectionMade(self) -> None:
-        assert isinstance(self.transport, Connection)
-        self.transport.write(self._piece)
-        self.transport.loseWriteConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.ended.callback(None)
 
 
 class AllTests(SynchronousTestCase):
@@ -116,10 +98,13 @@ class PolicyTests(ExampleTestCase):
             self.assertEqual((error.status, error.reason), (403, "no such account: eve"))
         for total in (7, 14):
             acceptor, dialer = await meet(url, f"bob-{total}")
-            ends = Talk(b"1234"), Talk(b"567")
-            dialer.attach(ends[0])
-            acceptor.attach(ends[1])
-            await gatherResults([end.ended for end in ends])
+            talkers = Talker(), Talker()
+            for talker, connection in zip(talkers, (dialer, acceptor), strict=True):
+                connection.attach(talker)
+                talker.write(b"1234" if connection is dialer else b"567")
+                talker.end()
+            for talker in talkers:
+                await talker.gone()
             await program.line(f"^bob: relayed, 4 bytes there, 3 back, {total} in all$")
 
 

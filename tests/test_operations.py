@@ -6,11 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol
+from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
-from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection, tls_policy
@@ -27,43 +24,9 @@ from tests.documents import (
 )
 from tests.processes import Program
 from tests.proxies import start_haproxy, start_nginx
+from tests.talker import Talker
 
 OPERATIONS = "docs/operations.rst"
-
-
-@implementer(IHalfCloseableProtocol)
-class Turn(Protocol):
-    """
-    Sends its piece and the end, at once or when the other one has.
-
-    :ivar heard: fires with what the other one has sent, when it has ended.
-    """
-
-    def __init__(self, piece: bytes, *, first: bool) -> None:
-        self._piece = piece
-        self._first = first
-        self._data = b""
-        self.heard: Deferred[bytes] = Deferred()
-
-    def _speak(self) -> None:
-        assert isinstance(self.transport, Connection)
-        self.transport.write(self._piece)
-        self.transport.loseWriteConnection()
-
-    def connectionMade(self) -> None:
-        if self._first:
-            self._speak()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-
-    def readConnectionLost(self) -> None:
-        self.heard.callback(self._data)
-        if not self._first:
-            self._speak()
-
-    def writeConnectionLost(self) -> None:
-        pass
 
 
 class OperationsTests(TestCase):
@@ -141,11 +104,13 @@ class OperationsTests(TestCase):
         here = (":8080", "fd@0"), ("8081", str(server))
         port = start_haproxy(self, replaced(config, *here))
         acceptor, dialer = await self.meet(f"http://127.0.0.1:{port}")
-        answers, asks = Turn(b"answer", first=False), Turn(b"question", first=True)
+        answers, asks = Talker(), Talker()
         acceptor.attach(answers)
         dialer.attach(asks)
-        self.assertEqual(await answers.heard, b"question")
-        self.assertEqual(await asks.heard, b"answer")
+        for one, other, words in ((asks, answers, b"question"), (answers, asks, b"answer")):
+            one.write(words)
+            one.end()
+            self.assertEqual(await other.ended(), words)
         acceptor.loseConnection()
         dialer.loseConnection()
 

@@ -40,7 +40,6 @@ class ToolTestCase(SystemTestCase):
         self.backend_port: int = self.backend.getsockname()[1]
 
     def load(self, kind: str, *options: str) -> Program:
-        """Start the load generator, whose backend is :attr:`backend`."""
         relay = ("--kind", kind, "--relay", str(self.port), "--backend-fd", "0")
         return Program(self, self._load, *relay, *options, stdin=self.backend.fileno())
 

@@ -20,7 +20,6 @@ LIMIT, RESERVED = 200, 136
 
 
 def open_files(program: Program) -> int:
-    """How many descriptors it has."""
     return len(os.listdir(f"/proc/{program.transport.pid}/fd"))
 
 
@@ -58,8 +57,6 @@ class LimitedTestCase(SystemTestCase):
 
 
 class FullTests(LimitedTestCase):
-    """More clients than fit."""
-
     timeout = 120
 
     async def test_clear_refusal(self) -> None:
@@ -113,7 +110,6 @@ class RaisedTests(LimitedTestCase):
     """The programs take what they can get."""
 
     async def assert_raised(self, server: Program) -> None:
-        """It says so, and has."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         await server.line(f"up to {hard} open files")
         with open(f"/proc/{server.transport.pid}/limits") as file:
@@ -122,10 +118,8 @@ class RaisedTests(LimitedTestCase):
         self.assertEqual(int(found[1]), hard)
 
     async def test_serve(self) -> None:
-        """``rdv serve``."""
         await self.assert_raised(await self.serve_within("-S -n 100"))
 
     async def test_twist(self) -> None:
-        """``twist rdv``."""
         twist = (TWIST, "--log-format", "text", "rdv", "--port", "tcp:0:interface=127.0.0.1")
         await self.assert_raised(self.limited("-S -n 100", *twist))

@@ -19,8 +19,6 @@ PAGES = (
 
 
 class BlocksTests(SynchronousTestCase):
-    """The blocks themselves."""
-
     def test_every_block_is_run(self) -> None:
         """A block that no test runs may be wrong."""
         for module in Path(__file__).parent.glob("test_*.py"):

@@ -25,8 +25,6 @@ RELAYED, DIRECT = "none", "loopback"
 
 
 class AllTests(SynchronousTestCase):
-    """The folder."""
-
     def test_every_example_is_run(self) -> None:
         """An example that no test runs may be wrong; a long one is no example."""
         modules = sorted(Path(__file__).parent.glob("test_*.py"))
@@ -45,20 +43,16 @@ class ExampleTestCase(TestCase):
     timeout = 120
 
     def run_example(self, name: str, *arguments: str) -> Program:
-        """Start an example."""
         path = str(ROOT / "examples" / f"{name}.py")
         # A script's own folder is on its path, not the one in which it runs.
         return Program(self, PYTHON, path, *arguments, env={"PYTHONPATH": str(ROOT)})
 
     async def served_url(self, program: Program) -> str:
-        """Wait until it listens."""
         port = (await program.line(r"^listening on port (\d+)$"))[1]
         return f"http://127.0.0.1:{port}"
 
 
 class EmbeddedServerTests(ExampleTestCase):
-    """``embedded_server.py``."""
-
     async def test_embedded_server(self) -> None:
         """Clients meet at one path, and another one tells about them."""
         program = self.run_example("embedded_server", "tcp:0:interface=127.0.0.1")
@@ -86,8 +80,6 @@ class EchoTests(ExampleTestCase):
 
 
 class PolicyTests(ExampleTestCase):
-    """``policy.py``."""
-
     async def test_policy(self) -> None:
         """An unknown account is refused, and what a known one relays is counted."""
         program = self.run_example("policy", "tcp:0:interface=127.0.0.1", "alice", "bob")
@@ -116,7 +108,6 @@ class AuthenticatedTests(ExampleTestCase):
         self.url = serve(self)
 
     def pem(self, content: bytes) -> str:
-        """A file."""
         path = Path(self.mktemp()).absolute()
         path.write_bytes(content)
         return str(path)

@@ -42,7 +42,6 @@ class Canned(Protocol):
 
 
 def answer(status: str, reason: str, **headers: str) -> bytes:
-    """An HTTP response."""
     body = reason.encode()
     fields = {"Content-Type": "text/plain", "Content-Length": str(len(body))} | headers
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields.items())]
@@ -50,8 +49,6 @@ def answer(status: str, reason: str, **headers: str) -> bytes:
 
 
 class FailureTestCase(SystemTestCase):
-    """One command that fails."""
-
     async def assert_fails(self, status: int, said: str, *arguments: str) -> None:
         """It says one line, and nothing on stdout."""
         program = self.rdv(*arguments)
@@ -111,7 +108,6 @@ class ServerTests(FailureTestCase):
         await self.assert_ended(acceptor, 1, f"TROUBLE: {said}", said)
 
     async def test_nobody_comes(self) -> None:
-        """Patience ends."""
         await self.serve()
         dialer = self.dial("--timeout", "0.5")
         said = rf"no connection within 0\.5 s: the peer did not come to {self.url}"
@@ -229,15 +225,12 @@ class UsageTests(FailureTestCase):
 
 
 class PortTests(FailureTestCase):
-    """Ports that cannot be had."""
-
     def busy_ports(self) -> Iterator[str]:
         """One that somebody holds, and one that listens."""
         yield str(self.taken_port())
         yield self.canned(b"").rpartition(":")[2].partition("/")[0]
 
     async def test_commands(self) -> None:
-        """They say which."""
         rows: list[tuple[str, tuple[str, ...]]] = []
         for port in self.busy_ports():
             said = rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"

@@ -29,7 +29,6 @@ class VerdictTests(SynchronousTestCase):
     """What is wrong, and what is not."""
 
     def test_nothing_wrong(self) -> None:
-        """What may be said."""
         for expected, found in (
             (Expected.WHOLE, ends(sender=True, receiver=True, got=ALL)),
             (Expected.EITHER, ends(sender=True, receiver=True, got=ALL)),
@@ -66,7 +65,6 @@ class VerdictTests(SynchronousTestCase):
         self.assertRegex(said[0], "^it should have broken: the sender ended well")
 
     def test_told(self) -> None:
-        """Tracebacks, and JSON that is none or tells another status."""
         end = b'{"event": "end", "status": 3}\n'
         self.assertEqual(judge_told(Told("x", 3, b"rdv: broken\n")), [])
         self.assertEqual(judge_told(Told("x", 3, end, is_json=True, tells_end=True)), [])
@@ -81,8 +79,6 @@ class VerdictTests(SynchronousTestCase):
 
 
 class TableTests(SynchronousTestCase):
-    """The table itself."""
-
     def test_what_everybody_has(self) -> None:
         """The common faults befall each victim at each moment, on each way."""
         moments = {*Moment} - {Moment.FLIGHT}
@@ -112,19 +108,15 @@ class FaultTests(SystemTestCase):
     timeout = 600  # each case has its own
 
     async def check(self, victim: Victim) -> None:
-        """All that can befall it."""
         await play_all(self, cases(victim))
 
     async def test_dialer(self) -> None:
-        """It sends."""
         await self.check(Victim.DIALER)
 
     async def test_acceptor(self) -> None:
-        """It receives."""
         await self.check(Victim.ACCEPTOR)
 
     async def test_server(self) -> None:
-        """One process."""
         await self.check(Victim.SERVER)
 
     async def test_worker(self) -> None:
@@ -132,9 +124,7 @@ class FaultTests(SystemTestCase):
         await self.check(Victim.WORKER)
 
     async def test_expose(self) -> None:
-        """Next to the target."""
         await self.check(Victim.EXPOSE)
 
     async def test_connect(self) -> None:
-        """Next to the local program."""
         await self.check(Victim.CONNECT)

@@ -16,8 +16,6 @@ from tests.talker import Talker
 
 
 class BytesTests(ForwardingTestCase):
-    """They arrive."""
-
     timeout = 240
 
     async def check(self, path: str, *options: str, size: int = 3 * MEGABYTE) -> None:
@@ -44,7 +42,6 @@ class BytesTests(ForwardingTestCase):
         await self.check("relay", *RELAYED, *self.trust)
 
     async def test_unix(self) -> None:
-        """Between two Unix sockets."""
         await self.serve()
         folder = self.folder()
         await self.target(folder / "target")
@@ -55,7 +52,6 @@ class BytesTests(ForwardingTestCase):
             await program.line("^" + CONNECTED.format("p2p") + "$")
 
     async def test_many(self) -> None:
-        """Several at once do not get mixed up."""
         await self.serve()
         await self.target()
         exposing = await self.expose()
@@ -138,7 +134,6 @@ class BytesTests(ForwardingTestCase):
         self.assertEqual(await acceptor.ended, 0, acceptor.report())
 
     async def test_json(self) -> None:
-        """A program is told, too."""
         await self.serve()
         await self.target()
         exposing = self.rdv("expose", "--json", *DIRECT, self.url, "a token", self.where)
@@ -155,7 +150,6 @@ class BytesTests(ForwardingTestCase):
             self.assertEqual((connected["forward"], connected["path"]), (1, "p2p"))
 
     async def test_quiet(self) -> None:
-        """Or nobody."""
         await self.serve()
         await self.target()
         connecting = await self.connect()
@@ -178,7 +172,6 @@ class BytesTests(ForwardingTestCase):
         self.assertEqual(await exposing.ended, 143)
 
     def full_pipe(self) -> int:
-        """Where one writes to it."""
         read_end, write_end = os.pipe()
         self.addCleanup(os.close, read_end)
         self.addCleanup(os.close, write_end)

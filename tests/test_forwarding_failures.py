@@ -17,8 +17,6 @@ NOBODY = "http://127.0.0.1:9/"
 
 
 class FailureTestCase(ForwardingTestCase):
-    """Commands that fail."""
-
     async def assert_fails(self, status: int, said: str, *arguments: str) -> None:
         """It says one line; before it there may be a short reminder of the usage."""
         program = self.rdv(*arguments)
@@ -120,8 +118,6 @@ class TargetTests(FailureTestCase):
 
 
 class ServerTests(FailureTestCase):
-    """The rendezvous server."""
-
     async def test_not_there(self) -> None:
         """Who connects keeps listening, and says it of each connection."""
         port = self.taken_port()

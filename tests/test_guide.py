@@ -35,8 +35,6 @@ FACTORY = Factory.forProtocol(Protocol)
 
 
 class ShellTests(TestCase):
-    """The commands."""
-
     timeout = 120
 
     def setUp(self) -> None:
@@ -59,7 +57,6 @@ class ShellTests(TestCase):
 
     @runs(GUIDE, "pip install")
     def test_install(self, command: str) -> None:
-        """CI does it."""
         self.assertEqual(command, "pip install .")
 
     @runs(GUIDE, "class GreeterTests", "twisted.trial test_greeter")
@@ -91,8 +88,6 @@ class EndpointTests(SynchronousTestCase):
 
 
 class PythonTests(TestCase):
-    """The pieces of programs."""
-
     timeout = 60
 
     def setUp(self) -> None:
@@ -140,7 +135,6 @@ class PythonTests(TestCase):
 
 
 def closed_rendezvous() -> Rendezvous:
-    """One that refuses everybody."""
     rendezvous = Rendezvous(REACTOR)
     rendezvous.close()
     return rendezvous

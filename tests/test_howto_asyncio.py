@@ -43,7 +43,6 @@ class ProgramTests(TestCase):
 
     @runs(ASYNCIO, START, "import open_connection", "import start_server")
     async def test_streams(self, start: str, client: str, server: str) -> None:
-        """Both sides."""
         await self.check(
             self.program(start, server), self.program(start, client), "b'IS ANYBODY THERE?\\n'"
         )
@@ -69,7 +68,6 @@ class ProgramTests(TestCase):
 
     @runs(ASYNCIO, "client.dial", START, "import start_server")
     async def test_connection(self, connect: str, start: str, server: str) -> None:
-        """A connection of the client's own."""
         connect = replaced(connect, ("Client(reactor)", "Client(reactor, spaces=NONE)"))
         main = (
             "from rdv.addresses import AddressSpace\n"
@@ -106,7 +104,6 @@ class ProgramTests(TestCase):
 
     @runs(ASYNCIO, START)
     async def test_exception(self, start: str) -> None:
-        """It ends the program."""
         program = self.program(start, "async def main(reactor):\n    raise ZeroDivisionError")
         self.assertEqual(await program.ended, 1, program.report())
         self.assertIn(b"ZeroDivisionError", program.stderr)
@@ -140,7 +137,6 @@ class ProgramTests(TestCase):
 
     @runs(ASYNCIO, "asyncio_program.py serve")
     async def test_example(self, command: str) -> None:
-        """It is there, and answers."""
         command = replaced(command, (HERE, self.here))
         server = self.shell.start(command)
         client = self.shell.start(replaced(command, (" serve ", " ask ")))

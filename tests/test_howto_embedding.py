@@ -77,15 +77,12 @@ class Counting(Protocol):
 
 
 class ClientTests(SynchronousTestCase):
-    """Clients, in memory."""
-
     def setUp(self) -> None:
         self.rendezvous = MemoryRendezvous()
         self.addCleanup(self.rendezvous.assert_nothing_left)
         self.url = self.rendezvous.url
 
     def execute(self, source: str, **names: Any) -> dict[str, Any]:
-        """What a block defines."""
         return self.successResultOf(Deferred.fromCoroutine(execute(source, **names)))
 
     @runs(PAGE, "def make_service")

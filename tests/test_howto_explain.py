@@ -24,8 +24,6 @@ URL = "https://rdv.example.com/rdv"
 
 
 class PictureTests(SynchronousTestCase):
-    """What is drawn."""
-
     @runs(HOWTO, "Dialling through")
     def test_picture(self, picture: str) -> None:
         """It is what is drawn of such an attempt."""
@@ -33,8 +31,6 @@ class PictureTests(SynchronousTestCase):
 
 
 class CommandTests(TestCase):
-    """The commands."""
-
     timeout = 60
 
     @runs(HOWTO, "rdv dial", "rdv accept")
@@ -57,8 +53,6 @@ class CommandTests(TestCase):
 
 
 class PythonTests(TestCase):
-    """The pieces of programs."""
-
     timeout = 60
 
     @runs(HOWTO, "trace=events.append")
@@ -82,7 +76,6 @@ class PythonTests(TestCase):
 
     @runs(HOWTO, "Counter()")
     async def test_client(self, source: str) -> None:
-        """Reasons are counted."""
         defined = await execute(source, reactor=REACTOR)
         url = serve(self)
         await meet_and_part(url, trace=defined["trace"], spaces=AddressSpace.LOOPBACK)

@@ -24,8 +24,6 @@ LOOPBACK = "--spaces loopback"
 
 
 class HowToTestCase(TestCase):
-    """Commands of a page."""
-
     timeout = 120
 
     def setUp(self) -> None:
@@ -44,8 +42,6 @@ class HowToTestCase(TestCase):
 
 
 class FilesTests(HowToTestCase):
-    """Sending files."""
-
     @runs(FILES, "</dev/null >photos.zip", "<photos.zip")
     async def test_file(self, receive: str, send: str) -> None:
         """It arrives, in another folder."""
@@ -100,8 +96,6 @@ class ShownTests(DescriptorTestCase):
 
 
 class ScriptsTests(HowToTestCase):
-    """Scripts and programs."""
-
     @runs(SCRIPTS, "if rdv accept")
     async def test_script(self, script: str) -> None:
         """It unpacks what has come, and not what has come in part."""

@@ -31,7 +31,6 @@ class RedisTests(SystemTestCase):
     timeout = 120
 
     async def begin(self, expose: str) -> None:
-        """Start it, and expose it."""
         for program in ("redis-server", "redis-cli", "redis-benchmark"):
             if shutil.which(program) is None:
                 raise SkipTest(f"{program} is not installed")

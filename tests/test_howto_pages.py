@@ -22,8 +22,6 @@ IDENTITY, POLICY, PORTS, TESTING = (
 
 
 class CertificateTests(TestCase):
-    """The commands."""
-
     timeout = 120
 
     def setUp(self) -> None:
@@ -58,7 +56,6 @@ class ModuleTests(TestCase):
         self.shell = Shell(self)
 
     def save(self, name: str, source: str) -> None:
-        """As the page says."""
         (self.shell.folder / f"{name}.py").write_text(source)
 
     async def check(self, command: str, source: str, tests: int, mistake: tuple[str, str]) -> None:
@@ -77,24 +74,19 @@ class ModuleTests(TestCase):
 
     @runs(TESTING, "class MisfortuneTests", "twisted.trial test_misfortune")
     async def test_misfortune(self, module: str, command: str) -> None:
-        """Each of them happens."""
         self.save("test_pair", named_block(TESTING, "class PairTests"))
         await self.check(command, module, 5, ("block_direct_paths", "flush"))
 
     @runs(TESTING, "class DoublerTests", "twisted.trial test_doubler")
     async def test_doubler(self, module: str, command: str) -> None:
-        """Endpoints from strings."""
         await self.check(command, module, 1, ("2 * number", "3 * number"))
 
     @runs(TESTING, "class SocketTests", "twisted.trial test_sockets")
     async def test_sockets(self, module: str, command: str) -> None:
-        """A server on loopback."""
         await self.check(command, module, 1, ('(b"hello")', '(b"hi")'))
 
 
 class HookTests(SynchronousTestCase):
-    """A hook in memory."""
-
     @runs(POLICY, "MemoryRendezvous(serve")
     def test_refused(self, source: str) -> None:
         """The client gets what the hook says."""
@@ -128,8 +120,6 @@ class Router:
 
 
 class MappingTests(SynchronousTestCase):
-    """A router that is asked."""
-
     @runs(PORTS, "asynccontextmanager")
     def test_mapping(self, source: str) -> None:
         """The peer is told, and the router forgets it afterwards."""

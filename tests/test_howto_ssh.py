@@ -113,8 +113,6 @@ class SSHTestCase(SystemTestCase):
 
 
 class SSHTests(SSHTestCase):
-    """What the document says."""
-
     @runs(HOWTO, "secrets.token_urlsafe", "rdv expose", "ssh -o ProxyCommand")
     async def test_command(self, token: str, expose: str, ssh: str) -> None:
         """A command there, and its exit status. ``rdv`` changes nothing of what SSH checks."""
@@ -154,7 +152,6 @@ class SSHTests(SSHTestCase):
 
     @runs(HOWTO, "rdv expose", "rdv connect", "ssh -o HostKeyAlias")
     async def test_sessions_that_begin_at_once(self, expose: str, connect: str, ssh: str) -> None:
-        """Through one program that dials for all."""
         await self.begin(expose)
         connecting = self.shell.start(self.here(replaced(connect, ("--listen 2222", "--listen 0"))))
         port = (await connecting.line(r"^LISTENING: 127\.0\.0\.1:(\d+)$"))[1]

@@ -27,8 +27,6 @@ def described(url: str) -> str:
 
 
 class ShellTests(TestCase):
-    """The commands."""
-
     timeout = 60
 
     def setUp(self) -> None:
@@ -39,7 +37,6 @@ class ShellTests(TestCase):
         (self.shell.folder / "token.txt").write_text("MY_TOKEN\n")
 
     async def check(self, serving: str, asking: str, output: str) -> None:
-        """Serve, and ask."""
         here = described(serve(self))
         server = self.shell.start(replaced(serving, (HERE, here)))
         client = self.shell.start(replaced(asking, (HERE, here)))
@@ -59,8 +56,6 @@ class ShellTests(TestCase):
 
 @implementer(IAgentEndpointFactory)
 class Always:
-    """As the page has it."""
-
     def __init__(self, description: str) -> None:
         self.endpoint = clientFromString(REACTOR, description)
 
@@ -69,8 +64,6 @@ class Always:
 
 
 class PythonTests(TestCase):
-    """The pieces of programs."""
-
     timeout = 60
 
     def setUp(self) -> None:
@@ -80,7 +73,6 @@ class PythonTests(TestCase):
         self.names = {"reactor": REACTOR, "root": self.root, "description": description}
 
     async def get(self) -> bytes:
-        """The page, as it is served."""
         agent = Agent.usingEndpointFactory(REACTOR, Always(str(self.names["description"])))
         response = await agent.request(b"GET", b"http://the-peer/notes.txt")
         body: bytes = await readBody(response)

@@ -23,7 +23,6 @@ class InteropTestCase(SystemTestCase):
     """Starts either kind of each program."""
 
     async def server(self, plain: bool) -> Program:
-        """Start a server and wait until it listens."""
         if not plain:
             return await self.serve()
         server = Program(self, PYTHON, "-m", "tests.plain_server", "--port", "0")
@@ -34,7 +33,6 @@ class InteropTestCase(SystemTestCase):
     def client(
         self, plain: bool, role: str, path: str, *more: str, stdin: int | None = None
     ) -> Program:
-        """Start a client."""
         module = "tests.plain_peer" if plain else "rdv"
         options = (PLAIN_OPTIONS if plain else OPTIONS)[path]
         arguments = (role, *options, *more, self.url, f"a token for {path}")

@@ -19,8 +19,6 @@ STREAM = ["lobby", "candidates", "connected"]
 
 
 class JSONTestCase(SystemTestCase):
-    """Programs that tell events."""
-
     async def events(self, program: Program, status: int) -> list[dict[str, Any]]:
         """All events of a program that ends with that status; the last one says so too."""
         self.assertEqual(await program.ended, status, program.report())
@@ -35,7 +33,6 @@ class JSONTestCase(SystemTestCase):
         return events
 
     def named(self, events: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-        """Those with these names."""
         return [event for event in events if event["event"] in names]
 
     def assert_order(self, events: list[dict[str, Any]], *names: str) -> None:
@@ -45,15 +42,12 @@ class JSONTestCase(SystemTestCase):
         self.assertEqual(came, list(names))
 
     def assert_failed(self, events: list[dict[str, Any]], status: int, pattern: str) -> None:
-        """It says why."""
         (failed,) = self.named(events, "failed")
         self.assertEqual(failed["status"], status)
         self.assertRegex(failed["message"], pattern)
 
 
 class StreamTests(JSONTestCase):
-    """A file and its answer."""
-
     async def test_whole(self) -> None:
         """Both sides tell where they are, and how much has moved."""
         await self.serve()
@@ -78,7 +72,6 @@ class StreamTests(JSONTestCase):
             self.assertEqual(len(dialer.stdout), answer)
 
     def check_addresses(self, events: list[dict[str, Any]], path: str) -> None:
-        """They are told as they are."""
         (connected,) = self.named(events, "connected")
         self.assertEqual(connected["path"], path)
         self.assertRegex(connected["peer"], r"^(127\.0\.0\.1|\[::1\]):\d+$")
@@ -173,8 +166,6 @@ class FailureTests(JSONTestCase):
 
 
 class QuietTests(JSONTestCase):
-    """``--quiet`` and ``-q``."""
-
     async def test_quiet(self) -> None:
         """Nothing is said, not even that the address is unknown; but what went wrong is."""
         await self.serve("--observed-header", "X-Nobody")

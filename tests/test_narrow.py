@@ -12,8 +12,6 @@ from tests.terminals import Screen
 
 
 class NarrowTests(SystemTestCase):
-    """``rdv check``."""
-
     async def test_check(self) -> None:
         """Nothing is wider than the terminal."""
         screen = Screen(self, 49)
@@ -29,7 +27,6 @@ class DumbTests(SystemTestCase):
     """``TERM=dumb``, as in an editor."""
 
     def on(self, screen: Screen, *arguments: str, stdin: int, stdout: int) -> Program:
-        """A command on it."""
         return self.rdv(
             *arguments, env={"TERM": "dumb"}, stdin=stdin, stdout=stdout, stderr=screen.fd
         )

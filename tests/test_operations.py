@@ -30,8 +30,6 @@ OPERATIONS = "docs/operations.rst"
 
 
 class OperationsTests(TestCase):
-    """Servers, alone and behind proxies."""
-
     timeout = 120
 
     def setUp(self) -> None:
@@ -54,13 +52,11 @@ class OperationsTests(TestCase):
         return both
 
     async def meet_and_part(self, url: str, token: str = "t", **options: Any) -> None:
-        """Connect two, and no more."""
         for connection in await self.meet(url, token, **options):
             connection.abortConnection()
 
     @runs(OPERATIONS, "twist rdv --port 8080")
     async def test_start(self, command: str) -> None:
-        """One port."""
         port = await listening_port(self.start(command, ("8080", "127.0.0.1:0")))
         await self.meet_and_part(f"http://127.0.0.1:{port}")
 

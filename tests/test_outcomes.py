@@ -99,7 +99,6 @@ class DirectTests(SystemTestCase):
         await together(*(self.meet(server, f"{n:04} token", *options) for n in range(2)))
 
     async def meet(self, server: Program, token: str, *options: str) -> None:
-        """One of them."""
         start = (*DIRECT, *options)
         clients = self.accept(*start, token=token), self.dial(*start, token=token)
         await self.connected("p2p", *clients)

@@ -16,7 +16,6 @@ class PlainTestCase(TestCase):
     timeout = 60
 
     async def start_server(self, *options: str) -> Program:
-        """Start a server and wait until it listens."""
         server = Program(self, PYTHON, "-m", "tests.plain_server", "--port", "0", *options)
         self.port = int((await server.line(r"^listening 127\.0\.0\.1:(\d+)$"))[1])
         return server

@@ -17,7 +17,6 @@ class ProgramTests(TestCase):
     timeout = 60
 
     def script(self, source: str) -> Program:
-        """Start a line of Python."""
         return Program(self, PYTHON, "-c", source)
 
     async def test_line_that_cannot_come(self) -> None:

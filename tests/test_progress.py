@@ -56,7 +56,6 @@ class ProgressTestCase(SystemTestCase):
         )
 
     def file(self) -> int:
-        """What is sent."""
         path = self.file_of(b"")
         os.truncate(path, SIZE)
         return self.opened(path)

@@ -47,8 +47,6 @@ server {{
 
 
 class ProxyTests(SystemTestCase):
-    """Each kind of proxy."""
-
     def haproxy(self, *, mode: str = "tcp", send: str = "", tls: str = "") -> None:
         """Start HAProxy before the server that was started last; clients use it from now on."""
         scheme = self.url.partition(":")[0]

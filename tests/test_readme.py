@@ -37,8 +37,6 @@ ROLES = ("accept", "dial")
 
 
 class ShellTests(TestCase):
-    """The commands."""
-
     timeout = 120
 
     def setUp(self) -> None:
@@ -126,7 +124,6 @@ class ShellTests(TestCase):
 
     @runs(README, "rdv check")
     async def test_check(self, check: str) -> None:
-        """It comes to a verdict."""
         await self.start_server("rdv serve -v -l 127.0.0.1:0")
         program = self.shell.start(replaced(check, (EXAMPLE, f"http://127.0.0.1:{self.port}")))
         self.assertEqual(await program.ended, 0, program.report())

@@ -113,7 +113,6 @@ class PythonTests(TestCase):
 
     @runs(README, "client = Client(reactor)")
     async def test_client(self, source: str) -> None:
-        """The client, on both sides."""
         words: list[Words] = []
 
         def my_protocol() -> Words:

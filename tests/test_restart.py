@@ -17,7 +17,6 @@ class RestartTests(ForwardingTestCase):
         await self.serve(listen=f"127.0.0.1:{self.port}")
 
     async def check_bytes(self, waiting: Program, other: Program) -> None:
-        """They are connected."""
         for program in (waiting, other):
             program.write(b"bytes")
             program.close_stdin()

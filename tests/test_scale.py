@@ -17,8 +17,6 @@ BATCH = 100
 
 
 class ScaleTests(SystemTestCase):
-    """All of them on loopback."""
-
     timeout = 240
 
     def setUp(self) -> None:
@@ -32,7 +30,6 @@ class ScaleTests(SystemTestCase):
             self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
 
     async def call_batches(self, role: str, tokens: list[str]) -> list[Caller]:
-        """Call with all of them."""
         callers: list[Caller] = []
         for start in range(0, len(tokens), BATCH):
             callers += await call_all(self.port, role, tokens[start : start + BATCH])

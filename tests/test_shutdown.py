@@ -23,7 +23,6 @@ class ShutdownTests(SystemTestCase):
     timeout = 240
 
     async def start(self, *options: str) -> Program:
-        """Start one that runs."""
         return await self.serve(*options)
 
     async def stream(self) -> tuple[Program, Program]:
@@ -122,8 +121,6 @@ class ShutdownTests(SystemTestCase):
 
 
 class TwistTests(ShutdownTests):
-    """``twist rdv``."""
-
     async def start(self, *options: str) -> Program:
         """It listens before it runs."""
         server = await self.twist(*options)
@@ -132,8 +129,6 @@ class TwistTests(ShutdownTests):
 
 
 class WorkersTests(ShutdownTests):
-    """``rdv serve --workers 2``."""
-
     async def start(self, *options: str) -> Program:
         """One of the workers speaks up last."""
         server = await self.serve("--workers", "2", *options)
@@ -150,8 +145,6 @@ class WorkersTests(ShutdownTests):
 
 
 class StartTests(SystemTestCase):
-    """Workers that cannot start."""
-
     async def test_said(self) -> None:
         """Somebody has to notice; nothing waits for them, and nothing is left."""
         folder = Path(self.mktemp()).absolute()

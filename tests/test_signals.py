@@ -37,8 +37,6 @@ sys.exit(main())
 
 
 class SignalTests(SystemTestCase):
-    """SIGINT and SIGTERM."""
-
     async def test_while_starting(self) -> None:
         """^C, while the modules of the command are loaded: no traceback either."""
         for options in ((), ("--json",)):

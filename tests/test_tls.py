@@ -19,8 +19,6 @@ from tests.servers import MEGABYTE, RELAY, RELAYED, SystemTestCase, noise
 
 
 class VerificationTests(SystemTestCase):
-    """Certificates."""
-
     async def test_unknown_authority(self) -> None:
         """Neither the platform nor another authority knows this server."""
         await self.serve_https()

@@ -57,7 +57,6 @@ class UnreadTests(SystemTestCase):
         self.assertEqual(await server.ended, 0, server.report())
 
     def read(self, reader: int) -> bytes:
-        """What there is."""
         try:
             return os.read(reader, 1 << 20)
         except BlockingIOError:

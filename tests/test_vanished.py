@@ -81,7 +81,6 @@ class VanishedTestCase(TestCase):
         return self.python(host, "-m", self.module, *arguments, **options)
 
     def python(self, host: Host, *arguments: str, **options: Any) -> Program:
-        """Start Python there."""
         ip = shutil.which("ip")
         assert ip is not None
         inside = ("netns", "exec", host.namespace.name, PYTHON)
@@ -245,8 +244,6 @@ class BlackHoleTests(VanishedTestCase):
 
 
 class ForwardTests(VanishedTestCase):
-    """``expose`` and ``connect``."""
-
     async def check(self, *options: str) -> Program:
         """
         A local program speaks to a target, whose host vanishes.

@@ -17,8 +17,6 @@ from tests.workers import WORKERS, WorkersTestCase
 
 
 class DeathTests(WorkersTestCase):
-    """A worker dies."""
-
     async def test_others_are_unharmed(self) -> None:
         """Its clients are lost, and not theirs; then it is there again."""
         await self.serve_with_workers()
@@ -73,8 +71,6 @@ class DeathTests(WorkersTestCase):
 
 
 class ParentTests(WorkersTestCase):
-    """The parent dies."""
-
     async def test_nobody_is_left(self) -> None:
         """Its workers go, too: their output ends."""
         await self.serve_with_workers("--drain", "0")

@@ -99,8 +99,6 @@ class ProxyTests(WorkersTestCase):
 
 
 class TwistTests(WorkersTestCase):
-    """``twist rdv --workers 2``."""
-
     async def test_serves(self) -> None:
         """Its workers log where it does."""
         server = await self.twist("--workers", "2")

@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class MeetingTests(SynchronousTestCase):
-    """Two peers and a server."""
-
     skip = natlab.unavailable()
 
     def check(self, path: str, results: list[natlab.Result]) -> None:

@@ -80,8 +80,6 @@ class ForwarderTests(SynchronousTestCase):
 
 
 class ConditionsTests(SynchronousTestCase):
-    """Distances by name."""
-
     def distances(self, conditions: Conditions) -> list[float]:
         pairs = ("dialer", "server"), ("server", "acceptor"), ("dialer", "acceptor")
         return [conditions.between(*pair) for pair in pairs]
@@ -233,8 +231,6 @@ class ResultTests(SynchronousTestCase):
 
 
 class UnavailableTests(SynchronousTestCase):
-    """Where there can be no lab."""
-
     def test_what_is_missing(self) -> None:
         """Rights, or a program."""
         self.patch(os, "geteuid", lambda: 1000)

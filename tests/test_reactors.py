@@ -12,11 +12,7 @@ from tests.processes import PYTHON, ROOT, Program, together
 from tests.servers import SystemTestCase
 
 #: What is run: each way of moving bytes, and what can happen to them.
-MODULES = (
-    "rdv.test.server.test_moving",
-    "rdv.test.server.test_moving_breaks",
-    "rdv.test.server.test_moving_scripts",
-)
+MODULE = "rdv.test.server.test_moving"
 
 
 class ReactorTests(SystemTestCase):
@@ -33,7 +29,7 @@ class ReactorTests(SystemTestCase):
             "-m",
             "twisted.trial",
             *arguments,
-            *MODULES,
+            MODULE,
             env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         )
         self.assertEqual(await program.ended, 0, program.report())
@@ -41,7 +37,7 @@ class ReactorTests(SystemTestCase):
         self.assertRegex(said, r"\nPASSED \(successes=\d+\)\n$")
         ran = re.search(r"^Ran (\d+) tests in ", said, re.MULTILINE)
         assert ran is not None
-        self.assertGreater(int(ran[1]), 100)
+        self.assertGreater(int(ran[1]), 50)
         for name in ("SplicedTests", "CopiedTests", "TappedTests", "SecureTests"):
             self.assertIn(name, said)
 

@@ -190,10 +190,7 @@ class Joint:
                 self.flows, self._take_over = flows, None
 
     def leg_ended(self, leg: PlainLeg) -> None:
-        flow = self.flow_of(leg)
-        if flow.ended:  # it was cut
-            return
-        flow.end()
+        self.flow_of(leg).end()
         self._is_over = all(each.ended for each in self.flows)
         for each in self._living:
             self.leg_written(each)

@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.forward import Forward
-from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends
+from rdv.test.doubles import HalfCloseRecorder, ends
 from rdv.wire import Role
 
 CONFIRM = b"rdv/1 CONFIRM token\r\n"
@@ -122,15 +122,6 @@ class BeginningTests(ForwardTestCase):
         self.settle()
         self.assert_reset(self.peer)
 
-    def test_aborted_alone(self) -> None:
-        """The one that stands is reset."""
-        self.near_comes()
-        self.forward.abort("no reason")
-        self.settle()
-        self.assert_reset(self.local)
-        self.successResultOf(self.forward.done)
-        self.assertEqual(self.forward.broken, "no reason")
-
     def test_aborted_before(self) -> None:
         """One that comes after that is reset."""
         self.forward.abort("no reason")
@@ -209,43 +200,6 @@ class MovingTests(ForwardTestCase):
         self.assertEqual((len(self.peer.received), self.peer.read_ended), (1000, 1))
         self.assert_done(None)
 
-    def test_loss_behind_the_end(self) -> None:
-        """Whoever has ended, and been told the end, is not cut off by what befalls the other."""
-        self.patch(self.near, "loseConnection", lambda: None)  # it takes its time
-        self.at_peer.write(b"all")
-        for transport in (self.at_peer, self.at_local):
-            transport.loseWriteConnection()
-        self.settle()
-        self.assertTrue(self.forward.near.written and self.near.connected)
-        self.forward.abort("no reason")
-        self.settle()
-        self.assertTrue(self.near.connected)
-        self.assertEqual((self.local.received, self.local.read_ended), (b"all", 1))
-
-    def check_back_pressure(self, sender: MemoryTransport, reader: MemoryTransport) -> None:
-        """While one does not read, the other one cannot go on sending."""
-        reader.pauseProducing()
-        piece, sent = b"x" * 4096, 0
-        while sender.buffered == 0:
-            sender.write(piece)
-            sent += len(piece)
-            self.settle()
-            self.assertLess(sent, 1 << 20)
-        self.assertLessEqual(sent, MemoryTransport.limit + 3 * len(piece))
-        reader.resumeProducing()
-        self.settle()
-        recorder = reader.protocol
-        assert isinstance(recorder, HalfCloseRecorder)
-        self.assertEqual(len(recorder.received), sent)
-
-    def test_back_pressure_to_peer(self) -> None:
-        """A slow peer stops the local program."""
-        self.check_back_pressure(self.at_local, self.at_peer)
-
-    def test_back_pressure_to_local(self) -> None:
-        """A slow local program stops the peer."""
-        self.check_back_pressure(self.at_peer, self.at_local)
-
 
 class BreakingTests(ForwardTestCase):
     """A loss is passed on as one."""
@@ -270,28 +224,6 @@ class BreakingTests(ForwardTestCase):
         self.at_peer.abortConnection()
         self.settle()
         self.assert_reset(self.local)
-        self.assert_done(self.forward.broken)
-
-    def test_lost_behind_an_end(self) -> None:
-        """One direction had ended; the other one breaks."""
-        self.at_local.loseWriteConnection()
-        self.settle()
-        self.assertEqual(self.peer.read_ended, 1)
-        self.at_peer.abortConnection()
-        self.settle()
-        self.assert_reset(self.local)
-        self.assert_done(self.forward.broken)
-
-    def test_lost_with_something_unsent(self) -> None:
-        """It is forgotten."""
-        self.at_peer.pauseProducing()
-        self.at_local.write(b"x" * (1 << 17))
-        self.settle()
-        self.at_local.abortConnection()
-        self.settle()
-        self.at_peer.resumeProducing()
-        self.settle()
-        self.assert_reset(self.peer)
         self.assert_done(self.forward.broken)
 
     def test_lost_while_the_other_one_is_being_closed(self) -> None:

@@ -157,15 +157,6 @@ class TCPTests(SocketsTestCase):
         options.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
         type(transport).loseConnection(transport)
 
-    async def test_end_before_anything(self) -> None:
-        """Two that have nothing to say."""
-        await self.begin()
-        for sock, other in ((self.peer, self.local), (self.local, self.peer)):
-            sock.shutdown(socket.SHUT_WR)
-            self.assertEqual(await self.receive(other), b"")
-        await self.forward.done
-        self.assertIsNone(self.forward.broken)
-
     async def test_end_with_the_first_bytes(self) -> None:
         """One direction has ended when the kernel takes over the other one."""
         await self.begin()
@@ -180,19 +171,6 @@ class TCPTests(SocketsTestCase):
         self.assertIsNone(self.forward.broken)
         self.assertEqual((self.forward.sent, self.forward.received), (8, 6 * MEBI))
 
-    async def test_end_of_the_peer_with_its_first_bytes(self) -> None:
-        """The same, the other way round."""
-        await self.begin()
-        self.peer.sendall(b"greeting")
-        self.peer.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.receive(self.local), b"greeting")
-        await self.pass_on(self.local, self.peer, b"answer" * MEBI)
-        self.assertIsInstance(self.flows()[0], SplicedFlow)
-        self.local.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.receive(self.peer), b"")
-        await self.forward.done
-        self.assertIsNone(self.forward.broken)
-
     async def test_peer_lost(self) -> None:
         """The local program sees a reset."""
         await self.begin()
@@ -202,15 +180,6 @@ class TCPTests(SocketsTestCase):
         await self.forward.done
         await self.assert_reset(self.local)
         self.assertIsNotNone(self.forward.broken)
-
-    async def test_local_lost(self) -> None:
-        """The peer sees one."""
-        await self.begin()
-        await self.both_ways()
-        linger(Handle(self.local), True)
-        self.local.close()
-        await self.forward.done
-        await self.assert_reset(self.peer)
 
     async def test_local_leaves_before_the_peer_comes(self) -> None:
         """A reset is noticed at once, also behind bytes."""
@@ -234,46 +203,11 @@ class TCPTests(SocketsTestCase):
         await self.forward.done
         self.assertIsNone(self.forward.broken)
 
-    async def test_abort(self) -> None:
-        """Both do, while much is under way."""
-        await self.begin()
-        await self.both_ways()
-        fill(self.local)
-        fill(self.peer)
-        self.forward.abort("interrupted")
-        await self.forward.done
-        for sock in (self.local, self.peer):
-            with self.assertRaises(ConnectionResetError):
-                await self.receive(sock)
-
-    async def test_stalled(self) -> None:
-        """A peer that does not read stops the local program; nothing is lost."""
-        await self.begin()
-        await self.both_ways()
-        sent = 0
-        while more := fill(self.local):
-            sent += more
-            await turns(5)
-        self.assertLess(sent, 64 * MEBI)
-        self.assertEqual(len(await self.receive(self.peer, sent)), sent)
-
 
 class UnixTests(SocketsTestCase):
     """A local program on a Unix socket."""
 
     family = socket.AF_UNIX
-
-    async def test_ends(self) -> None:
-        """Each direction for itself."""
-        await self.begin()
-        await self.both_ways()
-        self.peer.shutdown(socket.SHUT_WR)
-        self.assertEqual(await self.receive(self.local), b"")
-        await self.pass_on(self.local, self.peer, b"more" * MEBI)
-        self.local.close()
-        self.assertEqual(await self.receive(self.peer), b"")
-        await self.forward.done
-        self.assertIsNone(self.forward.broken)
 
     async def test_peer_lost(self) -> None:
         """The local connection is closed, which is all that a Unix socket can tell."""
@@ -300,15 +234,6 @@ class UnixTests(SocketsTestCase):
         self.local.close()
         await self.request_and_answer()
 
-    async def test_half_close_before_the_peer_comes(self) -> None:
-        await self.begin_with_local()
-        self.local.sendall(b"request")
-        self.local.shutdown(socket.SHUT_WR)
-        await self.request_and_answer()
-        self.assertEqual(await self.receive(self.local), b"answer")
-        await self.forward.done
-        self.assertIsNone(self.forward.broken)
-
     async def test_local_gone(self) -> None:
         """The peer sends to somebody who has closed: the connection is no more."""
         await self.begin()
@@ -333,15 +258,6 @@ class UnixTests(SocketsTestCase):
         self.local.close()
         self.peer.close()
         self.assertEqual(descriptors(), before)
-
-
-def fill(sock: socket.socket) -> int:
-    """Send as much as there is room for; return how much that was."""
-    sent = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            sent += sock.send(bytes(1 << 16), socket.MSG_DONTWAIT)
-    return sent
 
 
 def adopt(sock: socket.socket, protocol: IProtocol) -> None:

@@ -105,6 +105,11 @@ class Far:
             relay.reactor.adoptStreamConnection(near.fileno(), near.family, factory)
         relay.rendezvous.enter(self.leg)
 
+    @property
+    def greeted(self) -> bool:
+        """Whether it has got the other side's line."""
+        return not self._line
+
     def getHandle(self) -> socket.socket:
         """As a transport gives it."""
         return self.sock

@@ -59,13 +59,6 @@ class DetachTests(WebTestCase):
             self.assertEqual(self.leg().observed, wanted)
             self.assertEqual(len(seen), 1)
 
-    def test_places_that_share_a_rendezvous(self) -> None:
-        dialer = self.browse(request())
-        self.mount(RendezvousResource(self.rendezvous))
-        acceptor = self.browse(request(b"ACCEPT"))
-        self.assertTrue(dialer.received.startswith(b"HTTP/1.1 101 "))
-        self.assertTrue(acceptor.received.startswith(b"HTTP/1.1 101 "))
-
     def test_bytes_behind_the_request(self) -> None:
         """In the same segment: answered as HTTP, then the end. None of them is obeyed."""
         for behind in (b"x", HELLO, b"\r\n", b"x" * 100_000, request(b"GET", path=b"/")):
@@ -142,17 +135,6 @@ class GuardTests(WebTestCase):
             self.decide()
             self.assertEqual(browser.received, EARLY)
             self.assertEqual(self.rendezvous.waiting, 0)
-
-    def test_many_early_bytes(self) -> None:
-        """So many that the channel has stopped reading: the end is noticed all the same."""
-        browser = self.browse(request())
-        for _ in range(10):
-            self.send(browser, b"x" * 4096)
-        self.decide()
-        self.assertEqual(browser.received, EARLY)
-        self.at_client.loseConnection()
-        self.clock.advance(0)
-        self.assertFalse(self.at_server.connected)
 
     def test_client_that_has_left(self) -> None:
         """It does not wait, and nothing is worth an error in the log."""

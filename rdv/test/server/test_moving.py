@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rdv._flows.kernel import splice
@@ -51,15 +52,6 @@ class BytesChecks:
         self.assertEqual((pair.dialer_bytes, pair.acceptor_bytes), (dialer.sent, acceptor.sent))
         self.assert_path()
 
-    async def test_byte_by_byte(self: Any) -> None:
-        """While the other direction is at full speed."""
-        dialer, acceptor = await self.relayed()
-        dialer.say(4 * MEBI)
-        for _ in range(100):
-            acceptor.say(1)
-            await self.got(dialer)
-        await self.got(acceptor)
-
     async def test_half_close(self: Any) -> None:
         """The end of one direction is just that, behind all its bytes; the other goes on."""
         async for first, second in self.either_way():
@@ -78,40 +70,6 @@ class BytesChecks:
         self.assert_path()
         await self.assert_over(self.pairs)
 
-    async def test_both_end_at_once(self: Any) -> None:
-        dialer, acceptor = await self.relayed()
-        for talker in (dialer, acceptor):
-            talker.say(MEBI)
-            talker.end()
-        await self.until_ended(dialer, acceptor)
-        await self.got(dialer, acceptor)
-        await self.assert_over(self.pairs)
-
-    async def test_only_ends(self: Any) -> None:
-        """Pairs that have nothing to say."""
-        async for first, second in self.either_way():
-            first.end()
-            await self.until_ended(second)
-            second.end()
-            await self.until_ended(first)
-        await self.assert_over(self.pairs)
-
-    async def test_all_in_one(self: Any) -> None:
-        """A dialer that sends its line, some bytes and its end in one segment."""
-        dialer, acceptor = await self.met()
-        acceptor.say(10, line=True)
-        await self.got(dialer)
-        dialer.say(1000, line=True)
-        dialer.end()
-        await self.until_ended(acceptor)
-        await self.got(acceptor)
-        acceptor.say(2 * MEBI)
-        acceptor.end()
-        await self.until_ended(dialer)
-        await self.got(dialer)
-        self.assert_path()
-        await self.assert_over(self.pairs)
-
     async def test_acceptor_does_not_wait(self: Any) -> None:
         """It sends much before it has got CONFIRM, to one that does not read before it either."""
         dialer, acceptor = await self.met(SMALL)
@@ -122,34 +80,6 @@ class BytesChecks:
         await self.got(acceptor)
         dialer.transport.resumeProducing()
         await self.got(dialer)
-
-    async def test_receiver_stalls(self: Any) -> None:
-        """Its sender is stopped, and the other direction is free."""
-        async for sender, receiver in self.either_way(SMALL):
-            receiver.transport.pauseProducing()
-            sender.say(4 * MEBI)
-            receiver.say(MEBI)
-            await self.got(sender)
-            self.assertLess(self.moved(sender), 2 * MEBI)
-            receiver.transport.resumeProducing()
-            await self.got(receiver)
-        self.assert_path()
-
-    async def test_both_stall(self: Any) -> None:
-        """Both send, neither reads, and nothing is lost."""
-        async for first, second in self.either_way(SMALL):
-            for talker in (first, second):
-                talker.transport.pauseProducing()
-                talker.say(MEBI)
-            await self.turns()
-            for talker in (second, first):
-                talker.transport.resumeProducing()
-            await self.got(first, second)
-            for talker in (first, second):
-                talker.end()
-            await self.until_ended(first, second)
-        self.assert_path()
-        await self.assert_over(self.pairs)
 
     async def test_stutters(self: Any) -> None:
         """One that reads a little now and then."""
@@ -166,18 +96,6 @@ class BytesChecks:
             await self.got(receiver)
         self.assert_path()
 
-    async def test_sender_has_long_gone(self: Any) -> None:
-        """A slow reader gets everything, and the end."""
-        async for sender, receiver in self.either_way(SMALL):
-            receiver.transport.pauseProducing()
-            sender.say(MEBI)
-            sender.transport.loseConnection()
-            await self.turns()
-            receiver.transport.resumeProducing()
-            await self.until_ended(receiver)
-            await self.got(receiver)
-        self.assert_path()
-
     async def test_many_pairs(self: Any) -> None:
         """Each gets its own bytes."""
         both = [await self.relayed() for _ in range(8)]
@@ -190,6 +108,64 @@ class BytesChecks:
         await self.until_ended(*talkers)
         self.assert_path()
         await self.assert_over(self.pairs)
+
+    async def test_reset_of_one_who_was_stopped(self: Any) -> None:
+        """The same, from the other side: what it has sent is not complete."""
+        async for sender, receiver in self.either_way(SMALL):
+            await self.stall(sender, receiver)
+            sender.reset()
+            await self.assert_broken(receiver)
+            self.assertFalse(receiver.ended)
+
+    async def test_closes_and_is_still_sent_to(self: Any) -> None:
+        """Its end alone does not say whether it reads; what comes then shows it."""
+        async for gone, other in self.either_way():
+            gone.say(MEBI)
+            await self.got(other)
+            gone.transport.loseConnection()
+            await self.until_ended(other)
+            await self.got(other)
+            other.say(MEBI)
+            await self.assert_broken(other)
+
+    async def test_abort_all(self: Any) -> None:
+        """While everything on the way is full."""
+        sender, receiver = await self.relayed(SMALL)
+        await self.stall(sender, receiver)
+        self.rendezvous.abort()
+        await self.assert_broken(sender, receiver)
+        self.assertFalse(sender.ended or receiver.ended)
+
+    async def assert_broken(self: Any, *talkers: Talker) -> None:
+        """These see a break. What they have got is the beginning of what was sent."""
+        for talker in talkers:
+            if not (talker.ended or talker.lost):
+                talker.transport.resumeProducing()
+        for talker in talkers:
+            while talker.ended and not talker.lost:
+                # It hears nothing any more, but finds out when it speaks.
+                talker.say(1)
+                await self.turn()
+        await self.until_lost(*talkers)
+        for talker in talkers:
+            self.assertTrue(talker.broken, talker.lost)
+        self.assert_right(*talkers)
+        for pair in self.pairs:
+            await pair.when_ended()
+            self.assertIs(pair.outcome, Outcome.RELAYED)
+
+    async def stall(self: Any, sender: Talker, receiver: Talker) -> None:
+        """Send until everything on the way is full."""
+        receiver.transport.pauseProducing()
+        sender.say(4 * MEBI)
+        await self.until_full(sender)
+
+    async def until_full(self: Any, sender: Talker) -> None:
+        """Wait until the server stops reading from that one."""
+        before = -1
+        while self.moved(sender) != before:
+            before = self.moved(sender)
+            await self.turns()
 
     async def assert_over(self: Any, pairs: list[Any]) -> None:
         """These have come to a good end, at which the clients close."""
@@ -218,6 +194,62 @@ class SplicedTests(BytesChecks, RelaySocketsTestCase):
     async def test_no_descriptor_for_a_pipe(self) -> None:
         self.patch(os, "pipe2", no_descriptor)
         await self.test_both_ways_at_once()
+
+    async def test_full_pipes(self) -> None:
+        """They are full in those tests in which everything is."""
+        async for sender, receiver in self.either_way(SMALL):
+            await self.stall(sender, receiver)
+            await self.until_turn(lambda: self.splicer.pipes.taken)
+            receiver.reset()
+            await self.assert_broken(sender)
+            self.assertEqual(self.splicer.pipes.taken, 0)
+
+    async def test_hang_up(self) -> None:
+        """
+        Both have ended, but one has still to read: the kernel would tell of the other's hang-up
+        for ever.
+        """
+        async for sender, receiver in self.either_way(SMALL):
+            await self.stall(sender, receiver)
+            sender.end()
+            receiver.say(100)
+            receiver.end()
+            await self.until_ended(sender)
+            await self.turns()
+            looks: list[None] = []
+            watcher = self.splicer.watcher
+            look = watcher.doRead
+
+            def count(looks: list[None] = looks, look: Callable[[], None] = look) -> None:
+                looks.append(None)
+                look()
+
+            patch = self.patch(watcher, "doRead", count)
+            await self.turns(100)
+            patch.restore()
+            self.assertLess(len(looks), 5)
+            receiver.transport.resumeProducing()
+            await self.until_ended(receiver)
+            await self.got(receiver)
+
+    async def test_mistake(self) -> None:
+        """An exception of ours costs the pair: both are told, and the others go on."""
+        good = await self.relayed()
+        for talker in good:
+            talker.say(1000)
+        await self.got(*good)
+        async for sender, receiver in self.either_way():
+            for size in (1000, 1000):  # the second is the kernel's
+                sender.say(size)
+                await self.got(receiver)
+            patch = self.patch(splice, "_BUFFER", None)
+            sender.say(1000)
+            await self.until_lost(sender, receiver)
+            patch.restore()
+            self.assertTrue(sender.broken and receiver.broken)
+            self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+            good[0].say(1000)
+            await self.got(good[1])
 
 
 class BatchedTests(BytesChecks, RelaySocketsTestCase):

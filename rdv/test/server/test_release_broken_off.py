@@ -29,17 +29,6 @@ class NearerOneTests(HeldTestCase):
                 self.close_all(near, far)
                 self.assert_over(failed=1)
 
-    def test_early_bytes_and_it_stays(self) -> None:
-        """Not for ever."""
-        near, far = self.held_pair(Role.DIALER)
-        near.here.write(b"x")
-        self.settle()
-        self.close_all(far)
-        self.clock.advance(5)
-        self.settle()
-        self.assertFalse(near.at_server.connected)
-        self.assert_over(failed=1)
-
     def test_leaves(self) -> None:
         """No direct path can have been found."""
         for role in Role:
@@ -54,18 +43,6 @@ class NearerOneTests(HeldTestCase):
                 self.close_all(near, far)
                 self.assert_over(failed=1)
 
-    def test_leaves_while_the_other_one_speaks(self) -> None:
-        """What it says goes nowhere."""
-        for way in WAYS:
-            self.open()
-            near, far = self.held_pair(Role.DIALER)
-            getattr(near.here, way)()
-            far.here.write(LINES[far.leg.role])
-            self.settle()
-            self.close_all(near, far)
-            self.assertEqual(self.rendezvous.pairs, 0)
-            self.assertEqual(self.clock.getDelayedCalls(), [])
-
     def test_leaves_and_the_other_one_does_not_read(self) -> None:
         """It is closed behind its 101, but not for ever."""
         far = self.come_from(Role.ACCEPTOR, FAR)
@@ -78,14 +55,6 @@ class NearerOneTests(HeldTestCase):
         self.settle()
         self.assertFalse(far.at_server.connected)
         self.assert_over(failed=1)
-
-    def test_next_one(self) -> None:
-        """Has nothing to do with it."""
-        near, far = self.held_pair(Role.DIALER)
-        near.here.abortConnection()
-        self.settle()
-        self.close_all(far)
-        self.assert_waiting(self.come_from(Role.DIALER, NEAR))
 
 
 class FartherOneTests(HeldTestCase):
@@ -109,25 +78,6 @@ class FartherOneTests(HeldTestCase):
                 self.assert_waiting(near)
                 self.assertEqual(len(self.clock.getDelayedCalls()), 1)  # the lobby's
                 self.close_all(near)
-
-    def test_next_partner(self) -> None:
-        """It meets it as if there had been none before."""
-        for role in Role:
-            for way in WAYS:
-                self.open()
-                near, far = self.held_pair(role)
-                getattr(far.here, way)()
-                self.settle()
-                self.close_all(far)
-                other = self.come_from(role.other, NEAR)
-                self.assert_told(near, other)
-                self.assert_told(other, near)
-                for one, two in ((near, other), (other, near)):
-                    one.here.write(LINES[one.leg.role])
-                    self.settle()
-                    self.assertEqual(two.take(), LINES[one.leg.role])
-                self.close_all(near, other)
-                self.assert_over(failed=1, relayed=1)
 
     def test_partner_that_waits_already(self) -> None:
         """It is met at once; the end of the first pair does no harm to the second."""
@@ -157,49 +107,15 @@ class FartherOneTests(HeldTestCase):
         self.assert_waiting(newer)
         self.assert_refused(near, 409, "replaced by another conn")
 
-    def test_its_own_time_in_the_lobby(self) -> None:
-        self.open(lobby_timeout=7)
-        near, far = self.held_pair(Role.DIALER)
-        self.close_all(far)
-        self.clock.advance(7)
-        self.settle()
-        self.assert_refused(near, 408, "no matching peer found")
-
-    def test_leaves_then(self) -> None:
-        """It is a waiting client like any other."""
-        for way in WAYS:
-            self.open()
-            near, far = self.held_pair(Role.DIALER)
-            self.close_all(far)
-            getattr(near.here, way)()
-            self.settle()
-            self.close_all(near)
-            self.assert_over(failed=1)
-
-    def test_speaks_then(self) -> None:
-        near, far = self.held_pair(Role.DIALER)
-        self.close_all(far)
-        near.here.write(b"x")
-        self.settle()
-        self.assert_refused(near, *EARLY)
-
-    def test_both_leave(self) -> None:
-        for role in Role:
-            for ways in ((one, two) for one in WAYS for two in WAYS):
-                self.open()
-                near, far = self.held_pair(role)
-                getattr(far.here, ways[0])()
-                getattr(near.here, ways[1])()
-                self.settle()
-                self.close_all(near, far)
-                self.assert_over(failed=1)
-
     def test_pair_aborted_then(self) -> None:
         """By a hook that has kept it: the pair has ended, and the client is not its any more."""
         self.open(serve=self.remember)
         for role in Role:
             near, far = self.held_pair(role)
+            self.assertEqual((self.rendezvous.pairs, self.rendezvous.waiting), (1, 0))
+            ended = self.pairs[-1].when_ended()
             self.close_all(far)
+            self.assertIs(self.successResultOf(ended).outcome, Outcome.FAILED)
             self.pairs[-1].abort()
             self.settle()
             self.assert_waiting(near)

@@ -26,22 +26,18 @@ class CutTests(HeldTestCase):
             self.assertFalse(present(guest.lost).check(ConnectionDone))
         self.assert_over(failed=1)
 
-    def test_aborted(self) -> None:
-        for role in Role:
-            self.open(serve=self.remember)
-            guests = self.held_pair(role)
-            self.pairs.pop().abort()
-            self.assert_cut(*guests)
-
     def test_aborted_while_another_one_waits(self) -> None:
         """Who is being cut does not wait again, not even for a moment."""
         for role in Role:
             for waiting in Role:
                 self.open(serve=self.remember)
-                self.held_pair(role)
+                guests = self.held_pair(role)
                 other = self.come_from(waiting, NEAR)
                 self.pairs.pop().abort()
                 self.settle()
+                for guest in guests:
+                    self.assertEqual(guest.received, b"")
+                    self.assertFalse(present(guest.lost).check(ConnectionDone))
                 self.assert_waiting(other)
                 self.close_all(other)
                 self.assert_over(failed=1)
@@ -56,15 +52,6 @@ class CutTests(HeldTestCase):
     def test_no_drain(self) -> None:
         guests = self.held_pair(Role.DIALER)
         done = self.rendezvous.close()
-        self.assert_cut(*guests)
-        self.successResultOf(done)
-
-    def test_second_signal(self) -> None:
-        guests = self.held_pair(Role.ACCEPTOR)
-        done = self.rendezvous.close(5)
-        self.settle()
-        self.assert_untold(*guests)
-        self.rendezvous.abort()
         self.assert_cut(*guests)
         self.successResultOf(done)
 
@@ -102,19 +89,6 @@ class WatchedTests(HeldTestCase):
     def test_reject_is_too_late(self) -> None:
         self.held_pair(Role.DIALER)
         self.assertRaises(RuntimeError, self.pairs[0].reject, 403, "no")
-
-    def test_when_ended(self) -> None:
-        """When the one that was told has gone, though the other one waits again."""
-        near, far = self.held_pair(Role.DIALER)
-        ended = self.pairs[0].when_ended()
-        self.assertNoResult(ended)
-        self.close_all(far)
-        self.assertIs(self.successResultOf(ended).outcome, Outcome.FAILED)
-        self.assert_waiting(near)
-
-    def test_counted_as_a_pair(self) -> None:
-        self.held_pair(Role.DIALER)
-        self.assertEqual((self.rendezvous.pairs, self.rendezvous.waiting), (1, 0))
 
 
 def _speak(data: bytes) -> Callable[[Guest], object]:

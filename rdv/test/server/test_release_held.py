@@ -73,36 +73,11 @@ class ReleaseTests(HeldTestCase):
         self.assert_told(other, one)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
-    def test_equally_far(self) -> None:
-        self.assert_both_at_once(
-            self.come_from(Role.DIALER, NEAR), self.come_from(Role.ACCEPTOR, NEAR + 100)
-        )
-
     def test_switched_off(self) -> None:
         self.open(align=False)
         self.assert_both_at_once(
             self.come_from(Role.DIALER, NEAR), self.come_from(Role.ACCEPTOR, FAR)
         )
-
-    def test_proxy(self) -> None:
-        self.assert_both_at_once(
-            self.come_from(Role.DIALER, NEAR, observed="192.0.2.7:7777"),
-            self.come_from(Role.ACCEPTOR, FAR),
-        )
-
-    def test_unknown(self) -> None:
-        self.assert_both_at_once(self.come_from(Role.DIALER, NEAR), self.accept())
-
-    def test_many(self) -> None:
-        """Each pair has a hold of its own."""
-        pairs = [self.held_pair(role, far=FAR + 10_000 * n) for n, role in enumerate(Role)]
-        self.clock.advance(HOLD)
-        self.settle()
-        self.assert_told(*pairs[0])
-        self.assert_untold(pairs[1][0])
-        self.clock.advance(0.005)
-        self.settle()
-        self.assert_told(*pairs[1])
 
 
 class HookTests(HeldTestCase):
@@ -136,13 +111,6 @@ class HookTests(HeldTestCase):
         self.settle()
         self.assert_told(near, far)
 
-    def test_equally_far_in_the_end(self) -> None:
-        self.sockets[self.guests[0]].info = tcp_info(FAR)
-        self.thought.callback(None)
-        self.settle()
-        self.assert_told(*self.guests)
-        self.assert_told(*self.guests[::-1])
-
 
 class MisjudgedTests(HeldTestCase):
     """The farther client speaks while the nearer one is still held: it was not so far."""
@@ -166,19 +134,6 @@ class MisjudgedTests(HeldTestCase):
             self.assertEqual((near.take(), far.take()), (b"", b""))
             self.close_all(near, far)
             self.assert_over(relayed=1)
-
-    def test_part_of_a_line(self) -> None:
-        """It is told, and the line comes when it is complete."""
-        for role in Role:
-            near, far = self.held_pair(role)
-            line = LINES[far.leg.role]
-            far.here.write(line[:5])
-            self.settle()
-            self.assert_told(near, far)
-            self.clock.advance(1)
-            far.here.write(line[5:])
-            self.settle()
-            self.assertEqual(near.take(), line)
 
     def test_wrong_byte(self) -> None:
         for role in Role:

@@ -10,7 +10,7 @@ from twisted.web.resource import Resource
 
 from rdv.server import Outcome
 from rdv.test.server.doubles import HELLO, WebTestCase, request
-from rdv.test.server.held_case import EARLY, FAR, HOLD, NEAR, KernelSocket, tcp_info
+from rdv.test.server.held_case import EARLY, FAR, NEAR, KernelSocket, tcp_info
 from rdv.test.server.test_wrapped import Visitor
 from rdv.test.transport.doubles import with_tls
 from rdv.wire import refusal
@@ -56,14 +56,6 @@ class TLSTests(WebTestCase):
         """That was the end of the pair."""
         self.assertEqual(self.rendezvous.pairs, 0)
         self.assertEqual(self.rendezvous.outcomes, {Outcome.FAILED: 1})
-
-    def test_later(self) -> None:
-        near, far = self.held_pair()
-        self.clock.advance(HOLD)
-        self.clock.advance(0)
-        self.assert_told(near)
-        far.send(HELLO)
-        self.assertEqual(near.take(), HELLO)
 
     def test_misjudged(self) -> None:
         near, far = self.held_pair()

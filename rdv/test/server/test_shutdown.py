@@ -25,7 +25,9 @@ class CloseTests(ServerTestCase):
     def test_waiting_clients(self) -> None:
         """Refused at once, and done when they have closed."""
         guests = [self.dial(), self.accept(b"other"), self.dial(b"third")]
+        self.assertFalse(self.rendezvous.closing)
         done = self.rendezvous.close(drain=5)
+        self.assertTrue(self.rendezvous.closing)
         self.settle()
         for guest in guests:
             self.assert_refused(guest, *SHUTDOWN)

@@ -70,11 +70,18 @@ class SilenceTests(ServerTestCase):
         self.settle()
         return guest, end
 
-    def test_alive(self) -> None:
-        """Two sockets on which nothing has happened."""
-        dialer, _ = self.come_over_socket(Role.DIALER)
-        acceptor, _ = self.come_over_socket(Role.ACCEPTOR)
-        self.assertEqual((dialer.status, acceptor.status), (101, 101))
+    def test_spoken(self) -> None:
+        """It gets its 400 and the other one no 101, whichever came first."""
+        for first in (True, False):
+            self.open()
+            trace = None if first else "speak"
+            waiting = None if first else self.dial()
+            speaker, end = self.come_over_socket(Role.ACCEPTOR, trace)
+            if first:
+                end.leave_traces("speak")
+            other = waiting or self.dial()
+            self.assert_refused(speaker, 400, "bytes before the response")
+            self.assert_waiting(other)
 
     def test_kept_alive(self) -> None:
         """Who waits long needs keepalive, from the beginning."""
@@ -95,14 +102,6 @@ class SilenceTests(ServerTestCase):
                 partner = self.come(role)
                 self.assertEqual((newcomer.status, partner.status), (101, 101))
 
-    def test_waiting_client_has_spoken(self) -> None:
-        """It gets its 400, and the newcomer no 101."""
-        waiting, end = self.come_over_socket(Role.DIALER)
-        end.leave_traces("speak")
-        newcomer = self.accept()
-        self.assert_refused(waiting, 400, "bytes before the response")
-        self.assert_waiting(newcomer)
-
     def test_newcomer_gone(self) -> None:
         """The one who waits goes on waiting, as if nobody had come."""
         for way in self.ways:
@@ -112,17 +111,6 @@ class SilenceTests(ServerTestCase):
             self.assertEqual(gone.received, b"")
             self.assertFalse(gone.at_server.connected)
             self.assert_waiting(waiting)
-
-    def test_newcomer_gone_replaces_nobody(self) -> None:
-        waiting = self.dial()
-        self.come_over_socket(Role.DIALER, "close")
-        self.assert_waiting(waiting)
-
-    def test_newcomer_has_spoken(self) -> None:
-        waiting = self.dial()
-        newcomer, _ = self.come_over_socket(Role.ACCEPTOR, "speak")
-        self.assert_refused(newcomer, 400, "bytes before the response")
-        self.assert_waiting(waiting)
 
     def test_gone_while_the_hook_was_thinking(self) -> None:
         """Looked at again when it has decided: the one who is left waits."""
@@ -139,24 +127,3 @@ class SilenceTests(ServerTestCase):
             self.assertEqual(gone.received, b"")
             self.assert_waiting(acceptor)
             self.successResultOf(ended)
-
-    def test_both_gone_while_the_hook_was_thinking(self) -> None:
-        thought: Deferred[None] = Deferred()
-        self.open(serve=lambda pair: thought)
-        ends = [self.come_over_socket(role)[1] for role in Role]
-        for end in ends:
-            end.leave_traces("reset")
-        thought.callback(None)
-        self.settle()
-        self.assertEqual((self.rendezvous.waiting, self.rendezvous.pairs), (0, 0))
-
-    def test_spoken_while_the_hook_was_thinking(self) -> None:
-        thought: Deferred[None] = Deferred()
-        self.open(serve=lambda pair: thought)
-        dialer, end = self.come_over_socket(Role.DIALER)
-        acceptor = self.accept()
-        end.leave_traces("speak")
-        thought.callback(None)
-        self.settle()
-        self.assert_refused(dialer, 400, "bytes before the response")
-        self.assert_waiting(acceptor)

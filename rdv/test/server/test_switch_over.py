@@ -7,6 +7,9 @@ import select
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+
 from rdv._system.sockets import socket_of
 from rdv.server import Outcome
 from rdv.test.doubles import present
@@ -128,7 +131,22 @@ class TakeOverTests(HandTestCase):
 
 
 class LossTests(HandTestCase):
-    """Of a connection that was taken over."""
+    """Of a connection that was taken over, or is in the turn of something else."""
+
+    def test_line_comes_before(self) -> None:
+        """Whoever is told the loss has to count on this way: its direct path was reset as well."""
+        for side, line in enumerate((confirm_line(b"token"), hello_line(b"token"))):
+            relay = self.relay()
+            lost, other = relay.fars[side], relay.fars[1 - side]
+            if side == 0:
+                other.say_line()
+                relay.until_they("greeted", lost)
+            lost.leg.dataReceived(line)
+            transport: Any = lost.leg.transport
+            transport.connectionLost(Failure(ConnectionLost()))
+            relay.until_they("broken", other)
+            self.assertTrue(other.greeted)
+            relay.until_over()
 
     def test_number(self) -> None:
         """
@@ -188,15 +206,6 @@ class StalledTests(HandTestCase):
             self.assertEqual(relay.acceptor.leg.copied, held)
             self.assertEqual(relay.pair.acceptor_bytes, relay.acceptor.sent)
 
-    def test_end(self) -> None:
-        """Of the one that does not read: it goes on to be sent to."""
-        for relay in self.both():
-            relay.dialer.end()
-            relay.until_they("ended", relay.acceptor)
-            relay.acceptor.end()
-            relay.deliver()
-            relay.until_they("ended", relay.dialer)
-
     def test_end_of_the_sender(self) -> None:
         """It comes behind all that is held."""
         for relay in self.both():
@@ -209,13 +218,6 @@ class StalledTests(HandTestCase):
     def test_reset(self) -> None:
         """Of the one that does not read. The reactor watches it, too, for being writable."""
         for relay in self.both():
-            relay.dialer.reset()
-            self.assert_broken(relay, relay.acceptor)
-
-    def test_reset_behind_its_end(self) -> None:
-        for relay in self.both():
-            relay.dialer.end()
-            relay.until_they("ended", relay.acceptor)
             relay.dialer.reset()
             self.assert_broken(relay, relay.acceptor)
 
@@ -250,13 +252,6 @@ class StalledTests(HandTestCase):
         for relay in self.both():
             relay.pair.abort()
             self.assert_broken(relay, *relay.fars)
-
-    def test_shutdown(self) -> None:
-        for relay in self.both():
-            closed = relay.rendezvous.close()
-            self.assert_broken(relay, *relay.fars)
-            relay.turns()
-            self.successResultOf(closed)
 
     def test_abort_before_anything_is_the_kernels(self) -> None:
         """In the turn in which it is taken over, and in the one behind it."""

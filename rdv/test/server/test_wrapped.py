@@ -166,13 +166,6 @@ class ProxiedTests(WebTestCase):
         self.assertTrue(acceptor.ended)
         self.assertEqual(self.rendezvous.outcomes[Outcome.DIRECT], 1)
 
-    def test_wrong_line(self) -> None:
-        dialer, acceptor = self.pair()
-        acceptor.send(b"X")
-        self.assertTrue(dialer.broken and acceptor.broken)
-        self.assertEqual(dialer.take(), b"")
-        self.assert_idle()
-
     def test_leaving(self) -> None:
         """Noticed in the lobby, in whatever way."""
         for how in ("end", "loseConnection", "abortConnection"):
@@ -183,23 +176,6 @@ class ProxiedTests(WebTestCase):
             self.assertEqual(self.rendezvous.waiting, 0)
             self.assertFalse(visitor.at_server.connected)
         self.assert_idle()
-
-    def test_refused_later(self) -> None:
-        """The end of the answer can be told, and the client may take its time to read it."""
-        older = self.visit(request())
-        self.visit(request())
-        self.assertEqual(older.take(), refusal(409, "replaced by another conn"))
-        self.assertTrue(older.ended)
-        self.assertTrue(older.at_server.connected)
-
-    def test_early_bytes(self) -> None:
-        """Together with the request, and later."""
-        for together in (True, False):
-            visitor = self.visit(request() + HELLO * together)
-            if not together:
-                visitor.send(HELLO)
-            self.assertEqual((visitor.take(), visitor.ended), (EARLY, True))
-            self.assertEqual(self.rendezvous.waiting, 0)
 
     def test_answer_before_it(self) -> None:
         """What HTTP has still to send, when requests come one behind the other, goes first."""

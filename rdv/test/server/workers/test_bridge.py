@@ -18,7 +18,7 @@ from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.server.workers.bridge import Bridges, loopback_pair
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, connect
-from rdv.test.server.workers.doubles import REACTOR, turn, until
+from rdv.test.server.workers.doubles import REACTOR, turn
 from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import Offer, Role
 
@@ -146,26 +146,6 @@ class BridgeTests(BridgeTestCase):
             wire.close()
         await self.assert_gone()
 
-    async def check_half_close(self, first: Any, second: Any) -> None:
-        """The answer comes after the question's end."""
-        first.write(b"question")
-        first.transport.loseWriteConnection()
-        self.assertEqual(await second.ended(), b"question")
-        second.write(b"answer")
-        await first.until(b"answer")
-        self.assertEqual((first.read_ended, len(self.bridges)), (0, 1))
-        second.transport.loseWriteConnection()
-        await first.ended()
-        first.close()
-        second.close()
-        await self.assert_gone()
-
-    async def test_half_close_of_the_client(self) -> None:
-        await self.check_half_close(self.client, self.far)
-
-    async def test_half_close_of_the_other(self) -> None:
-        await self.check_half_close(self.far, self.client)
-
     async def check_loss(self, gone: Any, other: Any) -> None:
         """It is passed on as one."""
         gone.write(b"some of it")
@@ -188,21 +168,6 @@ class BridgeTests(BridgeTestCase):
             self.assertIsNone(wire.reason.check(ConnectionDone))
         await self.assert_gone()
 
-    async def test_back_pressure(self) -> None:
-        """Where nobody reads, nobody is read for long; later all of it arrives."""
-        self.far.transport.pauseProducing()
-        pieces: list[int] = []
-        self.far.dataReceived = lambda data: pieces.append(len(data))
-        sent = bytes(1 << 26)  # more than all the buffers on the way
-        self.client.write(sent)
-        await until(lambda: self.leg.transport not in REACTOR.getReaders())
-        self.far.transport.resumeProducing()
-        self.client.transport.loseWriteConnection()
-        await self.far.ended()
-        self.assertEqual(sum(pieces), len(sent))
-        self.far.transport.abortConnection()
-        await self.assert_gone()
-
     async def test_close_waits(self) -> None:
         """Until the last has ended by itself."""
         closed = self.bridges.close(600.0)
@@ -220,33 +185,22 @@ class BridgeTests(BridgeTestCase):
         await self.bridges.close(0.0)
         await self.assert_gone()
 
-    async def test_keepalive(self) -> None:
+    async def test_sockets(self) -> None:
         """
-        It ends a bridge whose far end was closed both ways, of which TCP says no more than of a
-        half-close.
+        Both are reset when this process is killed, and should the other side have vanished, or have
+        closed both ways, of which TCP says no more than of a half-close, that is noticed.
         """
+        self.assertEqual(len(liveness._watches[REACTOR]._last), 2)
         for leg in cast(Any, self.leg.owner)._legs:
             sock = leg.transport.getHandle()
+            option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            self.assertEqual(option, b"\1\0\0\0\0\0\0\0")
             self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
             idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
             self.assertEqual(idle, KEEPALIVE_IDLE)
         self.bridges.abort()
         await self.assert_gone()
-
-    async def test_watched(self) -> None:
-        """Should the client vanish, while something is on its way to it."""
-        self.assertEqual(len(liveness._watches[REACTOR]._last), 2)
-        self.bridges.abort()
-        await self.assert_gone()
         self.assertNotIn(REACTOR, liveness._watches)
-
-    async def test_reset_when_killed(self) -> None:
-        """Both sockets linger for no time as long as there is a bridge."""
-        for leg in cast(Any, self.leg.owner)._legs:
-            option = leg.transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
-            self.assertEqual(option, b"\1\0\0\0\0\0\0\0")
-        self.bridges.abort()
-        await self.assert_gone()
 
 
 class NoBridgeTests(SynchronousTestCase):

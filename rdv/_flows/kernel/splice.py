@@ -4,8 +4,7 @@ One direction between two descriptors, moved by the kernel. Linux only.
 What comes in small pieces is read into a buffer and written from there: two system calls, and
 little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
 source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
-flow goes back to the buffer. So it does for good when a descriptor has no ``splice``, as a file
-that is appended to.
+flow goes back to the buffer; for good when a descriptor has no ``splice`` (a file appended to).
 
 The source is not read while something is held for the sink, so a receiver that is slow, or does
 not read at all, stops its sender, and what is held here is one piece.
@@ -30,7 +29,6 @@ __all__ = ["Splice"]
 #: Bytes that are read into the buffer at once. All flows share one: nothing stays in it.
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
-_FULL = len(_BUFFER)
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
 #: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
@@ -102,13 +100,10 @@ class Splice:
         self._limit = limit
         self._resting: IDelayedCall | None = None
         self._bulk = self._copies = False
-        self._small = 0
-        self._run = 0
+        self._small = self._run = self._seen = self._unread = self._in_pipe = 0
         self._long_run = _LONG_RUN
-        self._seen = self._unread = 0
         self._held = b""
         self._pipe: Pipe | None = None
-        self._in_pipe = 0
         self.count = count
         self.active = watcher.now
         self._read_into = source.read_into
@@ -129,7 +124,8 @@ class Splice:
             self._source.fail(error)
             return
         if not size:
-            self._end()
+            self.stop()
+            self._ended()
             return
         self.count += size
         self.active = self._watcher.now
@@ -145,15 +141,26 @@ class Splice:
             self._block()
         if self._limit is not None:
             self._rest(self._limit.pause(size))
-        elif size == _FULL:
+        elif size == len(_BUFFER):
             self._bulk = not self._copies
 
     def writable(self) -> None:
         """The sink has room."""
         if self._pipe is not None:
             self._from_pipe(self._pipe)
-        elif self._held:
-            self._write_held()
+            return
+        try:
+            written = self._write(self._held) if self._held else 0
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        if written:
+            self._held = self._held[written:]
+            self.active = self._watcher.now
+            if not self._held:
+                self._unblock()
 
     def stop(self) -> None:
         """Forget what is still held, and move nothing more."""
@@ -171,25 +178,10 @@ class Splice:
             self._pipes.discard(self._pipe)
             self._pipe = None
 
-    def _write_held(self) -> None:
-        try:
-            written = self._write(self._held)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._sink.fail(error)
-            return
-        self._held = self._held[written:]
-        self.active = self._watcher.now
-        if not self._held:
-            self._unblock()
-
     def _spliced(self) -> bool:
         """
-        Move a piece through a pipe.
-
-        :return: False when nothing has come in that way. That is not the end, and there may be
-            something all the same: a splice does not get past an urgent byte. Reading tells.
+        Move a piece through a pipe. False when nothing has come in that way, which is no end: a
+        splice does not get past an urgent byte. Reading tells.
         """
         pipe = self._pipes.take()
         if pipe is None:
@@ -201,7 +193,8 @@ class Splice:
         except OSError as error:
             self._pipes.give_back(pipe)
             if error.errno == errno.EINVAL:
-                self._copy_from_now_on()
+                self._copies = True
+                self._calm_down()
                 return False
             self._source.fail(error)  # now: who reads next would find an end
             return True
@@ -275,12 +268,9 @@ class Splice:
             self._pipe = pipe
             self._block()
 
-    def _copy_from_now_on(self) -> None:
+    def _copy_from(self, pipe: Pipe) -> None:
         self._copies = True
         self._calm_down()
-
-    def _copy_from(self, pipe: Pipe) -> None:
-        self._copy_from_now_on()
         data = b""
         while len(data) < self._in_pipe:
             data += os.read(pipe.read_end, self._in_pipe - len(data))
@@ -308,7 +298,3 @@ class Splice:
         self.active = self._watcher.reactor.seconds()
         if not self._held:
             self._source.want(EPOLLIN)
-
-    def _end(self) -> None:
-        self.stop()
-        self._ended()

@@ -161,7 +161,7 @@ class ProxiedTests(WebTestCase):
     def test_direct(self) -> None:
         """One that closes properly without a line has found another way."""
         dialer, acceptor = self.pair()
-        acceptor.send(HELLO)
+        acceptor.send(HELLO + b"early")
         dialer.end()
         self.assertTrue(acceptor.ended)
         self.assertEqual(self.rendezvous.outcomes[Outcome.DIRECT], 1)

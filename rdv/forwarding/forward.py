@@ -162,9 +162,8 @@ class Forward(LegOwner[PlainLeg]):
         flows = Flow(near, far), Flow(far, near)
         self._joint = joint = Joint(self._clock, (self.near, self.far), flows, self._gone)
         joint.begin(self._shorten if self._splicer is not None else None)
-        for transport in (near, far):
-            if joint.broken is None:  # one may hold its loss, which it tells at once
-                transport.resumeProducing()
+        near.resumeProducing()
+        far.resumeProducing()  # it may hold its loss, which it tells at once
 
     def _gone(self, joint: Joint) -> None:
         self._leave()

@@ -47,7 +47,7 @@ class Deadlines(Generic[T]):
     def add(self, member: T) -> None:
         """Start the member's time now."""
         self._ends.pop(member, None)  # to the end of the queue, if it is in
-        self._ends[member] = self._clock.seconds() + (self._timeout or math.inf)
+        self._ends[member] = self._clock.seconds() + self._timeout
         if self._timeout and self._call is None:
             self._call = self._clock.callLater(self._timeout, self._expire)
 

@@ -5,12 +5,14 @@ Two connections joined, in memory.
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
+from rdv._flows.kernel import takeover
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.forward import Forward
@@ -140,6 +142,32 @@ class BeginningTests(ForwardTestCase):
         self.forward.abort("interrupted")
         self.settle()
         self.assert_done("interrupted")
+
+    def meet_with_splicer(self, splicer: Any) -> None:
+        """Two that the kernel could join."""
+        self.patch(takeover, "is_plain", lambda transport: True)
+        self.forward = Forward(self.clock, splicer)
+        self.far_comes()
+        self.near_comes()
+
+    def test_held_when_the_kernel_takes_over(self) -> None:
+        """It is delivered before."""
+        self.meet_with_splicer(Mock(take_over=lambda there, back: (there, back)))
+        self.connection.pauseProducing()
+        self.far.protocol.dataReceived(b"held")
+        self.forward.near.dataReceived(b"more")
+        self.settle()
+        self.assertEqual(self.local.received, b"held")
+
+    def test_both_end_before_the_kernel_takes_over(self) -> None:
+        """There is nothing to take over."""
+        self.meet_with_splicer(Mock(take_over=self.fail))
+        self.forward.near.dataReceived(b"more")
+        for leg in (self.forward.near, self.forward.far):
+            leg.readConnectionLost()
+        self.forward._take_over()  # before what is written has left
+        self.settle()
+        self.assert_done(None)
 
 
 class MovingTests(ForwardTestCase):

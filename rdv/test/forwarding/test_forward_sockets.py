@@ -140,11 +140,13 @@ class TCPTests(SocketsTestCase):
         self.assertIsNone(self.forward.broken)
 
     async def test_closing_in_good_order(self) -> None:
-        """What is not acknowledged by then is not thrown away."""
+        """Who dies before that resets a socket; what is on its way by then is not cut."""
         await self.begin()
         options: list[bytes] = []
         for leg in (self.forward.near, self.forward.far):
             lowest: Any = bottom(leg.transport)
+            option = lowest.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+            self.assertEqual(option, b"\1\0\0\0\0\0\0\0")
             lowest.loseConnection = partial(self.close_noting, lowest, options)
         for sock in (self.local, self.peer):
             sock.shutdown(socket.SHUT_WR)

@@ -41,14 +41,6 @@ class DirectTests(ServerTestCase):
         self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
         self.assert_over(direct=1)
 
-    def test_both_close_at_once(self) -> None:
-        dialer, acceptor = self.pair()
-        acceptor.here.write(HELLO)
-        acceptor.here.loseConnection()
-        dialer.here.loseConnection()
-        self.settle()
-        self.assert_over(direct=1)
-
     def test_acceptor_closes_first(self) -> None:
         """It may hear of the choice before the server does; the dialer is not told of its end."""
         for way in ("loseConnection", "loseWriteConnection"):

@@ -18,7 +18,6 @@ from rdv.server.leg import Leg
 from rdv.server.release import LONGEST_HOLD, SHORTEST_HOLD, Hold, hold_back
 from rdv.test.doubles import ends
 from rdv.test.server.held_case import HERE, NO_SAMPLE, Above, KernelSocket, tcp_info
-from rdv.test.sockets import tcp_pair
 from rdv.wire import Offer, Role
 
 
@@ -54,31 +53,15 @@ class RoundTripTests(SynchronousTestCase):
         trip = self.trip(info)
         self.assertTrue(trip is None or 0 < trip < NO_SAMPLE / 1e6)
 
-    def test_below_wrappers(self) -> None:
-        with KernelSocket(tcp_info(35_000)) as sock:
-            self.assertEqual(round_trip(Above(transport=Above(transport=Above(sock)))), 0.035)
-
-    def test_no_tcp(self) -> None:
-        for sock in socket.socketpair():
+    def test_no_connection(self) -> None:
+        """In memory, of another kind, not yet connected, or closed."""
+        pair = socket.socketpair()
+        fresh, closed = socket.socket(), socket.socket()
+        closed.close()
+        for sock in (*pair, fresh):
             self.addCleanup(sock.close)
-            self.assertIsNone(round_trip(Above(sock)))
-
-    def test_closed(self) -> None:
-        with socket.socket() as sock:
-            pass
-        self.assertIsNone(round_trip(Above(sock)))
-
-    def test_not_connected(self) -> None:
-        with socket.socket() as sock:
-            self.assertIsNone(round_trip(Above(sock)))
-
-    def test_loopback(self) -> None:
-        """A real one, on both sides."""
-        for sock in tcp_pair():
-            self.addCleanup(sock.close)
-            trip = round_trip(Above(sock))
-            assert trip is not None
-            self.assertTrue(0 < trip < 1, trip)
+        for transport in (ends(Clock())[0], Above(), *map(Above, (*pair, fresh, closed))):
+            self.assertIsNone(round_trip(transport))
 
 
 @unittest.skipUnless(sys.platform == "linux", "only Linux tells")
@@ -145,15 +128,6 @@ class HoldBackTests(SynchronousTestCase):
         else:
             self.assertEqual(hold.seconds, LONGEST_HOLD)
             self.assertGreater(skew, -1e-9)
-
-    def test_no_socket(self) -> None:
-        leg = self.leg(10_000)
-        leg.makeConnection(ends(Clock())[0])
-        self.assert_plain(leg, self.leg(80_000))
-
-    def test_other_system(self) -> None:
-        self.patch(sys, "platform", "darwin")
-        self.assert_plain(self.leg(10_000), self.leg(80_000))
 
     def test_not_known_whose(self) -> None:
         """No guess is made, whichever of the two it is."""

@@ -49,12 +49,6 @@ class CutTests(HeldTestCase):
         self.clock.advance(0.03125)
         self.assert_cut(*guests)
 
-    def test_no_drain(self) -> None:
-        guests = self.held_pair(Role.DIALER)
-        done = self.rendezvous.close()
-        self.assert_cut(*guests)
-        self.successResultOf(done)
-
     def test_drain(self) -> None:
         """They may go on, so it is told in time."""
         near, far = self.held_pair(Role.DIALER)

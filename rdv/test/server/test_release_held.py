@@ -7,7 +7,6 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogEvent, Logger, formatEvent
 
 from rdv.server import rendezvous
-from rdv.server.release import LONGEST_HOLD
 from rdv.test.doubles import present
 from rdv.test.server.doubles import Guest
 from rdv.test.server.held_case import FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase, tcp_info
@@ -60,13 +59,6 @@ class ReleaseTests(HeldTestCase):
             self.assert_closed(acceptor)
             self.assert_over(direct=1)
 
-    def test_bound(self) -> None:
-        """A second away, or so it seems."""
-        near, far = self.held_pair(Role.ACCEPTOR, NEAR, 2_000_000)
-        self.clock.advance(LONGEST_HOLD)
-        self.settle()
-        self.assert_told(near, far)
-
     def assert_both_at_once(self, one: Guest, other: Guest) -> None:
         """No timer but that of the handshake runs."""
         self.assert_told(one, other)
@@ -88,16 +80,6 @@ class HookTests(HeldTestCase):
         self.thought: Deferred[None] = Deferred()
         self.open(serve=lambda pair: self.thought)
         self.guests = self.come_from(Role.DIALER, NEAR), self.come_from(Role.ACCEPTOR, FAR)
-
-    def test_nobody_is_told_before(self) -> None:
-        self.clock.advance(1)
-        self.assert_untold(*self.guests)
-        self.thought.callback(None)
-        self.settle()
-        self.assert_untold(self.guests[0])
-        self.clock.advance(HOLD)
-        self.settle()
-        self.assert_told(*self.guests)
 
     def test_round_trips_of_that_moment(self) -> None:
         """Not those of the arrival."""

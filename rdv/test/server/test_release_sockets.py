@@ -7,13 +7,11 @@ from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import Clock
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.server import Site
@@ -21,7 +19,6 @@ from twisted.web.server import Site
 from rdv._system.tcp_info import round_trip
 from rdv.server import Pair, Rendezvous, RendezvousResource, release
 from rdv.server.release import Hold, hold_back
-from rdv.test.certificates import Authority
 from rdv.test.server.doubles import request
 from rdv.test.transport.doubles import PROXY_HEADER, proxied
 
@@ -107,14 +104,6 @@ class RealSocketTests(TestCase):
         except CannotListenError as error:
             raise SkipTest("there is no IPv6") from error
         self.assert_known(await self.meet(TCP4ClientEndpoint(REACTOR, "127.0.0.1", port)))
-
-    async def test_tls(self) -> None:
-        authority = Authority()
-        context = authority.server_context("127.0.0.1")
-        port = self.listen(TLSMemoryBIOFactory(context, False, self.site))
-        endpoint = TCP4ClientEndpoint(REACTOR, "127.0.0.1", port)
-        options = optionsForClientTLS("127.0.0.1", Certificate.loadPEM(authority.pem))
-        self.assert_known(await self.meet(wrapClientTLS(options, endpoint)))
 
     async def test_behind_a_proxy(self) -> None:
         """The kernel knows a round trip, but it is not the client's."""

@@ -10,10 +10,9 @@ from twisted.web.resource import Resource
 
 from rdv.server import Outcome
 from rdv.test.server.doubles import HELLO, WebTestCase, request
-from rdv.test.server.held_case import EARLY, FAR, NEAR, KernelSocket, tcp_info
+from rdv.test.server.held_case import FAR, NEAR, KernelSocket, tcp_info
 from rdv.test.server.test_wrapped import Visitor
 from rdv.test.transport.doubles import with_tls
-from rdv.wire import refusal
 
 
 class TLSTests(WebTestCase):
@@ -64,14 +63,6 @@ class TLSTests(WebTestCase):
         self.assertTrue(answer.startswith(b"HTTP/1.1 101 "), answer)
         self.assertTrue(answer.endswith(b"\r\n\r\n" + HELLO), answer)
 
-    def test_early_bytes(self) -> None:
-        near, far = self.held_pair()
-        near.send(b"x")
-        self.assertEqual((near.take(), near.ended), (refusal(*EARLY), True))
-        self.assertEqual((far.take(), far.ended), (b"", True))
-        self.assertFalse(far.at_server.connected)
-        self.assert_failed()
-
     def test_farther_one_leaves(self) -> None:
         for how in ("end", "loseConnection", "abortConnection"):
             self.setUp()
@@ -83,14 +74,3 @@ class TLSTests(WebTestCase):
             self.assert_told(near, other)
             other.send(HELLO)
             self.assertEqual(near.take(), HELLO)
-
-    def test_nearer_one_leaves(self) -> None:
-        for how in ("end", "loseConnection", "abortConnection"):
-            self.setUp()
-            near, far = self.held_pair()
-            getattr(near if how == "end" else near.here, how)()
-            self.clock.advance(0)
-            self.assertTrue(far.ended)
-            self.assertFalse(far.at_server.connected or near.at_server.connected)
-            self.assert_failed()
-            self.assertEqual(self.clock.getDelayedCalls(), [])

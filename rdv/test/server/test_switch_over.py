@@ -56,19 +56,24 @@ class TakeOverTests(HandTestCase):
                 far.send(70_000)
             relay.deliver()
 
+    def filled(self) -> HandRelay:
+        """The dialer does not read, and the server holds bytes for it."""
+        relay = self.relay(buffer=SMALL)
+        relay.dialer.reading = False
+        relay.acceptor.say_line()
+        relay.acceptor.send(40_000)  # a transport pauses the other one above 64 KiB
+        relay.turns()
+        relay.dialer.say_line()
+        relay.until_relayed()
+        return relay
+
     def test_read_in_the_same_turn(self) -> None:
         """
         From a connection to which it has something to write a reactor may read even if it has been
         paused, when both was found out in this turn.
         """
         for first in (0, 1):
-            relay = self.relay(buffer=SMALL)
-            relay.dialer.reading = False
-            relay.acceptor.say_line()
-            relay.acceptor.send(40_000)  # a transport pauses the other one above 64 KiB
-            relay.turns()
-            relay.dialer.say_line()
-            relay.until_relayed()
+            relay = self.filled()
             for far in (relay.fars[first], relay.fars[1 - first]):
                 far.send_now(2000)
             relay.turn()
@@ -82,13 +87,7 @@ class TakeOverTests(HandTestCase):
     def test_end_in_the_same_turn(self) -> None:
         """So it may read the end, too."""
         for first in (0, 1):
-            relay = self.relay(buffer=SMALL)
-            relay.dialer.reading = False
-            relay.acceptor.say_line()
-            relay.acceptor.send(40_000)
-            relay.turns()
-            relay.dialer.say_line()
-            relay.until_relayed()
+            relay = self.filled()
             for far in (relay.fars[first], relay.fars[1 - first]):
                 if far is relay.dialer:
                     far.end()

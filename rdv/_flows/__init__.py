@@ -1,8 +1,9 @@
 """
 Bytes from here to there.
 
-A relayed pair starts with two ``Flow`` objects, which copy: a transport reads, the flow writes
-to the other transport, and Twisted's producers do the back-pressure. That works for every kind of
+A ``Joint`` makes two connections one: those of a relayed pair, of a forward, or of a bridge between
+workers. It starts with two ``Flow`` objects, which copy: a transport reads, the flow writes to the
+other transport, and Twisted's producers do the back-pressure. That works for every kind of
 transport, with taps, and on every system; it costs 64 KiB of Python bytes for each read, two turns
 of the reactor, and a change of what the reactor watches for each piece.
 

@@ -4,7 +4,7 @@ Any program over a connection to a peer: what ``rdv expose`` and ``rdv connect``
 ``rdv connect`` listens on a local port or socket, and dials the token for each connection; ``rdv
 expose`` accepts under the token and connects each peer to the one target that it was told. A
 ``Forwarder`` does both, as the same thing happens: a connection comes, one endpoint is connected
-to, and a ``Joint`` has the two, with the flows of the relay. Neither is read before both stand, so
+to, and a ``Forward`` joins the two as the relay does. Neither is read before both stand, so
 nothing is held. A local program that leaves meanwhile takes its dial with it (``hangup``), unless
 it has left bytes that are to be delivered. A close of TCP is no more than a half-close, behind
 which somebody may wait for an answer; so the kernel is asked whether a program still has the other

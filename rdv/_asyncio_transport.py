@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from rdv._system.sockets import socket_of
 
-__all__ = ["AsyncioProtocol", "AsyncioTransport"]
+__all__ = ["AsyncioTransport"]
 
 #: Bytes that are passed on at a time. A transport of Twisted's says that it is full when it holds
 #: more than that, and not how much it holds.
@@ -26,82 +26,36 @@ _PIECE = 1 << 16
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class AsyncioProtocol(Protocol):
+class AsyncioTransport(Protocol, asyncio.Transport):
     """
-    What Twisted sees.
-
-    :param protocol: gets everything, as from a transport of asyncio's.
-    :ivar above: that transport; None before there is a connection.
-    """
-
-    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-        self.above: AsyncioTransport | None = None
-
-    @property
-    def _above(self) -> AsyncioTransport:
-        assert self.above is not None
-        return self.above
-
-    def connectionMade(self) -> None:
-        self.above = AsyncioTransport(self.transport, self._protocol)
-        cast(Any, self.transport).registerProducer(self, True)
-        self._protocol.connection_made(self.above)
-
-    def abort(self) -> None:
-        """Close it, if there is a connection."""
-        if self.above is not None:
-            self.above.abort()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._above.received(data)
-
-    def readConnectionLost(self) -> None:
-        self._above.ended()
-
-    def writeConnectionLost(self) -> None:
-        """It is asyncio that has asked for it."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        clean = reason.check(ConnectionDone)
-        self._above.lost(None if clean else ConnectionResetError(reason.getErrorMessage()))
-
-    # Twisted tells who writes too fast.
-
-    def pauseProducing(self) -> None:
-        self._above.fill(True)
-
-    def resumeProducing(self) -> None:
-        self._above.fill(False)
-
-    def stopProducing(self) -> None:
-        """The connection is lost, which is told too."""
-
-
-class AsyncioTransport(asyncio.Transport):
-    """
-    What asyncio sees: it can do what asyncio's own can.
+    To Twisted a protocol, to asyncio a transport that can do what asyncio's own can.
 
     What the transport below does not take waits here. Up to 64 KiB of what it has taken are not
     counted in the size of the buffer.
+
+    :param protocol: gets everything, as from a transport of asyncio's.
     """
 
+    transport: Any = None
     _start_tls_compatible = True  # what the loop's start_tls() looks for
 
-    def __init__(self, below: Any, protocol: asyncio.BaseProtocol) -> None:
-        names = {"peername": _name(below.getPeer()), "sockname": _name(below.getHost())}
-        super().__init__(names)
-        self._below = below
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+        asyncio.Transport.__init__(self)
         self._protocol: Any = protocol
         self._held = bytearray()
         self._full = self._paused = self._ended = self._closing = False
         self._reading = True
         self.set_write_buffer_limits()
 
-    # What the connection below tells.
+    # What the transport below calls.
 
-    def received(self, data: bytes) -> None:
-        """Bytes came."""
+    def connectionMade(self) -> None:
+        peer, host = self.transport.getPeer(), self.transport.getHost()
+        self._names = {"peername": _name(peer), "sockname": _name(host)}
+        self.transport.registerProducer(self, True)
+        self._protocol.connection_made(self)
+
+    def dataReceived(self, data: bytes) -> None:
         if not isinstance(self._protocol, asyncio.BufferedProtocol):
             self._protocol.data_received(data)
             return
@@ -113,21 +67,32 @@ class AsyncioTransport(asyncio.Transport):
             left = left[size:]
             self._protocol.buffer_updated(size)
 
-    def ended(self) -> None:
-        """The other side has ended its direction."""
+    def readConnectionLost(self) -> None:
         if not self._protocol.eof_received():
             self.close()
 
-    def lost(self, error: Exception | None) -> None:
-        """It is gone: whatever is done to it now is in vain, as asyncio's own have it."""
+    def writeConnectionLost(self) -> None:
+        """It is asyncio that has asked for it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Whatever is done to it now is in vain, as asyncio's own have it."""
         self._closing = True
         self._held.clear()
+        clean = reason.check(ConnectionDone)
+        error = None if clean else ConnectionResetError(reason.getErrorMessage())
         self._protocol.connection_lost(error)
 
-    def fill(self, full: bool) -> None:
-        """Whether the connection below wants no more for now."""
-        self._full = full
+    def pauseProducing(self) -> None:
+        """Who writes is too fast."""
+        self._full = True
         self._pass_on()
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        self._pass_on()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, which is told too."""
 
     # Writing.
 
@@ -144,7 +109,7 @@ class AsyncioTransport(asyncio.Transport):
         while self._held and not self._full:
             piece = bytes(self._held[:_PIECE])
             del self._held[:_PIECE]
-            self._below.write(piece)
+            self.transport.write(piece)
         self._look()
 
     def _look(self) -> None:
@@ -159,8 +124,8 @@ class AsyncioTransport(asyncio.Transport):
     def _writes_no_more(self) -> None:
         if not self._ended:
             self._ended = True
-            self._below.unregisterProducer()
-            self.fill(False)
+            self.transport.unregisterProducer()
+            self.resumeProducing()
 
     def get_write_buffer_size(self) -> int:
         return len(self._held) + (_PIECE + 1 if self._full else 0)
@@ -184,7 +149,7 @@ class AsyncioTransport(asyncio.Transport):
     def write_eof(self) -> None:
         if not self._ended and not self._closing:
             self._writes_no_more()
-            self._below.loseWriteConnection()
+            self.transport.loseWriteConnection()
 
     # Reading.
 
@@ -193,11 +158,11 @@ class AsyncioTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         self._reading = False
-        self._below.pauseProducing()
+        self.transport.pauseProducing()
 
     def resume_reading(self) -> None:
         self._reading = True
-        self._below.resumeProducing()
+        self.transport.resumeProducing()
 
     # The rest.
 
@@ -209,8 +174,8 @@ class AsyncioTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name != "socket":
-            return super().get_extra_info(name, default)
-        sock = socket_of(self._below)  # another one, perhaps, when the path is final
+            return self._names.get(name, default)
+        sock = socket_of(self.transport)  # another one, perhaps, when the path is final
         return default if sock is None else TransportSocket(sock)
 
     def is_closing(self) -> bool:
@@ -220,12 +185,14 @@ class AsyncioTransport(asyncio.Transport):
         if not self._closing:
             self._writes_no_more()
             self._closing = True
-            self._below.loseConnection()
+            self.transport.loseConnection()
 
     def abort(self) -> None:
+        if self.transport is None:
+            return
         self._closing = True
         self._held.clear()
-        self._below.abortConnection()
+        self.transport.abortConnection()
 
     def _force_close(self, error: Exception) -> None:
         """As asyncio's TLS calls it."""

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 
-from rdv._asyncio_transport import AsyncioProtocol
+from rdv._asyncio_transport import AsyncioTransport
 from rdv.errors import WrongReactor
 
 __all__ = ["Connected", "open_connection", "start_server"]
@@ -109,7 +109,7 @@ def _factory(
     return factory
 
 
-class _Streams(AsyncioProtocol):
+class _Streams(AsyncioTransport):
     """
     :ivar reader: what has come.
     :ivar writer: there is one as soon as there is a connection.
@@ -125,5 +125,4 @@ class _Streams(AsyncioProtocol):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        assert self.above is not None
-        self.writer = asyncio.StreamWriter(self.above, self._streams, self.reader, self._loop)
+        self.writer = asyncio.StreamWriter(self, self._streams, self.reader, self._loop)

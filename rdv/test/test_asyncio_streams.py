@@ -152,8 +152,11 @@ class ClientTests(StreamsTestCase):
         """Who drains behind the end need not wait: nothing more will be written."""
         _, writer, below = await self.open()
         below.protocol.pauseProducing()
+        draining = asyncio.ensure_future(writer.drain())
+        await asyncio.sleep(0)
+        self.assertFalse(draining.done())
         writer.write_eof()
-        await writer.drain()
+        await draining
         self.assertIsNone(below.producer)
 
     @in_asyncio
@@ -174,9 +177,10 @@ class ClientTests(StreamsTestCase):
 
     @in_asyncio
     async def test_cancel(self) -> None:
-        """The attempt is cancelled."""
+        """The attempt is cancelled, though it has begun to ask for a protocol."""
         opening = asyncio.ensure_future(open_connection(self.endpoint))
         await asyncio.sleep(0)
+        self.endpoint.factory.buildProtocol(PEER)
         opening.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await opening

@@ -37,13 +37,37 @@ class TransportTests(StreamsTestCase):
         draining = asyncio.ensure_future(writer.drain())
         await asyncio.sleep(0)
         self.assertFalse(draining.done())
-        below.protocol.resumeProducing()
+        size = transport.get_write_buffer_size()
+        transport.set_write_buffer_limits(high=size, low=size)
         await draining
+        writer.write(b"")
+        await writer.drain()
+        below.protocol.resumeProducing()
         self.assertEqual((below.value(), transport.get_write_buffer_size()), (bytes(200_000), 0))
         transport.set_write_buffer_limits(low=10)
         self.assertEqual(transport.get_write_buffer_limits(), (10, 40))
         for wrong in ({"high": 1, "low": 2}, {"high": 1, "low": -1}):
             self.assertRaises(ValueError, transport.set_write_buffer_limits, **wrong)
+
+    @in_asyncio
+    async def test_other_protocols(self) -> None:
+        """One that brings its own buffer, however small; it closes when the peer has ended."""
+
+        class Buffered(asyncio.BufferedProtocol):
+            buffer, data = bytearray(3), b""
+
+            def get_buffer(self, sizehint: int) -> bytearray:
+                return self.buffer
+
+            def buffer_updated(self, nbytes: int) -> None:
+                self.data += self.buffer[:nbytes]
+
+        _, writer, below = await self.open()
+        writer.transport.set_protocol(protocol := Buffered())
+        below.deliver(b"more than it holds")
+        self.assertEqual(protocol.data, b"more than it holds")
+        below.end()
+        self.assertEqual(below.closing, "close")
 
     @in_asyncio
     async def test_piece_by_piece(self) -> None:

@@ -4,6 +4,8 @@ Whatever the application writes before the choice is final, all of it arrives, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +22,31 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 )
 
 
-class AnyTestCase(WritingTestCase):
+#: How the choice becomes final. With "late_relay" HELLO comes on the relay some time later.
+MOMENTS: dict[str, Callable[[WritingTestCase], object]] = {
+    "acknowledge": lambda test: test.acknowledge(),
+    "lose": lambda test: test.direct.lose(),
+    "late_relay": lambda test: test.direct.lose(),
+    "lose_relay": lambda test: test.relay.lose(),
+    "end_relay": lambda test: test.relay.end(),
+    "confirm": lambda test: test.relay.deliver(CONFIRM),
+    "hear": lambda test: test.direct.deliver(b"data"),
+    "wait": lambda test: test.clock.advance(LONG),
+}
+ENDINGS = st.sampled_from(("", "loseWriteConnection", "loseConnection"))
+
+
+class AnyDialerTests(WritingTestCase):
     """Whatever the application does, and whenever and however the choice becomes final."""
+
+    @given(
+        STEPS,
+        STEPS,
+        st.sampled_from(("acknowledge", "lose", "late_relay", "lose_relay", "hear", "wait")),
+        ENDINGS,
+    )
+    def test_arrives(self, before: list[Step], after: list[Step], moment: str, ending: str) -> None:
+        self.assert_arrives(before, after, moment, ending)
 
     def assert_arrives(
         self, before: list[Step], after: list[Step], moment: str, ending: str
@@ -37,7 +62,7 @@ class AnyTestCase(WritingTestCase):
         application.run(before)
         if not after:
             application.end(ending)
-        getattr(self, moment)()
+        MOMENTS[moment](self)
         if after:
             application.run(after)
             application.end(ending)
@@ -53,52 +78,8 @@ class AnyTestCase(WritingTestCase):
         self.assertFalse(any(source.stopped for source in application.sources))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def lose(self) -> None:
-        """The direct path breaks."""
-        self.direct.lose()
 
-    def late_relay(self) -> None:
-        """The direct path breaks, and HELLO comes on the relay some time later."""
-        self.direct.lose()
-
-    def lose_relay(self) -> None:
-        """Nothing but the direct path is left."""
-        self.relay.lose()
-
-    def hear(self) -> None:
-        """The peer says something on the direct path."""
-        self.direct.deliver(b"data")
-
-    def wait(self) -> None:
-        """Nobody says anything for long."""
-        self.clock.advance(LONG)
-
-    def end_relay(self) -> None:
-        """The peer has done with the relay."""
-        self.relay.end()
-
-    def confirm(self) -> None:
-        """The peer has chosen the relay."""
-        self.relay.deliver(CONFIRM)
-
-
-ENDINGS = st.sampled_from(("", "loseWriteConnection", "loseConnection"))
-
-
-class AnyDialerTests(AnyTestCase):
-    """The dialer's side."""
-
-    @given(
-        STEPS,
-        STEPS,
-        st.sampled_from(("acknowledge", "lose", "late_relay", "lose_relay", "hear", "wait")),
-        ENDINGS,
-    )
-    def test_arrives(self, before: list[Step], after: list[Step], moment: str, ending: str) -> None:
-        self.assert_arrives(before, after, moment, ending)
-
-
-class AnyAcceptorTests(AnyTestCase):
+class AnyAcceptorTests(AnyDialerTests):
     """The acceptor's side."""
 
     role = Role.ACCEPTOR

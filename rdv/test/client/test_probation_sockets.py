@@ -57,17 +57,12 @@ class BrokenTests(LoopbackTestCase):
         for reactor in self.reactors:
             self.assert_nothing_left(reactor)
 
-    async def test_at_the_dialer(self) -> None:
+    async def test_at_either_end(self) -> None:
         for size in (10, MUCH):
-            here, there = await self.meet()
-            self.reset(here)
-            await self.assert_relayed(here, there, size)
-
-    async def test_at_the_acceptor(self) -> None:
-        for size in (10, MUCH):
-            here, there = await self.meet()
-            self.reset(there)
-            await self.assert_relayed(here, there, size)
+            for end in (0, 1):
+                ends = await self.meet()
+                self.reset(ends[end])
+                await self.assert_relayed(*ends, size)
 
     async def test_written_before(self) -> None:
         """It went into the connection that is broken; and now once more."""

@@ -111,11 +111,6 @@ class RankedTests(SynchronousTestCase):
         for ip in ("192.168.2.3", "2001:db8::7", "192.168.1.16", "10.8.0.2", "fd00::7"):
             self.assertIn(ip, told)
 
-    def test_many_deprecated_addresses(self) -> None:
-        """Temporary addresses of the last days do not displace the other network."""
-        temporary = [known(f"2001:db8::{n}", deprecated=True) for n in range(1, 9)]
-        self.assertTrue(order(*temporary, known("10.0.0.1")).startswith("10.0.0.1 "))
-
     @given(st.lists(interfaces), st.lists(everywhere, max_size=2))
     def test_any(self, addresses: list[InterfaceAddress], sources: list[IP]) -> None:
         result = ranked(addresses, sources)

@@ -2,66 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rdv.addresses import parse_address
 from rdv.client.attempt_trace import AttemptTrace
 from rdv.client.trace import Event, What
-from rdv.test.client.probation_case import LONG, ProbationTestCase
+from rdv.test.client.probation_case import CONFIRM, LONG, ProbationTestCase
 from rdv.wire import Role
 
 
-class DialerTests(ProbationTestCase):
-    """The dialer's side."""
+class TraceTests(ProbationTestCase):
+    """What a trace is told, once."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.events: list[Event] = []
-        trace = AttemptTrace(self.clock, 1, (self.events.append,), self.role)
+    def told(self, role: Role, happen: Callable[[], object]) -> Event:
+        """What it is told of what happens."""
+        self.role = role
+        self.begin()
+        events: list[Event] = []
+        trace = AttemptTrace(self.clock, 1, (events.append,), role)
         address = parse_address("203.0.113.9:41000")
         self.relay.candidate.trace = trace.way("relay", address)
         self.direct.candidate.trace = direct = trace.way("dial", address)
         direct.won()
         trace.connected(False, address)
-        self.events.clear()
+        events.clear()
+        happen()
+        (event,) = events
+        return event
 
     def test_settled(self) -> None:
-        """Once, with the reason."""
-        self.acknowledge()
-        (event,) = self.events
-        self.assertEqual(event.what, What.SETTLED)
-        self.assertEqual(event.fields, {"reason": "CONFIRM was acknowledged"})
-
-    def test_first_byte(self) -> None:
-        self.direct.deliver(b"x")
-        (event,) = self.events
-        self.assertEqual(event.fields, {"reason": "the peer has said something"})
+        """With the reason. An acceptor takes it for granted in the end."""
+        for role, happen, reason in (
+            (Role.DIALER, lambda: self.acknowledge(), "CONFIRM was acknowledged"),
+            (Role.ACCEPTOR, lambda: self.clock.advance(LONG), "time is up"),
+            *(
+                (role, lambda: self.direct.deliver(b"x"), "the peer has said something")
+                for role in Role
+            ),
+            *((role, lambda: self.relay.end(), "the peer has ended the relay") for role in Role),
+        ):
+            event = self.told(role, happen)
+            self.assertEqual(event.what, What.SETTLED)
+            self.assertEqual(event.fields, {"reason": reason})
 
     def test_switched(self) -> None:
         """And nothing of the handshake that the relay makes up for."""
-        self.direct.lose()
-        self.assert_relayed()
-        (event,) = self.events
-        self.assertEqual(event.what, What.SWITCHED)
-        self.assertEqual(event.fields["way"], 1)
-
-    def test_relay_gone(self) -> None:
-        self.relay.end()
-        (event,) = self.events
-        self.assertEqual(event.fields, {"reason": "the peer has ended the relay"})
-
-
-class AcceptorTests(DialerTests):
-    """The acceptor's."""
-
-    role = Role.ACCEPTOR
-
-    def test_settled(self) -> None:
-        """In the end it is taken for granted."""
-        self.clock.advance(LONG)
-        (event,) = self.events
-        self.assertEqual(event.fields, {"reason": "time is up"})
-
-    def test_switched(self) -> None:
-        """When the dialer chooses the relay after all."""
-        self.relay.deliver(b"rdv/1 CONFIRM token\r\n")
-        self.assert_relayed()
-        self.assertEqual([event.what for event in self.events], [What.SWITCHED])
+        for role, happen in (
+            (Role.DIALER, lambda: self.direct.lose()),
+            (Role.ACCEPTOR, lambda: self.relay.deliver(CONFIRM)),
+        ):
+            event = self.told(role, happen)
+            self.assert_relayed()
+            self.assertEqual((event.what, event.fields["way"]), (What.SWITCHED, 1))

@@ -119,7 +119,7 @@ def _ports(o: Observations) -> Iterator[Finding]:
 
 def _destinations(o: Observations) -> Iterator[Finding]:
     """Whether it does the same for another destination."""
-    if not o.connected:  # nobody has told us of other ports
+    if not o.connected:  # the server has named no other ports
         return
     destinations = destinations_of(o)
     if destinations is Destinations.UNREACHABLE or sight_of(o) in _MAPPED:

@@ -83,8 +83,8 @@ async def meet(
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
     :param server_timeout: of them, until the server takes a connection.
-    :param spaces: of the addresses that are told and dialled; none for the relay.
-    :param local_port: for both; 0 for two fresh ones.
+    :param spaces: of the addresses that are exchanged and dialled; none for the relay.
+    :param local_port: for both; 0 for two new ones.
     :param acceptor_url: if it is not the dialer's.
     :return: what was observed, and the connection if there is one.
     """

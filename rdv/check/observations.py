@@ -26,7 +26,7 @@ __all__ = [
     "Tls",
 ]
 
-#: What :attr:`Observations.stray` comes of, as it stands among what was left out.
+#: The probe behind :attr:`Observations.stray`, in :attr:`Observations.late`.
 STRAY_SYN = "an unsolicited SYN"
 
 
@@ -66,17 +66,17 @@ class Tls:
 
 
 class Cause(StrEnum):
-    """Why a meeting came to nothing."""
+    """Why a meeting failed."""
 
     #: The server could not be reached, or did not answer.
     UNREACHABLE = "unreachable"
     #: It answered with another status than 101.
     REFUSED = "refused"
-    #: Its answer was none of rdv/1.
+    #: Its answer was not rdv/1.
     NOT_RDV = "not-rdv"
-    #: It let both wait until our patience was over.
+    #: It kept both waiting until we gave up.
     NEVER_MET = "never-met"
-    #: It introduced them to each other, but no connection came of it.
+    #: It introduced them to each other, but they could not connect.
     NO_PATH = "no-path"
 
 
@@ -97,8 +97,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """
-    :ivar local_port: from which we asked.
-    :ivar observed: from which address the server saw that come; None when it did not say.
+    :ivar local_port: the port we asked from.
+    :ivar observed: the address at which the server saw that; None when it did not say.
     """
 
     local_port: int
@@ -125,7 +125,7 @@ class Meeting:
 
     @property
     def was_cut(self) -> bool:
-        """Whether it might have come about, with more time."""
+        """Whether it might have succeeded, with more time."""
         return self.seconds is None and self.failure is None
 
 
@@ -154,7 +154,7 @@ class Stray:
 
 
 class HalfClose(StrEnum):
-    """What became of a relayed connection of which one direction had ended."""
+    """What became of a relayed connection that one side had half-closed."""
 
     #: What the other one carried after that has arrived, and its end.
     PASSED = "passed"
@@ -187,9 +187,9 @@ class Observations:
     :ivar source: from which of them it reaches the server.
     :ivar lookup_problem: why the server's name led to no address.
     :ivar dials: of its addresses, IPv4 first.
-    :ivar relayed: meetings that were told no address; each from fresh ports, one after the other.
+    :ivar relayed: meetings without addresses to dial, one after the other, each from new ports.
     :ivar half_close: by the role whose direction ended first, what became of the other one.
-    :ivar direct: meetings that were told this host's addresses.
+    :ivar direct: meetings that exchanged this host's addresses.
     :ivar other_ports: the ports that the server named.
     :ivar second: a meeting from one local port: the acceptor came by the first of those ports, the
         dialer by that of the URL. Its sightings are in that order.
@@ -218,7 +218,7 @@ class Observations:
 
     @property
     def sightings(self) -> list[Sighting]:
-        """Those from fresh ports."""
+        """Those from new ports, in the order of the requests."""
         return [each for meeting in self.relayed for each in meeting.sightings]
 
     @property

@@ -39,7 +39,7 @@ _ROUND_TRIPS = 10
 #: Bytes with which the relay is filled at most: over a line that somebody may pay for by the
 #: megabyte, and within this host.
 _MOST, _MOST_HERE = 4_000_000, 64_000_000
-#: What is tried, in words.
+#: What is tried, as it is reported.
 _REACHING, _RELAYING = "reaching the server", "relayed connections"
 _FILLING = "relay throughput"
 _BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct connections"
@@ -52,10 +52,10 @@ class Probes:
     Observes one server, and what lies between it and this host.
 
     :param url: of the server.
-    :param shown: the same as it stands in the observations; None for one of our own.
+    :param shown: the same as the observations have it; None for one of our own.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
-    :param spaces: of the addresses that are told in direct meetings; none for no such meetings.
+    :param spaces: of the addresses that direct meetings exchange; none for no such meetings.
     :param timeout: seconds for everything.
     :param throughput: whether to fill the relay.
     :param progress: told what comes next, in a few words.
@@ -110,7 +110,7 @@ class Probes:
         return cut
 
     def _in_time(self, what: str, more: str = "") -> bool:
-        """Whether it may begin, which is told then."""
+        """Whether it may begin; if so, that is reported."""
         if self._was_cut(what, _TOO_LATE):
             return False
         if what != self._doing:

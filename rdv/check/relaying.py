@@ -1,6 +1,6 @@
 """
-What can be tried while a relayed connection stands: how much it carries, whether one direction can
-end before the other, and what becomes of a SYN to the mapping that it keeps alive.
+What can be tried while a relayed connection is open: its throughput, whether it can be half-closed,
+and what becomes of a SYN to the NAT mapping that it keeps alive.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOMENT = 0.2
 _GRACE = 0.3
 
 
-# How much it carries.
+# Throughput.
 
 
 async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throughput:
@@ -121,7 +121,7 @@ class _Receiver(End):
             self.complete.callback(None)
 
 
-# Whether one direction can end before the other.
+# Half-close.
 
 
 async def half_close(
@@ -221,7 +221,7 @@ class _Answering(_HalfCloseable):
         super().connectionLost(reason)
 
 
-# What becomes of a SYN to the mapping.
+# A SYN to the mapping.
 
 
 async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stray | None:

@@ -103,10 +103,10 @@ def is_here(address: Address, observations: Observations) -> bool:
 
 def sight_of(observations: Observations) -> Sight:
     """
-    What the fresh ports of one host were seen as.
+    How the server sees the new ports of this host.
 
     That an address has no meaning, or is none at all, is certain; that it is a proxy's is the most
-    likely reason. A proxy with a public address cannot be told from a NAT.
+    likely reason. A proxy with a public address cannot be distinguished from a NAT.
     """
     sightings, server = observations.sightings, observations.server
     if not sightings or server is None:

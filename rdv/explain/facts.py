@@ -39,7 +39,7 @@ class Trial:
     address: str = ""
     stood: float | None = None
     ended: float | None = None
-    reason: str | None = None  # why it came to nothing
+    reason: str | None = None  # why it failed
 
 
 class _Told:
@@ -95,7 +95,7 @@ class Way(_Told):
         self.space = self.text(What.WAY, "space") or ""
         self.guessed = bool(self.field(What.WAY, "guessed"))
         self.dials = self.trials(What.DIALLED, What.STANDS, What.REFUSED)
-        #: The dials that came to nothing.
+        #: The dials that failed.
         self.refusals = [dial for dial in self.dials if dial.reason is not None]
         self.lines = [event for event in events if event.what in (What.SAID, What.HEARD)]
         #: The first line of the peer's.

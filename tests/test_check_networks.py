@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from tests.natlab import TOPOLOGIES, Conditions, Lab
 from tests.natlab.case import topology
 from tests.natlab.model import Box, Site, Topology
 from tests.natlab.programs import Server
-from tests.processes import ROOT
+from tests.processes import PYTHON, ROOT
 
 #: Seconds for the command, which promises to end in 15 and a little.
 PATIENCE = 60.0
@@ -39,36 +38,8 @@ class _Checked:
         self.seen = described["observations"]
 
 
-def run(
-    plan: Topology,
-    delay: str | None,
-    server: Sequence[str] | None,
-    url: Callable[[Lab], str],
-    options: Sequence[str] = (),
-) -> _Checked:
-    """
-    Build a laboratory, run the command on the dialer's host, and remove it. Blocks.
-
-    :param delay: in milliseconds between the peers, the server halfway.
-    :param server: options for its command line; None for no server at all.
-    :param options: for the command.
-    """
-    with Lab(plan, None if delay is None else Conditions.named(delay, seed=1)) as lab:
-        if server is not None:
-            Server(lab, "rdv", server)
-        command = [sys.executable, "-m", "rdv", "check", "--json", "--no-throughput", url(lab)]
-        command += options
-        program = lab.dialer.namespace.popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-        )
-        stdout, stderr = program.communicate(timeout=PATIENCE)
-        if not stdout:
-            raise AssertionError(f"exit {program.returncode}: {stderr.decode()}")
-        return _Checked(program.returncode, json.loads(stdout))
-
-
 class NetworkTestCase(TestCase):
-    """Runs the command in a thread."""
+    """Runs the command on the dialer's host of a laboratory, in a thread."""
 
     timeout = 120
     skip = natlab.unavailable()
@@ -82,8 +53,27 @@ class NetworkTestCase(TestCase):
         url: Callable[[Lab], str] = lambda lab: lab.url,
         options: Sequence[str] = (),
     ) -> Deferred[_Checked]:
-        found = TOPOLOGIES[plan] if isinstance(plan, str) else plan
-        return deferToThread(run, found, delay, server, url, options)
+        """
+        :param server: options for its command line; None for no server at all.
+        :param delay: in milliseconds between the peers, the server halfway.
+        :param options: for the command.
+        """
+        network = TOPOLOGIES[plan] if isinstance(plan, str) else plan
+
+        def run() -> _Checked:
+            with Lab(network, Conditions.named(delay, seed=1) if delay else None) as lab:
+                if server is not None:
+                    Server(lab, "rdv", server)
+                command = (PYTHON, "-m", "rdv", "check", "--json", "--no-throughput", url(lab))
+                program = lab.dialer.namespace.popen(
+                    (*command, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+                )
+                stdout, stderr = program.communicate(timeout=PATIENCE)
+            if not stdout:
+                raise AssertionError(f"exit {program.returncode}: {stderr.decode()}")
+            return _Checked(program.returncode, json.loads(stdout))
+
+        return deferToThread(run)
 
 
 #: Networks; a plus is for a server with two ports. Then the verdict, the advice, some findings.

@@ -21,7 +21,7 @@ from tests.natlab import Conditions, Lab
 from tests.natlab.case import topology
 from tests.natlab.model import Box, Site, Stray, Topology
 from tests.natlab.programs import Server
-from tests.processes import ROOT, Program
+from tests.processes import PYTHON, ROOT, Program
 from tests.servers import DIRECT, RELAYED, SystemTestCase
 
 UTF8 = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
@@ -196,20 +196,15 @@ class LabTests(TestCase):
         with Lab(plan, Conditions.named("20")) as lab:
             server = Server(lab)
             start = server.log.mark()
-            argv = [sys.executable, "-m", "rdv"]
-            options: dict[str, Any] = {
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.DEVNULL,
-                "stderr": subprocess.PIPE,
-                "cwd": ROOT,
-                "env": {**os.environ, **UTF8},
-            }
-            accepting = [*argv, "accept", lab.url, "t"]
+            common: dict[str, Any] = {"stdout": subprocess.DEVNULL, "cwd": ROOT}
             with open(__file__) as words:
-                accept = lab.acceptor.namespace.popen(accepting, **{**options, "stdin": words})
+                accepting = (PYTHON, "-m", "rdv", "accept", lab.url, "t")
+                accept = lab.acceptor.namespace.popen(accepting, stdin=words, **common)
             server.await_acceptor(start)
+            common |= {"env": {**os.environ, **UTF8}, "stderr": subprocess.PIPE}
             explain = ("--explain", "--explain-to", str(path))
-            dial = lab.dialer.namespace.popen([*argv, "dial", *explain, lab.url, "t"], **options)
+            dialling = (PYTHON, "-m", "rdv", "dial", *explain, lab.url, "t")
+            dial = lab.dialer.namespace.popen(dialling, stdin=subprocess.DEVNULL, **common)
             said = dial.communicate(timeout=60)[1].decode()
             accept.communicate(timeout=60)
             self.assertEqual((dial.returncode, accept.returncode), (0, 0), said)

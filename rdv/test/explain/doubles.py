@@ -18,22 +18,19 @@ LAN = parse_address("192.168.1.7:41000")
 PORT = 40000
 
 
+def at(milliseconds: float, what: What, **fields: object) -> Event:
+    """Something that happens so long after the beginning."""
+    return Event(1000 + milliseconds / 1e3, 1, what, fields)
+
+
 class Telling:
-    """
-    Collects events.
+    """:ivar events: those so far."""
 
-    :ivar events: those so far.
-    """
-
-    def __init__(self, begin: float = 1000.0, attempt: int = 1) -> None:
-        self._begin = begin
-        self._attempt = attempt
+    def __init__(self) -> None:
         self.events: list[Event] = []
 
     def __call__(self, milliseconds: float, what: What, **fields: object) -> None:
-        """Something happens so many milliseconds after the beginning."""
-        time = self._begin + milliseconds / 1e3
-        self.events.append(Event(time, self._attempt, what, fields))
+        self.events.append(at(milliseconds, what, **fields))
 
     def begin(self, role: str = "dialer") -> None:
         """An attempt, up to the dial to the server."""
@@ -63,15 +60,8 @@ class Telling:
     def refuse(self, after: float, way: int, dial: int, took: float) -> None:
         """A dial that is refused after so many milliseconds."""
         self(after, What.DIALLED, way=way, dial=dial)
-        self(
-            after + took,
-            What.REFUSED,
-            way=way,
-            dial=dial,
-            reason="connection refused",
-            errno="ECONNREFUSED",
-            seconds=took / 1e3,
-        )
+        why = {"reason": "connection refused", "errno": "ECONNREFUSED"}
+        self(after + took, What.REFUSED, way=way, dial=dial, **why, seconds=took / 1e3)
 
 
 def direct(lobby: float = 130_000.0, dials: int = 30) -> list[Event]:

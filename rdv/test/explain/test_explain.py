@@ -21,6 +21,7 @@ from rdv.test.explain.doubles import (
     SERVER,
     UNREACHABLE,
     Telling,
+    at,
     direct,
     events_lists,
     relayed,
@@ -30,13 +31,6 @@ from rdv.test.explain.doubles import (
 def row_of(text: str, start: str) -> str:
     """The line that begins so."""
     return next(line for line in text.splitlines() if line.startswith(start))
-
-
-def at(milliseconds: float, what: What, **fields: object) -> Event:
-    """Something that happens so long after the beginning."""
-    tell = Telling()
-    tell(milliseconds, what, **fields)
-    return tell.events[0]
 
 
 RELAY = [e for e in RELAYED if e.fields.get("way", 1) == 1]

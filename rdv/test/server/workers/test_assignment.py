@@ -205,6 +205,14 @@ class MeetingTests(HoldTestCase):
             self.assertEqual(client.recv(4096), refusal(*BUSY))
         self.assertEqual(server.fileno(), -1)
 
+    async def test_room(self) -> None:
+        """Whose connection is passed on takes up none here; the owner may have none."""
+        for rendezvous in self.rendezvous:
+            self.patch(rendezvous, "has_room", lambda leg, transport: False)
+        for owner, answer in ((0, b"no room for more clients"), (1, refusal(*BUSY))):
+            wire = await self.ask(0, b"DIAL", token_of(owner))
+            self.assertIn(answer, await wire.ended())
+
     async def test_behind_a_proxy(self) -> None:
         """The connection itself is passed on, and the address from the header with it."""
         port, token = self.listen(proxied(self.sites[0])), token_of(1)

@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._flows.flow import Flow
 from rdv._flows.rate import RateLimit
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
+from rdv.test.flows.kernel.doubles import NOISE, SpliceTestCase
+from rdv.test.flows.kernel.test_splice import SMALL
 
 
 class RateLimitTests(SynchronousTestCase):
@@ -130,3 +132,87 @@ class LimitedFlowTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertTrue(self.source.disconnecting or not self.source.connected)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class LimitedSpliceTests(SpliceTestCase):
+    """What the kernel moves, with a limit of ten thousand bytes a second."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor.step = 0
+        self.left, self.right = self.new_side(), self.new_side(SMALL)
+        self.limit = RateLimit(self.reactor, 10_000)
+        self.moving = self.splice(self.left, self.right, self.limit)
+        self.got = 0
+
+    def send(self, size: int) -> None:
+        """Send, and let happen what happens."""
+        self.left.send(NOISE[:size])
+        self.settle()
+
+    def get(self) -> None:
+        """Read what has been moved."""
+        size = self.moving.count - self.got
+        self.receive(self.right, size)
+        self.got += size
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and happen what happens."""
+        self.reactor.advance(seconds)
+        self.settle()
+
+    def test_rests_after_each_piece(self) -> None:
+        """For the time that it was too early, but for a tenth of a second."""
+        self.send(2000)
+        for count in (2000, 3000, 4000):
+            self.send(1000)
+            self.assertFalse(self.is_busy())
+            self.wait(0.05)
+            self.assertEqual(self.moving.count, count)
+            self.wait(0.06)
+            self.assertEqual(self.moving.count, count + 1000)
+
+    def test_no_pipe(self) -> None:
+        """However much comes."""
+        self.send(200_000)
+        while self.moving.count < 200_000:
+            self.get()
+            self.wait(10)
+        self.get()
+        self.assertEqual(self.pipes.takes, 0)
+
+    def test_rest_ends_while_something_is_held(self) -> None:
+        """Nothing more is read before that is gone."""
+        self.send(200_000)
+        held = self.moving.count
+        for _ in range(2):
+            self.wait(10)
+            self.assertEqual(self.moving.count, held)
+        self.get()
+        self.settle()
+        self.assertGreater(self.moving.count, held)
+
+    def test_room_before_the_rest_ends(self) -> None:
+        """Nothing more is read before it has ended."""
+        self.send(200_000)
+        held = self.moving.count
+        self.get()
+        self.settle()
+        self.assertEqual(self.moving.count, held)
+        self.assertFalse(self.is_busy())
+        self.wait(10)
+        self.assertGreater(self.moving.count, held)
+
+    def test_loss_of_the_sink(self) -> None:
+        """While it rests, and something is held."""
+        self.send(200_000)
+        self.right.reset()
+        self.until(lambda: self.right.error)
+        self.moving.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_reset_of_the_source(self) -> None:
+        """It is told while it rests."""
+        self.send(2000)
+        self.left.reset()
+        self.until(lambda: self.left.error)

@@ -18,12 +18,12 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IReactorTCP
 
 from rdv.wire import confirm_line, hello_line
-from tests.talker import Talker
+from tests.talker import Parting
 
 __all__ = ["Caller", "call", "call_all", "first_gone", "join", "silent"]
 
 
-class Caller(Talker):
+class Caller(Parting):
     """
     A connection to a server.
 
@@ -52,10 +52,6 @@ class Caller(Talker):
         """End our direction; fires when the server has closed the other."""
         self.end()
         return self.gone()
-
-    def readConnectionLost(self) -> None:
-        super().readConnectionLost()
-        self.transport.loseConnection()
 
 
 def silent(port: int) -> Deferred[Caller]:

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-__all__ = ["Talker", "talk_to"]
+__all__ = ["Parting", "Talker", "talk_to"]
 
 REACTOR: Any = reactor
 
@@ -119,6 +119,14 @@ class Talker(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = reason
         self._look()
+
+
+class Parting(Talker):
+    """Closes, behind what it has written, when the other side has ended its direction."""
+
+    def readConnectionLost(self) -> None:
+        super().readConnectionLost()
+        self.transport.loseConnection()
 
 
 async def talk_to(test: TestCase, port: int) -> Talker:

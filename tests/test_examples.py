@@ -19,7 +19,7 @@ from rdv.errors import ServerRefused
 from rdv.test.certificates import Authority
 from tests.documents import REACTOR, meet, serve
 from tests.processes import PYTHON, ROOT, Program
-from tests.talker import Talker
+from tests.talker import Parting
 
 RELAYED, DIRECT = "none", "loopback"
 
@@ -90,7 +90,7 @@ class PolicyTests(ExampleTestCase):
             self.assertEqual((error.status, error.reason), (403, "no such account: eve"))
         for total in (7, 14):
             acceptor, dialer = await meet(url, f"bob-{total}")
-            talkers = Talker(), Talker()
+            talkers = Parting(), Parting()
             for talker, connection in zip(talkers, (dialer, acceptor), strict=True):
                 connection.attach(talker)
                 talker.write(b"1234" if connection is dialer else b"567")

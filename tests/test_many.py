@@ -14,11 +14,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
-from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
@@ -27,6 +23,7 @@ from rdv.client.http.verification import tls_policy
 from rdv.test.certificates import Authority
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise
+from tests.talker import Parting, Talker
 
 PAIRS = 200
 #: So often the server must have had the opportunity to read what it must not read: with each turn
@@ -37,70 +34,13 @@ STALLED = 20
 STALLED_FLOOD = 32 * MEGABYTE
 
 
-@implementer(IHalfCloseableProtocol)
-class Exchange(Protocol):
-    """
-    Says something, and its end; hears what there is to hear.
-
-    :ivar received: a Deferred of all that came, when the connection is gone.
-    """
-
-    def __init__(self, words: bytes) -> None:
-        self._words = words
-        self._heard: list[bytes] = []
-        self.received: Deferred[bytes] = Deferred()
-
-    transport: Connection
-
-    def connectionMade(self) -> None:
-        self.transport.write(self._words)
-        self.transport.loseWriteConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        self._heard.append(data)
-
-    def readConnectionLost(self) -> None:
-        self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        pass
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        self.received.callback(b"".join(self._heard))
-
-
-class Turns(Protocol):
-    """
-    Sends a byte back and forth.
-
-    :ivar done: fires after so many turns.
-    """
-
-    def __init__(self, turns: int = 0) -> None:
-        self._left = turns
-        self.done: Deferred[None] = Deferred()
-
-    def connectionMade(self) -> None:
-        if self._left:
-            self._next()
-
-    def dataReceived(self, data: bytes) -> None:
-        if not self._left:
-            self._next()
-            return
-        self._left -= 1
-        if self._left:
-            self._next()
-        else:
-            self.done.callback(None)
-
-    def _next(self) -> None:
-        assert self.transport is not None
-        self.transport.write(b"x")
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        if not self.done.called:
-            self.done.callback(None)
+def speak(connection: Connection, words: bytes) -> Talker:
+    """Say this on it, and the end; ``gone`` of what it returns has all that has come back."""
+    talker = Parting()
+    connection.attach(talker)
+    talker.write(words)
+    talker.end()
+    return talker
 
 
 class ManyTestCase(SystemTestCase):
@@ -181,9 +121,7 @@ class CrossTalkTests(ManyTestCase):
         """One side of one pair."""
         connect: Any = client.dial if role == "dial" else client.accept
         connection: Connection = await connect(self.url, token)
-        exchange = Exchange(self.words(token, role))
-        connection.attach(exchange)
-        return connection.is_relay, await exchange.received
+        return connection.is_relay, await speak(connection, self.words(token, role)).gone()
 
     def words(self, token: str, role: str) -> bytes:
         """What one side has to say: more than a segment, and nobody else's."""
@@ -219,22 +157,24 @@ class StalledReaderTests(ManyTestCase):
         Let the server turn so often: it has seen to all its connections as often, whether it then
         reads from them or not.
         """
-        dialer, acceptor = await self.pair("turns")
-        echo, turns = Turns(), Turns(TURNS)
-        acceptor.attach(echo)
-        dialer.attach(turns)
-        await turns.done
-        turns.transport.loseConnection()  # type: ignore[union-attr]
-        await echo.done
+        ends = Parting(), Parting()
+        for connection, end in zip(await self.pair("turns"), ends, strict=True):
+            connection.attach(end)
+        for turn in range(TURNS):
+            for source, sink in (ends, ends[::-1]):
+                source.write(b"x")
+                await sink.received(turn + 1)
+        for end in ends:
+            end.end()
+        for end in ends:
+            await end.gone()
 
     async def flood(self) -> None:
         """One writes much, and the other one reads it."""
         dialer, acceptor = await self.pair("flood")
-        sender, reader = Exchange(noise(3, 2 * STALLED_FLOOD)), Exchange(b"")
-        dialer.attach(sender)
-        acceptor.attach(reader)
-        await reader.received
-        await sender.received
+        sender = speak(dialer, noise(3, 2 * STALLED_FLOOD))
+        await speak(acceptor, b"").gone()
+        await sender.gone()
 
     async def check_stalled(self, server: Program, growth: int) -> None:
         """
@@ -249,22 +189,20 @@ class StalledReaderTests(ManyTestCase):
         pairs = [await self.pair(f"flood {number}") for number in range(STALLED)]
         before = self.memory(server)
         content = noise(5, STALLED_FLOOD)
-        senders: list[Exchange] = []
+        senders: list[Talker] = []
         readers: list[Connection] = []
         for dialer, acceptor in pairs:
             # The dialers of one half, and the acceptors of the other.
             first, second = (dialer, acceptor) if len(senders) % 2 else (acceptor, dialer)
-            senders.append(Exchange(content))
+            senders.append(speak(first, content))
             readers.append(second)
-            first.attach(senders[-1])
         await self.turns()
         self.assertLess(self.memory(server) - before, growth)
         wanted = sha256(content).digest()
         for reader, sender in zip(readers, senders, strict=True):
-            exchange = Exchange(b"")
-            reader.attach(exchange)
-            self.assertEqual(sha256(await exchange.received).digest(), wanted)
-            await sender.received
+            received = await speak(reader, b"").gone()
+            self.assertEqual(sha256(received).digest(), wanted)
+            await sender.gone()
 
     async def test_spliced(self) -> None:
         """Plain TCP, whose bytes stay in the kernel: far less than a buffer for each."""

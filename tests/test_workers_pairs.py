@@ -58,11 +58,12 @@ class TLSTests(test_many.CrossTalkTests):
             await server.line(rf"\[worker {index}, .* pairs may end within")
         words = noise(1, MEGABYTE)
         for pair in pairs:
-            one, other = test_many.Exchange(words), test_many.Exchange(words[::-1])
-            for connection, exchange in zip(pair, (one, other), strict=True):
-                connection.attach(exchange)
-            self.assertEqual(await one.received, words[::-1])
-            self.assertEqual(await other.received, words)
+            one, other = (
+                test_many.speak(connection, said)
+                for connection, said in zip(pair, (words, words[::-1]), strict=True)
+            )
+            self.assertEqual(await one.gone(), words[::-1])
+            self.assertEqual(await other.gone(), words)
         self.assertEqual(await server.ended, 0, server.report())
 
     async def test_loss(self) -> None:

@@ -49,10 +49,10 @@ class CommandTests(ClockTestCase):
         self.clock.step(-HOURS)
         await self.assert_ended(dialer, 1, "no connection within 3 s: the peer did not come to .*")
         with self.clock.seen():
-            dialer = self.dial(*RELAYED, "--timeout", LONG, token="another")
+            dialer = self.dial(*RELAYED, "--timeout", LONG, token="another token")
         await server.line("waiting: dialer anot")
         self.clock.step(HOURS)
-        acceptor = self.accept(*RELAYED, token="another")
+        acceptor = self.accept(*RELAYED, token="another token")
         await self.connected("relay", dialer, acceptor)
         await self.check_bytes(dialer, acceptor, b"hello")
         await self.check_end(dialer, acceptor)

@@ -32,7 +32,7 @@ class BadToken(RdvError):
     """
 
 
-class BadSecret(RdvError):
+class BadSecret(BadToken):
     """Text that is no secret of a secured stream. The message does not repeat it."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.forwarding import ForwardingTestCase
 from tests.processes import Program
-from tests.servers import DIRECT, ERROR
+from tests.servers import DIRECT, ERROR, SAID_BY_THE_WAY
 from tests.talker import Talker
 
 NOBODY = "http://127.0.0.1:9/"
@@ -22,6 +22,7 @@ class FailureTestCase(ForwardingTestCase):
         program = self.rdv(*arguments)
         self.assertEqual(await program.ended, status, program.report())
         lines = program.stderr.decode().splitlines()
+        lines = [line for line in lines if not SAID_BY_THE_WAY.match(line)]
         self.assertRegex(lines[-1], f"^{ERROR}{said}$")
         if status != 2:
             self.assertEqual(len(lines), 1, lines)

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from tests.processes import Program
-from tests.servers import DIRECT, MEGABYTE, P2P, SystemTestCase
+from tests.servers import DIRECT, MEGABYTE, P2P, SAID_BY_THE_WAY, SystemTestCase
 from tests.terminals import Screen
 
 SIZE = 64 * MEGABYTE
@@ -19,6 +19,7 @@ SIZE = 64 * MEGABYTE
 KNOWN = r"sent +\d+%\|.*\| [\d.]+[kM]?B of 67\.1MB, [\d.]+[kM]?B/s, (\d\d:\d\d|\?) left"
 RECEIVED = r"received [\d.]+[kM]?B, [\d.]+[kM]?B/s, \d\d:\d\d"
 SENT = r"SENT: 67\.1MB in [\d.]+s, [\d.]+[kMG]B/s"
+NOTICE = "NOTICE: .* not encrypted.*\n"
 
 
 class ProgressTestCase(SystemTestCase):
@@ -70,7 +71,7 @@ class ProgressTestCase(SystemTestCase):
         """What stands on the terminal in the end: these lines, and nothing else."""
         self.screen.let_go()
         await self.screen.closed
-        lines = self.screen.lines()
+        lines = [line for line in self.screen.lines() if not SAID_BY_THE_WAY.match(line)]
         self.assertEqual(len(lines), len(said) + 1, lines)
         self.assertEqual(lines[-1], "")
         for line, pattern in zip(lines, said, strict=False):
@@ -88,7 +89,7 @@ class BarTests(ProgressTestCase):
         await self.drain()
         self.assertEqual([await sender.ended, await receiver.ended], [0, 0])
         await self.assert_shown(P2P, SENT)
-        self.assertRegex(receiver.stderr.decode(), f"^{P2P}\n$")
+        self.assertRegex(receiver.stderr.decode(), f"^{NOTICE}{P2P}\n$")
         for drawn in self.screen.drawn():
             self.assertRegex(drawn, f"^{KNOWN}$")
             self.assertEqual(len(drawn), 99)
@@ -112,7 +113,7 @@ class BarTests(ProgressTestCase):
         other.let_go()
         await other.closed
         last = r"RECEIVED: 67\.1MB in [\d.]+s, [\d.]+[kMG]B/s"
-        self.assertRegex("\n".join(other.lines()), f"^{P2P}\n{last}\n$")
+        self.assertRegex("\n".join(other.lines()), f"^{NOTICE}{P2P}\n{last}\n$")
 
     async def test_resized(self) -> None:
         """It has the width of the terminal at any time, and says less where there is no room."""
@@ -147,7 +148,7 @@ class BarTests(ProgressTestCase):
         self.screen.let_go()
         await self.screen.closed
         for line in self.screen.lines():
-            self.assertRegex(line, r"^(\d{4}-.*|CONNECTED: .*|SENT: .*|)$")
+            self.assertRegex(line, r"^(\d{4}-.*|NOTICE: .*|CONNECTED: .*|SENT: .*|)$")
 
 
 class NoBarTests(ProgressTestCase):

@@ -49,8 +49,9 @@ async def stream(
     kind, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
     tell(
         "connected",
-        f"CONNECTED: {kind} {peer}, {elapsed}ms",
+        f"CONNECTED: {kind} {peer},{' secure,' * connection.is_secure} {elapsed}ms",
         path=kind,
+        secure=connection.is_secure,
         peer=str(peer),
         observed=None if connection.observed_address is None else str(connection.observed_address),
         milliseconds=elapsed,

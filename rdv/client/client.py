@@ -202,7 +202,7 @@ class Client:
             read = read_token(token)
             secret = read if isinstance(read, Secret) else None
             if secure and secret is None:
-                raise BadToken("a plain token, where a secret is needed: rdv.Secret makes one")
+                raise BadToken("the token is not a secret: rdv token prints one")
             server = parse_server_url(url)
             ends = math.inf if timeout is None else self._reactor.seconds() + timeout
             while True:

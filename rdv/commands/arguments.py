@@ -42,19 +42,26 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
         ("dial", 60.0, "connect to the peer that accepts with the same token"),
         ("accept", 0.0, "wait for the peer that dials with the same token"),
     ):
-        client = _command(commands, name, text, _CLIENT_TEXT, module="stream", aliases=[name[0]])
+        about = _CLIENT_TEXT + _ENCRYPTED.format("rdv accept")
+        client = _command(commands, name, text, about, module="stream", aliases=[name[0]])
         _add_client(client, timeout)
     _add_forwarding(commands)
+    _command(commands, "token", "print a new secret, for a stream that is encrypted end to end")
     _command(commands, "demo", "server, dialer and acceptor in one process, moving real bytes")
     text = "what kind of network this is, and what to change"
     _add_check(_command(commands, "check", text, _CHECK_TEXT))
-    return top.parse_args(arranged(words, commands.choices))
+    words = arranged(words, commands.choices)
+    top.hint = "".join(
+        commands.choices[word].hint for word in words[:1] if word in commands.choices
+    )
+    return top.parse_args(words)
 
 
-_NOT_ENCRYPTED = (
-    "Nothing is encrypted or authenticated by rdv itself: whoever knows the token can be the peer."
+_ENCRYPTED = (
+    "The stream is encrypted from end to end if TOKEN is a secret. Without TOKEN, {} makes one and "
+    "prints the command for the other side. Anyone who knows TOKEN can be the peer."
 )
-_CLIENT_TEXT = f"stdin goes to the peer, what the peer sends goes to stdout. {_NOT_ENCRYPTED}"
+_CLIENT_TEXT = "stdin goes to the peer, what the peer sends goes to stdout. "
 _CHECK_TEXT = (
     "Plays both roles against a server, and says what that shows of it and of the network between: "
     "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
@@ -76,7 +83,7 @@ def _command(
     :param module: of :mod:`rdv.commands`; of the same name, if not given.
     """
     parser = commands.add_parser(name, aliases=aliases, help=text, description=description)
-    parser.set_defaults(command=name, module=module or name)
+    parser.set_defaults(command=name, module=module or name, hint="")
     parser.add_argument(
         "-v", dest="verbose", action="store_true", help="log what happens to stderr"
     )
@@ -154,14 +161,14 @@ def _add_forwarding(commands: _Commands) -> None:
         commands,
         "expose",
         "let peers that connect with the same token reach one target",
-        f"Each peer reaches TARGET and nothing else. {_NOT_ENCRYPTED}",
+        f"Each peer reaches TARGET and nothing else. {_ENCRYPTED.format('rdv expose')}",
         module="forward",
     )
     connect = _command(
         commands,
         "connect",
         "listen here, and forward to the peer that exposes with the same token",
-        f"Each local connection becomes one to the peer. {_NOT_ENCRYPTED}",
+        f"Each local connection becomes one to the peer. {_ENCRYPTED.format('rdv expose')}",
         module="forward",
     )
     for command in (expose, connect):
@@ -223,11 +230,24 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "url", metavar="URL", help="the server: http://HOST[:PORT][/PATH], https://"
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="the server: http://HOST[:PORT][/PATH], https:// (default: $RDV_SERVER)",
     )
     parser.add_argument(
-        "token", metavar="TOKEN", help="any text that both peers know and nobody else can guess"
+        "token",
+        metavar="TOKEN",
+        nargs="?",
+        help="a secret, as rdv token prints it, or any text for a stream that is not encrypted "
+        "(default: $RDV_TOKEN)",
     )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="read the token from the first line of a file, or of stdin for -",
+    )
+    parser.add_argument("--secure", action="store_true", help="refuse a token that is not a secret")
     _add_header(parser)
     _add_spaces(parser)
     _add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path")

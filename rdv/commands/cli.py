@@ -28,6 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_standard_descriptors()
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv, Form.JSON if "--json" in argv else Form.TEXT)
+    if arguments.command == "token":
+        from rdv._secure.secret import Secret
+
+        sys.stdout.write(f"{Secret.generate().reveal()}\n")
+        return 0
     try:
         # Late: printing the help does not need Twisted.
         from rdv.commands import running

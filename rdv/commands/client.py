@@ -35,6 +35,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
         spaces=spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
+        secure=arguments.secure or None,
         **options,
     )
 

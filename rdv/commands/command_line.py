@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandParser", "arranged", "checked", "parser_for"]
 
-_HINT = "one that begins with a dash stands behind --, as in: rdv {} -- URL -TOKEN"
+_HINT = "a token that begins with a dash stands behind --, as in: rdv {} -- URL -TOKEN"
 #: What argparse takes for a value although it begins with a dash.
 _VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
 
@@ -126,6 +126,7 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
             values.insert(places.index("token"), found.pop(token))
         elif dashed:
             parser.hint = _HINT.format(command)
+            parser.set_defaults(hint=parser.hint)
     if any(value.startswith("-") for value in values):
         found.append("--")
     return found + values

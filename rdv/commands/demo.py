@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from rdv._secure.secret import Secret
 from rdv._stdio.console import Console
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
@@ -59,7 +60,7 @@ async def _move(reactor: Any, say: Callable[[str], object], url: str, spaces: Ad
         self_addresses=lambda port: [Address(IPv4Address("127.0.0.1"), port)],
         penalty=2.0 if spaces else 0.0,
     )
-    token = os.urandom(16).hex()
+    token = Secret.generate()
     begun = reactor.seconds()
     accepting, dialling = client.accept(url, token), client.dial(url, token)
     try:

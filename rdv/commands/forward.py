@@ -17,6 +17,7 @@ from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.client.parsing import parse_server_url
 from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.meeting import settle
 from rdv.commands.running import OK, until_signal
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.errors import RdvError
@@ -54,6 +55,7 @@ def _connect(
     reactor: Any, arguments: argparse.Namespace, console: Console
 ) -> tuple[Forwarder, _Serve]:
     place = parse_place(arguments.listen_at, any_port=True)
+    settle(arguments, console)
     # What would make every forward fail is said at once.
     server_token(arguments.token)
     parse_server_url(arguments.url)
@@ -84,6 +86,7 @@ def _expose(
     reactor: Any, arguments: argparse.Namespace, console: Console
 ) -> tuple[Forwarder, _Serve]:
     target = parse_place(arguments.target)
+    settle(arguments, console)
     hint = token_hint(server_token(arguments.token))
     waiting = f"WAITING: {target} is exposed at {arguments.url}, token {hint}"
     tell = news_of(console, waiting, arguments.url, target=str(target))

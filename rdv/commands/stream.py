@@ -15,6 +15,7 @@ from rdv._stdio.console import Console, Form
 from rdv._stdio.stream import StreamBroken, stream
 from rdv._system.process import empty_stdin
 from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.meeting import settle
 from rdv.commands.running import BROKEN, OK, Interrupted, status_of, until_signal
 from rdv.endpoints.retry import keep_trying
 from rdv.errors import RdvError
@@ -35,6 +36,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     # Modules live to the end. That the collector need not go through them shortens its pauses, and
     # the end of the process by a good part of what loading them took.
     gc.freeze()
+    settle(arguments, console)
     if not arguments.reads:
         empty_stdin()  # first: whoever shows progress looks at it
     display = _display(console)

@@ -134,9 +134,10 @@ class Forwarder(Factory[Any]):
         path, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
         self._console.tell(
             "connected",
-            f"CONNECTED {number}: {path} {peer}, {elapsed}ms",
+            f"CONNECTED {number}: {path} {peer},{' secure,' * connection.is_secure} {elapsed}ms",
             forward=number,
             path=path,
+            secure=connection.is_secure,
             peer=str(peer),
             milliseconds=elapsed,
         )

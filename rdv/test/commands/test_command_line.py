@@ -194,19 +194,16 @@ class TokenTests(SynchronousTestCase):
     def test_told(self) -> None:
         """How to write it; not where it has nothing to do with it."""
         hint = "stands behind --, as in: rdv {} -- URL -TOKEN"
-        for line, command in (
-            ("dial {} -vq", "dial"),
-            ("a -Xk9 {}", "a"),
-            ("connect -l 22 {} -l9", "connect"),
-        ):
-            error = self.assertRaises(Refused, read, *line.format(URL).split())
-            self.assertIn(hint.format(command), str(error), line)
-        for line in ("dial {}", "dial {} -v", "dial {} t -x", "dial --quite {} t", "check -x"):
+        for line, command in (("dial {} -vq", "dial"), ("connect -l 22 {} -l9", "connect")):
+            self.assertIn(hint.format(command), read(*line.format(URL).split()).hint, line)
+        for line in ("dial {}", "dial {} t", "check"):
+            self.assertEqual(read(*line.format(URL).split()).hint, "", line)
+        for line in ("dial {} t -x", "dial --quite {} t", "check -x"):
             error = self.assertRaises(Refused, read, *line.format(URL).split())
             self.assertNotIn("behind", str(error), line)
-        error = self.assertRaises(Refused, read, "dial", URL, "-vr", form=Form.JSON)
+        error = self.assertRaises(Refused, read, "a", "-Xk9", URL, form=Form.JSON)
         event: dict[str, Any] = json.loads(str(error))
-        self.assertIn("stands behind --", event["message"])
+        self.assertIn(hint.format("a"), event["message"])
 
 
 def is_option(word: str) -> bool:

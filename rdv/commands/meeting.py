@@ -1,0 +1,117 @@
+"""
+Which server, and by which token or secret: from the arguments, a file, the environment, or made
+here.
+
+A secret on a command line can be read by every user of the host, in the list of processes. So it
+may come from a file, or from the environment, which other users cannot read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Mapping
+
+from rdv._secure.secret import Secret, read_token
+from rdv._stdio.console import Console, Form
+from rdv.commands.running import BadUsage
+
+__all__ = ["settle"]
+
+#: A token of fewer bytes can be found by trying.
+_LEAST_UNGUESSABLE = 16
+_LEAST_UNPRIVILEGED = 1024
+#: More than this is no line with a token.
+_LONGEST_LINE = 1 << 14
+
+
+def settle(
+    arguments: argparse.Namespace, console: Console, environment: Mapping[str, str] = os.environ
+) -> None:
+    """
+    Give the arguments a ``url`` and a ``token``. Who waits for a peer and has no token makes a
+    secret, and says what to run on the other side.
+
+    :raises BadUsage: when one is missing, or there is more than one.
+    :raises BadToken: when the token cannot be one.
+    """
+    _settle_url(arguments, environment)
+    token = _given(arguments, environment)
+    if token is None:
+        token = _make(arguments, console)
+    arguments.token = token
+    if not isinstance(read_token(token), Secret) and not arguments.secure:
+        _warn(token, console)
+
+
+def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    default = environment.get("RDV_SERVER")
+    url = arguments.url
+    if url is None or (default and arguments.token is None and "://" not in url):
+        if not default:
+            raise BadUsage("no server: give its URL, or set RDV_SERVER")
+        arguments.url, arguments.token = default, url
+
+
+def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
+    given: str | None = arguments.token
+    path = arguments.token_file
+    if path is not None:
+        if given is not None:
+            raise BadUsage("a token and --token-file: give one of them")
+        return _line_of(path)
+    return environment.get("RDV_TOKEN") if given is None else given
+
+
+def _line_of(path: str) -> str:
+    try:
+        if path == "-":
+            line = _line_of_stdin()
+        else:
+            with open(path, "rb") as file:
+                line = file.readline(_LONGEST_LINE)
+        return line.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except OSError as error:
+        raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeError:
+        raise BadUsage(f"cannot read {path}: not UTF-8") from None
+
+
+def _line_of_stdin() -> bytes:
+    # Byte by byte: what comes behind it goes to the peer.
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+        byte = os.read(0, 1)
+        if not byte:
+            break
+        line += byte
+    return bytes(line)
+
+
+def _make(arguments: argparse.Namespace, console: Console) -> str:
+    if arguments.command not in ("accept", "expose"):
+        hint = f" ({arguments.hint})" if arguments.hint else ""
+        raise BadUsage(f"no token: give it, or a --token-file, or set RDV_TOKEN{hint}")
+    if console.form is not Form.TEXT:
+        raise BadUsage("no token, and nobody to tell of a new one: rdv token prints one")
+    secret = Secret.generate().reveal()
+    console.tell("secret", f"On the other side: {_for_the_peer(arguments, secret)}")
+    return secret
+
+
+def _for_the_peer(arguments: argparse.Namespace, secret: str) -> str:
+    meeting = f"{shlex.quote(arguments.url)} {secret}"
+    if arguments.command == "accept":
+        return f"rdv dial {meeting}"
+    port = arguments.target.rpartition(":")[2]
+    anyone_may = port.isdigit() and int(port) >= _LEAST_UNPRIVILEGED
+    return f"rdv connect {meeting} --listen {port if anyone_may else 0}"
+
+
+def _warn(token: str, console: Console) -> None:
+    problem = "this stream is not encrypted"
+    if len(token.encode()) < _LEAST_UNGUESSABLE:
+        problem += ", and its token can be guessed"
+    text = f"{problem}: use what rdv token prints"
+    console.tell("notice", f"NOTICE: {text}", message=text)

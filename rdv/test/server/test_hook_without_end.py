@@ -167,6 +167,12 @@ class StubbornTests(ServerTestCase):
         self.settle()
         self.assert_told_once(*UNDECIDED, failed=1)
 
+    def test_one_leaves(self) -> None:
+        """The other one waits, and nothing is left of the hook's time."""
+        self.close_all(self.guests[0])
+        self.clock.advance(31)
+        self.assert_waiting(self.guests[1])
+
     def test_shutdown_after_given_up(self) -> None:
         """They have their answer already, and get no more time to take note of it."""
         self.clock.advance(30)

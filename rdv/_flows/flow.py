@@ -104,17 +104,14 @@ class _Valve:
             self._source.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._paused = True
         self._source.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._paused = False
         if self._call is None:
             self._source.resumeProducing()
 
     def stopProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self.stay()
         self._source.stopProducing()

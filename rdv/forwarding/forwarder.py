@@ -175,7 +175,6 @@ class _Reset(Protocol):
     """Of a connection that is not wanted."""
 
     def connectionMade(self) -> None:
-        """See :class:`IProtocol`."""
         transport: Any = self.transport
         transport.abortConnection()
 

@@ -84,7 +84,6 @@ class _Resetting:
         self._reactor = reactor
 
     def connectTCP(self, *arguments: Any, **options: Any) -> IConnector:
-        """See :class:`IReactorTCP`."""
         connector = self._reactor.connectTCP(*arguments, **options)
         linger(getattr(connector, "transport", None), True)  # which IConnector does not promise
         return connector

@@ -113,7 +113,6 @@ class Splice:
         source.want(EPOLLIN)
 
     def readable(self, events: int = EPOLLIN) -> None:
-        """See :class:`rdv._flows.kernel.descriptor.Reader`."""
         if self._bulk and self._spliced():
             return
         try:
@@ -223,7 +222,6 @@ class Splice:
                 self._calm_down()
 
     def sweep(self) -> None:
-        """See :class:`rdv._flows.kernel.batching.Sweepable`."""
         if self._pipe is not None or self._held:  # it is the sink that is slow
             self._unread = 0
         elif self.count != self._seen:

@@ -105,7 +105,6 @@ class Splicer:
         count: int = 0,
         limit: RateLimit | None = None,
     ) -> Splice:
-        """See :class:`rdv._flows.kernel.splice.Splice`."""
         return Splice(self.watcher, self.pipes, self.batching, source, sink, ended, count, limit)
 
     def _keep_number(self, transport: Connection) -> None:

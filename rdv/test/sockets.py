@@ -1,5 +1,6 @@
 """
-Real connections on loopback, and the sockets and descriptors that this process has.
+The reactor that runs, real connections on loopback, and what sockets and descriptors this process
+has.
 """
 
 from __future__ import annotations
@@ -9,7 +10,31 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+REACTOR: Any = global_reactor
+
+
+def turn() -> Deferred[None]:
+    """The next turn of the reactor."""
+    return deferLater(REACTOR, 0)
+
+
+async def turns(number: int) -> None:
+    """Several turns."""
+    for _ in range(number):
+        await turn()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the reactor work, turn by turn, until that is so."""
+    while not true():
+        await turn()
 
 
 class Handle:

@@ -8,7 +8,6 @@ import contextlib
 import socket
 from typing import Any, cast
 
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred, DeferredQueue, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import ServerFactory
@@ -24,8 +23,7 @@ from rdv.server import Rendezvous, RendezvousResource
 from rdv.test.client.dial.doubles import SteppedReactor
 from rdv.test.client.doubles import here
 from rdv.test.doubles import Wire, collect_garbage
-
-REACTOR: Any = global_reactor
+from rdv.test.sockets import REACTOR
 
 
 def has_ipv6() -> bool:

@@ -14,8 +14,8 @@ from rdv.client import Connection, tls_policy
 from rdv.client.trace import Event
 from rdv.test.certificates import Authority
 from rdv.test.client.dial.doubles import SteppedReactor
-from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RealServer
-from rdv.test.stdio.doubles import turns
+from rdv.test.client.loopback import LoopbackTestCase, RealServer
+from rdv.test.sockets import REACTOR, turns
 
 #: More turns, and more events, than any of these connections takes.
 _ENOUGH = 400

@@ -12,9 +12,9 @@ from rdv.addresses import AddressSpace, parse_address
 from rdv.client import Client, Connection
 from rdv.server import Outcome
 from rdv.test.client.dial.doubles import SteppedReactor
-from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RawServer, RealServer, has_ipv6
+from rdv.test.client.loopback import LoopbackTestCase, RawServer, RealServer, has_ipv6
 from rdv.test.doubles import HalfWire, Wire, besides_the_look
-from rdv.test.sockets import sockets_at
+from rdv.test.sockets import REACTOR, sockets_at
 
 TOKEN = "a token"
 RELAY = {"spaces": AddressSpace.NONE}

@@ -14,8 +14,9 @@ from rdv.addresses import AddressSpace
 from rdv.endpoints import RendezvousEndpoint, RendezvousPort, RendezvousServerEndpoint
 from rdv.errors import NoConnection, RdvError, TokenInUse
 from rdv.test.client.dial.doubles import SteppedReactor
-from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RealServer
+from rdv.test.client.loopback import LoopbackTestCase, RealServer
 from rdv.test.doubles import Wire
+from rdv.test.sockets import REACTOR
 from rdv.wire import Role
 
 TOKEN = "a token"

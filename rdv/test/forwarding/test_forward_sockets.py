@@ -24,8 +24,8 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.forwarding.forward import Forward
 from rdv.test.doubles import present
-from rdv.test.sockets import Handle, descriptors, tcp_pair
-from rdv.test.stdio.doubles import REACTOR, read_all, turns, write_all
+from rdv.test.sockets import REACTOR, Handle, descriptors, tcp_pair, turns
+from rdv.test.stdio.doubles import read_all, write_all
 from rdv.wire import Role, confirm_line, hello_line
 
 MEBI = 1 << 20

@@ -14,8 +14,7 @@ from rdv._flows.kernel.epoll import Watcher
 from rdv._system.sockets import linger
 from rdv._system.tcp_info import has_owner
 from rdv.forwarding.hangup import Hangup, has_hung_up
-from rdv.test.sockets import Handle, tcp_pair
-from rdv.test.stdio.doubles import REACTOR, turns
+from rdv.test.sockets import REACTOR, Handle, tcp_pair, turns
 
 if sys.platform != "linux":
     __skip__ = "only Linux tells"

@@ -11,7 +11,6 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.error import ConnectionDone
@@ -32,10 +31,9 @@ from rdv.server.leg import Leg
 from rdv.test.certificates import Authority
 from rdv.test.doubles import present
 from rdv.test.server.doubles import request
-from rdv.test.sockets import descriptors
+from rdv.test.sockets import REACTOR, descriptors, turn, turns, until
 from rdv.wire import Role, confirm_line, hello_line
 
-REACTOR: Any = global_reactor
 METHODS = {Role.DIALER: b"DIAL", Role.ACCEPTOR: b"ACCEPT"}
 LINES = {Role.DIALER: confirm_line(b"token"), Role.ACCEPTOR: hello_line(b"token")}
 #: What clients send is cut out of this.
@@ -219,14 +217,11 @@ class RelaySocketsTestCase(TestCase):
 
     async def turn(self) -> None:
         """One turn of the reactor."""
-        done: Deferred[None] = Deferred()
-        REACTOR.callLater(0, done.callback, None)
-        await done
+        await turn()
 
     async def turns(self, count: int = 50) -> None:
         """Several turns."""
-        for _ in range(count):
-            await self.turn()
+        await turns(count)
 
     async def until(self, true: Callable[[], object]) -> None:
         """Wait for something that changes when a client hears something."""
@@ -249,8 +244,7 @@ class RelaySocketsTestCase(TestCase):
 
     async def until_turn(self, true: Callable[[], object]) -> None:
         """Wait for something of which the clients do not hear."""
-        while not true():
-            await self.turn()
+        await until(true)
 
     def _look(self) -> None:
         for entry in list(self._waiting):

@@ -17,7 +17,8 @@ from rdv._flows.kernel import splice
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.takeover import Splicer
 from rdv.server import Outcome
-from rdv.test.server.loopback import MEBI, REACTOR, SMALL, RelaySocketsTestCase, Talker
+from rdv.test.server.loopback import MEBI, SMALL, RelaySocketsTestCase, Talker
+from rdv.test.sockets import REACTOR
 
 #: Around what a buffer and a pipe hold, and small ones before and behind large ones.
 SIZES = (1, 1000, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1, MEBI // 4 + 1, *[1] * 12, MEBI + 1, 2)

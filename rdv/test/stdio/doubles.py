@@ -7,9 +7,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
@@ -24,10 +22,8 @@ from rdv._system.sockets import linger
 from rdv._transport.handover import one_protocol
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
-from rdv.test.sockets import Handle, tcp_pair
+from rdv.test.sockets import REACTOR, Handle, tcp_pair, turn
 from rdv.wire import Role
-
-REACTOR: Any = global_reactor
 
 _CONFIRM = b"rdv/1 CONFIRM token\r\n"
 _HELLO = b"rdv/1 HELLO token\r\n"
@@ -90,7 +86,7 @@ class PipingTestCase(TestCase):
         if not piping.done.called:
             piping.done.addErrback(lambda _: None)
             piping.done.cancel()
-        await turns(1)
+        await turn()
 
     def handle(self) -> socket.socket:
         """The stream's own end of the connection."""
@@ -171,14 +167,6 @@ class PipingTestCase(TestCase):
             self.assertRegex(str(error), f"^the stream broke: {reason}")
         else:
             self.fail("it has ended well")
-
-
-async def turns(number: int) -> None:
-    """Let the reactor go round a few times."""
-    for _ in range(number):
-        turn: Deferred[None] = Deferred()
-        REACTOR.callLater(0, turn.callback, None)
-        await turn
 
 
 def read_all(fd: int, size: int | None = None) -> bytes:

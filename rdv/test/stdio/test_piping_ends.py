@@ -8,7 +8,8 @@ import socket
 from typing import Any
 
 from rdv._stdio import own_end, piping
-from rdv.test.stdio.doubles import PipingTestCase, turns
+from rdv.test.sockets import turns
+from rdv.test.stdio.doubles import PipingTestCase
 
 #: More than a pipe holds.
 CONTENT = bytes(200_000)

@@ -16,8 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from rdv._transport.handover import hand_over, migrate, one_protocol
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, ends
-from rdv.test.server.workers.doubles import REACTOR, turn
-from rdv.test.sockets import open_descriptors, tcp_pair
+from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn
 from rdv.test.transport.doubles import PROXY_HEADER, proxied, with_tls
 
 

@@ -22,9 +22,9 @@ from rdv.client.dial.shared_port import SharedPort
 from rdv.errors import NoConnection
 from rdv.test.client.dial.doubles import SeparateStacks, SteppedReactor, Unlucky, WithoutIPv6
 from rdv.test.client.doubles import ClientReactor
-from rdv.test.client.loopback import REACTOR, LoopbackTestCase, RawServer, has_ipv6
+from rdv.test.client.loopback import LoopbackTestCase, RawServer, has_ipv6
 from rdv.test.doubles import Wire
-from rdv.test.sockets import sockets_at
+from rdv.test.sockets import REACTOR, sockets_at
 
 
 class SharedPortTestCase(LoopbackTestCase):

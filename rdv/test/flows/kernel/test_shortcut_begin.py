@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from rdv._flows.kernel.shortcut import Download, Shortcut
 from rdv.client.connection import Connection
 from rdv.test.client.probation_case import ProbationTestCase
-from rdv.test.stdio.doubles import PipingTestCase, turns
+from rdv.test.sockets import turns
+from rdv.test.stdio.doubles import PipingTestCase
 
 CONTENT = Random(5).randbytes(300_000)
 

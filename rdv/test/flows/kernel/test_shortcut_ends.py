@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 
 from rdv._stdio import piping
 from rdv.test.doubles import present
-from rdv.test.stdio.doubles import REACTOR, PipingTestCase, turns
+from rdv.test.sockets import REACTOR, turns
+from rdv.test.stdio.doubles import PipingTestCase
 
 CONTENT = Random(3).randbytes(5_000_001)
 LOST = "the peer broke the connection off"

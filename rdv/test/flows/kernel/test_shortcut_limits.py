@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred
 from rdv._flows.kernel.shortcut import Shortcut
 from rdv._flows.kernel.takeover import Splicer
 from rdv.test.doubles import present
-from rdv.test.stdio.doubles import REACTOR, PipingTestCase
+from rdv.test.sockets import REACTOR
+from rdv.test.stdio.doubles import PipingTestCase
 
 CONTENT = Random(4).randbytes(3_000_001)
 

@@ -33,7 +33,7 @@ from rdv.server.site.listening import (
 from rdv.server.site.service import RendezvousService, ServerSettings
 from rdv.test.certificates import Authority
 from rdv.test.doubles import Wire
-from rdv.test.server.workers.doubles import REACTOR, turn
+from rdv.test.sockets import REACTOR, turn
 from rdv.test.transport.doubles import PROXY_HEADER
 
 HERE = "interface=127.0.0.1"

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, cast
 
-from twisted.internet import reactor as global_reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IListeningPort, IProcessProtocol, IProtocolFactory
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.server import Site
@@ -31,8 +30,7 @@ from rdv.server.workers.passing import inbox_pair
 from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
-
-REACTOR: Any = global_reactor
+from rdv.test.sockets import REACTOR
 
 #: What the clients of :func:`rdv.test.server.doubles.request` say of themselves.
 ADDRESSES = "192.168.1.16:39841, [2001:db8::7]:39841"
@@ -42,17 +40,6 @@ def token_of(owner: int, workers: int = 2, word: str = "token") -> bytes:
     """A token that this worker owns."""
     tokens = (f"{word} {number}".encode() for number in count())
     return next(token for token in tokens if owner_of(token, workers) == owner)
-
-
-def turn() -> Deferred[None]:
-    """The next turn of the reactor."""
-    return deferLater(REACTOR, 0)
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Let the reactor work, turn by turn, until that is so."""
-    while not true():
-        await turn()
 
 
 class WorkersTestCase(TestCase):

@@ -14,8 +14,8 @@ from rdv.server.workers.assignment import owner_of
 from rdv.server.workers.passing import BUSY, PassedClient
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
-from rdv.test.server.workers.doubles import ADDRESSES, REACTOR, HoldTestCase, token_of, turn, until
-from rdv.test.sockets import open_descriptors, tcp_pair
+from rdv.test.server.workers.doubles import ADDRESSES, HoldTestCase, token_of
+from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn, until
 from rdv.test.transport.doubles import PROXY_HEADER, proxied
 from rdv.wire import Role, confirm_line, hello_line, refusal, switching_protocols
 

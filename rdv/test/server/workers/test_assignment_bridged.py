@@ -12,7 +12,8 @@ from rdv.server.workers.passing import BUSY
 from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
-from rdv.test.server.workers.doubles import REACTOR, HoldTestCase, token_of, until
+from rdv.test.server.workers.doubles import HoldTestCase, token_of
+from rdv.test.sockets import REACTOR, until
 from rdv.wire import confirm_line, hello_line, refusal
 
 

@@ -18,8 +18,7 @@ from rdv.server.leg import Leg
 from rdv.server.workers import bridge
 from rdv.server.workers.bridge import Bridges, loopback_pair
 from rdv.test.doubles import HalfCloseRecorder, HalfWire, connect
-from rdv.test.server.workers.doubles import REACTOR, turn
-from rdv.test.sockets import open_descriptors, tcp_pair
+from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn
 from rdv.wire import Offer, Role
 
 OFFER = Offer(Role.DIALER, b"token", ())

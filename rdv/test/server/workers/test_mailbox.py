@@ -13,8 +13,7 @@ from twisted.trial.unittest import TestCase
 from rdv.server.workers import mailbox, passing
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, encode, inbox_pair
-from rdv.test.server.workers.doubles import REACTOR, turn, until
-from rdv.test.sockets import open_descriptors, tcp_pair
+from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn, until
 from rdv.wire import Role, refusal
 
 

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from ipaddress import IPv4Address
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -87,21 +86,21 @@ class MemoryRendezvous:
         :raises AssertionError: when they have not; with the reason, unless they still wait.
         """
         spaces = AddressSpace.NONE if relay else AddressSpace.DEFAULT
-        dialling = self.client(spaces=spaces).dial(self.url, token)
-        accepting = self.client(spaces=spaces).accept(self.url, token)
-        pairs: list[list[Connection]] = []
-        failures: list[Failure] = []
-        both: Deferred[list[Connection]] = gatherResults([dialling, accepting], consumeErrors=True)
-        both.addCallbacks(pairs.append, failures.append)
+        connecting = [
+            self.client(spaces=spaces).dial(self.url, token),
+            self.client(spaces=spaces).accept(self.url, token),
+        ]
         self.flush()
-        if not pairs:
-            reasons = [_first_of(failure).getErrorMessage() for failure in failures]
-            for each in (dialling, accepting):
-                each.cancel()
-            self.flush()
-            raise AssertionError(": ".join(["the two are not connected", *reasons]))
-        dialer, acceptor = pairs[0]
-        return dialer, acceptor
+        found = [getattr(each, "result", None) for each in connecting]
+        dialer, acceptor = found
+        if isinstance(dialer, Connection) and isinstance(acceptor, Connection):
+            return dialer, acceptor
+        for each in connecting:
+            each.addErrback(lambda _: None)
+            each.cancel()
+        self.flush()
+        reasons = [each.getErrorMessage() for each in found if isinstance(each, Failure)]
+        raise AssertionError(": ".join(["the two are not connected", *reasons[:1]]))
 
     # Moving.
 
@@ -197,11 +196,6 @@ class MemoryRendezvous:
         """
         if found := self.leftovers():
             raise AssertionError("\n".join(["left over:", *found]))
-
-
-def _first_of(failure: Failure) -> Failure:
-    """What ``gatherResults`` has wrapped."""
-    return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
 
 
 @implementer(IResource)

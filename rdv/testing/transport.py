@@ -241,30 +241,23 @@ class MemoryTransport(Connection):
 
     def read_some(self) -> bool:
         """Read what is there. Whether something was."""
-        if not self.memory.readable:
-            return False
-        self._disconnect(self._guarded(self.doRead), reading=True)
-        return True
+        return self.memory.readable and self._act(self.doRead, reading=True)
 
     def write_some(self) -> bool:
         """Write what there is room for. Whether there was any."""
-        if not self.memory.writable:
-            return False
-        self._disconnect(self._guarded(self.doWrite), reading=False)
-        return True
+        return self.memory.writable and self._act(self.doWrite, reading=False)
 
-    def _guarded(self, action: Callable[[], Any]) -> Any:
+    def _act(self, action: Callable[[], Any], *, reading: bool) -> bool:
+        """Do that, and what every reactor does with its result."""
         try:
-            return action()
-        except Exception as error:  # as every reactor does
+            why = action()
+        except Exception as error:
             log.failure("a protocol failed")
-            return error
-
-    def _disconnect(self, why: Exception | None, *, reading: bool) -> None:
-        if why is None:
-            return
-        self._host.removeReader(self)
-        if reading and type(why) is ConnectionDone:
-            self.readConnectionLost(Failure(why))
-        else:
-            self.connectionLost(Failure(why))
+            why = error
+        if why is not None:
+            self._host.removeReader(self)
+            if reading and type(why) is ConnectionDone:
+                self.readConnectionLost(Failure(why))
+            else:
+                self.connectionLost(Failure(why))
+        return True

@@ -8,15 +8,20 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
+    IHostnameResolver,
     IProtocol,
     IPushProducer,
     IStreamServerEndpoint,
     ITCPTransport,
+    ITransport,
 )
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from rdv.client.dial.shared_port import IClientReactor
+from rdv.test.client.dial.doubles import SteppedReactor
+from rdv.test.client.doubles import ByteTransport, ClientReactor, Resolver
 from rdv.test.doubles import HalfCloseRecorder, Recorder, connect, present
 from rdv.test.transport.doubles import NowhereEndpoint
 
@@ -30,12 +35,18 @@ class MemoryTransportTests(SynchronousTestCase):
         self.at_server, self.at_client = connect(self.clock, self.server, self.client)
 
     def test_interfaces(self) -> None:
-        for interface in (ITCPTransport, IConsumer, IPushProducer):
-            self.assertTrue(verifyObject(interface, self.at_server))
-        for protocol in (IProtocol, IHalfCloseableProtocol):
-            self.assertTrue(verifyObject(protocol, self.server))
+        for thing, interfaces in (
+            (self.at_server, (ITCPTransport, IConsumer, IPushProducer)),
+            (self.server, (IProtocol, IHalfCloseableProtocol)),
+            (NowhereEndpoint(), (IStreamServerEndpoint,)),
+            (ByteTransport(), (ITransport, IConsumer, IPushProducer)),
+            (ClientReactor(), (IClientReactor,)),
+            (Resolver({}), (IHostnameResolver,)),
+            (SteppedReactor(ClientReactor()), (IClientReactor,)),
+        ):
+            for interface in interfaces:
+                self.assertTrue(verifyObject(interface, thing))
         self.assertFalse(IHalfCloseableProtocol.providedBy(Recorder()))
-        self.assertTrue(verifyObject(IStreamServerEndpoint, NowhereEndpoint()))
 
     def test_data_both_ways_in_a_later_turn(self) -> None:
         self.at_server.write(b"to the client")

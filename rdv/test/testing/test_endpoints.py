@@ -65,34 +65,42 @@ class EndpointTests(MemoryTestCase):
         self.rendezvous.flush()
         return self.successResultOf(deferred)
 
+    def connect(self, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """With it, as far as it goes at once."""
+        connecting: Deferred[Any] = endpoint.connect(quiet(Factory.forProtocol(AMP)))
+        self.rendezvous.flush()
+        return connecting
+
+    def endpoint(self, role: Role = Role.DIALER, timeout: float | None = 60) -> RendezvousEndpoint:
+        """Of a client of its own."""
+        client = self.rendezvous.client()
+        return RendezvousEndpoint(client, role, self.url, "secret", timeout=timeout)
+
     def check_sums(self, here: IStreamClientEndpoint, there: IStreamServerEndpoint) -> None:
         """Several connections at the same time."""
         self.listen(there, Factory.forProtocol(Adder))
-        factory = quiet(Factory.forProtocol(AMP))
-        connecting = [here.connect(factory) for _ in range(3)]
+        connecting = [self.connect(here) for _ in range(3)]
         for number, each in enumerate(connecting):
-            amp = self.result(each)
+            amp = self.successResultOf(each)
             answer = self.result(amp.callRemote(Sum, a=number, b=40))
             self.assertEqual(answer, {"total": 40 + number})
             amp.transport.loseConnection()
 
     def test_objects(self) -> None:
-        client, other = self.rendezvous.client(), self.rendezvous.client()
-        self.check_sums(
-            RendezvousEndpoint(client, Role.DIALER, self.url, "secret"),
-            RendezvousServerEndpoint(other, self.url, "secret"),
-        )
+        there = RendezvousServerEndpoint(self.rendezvous.client(), self.url, "secret")
+        self.check_sums(self.endpoint(), there)
 
-    def test_strings(self) -> None:
+    def check_strings(self, text: str) -> None:
         """The clients that those make know their host's addresses."""
         here, there = self.rendezvous.host(), self.rendezvous.host()
-        self.check_sums(clientFromString(here, CLIENT), serverFromString(there, CLIENT))
+        self.check_sums(clientFromString(here, text), serverFromString(there, text))
+
+    def test_strings(self) -> None:
+        self.check_strings(CLIENT)
         self.assertEqual(self.rendezvous.server.pairs, 0)
 
     def test_relay(self) -> None:
-        here, there = self.rendezvous.host(), self.rendezvous.host()
-        relay = CLIENT + ":relay=yes"
-        self.check_sums(clientFromString(here, relay), serverFromString(there, relay))
+        self.check_strings(CLIENT + ":relay=yes")
 
     def test_web(self) -> None:
         """A site, and an agent of Twisted."""
@@ -127,20 +135,17 @@ class EndpointTests(MemoryTestCase):
         self.rendezvous.stop()
         self.rendezvous.advance(600.0)
         self.assertEqual(len(told), 1)
-        dial = RendezvousEndpoint(self.rendezvous.client(), Role.DIALER, self.url, "secret")
-        dialling = dial.connect(quiet(Factory.forProtocol(AMP)))
-        self.rendezvous.flush()
-        self.failureResultOf(dialling, ServerUnreachable)
+        dial = self.endpoint()
+        self.failureResultOf(self.connect(dial), ServerUnreachable)
         self.rendezvous.start()
         self.rendezvous.advance(100.0)
         self.assertIs(told[-1], None)
-        amp = self.result(dial.connect(quiet(Factory.forProtocol(AMP))))
-        amp.transport.loseConnection()
+        self.successResultOf(self.connect(dial)).transport.loseConnection()
 
     def test_server_goes_away_from_one_who_waits(self) -> None:
         """It comes back when the server wants it to, ten seconds later, and meets its peer."""
         for role, other in ((Role.ACCEPTOR, Role.DIALER), (Role.DIALER, Role.ACCEPTOR)):
-            waiting = self.endpoint(role).connect(quiet(Factory.forProtocol(AMP)))
+            waiting = self.connect(self.endpoint(role))
             self.rendezvous.advance(1.0)
             self.rendezvous.stop()
             self.rendezvous.start()
@@ -149,22 +154,12 @@ class EndpointTests(MemoryTestCase):
             self.rendezvous.advance(1.0)
             self.assertEqual(self.rendezvous.server.waiting, 1)
             self.assertNoResult(waiting)
-            peer = self.result(self.endpoint(other).connect(quiet(Factory.forProtocol(AMP))))
-            waited: Any = self.successResultOf(waiting)
-            for protocol in (waited, peer):
-                protocol.transport.loseConnection()
+            for connecting in (self.connect(self.endpoint(other)), waiting):
+                self.successResultOf(connecting).transport.loseConnection()
             self.rendezvous.flush()
 
-    def endpoint(self, role: Role) -> RendezvousEndpoint:
-        """Of a client of its own."""
-        client = self.rendezvous.client()
-        return RendezvousEndpoint(client, role, self.url, "secret", timeout=60)
-
     def test_cancelled(self) -> None:
-        endpoint = RendezvousEndpoint(
-            self.rendezvous.client(), Role.DIALER, self.url, "secret", timeout=None
-        )
-        dialling = endpoint.connect(quiet(Factory.forProtocol(AMP)))
+        dialling = self.connect(self.endpoint(timeout=None))
         self.rendezvous.advance(100.0)
         dialling.cancel()
         self.rendezvous.flush()

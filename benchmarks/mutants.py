@@ -50,7 +50,7 @@ MUTANTS = [
         ('if version != b"HTTP/1.1":', "if False:"),
         ("if len(raw) > MAX_TOKEN:", "if len(raw) >= MAX_TOKEN:"),
         ('if text != text.strip(" "):', "if False:"),
-        ("if len(tokens) != 1:", "if not tokens:"),
+        ("if len(values) != 1:", "if not values:"),
         ("if len(elements) > most:", "if len(elements) > most + 1:"),
         ("if not data.startswith(wanted):", "if False:"),
         ("ip.ipv4_mapped or ip", "ip"),

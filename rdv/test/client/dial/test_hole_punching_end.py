@@ -18,18 +18,22 @@ from rdv.test.client.dial.test_hole_punching import GUESSED, ONE, TWO, HolePunch
 class HopelessTests(HolePunchingTestCase):
     """Whether somebody should wait."""
 
-    def test_nobody_to_dial(self) -> None:
-        self.begin()
-        self.assertTrue(self.puncher.hopeless)
-        self.assertEqual(self.gave_up, 0)
-
-    def test_all_have_failed(self) -> None:
-        self.begin(Target(ONE), Target(TWO))
-        for address, hopeless in ((TWO, False), (ONE, True)):
-            self.refuse(errno.EMFILE, address)
-            self.failureResultOf(self.dials[address])
-            self.assertIs(self.puncher.hopeless, hopeless)
-        self.assertEqual(self.gave_up, 1)
+    def test_failed(self) -> None:
+        """When all have, or there was none; guesses do not count, and it is told once."""
+        for targets in ([], [ONE], [TWO, ONE]):
+            for guessed in (False, True):
+                self.setUp()
+                self.begin(*map(Target, targets), *[GUESSED] * guessed)
+                for left, address in enumerate(targets, 1 - len(targets)):
+                    self.assertFalse(self.puncher.hopeless)
+                    self.refuse(errno.EMFILE, address)
+                    self.failureResultOf(self.dials[address])
+                    self.assertEqual(self.puncher.hopeless, left == 0)
+                if guessed:
+                    self.refuse(errno.EMFILE, GUESSED.address)
+                    self.failureResultOf(self.dials[GUESSED.address])
+                self.assertTrue(self.puncher.hopeless)
+                self.assertEqual(self.gave_up, bool(targets))
 
     def test_refused_for_a_while(self) -> None:
         """It is dialled all the same."""
@@ -47,15 +51,6 @@ class HopelessTests(HolePunchingTestCase):
         self.refuse_all()
         self.assertEqual(self.gave_up, 1)
         self.failureResultOf(self.dials[ONE])
-
-    def test_guesses_do_not_count(self) -> None:
-        self.begin(Target(ONE), GUESSED)
-        self.refuse(errno.EMFILE)
-        self.failureResultOf(self.dials[ONE])
-        self.assertTrue(self.puncher.hopeless)
-        self.refuse(errno.EMFILE, GUESSED.address)
-        self.failureResultOf(self.dials[GUESSED.address])
-        self.assertEqual(self.gave_up, 1)
 
 
 class SynFilterTests(HolePunchingTestCase):
@@ -106,21 +101,19 @@ class CancelTests(HolePunchingTestCase):
         self.assertEqual(self.made(), made)
 
     def test_connecting(self) -> None:
-        for refusals in (0, 1):
+        """Or in a pause."""
+        for refusals in (0, 1, None):
             self.setUp()
             self.begin(Target(ONE))
-            for _ in range(refusals):
-                self.refuse()
+            if refusals is None:
+                while not self.reactor.getDelayedCalls():
+                    self.refuse()
+            else:
+                for _ in range(refusals):
+                    self.refuse()
             self.assert_cancelled()
-            self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
+            self.assertEqual(self.reactor.connectors[-1].stoppedConnecting, refusals is not None)
             self.assertEqual(self.context.candidates, set())
-
-    def test_in_a_pause(self) -> None:
-        self.begin(Target(ONE))
-        while not self.reactor.getDelayedCalls():
-            self.refuse()
-        self.assert_cancelled()
-        self.assertEqual(self.context.candidates, set())
 
     def test_in_the_handshake(self) -> None:
         """The connection is closed by whoever has made the candidate."""

@@ -96,25 +96,22 @@ class StallTests(TLSTestCase):
             self.assert_refused(response, ServerUnreachable, text)
             self.transport.lose()
 
-    def test_cancelled(self) -> None:
-        response = self.start()
-        response.cancel()
-        self.assert_refused(response, CancelledError)
-        self.transport.lose()
-
-    def test_closes(self) -> None:
-        response = self.start()
-        self.transport.lose()
-        self.failureResultOf(response, ServerUnreachable)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_speaks_no_tls(self) -> None:
-        response = self.start()
-        self.transport.deliver(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        self.transport.lose()
-        failure = self.failureResultOf(response, ServerUnreachable)
-        self.assertIn("TLS: ", str(failure.value))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_ends(self) -> None:
+        """It is cancelled, or the server closes, or speaks no TLS."""
+        for said, kind, text in (
+            (None, CancelledError, ""),
+            (b"", ServerUnreachable, ""),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerUnreachable, "TLS: "),
+        ):
+            self.setUp()
+            response = self.start()
+            if said is None:
+                response.cancel()
+            elif said:
+                self.transport.deliver(said)
+            self.transport.lose()
+            self.assertIn(text, str(self.failureResultOf(response, kind).value))
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class ShakenTests(TLSTestCase):

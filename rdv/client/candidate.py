@@ -1,9 +1,8 @@
 """
 One connection that may become the one: HELLO and CONFIRM.
 
-A handshake of the peers behind these, such as one for end-to-end encryption, belongs into
-``_heard``: it gets the bytes behind the line, and ``shaken`` ends when it is done. What it makes of
-the transport is handed over by ``release``.
+What is said and heard, the handshake of a secured stream with it, is :mod:`rdv._secure.exchange`'s;
+``shaken`` ends when that is over, and ``release`` hands over the transport that came of it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from rdv.client.reasons import loss_text
 from rdv.client.trace import What
 from rdv.errors import ProtocolError, ServerUnreachable
 
-__all__ = ["Exchange"]
+__all__ = ["UpgradeExchange"]
 
 #: How much of the body of a refusal is read.
 _BODY_LIMIT = 4096
@@ -82,7 +82,7 @@ class _Response:
 
 
 @implementer(IHandshakeListener)
-class Exchange(Protocol):
+class UpgradeExchange(Protocol):
     """
     One request and its response, as h11 sees them.
 

@@ -25,7 +25,7 @@ from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
-from rdv.client.http.exchange import Exchange
+from rdv.client.http.exchange import UpgradeExchange
 from rdv.client.reasons import describe, printable, refusal_text, retry_after
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
@@ -83,7 +83,7 @@ class UpgradeAgent:
     def __init__(self, context: Context, endpoints: IAgentEndpointFactory) -> None:
         self._context = context
         self._endpoints = endpoints
-        self._exchange: Exchange | None = None
+        self._exchange: UpgradeExchange | None = None
 
     def request(
         self,
@@ -110,7 +110,7 @@ class UpgradeAgent:
         return Deferred.fromCoroutine(self._request(parsed, request))
 
     async def _request(self, uri: URI, request: h11.Request) -> IResponse:
-        exchange = self._exchange = Exchange(self._context, request)
+        exchange = self._exchange = UpgradeExchange(self._context, request)
         try:
             await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         except BaseException:

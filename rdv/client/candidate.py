@@ -50,8 +50,11 @@ class Candidate:
 
     The acceptor says HELLO (:meth:`begin`) and waits for CONFIRM (:meth:`shaken`). The dialer waits
     for HELLO, then whether a better one comes (:meth:`stays`), and says CONFIRM when it has chosen
-    (:meth:`choose`). Whatever else comes first closes this candidate, and nothing else.
+    (:meth:`choose`). Whatever else comes first closes this candidate, and nothing else. One waits
+    at a time, and cancelling that ends the waiting, not the connection.
 
+    :param exchange: what is said; by default the lines of a plain stream.
+    :param held: for an acceptor: say nothing before :meth:`begin`.
     :ivar clock: the clock of its waits.
     :ivar role: our role.
     :ivar is_relay: whether it is the connection to the server.
@@ -76,10 +79,6 @@ class Candidate:
         is_relay: bool = False,
         held: bool = False,
     ) -> None:
-        """
-        :param exchange: what is said; by default the lines of a plain stream.
-        :param held: for an acceptor: say nothing before :meth:`begin`.
-        """
         self.clock = clock
         self.role = role
         self.trace = trace
@@ -87,7 +86,7 @@ class Candidate:
         self._held = held
         self._connected = False
         self._is_shaken = False
-        self._late: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
         self._early = b""
         self._failure: Failure | None = None
         self._waiter: Deferred[Candidate] | None = None
@@ -147,9 +146,8 @@ class Candidate:
 
     def shaken(self) -> Deferred[Candidate]:
         """
-        :return: fires with this candidate when the expected line has come; errbacks with
-            :class:`ProtocolError` or the reason for which the connection was lost. Cancelling it
-            ends the waiting, not the connection.
+        :return: fires with this candidate when what is awaited has come; errbacks with
+            :class:`ProtocolError` or the reason for which the connection was lost.
         """
         return self._wait(over=self._is_shaken)
 
@@ -157,11 +155,11 @@ class Candidate:
         """
         :param seconds: may be ``math.inf``.
         :return: fires with this candidate after ``seconds``, or at :meth:`hurry`; errbacks as soon
-            as the connection is lost. Cancelling it ends the waiting, not the connection.
+            as the connection is lost.
         """
         waiter = self._wait(over=seconds <= 0)
         if not waiter.called and seconds < math.inf:
-            waiter.addBoth(_without, self.clock.callLater(seconds, self._fire, self))
+            self._timer = self.clock.callLater(seconds, self._fire, self)
         return waiter
 
     def _wait(self, *, over: bool) -> Deferred[Candidate]:
@@ -200,12 +198,9 @@ class Candidate:
         """
         early, self._early = self._early, b""
         self._connected = False
-        if self.path is None:
-            hand_over(cast(ITransport, self.transport), protocol)
-        else:
-            secured = SecureTransport(self.clock, self.path, protocol, early)
-            hand_over(cast(ITransport, self.transport), secured)
-            early = b""
+        if self.path is not None:
+            protocol, early = SecureTransport(self.clock, self.path, protocol, early), b""
+        hand_over(cast(ITransport, self.transport), protocol)
         self._close_done()
         return early
 
@@ -221,8 +216,7 @@ class Candidate:
 
         :param reason: what speaks against it, if nothing has so far.
         """
-        if self._failure is None:
-            self._fail(reason or Failure(ConnectionLost("closed")))
+        self._fail(reason or Failure(ConnectionLost("closed")))
         if not self._connected:
             self._close_done()
         elif self.is_relay and not abort:
@@ -253,29 +247,27 @@ class Candidate:
         """See :class:`IProtocol`."""
         if self._failure is not None:
             return
+        try:
+            self._take(data)
+        except ProtocolError:
+            self.close(Failure())
+
+    def _take(self, data: bytes) -> None:
         if self._held:
-            self.close(Failure(ProtocolError("not silent before HELLO")))
-            return
+            raise ProtocolError("not silent before HELLO")
         if self._is_shaken:
             self._early += data
             if len(self._early) > self._exchange.early_limit:
-                self.close(Failure(ProtocolError("too much before the choice")))
-            return
-        try:
-            rest = self._exchange.feed(data)
-        except ProtocolError:
-            self.close(Failure())
-            return
-        if rest is not None:
+                raise ProtocolError("too much before the choice")
+        elif (rest := self._exchange.feed(data)) is not None:
             self._heard(rest)
-        elif self._exchange.begun and self._late is None:
+        elif self._exchange.begun and self._timer is None:
             silent = Failure(ProtocolError("the other side did not finish its handshake"))
-            self._late = self.clock.callLater(_MESSAGE_WITHIN, self.close, silent)
+            self._timer = self.clock.callLater(_MESSAGE_WITHIN, self.close, silent)
 
     def _heard(self, behind: bytes) -> None:
         """What was awaited has come; the candidate is ready."""
         self._is_shaken = True
-        self._not_late()
         self._early = behind
         self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
         self._fire(self)
@@ -294,31 +286,27 @@ class Candidate:
         self._close_done()
 
     def _fire(self, result: Candidate | Failure) -> None:
+        self._stop_timer()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.callback(result)
 
     def _fail(self, reason: Failure) -> None:
-        if self._failure is None:
-            self._failure = reason
-        self._not_late()
+        self._failure = self._failure or reason
         if self._probe is not None:
             self._probe.cancel()
         self._fire(reason)
 
-    def _not_late(self) -> None:
-        if self._late is not None and self._late.active():
-            self._late.cancel()
-
     def _cancelled(self, waiter: Deferred[Candidate]) -> None:
         self._waiter = None
+        if self._is_shaken:  # or else it is the other side's time
+            self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
 
     def _close_done(self) -> None:
         if not self.closed.called:
             self.closed.callback(None)
-
-
-def _without(result: Candidate | Failure, call: IDelayedCall) -> Candidate | Failure:
-    if call.active():
-        call.cancel()
-    return result

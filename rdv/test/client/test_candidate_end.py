@@ -11,7 +11,9 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._secure.exchange import Exchange
 from rdv.client.candidate import Candidate
+from rdv.errors import ProtocolError
 from rdv.test.client.doubles import ByteTransport
 from rdv.test.doubles import HalfWire
 from rdv.wire import Role
@@ -130,6 +132,32 @@ class LossTests(CandidateTestCase):
         self.assertNoResult(shaken)
         self.transport.deliver(HELLO)
         self.assertIs(self.successResultOf(shaken), self.candidate)
+
+
+class UnfinishedTests(CandidateTestCase):
+    """The other side has begun what it has to say, and does not finish."""
+
+    def test_closed(self) -> None:
+        """Five seconds after its line, whatever it says meanwhile, and whoever waits."""
+
+        class Endless(Exchange):
+            begun = True
+
+            def feed(self, data: bytes) -> None:
+                return None
+
+        candidate = Candidate(self.clock, Role.DIALER, TOKEN, exchange=Endless(Role.DIALER, TOKEN))
+        transport = ByteTransport(candidate)
+        transport.connect()
+        transport.deliver(HELLO)
+        candidate.shaken().addErrback(lambda _: None).cancel()
+        self.clock.advance(4.9)
+        transport.deliver(b"more")
+        self.assertEqual(transport.closing, "")
+        self.clock.advance(0.1)
+        self.assertEqual(transport.closing, "abort")
+        self.failureResultOf(candidate.shaken(), ProtocolError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class CloseTests(CandidateTestCase):

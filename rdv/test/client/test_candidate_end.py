@@ -134,30 +134,40 @@ class LossTests(CandidateTestCase):
         self.assertIs(self.successResultOf(shaken), self.candidate)
 
 
+class Unfinished(Exchange):
+    """The other side has begun what it has to say, and ends it with ``done``."""
+
+    begun = True
+
+    def feed(self, data: bytes) -> bytes | None:
+        return b"" if data == b"done" else None
+
+
 class UnfinishedTests(CandidateTestCase):
-    """The other side has begun what it has to say, and does not finish."""
+    """The other side has five seconds for what belongs to its line."""
 
-    def test_closed(self) -> None:
-        """Five seconds after its line, whatever it says meanwhile, and whoever waits."""
-
-        class Endless(Exchange):
-            begun = True
-
-            def feed(self, data: bytes) -> None:
-                return None
-
-        candidate = Candidate(self.clock, Role.DIALER, TOKEN, exchange=Endless(Role.DIALER, TOKEN))
-        transport = ByteTransport(candidate)
-        transport.connect()
-        transport.deliver(HELLO)
-        candidate.shaken().addErrback(lambda _: None).cancel()
+    def setUp(self) -> None:
+        super().setUp()
+        exchange = Unfinished(Role.DIALER, TOKEN)
+        self.candidate = Candidate(self.clock, Role.DIALER, TOKEN, exchange=exchange)
+        self.transport = ByteTransport(self.candidate)
+        self.transport.connect()
+        self.transport.deliver(HELLO)
         self.clock.advance(4.9)
-        transport.deliver(b"more")
-        self.assertEqual(transport.closing, "")
+        self.transport.deliver(b"more")
+        self.assertEqual(self.transport.closing, "")
+
+    def test_not_finished(self) -> None:
+        """Whoever waits."""
+        self.candidate.shaken().addErrback(lambda _: None).cancel()
         self.clock.advance(0.1)
-        self.assertEqual(transport.closing, "abort")
-        self.failureResultOf(candidate.shaken(), ProtocolError)
+        self.assertEqual(self.transport.closing, "abort")
+        self.failureResultOf(self.candidate.shaken(), ProtocolError)
+
+    def test_finished(self) -> None:
+        self.transport.deliver(b"done")
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIs(self.successResultOf(self.candidate.shaken()), self.candidate)
 
 
 class CloseTests(CandidateTestCase):

@@ -28,7 +28,6 @@ __all__ = [
     "RETRY_AFTER",
     "Answer",
     "HeaderLookup",
-    "LineMatcher",
     "Offer",
     "Role",
     "check_token",
@@ -253,38 +252,6 @@ def hello_line(token: bytes) -> bytes:
 def confirm_line(token: bytes) -> bytes:
     """What the dialer writes on the candidate that it has chosen (section 3)."""
     return b"rdv/1 CONFIRM " + token + b"\r\n"
-
-
-class LineMatcher:
-    """
-    Compares a stream with one expected line, however it is cut into pieces.
-
-    :ivar expected: that line, with its end.
-    """
-
-    __slots__ = ("_matched", "expected")
-
-    def __init__(self, expected: bytes) -> None:
-        self.expected = expected
-        self._matched = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether any byte of the line has come."""
-        return self._matched > 0
-
-    def feed(self, data: bytes) -> bytes | None:
-        """
-        Compare the next bytes.
-
-        :return: None while the line is incomplete; then what came behind it, perhaps ``b""``.
-        :raises ProtocolError: at the first byte that differs.
-        """
-        wanted = self.expected[self._matched : self._matched + len(data)]
-        if not data.startswith(wanted):
-            raise ProtocolError("the other side did not send the expected handshake line")
-        self._matched += len(wanted)
-        return data[len(wanted) :] if self._matched == len(self.expected) else None
 
 
 def _only(header: HeaderLookup, name: bytes) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from rdv._line_matcher import LineMatcher
 from rdv._secure.handshake import (
     MESSAGE_SIZE,
     AcceptorHandshake,
@@ -20,7 +21,7 @@ from rdv._secure.path import SecurePath
 from rdv._secure.records import fastest
 from rdv._secure.secret import Secret
 from rdv.errors import ProtocolError
-from rdv.wire import LineMatcher, Role, confirm_line, hello_line
+from rdv.wire import Role, confirm_line, hello_line
 
 __all__ = ["Exchange", "SecureAttempt", "SecureExchange"]
 

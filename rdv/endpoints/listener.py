@@ -31,8 +31,8 @@ What can go wrong: the server cannot be reached, or says 429 or 5xx, or the loca
 not allow it, or another program accepts (401, 403, 409: the port stops, and says why); what it says
 is no rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
 wait for long or named a peer: proxies say 404 while the server behind them restarts); a peer meets
-us and no path comes to stand (that attempt fails, the next has long begun); somebody who knows the
-token begins many of them (their number is bounded; then nobody waits until one has ended); the port
+us and there is no path (that attempt fails, the next has long begun); somebody who knows the token
+begins many of them (their number is bounded; then nobody waits until one has ended); the port
 is stopped (what waits and what is on its way is cancelled; connections that were delivered stay).
 
 A protocol has the ``Connection`` itself as its transport, nothing between. ``endpoint_strings`` is

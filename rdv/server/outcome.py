@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import enum
 
+from rdv._line_matcher import LineMatcher
 from rdv._system.sockets import unread
 from rdv.server.leg import Leg
-from rdv.wire import LineMatcher, Role
+from rdv.wire import Role
 
 __all__ = ["Outcome", "tells_more", "without_lines"]
 

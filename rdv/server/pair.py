@@ -27,6 +27,7 @@ from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint, LegOwner
 from rdv._flows.kernel.takeover import Splicer
 from rdv._flows.rate import RateLimit
+from rdv._line_matcher import LineMatcher
 from rdv._observer import OneShotObserver
 from rdv._system.sockets import push
 from rdv._transport.liveness import watch
@@ -34,7 +35,7 @@ from rdv.errors import ProtocolError
 from rdv.server.leg import Leg
 from rdv.server.outcome import Outcome, tells_more, without_lines
 from rdv.server.ports import Ports
-from rdv.wire import LineMatcher, confirm_line, hello_line, switching_protocols
+from rdv.wire import confirm_line, hello_line, switching_protocols
 
 __all__ = ["Pair", "PairOwner", "Tap"]
 

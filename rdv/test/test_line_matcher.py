@@ -6,9 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._line_matcher import LineMatcher
 from rdv.errors import ProtocolError
 from rdv.test.client.doubles import pieces
-from rdv.wire import LineMatcher, confirm_line, hello_line
+from rdv.wire import confirm_line, hello_line
 
 LINE = b"rdv/1 HELLO token\r\n"
 

@@ -1,3 +1,1 @@
-"""
-To be written.
-"""
+"""Tests of :mod:`rdv.forwarding`."""

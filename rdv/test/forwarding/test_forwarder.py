@@ -110,15 +110,8 @@ class LocalTests(ForwarderTestCase):
         self.clock.advance(0.25)
         self.assertTrue(ours.paused)
         below = self.connects()
-        self.assertEqual(
-            self.told.events,
-            [
-                (
-                    "connected",
-                    {"forward": 1, "path": "p2p", "peer": "192.0.2.1:40112", "milliseconds": 250},
-                )
-            ],
-        )
+        fields = {"forward": 1, "path": "p2p", "secure": False, "peer": "192.0.2.1:40112"}
+        self.assertEqual(self.told.events, [("connected", {**fields, "milliseconds": 250})])
         self.assertEqual(self.told.lines, ["CONNECTED 1: p2p 192.0.2.1:40112, 250ms"])
         present(local.transport).write(b"hello")
         self.settle()

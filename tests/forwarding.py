@@ -87,6 +87,10 @@ class ForwardingTestCase(SystemTestCase):
         self.where = f"unix:{path}" if path else f"127.0.0.1:{port.getHost().port}"
         return port
 
+    async def serve_again(self) -> Program:
+        """Start a server where the last one was."""
+        return await self.serve(listen=f"127.0.0.1:{self.port}")
+
     async def expose(self, *options: str, token: str = "a token") -> Program:
         """Start ``rdv expose`` for the target, and wait until peers can come."""
         program = self.rdv("expose", *(options or DIRECT), self.url, token, self.where)

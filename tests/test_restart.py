@@ -12,10 +12,6 @@ from tests.servers import DIRECT, RELAYED
 class RestartTests(ForwardingTestCase):
     """``rdv accept``, ``dial`` and ``expose``."""
 
-    async def serve_again(self) -> None:
-        """A server where the last one was."""
-        await self.serve(listen=f"127.0.0.1:{self.port}")
-
     async def check_bytes(self, waiting: Program, other: Program) -> None:
         for program in (waiting, other):
             program.write(b"bytes")

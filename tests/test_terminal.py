@@ -1,5 +1,6 @@
 """
-A person at a terminal as one end of a stream.
+A person at a terminal: as one end of a stream, with a shell that has jobs, and where there is not
+much room, or nothing but lines.
 """
 
 from __future__ import annotations
@@ -7,11 +8,17 @@ from __future__ import annotations
 import os
 import pty
 import termios
+from shlex import quote
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from tests.processes import PYTHON, Program
 from tests.servers import DIRECT, MEGABYTE, P2P, SystemTestCase, noise
+from tests.terminals import Screen, shell_at
+
+#: What the shell says when it has let a job have the keys: all of its command.
+FOREGROUND = r"\$ fg; echo status \$\?\s+\S+ -m rdv accept"
 
 
 class TerminalTests(SystemTestCase):
@@ -76,3 +83,99 @@ class TerminalTests(SystemTestCase):
         dialer.close_stdin()
         await self.assert_ended(acceptor, 0, P2P)
         await self.assert_ended(dialer, 0, P2P)
+
+
+class JobTests(SystemTestCase):
+    """``rdv accept ... >file &`` at a terminal."""
+
+    async def test_background(self) -> None:
+        """
+        It leaves the keys to the shell, and gets what comes; in the foreground it has the keys, and
+        after ^Z and ``bg`` it is as before.
+        """
+        await self.serve()
+        received = os.path.abspath(self.mktemp())
+        os.mkfifo(received)
+        file = Program(self, "/bin/cat", received)
+        screen = Screen(self)
+        shell = shell_at(self, screen)
+        command = (PYTHON, "-m", "rdv", "accept", *DIRECT, self.url, "a token")
+        screen.type(f"{' '.join(map(quote, command))} >{quote(received)} &\n")
+        dialer = self.dial(*DIRECT)
+        await screen.shows(P2P)
+        for number in ("1", "2"):
+            screen.type(f"echo typed $(({number} + 10))\n")
+            await screen.shows(f"typed 1{number}")
+        dialer.write(b"one")
+        await file.received(3)
+        screen.type("jobs; echo list$((1 + 2))\n")
+        self.assertNotIn("Stopped", await screen.shows("list3"))
+        screen.type("fg; echo status $?\n")
+        await screen.shows(FOREGROUND)
+        screen.type("hello\n")
+        self.assertEqual(await dialer.received(6), b"hello\n")
+        screen.type("\x1a")
+        await screen.shows("Stopped")
+        screen.type("bg; echo on$((1 + 2))\n")
+        await screen.shows("on3")
+        screen.type("echo typed $((3 + 10))\n")
+        await screen.shows("typed 13")
+        dialer.write(b"two")
+        await file.received(6)
+        screen.type("fg; echo status $?\n")
+        await screen.shows(f"{FOREGROUND}(?s:.)*{FOREGROUND}")
+        screen.type("bye\n")
+        self.assertEqual(await dialer.received(10), b"hello\nbye\n")
+        screen.type("\x04")
+        dialer.write(b"three")
+        dialer.close_stdin()
+        await self.assert_ended(dialer, 0, P2P)
+        await screen.shows("status 0")
+        self.assertEqual(await file.received(11), b"onetwothree")
+        screen.type("exit\n")
+        await shell.ended
+
+
+class NarrowTests(SystemTestCase):
+    async def test_check(self) -> None:
+        """Nothing is wider than the terminal."""
+        screen = Screen(self, 49)
+        program = self.rdv("check", *DIRECT, "--no-throughput", stdout=screen.fd, stderr=screen.fd)
+        screen.let_go()
+        self.assertEqual(await program.ended, 0)
+        await screen.closed
+        self.assertIn("To judge its network", screen.text)
+        self.assertLessEqual(max(map(len, screen.lines())), 49, screen.text)
+
+
+class DumbTests(SystemTestCase):
+    """``TERM=dumb``, as in an editor."""
+
+    def on(self, screen: Screen, *arguments: str, stdin: int, stdout: int) -> Program:
+        return self.rdv(
+            *arguments, env={"TERM": "dumb"}, stdin=stdin, stdout=stdout, stderr=screen.fd
+        )
+
+    async def test_commands(self) -> None:
+        """No escape sequences: a file, with a picture of how it got there, and a check."""
+        await self.serve()
+        screen = Screen(self)
+        null = self.opened(os.devnull, os.O_RDWR)
+        path = self.file_of(b"")
+        os.truncate(path, 8 * MEGABYTE)
+        source = self.opened(path)
+        for command in (
+            ("accept", "--explain", *DIRECT, self.url, "a token"),
+            ("dial", "--explain", *DIRECT, self.url, "a token"),
+            ("check", "--no-throughput", *DIRECT, self.url),
+        ):
+            dials = command[0] == "dial"
+            stdout = screen.fd if command[0] == "check" else null
+            program = self.on(screen, *command, stdin=source if dials else null, stdout=stdout)
+            if command[0] != "accept":
+                self.assertEqual(await program.ended, 0, screen.text)
+        screen.let_go()
+        await screen.closed
+        self.assertIn("chosen", screen.text)
+        self.assertIn("Connected to the server", screen.text)
+        self.assertNotIn("\x1b", screen.text)

@@ -65,31 +65,26 @@ class StrayTests(Case):
             Stray.OWN_RESET: {"reset"},
         }
 
-    def test_nat(self) -> None:
-        """One that comes to the public address of a router."""
-        for stray, expected in self.expected(4).items():
+    def test_answers(self) -> None:
+        """
+        For one that comes to the public address of a router, or for a host with an address of its
+        own, which it does not reach, whether the router translates IPv4 or not.
+        """
+        one, other = Site(v4=False, v6=True), Server(v4=False, v6=True)
+        for stray in Stray:
+            wanted = self.expected(4)[stray]
             lab = self.build(topology(acceptor=Site((Box(stray=stray),))))
-            self.assertEqual(self.answers(lab, "192.0.2.1"), expected, stray)
-
-    def test_firewall(self) -> None:
-        """One that comes for a host with an address of its own; it does not get there."""
-        box = {stray: Box(nat=None, stray=stray) for stray in Stray}
-        for stray, expected in self.expected(4).items():
-            lab = self.build(topology(acceptor=Site((box[stray],))))
+            self.assertEqual(self.answers(lab, "192.0.2.1"), wanted, stray)
+            lab = self.build(topology(acceptor=Site((Box(nat=None, stray=stray),))))
             listener = self.listen(lab.acceptor, 9999)
-            self.assertEqual(self.answers(lab, lab.acceptor.addresses[0]), expected, stray)
+            self.assertEqual(self.answers(lab, lab.acceptor.addresses[0]), wanted, stray)
             self.assertEqual(select.select([listener], [], [], 0)[0], [])
-
-    def test_firewall_ipv6(self) -> None:
-        """Likewise, whether the router translates IPv4 or not."""
-        for stray, expected in self.expected(6).items():
             for nat in Nat.RANDOM, None:
                 site = Site((Box(nat=nat, stray=stray),), v6=True)
-                plan = topology(Site(v4=False, v6=True), site, server=Server(v4=False, v6=True))
-                lab = self.build(plan)
+                lab = self.build(topology(one, site, server=other))
                 listener = self.listen(lab.acceptor, 9999, socket.AF_INET6)
                 found = self.answers(lab, lab.acceptor.addresses[1], socket.AF_INET6)
-                self.assertEqual(found, expected, (stray, nat))
+                self.assertEqual(found, self.expected(6)[stray], (stray, nat))
                 self.assertEqual(select.select([listener], [], [], 0)[0], [])
 
     def test_no_filter(self) -> None:

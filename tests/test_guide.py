@@ -109,7 +109,7 @@ class PythonTests(TestCase):
         await execute(source, url=url, token="", **names)
         refused, failed, bad = self.said
         self.assertEqual(refused, "the server answers 503: shutting down, try again")
-        self.assertRegex(failed, "^the peer is there, but there is no way to it: .*relay")
+        self.assertRegex(failed, "^the peer is there, but there is no path to it: .*relay")
         self.assertEqual(bad, "the token is empty")
 
     @runs(GUIDE, "auth=(")

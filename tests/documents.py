@@ -42,6 +42,8 @@ PROGRAMS = {
     "twist": "-m twisted",
     "twistd": "-P -c 'from twisted.scripts.twistd import run; run()'",
 }
+#: Stands for the secret that another command has printed.
+SECRET = "rdvs1-..."
 CODE_BLOCK = re.compile(r"\s*\.\. code-block::")
 DIRECTIVE = re.compile(r"\s*\.\. ")
 
@@ -155,6 +157,11 @@ class Shell:
 
     def _start(self, *argv: str) -> Program:
         return Program(self._test, *argv, env=self._environment, cwd=self.folder)
+
+
+async def made_by(program: Program) -> str:
+    """The secret that ``rdv accept`` or ``rdv expose`` has made."""
+    return (await program.line(r"^On the other side: .*(rdvs1-\S+)"))[1]
 
 
 async def listening_port(program: Program) -> int:

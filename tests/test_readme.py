@@ -17,8 +17,10 @@ from rdv.test.certificates import Authority
 from tests import test_readme_python
 from tests.documents import (
     REACTOR,
+    SECRET,
     Shell,
     listening_port,
+    made_by,
     raw_request,
     replaced,
     runs,
@@ -46,10 +48,15 @@ class ShellTests(TestCase):
         """Start a server as README does, but on a free port of this host."""
         self.port = await listening_port(self.shell.start(replaced(command, *changes)))
 
+    @property
+    def here(self) -> tuple[str, str]:
+        """Replaces the server of README by that of the test."""
+        return EXAMPLE, f"http://127.0.0.1:{self.port}"
+
     def client(self, command: str, *changes: tuple[str, str]) -> Program:
         """Start a client as README does, but for the addresses."""
         role = "dial" if "dial" in command else "accept"
-        here = (EXAMPLE, f"http://127.0.0.1:{self.port}"), (role, f"{role} --spaces loopback")
+        here = self.here, (role, f"{role} --spaces loopback")
         return self.shell.start(replaced(command, *here, *changes))
 
     @runs(README, "rdv demo", "server: http")
@@ -76,14 +83,21 @@ class ShellTests(TestCase):
     @runs(
         README,
         "twist rdv --port 8080",
-        "rdv accept http://example.com:8080 MY_TOKEN",
-        "rdv dial http://example.com:8080 MY_TOKEN",
+        "rdv accept http://example.com:8080",
+        "On the other side",
         "CONNECTED",
     )
-    async def test_chat(self, serve: str, accept: str, dial: str, connected: str) -> None:
-        """Two clients say how they are connected, and what each is told to say comes out there."""
+    async def test_chat(self, serve: str, accept: str, other_side: str, connected: str) -> None:
+        """
+        One client says what to run elsewhere. Then both say how they are connected, and what each
+        is told to say comes out there.
+        """
         await self.start_server(serve, LISTEN)
-        acceptor, dialer = self.client(accept), self.client(dial)
+        acceptor = self.client(accept)
+        secret = SECRET, await made_by(acceptor)
+        said = await acceptor.line("^On the other side: .*")
+        self.assertEqual(said[0], replaced(other_side, self.here, secret))
+        dialer = self.client(other_side.partition(": ")[2], secret)
         for program, other in ((acceptor, dialer), (dialer, acceptor)):
             said = await program.line("^CONNECTED.*")
             self.assertEqual(shape(said[0]), shape(connected))
@@ -91,7 +105,7 @@ class ShellTests(TestCase):
             self.assertEqual(await program.received(6), b"hello\n")
         acceptor.close_stdin()
         dialer.close_stdin()
-        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
+        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0], dialer.report())
 
     @runs(README, "received.tar", "photos.tar")
     async def test_file(self, receive: str, send: str) -> None:
@@ -99,8 +113,9 @@ class ShellTests(TestCase):
         content = Random(11).randbytes(3 << 20)
         (self.shell.folder / "photos.tar").write_bytes(content)
         await self.start_server("rdv serve -v -l 127.0.0.1:0")
-        for options, path in (((), "p2p"), ((("MY_TOKEN", "MY_TOKEN -r"),), "relay")):
-            acceptor, dialer = self.client(receive, *options), self.client(send, *options)
+        for option, path in (("", "p2p"), (" -r", "relay")):
+            acceptor = self.client(receive, (" <", f"{option} <"))
+            dialer = self.client(send, (SECRET, await made_by(acceptor)), (" <", f"{option} <"))
             self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
             await dialer.line(f"^CONNECTED: {path} ")
             self.assertEqual((self.shell.folder / "received.tar").read_bytes(), content)
@@ -114,8 +129,10 @@ class ShellTests(TestCase):
         here = (EXAMPLE, f"--spaces loopback http://127.0.0.1:{self.port}")
         place = ("127.0.0.1:5432", f"127.0.0.1:{target.getHost().port}")
         exposing = self.shell.start(replaced(expose, here, place))
+        secret = (SECRET, await made_by(exposing))
         await exposing.line("^WAITING: ")
-        connecting = self.shell.start(replaced(connect, here, ("--listen 5432", "--listen 0")))
+        listen = ("--listen 5432", "--listen 0")
+        connecting = self.shell.start(replaced(connect, here, secret, listen))
         port = int((await connecting.line(r"^LISTENING: 127\.0\.0\.1:(\d+)$"))[1])
         for _ in range(2):
             raw = await talk_to(self, port)
@@ -133,8 +150,8 @@ class ShellTests(TestCase):
     async def test_explain(self, dial: str) -> None:
         """The picture has a row for the relay, and the connection goes on."""
         await self.start_server("rdv serve -v -l 127.0.0.1:0")
-        acceptor = self.client(f"echo hello | rdv accept {EXAMPLE} MY_TOKEN")
-        dialer = self.client(f"{dial} </dev/null")
+        acceptor = self.client(f"echo hello | rdv accept {EXAMPLE}")
+        dialer = self.client(f"{dial} </dev/null", (SECRET, await made_by(acceptor)))
         await dialer.line("^relay ")
         self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
 

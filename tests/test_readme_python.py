@@ -13,6 +13,7 @@ from twisted.internet.ssl import Certificate
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from rdv import Secret
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.errors import ServerRefused
@@ -124,11 +125,16 @@ class PythonTests(TestCase):
             ("Client(reactor)", "Client(reactor, spaces=AddressSpace.LOOPBACK)"),
             ("https://example.com/rdv", serve(self)),
         )
-        names: dict[str, Any] = {"reactor": REACTOR, "AddressSpace": AddressSpace, "token": "t"}
+        names: dict[str, Any] = {
+            "reactor": REACTOR,
+            "AddressSpace": AddressSpace,
+            "secret": Secret.generate(),
+        }
         sides = [program, replaced(program, ("client.dial", "client.accept"))]
         both = [Deferred.fromCoroutine(execute(s, MyProtocol=my_protocol, **names)) for s in sides]
         for defined in await gatherResults(both):
             self.assertFalse(defined["connection"].is_relay)
+            self.assertTrue(defined["connection"].is_secure)
         await self.converse(*words)
 
     @runs(CLIENT, "serverFromString")

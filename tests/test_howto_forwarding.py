@@ -11,13 +11,13 @@ from random import Random
 
 from twisted.trial.unittest import SkipTest
 
-from tests.documents import Shell, replaced, runs
+from tests.documents import SECRET, Shell, made_by, replaced, runs
 from tests.processes import Program
 from tests.servers import SystemTestCase
 
 HOWTO = "docs/howto/forwarding.rst"
 URL = "https://example.com/rdv"
-EXPOSE, CONNECT = "rdv expose", "--listen 6379"
+EXPOSE, CONNECT = "rdv expose https", "--listen 6379"
 CONNECT_UNIX = "--listen unix"
 
 
@@ -30,7 +30,7 @@ class RedisTests(SystemTestCase):
 
     timeout = 120
 
-    async def begin(self, expose: str) -> None:
+    async def begin(self, expose: str) -> Program:
         for program in ("redis-server", "redis-cli", "redis-benchmark"):
             if shutil.which(program) is None:
                 raise SkipTest(f"{program} is not installed")
@@ -48,6 +48,7 @@ class RedisTests(SystemTestCase):
         place = f"127.0.0.1:{port}"
         exposing = self.shell.start(self.here(replaced(expose, ("127.0.0.1:6379", place))))
         await exposing.line("^WAITING: ")
+        return exposing
 
     def here(self, command: str) -> str:
         """With the URL of the test's server, on loopback."""
@@ -73,8 +74,8 @@ class RedisTests(SystemTestCase):
     @runs(HOWTO, EXPOSE, CONNECT, "redis-cli -p 6379 ping")
     async def test_port(self, expose: str, connect: str, ping: str) -> None:
         """Small commands, and a large value, which comes back as it was."""
-        await self.begin(expose)
-        port = await self.free_port(connect)
+        secret = await made_by(await self.begin(expose))
+        port = await self.free_port(replaced(connect, (SECRET, secret)))
         here = replaced(ping, ("6379", port))
         self.assertEqual(await self.said(self.shell.start(here)), "PONG")
         client = replaced(here, (" ping", ""))
@@ -94,7 +95,19 @@ class RedisTests(SystemTestCase):
     @runs(HOWTO, EXPOSE, CONNECT_UNIX, "redis-cli -s")
     async def test_unix_socket(self, expose: str, connect: str, ping: str) -> None:
         """As the document has it, and for this user alone."""
-        await self.begin(expose)
-        self.assertEqual(await self.connect(connect), "unix:redis.sock")
+        secret = await made_by(await self.begin(expose))
+        listening = await self.connect(replaced(connect, (SECRET, secret)))
+        self.assertEqual(listening, "unix:redis.sock")
         self.assertEqual(await self.said(self.shell.start(ping)), "PONG")
         self.assertEqual(Path(self.shell.folder / "redis.sock").stat().st_mode & 0o777, 0o600)
+
+    @runs(HOWTO, "rdv token", "rdv expose --token-file")
+    async def test_kept_secret(self, token: str, expose: str) -> None:
+        """It is in a file, which the other side uses too."""
+        shell = Shell(self)
+        await self.said(shell.script(token))
+        here = ("redis.secret", str(shell.folder / "redis.secret"))
+        await self.begin(replaced(expose, here))
+        connect = f"rdv connect --token-file redis.secret {URL} --listen 6379"
+        port = await self.free_port(replaced(connect, here))
+        self.assertEqual(await self.said(self.shell.start(f"redis-cli -p {port} ping")), "PONG")

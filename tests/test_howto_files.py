@@ -10,11 +10,12 @@ import re
 
 from twisted.trial.unittest import TestCase
 
+from rdv import Secret
 from rdv._stdio.console import Console
 from rdv._stdio.progress import Progress, load, size_text
 from rdv.client.trace import What
 from rdv.test.stdio.test_progress import DescriptorTestCase
-from tests.documents import Shell, replaced, runs, serve, shape
+from tests.documents import SECRET, Shell, made_by, replaced, runs, serve, shape
 from tests.processes import ROOT, Program
 from tests.servers import CONNECTED, MEGABYTE, digest, noise
 
@@ -48,8 +49,9 @@ class FilesTests(HowToTestCase):
         content = noise(1, MEGABYTE)
         (self.shell.folder / "photos.zip").write_bytes(content)
         there = Shell(self)
-        programs = there.start(self.here(receive)), self.shell.start(self.here(send))
-        await self.check(0, *programs)
+        receiver = there.start(self.here(receive))
+        sender = self.shell.start(replaced(self.here(send), (SECRET, await made_by(receiver))))
+        await self.check(0, receiver, sender)
         self.assertEqual((there.folder / "photos.zip").read_bytes(), content)
 
     @runs(FILES, "| tar -x", "tar -c photos", "set -o pipefail")
@@ -60,8 +62,9 @@ class FilesTests(HowToTestCase):
         for number in range(3):
             (photos / f"{number}.jpg").write_bytes(noise(number, MEGABYTE))
         there = Shell(self)
-        programs = there.script(self.here(receive)), self.shell.script(self.here(send))
-        await self.check(0, *programs)
+        receiver = there.script(self.here(receive))
+        sender = self.shell.script(replaced(self.here(send), (SECRET, await made_by(receiver))))
+        await self.check(0, receiver, sender)
         for path in photos.iterdir():
             self.assertEqual(digest(str(there.folder / "photos" / path.name)), digest(str(path)))
         for lines, status in (("false | cat", 0), (f"{option}\nfalse | cat", 1)):
@@ -81,7 +84,7 @@ class ShownTests(DescriptorTestCase):
     @runs(FILES, "sent  45%", "received 450MB", "SENT: 1.00GB")
     def test_shown(self, known: str, unknown: str, summary: str) -> None:
         connected, bar = known.splitlines()
-        self.assertEqual(shape(connected), shape("CONNECTED: p2p 1.2.3.4:5, 6ms"))
+        self.assertEqual(shape(connected), shape("CONNECTED: p2p 1.2.3.4:5, secure, 6ms"))
         self.assertRegex(CONNECTED.format("p2p"), "^CONNECTED: p2p ")
         # The same numbers, through the program's own line.
         moved, size, rate = 450_000_000, 1_000_000_000, 85_300_000
@@ -96,13 +99,15 @@ class ShownTests(DescriptorTestCase):
 
 
 class ScriptsTests(HowToTestCase):
-    @runs(SCRIPTS, "if rdv accept")
-    async def test_script(self, script: str) -> None:
+    @runs(SCRIPTS, "if rdv accept", "rdv token")
+    async def test_script(self, script: str, token: str) -> None:
         """It unpacks what has come, and not what has come in part."""
+        await self.check(0, self.shell.script(token))
         (self.shell.folder / "a.jpg").write_bytes(b"a photo")
         pack = self.shell.script("tar -cf sent.tar a.jpg && rm a.jpg")
         await self.check(0, pack)
-        send = f"rdv dial {LOOPBACK} {self.url} MY_TOKEN <sent.tar >/dev/null"
+        secret = (self.shell.folder / "photos.secret").read_text().strip()
+        send = f"rdv dial {LOOPBACK} {self.url} {secret} <sent.tar >/dev/null"
         await self.check(0, self.shell.script(self.here(script)), self.shell.start(send))
         photo = self.shell.folder / "a.jpg"
         self.assertEqual(photo.read_bytes(), b"a photo")
@@ -115,18 +120,18 @@ class ScriptsTests(HowToTestCase):
 
     @runs(SCRIPTS, "while read")
     async def test_loop(self, script: str) -> None:
-        """Each token of the list gets its file."""
-        (self.shell.folder / "tokens.txt").write_text("one\ntwo\n")
+        """Each secret of the list gets its file."""
+        secrets = {name: Secret.generate().reveal() for name in ("one", "two")}
+        lines = "".join(f"{name} {secret}\n" for name, secret in secrets.items())
+        (self.shell.folder / "secrets.txt").write_text(lines)
         loop = self.shell.script(self.here(script))
-        for token in ("one", "two"):
-            sender = self.shell.start(
-                f"sh -c 'echo {token} | rdv dial {LOOPBACK} {self.url} {token}'"
-            )
-            await self.check(0, sender)
+        for name, secret in secrets.items():
+            send = f"echo {name} | rdv dial {LOOPBACK} {self.url} {secret}"
+            await self.check(0, self.shell.script(send))
         await self.check(0, loop)
-        for token in ("one", "two"):
-            received = (self.shell.folder / f"{token}.tar").read_text()
-            self.assertEqual(received, f"{token}\n")
+        for name in secrets:
+            received = (self.shell.folder / f"{name}.tar").read_text()
+            self.assertEqual(received, f"{name}\n")
 
     @runs(SCRIPTS, "json.loads", "python send.py", "all sent in 0.1")
     async def test_program(self, source: str, command: str, output: str) -> None:
@@ -135,14 +140,16 @@ class ScriptsTests(HowToTestCase):
         (self.shell.folder / "send.py").write_text(replaced(source, here))
         content = noise(1, MEGABYTE)
         (self.shell.folder / "photos.tar").write_bytes(content)
-        receiver = self.shell.start(f"rdv accept {LOOPBACK} {self.url} MY_TOKEN </dev/null")
-        sender = self.shell.start(replaced(command, (EXAMPLE, self.url)))
+        await self.check(0, self.shell.script("rdv token >photos.secret"))
+        accept = f"rdv accept --token-file photos.secret {LOOPBACK} {self.url} </dev/null"
+        receiver = self.shell.start(accept)
+        sender = self.shell.script(replaced(command, (EXAMPLE, self.url)))
         await self.check(0, receiver, sender)
         self.assertEqual(receiver.stdout, content)
         # On a busy host a second may pass on the way.
         said = re.sub(r"^\d?\d%\n", "", sender.stdout.decode(), flags=re.M)
         self.assertEqual(shape(said), shape(output))
-        failing = self.shell.start(replaced(command, (EXAMPLE, "http://127.0.0.1:1")))
+        failing = self.shell.script(replaced(command, (EXAMPLE, "http://127.0.0.1:1")))
         await self.check(1, failing)
         self.assertIn(b"it did not work: cannot reach", failing.stdout)
 

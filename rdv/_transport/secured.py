@@ -34,8 +34,6 @@ _PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
 _END_WITHIN = 5.0
 _NO_END = "the peer did not end the secured stream"
-#: Bytes that are sealed at a time.
-_CHUNK = 1 << 18
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, ITCPTransport, IConsumer, IPushProducer)
@@ -75,8 +73,8 @@ class SecureTransport(TCPForwarding):
         self._early = early
         self._paused = False
         self._producer: object = None
-        self._end_read = self._end_confirmed = False
-        self._write_ended = False
+        self._end_read = self._end_confirmed = self._finished = False
+        self._write_ended = self._ending = False
         self._waiting: IDelayedCall | None = None
 
     # The protocol, to the transport below.
@@ -84,20 +82,20 @@ class SecureTransport(TCPForwarding):
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`: an acceptor says that it is there."""
         self.transport = cast(TCPTransport, transport)
-        self.protocol.makeConnection(cast(ITransport, self))
-        if not self.path.ready:
-            self._limit(_PROOF_WITHIN, "the peer did not prove that it knows the secret")
-        elif self.connected:
+        if self.path.ready:
             self.transport.writeSequence(self.path.announce())
+        else:
+            self._limit(_PROOF_WITHIN, "the peer did not prove that it knows the secret")
         if self._early:
             self._clock.callLater(0, self.dataReceived, b"")
+        self.protocol.makeConnection(cast(ITransport, self))
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
         """Open what came, and deliver it in one piece."""
-        if not self.connected:
+        if not self._takes:
             return
         if self._early:
             data, self._early = self._early + data, b""
@@ -105,6 +103,8 @@ class SecureTransport(TCPForwarding):
         failure = None
         try:
             for event in self.path.receive(data):
+                if not self._takes:
+                    return
                 if isinstance(event, Signal):
                     self._deliver(plain)
                     self._signalled(event)
@@ -113,14 +113,19 @@ class SecureTransport(TCPForwarding):
         except ProtocolError as error:
             failure = _broken(str(error))
         self._deliver(plain)
-        if failure is not None and self.connected:
+        if failure is not None and self._takes:
             self._fail(failure)
 
+    @property
+    def _takes(self) -> bool:
+        """Whether anything that comes is looked at: not behind the last DONE, or an abort."""
+        return self.connected and not self._finished
+
     def _deliver(self, plain: list[memoryview]) -> None:
-        if plain:
-            if self.connected and not self.disconnecting:
-                self.protocol.dataReceived(b"".join(plain))
-            plain.clear()
+        data = b"".join(plain)
+        plain.clear()
+        if data and self._takes and not self.disconnecting:
+            self.protocol.dataReceived(data)
 
     def _signalled(self, signal: Signal) -> None:
         if signal is Signal.READY:
@@ -144,7 +149,7 @@ class SecureTransport(TCPForwarding):
     def _confirm_end(self) -> None:
         """Say DONE, unless the protocol has still to take something."""
         taken = self.disconnecting or not self._paused
-        if self.connected and self._end_read and taken and not self._end_confirmed:
+        if self._takes and self._end_read and taken and not self._end_confirmed:
             self._end_confirmed = True
             self.transport.writeSequence(self.path.confirm_end())
             if self.path.over:
@@ -152,6 +157,7 @@ class SecureTransport(TCPForwarding):
 
     def _close(self) -> None:
         # In good order, whatever was to become of a stream that is not.
+        self._finished = True
         linger(self.transport, False)
         self.transport.loseConnection()
 
@@ -166,7 +172,8 @@ class SecureTransport(TCPForwarding):
 
     def readConnectionLost(self) -> None:
         """The end of TCP says nothing behind the end of the stream; before, something was cut."""
-        if self.connected and not self.path.over:
+        self._take_early()
+        if self._takes:
             self._fail(_broken("the secured stream was cut off"))
 
     def writeConnectionLost(self) -> None:
@@ -174,11 +181,17 @@ class SecureTransport(TCPForwarding):
 
     def connectionLost(self, reason: Failure) -> None:
         """See :class:`IProtocol`."""
+        self._take_early()
         if self.path.over:
             reason = Failure(ConnectionDone())
         elif reason.check(ConnectionDone):
             reason = _broken("the secured stream was cut off")
         self._lose(reason)
+
+    def _take_early(self) -> None:
+        # The connection may be lost in the turn in which it was handed over.
+        if self._early:
+            self.dataReceived(b"")
 
     def _fail(self, reason: Failure) -> None:
         self.transport.abortConnection()
@@ -195,9 +208,8 @@ class SecureTransport(TCPForwarding):
     def write(self, data: bytes) -> None:
         """See :class:`ITransport`."""
         if self.connected and not self._write_ended and data:
-            view = memoryview(data)
-            for start in range(0, len(view), _CHUNK):
-                self.transport.writeSequence(self.path.seal(view[start : start + _CHUNK]))
+            # All at once: a producer that is paused in between may end the stream.
+            self.transport.writeSequence(self.path.seal(data))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """See :class:`ITransport`."""
@@ -205,10 +217,12 @@ class SecureTransport(TCPForwarding):
 
     def loseWriteConnection(self) -> None:
         """
-        End our direction behind what has been written. Reading goes on. The protocol's
-        ``writeConnectionLost`` tells that all of it has left.
+        End our direction behind what has been written, not before a registered producer is done.
+        Reading goes on. The protocol's ``writeConnectionLost`` tells that all of it has left.
         """
-        if self.connected and not self._write_ended:
+        if self._producer is not None:
+            self._ending = True
+        elif self.connected and not self._write_ended:
             self._end()
             if not self.disconnecting:
                 self.transport.registerProducer(Drained(self._written), False)
@@ -228,9 +242,9 @@ class SecureTransport(TCPForwarding):
         everything. What it still sends is discarded; for its own end it has five seconds then.
         """
         self.disconnecting = True
-        if not self.connected or self._producer is not None:
+        if not self.connected:
             return
-        if not self._write_ended:
+        if not self._write_ended and self._producer is None:
             self._end()
         self.resumeProducing()
         if self.path.delivered and not self.path.over:
@@ -238,8 +252,7 @@ class SecureTransport(TCPForwarding):
 
     def abortConnection(self) -> None:
         """Close at once, without a word: the peer sees a broken stream."""
-        self.disconnecting = True
-        self._write_ended = True
+        self.disconnecting = self._write_ended = self._finished = True
         self.transport.abortConnection()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
@@ -254,9 +267,13 @@ class SecureTransport(TCPForwarding):
             self.transport.unregisterProducer()
             if self.disconnecting:
                 self.loseConnection()
+            elif self._ending:
+                self.loseWriteConnection()
 
     def pauseProducing(self) -> None:
         """Stop reading; at most what one read of the transport below has brought still comes."""
+        if self.disconnecting or self._end_confirmed:
+            return  # there is nothing more that could be held back
         self._paused = True
         if self.path.ready:
             self.transport.pauseProducing()

@@ -386,6 +386,114 @@ class ProducerTests(SecuredTestCase):
         self.assertEqual(self.ours.received, b"onetwo")
 
 
+class ApplicationTests(SecuredTestCase):
+    """What applications do at odd moments; :mod:`test_secured_model` has all of them at once."""
+
+    def test_writes_at_once(self) -> None:
+        """What an acceptor writes when it is connected comes behind READY."""
+
+        class Writing(HalfCloseRecorder):
+            def connectionMade(self) -> None:
+                present(self.transport).write(b"banner")
+
+        self.secure(ours=Writing())
+        self.settle()
+        self.assertEqual(self.theirs.received, b"banner")
+
+    def test_half_close_with_a_producer(self) -> None:
+        """Its end comes when the producer is done, as with TCP."""
+        producer = connect(self.clock, Recorder(), Recorder())[0]
+        self.dialer.registerProducer(producer, True)
+        self.dialer.loseWriteConnection()
+        self.dialer.write(b"last")
+        self.settle()
+        self.assertEqual((self.ours.received, self.ours.read_ended), (b"last", 0))
+        self.dialer.unregisterProducer()
+        self.settle()
+        self.assertEqual((self.ours.read_ended, self.theirs.write_ended), (1, 1))
+
+    def test_end_in_the_middle_of_a_write(self) -> None:
+        """A producer that ends the stream when it is paused ends it behind what it wrote."""
+        transport, producer = self.dialer, connect(self.clock, Recorder(), Recorder())[0]
+
+        class Ending:
+            def pauseProducing(self) -> None:
+                transport.unregisterProducer()
+                transport.loseWriteConnection()
+
+            resumeProducing = stopProducing = producer.resumeProducing
+
+        self.dialer.registerProducer(Ending(), True)
+        self.dialer.write(LARGE)
+        self.settle()
+        self.assertTrue(self.ours.received == LARGE)
+        self.assertEqual(self.ours.read_ended, 1)
+
+    def test_paused_while_closing(self) -> None:
+        """Who closes discards, and need not read for that; nor does who has been told the end."""
+        self.settle()
+        self.dialer.loseConnection()
+        self.dialer.pauseProducing()
+        self.settle()
+        self.acceptor.pauseProducing()
+        self.acceptor.loseWriteConnection()
+        self.settle()
+        self.assertTrue(self.ours.lost_cleanly and self.theirs.lost_cleanly)
+
+    def test_closing_reads_while_a_producer_is_not_done(self) -> None:
+        """Two that close, and whose producers wait for each other, do not wait for ever."""
+        self.settle()
+        producers = []
+        for side in (self.dialer, self.acceptor):
+            producer = connect(self.clock, Recorder(), Recorder())[0]
+            side.pauseProducing()
+            side.registerProducer(producer, True)
+            side.write(LARGE)
+            side.loseConnection()
+            producers.append(producer)
+        self.settle()
+        self.assertFalse(any(each.paused for each in producers))
+
+    def test_aborted_at_the_end(self) -> None:
+        """Who aborts when it is told of the end gives no receipt for it."""
+
+        class Aborting(HalfCloseRecorder):
+            def readConnectionLost(self) -> None:
+                super().readConnectionLost()
+                cast(ITCPTransport, self.transport).abortConnection()
+
+        self.secure(ours=Aborting())
+        self.acceptor.loseWriteConnection()
+        self.settle()
+        self.dialer.loseConnection()
+        self.settle()
+        self.assertFalse(self.ours.lost_cleanly or self.theirs.lost_cleanly)
+
+    def test_behind_the_last_receipt(self) -> None:
+        """Whatever comes then does not make a broken stream of a whole one."""
+        self.settle()
+        self.dialer.loseConnection()
+        path = self.acceptor.path
+        self.dialer.dataReceived(b"".join(path.end() + path.confirm_end()) + bytes(30))
+        self.settle()
+        self.assertTrue(self.theirs.lost_cleanly)
+
+    def test_early_and_lost(self) -> None:
+        """A connection that is lost in the turn in which it was handed over had its data."""
+        acceptor, dialer = paths()
+        early = b"".join([*acceptor.announce(), *acceptor.seal(b"early")])
+        secured = SecureTransport(self.clock, dialer, self.theirs, early)
+        connect(self.clock, Recorder(), secured)[1].lose(ConnectionLost())
+        self.assertEqual(self.theirs.received, b"early")
+        self.settle()
+
+    def test_empty_record(self) -> None:
+        """It is allowed, and nothing to an application."""
+        self.settle()
+        self.acceptor.dataReceived(b"".join(self.dialer.path.seal(b"")))
+        self.assertEqual(self.ours.pieces, [])
+
+
 class HandledTests(SecuredTestCase):
     """What goes straight to the connection below."""
 

@@ -15,6 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.static import Data
 from zope.interface import implementer
 
+from rdv import Secret
 from tests.documents import REACTOR, Shell, execute, replaced, runs, serve
 
 WEB = "docs/howto/web.rst"
@@ -34,24 +35,19 @@ class ShellTests(TestCase):
         public = self.shell.folder / "public"
         public.mkdir()
         (public / "notes.txt").write_text("hello\n")
-        (self.shell.folder / "token.txt").write_text("MY_TOKEN\n")
 
-    async def check(self, serving: str, asking: str, output: str) -> None:
-        here = described(serve(self))
+    @runs(WEB, "rdv token", "tokenFile=web.secret' --path", "web_client.py", "/notes.txt: 200")
+    async def test_twist_web(self, token: str, serving: str, asking: str, output: str) -> None:
+        """A folder, from which a client gets a file; the secret is in another one."""
+        made = self.shell.script(token)
+        self.assertEqual(await made.ended, 0, made.report())
+        here = described(serve(self)) + ":secure=yes"
         server = self.shell.start(replaced(serving, (HERE, here)))
         client = self.shell.start(replaced(asking, (HERE, here)))
         self.assertEqual(await client.ended, 0, client.report() + server.report())
         self.assertEqual(client.stdout.decode().strip(), output)
         server.signal("TERM")
         await server.ended
-
-    @runs(WEB, "token=MY_TOKEN' --path", "web_client.py", "/notes.txt: 200")
-    async def test_twist_web(self, serving: str, asking: str, output: str) -> None:
-        await self.check(serving, asking, output)
-
-    @runs(WEB, "tokenFile=", "web_client.py", "/notes.txt: 200")
-    async def test_token_file(self, serving: str, asking: str, output: str) -> None:
-        await self.check(serving, asking, output)
 
 
 @implementer(IAgentEndpointFactory)
@@ -69,7 +65,7 @@ class PythonTests(TestCase):
     def setUp(self) -> None:
         self.root = Resource()
         self.root.putChild(b"notes.txt", Data(b"hello", "text/plain"))
-        description = f"rdv:{described(serve(self))}:token=MY_TOKEN"
+        description = f"rdv:{described(serve(self))}:token={Secret.generate().reveal()}"
         self.names = {"reactor": REACTOR, "root": self.root, "description": description}
 
     async def get(self) -> bytes:

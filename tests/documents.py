@@ -29,6 +29,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
+from rdv import Secret
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
 from rdv.server import ObservedAddress, Rendezvous, RendezvousResource, peer_address
@@ -183,7 +184,7 @@ def serve(
     return f"http://127.0.0.1:{cast(Any, port.getHost()).port}/rdv"
 
 
-async def meet(url: str, token: str = "t", **options: Any) -> list[Connection]:
+async def meet(url: str, token: str | Secret = "t", **options: Any) -> list[Connection]:
     """
     Connect an acceptor and a dialer, in this order, through the relay.
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from rdv import Secret
 from rdv.addresses import AddressSpace
-from rdv.client import Client
+from rdv.client import Client, Connection
 from rdv.errors import ServerRefused
 from rdv.server import Rendezvous
 from rdv.test.certificates import Authority
@@ -141,9 +141,13 @@ class PythonTests(TestCase):
     async def test_endpoints(self, source: str) -> None:
         """Both ends, from one description."""
         words = Words(b"serve"), Words(b"knock")
+        path = self.mktemp()
+        Path(path).write_text(Secret.generate().reveal())
         url = serve(self).replace(":", r"\:")
         defined = await execute(
-            replaced(source, (r"https\://example.com/rdv", url), ("MY_TOKEN", "t:relay=yes")),
+            replaced(
+                source, (r"https\://example.com/rdv", url), ("secret.txt", f"{path}:relay=yes")
+            ),
             reactor=REACTOR,
             my_server_factory=Factory.forProtocol(lambda: words[0]),
             my_client_factory=Factory.forProtocol(lambda: words[1]),
@@ -152,8 +156,24 @@ class PythonTests(TestCase):
         await self.converse(*words)
         await defined["port"].stopListening()
 
+    @runs(CLIENT, "tell_the_peer")
+    async def test_secret(self, source: str) -> None:
+        """Who is told the secret is the peer."""
+        client, url = Client(REACTOR, spaces=AddressSpace.NONE), serve(self)
+        dialling: list[Deferred[Connection]] = []
+
+        def tell_the_peer(text: str) -> None:
+            dialling.append(client.dial(url, Secret.parse(text), secure=True))
+
+        names = {"client": client, "url": url, "tell_the_peer": tell_the_peer}
+        connection = (await execute(source, **names))["connection"]
+        words = Words(b"serve"), Words(b"knock")
+        connection.attach(words[0])
+        (await dialling[0]).attach(words[1])
+        await self.converse(*words)
+
     @runs(CLIENT, "TLSMemoryBIOFactory")
-    async def test_authentication(self, source: str) -> None:
+    async def test_tls_inside(self, source: str) -> None:
         """The dialer's program, and the acceptor's, which differs as its comments say."""
         authority = Authority()
         folder = Path(self.mktemp())
@@ -172,7 +192,7 @@ class PythonTests(TestCase):
             ("bob.pem", "alice.pem"),
         )
         words = Known(), Known()
-        connections = await meet(serve(self))
+        connections = await meet(serve(self), Secret.generate())
         for program, connection, each in zip((acceptors, source), connections, words, strict=True):
             await execute(
                 program,

@@ -12,12 +12,15 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.iweb import IRequest
 
+from rdv import Secret
 from rdv.addresses import AddressSpace
 from rdv.client import Client
+from rdv.errors import NoConnection
 from rdv.server import Rendezvous
 from rdv.testing import MemoryRendezvous
 from tests.documents import (
     REACTOR,
+    SECRET,
     Shell,
     execute,
     raw_request,
@@ -31,6 +34,7 @@ from tests.talker import talk_to
 
 GUIDE = "docs/guide.rst"
 HERE = "http://127.0.0.1:8080"
+SECRETS = Secret.generate(), Secret.generate()
 FACTORY = Factory.forProtocol(Protocol)
 
 
@@ -47,12 +51,16 @@ class ShellTests(TestCase):
             self.assertEqual(await program.ended, 0, program.report())
         return programs
 
-    @runs(GUIDE, "rdv -v serve", "echo.py accept", "echo.py dial", "connected to")
-    async def test_echo(self, server: str, accept: str, dial: str, output: str) -> None:
-        """A server, and the two sides of an echo."""
+    @runs(GUIDE, "rdv -v serve", "rdv token", "echo.py accept", "echo.py dial", "connected to")
+    async def test_echo(self, server: str, token: str, accept: str, dial: str, output: str) -> None:
+        """A server, a secret, and the two sides of an echo."""
+        made = self.shell.start(token)
+        self.assertEqual(await made.ended, 0, made.report())
+        secret = (SECRET, made.stdout.decode().strip())
         program = self.shell.start(replaced(server, ("127.0.0.1:8080", "127.0.0.1:0")))
         port = (await program.line(r"LISTENING: .*?(\d+)\W*$"))[1]
-        _, dialer = await self.check_programs(f"http://127.0.0.1:{port}", accept, dial)
+        sides = (replaced(command, secret) for command in (accept, dial))
+        _, dialer = await self.check_programs(f"http://127.0.0.1:{port}", *sides)
         self.assertEqual(shape(dialer.stdout.decode()), shape(output))
 
     @runs(GUIDE, "pip install")
@@ -77,7 +85,7 @@ class EndpointTests(SynchronousTestCase):
     def test_endpoints(self, source: str) -> None:
         """One listens, and the other connects."""
         rendezvous = MemoryRendezvous()
-        names: dict[str, Any] = {"url": rendezvous.url, "token": "t", "factory": FACTORY}
+        names: dict[str, Any] = {"url": rendezvous.url, "secret": SECRETS[0], "factory": FACTORY}
         running = Deferred.fromCoroutine(execute(source, client=rendezvous.client(), **names))
         rendezvous.flush()
         defined = self.successResultOf(running)
@@ -96,21 +104,27 @@ class PythonTests(TestCase):
 
     @runs(GUIDE, "except ServerRefused")
     async def test_errors(self, source: str) -> None:
-        """Each of the three cases says what it is."""
+        """Each of the four cases says what it is."""
         names = {"report": self.said.append, "client": self.client}
-        await execute(source, url=serve(self, closed_rendezvous()), token="t", **names)
+        await execute(source, url=serve(self, closed_rendezvous()), secret="t", **names)
         url = serve(self)
-        dialling = Deferred.fromCoroutine(execute(source, url=url, token="t", **names))
+        dialling = Deferred.fromCoroutine(execute(source, url=url, secret="t", **names))
         acceptor = await talk_to(self, urlsplit(url).port or 0)
         acceptor.write(raw_request("ACCEPT").encode())
         await acceptor.head()
         acceptor.close()
         await dialling
-        await execute(source, url=url, token="", **names)
-        refused, failed, bad = self.said
+        await execute(source, url=url, secret="", **names)
+        secret, impostor = SECRETS
+        impostor.server_token = secret.server_token
+        accepting = self.client.accept(url, impostor)
+        await execute(source, url=url, secret=secret, **names)
+        await self.assertFailure(accepting, NoConnection)
+        refused, failed, bad, stranger = self.said
         self.assertEqual(refused, "the server answers 503: shutting down, try again")
         self.assertRegex(failed, "^the peer is there, but there is no path to it: .*relay")
         self.assertEqual(bad, "the token is empty")
+        self.assertEqual(stranger, "somebody came who does not know the secret")
 
     @runs(GUIDE, "auth=(")
     async def test_request(self, source: str) -> None:
@@ -122,7 +136,7 @@ class PythonTests(TestCase):
 
         url = serve(self, observed_address=observed)
         names = {"client": self.client, "password": "xyzzy", "trace_id": "4711", "session": "s1"}
-        accepting = Deferred.fromCoroutine(execute(source, url=url, token="t", **names))
+        accepting = Deferred.fromCoroutine(execute(source, url=url, secret="t", **names))
         dialer = await self.client.dial(url, "t")
         acceptor = (await accepting)["connection"]
         for connection in (acceptor, dialer):

@@ -34,7 +34,6 @@ from tests.talker import talk_to
 
 GUIDE = "docs/guide.rst"
 HERE = "http://127.0.0.1:8080"
-SECRETS = Secret.generate(), Secret.generate()
 FACTORY = Factory.forProtocol(Protocol)
 
 
@@ -85,7 +84,11 @@ class EndpointTests(SynchronousTestCase):
     def test_endpoints(self, source: str) -> None:
         """One listens, and the other connects."""
         rendezvous = MemoryRendezvous()
-        names: dict[str, Any] = {"url": rendezvous.url, "secret": SECRETS[0], "factory": FACTORY}
+        names: dict[str, Any] = {
+            "url": rendezvous.url,
+            "secret": Secret.generate(),
+            "factory": FACTORY,
+        }
         running = Deferred.fromCoroutine(execute(source, client=rendezvous.client(), **names))
         rendezvous.flush()
         defined = self.successResultOf(running)
@@ -115,7 +118,7 @@ class PythonTests(TestCase):
         acceptor.close()
         await dialling
         await execute(source, url=url, secret="", **names)
-        secret, impostor = SECRETS
+        secret, impostor = Secret.generate(), Secret.generate()
         impostor.server_token = secret.server_token
         accepting = self.client.accept(url, impostor)
         await execute(source, url=url, secret=secret, **names)

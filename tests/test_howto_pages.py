@@ -10,11 +10,12 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
+from rdv import Secret
 from rdv.client import Client
 from rdv.client.trace import What
 from rdv.server import Pair
 from rdv.testing import MemoryRendezvous
-from tests.documents import Shell, execute, named_block, replaced, runs, serve
+from tests.documents import SECRET, Shell, execute, named_block, replaced, runs, serve
 
 IDENTITY, POLICY, PORTS, TESTING = (
     f"docs/howto/{name}.rst" for name in ("identity", "policy", "ports", "testing")
@@ -27,24 +28,41 @@ class CertificateTests(TestCase):
     def setUp(self) -> None:
         self.shell = Shell(self)
 
-    @runs(IDENTITY, "openssl", "authenticated.py accept", "authenticated.py dial", "alice says")
-    async def test_authenticated(
-        self, certificates: str, accept: str, dial: str, output: str
-    ) -> None:
-        """Certificates, and two who show theirs."""
+    async def make(self, certificates: str) -> None:
         if shutil.which("openssl") is None:
             raise SkipTest("openssl is not installed")
         program = self.shell.script(certificates)
         self.assertEqual(await program.ended, 0, program.report())
+
+    async def greet(self, accept: str, dial: str) -> list[str]:
+        """What the two sides say."""
         url = serve(self).removesuffix("/rdv")
-        sides = [
-            self.shell.start(replaced(command, ("http://127.0.0.1:8080", url)))
-            for command in (accept, dial)
-        ]
+        here = ("http://127.0.0.1:8080", url), (SECRET, Secret.generate().reveal())
+        sides = [self.shell.start(replaced(command, *here)) for command in (accept, dial)]
         for side in sides:
             self.assertEqual(await side.ended, 0, side.report())
-        dialer = sides[1]
-        self.assertEqual(dialer.stdout.decode().strip(), output)
+        return [side.stdout.decode().strip() for side in sides]
+
+    @runs(IDENTITY, "-days 3650", "authenticated.py accept", "authenticated.py dial", "alice says")
+    async def test_pinned(self, certificates: str, accept: str, dial: str, output: str) -> None:
+        """Two who know each other's certificates, and one with the right name in another."""
+        await self.make(certificates)
+        self.assertEqual((await self.greet(accept, dial))[1], output)
+        await self.make(f"mkdir other && cd other\n{certificates}")
+        said = await self.greet(accept, replaced(dial, ("bob.pem", "other/bob.pem")))
+        self.assertNotIn("says", "".join(said))
+
+    @runs(
+        IDENTITY, "-CA authority", "authenticated.py accept", "authenticated.py dial", "alice says"
+    )
+    async def test_authority(self, certificates: str, accept: str, dial: str, output: str) -> None:
+        """Two whose certificates have the same signature, and one who is not who was expected."""
+        await self.make(certificates)
+        accept = replaced(accept, ("bob.crt", "authority.pem"))
+        dial = replaced(dial, ("alice.crt", "authority.pem"))
+        self.assertEqual((await self.greet(accept, dial))[1], output)
+        said = await self.greet(accept, replaced(dial, ("bob.pem", "alice.pem")))
+        self.assertTrue(said[0].startswith("this is not bob"), said)
 
 
 class ModuleTests(TestCase):

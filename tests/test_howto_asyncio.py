@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
+from rdv import Secret
 from tests.documents import Shell, replaced, runs, serve
 from tests.processes import Program
 
@@ -138,6 +139,7 @@ class ProgramTests(TestCase):
     @runs(ASYNCIO, "asyncio_program.py serve")
     async def test_example(self, command: str) -> None:
         command = replaced(command, (HERE, self.here))
+        (self.shell.folder / "secret.txt").write_text(Secret.generate().reveal())
         server = self.shell.start(command)
         client = self.shell.start(replaced(command, (" serve ", " ask ")))
         await self.check(server, client, "the peer says: IS ANYBODY THERE?")

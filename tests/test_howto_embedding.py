@@ -92,7 +92,9 @@ class ClientTests(SynchronousTestCase):
         another = RendezvousServerEndpoint(self.rendezvous.client(), self.url, "to-another")
         port = self.successResultOf(another.listen(others))
         make_service = self.execute(source)["make_service"]
-        service = make_service(self.rendezvous.host(), self.url, others, ours)
+        service = make_service(
+            self.rendezvous.host(), self.url, "for-others", others, "to-another", ours
+        )
         service.startService()
         dial = RendezvousEndpoint(
             self.rendezvous.client(), Role.DIALER, self.url, "for-others"

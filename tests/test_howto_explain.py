@@ -12,12 +12,13 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from rdv import Secret
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.explain import waterfall
 from rdv.server import Rendezvous
 from rdv.test.explain.doubles import DIRECT
-from tests.documents import REACTOR, Shell, execute, meet_and_part, replaced, runs, serve
+from tests.documents import REACTOR, SECRET, Shell, execute, meet_and_part, replaced, runs, serve
 
 HOWTO = "docs/howto/explain.rst"
 URL = "https://rdv.example.com/rdv"
@@ -38,15 +39,16 @@ class CommandTests(TestCase):
         """One shows it, the other keeps it."""
         url = serve(self)
         shell = Shell(self)
+        secret = Secret.generate().reveal()
         programs = [
-            shell.start(replaced(command, (URL, url), (option, f"-r {option}")))
+            shell.start(replaced(command, (URL, url), (SECRET, secret), (option, f"-r {option}")))
             for command, option in ((accept, "--explain-to"), (dial, "--explain"))
         ]
         for program in programs:
             self.assertEqual(await program.ended, 0, program.report())
         page = (shell.folder / "attempt.html").read_text()
         self.assertIn("The relay was taken: the dialer chose it.", page)
-        self.assertNotIn("secret", page)
+        self.assertNotIn(secret.removeprefix("rdvs1-"), page)
         self.assertRegex(
             programs[1].stderr.decode(), re.compile(r"^relay loopback .*chosen", re.MULTILINE)
         )
@@ -60,7 +62,7 @@ class PythonTests(TestCase):
         """A failure is reported with its picture, a success is not."""
         reports: list[str] = []
         names: dict[str, Any] = {"client": Client(REACTOR, spaces=AddressSpace.NONE)}
-        names |= {"token": "t", "report": reports.append}
+        names |= {"secret": "t", "report": reports.append}
         closed = Rendezvous(REACTOR)
         closed.close()
         await execute(source, url=serve(self, closed), **names)

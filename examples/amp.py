@@ -1,11 +1,12 @@
 """
-AMP, Twisted's protocol of commands and answers, between two hosts that share a token. One answers::
+AMP, Twisted's protocol of commands and answers, between two hosts that share a secret. One
+answers::
 
-    python examples/amp.py answer 'rdv:https\\://example.com/rdv:token=MY_TOKEN'
+    python examples/amp.py answer 'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
 
 and the other one asks::
 
-    python examples/amp.py ask 'rdv:https\\://example.com/rdv:token=MY_TOKEN' 13 29
+    python examples/amp.py ask 'rdv:https\\://example.com/rdv:tokenFile=secret.txt' 13 29
 """
 
 from __future__ import annotations

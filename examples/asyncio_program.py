@@ -1,8 +1,8 @@
 """
 A program for asyncio, with asyncio's streams, over rdv. On one host, and on another::
 
-    python examples/asyncio_program.py serve 'rdv:https\\://example.com/rdv:token=MY_TOKEN'
-    python examples/asyncio_program.py ask   'rdv:https\\://example.com/rdv:token=MY_TOKEN'
+    python examples/asyncio_program.py serve 'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
+    python examples/asyncio_program.py ask   'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 TLS with certificates on both sides, from peer to peer, over whatever path was found::
 
-    python examples/authenticated.py accept URL TOKEN authority.pem alice.pem bob
-    python examples/authenticated.py dial   URL TOKEN authority.pem bob.pem alice
+    python examples/authenticated.py accept URL SECRET bob.crt alice.pem bob
+    python examples/authenticated.py dial   URL SECRET alice.crt bob.pem alice
 
 docs/howto/identity.rst says how to make the files. A last argument names addresses to use.
 """

@@ -1,11 +1,12 @@
 """
-An ordinary Twisted protocol over a connection to a peer. On one host::
+An ordinary Twisted protocol over a connection to a peer, under a secret that ``rdv token`` made. On
+one host::
 
-    python examples/echo.py accept http://example.com:8080 MY_TOKEN
+    python examples/echo.py accept http://example.com:8080 rdvs1-...
 
 and on another::
 
-    python examples/echo.py dial http://example.com:8080 MY_TOKEN
+    python examples/echo.py dial http://example.com:8080 rdvs1-...
 
 A fourth argument names the addresses to use, as ``none`` for the relay, or ``loopback`` to try it
 on one host.

@@ -1,11 +1,11 @@
 """
 treq through rdv, to a web server that cannot be reached otherwise. There::
 
-    twist web --listen 'rdv:https\\://example.com/rdv:token=MY_TOKEN' --path public
+    twist web --listen 'rdv:https\\://example.com/rdv:tokenFile=secret.txt' --path public
 
 and here, for any number of pages at once::
 
-    python examples/web_client.py 'rdv:https\\://example.com/rdv:token=MY_TOKEN' / /notes.txt
+    python examples/web_client.py 'rdv:https\\://example.com/rdv:tokenFile=secret.txt' / /notes.txt
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class ShellTests(TestCase):
         """
         A server that is told to look into headers misses them when there is no proxy, and finds the
         client's own port in those of nginx; a file is whole there, though nginx closes both
-        directions when one ends.
+        directions when one ends, and so is what is secured and comes back after the first end.
         """
         await self.start_server(serve, LISTEN)
         command = f"echo hello | rdv -v {{}} {EXAMPLE}/rdv MY_TOKEN"
@@ -215,3 +215,8 @@ class ShellTests(TestCase):
         dialer = self.client(f"rdv dial -r {EXAMPLE}/rdv MY_TOKEN <sent")
         self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0])
         self.assertTrue(acceptor.stdout == content)
+        # A plain stream would lose what is still to come when the dialer has ended.
+        acceptor = self.client(f"rdv accept -r {EXAMPLE}/rdv <sent")
+        dialer = self.client(f"echo hello | rdv dial -r {EXAMPLE}/rdv {await made_by(acceptor)}")
+        self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0])
+        self.assertTrue(dialer.stdout == content)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -96,7 +97,7 @@ class Piping(Protocol):
     def connectionMade(self) -> None:
         """Start both directions."""
         self._connection.break_on_exit(True)
-        self._sink.done.addCallbacks(lambda _: self._own_end.receipt(), self._sink_failed)
+        self._sink.done.addCallbacks(lambda _: self._all_taken(), self._sink_failed)
         self._sink.start(self._connection)
         self._source.start(self, self._source_done)
 
@@ -166,10 +167,17 @@ class Piping(Protocol):
         if self._reader_left is not None:  # it has read everything
             self._reader_left.cancel()
             self._own_end.receipt()
+        elif self._connection.is_secure and not self._sink.done.called:
+            self._connection.pauseProducing()  # or it would tell the peer that all is taken
         if self._interactive and not self._source_ended:
             self._source.stop()
             self._source_done()
         self._look()
+
+    def _all_taken(self) -> None:
+        if self._connection.is_secure and not self._closing:
+            self._connection.resumeProducing()
+        self._own_end.receipt()
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: all we had, and our end, is with the kernel."""
@@ -178,7 +186,7 @@ class Piping(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """See :class:`IProtocol`: in good order it comes only when everything is complete."""
-        if not self._is_complete():
+        if not self._is_complete(reason):
             self._break(break_text(reason, relayed=self._connection.is_relay))
             return
         self._closing = True
@@ -186,8 +194,10 @@ class Piping(Protocol):
         self._leave()
         self._sink.done.addCallback(lambda _: self._finish())
 
-    def _is_complete(self) -> bool:
+    def _is_complete(self, reason: Failure | None = None) -> bool:
         """Whether neither side needs the connection any more: ours may still have to write."""
+        if self._connection.is_secure:
+            return reason is not None and reason.check(ConnectionDone) is not None
         # Nobody misses the end of one who has said nothing.
         return self._closing or (self._peer_ended and self._source_ended and not self.sent)
 
@@ -223,13 +233,13 @@ class Piping(Protocol):
         self._stop_looking()
         if not self._peer_ended or self.done.called:
             return
-        left = undelivered(self._connection.transport)
+        left, secure = undelivered(self._connection.transport), self._connection.is_secure
         if left is None and self._is_complete():
             self._connection.abortConnection()
         elif left is None:
             self._break("the peer has gone before it had everything")
-        elif left or not self._all_written:
-            pause = _NEARLY_DONE if self._all_written else _STILL_SENDING
+        elif left or not self._all_written or secure:  # which closes when both sides have said so
+            pause = _NEARLY_DONE if self._all_written and not secure else _STILL_SENDING
             self._next_look = self._clock.callLater(pause, self._look)
         else:
             self._closing = True

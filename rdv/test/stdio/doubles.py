@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from rdv._flows.kernel.takeover import Splicer
 from rdv._flows.sinks import open_sink
 from rdv._flows.sources import open_source
+from rdv._secure.exchange import Exchange
 from rdv._stdio.piping import Piping, StreamBroken
 from rdv._system.sockets import linger
 from rdv._transport.handover import one_protocol
@@ -25,8 +26,7 @@ from rdv.client.connection import Connection
 from rdv.test.sockets import REACTOR, Handle, tcp_pair, turn
 from rdv.wire import Role
 
-_CONFIRM = b"rdv/1 CONFIRM token\r\n"
-_HELLO = b"rdv/1 HELLO token\r\n"
+_TOKEN = b"token"
 
 
 class PipingTestCase(TestCase):
@@ -48,18 +48,30 @@ class PipingTestCase(TestCase):
         assert self.splicer is not None
         self.addCleanup(self._look_for_rests, self.splicer)
 
-    async def begin(self, source: int, sink: int, *, interactive: bool = False) -> None:
-        """Connect, and let bytes move between the peer and two descriptors."""
+    async def begin(
+        self,
+        source: int,
+        sink: int,
+        *,
+        interactive: bool = False,
+        exchanges: tuple[Exchange, Exchange] | None = None,
+    ) -> None:
+        """
+        Connect, and let bytes move between the peer and two descriptors.
+
+        :param exchanges: what the stream says and hears first, and what the peer does.
+        """
+        ours, theirs = exchanges or (Exchange(Role.ACCEPTOR, _TOKEN), Exchange(Role.DIALER, _TOKEN))
         near, self.peer = tcp_pair()
         self.addCleanup(self.peer.close)
-        candidate = Candidate(Clock(), Role.ACCEPTOR, b"token")
+        candidate = Candidate(Clock(), Role.ACCEPTOR, _TOKEN, exchange=ours)
         shaken = candidate.shaken()
         near.setblocking(False)
         with near:
             REACTOR.adoptStreamConnection(near.fileno(), socket.AF_INET, one_protocol(candidate))
-        self.peer.sendall(_CONFIRM)
+        self.assertEqual(theirs.feed(await self.receive(len(ours.hello))), b"")
+        self.peer.sendall(theirs.confirm())
         await shaken
-        self.assertEqual(await self.receive(len(_HELLO)), _HELLO)
         self.connection = Connection(candidate, None, Headers())
         self.piping = Piping(
             REACTOR,

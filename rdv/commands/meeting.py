@@ -34,14 +34,15 @@ def settle(
     secret, and says what to run on the other side.
 
     :raises BadUsage: when one is missing, or there is more than one.
-    :raises BadToken: when the token cannot be one.
+    :raises BadToken: when the token cannot be one, or has to be a secret and is none.
     """
     _settle_url(arguments, environment)
     token = _given(arguments, environment)
     if token is None:
         token = _make(arguments, console)
     arguments.token = token
-    if not isinstance(read_token(token), Secret) and not arguments.secure:
+    shared = Secret.parse(token) if arguments.secure else read_token(token)
+    if not isinstance(shared, Secret):
         _warn(token, console)
 
 

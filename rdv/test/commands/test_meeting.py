@@ -141,6 +141,8 @@ class SettleTests(SynchronousTestCase):
         self.assertRaises(BadSecret, self.settle, "dial", URL, SECRET[:-1])
 
     def test_secure(self) -> None:
-        """What is refused later is not warned of."""
-        self.settle("dial", URL, "plain", "--secure")
-        self.assertEqual(self.console.lines, [])
+        """Nothing plain, of any command: ``connect`` would learn of it with its first forward."""
+        for words in (["dial"], ["connect", "-l", "0"]):
+            self.assertRaises(BadSecret, self.settle, *words, URL, "plain", "--secure")
+            self.assertEqual(self.console.lines, [])
+            self.settle(*words, URL, SECRET, "--secure")

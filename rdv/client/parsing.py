@@ -124,7 +124,7 @@ def parse_server_url(text: str) -> URL:
         raise BadURL(f"not an http:// or https:// URL: {text!r}")
     if url.userinfo:
         raise BadURL(
-            "a user does not belong in the URL but in a header: --header 'Authorization: ...', or "
+            "a user does not belong in the URL but in a header, Authorization: --header-file, or "
             "headers= or auth= in a program"
         )
     if url.port is not None and not 0 < url.port <= 0xFFFF:

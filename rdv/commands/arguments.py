@@ -8,7 +8,15 @@ import argparse
 
 from rdv._stdio.console import Form
 from rdv.commands.command_line import CommandParser, arranged, checked, parser_for
-from rdv.options import forwards, port, seconds, workers
+from rdv.commands.shared_arguments import (
+    add_form,
+    add_header,
+    add_seconds,
+    add_server,
+    add_spaces,
+    add_tls,
+)
+from rdv.options import forwards, port, workers
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
@@ -90,31 +98,6 @@ def _command(
     return parser
 
 
-def _add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, text: str) -> None:
-    parser.add_argument(
-        flag,
-        type=checked(seconds),
-        default=default,
-        metavar="SECONDS",
-        help=f"{text} (default {default:g})",
-    )
-
-
-def _add_form(
-    parser: argparse.ArgumentParser,
-    json: str = "report everything on stderr as JSON, one object a line",
-) -> None:
-    """How it is told what happens: ``form``."""
-    group = parser.add_mutually_exclusive_group()
-    for flags, form, text in (
-        (("-q", "--quiet"), Form.QUIET, "print errors only"),
-        (("--json",), Form.JSON, json),
-    ):
-        group.add_argument(
-            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
-        )
-
-
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-l",
@@ -130,7 +113,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
         ("--drain", 5.0, "running transfers get at shutdown"),
     ):
-        _add_seconds(parser, flag, default, f"how long {text}")
+        add_seconds(parser, flag, default, f"how long {text}")
     parser.add_argument(
         "--workers",
         type=checked(workers),
@@ -172,8 +155,8 @@ def _add_forwarding(commands: _Commands) -> None:
         module="forward",
     )
     for command in (expose, connect):
-        _add_form(command)
-        _add_server(command)
+        add_form(command)
+        add_server(command)
         command.set_defaults(local_port=0)
         command.add_argument(
             "--max",
@@ -195,12 +178,12 @@ def _add_forwarding(commands: _Commands) -> None:
         help="where to listen; or unix:PATH. Without a host on 127.0.0.1; port 0: any free one",
     )
     text = "how long a local connection waits for the peer; 0: for ever"
-    _add_seconds(connect, "--timeout", 60.0, text)
+    add_seconds(connect, "--timeout", 60.0, text)
 
 
 def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
-    _add_form(parser)
-    _add_server(parser)
+    add_form(parser)
+    add_server(parser)
     parser.add_argument(
         "-n",
         dest="reads",
@@ -208,7 +191,7 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         help="do not read stdin, as with </dev/null (for use in loops that read theirs)",
     )
     text = "give up if there is no connection by then; 0: for ever"
-    _add_seconds(parser, "--timeout", timeout, text)
+    add_seconds(parser, "--timeout", timeout, text)
     parser.add_argument(
         "--local-port",
         type=checked(port),
@@ -228,37 +211,11 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     )
 
 
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "url",
-        metavar="URL",
-        nargs="?",
-        help="the server: http://HOST[:PORT][/PATH], https:// (default: $RDV_SERVER)",
-    )
-    parser.add_argument(
-        "token",
-        metavar="TOKEN",
-        nargs="?",
-        help="a secret, as rdv token prints it, or any text for a stream that is not encrypted "
-        "(default: $RDV_TOKEN)",
-    )
-    parser.add_argument(
-        "--token-file",
-        metavar="FILE",
-        help="read the token from the first line of a file, or of stdin for -",
-    )
-    parser.add_argument("--secure", action="store_true", help="refuse a token that is not a secret")
-    _add_header(parser)
-    _add_spaces(parser)
-    _add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path")
-    _add_tls(parser)
-
-
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
     )
-    _add_seconds(
+    add_seconds(
         parser, "--timeout", 15.0, "time for all checks; those that do not fit are left out"
     )
     parser.add_argument(
@@ -267,42 +224,12 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not measure throughput, which takes 1.5 s or up to 4 MB each way",
     )
-    _add_form(
+    add_form(
         parser, json="print the result as one JSON object, and progress as JSON lines on stderr"
     )
-    _add_header(parser)
-    _add_spaces(parser)
-    _add_tls(parser)
-
-
-def _add_header(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="'NAME: VALUE'",
-        help="add a header to the request to the server; repeatable",
-    )
-
-
-def _add_spaces(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-r", dest="relay", action="store_true", help="use the relay only")
-    parser.add_argument(
-        "--spaces",
-        default="default",
-        metavar="LIST",
-        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
-        "private6, link4, link6, loopback",
-    )
-
-
-def _add_tls(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ca", metavar="FILE", help="PEM file of certificates to trust for https")
-    parser.add_argument(
-        "--cert",
-        metavar="FILE",
-        help="PEM file of a certificate and its key, for an https server that asks for one",
-    )
+    add_header(parser)
+    add_spaces(parser)
+    add_tls(parser)
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.web.http_headers import Headers
@@ -42,7 +43,24 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
 
 def headers_of(arguments: argparse.Namespace) -> Headers:
     """The headers for the request to the server; see :func:`client_of`."""
-    return _read(parsing.headers_of, arguments.header)
+    lines = [line for path in arguments.header_file for line in _header_lines(path)]
+    return _read(parsing.headers_of, [*arguments.header, *lines])
+
+
+def _header_lines(path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except OSError as error:
+        raise BadUsage(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeError:
+        raise BadUsage(f"cannot read {path}: not UTF-8") from None
+    given = {number: line for number, line in enumerate(lines, 1) if line.strip()}
+    for number, line in given.items():
+        try:
+            parsing.headers_of([line])
+        except ValueError:  # its text repeats the line, and this one may be a password
+            raise BadUsage(f"{path}, line {number}: not NAME: VALUE") from None
+    return list(given.values())
 
 
 def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:

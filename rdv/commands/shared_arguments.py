@@ -1,0 +1,101 @@
+"""
+Arguments that several commands of ``rdv`` have.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from rdv._stdio.console import Form
+from rdv.commands.command_line import checked
+from rdv.options import seconds
+
+__all__ = ["add_form", "add_header", "add_seconds", "add_server", "add_spaces", "add_tls"]
+
+
+def add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, text: str) -> None:
+    parser.add_argument(
+        flag,
+        type=checked(seconds),
+        default=default,
+        metavar="SECONDS",
+        help=f"{text} (default {default:g})",
+    )
+
+
+def add_form(
+    parser: argparse.ArgumentParser,
+    json: str = "report everything on stderr as JSON, one object a line",
+) -> None:
+    """How it is told what happens: ``form``."""
+    group = parser.add_mutually_exclusive_group()
+    for flags, form, text in (
+        (("-q", "--quiet"), Form.QUIET, "print errors only"),
+        (("--json",), Form.JSON, json),
+    ):
+        group.add_argument(
+            *flags, dest="form", action="store_const", const=form, default=Form.TEXT, help=text
+        )
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="the server: http://HOST[:PORT][/PATH], https:// (default: $RDV_SERVER)",
+    )
+    parser.add_argument(
+        "token",
+        metavar="TOKEN",
+        nargs="?",
+        help="a secret, as rdv token prints it, or any text for a stream that is not encrypted "
+        "(default: $RDV_TOKEN)",
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="read the token from the first line of a file, or of stdin for -",
+    )
+    parser.add_argument("--secure", action="store_true", help="refuse a token that is not a secret")
+    add_header(parser)
+    add_spaces(parser)
+    add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path")
+    add_tls(parser)
+
+
+def add_header(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="add a header to the request to the server; repeatable",
+    )
+    parser.add_argument(
+        "--header-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="add those in a file, one a line, which do not show in the list of processes",
+    )
+
+
+def add_spaces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-r", dest="relay", action="store_true", help="use the relay only")
+    parser.add_argument(
+        "--spaces",
+        default="default",
+        metavar="LIST",
+        help="addresses to use, comma separated: default, all, none, public4, public6, private4, "
+        "private6, link4, link6, loopback",
+    )
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ca", metavar="FILE", help="PEM file of certificates to trust for https")
+    parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        help="PEM file of a certificate and its key, for an https server that asks for one",
+    )

@@ -138,7 +138,7 @@ class GivenTests(SecureTestCase):
         server = {"RDV_SERVER": self.url}
         await self.check(self.dial_without(self.secret, content=b"hello", **server))
 
-    @runs(SCRIPTS, "export RDV_SERVER=")
+    @runs(SCRIPTS, "--header-file")
     async def test_script(self, script: str) -> None:
         """As the document has it."""
         await self.serve()
@@ -169,6 +169,7 @@ class HiddenTests(SecureTestCase):
             shown = Path(f"/proc/{client.transport.pid}/cmdline").read_text()
             self.assertIn("--token-file", shown)
             self.assert_hidden(shown)
+            client.write(b"hello")
             client.close_stdin()
         for client in (acceptor, dialer):
             self.assertEqual(await client.ended, 0, client.report())
@@ -219,6 +220,7 @@ class PlainTests(SecureTestCase):
             acceptor = self.accept(*options, token="a plain token")
             dialer = self.dial(*options, "--quiet", token="a plain token")
             for client in (acceptor, dialer):
+                client.write(b"hello")
                 client.close_stdin()
             await self.assert_ended(acceptor, 0, CONNECTED.format(path))
             await self.assert_ended(dialer, 0)
@@ -231,6 +233,7 @@ class PlainTests(SecureTestCase):
         for token, notices in (("a plain token", 1), (self.secret, 0)):
             clients = [each(*DIRECT, "--json", token=token) for each in (self.accept, self.dial)]
             for client in clients:
+                client.write(b"hello")
                 client.close_stdin()
             for client in clients:
                 self.assertEqual(await client.ended, 0, client.report())

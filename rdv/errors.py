@@ -114,8 +114,17 @@ class NoConnection(RdvError):
 class NotProven(NoConnection):
     """
     A peer came for a secured stream, and nobody proved to know the secret: another program uses the
-    secret's server token, or the peer has another secret, or none of what it said got through.
+    secret's server token, or somebody who knows that token keeps peers away, or none of what the
+    peer said got through. Somebody else may come next: it is worth trying again.
+
+    :param reasons: what became of each path.
     """
+
+    def __init__(self, reasons: str) -> None:
+        super().__init__(
+            "nobody proved to know the secret: another program uses it, or somebody who knows its "
+            f"server token keeps peers away ({reasons})"
+        )
 
 
 class AttemptTimeout(RdvError):

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.web.pages import errorPage
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
 from tests.forwarding import ForwardingTestCase
 from tests.processes import Program
@@ -142,23 +148,39 @@ class ServerTests(FailureTestCase):
         self.assertEqual(exposing.stderr.count(b"TROUBLE"), 1, exposing.report())
 
     async def test_token_in_use(self) -> None:
-        """Of two that expose under one token the first one ends, when its forwards have."""
+        """Two that expose under one token take turns, and say so; no forward is harmed."""
         await self.serve()
         await self.target()
         first = await self.expose()
         await self.connect()
         local, visitor = await self.forward()
         second = await self.expose()
-        await first.line("^TROUBLE: .*; 1 forwards go on$")
+        said = "^TROUBLE: another program accepts with the same token and took our place .*409"
+        await first.line(said)
+        await second.line(said)  # the first one has come back
         await self.check_both_ways(*await self.forward(), b"new", b"one")
         await self.check_both_ways(local, visitor, b"still", b"there")
-        self.assertEqual(await first.ended, 1, first.report())
-        third = await self.expose()
-        self.assertEqual(await second.ended, 1, second.report())
-        last = second.stderr.decode().splitlines()[-1]
-        self.assertIn("409", last)
-        self.assertNotIn("TROUBLE", second.stderr.decode())
-        self.assertIsNone(third.exit_code)
+        await second.kill()
+        await self.check_both_ways(*await self.forward(), b"the", b"last")
+        self.assertEqual(first.stderr.count(b"TROUBLE"), 1, first.report())
+        self.assertIsNone(first.exit_code)
+
+    async def test_goes_for_good(self) -> None:
+        """A server that lets us in no more ends it, when its forwards have."""
+        server = await self.serve()
+        await self.target()
+        exposing = await self.expose()
+        await self.connect()
+        local, visitor = await self.forward()
+        await server.kill()
+        await exposing.line("^TROUBLE: ")
+        site = Site(cast(Resource, errorPage(403, "Forbidden", "not any more")))
+        port = cast(Any, reactor).listenTCP(self.port, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        await exposing.line("^TROUBLE: .*403 Forbidden.*; 1 forwards go on$")
+        await self.check_both_ways(local, visitor, b"still", b"there")
+        local.close()
+        self.assertEqual(await exposing.ended, 1, exposing.report())
 
 
 class LeavingTests(FailureTestCase):

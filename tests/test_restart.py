@@ -4,6 +4,7 @@ Commands that wait at a server which goes away and comes back.
 
 from __future__ import annotations
 
+from rdv import Secret
 from tests.forwarding import ForwardingTestCase
 from tests.processes import Program
 from tests.servers import DIRECT, RELAYED
@@ -71,6 +72,31 @@ class RestartTests(ForwardingTestCase):
         self.assertEqual(await first.ended, 1, first.report())
         self.assertRegex(first.stderr.decode().splitlines()[-1], said.replace("(", r"\(", 1))
         await self.check_bytes(second, self.dial(*DIRECT))
+
+    async def test_another_acceptor_of_a_secret(self) -> None:
+        """Whoever took its place, it comes back, and says once that it is not alone."""
+        await self.serve()
+        secret = Secret.generate()
+        first = self.accept(*RELAYED, token=secret.reveal())
+        await first.line("^WAITING: ")
+        for _ in range(2):
+            other = self.accept(*RELAYED, token=secret.server_token.decode())
+            await other.line("^WAITING: ")
+            # It is plain, and leaves when the first one is back.
+            self.assertEqual(await other.ended, 1, other.report())
+        await self.check_bytes(first, self.dial(*RELAYED, token=secret.reveal()))
+        self.assertEqual(first.stderr.count(b"TROUBLE: another program accepts"), 1)
+
+    async def test_nobody_proves_the_secret(self) -> None:
+        """Who dials with the server token only costs a pause, on either side."""
+        await self.serve()
+        secret = Secret.generate()
+        first = self.accept(*RELAYED, token=secret.reveal())
+        await first.line("^WAITING: ")
+        stranger = self.dial(*RELAYED, token=secret.server_token.decode())
+        await first.line("^TROUBLE: nobody proved to know the secret")
+        stranger.close_stdin()
+        await self.check_bytes(first, self.dial(*RELAYED, token=secret.reveal()))
 
     async def test_expose_comes_first(self) -> None:
         """It need not be started after its server."""

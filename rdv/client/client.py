@@ -152,7 +152,10 @@ class Client:
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL``, ``BadToken`` or ``BadSecret`` before any I/O,
             ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
-            sense, ``NoConnection`` when there is no path to the peer, or ``AttemptTimeout``. An
+            sense, ``NoConnection`` when there is no path to the peer, with a secret ``NotProven``
+            when nobody who came proved to know it, or ``AttemptTimeout``. None but a 408 is tried
+            again here: who wants to wait for a peer that proves itself calls again, after a pause,
+            as the endpoints and ``rdv dial`` do. An
             argument that cannot be is told likewise before any I/O, as a ``TypeError`` or
             ``ValueError`` that names it.
             Cancelling it closes everything; it errbacks when that is done.
@@ -171,7 +174,8 @@ class Client:
     ) -> Deferred[Connection]:
         """
         Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
-        no timeout.
+        no timeout. With a secret, ``NotProven`` means that somebody came who did not know it, and
+        that nobody waits any more.
         """
         return self._connect(Role.ACCEPTOR, url, token, timeout, trace, secure, options)
 

@@ -92,9 +92,10 @@ class RendezvousEndpoint:
         :return: fires with the protocol, whose transport is a :class:`rdv.client.Connection`.
             Errbacks with a :class:`rdv.errors.RdvError`, as ``Client.dial`` does, and not with a
             ``ConnectError``: that would say less. A dialer whose place in the lobby was taken by
-            another one (409) tries again while its time lasts; so does either role when a server
-            that has let it wait goes away, or one says that it is to be asked again (429, 502, 503,
-            504). Cancelling it closes everything.
+            another one (409) tries again while its time lasts, and with a secret an acceptor too;
+            so does either role when a server that has let it wait goes away, or one says that it is
+            to be asked again (429, 502, 503, 504), or when nobody who came proved to know the
+            secret. Cancelling it closes everything.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
@@ -119,10 +120,11 @@ class RendezvousServerEndpoint:
     :param client: makes the connections; not one with a ``local_port``, as there are several
         attempts at a time.
     :param url: of the server.
-    :param token: what both sides know. Only one program can accept with it.
+    :param token: what both sides know. Only one program should accept with it.
     :param headers: for the requests to the server.
     :param trouble: called with the error when peers cannot reach us, as the server cannot be
-        reached, once and not for each time that it is tried again; and with None when that is over.
+        reached, another program accepts with the token, or somebody comes who does not know the
+        secret; once and not for each time that it happens; and with None when that is over.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises BadURL: when the URL is none.
     :raises BadToken: when the token cannot be one.
@@ -172,10 +174,10 @@ class RendezvousPort:
     """
     What :meth:`RendezvousServerEndpoint.listen` fires with.
 
-    A server that goes away is asked again until it is back. When it says that we are not allowed
-    (401, 403), or that another program accepts with the same token (409), that ends the port: it is
-    logged, and :attr:`stopped` fails. So does any other refusal but 408, 429 and 5xx from a server
-    that has not let us wait for long, or named a peer, before.
+    A server that goes away is asked again until it is back, and so is one that says that another
+    program accepts with the same token (409). When it says that we are not allowed (401, 403), that
+    ends the port: it is logged, and :attr:`stopped` fails. So does any other refusal but 408, 429
+    and 5xx from a server that has not let us wait for long, or named a peer, before.
     """
 
     def __init__(

@@ -13,8 +13,10 @@ in which a short way's is over, since to prepare the next attempt takes some of 
 two there is a moment in which nobody waits; a dialer that comes then waits itself. For the same
 reason the dials of one endpoint take turns in the lobby, and one that was replaced by a dialer of
 somebody else's tries again, after a random pause that grows, as long as its time lasts. So does the
-command ``rdv dial``, as many may be started at once, with one peer that keeps accepting. An
-acceptor that was replaced gives up: two that share a token would throw each other out for ever.
+command ``rdv dial``, as many may be started at once, with one peer that keeps accepting. Who keeps
+accepting and was replaced comes back too, or anybody who learned the token could end it with one
+request; after pauses that grow to half a minute, and not silently, as two that share a token throw
+each other out for as long as both run. A single acceptor gives up, unless its token is a secret.
 
 What else is tried again is said in one place, ``retry``, for the listener and for those who want
 one connection (the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
@@ -27,13 +29,16 @@ service not to start. Its port says when peers can come (``waiting``): when the 
 request and has not refused it for half a second, as there is no answer before a peer comes.
 
 What can go wrong: the server cannot be reached, or says 429 or 5xx, or the local port cannot be had
-(tried again, with a random pause that grows and what ``Retry-After`` asks for, told once); it does
-not allow it, or another program accepts (401, 403, 409: the port stops, and says why); what it says
-is no rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
+(tried again, with a random pause that grows and what ``Retry-After`` asks for, told once); another
+program accepts (409), or a peer comes that does not know the secret (the same, and over when that
+has not happened for a minute; but a peer without the secret costs no pause, as the next attempt
+waits already); it does not allow it (401, 403: the port stops, and says why); what it says is no
+rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
 wait for long or named a peer: proxies say 404 while the server behind them restarts); a peer meets
-us and there is no path (that attempt fails, the next has long begun); somebody who knows the token
-begins many of them (their number is bounded; then nobody waits until one has ended); the port
-is stopped (what waits and what is on its way is cancelled; connections that were delivered stay).
+us and there is no path (that attempt fails, the next has long begun); somebody who knows the
+token begins many of them (their number is bounded; then nobody waits until one has ended); the port
+is stopped (what waits and what is on its way is cancelled; connections that were delivered
+stay).
 
 A protocol has the ``Connection`` itself as its transport, nothing between. ``endpoint_strings`` is
 imported by every program that describes an endpoint, and imports the rest when it is used.
@@ -61,7 +66,7 @@ from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
 from rdv.endpoints.dial_queue import LobbyStay
 from rdv.endpoints.retry import RetryPolicy, Tell
-from rdv.errors import RdvError, ServerRefused, TokenInUse
+from rdv.errors import NotProven, RdvError, ServerRefused, TokenInUse
 from rdv.wire import token_hint
 
 __all__ = ["Listener", "Trouble"]
@@ -158,6 +163,8 @@ class Listener:
                 await deferLater(self._clock, 0)
                 await deferLater(self._clock, 0)
                 continue
+            if isinstance(error, ServerRefused) and error.status == 409:
+                error = TokenInUse(error, "accepts")
             if self._policy.is_final(error):
                 raise error
             self._fails(error)
@@ -217,6 +224,8 @@ class Listener:
         elif result.check(RdvError):
             text = "{token}: a peer came, but {reason}"
             log.info(text, token=self._hint, reason=result.getErrorMessage())
+            if isinstance(result.value, NotProven) and not self._stopping:
+                self._policy.fails(result.value)
         elif not result.check(CancelledError):
             log.failure("{token}: an attempt failed", result, token=self._hint)
 
@@ -227,7 +236,7 @@ class Listener:
             log.info("{token}: waiting for peers at {server}", token=self._hint, server=self._url)
             self.waiting.fire(None)
         else:
-            log.warn("{token}: not waiting: {reason}", token=self._hint, reason=str(error))
+            log.warn("{token}: trouble: {reason}", token=self._hint, reason=str(error))
             self.waiting.fire(Failure(error))
         if error is not None or self._in_trouble:
             self._in_trouble = error is not None
@@ -250,9 +259,6 @@ class Listener:
     def _give_up(self, failure: Failure) -> None:
         if self._stopping and failure.check(CancelledError):
             return
-        error = failure.value
-        if isinstance(error, ServerRefused) and error.status == 409:
-            failure = Failure(TokenInUse(error, "accepts"))
         log.error(
             "{token}: accepting no more: {reason}",
             token=self._hint,

@@ -5,6 +5,7 @@ connection.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from rdv._secure.secret import Token, server_token
+from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
 from rdv.client.trace import Event, Trace, What
@@ -21,6 +22,7 @@ from rdv.errors import (
     AttemptTimeout,
     BadToken,
     BadURL,
+    NotProven,
     ProtocolError,
     RdvError,
     ServerRefused,
@@ -44,8 +46,12 @@ _SETTLED_AFTER = 0.5
 #: Seconds that nothing but a rendezvous server lets us wait for an answer.
 _PROVEN_AFTER = 30.0
 
-#: We are not allowed, or somebody else has the token: that does not change by itself.
-_FINAL = frozenset((401, 403, 409))
+#: Seconds without a disturbance after which we have the token to ourselves again: twice the longest
+#: time for which another program that comes back stays away.
+_UNDISTURBED = 60.0
+
+#: We are not allowed: that does not change by itself.
+_FINAL = frozenset((401, 403))
 #: What a server, or a proxy before one, says when it is to be asked again (RFC 9110, 15.5 and 15.6,
 #: and RFC 6585).
 _FOR_THE_MOMENT = frozenset((408, 429, 502, 503, 504))
@@ -62,8 +68,9 @@ class RetryPolicy:
 
     What is final:
 
-    * always: a URL or token that cannot be, and 401, 403, 409;
-    * never: 408, 429, 502, 503 and 504;
+    * always: a URL or token that cannot be, and 401 and 403;
+    * never: 408, 429, 502, 503 and 504, and a peer that has not proved that it knows the secret;
+    * a 409, another program with the same token: not for one that is *patient* or *secured*;
     * a server that cannot be reached, or any other 5xx: until it has let us wait once, as that may
       be a slip of the pen; not for one that is *patient*, nor when we have begun to try again;
     * a server that takes our request and ends the connection without an answer: the second time, as
@@ -75,8 +82,13 @@ class RetryPolicy:
     * what is no fault of the server, as when a peer comes and there is no path to it, or the local
       port cannot be had: not for one that is patient.
 
+    One that is not alone with its token, as another program took its place or somebody came who did
+    not know the secret, is in trouble until it has not been disturbed for a minute. Until then the
+    pauses go on growing, however often the server lets it wait.
+
     :param tell: told of trouble.
     :param patient: for a service, which is to be there as soon as it can.
+    :param secured: for one whose token is a secret: whoever takes its place cannot stand in for it.
     :param chance: a random number from 0 to 1.
     """
 
@@ -86,16 +98,19 @@ class RetryPolicy:
         tell: Tell,
         *,
         patient: bool = False,
+        secured: bool = False,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._tell = tell
         self._patient = patient
+        self._secured = secured
         self._backoff = _Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._asked: float | None = None
         self._settling: IDelayedCall | None = None
         self._had_request = False  # of the last attempt
         self._unanswered = 0
+        self._calm_from = -math.inf  # no more disturbed, from then on
         self._reached = self._proven = self._in_trouble = False
 
     # What happens to the attempt that waits.
@@ -105,13 +120,14 @@ class RetryPolicy:
         if self._asked is None:
             self._asked = self._clock.seconds()
         if self._settling is None:
-            self._settling = self._clock.callLater(_SETTLED_AFTER, self._settled)
+            self._settle()
 
     def met(self) -> None:
         """The server has named its peer."""
         self.over()
         self._proven = True
-        self._settled()
+        if self._clock.seconds() >= self._calm_from:
+            self._settled()
 
     def over(self) -> None:
         """It waits no more, for whatever reason."""
@@ -123,8 +139,15 @@ class RetryPolicy:
         self._had_request = self._asked is not None
         self._asked = None
 
+    def _settle(self) -> None:
+        until_calm = self._calm_from - self._clock.seconds()
+        self._settling = self._clock.callLater(max(_SETTLED_AFTER, until_calm), self._settled)
+
     def _settled(self) -> None:
         self._settling = None
+        if self._clock.seconds() < self._calm_from:  # disturbed meanwhile
+            self._settle()
+            return
         self._backoff.reset()
         news = self._in_trouble or not self._reached
         self._reached, self._in_trouble = True, False
@@ -137,7 +160,11 @@ class RetryPolicy:
         """Whether there is no point in trying again."""
         if isinstance(error, (BadURL, BadToken)):
             return True
+        if isinstance(error, NotProven):
+            return False
         if isinstance(error, ServerRefused):
+            if error.status == 409:
+                return not (self._patient or self._secured)
             if error.status in _FINAL or error.status in _FOR_THE_MOMENT:
                 return error.status in _FINAL
             if error.status < 500:
@@ -157,6 +184,11 @@ class RetryPolicy:
 
     def fails(self, error: RdvError) -> None:
         """It went wrong, and will be tried again."""
+        if isinstance(error, (NotProven, TokenInUse)):
+            self._reached = True
+            self._calm_from = self._clock.seconds() + _UNDISTURBED
+            if self._settling is None and self._asked is not None:
+                self._settle()  # another attempt waits
         if isinstance(error, ServerUnreachable) and self._had_request:
             self._unanswered += 1
         if not self._in_trouble:
@@ -180,7 +212,9 @@ async def keep_trying(
     What may come right again is tried again after a pause; :class:`RetryPolicy` says what that is.
     A server that was never there is final. A dialer whose place in the lobby was taken by another
     one (409) comes back after a short one, as the other one is gone from there as soon as the peer
-    has come. An acceptor does not: two that share a token would throw each other out for ever.
+    has come. An acceptor does so only with a secret, after pauses that grow to half a minute: with
+    a plain token the other program gets the peers, and the two would throw each other out for ever.
+    A meeting in which nobody proved to know the secret is no result for either role.
 
     :param attempt: makes one attempt within the seconds that it is given, or as long as it takes,
         and tells the trace what happens.
@@ -188,13 +222,15 @@ async def keep_trying(
     :param tell: told of trouble with the server, and with None when it lets us wait.
     :param chance: a random number from 0 to 1.
     :raises BadToken: when the token cannot be one, or ``BadSecret``.
-    :raises TokenInUse: when we were replaced; for a dialer, when no time is left to come back.
+    :raises TokenInUse: when we were replaced; for a dialer, or with a secret, when no time is left
+        to come back.
     :raises AttemptTimeout: when time was up in an attempt.
     :raises RdvError: what was final, or the last failure when no time is left for another attempt.
     """
     hint = token_hint(server_token(token))
     end = None if timeout is None else clock.seconds() + timeout
-    policy = RetryPolicy(clock, tell, chance=chance)
+    secured = isinstance(read_token(token), Secret)
+    policy = RetryPolicy(clock, tell, secured=secured, chance=chance)
     replaced = _Backoff(_FIRST_RETURN, _LONGEST_RETURN, chance)
     before = ""
 

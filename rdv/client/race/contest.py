@@ -78,7 +78,7 @@ class Contest:
     async def run(self) -> Candidate:
         """
         :return: the candidate that was chosen; the others are still open, except for dials.
-        :raises NoConnection: when there is none, or not in time.
+        :raises NoConnection: when there is none, or not in time; of a secured stream ``NotProven``.
         """
         race = first(self._contenders())
         race.addBoth(self._stop_dialling)
@@ -92,8 +92,10 @@ class Contest:
             for address, refusal in self._puncher.refused.items():
                 self._reasons.setdefault(str(address), describe(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
-            kind = NoConnection if self._context.secured is None else NotProven
-            raise kind(f"no path to the peer: {reasons or 'nobody answered'}") from None
+            reasons = reasons or "nobody answered"
+            if self._context.secured is not None:
+                raise NotProven(reasons) from None
+            raise NoConnection(f"no path to the peer: {reasons}") from None
         finally:
             if limit.active():
                 limit.cancel()

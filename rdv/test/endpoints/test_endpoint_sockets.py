@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 
 from rdv.addresses import AddressSpace
 from rdv.endpoints import RendezvousEndpoint, RendezvousPort, RendezvousServerEndpoint
@@ -113,12 +114,16 @@ class DirectTests(EndpointTestCase):
         self.assert_nothing_left(self.here)
 
     async def test_two_with_one_token(self) -> None:
-        """The second port takes the first one's place, and the first says so."""
+        """The second port takes the first one's place; the first says so, and comes back."""
         first = await self.listen(self.there)
-        stopped = first.stopped
         await self.server.arrival()
-        await self.listen(self.here)
-        await self.assertFailure(stopped, TokenInUse)
+        second = await self.listen(self.here)
+        await self.assertFailure(first.waiting, TokenInUse)
+        await deferLater(REACTOR, 0)  # the rest of that turn: trouble, and its pause
+        self.there.clock.advance(1)
+        await self.assertFailure(second.waiting, TokenInUse)
+        await deferLater(REACTOR, 0)
+        self.assertEqual([type(each) for each in self.told], [TokenInUse] * 2)
 
     async def test_port_taken(self) -> None:
         """A local port that cannot be had is trouble, and costs one try."""

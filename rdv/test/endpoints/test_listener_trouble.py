@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError
 from rdv.client.trace import What
 from rdv.errors import (
     NoConnection,
+    NotProven,
     RdvError,
     ServerRefused,
     ServerUnreachable,
@@ -95,6 +96,72 @@ class TroubleTests(ListenerTestCase):
         self.client.again_after(1)
 
 
+class CompanyTests(ListenerTestCase):
+    """Somebody else has the token."""
+
+    def check_back(self) -> None:
+        """A minute after the last disturbance all is well, and the next one is news."""
+        self.clock.advance(59)
+        self.assertEqual(len(self.told), 1)
+        self.clock.advance(1)
+        self.assertEqual(self.told[1:], [None])
+        self.client.last.fails(refused(409))
+        self.client.again_after(1)
+        self.assertEqual(len(self.told), 3)
+
+    def wait(self) -> None:
+        """The server lets the newest attempt wait."""
+        self.client.last.happens(What.ASKED)
+        self.clock.advance(0.5)
+
+    def test_another_acceptor(self) -> None:
+        """It comes back each time, ever later, and tells it once."""
+        self.listen()
+        waiting = self.listener.waiting.when_fired()
+        self.client.last.fails(refused(409))
+        self.failureResultOf(waiting, TokenInUse)
+        (error,) = self.told
+        self.assertRegex(str(error), "^another program accepts with the same token")
+        for pause in (1, 2, 4, 8, 16, 30):
+            self.client.again_after(pause)
+            self.wait()
+            self.client.meets().connects()  # peers come to both
+            self.wait()
+            self.client.last.fails(refused(409))
+        self.assertEqual(self.told, [error])
+        self.client.again_after(30)
+        self.clock.advance(60 - 30)
+        self.client.meets()
+        self.assertEqual(self.told, [error, None])
+        self.assertFalse(self.listener.stopped.fired)
+
+    def test_strangers(self) -> None:
+        """Who comes without the secret is told of once, and others need not wait."""
+        self.wait()
+        for _ in range(3):
+            first, second = self.client.meets(), self.client.meets()
+            self.wait()
+            for attempt in (second, first):
+                attempt.fails(NotProven("nobody answered"))
+            count = len(self.client.attempts)
+            self.client.meets().connects()
+            self.assertEqual(len(self.client.attempts), count + 1)
+            self.wait()
+        self.assertRegex(str(self.told[0]), "^nobody proved to know the secret")
+        self.client.meets().fails(NotProven("nobody answered"))
+        self.client.last.happens(What.ASKED)
+        self.check_back()
+
+    def test_stopped(self) -> None:
+        """Nothing is left of a minute that is not over."""
+        self.wait()
+        attempt = self.client.meets()
+        self.wait()
+        attempt.fails(NotProven("nobody answered"))
+        self.listener.stop()
+        self.assert_nothing_left()
+
+
 class WaitingTests(ListenerTestCase):
     """What :attr:`waiting` says."""
 
@@ -145,12 +212,6 @@ class GivingUpTests(ListenerTestCase):
         self.client.last.fails(refused(403))
         self.failureResultOf(self.listener.stopped.when_fired(), ServerRefused)
         self.assertTrue(self.listener.closed.fired)
-
-    def test_token_in_use(self) -> None:
-        """It says so."""
-        error = self.check(refused(409), TokenInUse)
-        self.assertEqual((error.status, error.reason), (409, "of this"))
-        self.assertRegex(str(error), "^another program accepts with the same token")
 
     def test_those_on_the_way(self) -> None:
         """Who has met its peer before is delivered."""

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._secure.secret import Secret, Token
 from rdv.client.connection import Connection
 from rdv.client.trace import Trace, What
 from rdv.endpoints.retry import RetryPolicy, keep_trying
@@ -19,6 +20,7 @@ from rdv.errors import (
     BadToken,
     BadURL,
     NoConnection,
+    NotProven,
     ProtocolError,
     RdvError,
     ServerRefused,
@@ -32,7 +34,7 @@ GONE = ServerUnreachable("cannot reach it: connection refused")
 ENDED = ServerUnreachable("cannot reach it: the connection ended without an answer")
 NO_CERTIFICATE = ServerUnreachable("cannot reach it: TLS: alert certificate required")
 NO_CERTIFICATE.__cause__ = TLSError()
-NEVER_RIGHT = (BadURL("x"), BadToken("x"), *map(refused, (401, 403, 409)))
+NEVER_RIGHT = (BadURL("x"), BadToken("x"), *map(refused, (401, 403)))
 STRANGE = (ProtocolError("not HTTP"), *map(refused, (200, 302, 400, 404, 426)))
 
 
@@ -42,6 +44,11 @@ HISTORIES: list[tuple[str, Iterable[Exception], bool, bool]] = [
     ("", NEVER_RIGHT, True, True),
     ("asked 60 over", NEVER_RIGHT, True, True),
     ("met", NEVER_RIGHT, True, True),
+    # A person can make another token; a service that is ended by one request serves nobody.
+    ("", (refused(409),), True, False),
+    ("met", (refused(409),), True, False),
+    # Whoever came, the peer may come next.
+    ("", (NotProven("nobody answered"),), False, False),
     # Who asks us to come back is a server.
     ("", [refused(status) for status in (408, 429, 502, 503, 504)], False, False),
     # A person who has mistyped the URL need not wait.
@@ -75,6 +82,12 @@ class PolicyTests(SynchronousTestCase):
                     said = (history, error, patient)
                     self.assertEqual(policy.is_final(error), wanted, said)
 
+    def test_secret(self) -> None:
+        """Who has taken our place cannot stand in for us: we come back."""
+        policy = RetryPolicy(Clock(), lambda error: None, secured=True)
+        self.assertFalse(policy.is_final(refused(409)))
+        self.assertTrue(policy.is_final(refused(403)))
+
     def policy_after(self, history: str, patient: bool) -> RetryPolicy:
         """One that has lived through this."""
         clock = Clock()
@@ -101,17 +114,20 @@ class KeepTryingTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def begin(
-        self, timeout: float | None = None, role: Role = Role.ACCEPTOR
+        self,
+        timeout: float | None = None,
+        role: Role = Role.ACCEPTOR,
+        token: Token = "token",
     ) -> Deferred[Connection]:
         """The first attempt begins."""
 
         def attempt(seconds: float | None, trace: Trace) -> Deferred[Connection]:
             call = self.client.dial if role is Role.DIALER else self.client.accept
-            return call(URL, "token", timeout=seconds, trace=trace)
+            return call(URL, token, timeout=seconds, trace=trace)
 
         tell, chance = self.told.append, lambda: 1.0
         return Deferred.fromCoroutine(
-            keep_trying(attempt, self.clock, role, "token", timeout, tell=tell, chance=chance)
+            keep_trying(attempt, self.clock, role, token, timeout, tell=tell, chance=chance)
         )
 
     def waits(self, seconds: float = 0.5) -> None:
@@ -195,6 +211,46 @@ class KeepTryingTests(SynchronousTestCase):
         self.client.again_after(0.2)
         self.assertEqual(self.told, [None])
         self.connects(trying)
+
+    def test_not_alone(self) -> None:
+        """
+        Who takes the place of one with a secret, or meets it without knowing the secret, does not
+        end it: that is told once, and the pauses grow though the server lets it wait in between.
+        """
+        for role, met, error in (
+            (Role.ACCEPTOR, False, refused(409)),
+            (Role.ACCEPTOR, True, NotProven("nobody answered")),
+            (Role.DIALER, True, NotProven("nobody answered")),
+        ):
+            self.told.clear()
+            self.client.attempts.clear()
+            trying = self.begin(600, role, Secret.generate())
+            for pause in (1, 2, 4, 8, 16, 30, 30):
+                self.waits()
+                if met:
+                    self.client.last.happens(What.MET)
+                self.client.last.fails(error)
+                self.client.again_after(pause)
+            self.assertEqual(self.told[0], None)
+            (trouble,) = self.told[1:]
+            self.assertRegex(str(trouble), "^(another program accepts|nobody proved)")
+            self.waits(59 - 30)
+            self.assertEqual(len(self.told), 2)
+            self.clock.advance(1)
+            self.assertIsNone(self.told[2])
+            self.client.last.fails(error)
+            self.client.again_after(1)
+            self.connects(trying)
+
+    def test_never_proved(self) -> None:
+        """When time is up, that is why."""
+        trying = self.begin(5, Role.DIALER, Secret.generate())
+        for pause in (1, 2):
+            self.client.last.fails(NotProven("nobody answered"))
+            self.client.again_after(pause)
+        self.client.last.fails(NotProven("relay: it does not know the secret"))
+        error = self.assert_final(trying, NotProven, 3)
+        self.assertRegex(str(error), "^nobody proved to know the secret.*: it does not know the")
 
     def test_no_time_left(self) -> None:
         """What is wrong is said at once, and not when time is up."""

@@ -36,8 +36,9 @@ waits already); it does not allow it (401, 403: the port stops, and says why); w
 rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
 wait for long or named a peer: proxies say 404 while the server behind them restarts); a peer meets
 us and there is no path (that attempt fails, the next has long begun); somebody who knows the
-token begins many of them (their number is bounded; then nobody waits until one has ended); the port
-is stopped (what waits and what is on its way is cancelled; connections that were delivered
+token begins many of them and leaves them alone (their number is bounded, and the oldest makes room;
+from half of that on they begin so slowly that each has a few seconds before its turn comes); the
+port is stopped (what waits and what is on its way is cancelled; connections that were delivered
 stay).
 
 A protocol has the ``Connection`` itself as its transport, nothing between. ``endpoint_strings`` is
@@ -78,6 +79,9 @@ Trouble = Tell
 
 #: How many attempts there are at a time, the one that waits included.
 _MOST_ATTEMPTS = 64
+#: Seconds that an attempt has, from meeting its peer, before it may have to make room: more than a
+#: dialer takes for the relay, whose penalty is 2 seconds.
+_BEFORE_MAKING_ROOM = 3.0
 
 
 class Listener:
@@ -124,9 +128,9 @@ class Listener:
         self._tell = knobs.function("trouble", trouble) or (lambda error: None)
         self._policy = RetryPolicy(client.clock, self._news, patient=True, chance=chance)
         self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
-        self._attempts: set[Deferred[Any]] = set()
+        self._attempts: dict[Deferred[Any], None] = {}  # the oldest first
         self._accepting: Deferred[None] | None = None
-        self._stopping = self._over = self._in_trouble = False
+        self._stopping = self._over = self._in_trouble = self._crowded = False
         self.waiting: OneShotObserver[None] = OneShotObserver()
         self.stopped: OneShotObserver[None] = OneShotObserver()
         self.closed: OneShotObserver[None] = OneShotObserver()
@@ -153,10 +157,7 @@ class Listener:
 
     async def _keep_accepting(self) -> None:
         while True:
-            if not self._room.tokens:
-                text = "{token}: {most} attempts at once: nobody can come until one has ended"
-                log.warn(text, token=self._hint, most=len(self._attempts))
-            await self._room.acquire()
+            await self._make_room()
             error = await self._in_the_lobby()
             if error is None:
                 # Calls come before events: between the two what a new protocol writes is sent.
@@ -171,6 +172,21 @@ class Listener:
             if self._stopping:  # who was told has had enough
                 return
             await deferLater(self._clock, self._policy.pause(error))
+
+    async def _make_room(self) -> None:
+        """Wait for the next attempt's turn: not long, whatever has become of the others."""
+        freely = self._room.limit // 2
+        if len(self._attempts) <= freely:
+            self._crowded = False
+        else:
+            await deferLater(self._clock, _BEFORE_MAKING_ROOM / (self._room.limit - freely))
+        if not self._room.tokens:
+            if not self._crowded:
+                text = "{token}: {most} attempts at once: the oldest make room for others"
+                log.warn(text, token=self._hint, most=len(self._attempts))
+            self._crowded = True
+            next(iter(self._attempts)).cancel()
+        await self._room.acquire()
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:
         """
@@ -187,7 +203,7 @@ class Listener:
                 stay.met()
 
         def ended(result: Connection | Failure) -> None:
-            self._attempts.discard(attempt)
+            self._attempts.pop(attempt, None)
             if isinstance(result, Failure) and not stay.has_met:
                 self._policy.over()
                 stay.leave(result.value)
@@ -202,7 +218,7 @@ class Listener:
         attempt = self._client.accept(
             self._url, self._token, timeout=None, trace=happened, **self._options
         )
-        self._attempts.add(attempt)
+        self._attempts[attempt] = None
         attempt.addCallback(self._unless_stopping)
         attempt.addBoth(ended)
         return stay.left

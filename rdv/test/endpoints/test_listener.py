@@ -12,7 +12,7 @@ from rdv.client.trace import What
 from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener
 from rdv.errors import BadToken, NoConnection, ServerUnreachable
-from rdv.test.endpoints.doubles import URL, ListenerTestCase
+from rdv.test.endpoints.doubles import URL, Attempt, ListenerTestCase
 
 
 class AcceptingTests(ListenerTestCase):
@@ -74,20 +74,52 @@ class AcceptingTests(ListenerTestCase):
         self.assertEqual(self.client.most_in_lobby, 1)
 
     def test_bound(self) -> None:
-        """Who meets more peers than it connects to lets the others wait, and it is logged."""
+        """
+        With half of the attempts under way the others begin slowly; when there is no room, the
+        oldest makes some, which is logged once.
+        """
         self.listener.stop()
-        self.listen(most=3)
+        self.listen(most=4)
         with capturedLogs() as events:
             attempts = [self.client.meets() for _ in range(3)]
+            self.assertEqual(len(self.client.attempts), 3)
+            for count in range(4, 8):
+                self.client.again_after(3 / 2)
+                attempts.append(self.client.meets())
+                self.assertEqual(len(self.client.attempts), count)
+        self.assertEqual([each.cancelled for each in attempts], [True] * 3 + [False] * 4)
         warnings = [event["most"] for event in events if event["log_level"] is LogLevel.warn]
-        self.assertEqual(warnings, [3])
-        self.assertEqual(len(self.client.attempts), 3)
-        attempts[1].fails(NoConnection("no path"))
-        self.assertEqual(len(self.client.attempts), 4)
+        self.assertEqual(warnings, [4])
+        for attempt in attempts[3:6]:
+            attempt.fails(NoConnection("no path"))
+        self.clock.advance(3 / 2)
         self.client.meets()
-        self.assertEqual(len(self.client.attempts), 4)
-        attempts[0].connects()
-        self.assertEqual(len(self.client.attempts), 5)
+        self.assertEqual(len(self.client.attempts), 9)
+
+    def test_silent_dials(self) -> None:
+        """
+        Somebody dials as often as he can and says nothing: there is always one that waits, but for
+        a tenth of a second, and who needs almost three seconds for a path gets it.
+        """
+        met, left = dict[Attempt, float](), dict[Attempt, float]()
+        for number in range(300):
+            attempt = self.client.last
+            attempt.happens(What.MET)
+            met[attempt] = self.clock.seconds()
+            if number == 200:
+                self.clock.callLater(2.9, attempt.connects)
+            while self.client.last is attempt:
+                self.clock.advance(0.01)
+                self.assertLess(self.clock.seconds() - met[attempt], 0.15)
+            left |= {
+                each: self.clock.seconds()
+                for each in self.client.attempts
+                if each.cancelled and each not in left
+            }
+            self.assertLessEqual(len(met) - len(left), 64)
+        self.assertGreater(len(left), 200)
+        self.assertGreater(min(left[each] - met[each] for each in left), 3)
+        self.assertEqual(len(self.delivered), 1)
 
     def test_bugs(self) -> None:
         """One is logged, its connection is closed, and the next one is delivered."""

@@ -172,5 +172,6 @@ class SecureExchange(Exchange):
             Reply(Features(0), Kind.NEW, cipher, attempt.identity)
         )
         self.path = SecurePath(Role.DIALER, session, cipher)
+        self.early_limit = Exchange.early_limit
         attempt.choose(peer, self.path)
         return super().confirm() + message

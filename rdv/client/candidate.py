@@ -85,7 +85,7 @@ class Candidate:
         self._exchange = exchange or Exchange(role, token)
         self._held = held
         self._connected = False
-        self._is_shaken = False
+        self._is_shaken = self._is_answered = False
         self._timer: IDelayedCall | None = None
         self._early = b""
         self._failure: Failure | None = None
@@ -122,6 +122,16 @@ class Candidate:
         """
         if self._exchange.is_secure and not (self.path and self.path.ready):
             return False
+        return self._acknowledged(behind)
+
+    def answered(self) -> bool | None:
+        """
+        Whether anything shows that the CONFIRM of a dialer has arrived, be it that something has
+        come behind it. Before the connection is handed over; on a secured path, too.
+        """
+        return self._is_answered or self._acknowledged()
+
+    def _acknowledged(self, behind: int = 0) -> bool | None:
         count = bytes_acknowledged(self.transport)
         return None if count is None else count >= self._unconfirmed + behind
 
@@ -259,6 +269,9 @@ class Candidate:
             self._early += data
             if len(self._early) > self._exchange.early_limit:
                 raise ProtocolError("too much before the choice")
+            if self._unconfirmed:
+                self._is_answered = True
+                self._fire(self)
         elif (rest := self._exchange.feed(data)) is not None:
             self._heard(rest)
         elif self._exchange.begun and self._timer is None:

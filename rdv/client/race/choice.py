@@ -78,7 +78,7 @@ async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
 async def _acknowledged(candidate: Candidate) -> None:
     end = candidate.clock.seconds() + _ACKNOWLEDGED_WITHIN
     for pause in pauses():
-        if candidate.confirmed() is not False:
+        if candidate.answered() is not False:
             break
         left = end - candidate.clock.seconds()
         if left <= 0:

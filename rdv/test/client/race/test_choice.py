@@ -9,11 +9,14 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv import Secret
+from rdv._secure.exchange import SecureAttempt
+from rdv.client import candidate as candidate_module
 from rdv.client.candidate import Candidate
 from rdv.client.race.choice import choose, first, relay_penalty
 from rdv.errors import NoConnection
 from rdv.test.client.doubles import ByteTransport
-from rdv.test.doubles import collect_garbage
+from rdv.test.doubles import Recorder, collect_garbage, connect, present
 from rdv.wire import Role
 
 
@@ -131,7 +134,7 @@ class ChooseTests(SynchronousTestCase):
 
     def test_given_up(self) -> None:
         """It is closed; one that waits for its turn says nothing, be it lost or cancelled."""
-        self.patch(Candidate, "confirmed", lambda each: False)
+        self.patch(Candidate, "answered", lambda each: False)
         for lost in (True, False):
             choice = DeferredLock()
             transports, choosing = [], []
@@ -152,6 +155,52 @@ class ChooseTests(SynchronousTestCase):
             choice.release()
             self.failureResultOf(choosing[1], ConnectionLost if lost else CancelledError)
             self.assertEqual(transports[1].value(), b"")
+
+
+class SuspectTests(SynchronousTestCase):
+    """One that a NAT may have cut in one direction, on a secured path."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.acknowledged: int | None = 0
+        self.patch(candidate_module, "bytes_acknowledged", lambda transport: self.acknowledged)
+        acceptor, dialer = (
+            SecureAttempt(role, Secret(bytes(16))) for role in (Role.ACCEPTOR, Role.DIALER)
+        )
+        self.peer = acceptor.exchange(is_relay=False)
+        exchange = dialer.exchange(is_relay=False)
+        self.candidate = Candidate(self.clock, Role.DIALER, b"", exchange=exchange)
+        self.candidate.suspect = True
+        self.wire = Recorder()
+        self.at_wire, _ = connect(self.clock, self.wire, self.candidate)
+        self.at_wire.write(self.peer.hello)
+        self.clock.advance(0)
+        self.choosing = Deferred.fromCoroutine(choose(self.candidate, DeferredLock()))
+        self.clock.advance(0)
+        self.assertNoResult(self.choosing)
+
+    def test_acknowledged(self) -> None:
+        """That is enough; whether it is the peer shows READY, which may need more time."""
+        self.acknowledged = len(self.wire.received)
+        self.clock.advance(0.1)
+        self.assertIs(self.successResultOf(self.choosing), self.candidate)
+
+    def test_answered(self) -> None:
+        """What comes behind CONFIRM is the stream, and shows that it has arrived."""
+        self.peer.feed(self.wire.received)
+        path = present(self.peer.path)
+        self.at_wire.write(b"".join([*path.announce(), *path.seal(bytes(60_000))]))
+        self.clock.advance(0)
+        self.assertIs(self.successResultOf(self.choosing), self.candidate)
+        stream = Recorder()
+        self.candidate.release(stream)
+        self.clock.advance(0)
+        self.assertEqual(stream.received, bytes(60_000))
+
+    def test_silent(self) -> None:
+        """It is none."""
+        self.clock.advance(1.6)
+        self.failureResultOf(self.choosing, ConnectionLost)
 
 
 class RelayPenaltyTests(SynchronousTestCase):

@@ -109,11 +109,12 @@ class Connection(TCPForwarding):
         another proof to it, as RFC 9266 does for TLS.
 
         :param label: what they are for.
-        :raises RuntimeError: when the stream is plain, or the peer is not yet known to be there: a
-            dialer knows as soon as it has received anything.
+        :raises RuntimeError: when the stream is plain, or the peer is not yet known to be there, or
+            another path may still take the place of this one: when anything has been received,
+            that is over.
         """
         path = self._winner.path
-        if path is None or not path.ready:
+        if path is None or not path.ready or self.final_transport is None:
             raise RuntimeError("no secured stream yet")
         return path.session.export(label.encode(), length)
 

@@ -110,11 +110,11 @@ class ReplayTransport(TCPForwarding):
         transport, producer = self.transport, self._producer
         if left := bytes(self._written[0 if again else self._passed_on :]):
             transport.write(left)
-        if self._write_ended:
-            transport.loseWriteConnection()
-        if producer is not None:
+        if producer is not None:  # before the end, which waits until it is done
             transport.registerProducer(producer, self._streaming)
             if self._producer_paused:
                 producer.resumeProducing()
+        if self._write_ended:
+            transport.loseWriteConnection()
         if self._closing:
             transport.loseConnection()

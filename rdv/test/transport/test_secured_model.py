@@ -61,7 +61,7 @@ class Application(HalfCloseRecorder):
         self.habits = {place: list(actions) for place, actions in habits.items()}
         self.written = 0
         self.closed = self.broken = self.producing = False
-        self._ended = self._closing = False
+        self._ended = False
         self._depth = 0
 
     def act(self, action: str) -> None:
@@ -83,7 +83,9 @@ class Application(HalfCloseRecorder):
 
     @property
     def _over(self) -> bool:
-        ended = (self._ended or self._closing) and not self.producing
+        # One that does not care for half-close is closed by the end of the other side.
+        closing = cast(SecureTransport, self.transport).disconnecting
+        ended = (self._ended or closing) and not self.producing
         return ended or self.broken or self.lost is not None
 
     def write_little(self) -> None:
@@ -97,7 +99,7 @@ class Application(HalfCloseRecorder):
         self.transport.loseWriteConnection()
 
     def close(self) -> None:
-        self.closed = self._closing = True
+        self.closed = True
         self.transport.loseConnection()
 
     def abort(self) -> None:
@@ -113,7 +115,7 @@ class Application(HalfCloseRecorder):
         cast(Any, self.transport).resumeProducing()
 
     def produce(self) -> None:
-        if not (self.producing or self._over or self._ended or self._closing):
+        if not (self.producing or self._over or self._ended):
             self.producing = True
             cast(Any, self.transport).registerProducer(self, True)
 

@@ -1,0 +1,368 @@
+"""
+A server that does harm, and strangers on the direct paths of secured streams: nobody but a holder
+of the secret gets a byte, a byte reaches one application at most, and the genuine peer gets
+through.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ITransport
+from twisted.internet.protocol import ClientFactory, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv import Secret
+from rdv._secure.exchange import SecureAttempt
+from rdv._secure.handshake import MESSAGE_SIZE
+from rdv.addresses import Address
+from rdv.client import Client, Connection
+from rdv.test.client.doubles import answer
+from rdv.test.doubles import HalfCloseRecorder, Recorder, present
+from rdv.testing import MemoryRendezvous
+from rdv.testing.host import Host
+from rdv.wire import Role, confirm_line, hello_line
+
+SECRET = Secret(bytes(range(16)))
+OTHER = Secret(bytes(16))
+HELLO = hello_line(SECRET.direct_token)
+RANDOM = bytes(range(100, 100 + MESSAGE_SIZE))
+
+
+class Pipe(Recorder):
+    """
+    Passes on to another.
+
+    :ivar limit: how many bytes it passes on at most; what comes then is swallowed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to: Pipe | None = None
+        self.limit: int | None = None
+        self._passed = 0
+
+    def join(self, other: Pipe) -> None:
+        """Pass on what has come, and what comes, both ways."""
+        self.to, other.to = other, self
+        for each, target in ((self, other), (other, self)):
+            for piece in each.pieces:
+                target.say(each._allowed(piece))
+
+    def say(self, data: bytes) -> None:
+        """Write."""
+        cast(ITransport, self.transport).write(data)
+
+    def close(self) -> None:
+        """End."""
+        cast(ITransport, self.transport).loseConnection()
+
+    def _allowed(self, data: bytes) -> bytes:
+        if self.limit is not None:
+            data = data[: max(0, self.limit - self._passed)]
+        self._passed += len(data)
+        return data
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        if self.to is not None:
+            self.to.say(self._allowed(data))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        if self.to is not None and self.to.lost is None:
+            self.to.close()
+
+
+class AttackTestCase(SynchronousTestCase):
+    """
+    A network, on which the server is ours.
+
+    :ivar asked: the connections of requests, in their order.
+    """
+
+    def setUp(self) -> None:
+        self.rendezvous = MemoryRendezvous()
+        self.addCleanup(self.rendezvous.assert_nothing_left)
+        self.addCleanup(self._vanish)
+        self.asked: list[Pipe] = []
+        self.evil = self.rendezvous.host()
+        self.evil.listenTCP(80, self.factory(self._asked))
+        self.url = f"http://{self.evil.ip}/rdv"
+        self.flush, self.advance = self.rendezvous.flush, self.rendezvous.advance
+
+    def _vanish(self) -> None:
+        for transport in self.evil.transports:
+            transport.abortConnection()
+        for port in list(self.evil.ports.values()):
+            port.stopListening()
+
+    def factory(self, made: Any) -> Any:
+        """Of protocols that ``made`` returns."""
+        factory: Any = ClientFactory()
+        factory.noisy = False
+        factory.buildProtocol = lambda address: made()
+        return factory
+
+    def _asked(self) -> Pipe:
+        self.asked.append(Pipe())
+        return self.asked[-1]
+
+    def ask(self, call: str, secret: Secret = SECRET) -> tuple[Host, Pipe, Deferred[Connection]]:
+        """Somebody asks our server: where it is, the server's side of its relay, and the result."""
+        host = self.rendezvous.host()
+        client: Any = Client(cast(Any, host))
+        asking = getattr(client, call)(self.url, secret)
+        self.flush()
+        relay = self.asked[-1]
+        relay.pieces.clear()
+        return host, relay, asking
+
+    def address(self, host: Host) -> Address:
+        """Where it listens."""
+        return Address(host.ip, next(iter(host.ports)))
+
+    def stranger(self, *, says: bytes) -> tuple[Address, list[Pipe]]:
+        """A host whose port says that to whoever comes, and the connections to it."""
+        came: list[Pipe] = []
+
+        def made() -> Pipe:
+            class Saying(Pipe):
+                def connectionMade(self) -> None:
+                    self.say(says)
+
+            came.append(Saying())
+            return came[-1]
+
+        self.evil.listenTCP(len(self.evil.ports) + 2000, self.factory(made))
+        return Address(self.evil.ip, max(self.evil.ports)), came
+
+    def visit(self, address: Address) -> Pipe:
+        """Connect to it."""
+        pipe = Pipe()
+        self.evil.connectTCP(str(address.ip), address.port, self.factory(lambda: pipe))
+        self.flush()
+        return pipe
+
+    def recorded(self, secret: Secret = SECRET) -> bytes:
+        """HELLO and the message of an attempt that is over."""
+        return SecureAttempt(Role.ACCEPTOR, secret).exchange(is_relay=False).hello
+
+    def attach(self, connecting: Deferred[Connection]) -> tuple[Connection, HalfCloseRecorder]:
+        """A protocol for one that is connected."""
+        connection = self.successResultOf(connecting)
+        recorder = HalfCloseRecorder()
+        connection.attach(recorder)
+        return connection, recorder
+
+    def exchange(self, dialing: Deferred[Connection], accepting: Deferred[Connection]) -> bool:
+        """The two are connected with each other, secured. Whether that is through the relay."""
+        (dialer, ours), (acceptor, theirs) = self.attach(dialing), self.attach(accepting)
+        dialer.write(b"question")
+        acceptor.write(b"answer")
+        self.flush()
+        self.assertEqual((theirs.received, ours.received), (b"question", b"answer"))
+        self.assertTrue(dialer.is_secure and acceptor.is_secure)
+        self.assertEqual(dialer.is_relay, acceptor.is_relay)
+        for each in (dialer, acceptor):
+            each.loseConnection()
+        self.flush()
+        self.assertTrue(ours.lost_cleanly and theirs.lost_cleanly)
+        return dialer.is_relay
+
+
+class ServerTests(AttackTestCase):
+    """A server that pairs holders of the secret as it likes."""
+
+    def test_crossed_attempts(self) -> None:
+        """
+        The dialer's bytes get to one attempt of an acceptor by a path that swallows READY, and the
+        server offers it the relay of another, or of the same.
+        """
+        for crossed in (True, False):
+            host, relay, first = self.ask("accept")
+            _, another, second = self.ask("accept")
+            _, dialer, dialing = self.ask("dial")
+            relay.say(answer())
+            another.say(answer())
+            self.flush()
+            between, came = self.stranger(says=b"")
+            dialer.say(answer(between))
+            self.flush()
+            far = self.visit(self.address(host))
+            far.limit = len(HELLO) + MESSAGE_SIZE
+            far.join(came[0])
+            self.flush()
+            ours = self.attach(dialing)
+            ours[0].write(b"request")
+            self.flush()
+            theirs = self.attach(first)
+            self.flush()
+            self.assertEqual(theirs[1].received, b"request")
+            dialer.join(another if crossed else relay)
+            self.advance(20)
+            self.assertFalse(present(ours[1].lost).check(ConnectionDone))
+            self.assertEqual(theirs[1].received, b"request")
+            second.addErrback(lambda _: None)
+            second.cancel()
+            self.flush()
+            self.assertIsNone(self.successResultOf(second))
+            far.close()
+            self.advance(20)
+            self.assertFalse(present(theirs[1].lost).check(ConnectionDone))
+
+    def test_two_dialers_crosswise(self) -> None:
+        """Each has one peer, on whichever path, and no stream is mixed from two."""
+        acceptors = [self.ask("accept") for _ in range(2)]
+        dialers = [self.ask("dial") for _ in range(2)]
+        for _, relay, _ in acceptors:
+            relay.say(answer())
+        for (_, relay, _), (host, _, _) in zip(dialers, acceptors, strict=True):
+            relay.say(answer(self.address(host)))
+        for (_, relay, _), (_, other, _) in zip(dialers, acceptors[::-1], strict=True):
+            relay.join(other)
+        self.advance(3)
+        ends = [self.attach(result) for _, _, result in (*dialers, *acceptors)]
+        for number, (connection, _) in enumerate(ends):
+            connection.write(b"%d" % number)
+        self.flush()
+        heard = [int(recorder.received) for _, recorder in ends]
+        for number, peer in enumerate(heard):
+            self.assertEqual(heard[peer], number)
+            self.assertEqual(
+                ends[number][0].exporter("test", 20), ends[peer][0].exporter("test", 20)
+            )
+        for connection, _ in ends:
+            connection.abortConnection()
+        self.flush()
+
+    def test_another_secret(self) -> None:
+        """Two that have not the same one are strangers to each other, whatever the server says."""
+        _, relay, accepting = self.ask("accept", OTHER)
+        _, dialer, dialing = self.ask("dial")
+        relay.say(answer())
+        dialer.say(answer())
+        relay.join(dialer)
+        self.advance(40)
+        self.failureResultOf(accepting)
+        self.failureResultOf(dialing)
+
+
+class StrangerTests(AttackTestCase):
+    """Others on the direct paths, and the genuine peer on the relay, or behind them."""
+
+    def meet(self, *addresses: Address, direct: bool = False) -> Any:
+        """
+        Both ask. The dialer is told these addresses, before the acceptor's own if ``direct``.
+
+        :return: both results, and the joining of their relays.
+        """
+        host, relay, accepting = self.ask("accept")
+        _, dialer, dialing = self.ask("dial")
+        relay.say(answer())
+        dialer.say(answer(*addresses, *([self.address(host)] if direct else [])))
+        return dialing, accepting, host, lambda: relay.join(dialer)
+
+    def test_recording(self) -> None:
+        """A recording of the acceptor is no peer: known at once, or when READY does not come."""
+        for known in (True, False):
+            address, came = self.stranger(says=b"" if known else self.recorded())
+            dialing, accepting, _, join = self.meet(address)
+            if known:
+                join()
+                self.flush()
+                came[0].say(self.recorded())
+            self.flush()
+            if not known:
+                self.assertFalse(cast(Any, dialing).result.is_relay)
+                join()
+            self.advance(3)
+            self.assertTrue(self.exchange(dialing, accepting))
+            self.assertNotIn(b"question", came[0].received)
+            self.assertIsNotNone(came[0].lost)
+
+    def test_recording_and_no_relay(self) -> None:
+        """It ends, and not as if there had been a stream."""
+        address, _ = self.stranger(says=self.recorded())
+        _, dialer, dialing = self.ask("dial")
+        dialer.say(answer(address))
+        dialer.close()
+        self.flush()
+        connection, recorder = self.attach(dialing)
+        connection.write(b"request")
+        connection.loseConnection()
+        self.assertRaises(RuntimeError, connection.exporter, "test", 20)
+        self.advance(20)
+        self.assertFalse(present(recorder.lost).check(ConnectionDone))
+
+    def test_recording_first(self) -> None:
+        """The genuine direct path is still found, when the relay has told who is the peer."""
+        address, came = self.stranger(says=b"")
+        dialing, accepting, _, join = self.meet(address, direct=True)
+        join()
+        self.flush()
+        self.assertFalse(self.exchange(dialing, accepting))
+        self.assertIsNotNone(came[0].lost)
+
+    def test_bogus_acceptors(self) -> None:
+        """Those that say HELLO and no more, nearly all of it, or what does not open."""
+        whole = self.recorded()
+        for says in (
+            whole[:-1],
+            whole[: len(HELLO)],
+            whole[: len(HELLO)] + RANDOM,
+            whole + b"\x17",
+            whole[:-1] + bytes([whole[-1] ^ 1]),
+            self.recorded(OTHER),
+        ):
+            address, came = self.stranger(says=says)
+            dialing, accepting, _, join = self.meet(address)
+            self.flush()
+            join()
+            self.advance(5.1)
+            self.assertTrue(self.exchange(dialing, accepting), says)
+            self.assertEqual([pipe.received for pipe in came], [b""] * len(came))
+
+    def test_bogus_dialers(self) -> None:
+        """
+        Twenty that say CONFIRM and what does not open, nearly all of it, or nothing. The acceptor
+        says to them what it says to everybody, and goes on with its peer.
+        """
+        line = confirm_line(SECRET.direct_token)
+        for says in (line + RANDOM, line + RANDOM[:-1], line, b"", b"?"):
+            host, relay, accepting = self.ask("accept")
+            held = [self.visit(self.address(host)) for _ in range(10)]
+            relay.say(answer())
+            self.flush()
+            visitors = held + [self.visit(self.address(host)) for _ in range(10)]
+            for visitor in visitors:
+                if visitor.lost is None:
+                    visitor.say(says)
+            self.flush()
+            for visitor in visitors:
+                self.assertIn(len(visitor.received), (0, len(HELLO) + MESSAGE_SIZE))
+            _, dialer, dialing = self.ask("dial")
+            dialer.say(answer(self.address(host)))
+            relay.join(dialer)
+            self.advance(0.1)
+            self.assertFalse(self.exchange(dialing, accepting))
+            self.flush()
+            self.assertTrue(all(visitor.lost is not None for visitor in visitors))
+
+    def test_plain_peers(self) -> None:
+        """Who knows the tokens, and not the secret, is nobody, on either side."""
+        for token in (SECRET.server_token, SECRET.direct_token):
+            address, came = self.stranger(says=hello_line(token) + b"hello")
+            dialing, accepting, host, join = self.meet(address)
+            self.flush()
+            visitor = self.visit(self.address(host))
+            visitor.say(confirm_line(token) + bytes(200))
+            self.flush()
+            self.assertIsNotNone(visitor.lost)
+            join()
+            self.advance(5.1)
+            self.assertTrue(self.exchange(dialing, accepting))
+            self.assertEqual(came[0].received, b"")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from rdv._secure.secret import Secret, server_token
+from rdv.wire import token_hint
 from tests.faults.servers import Server
 from tests.faults.table import Case, Fault, Form, Moment, Victim
 from tests.faults.verdict import End, Told
@@ -43,7 +45,9 @@ class Scene(ABC):
         self.case = case
         self.server = server
         self.token = f"{name}, for a fault"
-        self.hint = f"{name}…"
+        if case.form is Form.SECURED:
+            self.token = Secret(name.encode().zfill(16)).reveal()
+        self.hint = token_hint(server_token(self.token))
         rest = FEW if case.fault is Fault.KILL_ASLEEP else HALF
         rest = MUCH if case.moment is Moment.FLIGHT else rest
         self.content = b"" if case.doom else noise(int(name), HALF + rest)

@@ -85,10 +85,14 @@ class Path(Enum):
 
 
 class Form(Enum):
-    """How the clients tell what happens. With JSON the receiver writes to a file, else a pipe."""
+    """
+    How the clients tell what happens, and how they are told to meet. With JSON the receiver writes
+    to a file, else a pipe. What is secured has a secret for its token.
+    """
 
     PLAIN = ()
     JSON = ("--json",)
+    SECURED = ("--secure",)
 
 
 class Scheme(Enum):
@@ -189,6 +193,20 @@ LEFT_OUT: list[tuple[str, Callable[[Case], bool]]] = [
         "process shows that",
         lambda c: (
             c.victim is Victim.WORKER and c.path is Path.DIRECT and c.moment is not Moment.BEFORE
+        ),
+    ),
+    (
+        "a secured stream breaks as a plain one does, or is whole: what kills, stops and ends it "
+        "in the middle and at its end shows that; one of a forward is the same stream",
+        lambda c: (
+            c.form is Form.SECURED
+            and (
+                c.fault not in (Fault.KILL, Fault.STOP, Fault.TERM)
+                or c.moment is Moment.BEFORE
+                or c.scheme is Scheme.HTTPS
+                or c.victim not in (Victim.DIALER, Victim.ACCEPTOR, Victim.SERVER, Victim.EXPOSE)
+                or (c.victim is Victim.EXPOSE and c.moment is not Moment.MIDDLE)
+            )
         ),
     ),
     (

@@ -27,107 +27,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from statistics import median
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
-from twisted.internet.interfaces import IPushProducer, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.stdio import StandardIO
+from twisted.internet.protocol import Factory
 from twisted.internet.task import react
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from benchmarks.common import Program, environment, machine, percentile, table
 from benchmarks.namespace import run_inside
 from benchmarks.peers import SPACES
+from benchmarks.streams import MIB, Counter, close, connect, stdin_ended, throughput
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.wire import Role
 
 _PATHS = {"direct": SPACES, "relay": AddressSpace.NONE}
-_PIECE = bytes(1 << 16)
-_MIB = 1 << 20
-
-
-class _Counter(Protocol):
-    """The other side: greets, and answers each ``size`` bytes with one."""
-
-    transport: Any
-
-    def __init__(self) -> None:
-        self._missing: int | None = None
-        self._head = b""
-
-    def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)  # as rdv does; it makes a tenth and more
-        self.transport.write(b"!")
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._missing is None:
-            self._head += data
-            size, newline, rest = self._head.partition(b"\n")
-            if not newline:
-                return
-            self._missing, data = int(size), rest
-        self._missing -= len(data)
-        if self._missing == 0:
-            self._missing, self._head = None, b""
-            self.transport.write(b"!")
-
-
-@implementer(IPushProducer)
-class _Sender(Protocol):
-    """This side: tells of the greeting, and sends."""
-
-    transport: Any
-
-    def __init__(self) -> None:
-        self._waiter: Deferred[None] = Deferred()
-        self.greeted = self._waiter
-        self.gone: Deferred[None] = Deferred()
-        self._missing = 0
-        self._paused = False
-
-    def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)
-
-    def dataReceived(self, data: bytes) -> None:
-        self._waiter.callback(None)
-
-    def send(self, size: int) -> Deferred[None]:
-        """Fires when all has arrived."""
-        self._waiter = Deferred()
-        self._missing = size
-        self.transport.write(b"%d\n" % size)
-        self.transport.registerProducer(self, True)
-        self.resumeProducing()
-        return self._waiter
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        while self._missing and not self._paused:
-            self._missing -= len(_PIECE)
-            self.transport.write(_PIECE)
-        if not self._missing:
-            self.transport.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-
-    def stopProducing(self) -> None:
-        self._missing = 0
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.gone.callback(None)
 
 
 async def _other_side(reactor: Any, url: str) -> None:
     """Listen in every way, and say so."""
-    factory = Factory.forProtocol(_Counter)
+    factory = Factory.forProtocol(Counter)
     factory.noisy = False
     port: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
     for path, spaces in _PATHS.items():
@@ -135,44 +57,7 @@ async def _other_side(reactor: Any, url: str) -> None:
         listening: Any = await endpoint.listen(factory)
         await listening.waiting
     print(f"LISTENING: 127.0.0.1:{port.getHost().port}", flush=True)
-    orders = _Orders()
-    StandardIO(orders)
-    await orders.ended
-
-
-class _Orders(Protocol):
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.ended.callback(None)
-
-
-async def _connect(endpoint: IStreamClientEndpoint) -> tuple[_Sender, float]:
-    """A connection, and the seconds until the peer has been heard."""
-    factory = Factory.forProtocol(_Sender)
-    factory.noisy = False
-    begun = time.perf_counter()
-    sender: Any = await endpoint.connect(factory)
-    await sender.greeted
-    return sender, time.perf_counter() - begun
-
-
-async def _close(sender: _Sender) -> None:
-    sender.transport.loseConnection()
-    await sender.gone
-
-
-async def _throughput(endpoint: IStreamClientEndpoint, other: Program, size: int) -> list[float]:
-    """MiB a second, and seconds of CPU for a GiB, of this side and of the other."""
-    sender, _ = await _connect(endpoint)
-    await sender.send(_MIB * 4)  # slow start, and probation, are over
-    cpu, own, begun = other.cpu(), time.process_time(), time.perf_counter()
-    await sender.send(size)
-    took = time.perf_counter() - begun
-    used = other.cpu() - cpu + time.process_time() - own
-    await _close(sender)
-    return [size / _MIB / took, used * 1024 * _MIB / size]
+    await stdin_ended()
 
 
 async def _measure(reactor: Any, dials: int, runs: int, size: int) -> None:
@@ -193,9 +78,9 @@ async def _report_connect(endpoints: dict[str, Any], dials: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in endpoints}
     for _ in range(dials + 1):
         for name, endpoint in endpoints.items():
-            sender, took = await _connect(endpoint)
+            sender, took = await connect(endpoint)
             times[name].append(took * 1e3)
-            await _close(sender)
+            await close(sender)
     rows = []
     for name, (first, *others) in times.items():
         extra = median(a - b for a, b in zip(others, times["TCP"][1:], strict=True))
@@ -212,7 +97,7 @@ async def _report_throughput(
     for number in range(runs):
         # The order changes: whoever comes behind the relay is not always the same.
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            results[name].append(await _throughput(endpoints[name], other, size))
+            results[name].append(await throughput(endpoints[name], other, size))
     rows = []
     for name, values in results.items():
         ratio = median(a[0] / b[0] for a, b in zip(values, results["TCP"], strict=True))
@@ -246,7 +131,7 @@ def main() -> None:
             sys.exit(status)
         about += f"; {options.congestion} on loopback, in a network namespace"
     print(about, flush=True)
-    numbers = options.dials, options.runs, options.size * _MIB
+    numbers = options.dials, options.runs, options.size * MIB
     react(lambda reactor: Deferred.fromCoroutine(_measure(reactor, *numbers)))
 
 

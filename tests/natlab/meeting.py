@@ -78,14 +78,17 @@ class Meetings:
         """Remove everything. Nothing happens the second time."""
         self.lab.close()
 
-    def meet(self, *, timeout: float = 20.0, patience: float = 5.0) -> Result:
+    def meet(
+        self, *, timeout: float = 20.0, patience: float = 5.0, token: str | None = None
+    ) -> Result:
         """
         One meeting: the acceptor goes to the server, then the dialer.
 
         :param timeout: seconds until each is connected.
         :param patience: seconds that each waits for a byte after that.
+        :param token: or the text of a secret; a new token by default.
         """
-        token = secrets.token_hex(8)
+        token = token or secrets.token_hex(8)
         lab = self.lab
         for host in (lab.dialer, lab.acceptor):
             host.counters()

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from rdv._secure.handshake import Cipher, Session
-from rdv._secure.records import Control, Opener, Record, RecordType, Sealer
+from rdv._secure.records import Control, Opener, RecordType, Sealer
 from rdv.errors import ProtocolError
 from rdv.wire import Role
 
@@ -105,21 +105,20 @@ class SecurePath:
         :raises ProtocolError: behind the last good event, when the next record is forged, or is
             none that may come now.
         """
-        for record in self._opener.feed(data):
-            event = self._take(record)
-            if event is not None:
+        for kind, plaintext in self._opener.feed(data):
+            if kind == _DATA and self.ready and not self._peer_end:
+                yield plaintext
+            elif (event := self._take(kind, plaintext)) is not None:
                 yield event
 
-    def _take(self, record: Record) -> Event | None:
-        kind, plaintext = record
+    def _take(self, kind: int, plaintext: memoryview) -> Event | None:
+        """Whatever is not data in its place."""
         if not self.ready and (kind != RecordType.CONTROL or plaintext[:1] != _READY):
             raise ProtocolError("the peer's first record is not READY")
         if kind == RecordType.CONTROL:
             return self._take_control(plaintext)
         if self._peer_end:
             raise ProtocolError("a record behind the end")
-        if kind == RecordType.DATA:
-            return plaintext
         if kind == RecordType.END and plaintext == _END:
             self._peer_end = True
             return Signal.END
@@ -141,5 +140,6 @@ class SecurePath:
 
 
 _READY = bytes([Control.READY])
+_DATA = int(RecordType.DATA)
 #: What a peer may send only when both said so, or only once.
 _NOT_NOW = frozenset(Control) - {Control.REKEY}

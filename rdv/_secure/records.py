@@ -11,11 +11,12 @@ any after it.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from time import perf_counter
-from typing import NamedTuple
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -31,8 +32,10 @@ MOST_PLAINTEXT = 1 << 14
 RECORDS_PER_KEY = 1 << 24
 
 _START = b"\x17\x03\x03"
-_HEAD = 5
+_HEADER = struct.Struct(">3sH")
+_HEAD = _HEADER.size
 _BEHIND = 1 + 16  # the type and the tag
+_MOST_SEALED = MOST_PLAINTEXT + _BEHIND
 _AEADS: dict[Cipher, type[AESGCM] | type[ChaCha20Poly1305]] = {
     Cipher.AES_256_GCM: AESGCM,
     Cipher.CHACHA20_POLY1305: ChaCha20Poly1305,
@@ -59,11 +62,8 @@ class Control(IntEnum):
     REKEY = 24
 
 
-class Record(NamedTuple):
-    """One that was opened."""
-
-    type: int
-    plaintext: memoryview
+#: One that was opened: its type and its plaintext.
+Record: TypeAlias = tuple[int, memoryview]
 
 
 @cache
@@ -144,7 +144,7 @@ class Opener(_Direction):
 
     def __init__(self, key: bytes, cipher: Cipher, *, limit: int = RECORDS_PER_KEY) -> None:
         super().__init__(key, cipher, limit=limit)
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
         self._missing = 0
 
     def feed(self, data: bytes) -> Iterator[Record]:
@@ -153,49 +153,54 @@ class Opener(_Direction):
 
         :raises ProtocolError: behind the last good one, when the next is none of the peer's.
         """
+        view = memoryview(data)
         if self._pieces:
-            self._pieces.append(data)
+            self._pieces.append(view[: self._missing])
+            view = view[self._missing :]
             self._missing -= len(data)
             if self._missing > 0:
                 return
-            data = b"".join(self._pieces)
+            # Only the record that was cut in two is copied, not what stands behind it.
+            cut = b"".join(self._pieces)
             self._pieces.clear()
-        view = memoryview(data)
-        position, end = 0, len(data)
+            if len(cut) == _HEAD:
+                view = memoryview(cut + view)
+            elif record := self._open(memoryview(cut)):
+                yield record
+        position, end = 0, len(view)
         needed = _HEAD
-        while end - position >= needed:
-            head = data[position : position + _HEAD]
-            size = _size(head)
-            if end - position < _HEAD + size:
-                needed = _HEAD + size
+        while end - position >= _HEAD:
+            start, size = _HEADER.unpack_from(view, position)
+            if start != _START or not _BEHIND <= size <= _MOST_SEALED:
+                raise ProtocolError("what comes is no record")
+            needed = _HEAD + size
+            if end - position < needed:
                 break
-            yield from self._open(head, view[position + _HEAD : position + _HEAD + size])
-            position += _HEAD + size
+            if record := self._open(view[position : position + needed]):
+                yield record
+            position += needed
+            needed = _HEAD
         if position < end:
-            self._pieces.append(data[position:])
+            self._pieces.append(bytes(view[position:]))
             self._missing = needed - (end - position)
 
-    def _open(self, head: bytes, body: memoryview) -> Iterator[Record]:
+    def _open(self, sealed: memoryview) -> Record | None:
+        """One record; None when it has changed the key."""
+        nonce = self.count.to_bytes(12, "big")
         try:
-            content = self._aead.decrypt(self.count.to_bytes(12, "big"), body, head)
+            content = self._aead.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD])
         except InvalidTag:
             raise ProtocolError("a record that is not the peer's") from None
         self.count += 1
         self._left -= 1
-        record = Record(content[-1], memoryview(content)[:-1])
-        if record.type == RecordType.CONTROL and record.plaintext[:1] == _REKEY:
+        kind, plaintext = content[-1], memoryview(content)[:-1]
+        if kind == _CONTROL and plaintext[:1] == _REKEY:
             self._rekey()
-        elif not self._left:
+            return None
+        if not self._left:
             raise ProtocolError("the peer did not change its key in time")
-        else:
-            yield record
+        return kind, plaintext
 
 
 _REKEY = bytes([Control.REKEY])
-
-
-def _size(head: bytes) -> int:
-    size = int.from_bytes(head[3:], "big")
-    if not head.startswith(_START) or not _BEHIND <= size <= MOST_PLAINTEXT + 17:
-        raise ProtocolError("what comes is no record")
-    return size
+_CONTROL = int(RecordType.CONTROL)

@@ -5,7 +5,7 @@ Tests of :mod:`rdv._secure.records`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from itertools import accumulate, chain
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ def joined(sealed: Iterable[list[bytes]]) -> bytes:
 
 def opened(opener: Opener, data: bytes) -> list[tuple[int, bytes]]:
     """The records in ``data``."""
-    return [(record.type, bytes(record.plaintext)) for record in opener.feed(data)]
+    return [(kind, bytes(plaintext)) for kind, plaintext in opener.feed(data)]
 
 
 class RecordTests(SynchronousTestCase):
@@ -84,6 +84,36 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual(b"".join(plain for _, plain in found), b"".join(pieces))
         self.assertEqual({kind for kind, _ in found} or {RecordType.DATA}, {RecordType.DATA})
 
+    def test_cut(self) -> None:
+        """Cut anywhere, each record comes out as soon as it is there."""
+        sealer = Sealer(KEY, Cipher.AES_256_GCM)
+        written = [b"\0" * size for size in (40, 0, 1)]
+        sealed = [b"".join(sealer.seal(RecordType.DATA, each)) for each in written]
+        whole = b"".join(sealed)
+        for cut in range(1, len(whole)):
+            opener = Opener(KEY, Cipher.AES_256_GCM)
+            there = sum(cut >= end for end in accumulate(map(len, sealed)))
+            found = [plain for _, plain in opened(opener, whole[:cut])]
+            self.assertEqual(found, written[:there])
+            # The rest, the last byte by itself.
+            found += [plain for _, plain in opened(opener, whole[cut:-1])]
+            self.assertEqual(found, written[: max(there, 2)])
+            found += [plain for _, plain in opened(opener, whole[max(cut, len(whole) - 1) :])]
+            self.assertEqual(found, written)
+
+    def test_bytewise(self) -> None:
+        """One byte at a time, the head too."""
+        sealed = b"".join(Sealer(KEY, Cipher.AES_256_GCM).seal(RecordType.DATA, b"rdv"))
+        opener = Opener(KEY, Cipher.AES_256_GCM)
+        found = [record for byte in sealed for record in opened(opener, bytes([byte]))]
+        self.assertEqual(found, [(RecordType.DATA, b"rdv")])
+
+    def test_data_like_control(self) -> None:
+        """Data is data, whatever it begins with."""
+        data = bytes([Control.REKEY])
+        sealed = b"".join(Sealer(KEY, Cipher.AES_256_GCM).seal(RecordType.DATA, data))
+        self.assertEqual(opened(Opener(KEY, Cipher.AES_256_GCM), sealed), [(23, data)])
+
     def test_sizes(self) -> None:
         """Nothing is one record, and so is as much as fits into one."""
         for size, records in ((0, 1), (1, 1), (MOST_PLAINTEXT, 1), (MOST_PLAINTEXT + 1, 2)):
@@ -109,8 +139,8 @@ class ForgeryTests(SynchronousTestCase):
         """Nothing but the first ``good`` records are opened."""
         found = []
         with self.assertRaises(ProtocolError):
-            for record in Opener(KEY, Cipher.AES_256_GCM).feed(sealed):
-                found.append(bytes(record.plaintext))
+            for _, plaintext in Opener(KEY, Cipher.AES_256_GCM).feed(sealed):
+                found.append(bytes(plaintext))
         self.assertEqual(found, [b"record %d" % i for i in range(good)])
 
     @given(st.integers(0), st.integers(0, 7))

@@ -14,7 +14,7 @@ from rdv._system.tcp_info import bytes_acknowledged, round_trip
 from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, is_local
 
-__all__ = ["may_be_half_dead", "pauses", "probe"]
+__all__ = ["may_be_half_dead", "pauses", "say"]
 
 #: Round trips, in seconds, on which a half-dead connection can stand at all.
 _HALF_DEAD_WITHIN = 0.01
@@ -33,25 +33,30 @@ def may_be_half_dead(transport: object, peer: Address) -> bool:
     return trip is not None and trip < _HALF_DEAD_WITHIN and not is_local(peer)
 
 
-def probe(clock: IReactorTime, transport: StreamTransport, line: bytes) -> Deferred[bytes]:
+def say(
+    clock: IReactorTime, transport: StreamTransport, line: bytes, *, in_two: bool
+) -> Deferred[None]:
     """
-    Send the first byte of ``line``.
+    Send a line.
 
-    :return: fires with the rest of it when that byte is acknowledged; at once where the system does
-        not tell, and when the connection is gone. Cancelling it ends the waiting.
+    :param in_two: its first byte, and the rest when that is acknowledged; at once where the system
+        does not tell.
+    :return: fires when all of it is sent. Cancelling it ends the waiting: the rest is not sent.
     """
-    count = (bytes_acknowledged(transport) or 0) + 1
-    transport.write(line[:1])
-    return Deferred.fromCoroutine(_rest(clock, transport, line, count))
+    return Deferred.fromCoroutine(_say(clock, transport, line, in_two))
 
 
-async def _rest(clock: IReactorTime, transport: object, line: bytes, count: int) -> bytes:
-    for pause in pauses():
-        done = bytes_acknowledged(transport)
-        if done is None or done >= count:
-            break
-        await deferLater(clock, pause)
-    return line[1:]
+async def _say(clock: IReactorTime, transport: StreamTransport, line: bytes, in_two: bool) -> None:
+    if in_two:
+        count = (bytes_acknowledged(transport) or 0) + 1
+        transport.write(line[:1])
+        line = line[1:]
+        for pause in pauses():
+            done = bytes_acknowledged(transport)
+            if done is None or done >= count:
+                break
+            await deferLater(clock, pause)
+    transport.write(line)
 
 
 def pauses() -> Iterator[float]:

@@ -14,7 +14,6 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IReactorTime,
@@ -31,9 +30,10 @@ from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.secured import SecureTransport
 from rdv.addresses import Address, parse_ip
-from rdv.client.acknowledgement import may_be_half_dead, probe
+from rdv.client.acknowledgement import may_be_half_dead, say
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import What
+from rdv.client.waiting import Waiting
 from rdv.errors import ProtocolError
 from rdv.wire import Role
 
@@ -86,12 +86,12 @@ class Candidate:
         self._held = held
         self._connected = False
         self._is_shaken = self._is_answered = False
-        self._timer: IDelayedCall | None = None
+        self._message: Waiting[None] = Waiting(clock)
         self._early = b""
         self._failure: Failure | None = None
-        self._waiter: Deferred[Candidate] | None = None
+        self._waiting: Waiting[Candidate] = Waiting(clock)
         self._unconfirmed = 0
-        self._probe: Deferred[bytes] | None = None
+        self._saying: Deferred[None] | None = None
         self.is_relay = is_relay
         self.suspect = False
         self.detour = False
@@ -140,26 +140,18 @@ class Candidate:
         self._held = False
         if not self.connected or self.role is not Role.ACCEPTOR:
             return
-        line = self._exchange.hello
-        if not self.is_relay and may_be_half_dead(self.transport, self.peer_address):
-            self._probe = probe(self.clock, self.transport, line)
+        in_two = not self.is_relay and may_be_half_dead(self.transport, self.peer_address)
+        if in_two:
             self.trace(What.PROBED)
-            self._probe.addCallbacks(self._say, lambda _: None)
-        else:
-            self._say(line)
-
-    def _say(self, line: bytes) -> None:
-        self._probe = None
-        if self.connected:
-            self.transport.write(line)
-            self.trace(What.SAID, line="HELLO")
+        self._saying = say(self.clock, self.transport, self._exchange.hello, in_two=in_two)
+        self._saying.addCallbacks(lambda _: self.trace(What.SAID, line="HELLO"), lambda _: None)
 
     def shaken(self) -> Deferred[Candidate]:
         """
         :return: fires with this candidate when what is awaited has come; errbacks with
             :class:`ProtocolError` or the reason for which the connection was lost.
         """
-        return self._wait(over=self._is_shaken)
+        return self._wait(0 if self._is_shaken else math.inf)
 
     def stays(self, seconds: float) -> Deferred[Candidate]:
         """
@@ -167,24 +159,20 @@ class Candidate:
         :return: fires with this candidate after ``seconds``, or at :meth:`hurry`; errbacks as soon
             as the connection is lost.
         """
-        waiter = self._wait(over=seconds <= 0)
-        if not waiter.called and seconds < math.inf:
-            self._timer = self.clock.callLater(seconds, self._fire, self)
-        return waiter
+        return self._wait(seconds)
 
-    def _wait(self, *, over: bool) -> Deferred[Candidate]:
-        waiter: Deferred[Candidate] = Deferred(self._cancelled)
-        if over or self._failure is not None:
-            waiter.callback(self._failure or self)
-        else:
-            self._waiter = waiter
-        return waiter
+    def _wait(self, seconds: float) -> Deferred[Candidate]:
+        if seconds > 0 and self._failure is None:
+            return self._waiting.begin(seconds, self)
+        over: Deferred[Candidate] = Deferred()
+        over.callback(self._failure or self)
+        return over
 
     def hurry(self) -> None:
         """Nothing better can come any more: end what :meth:`stays` waits for."""
-        if self._is_shaken and self._waiter is not None:
+        if self._is_shaken and self._waiting:
             self.trace(What.HURRIED)
-            self._fire(self)
+            self._waiting.end(self)
 
     async def choose(self) -> None:
         """
@@ -208,6 +196,8 @@ class Candidate:
         """
         early, self._early = self._early, b""
         self._connected = False
+        if self._saying is not None:
+            self._saying.cancel()  # a peer that confirms half a HELLO does not get the rest
         if self.path is not None:
             protocol, early = SecureTransport(self.clock, self.path, protocol, early), b""
         hand_over(cast(ITransport, self.transport), protocol)
@@ -236,7 +226,6 @@ class Candidate:
             self.transport.abortConnection()
 
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         self.transport = cast(StreamTransport, transport)
         self._connected = True
         self.since = self.clock.seconds()
@@ -254,7 +243,6 @@ class Candidate:
         """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
-        """See :class:`IProtocol`."""
         if self._failure is not None:
             return
         try:
@@ -271,19 +259,20 @@ class Candidate:
                 raise ProtocolError("too much before the choice")
             if self._unconfirmed:
                 self._is_answered = True
-                self._fire(self)
+                self._waiting.end(self)
         elif (rest := self._exchange.feed(data)) is not None:
             self._heard(rest)
-        elif self._exchange.begun and self._timer is None:
+        elif self._exchange.begun and not self._message:
             silent = Failure(ProtocolError("the other side did not finish its handshake"))
-            self._timer = self.clock.callLater(_MESSAGE_WITHIN, self.close, silent)
+            self._message.begin(_MESSAGE_WITHIN, silent).addErrback(self.close)
 
     def _heard(self, behind: bytes) -> None:
         """What was awaited has come; the candidate is ready."""
         self._is_shaken = True
         self._early = behind
         self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")
-        self._fire(self)
+        self._message.forget()
+        self._waiting.end(self)
 
     def readConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
@@ -293,32 +282,16 @@ class Candidate:
         """See :class:`IHalfCloseableProtocol`."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
         self._connected = False
         self._fail(reason)
         self._close_done()
 
-    def _fire(self, result: Candidate | Failure) -> None:
-        self._stop_timer()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            waiter.callback(result)
-
     def _fail(self, reason: Failure) -> None:
         self._failure = self._failure or reason
-        if self._probe is not None:
-            self._probe.cancel()
-        self._fire(reason)
-
-    def _cancelled(self, waiter: Deferred[Candidate]) -> None:
-        self._waiter = None
-        if self._is_shaken:  # or else it is the other side's time
-            self._stop_timer()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        if self._saying is not None:
+            self._saying.cancel()
+        self._message.forget()
+        self._waiting.end(reason)
 
     def _close_done(self) -> None:
         if not self.closed.called:

@@ -169,6 +169,11 @@ class UnfinishedTests(CandidateTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertIs(self.successResultOf(self.candidate.shaken()), self.candidate)
 
+    def test_lost(self) -> None:
+        """Nothing of it stays behind."""
+        self.transport.lose(ConnectionLost())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
 
 class CloseTests(CandidateTestCase):
     """Closing, and how one learns that it is done."""

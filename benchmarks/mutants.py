@@ -111,7 +111,7 @@ MUTANTS = [
             "return self._closing or (self._peer_ended and self._source_ended and",
             "return (True and",
         ),
-        ("elif left or not self._all_written:", "elif left:"),
+        ("elif left or not self._all_written or secure:", "elif left or secure:"),
         ("BROKEN if isinstance(error, StreamBroken)", "OK if isinstance(error, StreamBroken)"),
         ("return None if _has_failed(sock) or", "return None if"),
     )

@@ -19,8 +19,9 @@ shaking hands when it ends gets the rest of its second: no direct path loses to 
 The acceptor does not choose: the first CONFIRM wins.
 
 Inbound connections that arrive before the answer are held without a word: the token is not shown to
-whoever scans the port while we wait in the lobby. Their number is bounded, and so is the number of
-strangers (addresses that the answer did not name) entertained at a time.
+whoever scans the port while we wait in the lobby. Afterwards an acceptor says it to addresses that
+the answer named, and within a site; others are held on. The number of connections at a time is
+bounded for each named address, and for all strangers together.
 
 The winner's transport belongs to a ``Connection``, the ``ITransport`` that the application's
 protocol sees. It holds bytes that came with HELLO or CONFIRM until a protocol is attached.

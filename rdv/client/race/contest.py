@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Coroutine
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -36,6 +37,8 @@ log = Logger()
 _RELAY_LOST_GRACE = 5.0
 #: Seconds for the handshake of a direct connection, in which the relay does not win over it.
 _HANDSHAKE_TIME = 1.0
+#: Between a carrier's NAT and those of its customers (RFC 6598).
+_SHARED = ip_network("100.64.0.0/10")
 
 
 class Contest:
@@ -67,6 +70,8 @@ class Contest:
         self._targets = targets(answer, own, port.number, settings.spaces, settings.lowest_port)
         self._peer_ips = {address.ip for address in answer.peer_addresses}
         self._same_site = same_site(answer)
+        # One that does not see where its clients come from does not name all addresses of the peer.
+        self._knows_the_peer = bool(answer.peer_addresses) and answer.observed is not None
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
@@ -105,12 +110,21 @@ class Contest:
         if not self._context.settings.spaces:
             return contenders
         contenders.append(self._inbound.first)
-        self._inbound.begin(self._peer_ips, self._inbound_enters)
+        self._inbound.begin(self._peer_ips, self._inbound_enters, self._may_be_peer)
         for target in self._targets:
             trace = self._context.trace.way("dial", target.address, guessed=target.guessed)
             dial = self._puncher.dial(target, self._contend, trace)
             contenders.append(self._entrant(str(target.address), dial, trace))
         return contenders
+
+    def _may_be_peer(self, ip: IPv4Address | IPv6Address) -> bool:
+        """
+        Whether an address that the server did not name may be the peer's: an acceptor shows the
+        token to those only. Within a site the way may lead through any NAT of it.
+        """
+        if self._context.role is Role.DIALER or not self._knows_the_peer:
+            return True
+        return self._same_site and (is_local(Address(ip, 0)) or ip in _SHARED)
 
     def _inbound_enters(self, candidate: Candidate) -> Deferred[Candidate]:
         return self._entrant("inbound", self._contend(candidate, inbound=True), candidate.trace)

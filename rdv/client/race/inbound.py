@@ -30,21 +30,23 @@ class Inbound(ServerFactory[Any]):
     """
     Listens for the peer, and keeps strangers from getting in its way.
 
-    Whoever connects before the server has answered is held without a word. Afterwards an address
-    that the server did not name may still be the peer, behind a NAT that maps it anew; at most
-    :attr:`stranger_limit` of those are entertained at a time, and the oldest makes room.
+    Whoever connects before the server has answered is held without a word, and so is afterwards
+    whoever comes from an address that cannot be the peer's. At most :attr:`limit` are there at a
+    time from one address that the server named, and from all others together; the oldest makes
+    room.
 
     :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
         of all of them.
     """
 
     noisy = False
-    stranger_limit = 16
+    limit = 16
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._strangers: dict[Candidate, IP] = {}
+        self._visitors: dict[Candidate, IP] = {}  # the oldest first
         self._known: Container[IP] = ()
+        self._may_be_peer: Callable[[IP], bool] = lambda ip: False
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
         self._contending: dict[Candidate, Deferred[Candidate]] = {}
         self._stopped = False
@@ -61,33 +63,37 @@ class Inbound(ServerFactory[Any]):
             return None
         trace = context.trace.way("inbound", address)
         candidate = context.new_candidate(trace, held=context.role is Role.ACCEPTOR)
-        if ip not in self._known:
-            self._make_room()
-            self._strangers[candidate] = ip
-            candidate.closed.addCallback(lambda _: self._gone(candidate))
+        self._make_room(ip)
+        self._visitors[candidate] = ip
+        candidate.closed.addCallback(lambda _: self._gone(candidate))
         if self._contend is not None:
-            self._start(candidate, self._contend)
+            self._welcome(candidate, ip, self._contend)
         return candidate
 
     def begin(
-        self, known: Container[IP], contend: Callable[[Candidate], Deferred[Candidate]]
+        self,
+        known: Container[IP],
+        contend: Callable[[Candidate], Deferred[Candidate]],
+        may_be_peer: Callable[[IP], bool],
     ) -> None:
         """
         The server has answered: start with those who have come so far, and let others in.
 
         :param known: IP addresses of the peer.
         :param contend: does the handshake with a candidate, to the choice.
+        :param may_be_peer: whether the peer may come from another address.
         """
         self._known = known
+        self._may_be_peer = may_be_peer
         self._contend = contend
-        waiting = self._strangers
-        self._strangers = {each: ip for each, ip in waiting.items() if ip not in known}
-        for candidate in waiting:
-            self._start(candidate, contend)
+        for candidate, ip in list(self._visitors.items()):
+            self._welcome(candidate, ip, contend)
 
-    def _start(
-        self, candidate: Candidate, contend: Callable[[Candidate], Deferred[Candidate]]
+    def _welcome(
+        self, candidate: Candidate, ip: IP, contend: Callable[[Candidate], Deferred[Candidate]]
     ) -> None:
+        if ip not in self._known and not self._may_be_peer(ip):
+            return  # held: whoever is turned away comes back, and learns that somebody is here
         contending = self._contending[candidate] = contend(candidate)
         contending.addCallbacks(self._ready, lambda _: self._forget(candidate))
         candidate.begin()
@@ -101,13 +107,19 @@ class Inbound(ServerFactory[Any]):
         self._contending.pop(candidate, None)
 
     def _gone(self, candidate: Candidate) -> None:
-        self._strangers.pop(candidate, None)
+        self._visitors.pop(candidate, None)
         candidate.trace.lost(candidate.failure)  # before the answer, nobody else tells
 
-    def _make_room(self) -> None:
-        if len(self._strangers) >= self.stranger_limit:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
+    def _make_room(self, ip: IP) -> None:
+        known = self._known
+        same = [
+            each
+            for each, other in self._visitors.items()
+            if (other == ip if ip in known else other not in known)
+        ]
+        if len(same) >= self.limit:
+            oldest = same[0]
+            del self._visitors[oldest]
             oldest.close(Failure(ConnectionLost("it had to make room for others")))
 
     def stop(self) -> None:

@@ -301,7 +301,7 @@ class WayTests(TraceTestCase):
     def test_too_many_strangers(self) -> None:
         """The oldest goes, and it is said why."""
         self.accept()
-        for port in range(1024, 1024 + Inbound.stranger_limit + 1):
+        for port in range(1024, 1024 + Inbound.limit + 1):
             self.arrive("203.0.113.77", port)
         self.end()
         (lost,) = [event.fields for event in self.events if event.what is What.LOST]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections.abc import Sequence
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError, ConnectionLost
@@ -44,6 +45,42 @@ class ContestTestCase(AttemptTestCase):
         """The relay has not won yet."""
         self.assertEqual(self.server.value(), b"")
         self.assertNoResult(self.attempt)
+
+
+class TokenTests(AttemptTestCase):
+    """To whom an acceptor shows it."""
+
+    NAT = "Rdv-Observed-Addr: 203.0.113.9:41000\r\n"
+    AT_HOME = "192.168.1.7", "fe80::1", "100.64.0.9"
+    OUTSIDE = "198.51.100.77", "2001:db8::77"
+
+    def assert_shown(self, answered: bytes, shown: Sequence[str], held: Sequence[str]) -> None:
+        """To some of those who connect, whether before the answer or afterwards."""
+        self.accept()
+        early = [self.arrive(host) for host in (*shown, *held)]
+        self.server.deliver(answered)
+        late = [self.arrive(host, 41001) for host in (*shown, *held)]
+        lines = [HELLO] * len(shown) + [b""] * len(held)
+        self.assertEqual([each.value() for each in early + late], lines * 2)
+        self.assertEqual({each.closing for each in early + late}, {""})
+        self.attempt.addErrback(lambda _: None)
+
+    def test_elsewhere(self) -> None:
+        """To the addresses that the server named, with any port."""
+        peer = answer("192.168.7.2:5", "198.51.100.4:1", extra=self.NAT)
+        named = "192.168.7.2", "198.51.100.4", "::ffff:198.51.100.4"
+        self.assert_shown(peer, named, self.AT_HOME + self.OUTSIDE)
+
+    def test_same_site(self) -> None:
+        """There may be more NATs within it."""
+        peer = answer("192.168.7.2:5", "203.0.113.9:1", extra=self.NAT)
+        self.assert_shown(peer, ("203.0.113.9", *self.AT_HOME), self.OUTSIDE)
+
+    def test_server_does_not_know(self) -> None:
+        """A proxy before it does not say where its clients are: anybody may be the peer."""
+        for peer in (answer("192.168.7.2:5"), answer(), answer(extra=self.NAT)):
+            self.setUp()
+            self.assert_shown(peer, self.AT_HOME + self.OUTSIDE, ())
 
 
 class NothingCanComeTests(ContestTestCase):

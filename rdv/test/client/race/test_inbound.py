@@ -36,8 +36,8 @@ class InboundTestCase(SynchronousTestCase):
         self.contending: list[Candidate] = []
         self.cancelled = 0
 
-    def begin(self, *known: str) -> None:
-        """The server has answered."""
+    def begin(self, *known: str, others: bool = True) -> None:
+        """The server has answered; the peer may come from others than these addresses."""
         ips: set[IP] = {ip_address(ip) for ip in known}
 
         def dropped(failure: Failure) -> Failure:
@@ -48,7 +48,7 @@ class InboundTestCase(SynchronousTestCase):
             self.contending.append(candidate)
             return candidate.shaken().addErrback(dropped)
 
-        self.inbound.begin(ips, contending)
+        self.inbound.begin(ips, contending, lambda ip: others)
 
     def arrive(self, host: str, port: int = 50000) -> ByteTransport:
         """Somebody connects, and is let in."""
@@ -137,13 +137,29 @@ class StrangersTests(InboundTestCase):
         self.assertEqual({stranger.closing for stranger in strangers}, {""})
 
     def test_peer_is_exempt(self) -> None:
-        """Whenever it came, and however its address is written."""
+        """Whenever it came, and however its address is written; it has as much room itself."""
         ours = [self.arrive(PEER)]
-        self.begin(PEER)
-        ours += [self.arrive("::ffff:" + PEER, 50000 + n) for n in range(20)]
-        strangers = [self.arrive(STRANGER, 50000 + n) for n in range(20)]
+        self.begin(PEER, "192.0.2.2")
+        ours += [self.arrive("::ffff:" + PEER, 50000 + n) for n in range(15)]
+        for host in (STRANGER, "192.0.2.2"):
+            others = [self.arrive(host, 50000 + n) for n in range(20)]
+            self.assertEqual([each.closing for each in others], ["abort"] * 4 + [""] * 16)
         self.assertEqual({transport.closing for transport in ours}, {""})
-        self.assertEqual([s.closing for s in strangers].count(""), 16)
+        self.arrive(PEER, 51000)
+        self.assertEqual([each.closing for each in ours], ["abort"] + [""] * 15)
+
+    def test_cannot_be_the_peer(self) -> None:
+        """It hears nothing, whenever it came."""
+        strangers = [self.arrive(STRANGER)]
+        self.begin(PEER, others=False)
+        strangers.append(self.arrive(STRANGER))
+        peer = self.arrive(PEER)
+        self.assertEqual([each.value() for each in [*strangers, peer]], [b"", b"", HELLO])
+        strangers[0].deliver(CONFIRM)
+        self.assertEqual([each.closing for each in strangers], ["abort", ""])
+        self.assertNoResult(self.inbound.first)
+        peer.deliver(CONFIRM)
+        self.assertIs(self.successResultOf(self.inbound.first), self.contending[0])
 
     def test_stranger_may_be_the_peer(self) -> None:
         self.begin(PEER)

@@ -23,7 +23,7 @@ from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt
 from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
 from rdv.client.connection import Connection
-from rdv.client.context import Context, Settings
+from rdv.client.context import Context, Settings, new_syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
@@ -102,6 +102,7 @@ class Client:
         self._trace = knobs.function("trace", trace)
         self._secure = _checked(secure)
         self._numbers = count(1)
+        self._syns = new_syns()
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
             raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
@@ -214,10 +215,20 @@ class Client:
                 if traces:
                     current = AttemptTrace(self._reactor, next(self._numbers), traces, role)
                 secured = None if secret is None else SecureAttempt(role, secret)
-                context = Context(
-                    self._reactor, self._settings, role, server_token(read), secured, current
+                attempt = Attempt(
+                    Context(
+                        self._reactor,
+                        self._settings,
+                        role,
+                        server_token(read),
+                        secured,
+                        current,
+                        syns=self._syns,
+                    ),
+                    server,
+                    options,
+                    ends,
                 )
-                attempt = Attempt(context, server, options, ends)
                 try:
                     return await attempt.run()
                 except ServerRefused as refused:

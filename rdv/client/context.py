@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rdv._allowance import Allowance
 from rdv._secure.exchange import SecureAttempt
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
 from rdv.client.candidate import Candidate
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from rdv.client.race.choice import Chooser
     from rdv.client.self_addresses import SelfAddresses
 
-__all__ = ["Context", "Settings"]
+__all__ = ["Context", "Settings", "new_syns"]
+
+
+#: SYNs of all attempts of one client: twice what one attempt needs at most, and as many as so many
+#: peers behind boxes that refuse use in the long run. A peer names what is dialled: nobody is to be
+#: flooded on behalf of one who begins attempt after attempt.
+_SYNS_AT_ONCE, _SYNS_PER_SECOND = 1500, 100
+
+
+def new_syns() -> Allowance:
+    """What a client begins with."""
+    return Allowance(_SYNS_AT_ONCE, _SYNS_PER_SECOND)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class Context:
     :ivar secured: what the handshakes need; None for a plain attempt.
     :ivar trace: told of what happens.
     :ivar candidates: those that are not closed.
+    :ivar syns: for the dials of all attempts of one client.
     """
 
     reactor: IClientReactor
@@ -56,6 +69,7 @@ class Context:
     secured: SecureAttempt | None = None
     trace: AttemptTrace = NO_TRACE
     candidates: set[Candidate] = field(default_factory=set)
+    syns: Allowance = field(default_factory=new_syns)
 
     def new_candidate(
         self,

@@ -59,6 +59,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
+from rdv._allowance import Allowance
 from rdv._observer import OneShotObserver
 from rdv._secure.secret import Token, server_token
 from rdv.client.connection import Connection
@@ -82,6 +83,9 @@ _MOST_ATTEMPTS = 64
 #: Seconds that an attempt has, from meeting its peer, before it may have to make room: more than a
 #: dialer takes for the relay, whose penalty is 2 seconds.
 _BEFORE_MAKING_ROOM = 3.0
+#: How many attempts may meet somebody and come to nothing, at once and per second, until the next
+#: ones begin more slowly: each dials what its peer names.
+_IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND = 64, 10
 
 
 class Listener:
@@ -129,6 +133,7 @@ class Listener:
         self._policy = RetryPolicy(client.clock, self._news, patient=True, chance=chance)
         self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
         self._attempts: dict[Deferred[Any], None] = {}  # the oldest first
+        self._in_vain = Allowance(_IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND)
         self._accepting: Deferred[None] | None = None
         self._stopping = self._over = self._in_trouble = self._crowded = False
         self.waiting: OneShotObserver[None] = OneShotObserver()
@@ -180,6 +185,8 @@ class Listener:
             self._crowded = False
         else:
             await deferLater(self._clock, _BEFORE_MAKING_ROOM / (self._room.limit - freely))
+        if self._in_vain.left(self._clock.seconds()) < 1:
+            await deferLater(self._clock, 1 / _IN_VAIN_PER_SECOND)
         if not self._room.tokens:
             if not self._crowded:
                 text = "{token}: {most} attempts at once: the oldest make room for others"
@@ -238,6 +245,7 @@ class Listener:
                 log.failure("the protocol for a peer failed")
                 result.abortConnection()
         elif result.check(RdvError):
+            self._in_vain.take(self._clock.seconds())
             text = "{token}: a peer came, but {reason}"
             log.info(text, token=self._hint, reason=result.getErrorMessage())
             if isinstance(result.value, NotProven) and not self._stopping:

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from rdv._system.interfaces import route_to
 from rdv.addresses import Address
@@ -30,6 +31,10 @@ from rdv.client.dial.targets import Target
 from rdv.client.trace import What
 
 __all__ = ["SYN_BUDGET", "HolePuncher", "Pacing"]
+
+log = Logger()
+
+TOO_MANY = "too many dials were refused lately: none is repeated for the moment"
 
 #: Answers that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
 #: systems make of ICMP errors. EACCES is ICMPv6 for a filter.
@@ -69,7 +74,7 @@ _GROWTH, _FIRST_PAUSE, _LONGEST_PAUSE = 1.25, 0.005, 0.5
 
 class HolePuncher:
     """
-    All the dials of one attempt. They share a budget of SYNs.
+    All the dials of one attempt. They share a budget of SYNs, and all attempts of a client another.
 
     :param targets: all that will be dialled.
     :param gave_up: called when :attr:`hopeless` has become true.
@@ -90,7 +95,7 @@ class HolePuncher:
         self._gave_up = gave_up
         self._random = random or Random()
         self._budget = SYN_BUDGET
-        self._stopped = False
+        self._stopped = self._exhausted = False
         self._ignored = {target.address for target in targets}
         self._hopeful = {target.address for target in targets if not target.guessed}
         self.refused: dict[Address, Exception] = {}
@@ -125,6 +130,7 @@ class HolePuncher:
             while True:
                 dialled = self._reactor.seconds()
                 trace.dialled()
+                self._context.syns.take(dialled)
                 candidate = self._context.new_candidate(trace)
                 try:
                     return await contend(await self._connect(address, candidate))
@@ -183,6 +189,11 @@ class HolePuncher:
         if number in _NO_ROUTE and route_to(address.ip) is None:
             return None
         if not self._budget:
+            return None
+        if self._context.syns.left(self._reactor.seconds()) < 1:
+            if not self._exhausted:
+                self._exhausted = True
+                log.warn(TOO_MANY)
             return None
         self._budget -= 1
         return pacing.next_pause(took, elapsed)

@@ -121,6 +121,21 @@ class AcceptingTests(ListenerTestCase):
         self.assertGreater(min(left[each] - met[each] for each in left), 3)
         self.assertEqual(len(self.delivered), 1)
 
+    def test_in_vain(self) -> None:
+        """Who comes and ends it at once, again and again, gets ten attempts a second, not fifty."""
+        for _ in range(64):
+            self.client.meets().fails(NoConnection("no path"))
+        begun = self.clock.seconds()
+        for count in range(66, 86):
+            self.client.meets().fails(NoConnection("no path"))
+            self.clock.pump([0.01] * 15)
+            self.assertEqual(len(self.client.attempts), count)
+        self.assertGreater(self.clock.seconds() - begun, 2)
+        self.clock.advance(20)
+        for _ in range(40):
+            self.client.meets().connects()
+        self.assertEqual(len(self.delivered), 40)
+
     def test_bugs(self) -> None:
         """One is logged, its connection is closed, and the next one is delivered."""
         deliver = self.delivered.append

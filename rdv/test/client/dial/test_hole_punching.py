@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from random import Random
 from typing import Any, cast
 
@@ -14,8 +15,10 @@ from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.protocol import ServerFactory
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._allowance import Allowance
 from rdv.addresses import Address, parse_address
 from rdv.client.attempt_trace import NO_CANDIDATE_TRACE
 from rdv.client.candidate import Candidate
@@ -209,6 +212,28 @@ class RedialTests(HolePunchingTestCase):
         self.refuse_all(GUESSED.address)
         self.failureResultOf(self.dials[GUESSED.address], ConnectError)
         self.assertLess(self.made(GUESSED.address), 30)
+
+    def test_budget_of_the_client(self) -> None:
+        """
+        Attempts in a row use it up; then each address is dialled once, which counts too. In the
+        long run there are so many a second.
+        """
+        self.context = replace(self.context, syns=Allowance(100, 2))
+        with capturedLogs() as events:
+            for _ in range(20):
+                self.begin(Target(ONE))
+                self.refuse_all(until=lambda: self.dials[ONE].called)
+                self.failureResultOf(self.dials[ONE], ConnectError)
+        self.assertGreater(self.made(), 100)
+        self.assertLessEqual(self.made(), 100 + 2 * self.reactor.seconds() + 20)
+        texts = [event["log_format"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(set(texts), {hole_punching.TOO_MANY})
+        self.reactor.advance(60)
+        before = self.made()
+        self.begin(Target(ONE))
+        self.refuse_all(until=lambda: self.dials[ONE].called)
+        self.failureResultOf(self.dials[ONE], ConnectError)
+        self.assertGreater(self.made() - before, 90)
 
     def test_budget(self) -> None:
         """All of them share it."""

@@ -1,0 +1,32 @@
+"""
+What may be done often for a moment, and seldom in the long run.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Allowance"]
+
+
+class Allowance:
+    """
+    :param at_once: how much there is at first, and at most.
+    :param per_second: how much comes back.
+    """
+
+    def __init__(self, at_once: float, per_second: float) -> None:
+        self._left = self._most = at_once
+        self._per_second = per_second
+        self._since = math.inf
+
+    def left(self, now: float) -> float:
+        """How much there is; less than 0 when more was taken than there was."""
+        passed = max(0.0, now - self._since)
+        self._since = now
+        self._left = min(self._most, self._left + passed * self._per_second)
+        return self._left
+
+    def take(self, now: float) -> None:
+        """Take one, be there any or not; what is owed is bounded by what there is at first."""
+        self._left = max(-self._most, self.left(now) - 1)

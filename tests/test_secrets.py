@@ -179,6 +179,25 @@ class HiddenTests(SecureTestCase):
             self.assert_hidden((program.stderr + program.stdout).decode())
         self.assert_hidden(Path(f"{explained}.ndjson").read_text())
 
+    async def test_in_another_place(self) -> None:
+        """Where a URL or a file was meant; and a server that was given it does not repeat it."""
+        server = await self.serve()
+        for words in (
+            (self.secret, self.url),
+            (self.secret,),
+            (self.url, "--token-file", self.secret),
+        ):
+            program = self.rdv("dial", "-v", *words)
+            self.assertEqual(await program.ended, 2, program.report())
+            self.assertIn(b"secret", program.stderr)
+            self.assert_hidden(program.stderr.decode())
+        head = f"DIAL /rdv HTTP/1.1\r\nHost: x\r\nRdv-Token: {self.secret}\r\n"
+        head += "Connection: Upgrade, close\r\nUpgrade: rdv/1\r\n\r\n"
+        said = await self.ask(head.encode())
+        self.assertIn(b" 400 ", said)
+        self.assert_hidden(said.decode())
+        self.assert_hidden(server.stderr.decode())
+
     def assert_hidden(self, text: str) -> None:
         """None of the secret, in either case, nor the password."""
         body = self.secret.partition("-")[2]

@@ -16,7 +16,7 @@ from rdv import _knobs as knobs
 from rdv.addresses import AddressSpace
 from rdv.client.http.verification import tls_policy
 from rdv.errors import BadURL, RdvError
-from rdv.wire import Role
+from rdv.wire import Role, is_secret
 
 __all__ = ["ROLES", "headers_of", "parse_server_url", "role_of", "spaces_of", "tls_of"]
 
@@ -112,6 +112,8 @@ def parse_server_url(text: str) -> URL:
     :raises TypeError: when it is no text.
     """
     knobs.instance("url", text, str, "text")
+    if is_secret(text):
+        raise BadURL("a secret in the place of the server's URL")
     try:
         url = _ServerURL.from_text(text)
         url = url.replace(scheme=url.scheme.lower(), host=url.host.lower())

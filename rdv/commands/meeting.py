@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from rdv._secure.secret import Secret, read_token
 from rdv._stdio.console import Console, Form
 from rdv.commands.running import BadUsage
+from rdv.wire import is_secret
 
 __all__ = ["settle"]
 
@@ -53,6 +54,8 @@ def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         if not default:
             raise BadUsage("no server: give its URL, or set RDV_SERVER")
         arguments.url, arguments.token = default, url
+    elif is_secret(url):  # which an error about URLs would show
+        raise BadUsage("a secret in the place of the server's URL: the URL comes first")
 
 
 def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
@@ -74,6 +77,8 @@ def _line_of(path: str) -> str:
                 line = file.readline(_LONGEST_LINE)
         return line.removesuffix(b"\n").removesuffix(b"\r").decode()
     except OSError as error:
+        if is_secret(path):
+            raise BadUsage("--token-file needs a file with the secret, not the secret") from None
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
     except UnicodeError:
         raise BadUsage(f"cannot read {path}: not UTF-8") from None

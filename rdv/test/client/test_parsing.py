@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv import Secret
 from rdv.client.parsing import parse_server_url
 from rdv.errors import BadURL
 from rdv.test.client.doubles import AttemptTestCase, ClientReactor
@@ -30,6 +31,12 @@ class HostTests(SynchronousTestCase):
         self.assert_host("[2001:DB8::7]", "[2001:db8::7]")
         url = parse_server_url("HTTPS://Server.Example/Path?Query=A")
         self.assertEqual(url.to_uri().to_text(), "https://server.example/Path?Query=A")
+
+    def test_secret(self) -> None:
+        """It is not shown."""
+        text = Secret.generate().reveal()
+        error = self.assertRaises(BadURL, parse_server_url, text)
+        self.assertNotIn(text[6:], str(error))
 
     def test_labels(self) -> None:
         longest = "x" * 63

@@ -140,6 +140,14 @@ class SettleTests(SynchronousTestCase):
         """It is not taken for a plain token."""
         self.assertRaises(BadSecret, self.settle, "dial", URL, SECRET[:-1])
 
+    def test_secret_in_another_place(self) -> None:
+        """The error does not show it."""
+        for words in ((SECRET, URL), (SECRET.upper(),), ("--token-file", SECRET, URL)):
+            with self.assertRaises(BadUsage) as caught:
+                self.settle("dial", *words)
+            self.assertNotIn(SECRET[10:20], str(caught.exception).lower())
+            self.assertIn("secret", str(caught.exception))
+
     def test_secure(self) -> None:
         """Nothing plain, of any command: ``connect`` would learn of it with its first forward."""
         for words in (["dial"], ["connect", "-l", "0"]):

@@ -24,7 +24,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from rdv._secure.handshake import Cipher
 from rdv.errors import ProtocolError
 
-__all__ = ["MOST_PLAINTEXT", "Control", "Opener", "Record", "RecordType", "Sealer", "fastest"]
+__all__ = [
+    "MOST_PLAINTEXT",
+    "OVERHEAD",
+    "Control",
+    "Opener",
+    "Record",
+    "RecordType",
+    "Sealer",
+    "fastest",
+]
 
 #: Bytes of plaintext in one record.
 MOST_PLAINTEXT = 1 << 14
@@ -36,6 +45,8 @@ _HEADER = struct.Struct(">3sH")
 _HEAD = _HEADER.size
 _BEHIND = 1 + 16  # the type and the tag
 _MOST_SEALED = MOST_PLAINTEXT + _BEHIND
+#: Bytes of a record that are not its plaintext.
+OVERHEAD = _HEAD + _BEHIND
 _AEADS: dict[Cipher, type[AESGCM] | type[ChaCha20Poly1305]] = {
     Cipher.AES_256_GCM: AESGCM,
     Cipher.CHACHA20_POLY1305: ChaCha20Poly1305,

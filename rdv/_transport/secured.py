@@ -4,9 +4,10 @@ The secure channel as a transport.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import cast
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -22,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._secure.path import SecurePath, Signal
+from rdv._secure.records import MOST_PLAINTEXT, OVERHEAD
 from rdv._system.sockets import linger
 from rdv._transport.interfaces import TCPForwarding, TCPTransport
 from rdv._transport.tls import Drained
@@ -34,6 +36,9 @@ _PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
 _END_WITHIN = 5.0
 _NO_END = "the peer did not end the secured stream"
+#: Bytes that the transport below reads at a time, and that may wait in it before a producer is
+#: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
+_BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, ITCPTransport, IConsumer, IPushProducer)
@@ -82,6 +87,8 @@ class SecureTransport(TCPForwarding):
     def makeConnection(self, transport: ITransport) -> None:
         """See :class:`IProtocol`: an acceptor says that it is there."""
         self.transport = cast(TCPTransport, transport)
+        if isinstance(transport, FileDescriptor):
+            transport.bufferSize = _BUFFER
         if self.path.ready:
             self.transport.writeSequence(self.path.announce())
         else:
@@ -211,10 +218,6 @@ class SecureTransport(TCPForwarding):
             # All at once: a producer that is paused in between may end the stream.
             self.transport.writeSequence(self.path.seal(data))
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """See :class:`ITransport`."""
-        self.write(b"".join(data))
-
     def loseWriteConnection(self) -> None:
         """
         End our direction behind what has been written, not before a registered producer is done.
@@ -284,14 +287,6 @@ class SecureTransport(TCPForwarding):
         self._confirm_end()
         if self.connected:
             self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """See :class:`IPushProducer`."""
-        self.loseConnection()
-
-    def getHandle(self) -> object:
-        """See :class:`ISystemHandle`: of the transport below."""
-        return self.transport.getHandle()
 
 
 def _broken(reason: str) -> Failure:

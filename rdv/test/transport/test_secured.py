@@ -355,6 +355,16 @@ class ProducerTests(SecuredTestCase):
         self.settle()
         self.assertEqual((len(self.ours.received), self.ours.read_ended), (sent, 1))
 
+    def test_a_piece(self) -> None:
+        """64 KiB do not pause a producer, as in a plain stream."""
+        producer = connect(self.clock, Recorder(), Recorder())[0]
+        self.dialer.registerProducer(producer, True)
+        self.dialer.write(bytes(1 << 16))
+        self.assertFalse(producer.paused)
+        self.dialer.write(bytes(1 << 16))
+        self.assertTrue(producer.paused)
+        self.dialer.unregisterProducer()
+
     def test_stop_producing(self) -> None:
         """As for any transport, it closes."""
         self.dialer.stopProducing()

@@ -125,7 +125,6 @@ class SecureExchange(Exchange):
             self._acceptor = AcceptorHandshake(secret.psk, token)
             self.hello += self._acceptor.begin(Opening(Features(0), Cipher.ALL, attempt.identity))
         else:
-            self._dialer = DialerHandshake(secret.psk, token)
             self.early_limit = 0
 
     @property
@@ -153,6 +152,8 @@ class SecureExchange(Exchange):
     def _read(self, message: bytes, behind: bytes) -> None:
         if behind:
             raise ProtocolError("the other side does not wait for CONFIRM")
+        # Only now: most candidates of a dialer come to nothing, and a key costs something.
+        self._dialer = DialerHandshake(self._attempt.secret.psk, self._token)
         self._opening = self._dialer.read(message)
         self._attempt.meet(self._opening.attempt, is_it=self._is_relay)
 

@@ -152,6 +152,21 @@ class CompanyTests(ListenerTestCase):
         self.client.last.happens(What.ASKED)
         self.check_back()
 
+    def test_while_another_waits(self) -> None:
+        """For a moment, or for long: a minute later all is well."""
+        for waited in (0.1, 5):
+            self.listen()
+            self.told.clear()
+            attempt = self.client.meets()
+            self.client.last.happens(What.ASKED)
+            self.clock.advance(waited)
+            attempt.fails(NotProven("nobody answered"))
+            self.clock.advance(1)
+            self.clock.advance(58.9)
+            self.assertEqual(len(self.told), 1)
+            self.clock.advance(0.2)
+            self.assertEqual(self.told[1:], [None])
+
     def test_stopped(self) -> None:
         """Nothing is left of a minute that is not over."""
         self.wait()

@@ -36,10 +36,15 @@ STALLED_FLOOD = 32 * MEGABYTE
 
 def speak(connection: Connection, words: bytes) -> Talker:
     """Say this on it, and the end; ``gone`` of what it returns has all that has come back."""
+
+    def begin(talker: Talker) -> None:
+        talker.write(words)
+        talker.end()
+
     talker = Parting()
+    # Before anything is delivered: the other side's end may be there already.
+    talker.made = begin
     connection.attach(talker)
-    talker.write(words)
-    talker.end()
     return talker
 
 

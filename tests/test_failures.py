@@ -152,7 +152,8 @@ class ServerTests(FailureTestCase):
         said = "another program dials with the same token and took our place"
         refused = f"{url} refused: 409 Conflict: replaced by another conn"
         # Mostly there is no time for a further attempt. It may also run out in one.
-        said = rf"{said} \({refused}\)|no connection within 2 s: {said}, then .+"
+        said = rf"{said} \({refused}\)"
+        said = f"{said}|no connection within 2 s: {said}, then .+"
         await self.assert_fails(1, f"(?:{said})", "dial", "--timeout", "2", url, "t")
 
     async def test_nobody_hears_it(self) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 
+from rdv import Secret
 from tests.processes import PYTHON, ROOT, Program
+from tests.secure import secured
 from tests.servers import BROKEN, DIRECT, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
 
 #: What each has to send in files: so much that the kernel moves most of it, and a little.
@@ -30,8 +32,12 @@ WAYS = {
     "direct": (DIRECT, P2P),
     "relayed": (RELAYED, RELAY),
     "tls": (RELAYED, RELAY),
+    "secured": (DIRECT, secured("p2p")),
+    "secured, relayed": (RELAYED, secured("relay")),
 }
 EACH = tuple(WAYS)
+#: Where the kernel moves the bytes, and where it cannot.
+PLAIN_AND_SECURED = ("direct", "relayed", "secured")
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ PIPES = {
     "pipes": Stream(
         'exec "$@" </dev/null > >(cat >received)',
         'exec "$@" < <(cat content)',
-        ("direct", "relayed"),
+        PLAIN_AND_SECURED,
     ),
     "pipes with a name": Stream(
         'cat fifo >received & exec "$@" </dev/null >fifo',
@@ -135,7 +141,7 @@ FAILURES = {
     "a full device": broken(
         'exec "$@" </dev/null >/dev/full',
         FILE,
-        *("direct", "relayed"),
+        *EACH,
         by="cannot write .*: no space left on device",
         content=b"x",
     ),
@@ -143,19 +149,23 @@ FAILURES = {
     "a limit to the size of a file": broken(
         f"ulimit -f 1024; {RECEIVE}",
         FILE,
-        *("direct", "relayed"),
+        *PLAIN_AND_SECURED,
         by="cannot write .*file too large",
         content=MUCH[:3_300_000],
     ),
     "a reader who leaves": broken(
         'exec "$@" > >(head -c 1 >received)',
         'exec "$@" </dev/zero',
-        *("direct", "relayed"),
+        *PLAIN_AND_SECURED,
         by=".*broken pipe",
     ),
     # Not only at the next byte, which may never come.
     "a reader who leaves in silence": broken(
-        'exec "$@" > >(head -c 1 >received)', 'exec "$@"', by=".*broken pipe", typed=b"x"
+        'exec "$@" > >(head -c 1 >received)',
+        'exec "$@"',
+        *("direct", "secured"),
+        by=".*broken pipe",
+        typed=b"x",
     ),
     # More than a pipe holds, and so little that the rest waits in the process; long sent.
     "a reader who leaves before it has everything": broken(
@@ -172,10 +182,9 @@ class RowTests(SystemTestCase):
     async def check_all(self, rows: dict[str, Stream]) -> None:
         """Play all of them, on each of their ways, at servers that they share."""
         servers = {}
-        for way, serve in (("direct", self.serve), ("tls", self.serve_https)):
+        for serve, ways in ((self.serve_https, ["tls"]), (self.serve, set(EACH) - {"tls"})):
             await serve()
-            servers[way] = self.url
-        servers["relayed"] = servers["direct"]
+            servers.update(dict.fromkeys(ways, self.url))
         at_once = DeferredSemaphore(AT_ONCE)
         cases = [(name, way) for name, row in rows.items() for way in row.ways]
         found = await gatherResults(
@@ -198,6 +207,7 @@ class RowTests(SystemTestCase):
         folder.mkdir()
         (folder / "content").write_bytes(row.content)
         (folder / "answer").write_bytes(ANSWER)
+        token = Secret.generate().reveal() if way.startswith("secured") else str(folder)
         options, said = WAYS[way]
         if way == "tls":
             options += self.trust
@@ -208,7 +218,7 @@ class RowTests(SystemTestCase):
             os.mkfifo(place / "fifo")
             for name in ("content", "answer"):
                 (place / name).symlink_to(folder / name)
-            command = (PYTHON, "-m", "rdv", role, *options, url, str(folder))
+            command = (PYTHON, "-m", "rdv", role, *options, url, token)
             environment = {"PYTHONPATH": str(ROOT)}
             return Program(
                 self, "/bin/bash", "-c", script, "bash", *command, env=environment, cwd=place

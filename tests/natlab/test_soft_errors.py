@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from rdv import Secret
 from tests.natlab.case import PATIENCE, Case, topology
 from tests.natlab.lab import Host
 from tests.natlab.namespaces import Namespace
@@ -78,6 +79,7 @@ class SoftErrorTests(Case):
         cut: Callable[[Namespace], Callable[[], object]],
         *options: str,
         answer: bytes = b"",
+        token: str = "a token",
     ) -> None:
         """The file is whole, and both end with 0."""
         lab = self.build(topology())
@@ -86,7 +88,7 @@ class SoftErrorTests(Case):
         with core.entered():
             Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0")
         server = Server(lab)
-        url = (*options, lab.url, "a token")
+        url = (*options, lab.url, token)
         input_ = self.opened(self.mktemp(), answer)
         acceptor = self.start(lab.acceptor, "accept", *url, stdin=input_)
         self.assertTrue(server.await_acceptor(0, PATIENCE))
@@ -122,6 +124,11 @@ class SoftErrorTests(Case):
 
     def test_rejected_on_the_way_to_the_server(self) -> None:
         self.check(rejected, "-r")
+
+    def test_rejected_and_secured(self) -> None:
+        """The same with records, on either path."""
+        for options in ((), ("-r",)):
+            self.check(rejected, *options, token=Secret.generate().reveal())
 
     def test_rejected_while_the_sender_looks(self) -> None:
         """The peer has ended its own direction, so only a look tells whether it is there."""

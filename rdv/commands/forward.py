@@ -15,7 +15,6 @@ from twisted.internet.task import deferLater
 from rdv._secure.secret import server_token
 from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
-from rdv.client.parsing import parse_server_url
 from rdv.commands.client import client_of, headers_of, news_of
 from rdv.commands.meeting import settle
 from rdv.commands.running import OK, until_signal
@@ -56,9 +55,6 @@ def _connect(
 ) -> tuple[Forwarder, _Serve]:
     place = parse_place(arguments.listen_at, any_port=True)
     settle(arguments, console)
-    # What would make every forward fail is said at once.
-    server_token(arguments.token)
-    parse_server_url(arguments.url)
     endpoint = RendezvousEndpoint(
         client_of(reactor, arguments),
         Role.DIALER,

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from rdv._secure.secret import Secret, read_token
 from rdv._stdio.console import Console, Form
+from rdv.client.parsing import parse_server_url
 from rdv.commands.running import BadUsage
 from rdv.wire import is_secret
 
@@ -35,6 +36,7 @@ def settle(
     secret, and says what to run on the other side.
 
     :raises BadUsage: when one is missing, or there is more than one.
+    :raises BadURL: when the URL is none.
     :raises BadToken: when the token cannot be one, or has to be a secret and is none.
     """
     _settle_url(arguments, environment)
@@ -56,6 +58,7 @@ def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         arguments.url, arguments.token = default, url
     elif is_secret(url):  # which an error about URLs would show
         raise BadUsage("a secret in the place of the server's URL: the URL comes first")
+    parse_server_url(arguments.url)
 
 
 def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:

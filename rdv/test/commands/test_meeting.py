@@ -15,7 +15,7 @@ from rdv._stdio.console import Console, Form
 from rdv.commands.arguments import parse
 from rdv.commands.meeting import settle
 from rdv.commands.running import BadUsage
-from rdv.errors import BadSecret, BadToken
+from rdv.errors import BadSecret, BadToken, BadURL
 
 URL = "http://example.com/rdv"
 SECRET = Secret(bytes(range(16))).reveal()
@@ -119,6 +119,12 @@ class SettleTests(SynchronousTestCase):
             Secret.parse(arguments.token)
             (line,) = self.console.lines
             self.assertEqual(line, f"On the other side: {command.format(arguments.token)}")
+
+    def test_wrong_url(self) -> None:
+        """It is told before a secret is made for it."""
+        for words in (["accept", "ftp://x/"], ["expose", "ftp://x/", "80"], ["dial", "x", SECRET]):
+            self.assertRaises(BadURL, self.settle, *words)
+            self.assertEqual(self.console.lines, [])
 
     def test_not_made(self) -> None:
         """Not for who dials, nor where nobody would see it."""

@@ -1,49 +1,41 @@
 """
 Accepting one peer after the other under one token.
 
-``endpoint`` has an ``IStreamClientEndpoint`` and an ``IStreamServerEndpoint`` over a ``Client``,
-so that any protocol of Twisted runs over rdv unchanged, and parsers that make them from strings
-(``rdv:``), for ``clientFromString``, ``serverFromString`` and ``strports``.
+The lobby keeps one waiting client for each token and role; a second one replaces the first (409).
+So a listener has one attempt waiting at a time. It begins the next as soon as the server has named
+the peer of that one (``What.MET``), not when a path is established, which can take seconds with the
+relay. It first leaves the processor to that race for 20 milliseconds, after which a short path has
+won, because preparing the next attempt takes some of them. In between nobody waits; a dialer that
+arrives then waits itself.
 
-A lobby knows one waiting client for each token and role: a second one takes the place of the first
-(409). So whoever *keeps accepting* under one token has one attempt waiting at a time, and begins
-the next when the server has named the peer of that one (``What.MET``), not when its path stands:
-with the relay that can be seconds later. It leaves the processor to that race for 20 milliseconds,
-in which a short way's is over, since to prepare the next attempt takes some of them. Between the
-two there is a moment in which nobody waits; a dialer that comes then waits itself. For the same
-reason the dials of one endpoint take turns in the lobby, and one that was replaced by a dialer of
-somebody else's tries again, after a random pause that grows, as long as its time lasts. So does the
-command ``rdv dial``, as many may be started at once, with one peer that keeps accepting. Who keeps
-accepting and was replaced comes back too, or anybody who learned the token could end it with one
-request; after pauses that grow to half a minute, and not silently, as two that share a token throw
-each other out for as long as both run. A single acceptor gives up, unless its token is a secret.
+For the same reason the dials of one endpoint take turns in the lobby, and a dial that was replaced
+by somebody else's tries again after a random, growing pause while its time lasts. So does the
+command ``rdv dial``, since many may be started at once against one listener. A listener that was
+replaced comes back too; otherwise anybody who learned the token could end it with one request. It
+does so after pauses that grow to half a minute, and loudly, as two listeners with one token replace
+each other for as long as both run. A single acceptor gives up, unless its token is a secret.
 
-What else is tried again is said in one place, ``retry``, for the listener and for those who want
-one connection (the endpoints, ``rdv dial`` and ``rdv accept``). They differ in one
-thing: to a service a server that was never there is one that is not there yet; to a person it is a
-slip of the pen. ``Client.dial`` and ``accept`` themselves leave everything but a 408 to their
-caller.
+``retry`` decides what else is tried again, for listeners and for single connections. They differ in
+one thing: to a listener, a server that was never reached is not there *yet*; to a person it is
+probably a typing error. ``Client.dial`` and ``accept`` leave everything but a 408 to their caller.
 
-``listen()`` fires at once when its arguments are good, as an unreachable server is no reason for a
-service not to start. Its port says when peers can come (``waiting``): when the server has our
-request and has not refused it for half a second, as there is no answer before a peer comes.
+``listen()`` fires at once if its arguments are good: an unreachable server is no reason for a
+service not to start. The port's ``waiting`` fires when peers can come: the server has our request
+and has not refused it for half a second. The server gives no sign before a peer comes.
 
-What can go wrong: the server cannot be reached, or says 429 or 5xx, or the local port cannot be had
-(tried again, with a random pause that grows and what ``Retry-After`` asks for, told once); another
-program accepts (409), or a peer comes that does not know the secret (the same, and over when that
-has not happened for a minute; but a peer without the secret costs no pause, as the next attempt
-waits already); it does not allow it (401, 403: the port stops, and says why); what it says is no
-rdv/1, or any other refusal (likewise at first contact, but tried again once it has let us
-wait for long or named a peer: proxies say 404 while the server behind them restarts); a peer meets
-us and there is no path (that attempt fails, the next has long begun); somebody who knows the
-token begins many of them and leaves them alone (their number is bounded, and the oldest makes room;
-from half of that on they begin so slowly that each has a few seconds before its turn comes); the
-port is stopped (what waits and what is on its way is cancelled; connections that were delivered
-stay).
+What can go wrong:
 
-A protocol has the ``Connection`` itself as its transport, nothing between. ``endpoint_strings`` is
-imported by every program that describes an endpoint, and imports the rest when it is used.
-``asyncio_streams`` puts the reader and writer of asyncio on top of any endpoint.
+* The server cannot be reached or says 429 or 5xx, or the local port is taken: tried again after a
+  random, growing pause plus what ``Retry-After`` asks for; reported once.
+* Another program accepts (409), or a peer does not know the secret: the same, and over after an
+  undisturbed minute. Such a peer costs no pause, as the next attempt waits already.
+* 401 or 403: the port stops and says why.
+* Any other refusal, or an answer that is not rdv/1: likewise at first contact, but tried again once
+  the server has let us wait for long or has named a peer, as proxies say 404 while it restarts.
+* A peer comes and there is no path: that attempt fails; the next began long ago.
+* Somebody with the token begins many attempts and abandons them: their number is bounded and the
+  oldest makes room. From half of that on they begin so slowly that each has a few seconds.
+* The port is stopped: waiting and running attempts are cancelled, delivered connections stay.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The time from the meeting of two clients until both have been told.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from twisted.python.failure import Failure
 
 from rdv._flows.joint import LegOwner
@@ -20,9 +22,9 @@ class Interlude(LegOwner[Leg]):
         self.pair = pair
         pair.dialer.owner = pair.acceptor.owner = self
 
+    @abstractmethod
     def interrupt(self, leg: Leg, *, spoke: bool) -> None:
         """``leg`` has spoken, or left. Gives both another owner, who is told next."""
-        raise NotImplementedError
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
         self.interrupt(leg, spoke=True)

@@ -25,24 +25,37 @@ from zope.interface import implementer
 from rdv._secure.path import SecurePath, Signal
 from rdv._secure.records import MOST_PLAINTEXT, OVERHEAD
 from rdv._system.sockets import linger
-from rdv._transport.interfaces import TCPForwarding, TCPTransport
-from rdv._transport.tls import Drained
+from rdv._transport.ending import EndingTransport
+from rdv._transport.interfaces import TCPTransport
 from rdv.errors import ProtocolError
 
-__all__ = ["SecureTransport"]
+__all__ = ["PeerNotProven", "SecureTransport"]
 
 #: Seconds for the peer to show that its handshake message was no recording.
 _PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
 _END_WITHIN = 5.0
+_NO_PROOF = "the peer did not prove that it knows the secret"
 _NO_END = "the peer did not end the secured stream"
+_CUT_OFF = "the secured stream was cut off"
 #: Bytes that the transport below reads at a time, and that may wait in it before a producer is
 #: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
 _BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
 
 
+class PeerNotProven(ConnectionLost):
+    """What came on a secured stream, or what did not come, shows that it is not the peer's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
+
+
 @implementer(IProtocol, IHalfCloseableProtocol, ITCPTransport, IConsumer, IPushProducer)
-class SecureTransport(TCPForwarding):
+class SecureTransport(EndingTransport):
     """
     A protocol to the transport below, a transport to the protocol above.
 
@@ -60,7 +73,6 @@ class SecureTransport(TCPForwarding):
     :ivar on_ready: called when the peer is known to be there; for a dialer only.
     """
 
-    transport: TCPTransport
     on_ready: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
@@ -70,16 +82,12 @@ class SecureTransport(TCPForwarding):
         protocol: IProtocol,
         early: bytes = b"",
     ) -> None:
+        super().__init__(protocol)
         self.path = path
-        self.protocol = protocol
-        self.connected = True
-        self.disconnecting = False
         self._clock = clock
         self._early = early
         self._paused = False
-        self._producer: object = None
         self._end_read = self._end_confirmed = self._finished = False
-        self._write_ended = self._ending = False
         self._waiting: IDelayedCall | None = None
 
     # The protocol, to the transport below.
@@ -92,7 +100,7 @@ class SecureTransport(TCPForwarding):
         if self.path.ready:
             self.transport.writeSequence(self.path.announce())
         else:
-            self._limit(_PROOF_WITHIN, "the peer did not prove that it knows the secret")
+            self._limit(_PROOF_WITHIN, PeerNotProven(_NO_PROOF))
         if self._early:
             self._clock.callLater(0, self.dataReceived, b"")
         self.protocol.makeConnection(cast(ITransport, self))
@@ -118,7 +126,7 @@ class SecureTransport(TCPForwarding):
                 else:
                     plain.append(event)
         except ProtocolError as error:
-            failure = _broken(str(error))
+            failure = Failure(PeerNotProven(str(error)))
         self._deliver(plain)
         if failure is not None and self._takes:
             self._fail(failure)
@@ -151,7 +159,7 @@ class SecureTransport(TCPForwarding):
         elif self.path.over:
             self._close()
         elif self.disconnecting:
-            self._limit(_END_WITHIN, _NO_END)
+            self._limit(_END_WITHIN, ConnectionLost(_NO_END))
 
     def _confirm_end(self) -> None:
         """Say DONE, unless the protocol has still to take something."""
@@ -168,9 +176,9 @@ class SecureTransport(TCPForwarding):
         linger(self.transport, False)
         self.transport.loseConnection()
 
-    def _limit(self, seconds: float, lacking: str) -> None:
+    def _limit(self, seconds: float, lacking: ConnectionLost) -> None:
         if self._waiting is None:
-            self._waiting = self._clock.callLater(seconds, self._fail, _broken(lacking))
+            self._waiting = self._clock.callLater(seconds, self._fail, Failure(lacking))
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None and self._waiting.active():
@@ -181,7 +189,7 @@ class SecureTransport(TCPForwarding):
         """The end of TCP says nothing behind the end of the stream; before, something was cut."""
         self._take_early()
         if self._takes:
-            self._fail(_broken("the secured stream was cut off"))
+            self._fail(Failure(ConnectionLost(_CUT_OFF)))
 
     def writeConnectionLost(self) -> None:
         """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
@@ -192,7 +200,7 @@ class SecureTransport(TCPForwarding):
         if self.path.over:
             reason = Failure(ConnectionDone())
         elif reason.check(ConnectionDone):
-            reason = _broken("the secured stream was cut off")
+            reason = Failure(ConnectionLost(_CUT_OFF))
         self._lose(reason)
 
     def _take_early(self) -> None:
@@ -218,26 +226,8 @@ class SecureTransport(TCPForwarding):
             # All at once: a producer that is paused in between may end the stream.
             self.transport.writeSequence(self.path.seal(data))
 
-    def loseWriteConnection(self) -> None:
-        """
-        End our direction behind what has been written, not before a registered producer is done.
-        Reading goes on. The protocol's ``writeConnectionLost`` tells that all of it has left.
-        """
-        if self._producer is not None:
-            self._ending = True
-        elif self.connected and not self._write_ended:
-            self._end()
-            if not self.disconnecting:
-                self.transport.registerProducer(Drained(self._written), False)
-
-    def _end(self) -> None:
-        self._write_ended = True
+    def _send_end(self) -> None:
         self.transport.writeSequence(self.path.end())
-
-    def _written(self) -> None:
-        self.transport.unregisterProducer()
-        if IHalfCloseableProtocol.providedBy(self.protocol):
-            self.protocol.writeConnectionLost()
 
     def loseConnection(self) -> None:
         """
@@ -247,31 +237,16 @@ class SecureTransport(TCPForwarding):
         self.disconnecting = True
         if not self.connected:
             return
-        if not self._write_ended and self._producer is None:
+        if self._producer is None:
             self._end()
         self.resumeProducing()
         if self.path.delivered and not self.path.over:
-            self._limit(_END_WITHIN, _NO_END)
+            self._limit(_END_WITHIN, ConnectionLost(_NO_END))
 
     def abortConnection(self) -> None:
         """Close at once, without a word: the peer sees a broken stream."""
         self.disconnecting = self._write_ended = self._finished = True
         self.transport.abortConnection()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
-        self._producer = producer
-        self.transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        """See :class:`IConsumer`."""
-        if self._producer is not None:  # below there may be one of our own
-            self._producer = None
-            self.transport.unregisterProducer()
-            if self.disconnecting:
-                self.loseConnection()
-            elif self._ending:
-                self.loseWriteConnection()
 
     def pauseProducing(self) -> None:
         """Stop reading; at most what one read of the transport below has brought still comes."""
@@ -287,7 +262,3 @@ class SecureTransport(TCPForwarding):
         self._confirm_end()
         if self.connected:
             self.transport.resumeProducing()
-
-
-def _broken(reason: str) -> Failure:
-    return Failure(ConnectionLost(reason))

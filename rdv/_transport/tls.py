@@ -9,7 +9,6 @@ OpenSSL connection of a Twisted TLS transport whose handshake is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from OpenSSL.SSL import Connection, Error, WantReadError, ZeroReturnError
@@ -18,7 +17,6 @@ from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
     IProtocol,
-    IPullProducer,
     IPushProducer,
     ISSLTransport,
     ITransport,
@@ -26,7 +24,8 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rdv._transport.interfaces import TCPForwarding, TCPTransport
+from rdv._transport.ending import EndingTransport
+from rdv._transport.interfaces import TCPTransport
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -36,26 +35,8 @@ __all__ = ["HalfCloseTLS"]
 _CHUNK = 1 << 16
 
 
-@implementer(IPullProducer)
-class Drained:
-    """Has nothing to produce, and learns in this way when the consumer has sent everything."""
-
-    def __init__(self, drained: Callable[[], object]) -> None:
-        self._drained = drained
-        self._registered = False
-
-    def resumeProducing(self) -> None:
-        # The first time it is the registration itself.
-        if self._registered:
-            self._drained()
-        self._registered = True
-
-    def stopProducing(self) -> None:
-        pass
-
-
 @implementer(IProtocol, IHalfCloseableProtocol, ISSLTransport, IConsumer, IPushProducer)
-class HalfCloseTLS(TCPForwarding):
+class HalfCloseTLS(EndingTransport):
     """
     A protocol to the transport below, a transport to the protocol above.
 
@@ -67,27 +48,12 @@ class HalfCloseTLS(TCPForwarding):
     After ``pauseProducing``, at most what one read of the transport below has brought still comes.
     """
 
-    __slots__ = (
-        "_producer",
-        "_read_ended",
-        "_tls",
-        "_write_ended",
-        "connected",
-        "disconnecting",
-        "protocol",
-        "transport",
-    )
+    __slots__ = ("_read_ended", "_tls")
 
     def __init__(self, tls: Connection, protocol: IProtocol) -> None:
+        super().__init__(protocol)
         self._tls = tls
-        self.protocol = protocol
-        self.connected = True
-        self.disconnecting = False
-        self._producer: object = None
         self._read_ended = False
-        self._write_ended = False
-
-    transport: TCPTransport
 
     @classmethod
     def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> HalfCloseTLS:
@@ -184,22 +150,6 @@ class HalfCloseTLS(TCPForwarding):
             except WantReadError:
                 return
 
-    def loseWriteConnection(self) -> None:
-        """
-        Send close_notify behind what has been written. Reading goes on. The protocol's
-        ``writeConnectionLost`` tells that all of it has left.
-        """
-        if not self._write_ended:
-            self._write_ended = True
-            self._close_notify()
-            if self.connected and not self.disconnecting:
-                self.transport.registerProducer(Drained(self._written), False)
-
-    def _written(self) -> None:
-        self.transport.unregisterProducer()
-        if IHalfCloseableProtocol.providedBy(self.protocol):
-            self.protocol.writeConnectionLost()
-
     def loseConnection(self) -> None:
         """
         Send close_notify and close the connection below; not before a registered producer is done.
@@ -210,12 +160,10 @@ class HalfCloseTLS(TCPForwarding):
         if self._producer is not None:
             self.transport.pauseProducing()
         else:
-            if not self._write_ended:
-                self._write_ended = True
-                self._close_notify()
+            self._end()
             self.transport.loseConnection()
 
-    def _close_notify(self) -> None:
+    def _send_end(self) -> None:
         try:
             self._tls.shutdown()
         except Error:
@@ -227,19 +175,6 @@ class HalfCloseTLS(TCPForwarding):
         self.disconnecting = True
         self._write_ended = True
         self.transport.abortConnection()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
-        self._producer = producer
-        self.transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        if self._producer is None:  # below there may be one of our own
-            return
-        self._producer = None
-        self.transport.unregisterProducer()
-        if self.disconnecting:
-            self.loseConnection()
 
     def getHandle(self) -> Connection:
         """The OpenSSL connection."""

@@ -22,6 +22,7 @@ from twisted.web.http_headers import Headers
 
 from rdv._text import visible
 from rdv._transport.liveness import PeerVanished
+from rdv._transport.secured import PeerNotProven
 
 __all__ = [
     "break_text",
@@ -54,7 +55,7 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
     :param who: is at its other end.
     :param relayed: the server is in between, and nobody can tell which of them it was.
     """
-    if reason.check(PeerVanished):
+    if reason.check(PeerVanished, PeerNotProven):
         return reason.getErrorMessage()
     if reason.check(ConnectionAborted):
         return "an error on this side broke the connection off"

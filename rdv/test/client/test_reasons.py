@@ -7,6 +7,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._transport.liveness import PeerVanished
+from rdv._transport.secured import PeerNotProven
 from rdv.client.reasons import break_text
 
 
@@ -25,6 +26,11 @@ class BreakTests(SynchronousTestCase):
             (OSError("no such thing"), "no such thing"),
         ):
             self.assertEqual(break_text(Failure(error)), text)
+
+    def test_not_proven(self) -> None:
+        """That a stream may have been tampered with is not told as any loss."""
+        said = break_text(Failure(PeerNotProven("a record that is not the peer's")), relayed=True)
+        self.assertEqual(said, "a record that is not the peer's")
 
     def test_others(self) -> None:
         lost = Failure(ConnectionLost())

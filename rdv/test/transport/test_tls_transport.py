@@ -70,6 +70,20 @@ class TransportTests(TLSTestCase):
         self.assertFalse(producer.paused)
         self.assertEqual(len(self.peer.plain), sent)
 
+    def test_half_close_with_a_producer(self) -> None:
+        """Our end comes when the producer is done, as with TCP."""
+        tls = self.change_hands()
+        tls.registerProducer(connect(self.clock, Recorder(), Recorder())[0], True)
+        tls.loseWriteConnection()
+        tls.write(b"last")
+        self.clock.advance(0)
+        self.assertEqual((self.peer.plain, self.peer.notified), (b"last", False))
+        tls.unregisterProducer()
+        self.clock.advance(0)
+        self.assertTrue(self.peer.notified)
+        assert isinstance(self.ours, HalfCloseRecorder)
+        self.assertEqual(self.ours.write_ended, 1)
+
 
 class ClientTransportTests(TLSTestCase):
     """What only a client can see."""

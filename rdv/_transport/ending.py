@@ -1,0 +1,107 @@
+"""
+Ending one direction of a stream by a message in it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPullProducer
+from zope.interface import implementer
+
+from rdv._transport.interfaces import TCPForwarding, TCPTransport
+
+__all__ = ["EndingTransport"]
+
+
+class EndingTransport(TCPForwarding):
+    """
+    The writing side of a transport over TCP, which is never half-closed itself.
+
+    :param protocol: is told when all has left, if it cares for half-close.
+    :ivar connected: whether the protocol has not been told of a loss yet.
+    :ivar disconnecting: whether the application is closing it.
+    """
+
+    __slots__ = (
+        "_ending",
+        "_producer",
+        "_write_ended",
+        "connected",
+        "disconnecting",
+        "protocol",
+        "transport",
+    )
+
+    transport: TCPTransport
+
+    def __init__(self, protocol: IProtocol) -> None:
+        self.protocol = protocol
+        self.connected = True
+        self.disconnecting = False
+        self._producer: object = None
+        self._ending = self._write_ended = False
+
+    @abstractmethod
+    def _send_end(self) -> None:
+        """Write what ends our direction."""
+
+    def _end(self) -> None:
+        if not self._write_ended:
+            self._write_ended = True
+            self._send_end()
+
+    def loseWriteConnection(self) -> None:
+        """
+        End our direction behind what has been written, not before a registered producer is done.
+        Reading goes on. The protocol's ``writeConnectionLost`` tells that all of it has left.
+        """
+        if self._producer is not None:
+            self._ending = True
+        elif self.connected and not self._write_ended:
+            self._end()
+            self._await_written()
+
+    def _await_written(self) -> None:
+        if self.connected and not self.disconnecting:
+            self.transport.registerProducer(_Drained(self._written), False)
+
+    def _written(self) -> None:
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.writeConnectionLost()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
+        self._producer = producer
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See :class:`IConsumer`: what waited for the producer is done now."""
+        if self._producer is None:  # below there may be one of our own
+            return
+        self._producer = None
+        self.transport.unregisterProducer()
+        if self.disconnecting:
+            self.loseConnection()
+        elif self._ending:
+            self.loseWriteConnection()
+
+
+@implementer(IPullProducer)
+class _Drained:
+    """Has nothing to produce, and learns in this way when the consumer has sent everything."""
+
+    def __init__(self, drained: Callable[[], object]) -> None:
+        self._drained = drained
+        self._registered = False
+
+    def resumeProducing(self) -> None:
+        # The first time it is the registration itself.
+        if self._registered:
+            self._drained()
+        self._registered = True
+
+    def stopProducing(self) -> None:
+        pass

@@ -6,6 +6,7 @@ test's own.
 from __future__ import annotations
 
 import errno
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, cast
@@ -24,7 +25,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
 from tests.processes import Program
-from tests.servers import DIRECT, SystemTestCase
+from tests.servers import DIRECT, RELAYED, SystemTestCase
 from tests.talker import Talker
 
 __all__ = ["CONNECTED", "ForwardingTestCase", "Target"]
@@ -149,6 +150,19 @@ class ForwardingTestCase(SystemTestCase):
         for talker in (local, visitor):
             talker.transport.loseConnection()
             await talker.gone()
+
+    async def on_each_path(self, check: Callable[..., Awaitable[object]]) -> None:
+        """
+        Directly, through the relay, and through one where no kernel can help.
+
+        :param check: called with the path, as commands name it, and options.
+        """
+        await self.target()
+        await self.serve()
+        await check("p2p", *DIRECT)
+        await check("relay", *RELAYED)
+        await self.serve_https()
+        await check("relay", *RELAYED, *self.trust)
 
 
 def _empty(folder: Path) -> None:

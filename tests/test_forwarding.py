@@ -34,12 +34,7 @@ class BytesTests(ForwardingTestCase):
 
     async def test_each_path(self) -> None:
         """Directly, through the relay, and through one where no kernel can help."""
-        await self.target()
-        await self.serve()
-        await self.check("p2p", *DIRECT)
-        await self.check("relay", *RELAYED)
-        await self.serve_https()
-        await self.check("relay", *RELAYED, *self.trust)
+        await self.on_each_path(self.check)
 
     async def test_unix(self) -> None:
         await self.serve()

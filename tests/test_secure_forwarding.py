@@ -37,12 +37,7 @@ class ForwardingTests(SecureTestCase, ForwardingTestCase):
             await program.kill()
 
     async def test_each_path(self) -> None:
-        await self.target()
-        await self.serve()
-        await self.check("p2p", *DIRECT)
-        await self.check("relay", *RELAYED)
-        await self.serve_https()
-        await self.check("relay", *RELAYED, *self.trust)
+        await self.on_each_path(self.check)
 
     async def test_plain_server(self) -> None:
         """Which ends both directions when one has ended."""

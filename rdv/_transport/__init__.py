@@ -1,6 +1,7 @@
 """
 Transports that change hands: from HTTP to the protocol that follows, from one process to another,
-and to a TLS that can close one direction.
+and to a TLS or a secured stream that can end one direction. That both do by a message in the stream
+(``ending``), since TCP below them is never half-closed.
 
 Twisted's TLS transport answers a close_notify by closing both directions and has no way to send one
 alone. The relay over ``https`` needs both, so ``rdv._transport.tls.HalfCloseTLS`` takes over the

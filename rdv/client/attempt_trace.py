@@ -1,41 +1,34 @@
 """
-Tells a trace of an attempt and of its candidates.
+Tells a trace of an attempt.
 
 ``Client(trace=...)`` is called with an ``Event`` for each thing that happens in an attempt: time,
 number of the attempt, what, and fields. The ``AttemptTrace`` tells of the attempt and of the
-request. Each *way* to the peer (the relay, an address that is dialled, a connection that has come
-in) has a ``CandidateTrace``, which all candidates that one address is dialled with share. It knows
-how far they got, so that it can say why they were lost when another one wins: who ends the race
-does not know that. Each ends with ``CHOSEN`` or ``LOST``, and is silent then; the attempt ends all
-that are left before it says ``CONNECTED`` or ``FAILED``. Without a trace both are null objects:
-nothing is looked up and nothing is kept, and each place where something happens costs a call that
-does nothing.
+request. Each *way* to the peer has a ``CandidateTrace`` (:mod:`rdv.client.candidate_trace`), which
+ends with ``CHOSEN`` or ``LOST`` and is silent then. The attempt ends all ways that are left before
+it says ``CONNECTED`` or ``FAILED``; when the stream may still move from the relay to a direct path
+they go on behind ``CONNECTED``, and end before ``MOVED`` or ``STAYED``. Without a trace both are
+null objects: nothing is looked up and nothing is kept, and each place where something happens costs
+a call that does nothing.
 """
 
 from __future__ import annotations
 
-import errno
-import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, space_of
+from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace, nothing
 from rdv.client.reasons import describe, printable
 from rdv.client.trace import Event, Trace, What
-from rdv.errors import ProtocolError
 from rdv.wire import Answer, Role
 
-__all__ = ["NO_CANDIDATE_TRACE", "NO_TRACE", "AttemptTrace", "CandidateTrace"]
+__all__ = ["NO_TRACE", "AttemptTrace"]
 
 log = Logger()
-
-#: A dial from a port that is in use for this address. With no route it says so by itself.
-_TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
 
 
 class AttemptTrace:
@@ -50,6 +43,7 @@ class AttemptTrace:
 
     telling = False
     chosen: CandidateTrace | None = None
+    _moves = False
 
     def __init__(
         self,
@@ -135,133 +129,39 @@ class AttemptTrace:
         """It was chosen or lost."""
         self._open.pop(way, None)
 
-    def connected(self, is_relay: bool, peer: Address) -> None:
+    def connected(self, is_relay: bool, peer: Address, *, moves: bool = False) -> None:
+        """
+        :param moves: the stream may still move: the other ways go on until :meth:`moved` or
+            :meth:`stayed`, one of which has to follow.
+        """
         number = None if self.chosen is None else self.chosen.number
-        self._end(What.CONNECTED, path="relay" if is_relay else "p2p", peer=peer, way=number)
+        if not moves:
+            self._end_ways()
+        self._moves = moves
+        path = "relay" if is_relay else "p2p"
+        self(What.CONNECTED, path=path, peer=peer, way=number, moves=moves)
+
+    def moved(self, way: CandidateTrace, peer: Address) -> None:
+        """What we send goes there now. Only the first of this and :meth:`stayed` is told."""
+        if self._moves:
+            self._moves = False
+            way.won()
+            self._end_ways()
+            self(What.MOVED, way=way.number, peer=peer)
+
+    def stayed(self, reason: str) -> None:
+        if self._moves:
+            self._moves = False
+            self._end_ways()
+            self(What.STAYED, reason=reason)
 
     def failed(self, reason: str) -> None:
-        self._end(What.FAILED, reason=reason)
+        self._end_ways()
+        self(What.FAILED, reason=reason)
 
-    def _end(self, what: What, **fields: object) -> None:
-        """The attempt is over, and with it all the ways that are left."""
+    def _end_ways(self) -> None:
         for way in list(self._open):
             way.lost()
-        self(what, **fields)
-
-
-class CandidateTrace:
-    """
-    Tells of one way to the peer; its methods bear the names of what they tell, see :class:`What`.
-    When it was chosen or lost it is silent.
-
-    :param kind: ``relay``, ``dial`` or ``inbound``.
-    :ivar number: its number in the attempt.
-    """
-
-    def __init__(self, attempt: AttemptTrace, number: int, kind: str) -> None:
-        self._attempt = attempt
-        self._dials = 0
-        self._since: float | None = None
-        self._over = self._stood = False
-        self._expected = "HELLO" if attempt.role is Role.DIALER else "CONFIRM"
-        self._reason = "it came to nothing"  # why it is lost, if nothing else is said
-        self.kind = kind
-        self.number = number
-
-    def __call__(self, what: What, **fields: object) -> None:
-        """It has happened now, if the way is not over."""
-        if not self._over:
-            self._attempt(what, way=self.number, **fields)
-
-    def _seconds(self) -> float | None:
-        return None if self._since is None else self._attempt.now - self._since
-
-    def dialled(self) -> None:
-        self._dials += 1
-        self._since = self._attempt.now
-        if self._dials == 1:  # later the last refusal says more
-            self._reason = "no answer"
-        self(What.DIALLED, dial=self._dials)
-
-    def refused(self, error: Exception) -> None:
-        number = getattr(error, "osError", None) if isinstance(error, ConnectError) else None
-        self._reason = _reason(error)
-        self._stood = False
-        self(
-            What.REFUSED,
-            dial=self._dials,
-            reason=self._reason,
-            errno=errno.errorcode.get(number) if isinstance(number, int) else None,
-            seconds=self._seconds(),
-        )
-        if number in _TAKEN:
-            self._reason = "the connection from the other side took its place"
-
-    def stands(self, transport: object) -> None:
-        self._reason = f"no {self._expected} came"
-        self._stood = True
-        self(What.STANDS, seconds=self._seconds(), round_trip=round_trip(transport))
-
-    def heard(self, line: str) -> None:
-        self._reason = ""
-        self(What.HEARD, line=line)
-
-    def waits(self, seconds: float, reason: str) -> None:
-        if seconds > 0:
-            self(What.WAITS, seconds=seconds if seconds < math.inf else None, reason=reason)
-
-    def won(self) -> None:
-        self._attempt.chosen = self
-        self._end(What.CHOSEN)
-
-    def lost(self, error: BaseException | None = None) -> None:
-        """
-        :param error: why, if it was not that the race is over.
-        """
-        if error is None:
-            reason = self._race_is_over()
-        elif isinstance(error, ProtocolError) and self._reason:
-            reason = f"it said something else than {self._expected}"
-        else:
-            reason = _reason(error)
-        self._end(What.LOST, reason=reason)
-
-    def _race_is_over(self) -> str:
-        winner = self._attempt.chosen
-        if winner is None or winner.kind == "relay":
-            return self._reason or "it was ready, but not chosen in time"
-        if not self._stood and self.kind != "relay":
-            return self._reason
-        other = "a direct path" if self.kind == "relay" else "another one"
-        dialer = self._attempt.role is Role.DIALER
-        return f"{other} was faster" if dialer else f"the peer chose {other}"
-
-    def _end(self, what: What, **fields: object) -> None:
-        self(what, **fields, dials=self._dials)
-        self._over = True
-        self._attempt.over(self)
-
-    def switched(self, peer: Address) -> None:
-        """It was lost before."""
-        self._attempt(What.SWITCHED, way=self.number, peer=peer)
-
-    def settled(self, reason: str) -> None:
-        """It was chosen before."""
-        self._attempt(What.SETTLED, reason=reason)
-
-
-def _nothing(*args: object, **fields: object) -> None:
-    """Whatever has happened."""
-
-
-class _NoCandidateTrace(CandidateTrace):
-    """Nobody is told."""
-
-    def __init__(self) -> None:
-        """There is nothing to remember."""
-
-    __call__ = dialled = refused = stands = heard = waits = won = lost = _nothing
-    switched = settled = _nothing
 
 
 class _NoTrace(AttemptTrace):
@@ -273,25 +173,14 @@ class _NoTrace(AttemptTrace):
     def way(self, *args: object, **fields: object) -> CandidateTrace:
         return NO_CANDIDATE_TRACE
 
-    __call__ = addresses = called = reached = unreached = secured = answered = _nothing
-    rejected = connected = failed = _nothing
+    __call__ = addresses = called = reached = unreached = secured = answered = nothing
+    rejected = connected = moved = stayed = failed = nothing
     met = way
 
 
-NO_CANDIDATE_TRACE: CandidateTrace = _NoCandidateTrace()
 NO_TRACE: AttemptTrace = _NoTrace()
 
 
 def _space(address: Address) -> str:
     """The name of an address' space, in lower case; ``none`` for an address of nobody."""
     return str(space_of(address.ip).name or "none").lower()
-
-
-def _reason(error: BaseException) -> str:
-    """As :func:`describe`, without what Twisted puts in front of the text of a loss."""
-    if not isinstance(error, (ConnectionDone, ConnectionLost)):
-        return describe(error)
-    if error.args:
-        return str(error.args[0])
-    closed = isinstance(error, ConnectionDone)
-    return "the other side has closed it" if closed else "the connection was reset"

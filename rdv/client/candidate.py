@@ -31,7 +31,7 @@ from rdv._transport.interfaces import StreamTransport
 from rdv._transport.secured import SecureTransport
 from rdv.addresses import Address, parse_ip
 from rdv.client.acknowledgement import may_be_half_dead, say
-from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, CandidateTrace
+from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import What
 from rdv.client.waiting import Waiting
 from rdv.errors import ProtocolError

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from rdv._allowance import Allowance
 from rdv._secure.exchange import SecureAttempt
-from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
+from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
 from rdv.client.candidate import Candidate
+from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.wire import Role
 
 if TYPE_CHECKING:

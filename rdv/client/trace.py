@@ -13,6 +13,9 @@ the events of the attempt itself, those of the request to the server, and, from 
 on, those of the *ways* to the peer: the relay, each address that is dialled, and each connection
 that has come in. A way has a number, counted from 1 on in its attempt; it begins with ``WAY`` and
 ends with ``CHOSEN`` or ``LOST``.
+
+A stream that begins on the relay and may still move to a direct path says so in ``CONNECTED``
+(``moves``). Then the other ways go on behind it, and the attempt ends with ``MOVED`` or ``STAYED``.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class What(StrEnum):
     #: This host's addresses that the server will be told: ``addresses``, ``spaces`` (of each), and
     #: ``mapped``, those among them that a router has mapped for us.
     ADDRESSES = "addresses"
-    #: There is a connection: ``path`` (``relay`` or ``p2p``), ``peer``, ``way``.
+    #: There is a connection: ``path`` (``relay`` or ``p2p``), ``peer``, ``way``, and ``moves``:
+    #: whether it may still move to a direct path, so that ``MOVED`` or ``STAYED`` will follow.
     CONNECTED = "connected"
     #: There is none: ``reason``.
     FAILED = "failed"
@@ -105,6 +109,11 @@ class What(StrEnum):
 
     # After CONNECTED.
 
+    #: The stream has moved from the relay to a direct path: what we send goes there now, and the
+    #: peer will do likewise: ``way``, ``peer``.
+    MOVED = "moved"
+    #: It has not, and will not: ``reason``.
+    STAYED = "stayed"
     #: The choice is final: ``reason``.
     SETTLED = "settled"
     #: The path that was chosen has proved dead, and the relay has taken its place: ``way``,

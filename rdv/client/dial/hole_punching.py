@@ -23,8 +23,8 @@ from twisted.logger import Logger
 
 from rdv._system.interfaces import route_to
 from rdv.addresses import Address
-from rdv.client.attempt_trace import CandidateTrace
 from rdv.client.candidate import Candidate
+from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
 from rdv.client.dial.shared_port import NobodyListens, SharedPort
 from rdv.client.dial.targets import Target

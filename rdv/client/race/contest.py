@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv.addresses import Address, is_local
-from rdv.client.attempt_trace import CandidateTrace
 from rdv.client.candidate import Candidate
+from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort

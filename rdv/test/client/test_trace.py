@@ -10,8 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import parse_address
-from rdv.client import attempt_trace, trace
-from rdv.client.attempt_trace import NO_CANDIDATE_TRACE, NO_TRACE, AttemptTrace, CandidateTrace
+from rdv.client import attempt_trace, candidate_trace, trace
+from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
+from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import Event, What
 from rdv.test.client.doubles import HELLO, PEER
 from rdv.test.client.test_trace_attempt import TraceTestCase, refused
@@ -61,7 +62,7 @@ class OffTests(TraceTestCase):
 
     def run_attempt(self, **options: Any) -> set[str]:
         """The functions of the trace that were called."""
-        files = {trace.__file__, attempt_trace.__file__}
+        files = {trace.__file__, attempt_trace.__file__, candidate_trace.__file__}
         called: set[str] = set()
 
         def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -87,7 +88,7 @@ class OffTests(TraceTestCase):
 
     def test_off(self) -> None:
         """Only functions that do nothing are called."""
-        self.assertEqual(self.run_attempt(trace=None), {"_nothing", "_NoTrace.way"})
+        self.assertEqual(self.run_attempt(trace=None), {"nothing", "_NoTrace.way"})
 
     def test_on(self) -> None:
         """The same attempt shows that the test above would notice."""

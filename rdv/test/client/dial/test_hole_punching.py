@@ -20,8 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._allowance import Allowance
 from rdv.addresses import Address, parse_address
-from rdv.client.attempt_trace import NO_CANDIDATE_TRACE
 from rdv.client.candidate import Candidate
+from rdv.client.candidate_trace import NO_CANDIDATE_TRACE
 from rdv.client.dial import hole_punching
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort

@@ -17,7 +17,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.explain import waterfall
 from rdv.server import Rendezvous
-from rdv.test.explain.doubles import DIRECT
+from rdv.test.explain.doubles import DIRECT, MOVED
 from tests.documents import REACTOR, SECRET, Shell, execute, meet_and_part, replaced, runs, serve
 
 HOWTO = "docs/howto/explain.rst"
@@ -25,10 +25,14 @@ URL = "https://rdv.example.com/rdv"
 
 
 class PictureTests(SynchronousTestCase):
-    @runs(HOWTO, "Dialling through")
+    @runs(HOWTO, "A direct path won")
     def test_picture(self, picture: str) -> None:
         """It is what is drawn of such an attempt."""
         self.assertEqual(picture, waterfall(DIRECT, 92).strip())
+
+    @runs(HOWTO, "The stream began on the relay")
+    def test_moved(self, picture: str) -> None:
+        self.assertEqual(picture, waterfall(MOVED, 92).strip())
 
 
 class CommandTests(TestCase):

@@ -22,6 +22,7 @@ _SYMBOLS: dict[Span | Mark, str] = {
     Span.LOBBY: "·.",
     Span.HANDSHAKE: "━=",
     Span.PATIENCE: "╌~",
+    Span.STREAM: "═#",
     Mark.DIAL: "┤>",
     Mark.REFUSED: "✗x",
     Mark.STANDS: "┿+",

@@ -14,6 +14,10 @@ from rdv.client.trace import Event, What
 __all__ = ["Facts", "Trial", "Way", "last_attempt"]
 
 
+#: They name a way, but tell of the attempt.
+_OUTCOMES = (What.CONNECTED, What.MOVED, What.SWITCHED)
+
+
 def last_attempt(events: Iterable[Event]) -> list[Event]:
     """
     The events of the attempt with the highest number, in the order in which they came. If the clock
@@ -89,6 +93,7 @@ class Way(_Told):
 
     def __init__(self, events: Sequence[Event]) -> None:
         super().__init__(events)
+        self.number = events[0].fields.get("way")
         self.begun = events[0].time
         self.kind = self.text(What.WAY, "kind") or "dial"
         self.address = self.text(What.WAY, "address") or ""
@@ -116,8 +121,18 @@ class Facts(_Told):
     def __init__(self, events: Sequence[Event]) -> None:
         """:param events: of one attempt, as :func:`last_attempt` has them."""
         super().__init__(events)
-        over = self.end(What.CONNECTED, What.FAILED)
         self.begun = events[0].time if events else 0.0
+        #: When there was a connection.
+        self.connected = self.time(What.CONNECTED)
+        #: Whether that one may move, or has moved, from the relay to a direct path.
+        self.moves = bool(self.field(What.CONNECTED, "moves"))
+        #: When it has.
+        self.moved = self.time(What.MOVED) if self.moves else None
+        #: Why it has not, and will not.
+        self.stayed = self.text(What.STAYED, "reason") if self.moves else None
+        ends = (What.MOVED, What.STAYED) if self.moves else (What.CONNECTED, What.FAILED)
+        over = self.end(*ends)
+        #: When nothing more could come, or the last event.
         self.ended = (events[-1].time if events else 0.0) if over is None else over
         self.role = self.text(What.BEGUN, "role") or ""
         self.server = self.text(What.BEGUN, "server") or ""
@@ -131,14 +146,22 @@ class Facts(_Told):
         self.failed = self.text(What.FAILED, "reason")
         by_number: dict[object, list[Event]] = {}
         for event in events:
-            if "way" in event.fields and event.what not in (What.CONNECTED, What.SWITCHED):
+            if "way" in event.fields and event.what not in _OUTCOMES:
                 by_number.setdefault(event.fields["way"], []).append(event)
         self.ways = [Way(each) for each in by_number.values()]
 
     @property
     def winner(self) -> Way | None:
-        """The way that was chosen."""
-        return next((way for way in self.ways if way.chosen), None)
+        """The way that was chosen; of several, the one on which the stream began."""
+        return next((way for way in self.ways if way.chosen and way is not self.moved_to), None)
+
+    @property
+    def moved_to(self) -> Way | None:
+        """The way that the stream has moved to."""
+        if self.moved is None:
+            return None
+        number = self.field(What.MOVED, "way")
+        return next((way for way in self.ways if way.number == number), None)
 
 
 def _text(event: Event, name: str) -> str:

@@ -25,6 +25,8 @@ _ASIDE = {Mark.HELLO: -4, Mark.CONFIRM: 4}
 #: Where a line may end: not before a unit.
 _BREAKS = re.compile(r" +(?!(?:ms|s|min|h)\b)")
 _LINE, _BAR, _GAP = 16, 12, 12
+#: Spans in which this way does nothing for the connection.
+_THIN = {Span.LOBBY, Span.PATIENCE}
 
 #: Colours by name, so that one picture fits a light and a dark page.
 STYLE = """
@@ -49,6 +51,7 @@ svg.rdv { background: var(--back); font: 12px system-ui, "Segoe UI", "DejaVu San
 .rdv .LOBBY { fill: var(--lobby); }
 .rdv .HANDSHAKE { fill: var(--handshake); }
 .rdv .PATIENCE { fill: var(--patience); }
+.rdv .STREAM { fill: var(--won); }
 .rdv .mark { stroke: var(--ink); stroke-width: 1.2; fill: none; }
 .rdv .REFUSED, .rdv .LOST { stroke: var(--lost); }
 .rdv .DIAL { stroke: var(--faint); }
@@ -124,7 +127,7 @@ def _row(row: Row, y: float) -> list[str]:
     middle = y + _GAP / 2 + 8
     for bar in row.bars:
         start, end = _x(bar.start), _x(bar.end)
-        thin = 4 if bar.span is Span.PATIENCE or bar.span is Span.LOBBY else _BAR
+        thin = 4 if bar.span in _THIN else _BAR
         width = max(end - start, 1.5)
         parts.append(_rect(f"bar {bar.span.name}", start, middle - thin / 2, width, thin))
     parts += [_mark(mark, _x(place), middle) for place, mark in _distinct(row)]

@@ -29,6 +29,7 @@ class Span(Enum):
     LOBBY = "waiting for the peer"
     HANDSHAKE = "handshake"
     PATIENCE = "ready, waiting for a better one"
+    STREAM = "the stream, until it moves"
 
 
 class Mark(Enum):
@@ -246,8 +247,17 @@ def _way_row(facts: Facts, way: Way, scale: Scale) -> Row:
     for event in way.lines:
         confirms = event.fields.get("line") == "CONFIRM"
         marks.append((at(event.time), Mark.CONFIRM if confirms else Mark.HELLO))
+    if facts.moves and way is facts.winner and way.ended is not None:
+        bars.append(Bar(at(way.ended), at(facts.ended), Span.STREAM))
     if way.ended is not None:
         marks.append((at(way.ended), Mark.CHOSEN if way.chosen else Mark.LOST))
-    state = State.WON if way.chosen else State.OPEN if way.lost is None else State.LOST
+    state = _state(way, facts)
     label = {"relay": "relay", "inbound": f"from {way.address}"}.get(way.kind, way.address)
-    return _row(label, way.space, outcome(way, facts.met), state, bars, marks)
+    return _row(label, way.space, outcome(way, facts), state, bars, marks)
+
+
+def _state(way: Way, facts: Facts) -> State:
+    if way.lost is not None:
+        return State.LOST
+    left = facts.moved is not None and way is not facts.moved_to
+    return State.WON if way.chosen and not left else State.OPEN

@@ -34,9 +34,11 @@ def heading(facts: Facts) -> str:
     """Who did what, and what came of it."""
     verb = {"dialer": "Dialling", "acceptor": "Accepting"}.get(facts.role, "Connecting")
     took = duration(facts.ended - facts.begun)
-    if facts.path is not None:
+    if facts.connected is not None:
         way = "through the relay" if facts.path == "relay" else "directly"
-        result = f"connected {way} after {took}"
+        result = f"connected {way} after {duration(facts.connected - facts.begun)}"
+        if facts.moved is not None:
+            result += f", on a direct path after {took}"
     elif facts.failed is not None:
         result = f"no connection after {took}"
     else:
@@ -46,7 +48,9 @@ def heading(facts: Facts) -> str:
 
 def summary(facts: Facts) -> str:
     """Why this path has won, or why there is none."""
-    if facts.path is not None:
+    if facts.moves:
+        text = _moving(facts)
+    elif facts.path is not None:
         text = _relayed(facts) if facts.path == "relay" else _direct(facts)
         if What.SWITCHED in facts.last:
             text += " Later it proved dead, and the relay replaced it."
@@ -65,14 +69,32 @@ def _direct(facts: Facts) -> str:
     way = facts.winner
     if way is None:
         return f"A direct path won: to {facts.text(What.CONNECTED, 'peer')}."
-    if way.kind == "inbound":
-        text = f"A direct path won: the peer connected to us from {way.address}"
-    else:
-        tries = "" if len(way.dials) < 2 else f" dial {len(way.dials)}"
-        text = f"A direct path won: {way.address} answered{tries}"
+    text = f"A direct path won: {_coming(way)}"
     if facts.met is not None and way.ended is not None:
         text += f" and was chosen {duration(way.ended - facts.met)} after the server named it"
     return text + "."
+
+
+def _coming(way: Way) -> str:
+    """How a direct path came about."""
+    if way.kind == "inbound":
+        return f"the peer connected to us from {way.address}"
+    tries = "" if len(way.dials) < 2 else f" dial {len(way.dials)}"
+    return f"{way.address} answered{tries}"
+
+
+def _moving(facts: Facts) -> str:
+    began = "The stream began on the relay"
+    way = facts.moved_to
+    if facts.moved is not None and facts.connected is not None:
+        coming = f"to {facts.text(What.MOVED, 'peer')}" if way is None else _coming(way)
+        after = duration(facts.moved - facts.connected)
+        return f"{began}, and moved to a direct path after {after}: {coming}."
+    if facts.stayed is None:
+        return f"{began}. It may still move to a direct path."
+    tried = _direct_ways(facts)
+    fates = _fates(tried) if tried else "there was no address to dial"
+    return f"{began} and stayed there: {fates} ({facts.stayed})."
 
 
 def _relayed(facts: Facts) -> str:
@@ -141,11 +163,16 @@ def _fate(way: Way) -> str:
     return "refused" if way.refusals else "did not answer"
 
 
-def outcome(way: Way, met: float | None) -> str:
+def outcome(way: Way, facts: Facts) -> str:
     """What became of one way."""
     parts = []
-    if way.chosen:
+    met = facts.met
+    if way is facts.moved_to:
+        parts.append("the stream moved here")
+    elif way.chosen:
         parts.append("chosen")
+        if facts.moved is not None and facts.connected is not None:
+            parts.append(f"left after {duration(facts.moved - facts.connected)}")
     elif way.lost is not None:
         parts.append(way.lost)
     if way.guessed:

@@ -15,6 +15,7 @@ from rdv.client.trace import Event, What
 SERVER = parse_address("192.0.2.80:443")
 PEER = parse_address("203.0.113.9:41000")
 LAN = parse_address("192.168.1.7:41000")
+STRANGER = parse_address("203.0.113.77:555")
 PORT = 40000
 
 
@@ -109,6 +110,47 @@ def relayed(role: str = "dialer") -> list[Event]:
     return tell.events
 
 
+def moving() -> Telling:
+    """The relay is chosen after its round trip; a dial and one who has come are still on."""
+    tell = Telling()
+    tell.begin()
+    tell.ask()
+    tell.meet(100)
+    tell.way(100, 2, "dial", PEER)
+    tell(100, What.DIALLED, way=2, dial=1)
+    tell(120, What.HEARD, way=1, line="HELLO")
+    tell(120, What.WAITS, way=1, seconds=0.02, reason="a direct path may come")
+    tell(140, What.SAID, way=1, line="CONFIRM")
+    tell(140, What.CHOSEN, way=1, dials=0)
+    tell(160, What.CONNECTED, path="relay", peer=SERVER, way=1, moves=True)
+    tell.way(300, 3, "inbound", STRANGER)
+    tell(300, What.STANDS, way=3, seconds=None, round_trip=0.04)
+    return tell
+
+
+def moved() -> list[Event]:
+    """A late direct path is what the stream moves to."""
+    tell = moving()
+    tell.refuse(500, 2, 2, 100)
+    tell(1000, What.DIALLED, way=2, dial=3)
+    tell(1040, What.STANDS, way=2, seconds=0.04, round_trip=0.04)
+    tell(1060, What.HEARD, way=2, line="HELLO")
+    tell(1060, What.SAID, way=2, line="CONFIRM")
+    tell(1160, What.CHOSEN, way=2, dials=3)
+    tell(1160, What.LOST, way=3, reason="no HELLO came", dials=0)
+    tell(1160, What.MOVED, way=2, peer=PEER)
+    return tell.events
+
+
+def stayed() -> list[Event]:
+    """The stream is over before a direct path comes."""
+    tell = moving()
+    for number, reason in ((2, "no answer"), (3, "no HELLO came")):
+        tell(2160, What.LOST, way=number, reason=reason, dials=1)
+    tell(2160, What.STAYED, reason="the stream is over")
+    return tell.events
+
+
 def _refused() -> list[Event]:
     tell = Telling()
     tell.begin("acceptor")
@@ -127,6 +169,7 @@ def _unreachable() -> list[Event]:
 
 
 DIRECT, RELAYED = direct(), relayed()
+MOVED, STAYED = moved(), stayed()
 REFUSED, UNREACHABLE = _refused(), _unreachable()
 
 
@@ -143,6 +186,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "seconds": _SECONDS,
     "round_trip": _SECONDS,
     "line": st.sampled_from(["HELLO", "CONFIRM"]),
+    "moves": st.booleans(),
     "path": st.sampled_from(["relay", "p2p"]),
     "peer": st.text(max_size=30),
     "role": st.sampled_from(["dialer", "acceptor", ""]),

@@ -12,7 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.trace import Event, What
 from rdv.explain import html, ndjson, svg
-from rdv.test.explain.doubles import DIRECT, REFUSED, RELAYED, UNREACHABLE, Telling, events_lists
+from rdv.test.explain.doubles import (
+    DIRECT,
+    MOVED,
+    REFUSED,
+    RELAYED,
+    UNREACHABLE,
+    Telling,
+    events_lists,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "</svg><script>alert(1)</script>\x00\x1b&\"'"
@@ -73,6 +81,17 @@ class SVGTests(SynchronousTestCase):
         self.assertEqual(len(bars), 32)
         self.assertEqual(len(list(winner.iter(f"{SVG}path"))), 31 + 30 + 1)
 
+    def test_moved(self) -> None:
+        """Which way has won is where the stream is now; the relay had it before."""
+        root = ElementTree.fromstring(svg(MOVED))
+        rows = root.findall(f"{SVG}g[@class='row']")
+        self.assertEqual(
+            [row.get("data-state") for row in rows], ["open", "open", "won", "lost", "open"]
+        )
+        (stream,) = [each for each in root.iter(f"{SVG}rect") if each.get("class") == "bar STREAM"]
+        self.assertIn(stream, list(rows[-1]))
+        self.assertGreater(float(stream.get("width", "")), 300)
+
     def test_named(self) -> None:
         """For whoever cannot see it."""
         root = ElementTree.fromstring(svg(RELAYED))
@@ -84,7 +103,7 @@ class SVGTests(SynchronousTestCase):
 
     def test_alone(self) -> None:
         """Nothing from outside, no script, whatever a server says."""
-        for events in (DIRECT, RELAYED, REFUSED, UNREACHABLE):
+        for events in (DIRECT, MOVED, RELAYED, REFUSED, UNREACHABLE):
             text = svg(events)
             self.assertNotRegex(text, "href|url\\(|@import|script")
             links = set(re.findall('https?://[^"<: ]*', text))

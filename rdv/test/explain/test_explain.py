@@ -15,15 +15,18 @@ from rdv.explain.story import Mark, Scale, Span, story_of
 from rdv.explain.words import duration
 from rdv.test.explain.doubles import (
     DIRECT,
+    MOVED,
     PEER,
     REFUSED,
     RELAYED,
     SERVER,
+    STAYED,
     UNREACHABLE,
     Telling,
     at,
     direct,
     events_lists,
+    moving,
     relayed,
 )
 
@@ -46,6 +49,14 @@ BROKEN = [
     at(600, What.STANDS, way=2, seconds=0.5, round_trip=0.1),
     at(1500, What.REFUSED, way=2, dial=1, reason="the connection was reset"),
 ]
+#: Behind CONNECTED nobody connected to us, and the list does not say what the stream moved to.
+MOVED_ELSEWHERE = [e for e in MOVED if e.fields.get("way") not in (2, 3) or e.what is What.MOVED]
+MOVED_TO_INBOUND = [
+    *moving().events,
+    at(400, What.CHOSEN, way=3, dials=0),
+    at(400, What.MOVED, way=3, peer="203.0.113.77:555"),
+]
+STAYED_ALONE = [e for e in STAYED if e.fields.get("way") not in (2, 3)]
 ASKED = REFUSED[:-2]
 NOBODY = [*ASKED, at(5042, What.FAILED, reason="time is up: nobody")]
 NO_PATH = [
@@ -64,6 +75,20 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
     ),
     (direct(dials=0), "203.0.113.9:41000 answered and was chosen 20 ms after the server named it."),
     (INBOUND, "A direct path won: the peer connected to us from 203.0.113.9:5."),
+    (
+        MOVED,
+        "The stream began on the relay, and moved to a direct path after 1 s: 203.0.113.9:41000 "
+        "answered dial 3.",
+    ),
+    (MOVED_TO_INBOUND, "after 240 ms: the peer connected to us from 203.0.113.77:555."),
+    (MOVED_ELSEWHERE, "moved to a direct path after 1 s: to 203.0.113.9:41000."),
+    (
+        STAYED,
+        "The stream began on the relay and stayed there: of 2 addresses 1 did not answer, 1 "
+        "connected without a handshake (the stream is over).",
+    ),
+    (STAYED_ALONE, "stayed there: there was no address to dial (the stream is over)."),
+    (moving().events, "The stream began on the relay. It may still move to a direct path."),
     (RELAYED, "The relay was taken: none of the 2 addresses answered within 2 s."),
     (relayed("acceptor"), "the dialer chose it; none of the 2 addresses answered."),
     (RELAY, "The relay was taken: there was no address to dial."),
@@ -111,6 +136,55 @@ class WaterfallTests(SynchronousTestCase):
         self.assertRegex(waterfall(UNREACHABLE), "\n\n┤ dial  ✗ refused\n$")
         self.assertRegex(waterfall(DIRECT, 46), r"\n +\+0 ms\n")
         self.assertNotIn("┘", waterfall(RELAYED[:12]))
+
+    def test_moved(self) -> None:
+        """What the stream goes through is seen: first the relay, then the path it moved to."""
+        text = waterfall(MOVED, 100)
+        heading = "connected through the relay after 160 ms, on a direct path after 1.2 s"
+        self.assertEqual(story_of(MOVED).heading.partition("rdv: ")[2], heading)
+        self.assertRegex(row_of(text, "relay "), "H★═{20,} chosen; left after 1 s;")
+        winner = row_of(text, "203.0.113.9:41000 public4")
+        self.assertRegex(winner, "┤─+┤──✗─+┤C──★ the stream moved here; dial 3$")
+        self.assertRegex(row_of(text, "from 203.0.113.77:555"), "┿━+┘ no HELLO came$")
+        self.assertIn("*####", row_of(waterfall(MOVED, unicode=False), "relay "))
+
+    def test_moved_to_an_early_one(self) -> None:
+        """Somebody who came before the server's answer has a lower number than the relay."""
+        events = [
+            at(0, What.WAY, way=0, kind="inbound", address=PEER),
+            *moving().events,
+            at(400, What.CHOSEN, way=0, dials=0),
+            at(400, What.MOVED, way=0, peer=PEER),
+        ]
+        text = waterfall(events, 100)
+        self.assertRegex(row_of(text, "relay "), "★═+ +chosen; left after 240 ms;")
+        self.assertRegex(row_of(text, f"from {PEER} "), "★ the stream moved here$")
+
+    def test_stayed(self) -> None:
+        """It is the relay to the end, and how long each way was tried."""
+        text = waterfall(STAYED, 100)
+        self.assertRegex(text, "^Dialling through .*: connected through the relay after 160 ms\n")
+        self.assertRegex(row_of(text, "relay "), "★═{20,} chosen; HELLO after")
+        self.assertRegex(row_of(text, "203.0.113.9:41000 public4"), "┤─{20,}┘ no answer$")
+
+    def test_goes_on(self) -> None:
+        """What has not been decided yet has an end nowhere."""
+        told = story_of(moving().events)
+        self.assertEqual([row.outcome for row in told.rows[2:4]], ["not finished"] * 2)
+        self.assertRegex(told.heading, "connected through the relay after 160 ms$")
+
+    def test_cannot_move(self) -> None:
+        """A stream that cannot move has no part of its own on the axis."""
+        spans = {bar.span for row in story_of(RELAYED).rows for bar in row.bars}
+        self.assertNotIn(Span.STREAM, spans)
+        self.assertIn("\x1b[32mrelay ", waterfall(RELAYED, colour=True))
+
+    def test_where_it_is(self) -> None:
+        """Green is the way that the stream goes now."""
+        text = waterfall(MOVED, 100, colour=True)
+        self.assertIn("\x1b[32m203.0.113.9:41000 ", text)
+        self.assertNotIn("\x1b[32mrelay ", text)
+        self.assertIn("\x1b[32mrelay ", waterfall(STAYED, 100, colour=True))
 
     def test_lobby_alone(self) -> None:
         """Without anything behind it, it is not shortened."""

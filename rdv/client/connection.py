@@ -55,7 +55,8 @@ class Connection(TCPForwarding):
     way.
 
     A direct path that proves dead before the peer has got anything is replaced by the relay;
-    :mod:`rdv.client.probation` tells how.
+    :mod:`rdv.client.probation` tells how. A protocol that provides :class:`IPathListener` is told
+    when the path has changed.
 
     :param relay: what may replace a direct winner.
     :ivar is_relay: whether it goes through the server.
@@ -92,6 +93,7 @@ class Connection(TCPForwarding):
         self._winner = candidate
         self.is_relay = candidate.is_relay
         self.peer_address = candidate.peer_address
+        self._receiver.path_changed()
 
     @property
     def transport(self) -> TCPTransport:  # type: ignore[override]

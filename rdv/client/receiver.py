@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IReactorTime,
@@ -18,6 +19,7 @@ from zope.interface import implementer
 
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
+from rdv.client.path_listener import IPathListener
 
 __all__ = ["Receiver"]
 
@@ -43,6 +45,7 @@ class Receiver:
         self._held = b""
         self._read_ended = False
         self._lost: Failure | None = None
+        self._telling: IDelayedCall | None = None
 
     def deliver_to(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
         """
@@ -64,6 +67,7 @@ class Receiver:
     def close(self) -> None:
         """Whoever closes gets nothing more but ``connectionLost``."""
         self._closing = True
+        self._tell_nothing()
         self._held = b""
         self._read_ended = False
         if self._protocol is not None and self._lost is not None:
@@ -135,7 +139,24 @@ class Receiver:
         else:
             self._lose(self._protocol, reason)
 
+    # Which way it goes.
+
+    def path_changed(self) -> None:
+        """
+        The connection goes another way now. Who is told may write, or close it, and whoever changes
+        the path may be in the middle of it: so that is in the next turn.
+        """
+        if not self._closing and IPathListener.providedBy(self._protocol):
+            self._tell_nothing()
+            self._telling = self._clock.callLater(0, self._protocol.path_changed)
+
+    def _tell_nothing(self) -> None:
+        if self._telling is not None and self._telling.active():
+            self._telling.cancel()
+
     def _lose(self, protocol: IProtocol, reason: Failure) -> None:
+        self._closing = True
+        self._tell_nothing()
         try:
             protocol.connectionLost(reason)
         finally:

@@ -4,6 +4,7 @@ What the two sides say on a candidate before the stream, plain or secured.
 
 from __future__ import annotations
 
+import hmac
 import os
 
 from rdv._line_matcher import LineMatcher
@@ -16,6 +17,7 @@ from rdv._secure.handshake import (
     Kind,
     Opening,
     Reply,
+    Session,
 )
 from rdv._secure.path import SecurePath
 from rdv._secure.records import fastest
@@ -35,6 +37,9 @@ class Exchange:
     """
 
     is_secure = False
+    #: Whether the stream that begins on this candidate may move to another path; known when the
+    #: other side has said all that it has to say.
+    can_move = False
     #: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
     early_limit = 1 << 16
     path: SecurePath | None = None
@@ -77,13 +82,21 @@ class SecureAttempt:
     acceptor. It also accepts no other once it has sent something, because the same bytes must not
     reach two applications; and an acceptor does not once a dialer has confirmed.
 
+    :param moves: whether its stream may move from one path to another.
     :ivar identity: ours.
+    :ivar features: what we offer.
+    :ivar stream: the first path of the stream, to which candidates are joined from now on; None as
+        long as one is to be chosen.
     """
 
-    def __init__(self, role: Role, secret: Secret, identity: bytes | None = None) -> None:
+    def __init__(
+        self, role: Role, secret: Secret, identity: bytes | None = None, *, moves: bool = False
+    ) -> None:
         self.role = role
         self.secret = secret
         self.identity = identity or os.urandom(16)
+        self.features = Features.MOVE if moves else Features(0)
+        self.stream: SecurePath | None = None
         self._peer: bytes | None = None
         self._chosen: list[tuple[bytes, SecurePath]] = []
 
@@ -123,7 +136,8 @@ class SecureExchange(Exchange):
         self._message: bytes | None = None
         if attempt.role is Role.ACCEPTOR:
             self._acceptor = AcceptorHandshake(secret.psk, token)
-            self.hello += self._acceptor.begin(Opening(Features(0), Cipher.ALL, attempt.identity))
+            opening = Opening(attempt.features, Cipher.ALL, attempt.identity)
+            self.hello += self._acceptor.begin(opening)
         else:
             self.early_limit = 0
 
@@ -156,23 +170,46 @@ class SecureExchange(Exchange):
         self._dialer = DialerHandshake(self._attempt.secret.psk, self._token)
         self._opening = self._dialer.read(message)
         self._attempt.meet(self._opening.attempt, is_it=self._is_relay)
+        self.can_move = bool(self._opening.features & self._attempt.features & Features.MOVE)
 
     def _finish(self, message: bytes) -> None:
         reply, session = self._acceptor.finish(message)
-        if reply.kind is not Kind.NEW:
-            raise ProtocolError("the other side joins a stream that is not there")
-        self._attempt.meet(reply.identity, is_it=True)
-        self.path = SecurePath(Role.ACCEPTOR, session, reply.cipher)
+        self.can_move = bool(reply.features & Features.MOVE)
+        stream = self._attempt.stream
+        if reply.kind is Kind.JOIN:
+            named = reply.identity
+            if stream is None or not hmac.compare_digest(named, stream.session.identity):
+                raise ProtocolError("the other side joins a stream that is not there")
+        elif stream is None:
+            self._attempt.meet(reply.identity, is_it=True)
+        else:
+            raise ProtocolError("the other side does not join the stream that is there")
+        self._begin(session, reply.cipher)
+
+    def _begin(self, session: Session, cipher: Cipher) -> None:
+        """
+        The handshake is over.
+
+        :raises ProtocolError: when the path cannot join the stream that is there.
+        """
+        role, stream = self._attempt.role, self._attempt.stream
+        if stream is not None and not self.can_move:
+            raise ProtocolError("the other side cannot move a stream")
+        self.path = SecurePath(role, session, cipher, moves=self.can_move, first=stream)
 
     def confirm(self) -> bytes:
         """See :class:`Exchange`: CONFIRM and the message that answers the acceptor's."""
-        attempt, peer = self._attempt, self._opening.attempt
+        attempt, peer, stream = self._attempt, self._opening.attempt, self._attempt.stream
         attempt.meet(peer, is_it=False)
+        features = attempt.features & self._opening.features
         cipher = fastest() & self._opening.ciphers or Cipher.AES_256_GCM
-        message, session = self._dialer.answer(
-            Reply(Features(0), Kind.NEW, cipher, attempt.identity)
-        )
-        self.path = SecurePath(Role.DIALER, session, cipher)
+        if stream is None:
+            reply = Reply(features, Kind.NEW, cipher, attempt.identity)
+        else:
+            reply = Reply(features, Kind.JOIN, cipher, stream.session.identity)
+        message, session = self._dialer.answer(reply)
+        self._begin(session, cipher)
+        assert self.path is not None
         self.early_limit = Exchange.early_limit
         attempt.choose(peer, self.path)
         return super().confirm() + message

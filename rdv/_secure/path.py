@@ -37,6 +37,8 @@ class SecurePath:
     """
     Seals what we send on a path, and opens what comes, without I/O.
 
+    :param moves: whether both sides can move to another path.
+    :param first: the path of the stream that this one joins; None for a new stream.
     :ivar session: what the handshake has given.
     :ivar ready: whether the peer is known to be there. An acceptor knows by the second message.
     :ivar over: whether both directions have ended, and both ends are known to have arrived.
@@ -53,10 +55,18 @@ class SecurePath:
         "session",
     )
 
-    def __init__(self, role: Role, session: Session, cipher: Cipher) -> None:
-        keys = session.acceptor_key, session.dialer_key
+    def __init__(
+        self,
+        role: Role,
+        session: Session,
+        cipher: Cipher,
+        *,
+        moves: bool = False,
+        first: SecurePath | None = None,
+    ) -> None:
+        self.session: Session = session if first is None else session.joined_to(first.session)
+        keys = self.session.acceptor_key, self.session.dialer_key
         ours, theirs = keys if role is Role.ACCEPTOR else keys[::-1]
-        self.session = session
         self._sealer = Sealer(ours, cipher)
         self._opener = Opener(theirs, cipher)
         self.ready = role is Role.ACCEPTOR

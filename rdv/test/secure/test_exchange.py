@@ -114,12 +114,109 @@ class SecureTests(SecureTestCase):
     def test_joins_nothing(self) -> None:
         """There is no stream to join yet."""
         acceptor, _ = self.candidate()
-        token = SECRET.direct_token
-        handshake = DialerHandshake(SECRET.psk, token)
-        handshake.read(acceptor.hello[-MESSAGE_SIZE:])
-        reply = Reply(Features(0), Kind.JOIN, Cipher.AES_256_GCM, bytes(16))
-        message, _ = handshake.answer(reply)
-        self.assertRaises(ProtocolError, acceptor.feed, confirm_line(token) + message)
+        said = reply_to(acceptor, Reply(Features(0), Kind.JOIN, Cipher.AES_256_GCM, bytes(16)))
+        self.assertRaises(ProtocolError, acceptor.feed, said)
+
+
+class JoiningTests(SecureTestCase):
+    """Other paths join the stream that has begun on the first."""
+
+    def setUp(self) -> None:
+        self.begin()
+
+    def begin(self, *, acceptor: bool = True, dialer: bool = True) -> None:
+        """
+        The relay was chosen.
+
+        :param acceptor: whether its stream may move.
+        """
+        self.acceptor = SecureAttempt(ACCEPTOR, SECRET, moves=acceptor)
+        self.dialer = SecureAttempt(DIALER, SECRET, moves=dialer)
+        self.ahead = self.heard()
+        ours, theirs = self.relay = self.heard(is_relay=True)
+        ours.feed(theirs.confirm())
+
+    def join(self) -> None:
+        """From now on others join it."""
+        for attempt, side in zip((self.acceptor, self.dialer), self.relay, strict=True):
+            attempt.stream = side.path
+
+    def meet(self, acceptor: SecureExchange, dialer: SecureExchange) -> None:
+        """They have the same keys, and those are of the stream that there is."""
+        ready = b"".join(present(acceptor.path).announce())
+        self.assertEqual(list(present(dialer.path).receive(ready)), [Signal.READY])
+        for side in acceptor, dialer:
+            first = present(self.relay[0].path).session
+            self.assertEqual(present(side.path).session.identity, first.identity)
+
+    def test_both_can(self) -> None:
+        """That is known on either side when the first path is; one side alone cannot."""
+        for able in ((True, True), (True, False), (False, True), (False, False)):
+            self.begin(acceptor=able[0], dialer=able[1])
+            for side in self.relay:
+                self.assertEqual(side.can_move, all(able))
+
+    def test_join(self) -> None:
+        """Whether HELLO was heard before the stream began or after."""
+        self.join()
+        for acceptor, dialer in (self.ahead, self.heard()):
+            self.assertEqual(acceptor.feed(dialer.confirm()), b"")
+            self.meet(acceptor, dialer)
+
+    def test_keys(self) -> None:
+        """Who has not got the first path's cannot take over the stream."""
+        self.join()
+        stream = present(self.acceptor.stream)
+        stream.session = stream.session._replace(join_key=bytes(32))
+        acceptor, dialer = self.heard()
+        acceptor.feed(dialer.confirm())
+        self.assertRaises(ProtocolError, self.meet, acceptor, dialer)
+
+    def test_wrong_session(self) -> None:
+        """Of another stream, of none; or one that begins another. Nothing else is closed."""
+        self.join()
+        identity = present(self.acceptor.stream).session.identity
+        for kind, named in (
+            (Kind.JOIN, identity[:-1] + bytes([identity[-1] ^ 1])),
+            (Kind.JOIN, self.dialer.identity),
+            (Kind.NEW, self.dialer.identity),
+            (Kind.NEW, identity),
+        ):
+            acceptor, _ = self.candidate()
+            said = reply_to(acceptor, Reply(Features.MOVE, kind, Cipher.AES_256_GCM, named))
+            self.assertRaises(ProtocolError, acceptor.feed, said)
+            self.assertIsNone(acceptor.path)
+        self.test_join()
+
+    def test_without_the_feature(self) -> None:
+        """A candidate that does not offer it, or does not take it, cannot join."""
+        self.join()
+        acceptor, _ = self.candidate()
+        identity = present(self.acceptor.stream).session.identity
+        said = reply_to(acceptor, Reply(Features(0), Kind.JOIN, Cipher.AES_256_GCM, identity))
+        self.assertRaises(ProtocolError, acceptor.feed, said)
+        self.acceptor.features = Features(0)
+        acceptor, dialer = self.heard()
+        self.assertRaises(ProtocolError, dialer.confirm)
+        self.assertIsNone(dialer.path)
+
+    def test_another_acceptor(self) -> None:
+        """A recording of it, or another attempt, is not joined, however early it was heard."""
+        self.dialer = SecureAttempt(DIALER, SECRET, moves=True)
+        early = self.heard()
+        self.acceptor = SecureAttempt(ACCEPTOR, SECRET, moves=True)
+        self.relay = self.heard(is_relay=True)
+        self.relay[0].feed(self.relay[1].confirm())
+        self.join()
+        self.assertRaises(ProtocolError, early[1].confirm)
+
+
+def reply_to(acceptor: SecureExchange, reply: Reply) -> bytes:
+    """What a dialer that knows the secret would write."""
+    token = SECRET.direct_token
+    handshake = DialerHandshake(SECRET.psk, token)
+    handshake.read(acceptor.hello[-MESSAGE_SIZE:])
+    return confirm_line(token) + handshake.answer(reply)[0]
 
 
 class PairingTests(SecureTestCase):

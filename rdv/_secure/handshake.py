@@ -146,6 +146,11 @@ class Session(NamedTuple):
         )
 
 
+def _prologue(token: bytes) -> bytes:
+    """What both sides have to have in common."""
+    return b"rdv secure 1\r\n" + hello_line(token)
+
+
 class _Handshake:
     """
     The symmetric state of Noise (5.2), with the steps that both sides make.
@@ -159,7 +164,7 @@ class _Handshake:
         self._hash = self._chaining_key = _NAME  # 32 bytes: not hashed
         self._key = b""
         self._ephemeral = ephemeral or X25519PrivateKey.generate()
-        self._mix_hash(b"rdv secure 1\r\n" + hello_line(token))
+        self._mix_hash(_prologue(token))
         # The pre-shared key comes first: the "psk0" of the name.
         self._chaining_key, mixed, self._key = noise_hkdf(self._chaining_key, psk, 3)
         self._mix_hash(mixed)

@@ -5,12 +5,11 @@ Dialling and accepting.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import count
 from typing import Any, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
@@ -22,6 +21,7 @@ from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
 from rdv.client.attempt import Attempt
 from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
+from rdv.client.cancelling import CancelledLater
 from rdv.client.connection import Connection
 from rdv.client.context import Context, Settings, new_syns
 from rdv.client.dial.shared_port import IClientReactor
@@ -250,7 +250,7 @@ class Client:
             entered.addTimeout(timeout, self._reactor, timed_out)
         if not traces:
             return entered
-        return _CancelledLater(self._reactor, entered, lambda: current.telling)
+        return CancelledLater(self._reactor, entered, lambda: current.telling)
 
 
 def _checked(secure: bool | None) -> bool | None:
@@ -259,39 +259,3 @@ def _checked(secure: bool | None) -> bool | None:
             "secure: None or True is needed; a plain token is what makes a plain stream"
         )
     return secure
-
-
-class _CancelledLater(Deferred[Connection]):
-    """
-    Fires as ``connecting`` does. A trace may cancel it: that waits until the next turn of the
-    reactor, as the attempt is in the middle of something when it tells of it.
-
-    :param telling: whether a trace is being called.
-    """
-
-    def __init__(
-        self, clock: IReactorTime, connecting: Deferred[Connection], telling: Callable[[], bool]
-    ) -> None:
-        super().__init__()
-        self._clock = clock
-        self._connecting = connecting
-        self._telling = telling
-        self._cancelling: IDelayedCall | None = None
-        connecting.addBoth(self._fire)
-
-    def cancel(self) -> None:
-        """See :class:`Deferred`."""
-        if self.called:
-            super().cancel()
-        elif not self._telling():
-            self._connecting.cancel()
-        elif self._cancelling is None:
-            self._cancelling = self._clock.callLater(0, self._connecting.cancel)
-
-    def _fire(self, result: Connection | Failure) -> None:
-        if self._cancelling is not None and self._cancelling.active():  # it was over before
-            self._cancelling.cancel()
-            if isinstance(result, Connection):
-                result.discard().addCallback(lambda _: self.errback(CancelledError()))
-                return
-        self.callback(result)

@@ -29,6 +29,7 @@ from zope.interface import provider
 from rdv._stdio.console import Console, Form
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, never_wait_for_lookups, take_signals
+from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import BadEndpoint, BadToken, BadURL, RdvError
 
@@ -139,6 +140,7 @@ def _begin_logging(verbose: bool, console: Console) -> None:
         observer_for(console), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    show_from(level.name)
 
 
 def log_level(verbose: bool) -> str:

@@ -5,15 +5,12 @@ One client's connection to the server, after it has left HTTP.
 from __future__ import annotations
 
 from twisted.internet.interfaces import ITransport
-from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name
-from rdv.wire import Offer, Role, token_hint
+from rdv.wire import Offer, Role
 
-__all__ = ["Leg", "note_client"]
-
-_HELD = ", {held} held back for {hold:.3f} s"
+__all__ = ["Leg"]
 
 
 class Leg(PlainLeg):
@@ -45,15 +42,3 @@ class Leg(PlainLeg):
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)
         name(transport, self.observed or "client")
-
-
-def note_client(log: Logger, event: str, leg: Leg, **fields: object) -> None:
-    """Log that something has happened to a client, as an event with named fields."""
-    log.debug(
-        "{event}: {role} {token} from {observed}" + (_HELD if fields.get("held") else ""),
-        event=event,
-        role=leg.role.name.lower(),
-        token=token_hint(leg.token),
-        observed=leg.observed or "unknown",
-        **fields,
-    )

@@ -30,13 +30,14 @@ from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decisions, ServeHook
-from rdv.server.leg import Leg, note_client
+from rdv.server.leg import Leg
 from rdv.server.lobby import Lobby
+from rdv.server.notes import note_client, note_end
 from rdv.server.outcome import Outcome
 from rdv.server.pair import Pair
 from rdv.server.ports import Ports
 from rdv.server.release import HeldBack, hold_back
-from rdv.wire import Role, token_hint
+from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]
 
@@ -280,13 +281,7 @@ class Rendezvous(LegOwner[Leg]):
         self._pairs.discard(pair)
         outcome = pair.outcome or Outcome.FAILED
         self.outcomes[outcome] += 1
-        log.info(
-            "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
-            outcome=outcome.value,
-            token=token_hint(pair.token),
-            dialer_bytes=pair.dialer_bytes,
-            acceptor_bytes=pair.acceptor_bytes,
-        )
+        note_end(log, outcome, pair)
         self._check_empty()
 
     def _check_empty(self) -> None:

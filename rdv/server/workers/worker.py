@@ -32,6 +32,7 @@ from twisted.logger import (
 from rdv._flows.sources import open_source
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, spare_signals
+from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.site.listening import (
@@ -184,6 +185,7 @@ def main(argv: Sequence[str]) -> int:
     start = Start.from_json(argv[0])
     reports = os.fdopen(REPORTS, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
+    show_from(start.level)
     observer = FilteringLogObserver(
         FileLogObserver(cast(IO[str], log_outlet(reports)), lambda event: f"{report(event)}\n"),
         [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)],

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from rdv import _knobs as knobs
 from rdv._text import visible
-from rdv.addresses import Address, format_addresses, parse_address
+from rdv.addresses import Address, canonical_address, parse_address
 from rdv.errors import BadRequest, BadToken, ProtocolError
 
 __all__ = [
@@ -78,11 +78,15 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a client's request says (section 1)."""
+    """
+    What a client's request says (section 1).
+
+    :ivar addresses: the client's own addresses, formatted.
+    """
 
     role: Role
     token: bytes = field(repr=False)
-    self_addresses: Sequence[Address]
+    addresses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,8 @@ def token_hint(token: bytes) -> str:
 def request_headers(offer: Offer) -> list[tuple[bytes, bytes]]:
     """The headers that make a request an offer, to be sent with the method ``offer.role.value``."""
     headers = [(b"Connection", b"upgrade"), (b"Upgrade", PROTOCOL), (b"Rdv-Token", offer.token)]
-    if offer.self_addresses:
-        headers.append((b"Rdv-Self-Addrs", format_addresses(offer.self_addresses).encode()))
+    if offer.addresses:
+        headers.append((b"Rdv-Self-Addrs", offer.addresses.encode()))
     return headers
 
 
@@ -176,10 +180,10 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     except BadToken as error:
         raise BadRequest(str(error)) from None
     try:
-        addresses = _addresses(header(b"Rdv-Self-Addrs"), MAX_SELF_ADDRESSES)
+        own = _listed(header(b"Rdv-Self-Addrs"), MAX_SELF_ADDRESSES)
+        return Offer(role, token, ", ".join(map(canonical_address, own)))
     except ValueError as error:
         raise BadRequest(f"unreadable Rdv-Self-Addrs: {error}") from None
-    return Offer(role, token, addresses)
 
 
 def parse_answer(header: HeaderLookup) -> Answer:
@@ -195,8 +199,8 @@ def parse_answer(header: HeaderLookup) -> Answer:
     if _elements(header(b"Upgrade")) != [PROTOCOL]:
         raise ProtocolError("the server's 101 does not switch to rdv/1")
     try:
-        observed = _addresses(header(b"Rdv-Observed-Addr"), 1, zones=True)
-        peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES, zones=True)
+        observed = _addresses(header(b"Rdv-Observed-Addr"), 1)
+        peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES)
     except ValueError as error:
         raise ProtocolError(f"unreadable addresses in the server's 101: {error}") from None
     return Answer(observed[0] if observed else None, peers)
@@ -268,15 +272,17 @@ def _elements(values: Iterable[bytes]) -> list[bytes]:
     return [element for element in elements if element]
 
 
-def _addresses(values: Iterable[bytes], most: int, *, zones: bool = False) -> list[Address]:
-    """
-    Read an address list; ValueError says what is wrong with it.
-
-    :param zones: whether addresses with a zone are left out; they are wrong otherwise.
-    """
+def _listed(values: Iterable[bytes], most: int) -> list[str]:
+    """The elements of an address list; ValueError when there are more than so many."""
     joined = b",".join(values).decode("ascii", "replace")
     elements = [element for element in map(str.strip, joined.split(",")) if element]
     if len(elements) > most:  # counted first: a header has room for thousands
         raise ValueError(f"more than {most}")
-    parsed = [parse_address(_ZONE.sub("]", each) if zones else each) for each in elements]
+    return elements
+
+
+def _addresses(values: Iterable[bytes], most: int) -> list[Address]:
+    """Read an address list, without those that have a zone; ValueError says what is wrong."""
+    elements = _listed(values, most)
+    parsed = [parse_address(_ZONE.sub("]", each)) for each in elements]
     return [address for address, text in zip(parsed, elements, strict=True) if "%" not in text]

@@ -27,11 +27,11 @@ class Leg(PlainLeg):
 
     owner: LegOwner[Leg]
 
-    def __init__(self, offer: Offer, addresses: str, observed: str, owner: LegOwner[Leg]) -> None:
+    def __init__(self, offer: Offer, observed: str, owner: LegOwner[Leg]) -> None:
         super().__init__(owner)
         self.role: Role = offer.role
         self.token: bytes = offer.token
-        self.addresses = addresses
+        self.addresses = offer.addresses
         self.observed = observed
 
     @property

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from rdv._system.sockets import socket_of
 from rdv._system.tcp_info import round_trip
-from rdv.addresses import Address, parse_address, parse_ip
+from rdv.addresses import canonical_address, endpoint_text
 from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
 from rdv.server.pair import Pair
@@ -65,7 +65,7 @@ def _round_trip(leg: Leg) -> float | None:
         return None
     try:
         host, port = sock.getpeername()[:2]
-        is_own = Address(parse_ip(host), port) == parse_address(leg.observed)
+        is_own = endpoint_text(host, port) == canonical_address(leg.observed)
     except (OSError, ValueError):  # it has just been reset; there is no observed address
         return None
     return trip if is_own else None

@@ -21,7 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rdv import _knobs as knobs
 from rdv._flows.joint import LegOwner
 from rdv._transport.handover import hand_over
-from rdv.addresses import format_addresses, space_of
+from rdv.addresses import space_of
 from rdv.errors import BadRequest
 from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
@@ -80,12 +80,7 @@ class RendezvousResource(Resource):
             offer = self._parse(request)
         except BadRequest as error:
             return _refuse(request, error)
-        leg = Leg(
-            offer,
-            format_addresses(offer.self_addresses),
-            self._observe(request),
-            self._rendezvous,
-        )
+        leg = Leg(offer, self._observe(request), self._rendezvous)
         if not self._rendezvous.has_room(leg, request.channel.transport):
             return _refuse(request, BadRequest("no room for more clients, try again later", 503))
         self._rendezvous.enter(leg, _detach(request, leg))

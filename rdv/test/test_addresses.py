@@ -11,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import (
     Address,
     AddressSpace,
+    canonical_address,
+    endpoint_text,
     format_addresses,
     parse_address,
     parse_ip,
@@ -103,13 +105,35 @@ class AddressTests(SynchronousTestCase):
     @example("[::1]:" + "9" * 5000)
     @example("\udc80:80")
     def test_arbitrary_text(self, text: str) -> None:
-        """Either an address that says the same again, or ValueError; nothing else."""
+        """
+        Either an address that says the same again, or ValueError; nothing else. The short way to
+        the same text makes no difference.
+        """
         try:
             address = parse_address(text)
-        except ValueError:
+        except ValueError as error:
+            short = self.assertRaises(ValueError, canonical_address, text)
+            self.assertEqual(str(short), str(error))
             return
+        self.assertEqual(canonical_address(text), str(address))
         self.assertEqual(parse_address(str(address)), address)
         self.assertTrue(0 <= address.port <= 0xFFFF)
+
+    @given(ips, ports)
+    def test_every_address(self, ip: IPv4Address | IPv6Address, port: int) -> None:
+        """Of which arbitrary text finds few."""
+        written = f"[{ip.exploded}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+        self.assertEqual(canonical_address(written), str(parse_address(written)))
+
+    def test_of_a_socket(self) -> None:
+        """As the system says it."""
+        for host, text in (
+            ("192.0.2.1", "192.0.2.1:80"),
+            ("::ffff:192.0.2.1", "192.0.2.1:80"),
+            ("fe80::1%eth0", "[fe80::1]:80"),
+        ):
+            self.assertEqual(endpoint_text(host, 80), text)
+        self.assertRaises(ValueError, endpoint_text, "/run/socket", 80)
 
     def test_unreadable(self) -> None:
         for text in ("", "1.2.3.4: 80", *UNREADABLE.split()):

@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from rdv import _knobs as knobs
 from rdv._transport.handover import one_protocol
-from rdv.addresses import Address
+from rdv.addresses import Address, format_addresses
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.http.exchange import UpgradeExchange
@@ -153,7 +153,8 @@ async def ask(
     :raises ProtocolError: when its answer cannot be understood.
     """
     server = url.to_text()
-    offer = Offer(context.role, context.token, own[:MAX_SELF_ADDRESSES])
+    addresses = format_addresses(own[:MAX_SELF_ADDRESSES])
+    offer = Offer(context.role, context.token, addresses)
     headers = _headers(options.get("headers"))
     for name, value in request_headers(offer):
         headers.setRawHeaders(name, [value])

@@ -77,12 +77,8 @@ class Assignment(LegOwner[Leg]):
 
     def arrived(self, client: PassedClient, sock: socket.socket) -> None:
         """Take in a client that another worker has passed on."""
-        leg = Leg(
-            Offer(client.role, client.token, ()),
-            client.addresses,
-            client.observed,
-            self._rendezvous,
-        )
+        offer = Offer(client.role, client.token, client.addresses)
+        leg = Leg(offer, client.observed, self._rendezvous)
         with sock:
             try:
                 adopt(self._reactor, sock, leg)

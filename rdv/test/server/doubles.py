@@ -68,7 +68,8 @@ class ServerTestCase(SynchronousTestCase):
         early: bytes = b"",
     ) -> Guest:
         """Let a client come, and everything settle."""
-        guest = Guest(self.clock, Leg(Offer(role, token, ()), addresses, observed, self.rendezvous))
+        leg = Leg(Offer(role, token, addresses), observed, self.rendezvous)
+        guest = Guest(self.clock, leg)
         self.rendezvous.enter(guest.leg, early)
         self.settle()
         return guest

@@ -98,7 +98,7 @@ class Far:
         self.sock, near = tcp_pair(buffer)
         self.sock.setblocking(False)
         tune(self)
-        self.leg = CountingLeg(Offer(role, b"token", ()), "", "", relay.rendezvous)
+        self.leg = CountingLeg(Offer(role, b"token"), "", relay.rendezvous)
         with near:
             near.setblocking(False)
             factory = one_protocol(self.leg)

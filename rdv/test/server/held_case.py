@@ -91,7 +91,7 @@ class HeldTestCase(ServerTestCase):
         """A client at that distance comes."""
         self.port += 1
         said = {"observed": f"203.0.113.9:{self.port}", **said}
-        leg = Leg(Offer(role, b"token", ()), "", said["observed"], self.rendezvous)
+        leg = Leg(Offer(role, b"token"), said["observed"], self.rendezvous)
         guest = Guest(self.clock, leg)
         sock = KernelSocket(tcp_info(trip), ("203.0.113.9", self.port))
         self.addCleanup(sock.close)

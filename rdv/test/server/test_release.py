@@ -77,7 +77,7 @@ class HoldBackTests(SynchronousTestCase):
     ) -> Leg:
         """A client at that distance, whose socket and whose observed address say that."""
         clock = Clock()
-        leg = Leg(Offer(role, b"token", ()), "", observed, Rendezvous(clock))
+        leg = Leg(Offer(role, b"token"), observed, Rendezvous(clock))
         transport, _ = ends(clock)
         sock = KernelSocket(tcp_info(microseconds), peer)
         self.addCleanup(sock.close)

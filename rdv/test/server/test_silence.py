@@ -60,7 +60,7 @@ class SilenceTests(ServerTestCase):
 
     def come_over_socket(self, role: Role, trace: str | None = None) -> tuple[Guest, FarEnd]:
         """A client with a real socket; it does that between its request and its arrival."""
-        guest = Guest(self.clock, Leg(Offer(role, b"token", ()), "", "", self.rendezvous))
+        guest = Guest(self.clock, Leg(Offer(role, b"token"), "", self.rendezvous))
         end = FarEnd()
         self.addCleanup(end.close)
         setattr(guest.at_server, "getHandle", lambda: end.near)  # noqa: B010

@@ -21,7 +21,7 @@ from rdv.test.doubles import HalfCloseRecorder, HalfWire, connect
 from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn
 from rdv.wire import Offer, Role
 
-OFFER = Offer(Role.DIALER, b"token", ())
+OFFER = Offer(Role.DIALER, b"token")
 MUCH = bytes(range(256)) * 20_000
 NOBODY: Any = None
 
@@ -101,7 +101,7 @@ class BridgeTestCase(TestCase):
     def build(self) -> socket.socket:
         """The client's connection: its own end. The other one is :attr:`leg`'s."""
         client, server = tcp_pair()
-        self.leg = Leg(OFFER, "", "", NOBODY)
+        self.leg = Leg(OFFER, "", NOBODY)
         with server:
             adopt(REACTOR, server, self.leg)
         return client
@@ -199,7 +199,7 @@ class NoBridgeTests(SynchronousTestCase):
         self.patch(bridge, "loopback_pair", no_pair)
         clock = Clock()
         bridges = Bridges(clock)
-        leg = Leg(OFFER, "", "", NOBODY)
+        leg = Leg(OFFER, "", NOBODY)
         connect(clock, leg, HalfCloseRecorder())
         self.assertRaises(OSError, bridges.join, leg)
         self.assertEqual(len(bridges), 0)
@@ -214,7 +214,7 @@ class NoBridgeTests(SynchronousTestCase):
                 raise OSError(24, "Too many open files")
 
         clock = Full()
-        leg = Leg(OFFER, "", "", NOBODY)
+        leg = Leg(OFFER, "", NOBODY)
         connect(clock, leg, HalfCloseRecorder())
         before = open_descriptors()
         self.assertRaises(OSError, Bridges(clock).join, leg)

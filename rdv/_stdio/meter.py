@@ -126,7 +126,7 @@ class Meter:
 #: Two steps have names that need no explanation.
 _NAMES = {What.ASKED: "lobby", What.MET: "candidates"}
 #: What the command says itself, of all attempts together.
-_LEFT_OUT = {What.CONNECTED, What.FAILED}
+_LEFT_OUT = {What.CONNECTED, What.FAILED, What.MOVED}
 #: An address that refuses is dialled hundreds of times in a second, and telling of each keeps us
 #: from it: only the first is told. ``dials`` at the end of a way says how many there were.
 _OFTEN = {What.DIALLED, What.REFUSED}

@@ -4,6 +4,7 @@ A connection between stdin and stdout, until both directions have ended.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -19,6 +20,7 @@ from rdv._stdio.own_end import OwnEnd
 from rdv._system.tcp_info import undelivered
 from rdv._system.terminal import has_room
 from rdv.client.connection import Connection
+from rdv.client.path_listener import IPathListener
 from rdv.client.reasons import break_text
 from rdv.errors import RdvError
 
@@ -42,7 +44,7 @@ class StreamBroken(RdvError):
     """The stream ended before both directions had ended in good order."""
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IPathListener)
 class Piping(Protocol):
     """
     Source to peer, peer to sink.
@@ -60,6 +62,7 @@ class Piping(Protocol):
     :param interactive: the source is a person: when the peer has ended there is nobody left to talk
         to, so it counts as ended too.
     :param splicer: None where the kernel cannot do it.
+    :param moved: called when the connection goes another way.
     :ivar done: fires with None when both directions ended cleanly; errbacks with
         :class:`StreamBroken`. Cancelling it cuts the connection.
     :ivar shortcut: None as long as everything goes through the connection.
@@ -73,12 +76,14 @@ class Piping(Protocol):
         *,
         interactive: bool = False,
         splicer: Splicer | None = None,
+        moved: Callable[[], object] = lambda: None,
     ) -> None:
         self._clock = clock
         self._source = source
         self._sink = sink
         self._interactive = interactive
         self._splicer = splicer
+        self._moved = moved
         self.shortcut: Shortcut | None = None
         self._next_turn: IDelayedCall | None = None
         self._source_ended = False
@@ -100,6 +105,10 @@ class Piping(Protocol):
         self._sink.done.addCallbacks(lambda _: self._all_taken(), self._sink_failed)
         self._sink.start(self._connection)
         self._source.start(self, self._source_done)
+
+    def path_changed(self) -> None:
+        """See :class:`IPathListener`."""
+        self._moved()
 
     @property
     def _connection(self) -> Connection:

@@ -1,5 +1,8 @@
 """
 ``--explain`` and ``--explain-to``: what happened in an attempt, when it has ended.
+
+With a stream that may move, that is not when there is a connection, but when it has moved, or will
+not: the end of the stream at the latest.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rdv._stdio.console import Console, Form
 from rdv._system.terminal import has_escapes, page_columns
@@ -32,7 +36,7 @@ _MOST_EVENTS = 20_000
 
 class Explaining:
     """
-    A trace, which writes what it has got when the attempt has ended.
+    A trace, which writes what it has got when the attempt has ended; once.
 
     :param to_stderr: whether to write a waterfall to stderr, however quiet ``console`` is.
     :param path: a file to write to, in the form that its suffix names. It is opened at once: one
@@ -45,6 +49,8 @@ class Explaining:
         self._to_stderr = to_stderr
         self._path = path
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
+        self._moves = False  # it may, and nobody knows yet whether it will
+        self._awaited = self._is_written = False
         if path is not None:
             self._form = _FORMS.get(Path(path).suffix.lower())
             if self._form is None:
@@ -59,20 +65,36 @@ class Explaining:
     def __call__(self, event: Event) -> None:
         """See :data:`rdv.client.trace.Trace`."""
         self._events.append(event)
+        if event.what is What.CONNECTED:
+            self._moves = bool(event.fields.get("moves"))
+        elif event.what in (What.MOVED, What.STAYED):
+            self._moves = False
+            if self._awaited:
+                self.finish()
         if event.what is What.SWITCHED and self._to_stderr:
             self._say("The direct path proved dead, and the relay replaced it.\n")
 
     def ended(self, result: T) -> T:
         """
-        The attempt has ended, one way or the other.
+        The attempt has ended, one way or the other. If there is a connection that may move, what
+        becomes of that is awaited.
 
         :return: its result, as it was.
         """
+        self._awaited = self._moves and not isinstance(result, Failure)
+        if not self._awaited:
+            self.finish()
+        return result
+
+    def finish(self) -> None:
+        """There is nothing more to come, as the stream has ended, too."""
+        if self._is_written:
+            return
+        self._is_written = True
         try:
             self._explain(list(self._events))
         except Exception:  # is no reason to lose a connection
             log.failure("cannot explain what has happened")
-        return result
 
     def _explain(self, events: list[Event]) -> None:
         if self._to_stderr and events:

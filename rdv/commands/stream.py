@@ -80,7 +80,11 @@ async def _stream(
         connecting = _connecting(reactor, arguments, client, console, explaining)
         if explaining is not None:
             connecting.addBoth(explaining.ended)
-        await stream(reactor, connecting, console.tell, meter)
+        try:
+            await stream(reactor, connecting, console.tell, meter)
+        finally:
+            if explaining is not None:
+                explaining.finish()
 
     try:
         await until_signal(reactor, connect_and_stream())

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint, LegOwner, PlainLeg
@@ -21,6 +22,7 @@ from rdv._system.sockets import tune
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.client.connection import Connection
+from rdv.client.path_listener import IPathListener
 from rdv.client.reasons import break_text
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Forward(LegOwner[PlainLeg]):
 
     :param splicer: None where the kernel cannot do it.
     :param begun: called with this when the first of the two connections stands.
+    :ivar path_changed: called when the connection to the peer goes another way.
     :ivar near: the protocol for the local connection.
     :ivar far: the one for the connection to the peer.
     :ivar done: fires with None, once, when neither connection stands any more and no further one is
@@ -61,6 +64,7 @@ class Forward(LegOwner[PlainLeg]):
         self._clock = clock
         self._splicer = splicer
         self._begun = begun
+        self.path_changed: Callable[[], object] = lambda: None
         self._next_turn: IDelayedCall | None = None
         self._hangup: Hangup | None = None
         self.near: PlainLeg = _Leg(self)
@@ -202,16 +206,21 @@ class Forward(LegOwner[PlainLeg]):
             joint.flows = splicer.take_over(*lower)
 
 
+@implementer(IPathListener)
 class _Leg(PlainLeg):
-    __slots__ = ("_made",)
+    __slots__ = ("_forward",)
 
     def __init__(self, forward: Forward) -> None:
         super().__init__(forward)
-        self._made = forward.leg_made
+        self._forward = forward
 
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)
-        self._made(self)
+        self._forward.leg_made(self)
+
+    def path_changed(self) -> None:
+        """See :class:`IPathListener`."""
+        self._forward.path_changed()
 
     def break_on_exit(self, enabled: bool) -> None:
         connection: object = self.transport

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from rdv._observer import OneShotObserver
 from rdv._stdio.console import Console
+from rdv._stdio.path_news import tell_connected, tell_moved
 from rdv._transport.handover import one_protocol
 from rdv.client.connection import Connection
 from rdv.client.reasons import describe
@@ -40,7 +41,8 @@ class Forwarder(Factory[Any]):
     happens to one forward, the others go on.
 
     :param endpoint: the only thing that it ever connects to.
-    :param console: told of each forward: ``connected`` or ``refused``, then ``ended``.
+    :param console: told of each forward: ``connected`` or ``refused``, ``moved`` when one
+        goes another way, then ``ended``.
     :param target: what a person calls the endpoint, when peers come and are to be joined with it.
         None when local connections come, and the endpoint leads to peers.
     :param most: how many forwards there may be at once; a further one is reset.
@@ -128,18 +130,13 @@ class Forwarder(Factory[Any]):
         self._console.warn("refused", f"REFUSED {number}: {reason}", forward=number, message=reason)
 
     def _tell_connected(self, number: int, forward: Forward, begun: float) -> None:
-        elapsed = round((self._reactor.seconds() - begun) * 1000)
+        now: float = self._reactor.seconds()
+        tell = self._console.tell
         connection: object = forward.far.transport
         assert isinstance(connection, Connection)
-        path, peer = "relay" if connection.is_relay else "p2p", connection.peer_address
-        self._console.tell(
-            "connected",
-            f"CONNECTED {number}: {path} {peer},{' secure,' * connection.is_secure} {elapsed}ms",
-            forward=number,
-            path=path,
-            secure=connection.is_secure,
-            peer=str(peer),
-            milliseconds=elapsed,
+        tell_connected(tell, connection, now - begun, number)
+        forward.path_changed = lambda: tell_moved(
+            tell, connection, self._reactor.seconds() - now, number
         )
 
     def _tell_ended(self, number: int, forward: Forward) -> None:

@@ -16,7 +16,7 @@ from rdv.client.trace import Event, What
 from rdv.commands import explaining as explaining_module
 from rdv.commands.explaining import Explaining
 from rdv.commands.running import BadUsage
-from rdv.test.explain.doubles import DIRECT
+from rdv.test.explain.doubles import DIRECT, MOVED, STAYED, moving
 
 
 class Stderr(io.TextIOWrapper):
@@ -119,6 +119,64 @@ class StderrTests(ExplainingTestCase):
         self.assertEqual(explaining.ended(7), 7)
         stderr.flush()
         self.assertEqual(stderr.raw_bytes.getvalue(), b"")
+
+
+class MovingTests(SynchronousTestCase):
+    """A connection that may move."""
+
+    def setUp(self) -> None:
+        self.patch(os, "environ", {"COLUMNS": "90"})
+        self.stderr = Stderr("utf-8", False)
+        self.patch(sys, "stderr", self.stderr)
+        self.explaining = Explaining(Console(), True, None)
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            self.explaining(event)
+
+    @property
+    def written(self) -> str:
+        self.stderr.flush()
+        return self.stderr.raw_bytes.getvalue().decode()
+
+    def test_decided(self) -> None:
+        """It is explained when that is decided, and once."""
+        known = moving().events
+        for whole, text in ((MOVED, "the stream moved here"), (STAYED, "stayed there")):
+            self.setUp()
+            self.tell(*known)
+            self.explaining.ended("connection")
+            self.assertEqual(self.written, "")
+            self.tell(*whole[len(known) :])
+            self.assertIn(text, self.written)
+            self.explaining.finish()
+            self.assertEqual(self.written.count("Dialling"), 1)
+
+    def test_decided_before(self) -> None:
+        """A connection is handed over only when all that is left over is closed."""
+        self.tell(*MOVED)
+        self.assertEqual(self.written, "")
+        self.explaining.ended("connection")
+        self.assertIn("the stream moved here", self.written)
+
+    def test_stream_ends(self) -> None:
+        """Whatever is known then is explained."""
+        self.tell(*moving().events)
+        self.explaining.ended("connection")
+        self.explaining.finish()
+        self.assertIn("It may still move", self.written)
+
+    def test_nobody_has_it(self) -> None:
+        """The attempt was cancelled when the connection was there: that is the end."""
+        self.tell(*moving().events)
+        self.explaining.ended(Failure(ValueError()))
+        self.assertIn("It may still move", self.written)
+
+    def test_cannot_move(self) -> None:
+        """Nothing more is awaited, whatever an earlier attempt was like."""
+        self.tell(*moving().events, *(Event(e.time, 2, e.what, e.fields) for e in DIRECT))
+        self.explaining.ended("connection")
+        self.assertIn("(the last of 2", self.written.replace("\n", " "))
 
 
 class FileTests(ExplainingTestCase):

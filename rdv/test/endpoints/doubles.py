@@ -29,9 +29,9 @@ URL = "http://example.com/rdv"
 PEER = IPv4Address("TCP", "192.0.2.1", 40112)
 
 
-def connection() -> tuple[Connection, ByteTransport]:
+def connection(clock: Clock | None = None) -> tuple[Connection, ByteTransport]:
     """A connection to a peer, and the transport below it."""
-    candidate = Candidate(Clock(), Role.ACCEPTOR, b"token")
+    candidate = Candidate(clock or Clock(), Role.ACCEPTOR, b"token")
     below = ByteTransport(candidate, PEER)
     below.connect()
     below.deliver(confirm_line(b"token"))

@@ -15,6 +15,8 @@ from zope.interface import implementer
 
 from rdv._flows.joint import PlainLeg
 from rdv._stdio.console import Console
+from rdv.addresses import parse_address
+from rdv.client.connection import Connection
 from rdv.errors import NoConnection
 from rdv.forwarding.forwarder import Forwarder
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends, present
@@ -65,6 +67,8 @@ class Endpoint:
 class ForwarderTestCase(SynchronousTestCase):
     """One that peers or local programs come to."""
 
+    peer: Connection
+
     def forwarder(self, *, target: str | None = None, most: int = 2) -> Forwarder:
         """Of its own endpoint."""
         self.clock = Clock()
@@ -85,12 +89,15 @@ class ForwarderTestCase(SynchronousTestCase):
         return ours, local
 
     def connects(self, number: int = 0) -> Any:
-        """The endpoint has a connection to a peer; the transport below it."""
+        """
+        The endpoint has a connection to a peer; the transport below it. The connection itself is
+        :attr:`peer` then.
+        """
         factory, result = self.endpoint.attempts[number]
         leg = factory.buildProtocol(None)  # type: ignore[arg-type]
         assert isinstance(leg, PlainLeg)
-        peer, below = connection()
-        peer.attach(leg)
+        self.peer, below = connection(self.clock)
+        self.peer.attach(leg)
         result.callback(leg)
         return below
 
@@ -124,6 +131,20 @@ class LocalTests(ForwarderTestCase):
             self.told.lines[1],
             "ENDED 1: 5 bytes sent, 0 received; broken: the peer broke the connection off",
         )
+
+    def test_moved(self) -> None:
+        """That one goes another way is told with its number, and since when."""
+        forwarder = self.forwarder()
+        for number in range(2):
+            self.come(forwarder)
+            self.connects(number)
+            self.clock.advance(0.5)
+        self.peer.peer_address = parse_address("203.0.113.9:41000")
+        self.peer._receiver.path_changed()
+        self.clock.advance(0)
+        fields = {"forward": 2, "path": "p2p", "peer": "203.0.113.9:41000", "milliseconds": 500}
+        self.assertEqual(self.told.events[2:], [("moved", fields)])
+        self.assertEqual(self.told.lines[2:], ["MOVED 2: p2p 203.0.113.9:41000, 500ms"])
 
     def test_no_peer(self) -> None:
         """It is told, and the local program sees a reset. Others are not concerned."""
@@ -212,11 +233,16 @@ class PeerTests(ForwarderTestCase):
     """Peers come."""
 
     def test_joined(self) -> None:
-        """With what the endpoint leads to; a peer is not read before."""
+        """
+        With what the endpoint leads to; a peer is not read before. Which path it goes is told when
+        it is joined, and not before that.
+        """
         forwarder = self.forwarder(target="there")
-        peer, below = connection()
+        peer, below = connection(self.clock)
         peer.attach(forwarder.buildProtocol(None))
         self.assertEqual(below.producerState, "paused")
+        peer._receiver.path_changed()
+        self.clock.advance(0)
         ours, its = ends(self.clock)
         target = HalfCloseRecorder()
         its.protocol = target

@@ -36,6 +36,8 @@ class PipingTestCase(TestCase):
     :ivar splicer: the one that it gets.
     :ivar peer: the peer's socket.
     :ivar piping: the stream, once :meth:`begin` has been called.
+    :ivar moved: for each time that the stream said that it goes another way, whether that is the
+        relay.
     """
 
     timeout = 60
@@ -43,6 +45,7 @@ class PipingTestCase(TestCase):
 
     def setUp(self) -> None:
         self._fds: set[int] = set()
+        self.moved: list[bool] = []
         self.addCleanup(self._close_all)
         self.splicer = Splicer.for_reactor(REACTOR)
         assert self.splicer is not None
@@ -79,6 +82,7 @@ class PipingTestCase(TestCase):
             open_sink(REACTOR, sink),
             interactive=interactive,
             splicer=self.splicer,
+            moved=lambda: self.moved.append(self.connection.is_relay),
         )
         self.addCleanup(self._cut, self.piping)
         self.connection.attach(self.piping)

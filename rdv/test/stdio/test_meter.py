@@ -118,7 +118,7 @@ class StreamEventsTests(SynchronousTestCase):
         others = [
             what.value
             for what in What
-            if what not in (What.ASKED, What.MET, What.CONNECTED, What.FAILED)
+            if what not in (What.ASKED, What.MET, What.CONNECTED, What.MOVED, What.FAILED)
         ]
         self.assertEqual(sorted(names), sorted([*others, "lobby", "candidates"]))
         self.assertEqual([told for _, told in self.told], [fields] * len(names))

@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 from rdv._stdio import own_end, piping
+from rdv.client import IPathListener
 from rdv.test.sockets import turns
 from rdv.test.stdio.doubles import PipingTestCase
 
@@ -280,3 +281,16 @@ class DeliveredTests(PipingTestCase):
         self.patch(piping, "undelivered", lambda transport: 0)
         await self.send(b"")
         await self.piping.done
+
+
+class MovedTests(PipingTestCase):
+    """The connection goes another way."""
+
+    async def test_told(self) -> None:
+        """Whoever runs the stream is told."""
+        await self.begin(self.null(), self.opened(os.devnull, os.O_WRONLY))
+        self.assertTrue(IPathListener.providedBy(self.piping))
+        self.assertEqual(self.moved, [])
+        self.connection.is_relay = True
+        self.piping.path_changed()
+        self.assertEqual(self.moved, [True])

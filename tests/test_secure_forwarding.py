@@ -4,14 +4,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred, gatherResults
 
+from rdv._secure.handshake import MESSAGE_SIZE
+from rdv._secure.secret import Secret
+from rdv.test.server.doubles import request
+from rdv.wire import confirm_line, hello_line
 from tests.documents import Shell
 from tests.forwarding import CONNECTED, ForwardingTestCase
 from tests.processes import Program
 from tests.secure import SecureTestCase
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
-from tests.talker import Talker
+from tests.talker import Talker, talk_to
 
 #: What either side says of each forward.
 SECURED = CONNECTED.replace(", ", ", secure, ")
@@ -96,6 +103,33 @@ class ForwardingTests(SecureTestCase, ForwardingTestCase):
             else:
                 await self.check_both_ways(*await self.forward(), b"there", b"back")
             await connecting.kill()
+
+    async def stranger(self, method: bytes, line: Callable[[bytes], bytes]) -> None:
+        """Somebody who knows no more than the server, and what that one and a peer would say."""
+        token = Secret.parse(self.secret).server_token
+        talker = await talk_to(self, self.port)
+        talker.write(request(method, rdv_token=token))
+        await talker.head()
+        talker.write(line(token) + bytes(range(MESSAGE_SIZE)))
+
+    async def test_no_proof(self) -> None:
+        """A stranger comes in the place of the peer: each side says so, and gets its peer."""
+        await self.serve()
+        await self.target()
+        connecting = self.rdv("connect", "--json", "-r", self.url, self.secret, "-l", "0")
+        self.listening = (await connecting.line('"address": "(.*)"'))[1]
+        local = await self.visit()
+        await self.stranger(b"ACCEPT", hello_line)
+        no_proof = "nobody proved to know .*relay: the other side does not know the secret"
+        await connecting.line(f'"trouble".*{no_proof}')
+        exposing = await self.expose(*RELAYED)
+        visitor = await self.visitors.get()
+        await self.check_both_ways(local, visitor, b"there", b"back")
+        await connecting.line('"ended"')
+        events = [json.loads(line)["event"] for line in connecting.stderr.splitlines()]
+        self.assertEqual(events, ["listening", "trouble", "back", "connected", "ended"])
+        await self.stranger(b"DIAL", confirm_line)
+        await exposing.line(f"^TROUBLE: {no_proof}")
 
 
 class DescribedTests(SecureTestCase):

@@ -126,7 +126,8 @@ class SecureTransport(EndingTransport):
                 else:
                     plain.append(event)
         except ProtocolError as error:
-            failure = Failure(PeerNotProven(str(error)))
+            reason = str(error) if self.path.ready else f"{_NO_PROOF}: {error}"
+            failure = Failure(PeerNotProven(reason))
         self._deliver(plain)
         if failure is not None and self._takes:
             self._fail(failure)

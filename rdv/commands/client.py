@@ -20,7 +20,7 @@ from rdv.commands.running import BadUsage
 from rdv.endpoints.retry import Tell
 from rdv.errors import RdvError
 
-__all__ = ["client_of", "headers_of", "news_of", "spaces_of", "tls_of"]
+__all__ = ["client_of", "headers_of", "news_of", "spaces_of", "tls_of", "trouble_of"]
 
 T = TypeVar("T")
 
@@ -82,22 +82,38 @@ def _read(convert: Callable[..., T], *values: object) -> T:
 
 def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
     """
-    Tells of trouble with the server, and when it is over.
+    Tells when the server lets us wait, and as :func:`trouble_of`.
 
     :param waiting: what a person is told when the server lets us wait for the first time.
     :param url: of the server.
     :param fields: what a program is told then, beside that.
     """
     waited = False
+    trouble = trouble_of(console, "waiting", url)
 
     def tell(error: RdvError | None) -> None:
         nonlocal waited
-        if error is not None:
-            console.warn("trouble", f"TROUBLE: {error}", message=str(error))
-        elif waited:
-            console.warn("back", f"BACK: waiting at {url} again", url=url)
+        if error is not None or waited:
+            trouble(error)
         else:
             waited = True
             console.tell("waiting", waiting, url=url, **fields)
+
+    return tell
+
+
+def trouble_of(console: Console, doing: str, url: str) -> Tell:
+    """
+    Tells of trouble with the server, or with who comes there, and when it is over.
+
+    :param doing: what we do at the server, when it is over.
+    :param url: of the server.
+    """
+
+    def tell(error: RdvError | None) -> None:
+        if error is not None:
+            console.warn("trouble", f"TROUBLE: {error}", message=str(error))
+        else:
+            console.warn("back", f"BACK: {doing} at {url} again", url=url)
 
     return tell

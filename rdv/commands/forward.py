@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from rdv._secure.secret import server_token
 from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
-from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.client import client_of, headers_of, news_of, trouble_of
 from rdv.commands.meeting import settle
 from rdv.commands.running import OK, until_signal
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
@@ -62,6 +62,7 @@ def _connect(
         arguments.token,
         timeout=arguments.timeout or None,
         headers=headers_of(arguments),
+        trouble=trouble_of(console, "dialling", arguments.url),
     )
     forwarder = Forwarder(
         reactor, endpoint, console, most=arguments.most, detailed=arguments.verbose

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -16,8 +17,8 @@ from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, Trace, What
-from rdv.endpoints.retry import keep_trying
-from rdv.errors import AttemptTimeout
+from rdv.endpoints.retry import Tell, harmless, keep_trying
+from rdv.errors import AttemptTimeout, RdvError
 from rdv.wire import Role
 
 __all__ = ["HEAD_START", "DialQueue", "LobbyStay"]
@@ -68,7 +69,10 @@ class DialQueue:
 
     :param role: usually a dialer's; one who keeps accepting has a ``Listener`` instead.
     :param options: for the client's ``dial`` or ``accept``.
+    :param trouble: told once when attempts cannot get through, and with None when none of them is
+        in trouble any more.
     :param chance: a random number from 0 to 1.
+    :raises TypeError: when ``trouble`` is no function.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class DialQueue:
         url: str,
         token: Token,
         options: RequestOptions,
+        trouble: Tell | None = None,
+        *,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = client.clock
@@ -86,6 +92,8 @@ class DialQueue:
         self._url = url
         self._token = token
         self._options = options
+        self._tell = harmless(trouble)
+        self._in_trouble: set[object] = set()
         self._chance = chance
         self._lobby = DeferredLock()
 
@@ -97,11 +105,34 @@ class DialQueue:
             it takes.
         :return: as of :meth:`rdv.client.Client.dial`.
         """
-        return Deferred.fromCoroutine(
-            keep_trying(
-                self._in_turn, self._clock, self._role, self._token, timeout, chance=self._chance
+        return Deferred.fromCoroutine(self._keep_trying(timeout))
+
+    async def _keep_trying(self, timeout: float | None) -> Connection:
+        this = object()
+        try:
+            connection = await keep_trying(
+                self._in_turn,
+                self._clock,
+                self._role,
+                self._token,
+                timeout,
+                tell=partial(self._news, this),
+                chance=self._chance,
             )
-        )
+            self._news(this, None)
+            return connection
+        finally:
+            self._in_trouble.discard(this)  # what it fails with says enough
+
+    def _news(self, which: object, error: RdvError | None) -> None:
+        """One of those that are tried is in trouble, or is not any more."""
+        before = bool(self._in_trouble)
+        if error is not None:
+            self._in_trouble.add(which)
+        else:
+            self._in_trouble.discard(which)
+        if bool(self._in_trouble) != before:
+            self._tell(error)
 
     async def _in_turn(self, timeout: float | None, trace: Trace) -> Connection:
         end = None if timeout is None else self._clock.seconds() + timeout

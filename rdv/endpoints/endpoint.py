@@ -54,6 +54,10 @@ class RendezvousEndpoint:
     :param timeout: seconds for a connection, waiting for the turn and for the peer included; None
         for as long as it takes. The default is 60 for a dialer and None for an acceptor.
     :param headers: for the request to the server.
+    :param trouble: called with the error when connections have to wait because of it, as the server
+        cannot be reached, or somebody comes who does not know the secret; once and not for each
+        time that it happens; and with None when there is a connection after all, or the server lets
+        us wait for one. When they fail meanwhile, it is not called: that is told already.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :raises BadURL: when the URL is none.
@@ -69,6 +73,7 @@ class RendezvousEndpoint:
         *,
         timeout: float | EllipsisType | None = ...,
         headers: Headers | Mapping[str, Any] | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
         _check(client, url, token, headers)
         if isinstance(role, str):
@@ -80,7 +85,8 @@ class RendezvousEndpoint:
             knobs.seconds("timeout", timeout)
         self._timeout = timeout
         self._text = f"{role.value.decode().lower()} {url}"
-        self._queue = DialQueue(client, role, url, token, RequestOptions(headers=headers))
+        options = RequestOptions(headers=headers)
+        self._queue = DialQueue(client, role, url, token, options, trouble)
 
     def __repr__(self) -> str:
         return f"<RendezvousEndpoint {self._text}>"

@@ -59,7 +59,7 @@ from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
 from rdv.client.trace import Event, What
 from rdv.endpoints.dial_queue import LobbyStay
-from rdv.endpoints.retry import RetryPolicy, Tell
+from rdv.endpoints.retry import RetryPolicy, Tell, harmless
 from rdv.errors import NotProven, RdvError, ServerRefused, TokenInUse
 from rdv.wire import token_hint
 
@@ -121,7 +121,7 @@ class Listener:
         self._hint = token_hint(server_token(token))
         self._options = options
         self._deliver = deliver
-        self._tell = knobs.function("trouble", trouble) or (lambda error: None)
+        self._tell = harmless(trouble)
         self._policy = RetryPolicy(client.clock, self._news, patient=True, chance=chance)
         self._room = DeferredSemaphore(knobs.whole("most", most, 1, sys.maxsize))
         self._attempts: dict[Deferred[Any], None] = {}  # the oldest first
@@ -256,19 +256,13 @@ class Listener:
             self.waiting.fire(Failure(error))
         if error is not None or self._in_trouble:
             self._in_trouble = error is not None
-            self._call_trouble(error)
+            self._tell(error)
 
     def _fails(self, error: BaseException) -> None:
         if not isinstance(error, RdvError):
             log.failure("{token}: an attempt failed", Failure(error), token=self._hint)
             error = RdvError(f"unexpected: {error!r}")
         self._policy.fails(error)
-
-    def _call_trouble(self, error: RdvError | None) -> None:
-        try:
-            self._tell(error)
-        except Exception:
-            log.failure("who was told of trouble failed")
 
     # The end.
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from rdv import _knobs as knobs
 from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
@@ -31,7 +32,7 @@ from rdv.errors import (
 )
 from rdv.wire import Role, token_hint
 
-__all__ = ["RetryPolicy", "Tell", "keep_trying"]
+__all__ = ["RetryPolicy", "Tell", "harmless", "keep_trying"]
 
 log = Logger()
 
@@ -59,6 +60,24 @@ _FOR_THE_MOMENT = frozenset((408, 429, 502, 503, 504))
 #: Is told of trouble, once and not for each failure; and with None when the server lets us wait,
 #: for the first time or again.
 Tell: TypeAlias = Callable[[RdvError | None], object]
+
+
+def harmless(tell: Tell | None) -> Tell:
+    """
+    The same function, but what it fails with is only logged.
+
+    :raises TypeError: when it is none.
+    """
+    told = knobs.function("trouble", tell)
+
+    def call(error: RdvError | None) -> None:
+        try:
+            if told is not None:
+                told(error)
+        except Exception:
+            log.failure("who was told of trouble failed")
+
+    return call
 
 
 class RetryPolicy:

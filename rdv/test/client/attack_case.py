@@ -143,9 +143,9 @@ class AttackTestCase(SynchronousTestCase):
         self.flush()
         return pipe
 
-    def recorded(self, secret: Secret = SECRET) -> bytes:
+    def recorded(self, secret: Secret = SECRET, *, is_relay: bool = False) -> bytes:
         """HELLO and the message of an attempt that is over."""
-        return SecureAttempt(Role.ACCEPTOR, secret).exchange(is_relay=False).hello
+        return SecureAttempt(Role.ACCEPTOR, secret).exchange(is_relay=is_relay).hello
 
     def attach(self, connecting: Deferred[Connection]) -> tuple[Connection, HalfCloseRecorder]:
         """A protocol for one that is connected."""

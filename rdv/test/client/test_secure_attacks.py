@@ -6,12 +6,14 @@ through.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone
 
 from rdv._secure.handshake import MESSAGE_SIZE
 from rdv.addresses import Address
+from rdv.client.reasons import break_text
 from rdv.test.client.attack_case import HELLO, OTHER, RANDOM, SECRET, AttackTestCase
 from rdv.test.client.doubles import answer
 from rdv.test.doubles import present
@@ -128,19 +130,36 @@ class StrangerTests(AttackTestCase):
             self.assertNotIn(b"question", came[0].received)
             self.assertIsNotNone(came[0].lost)
 
-    def test_recording_and_no_relay(self) -> None:
-        """It ends, and not as if there had been a stream."""
-        address, _ = self.stranger(says=self.recorded())
-        _, dialer, dialing = self.ask("dial")
-        dialer.say(answer(address))
-        dialer.close()
-        self.flush()
-        connection, recorder = self.attach(dialing)
-        connection.write(b"request")
-        connection.loseConnection()
-        self.assertRaises(RuntimeError, connection.exporter, "test", 20)
-        self.advance(20)
-        self.assertFalse(present(recorder.lost).check(ConnectionDone))
+    def test_recording_alone(self) -> None:
+        """
+        Where there is nothing else, it ends, not as if there had been a stream, and says why: no
+        proof has come, or a forged one.
+        """
+        forged = b"\x17\x03\x03\0\x20" + bytes(32)
+        for is_relay, proof in product((True, False), (b"", forged)):
+            hello = self.recorded(is_relay=is_relay)
+            address, came = self.stranger(says=hello)
+            _, dialer, dialing = self.ask("dial")
+            if is_relay:
+                dialer.say(answer() + hello)
+                self.advance(2)
+            else:
+                dialer.say(answer(address))
+                dialer.close()
+                self.flush()
+            connection, recorder = self.attach(dialing)
+            self.assertEqual(connection.is_relay, is_relay)
+            connection.write(b"request")
+            connection.loseConnection()
+            self.assertRaises(RuntimeError, connection.exporter, "test", 20)
+            (dialer if is_relay else came[0]).say(proof)
+            self.advance(20)
+            lost = present(recorder.lost)
+            self.assertFalse(lost.check(ConnectionDone))
+            text = "the peer did not prove that it knows the secret"
+            if proof:
+                text += ": a record that is not the peer's"
+            self.assertEqual(break_text(lost, relayed=is_relay), text)
 
     def test_recording_first(self) -> None:
         """The genuine direct path is still found, when the relay has told who is the peer."""

@@ -10,7 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.client.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.dial_queue import HEAD_START, DialQueue
-from rdv.errors import AttemptTimeout, BadToken, NoConnection, ServerRefused, TokenInUse
+from rdv.errors import (
+    AttemptTimeout,
+    BadToken,
+    NoConnection,
+    NotProven,
+    RdvError,
+    ServerRefused,
+    ServerUnreachable,
+    TokenInUse,
+)
 from rdv.test.endpoints.doubles import URL, FakeClient, refused
 from rdv.wire import Role
 
@@ -21,7 +30,10 @@ class DialQueueTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.client = FakeClient()
         self.clock = self.client.clock
-        self.queue = DialQueue(self.client, Role.DIALER, URL, "token", {}, lambda: 1.0)
+        self.told: list[RdvError | None] = []
+        self.queue = DialQueue(
+            self.client, Role.DIALER, URL, "token", {}, self.told.append, chance=lambda: 1.0
+        )
 
     def tearDown(self) -> None:
         """There is no timer, no attempt, and the lobby is free."""
@@ -132,6 +144,79 @@ class CancellingTests(DialQueueTestCase):
         self.client.last.fails(CancelledError())
         self.failureResultOf(first, CancelledError)
         self.connects(second)
+
+
+class TroubleTests(DialQueueTestCase):
+    """What is told of attempts that cannot get through."""
+
+    def lets_wait(self) -> None:
+        """The server lets the newest attempt wait."""
+        self.client.last.happens(What.ASKED)
+        self.clock.advance(0.5)
+
+    def test_once(self) -> None:
+        """For several at a time, until none of them is in trouble."""
+        first, second = self.queue.connect(60), self.queue.connect(60)
+        errors = NotProven("nobody answered"), NotProven("nobody again")
+        for error in errors:
+            self.client.last.fails(error)
+        self.assertEqual(self.told, [errors[0]])
+        self.clock.advance(1)
+        self.connects(first)
+        self.assertEqual(self.told, [errors[0]])
+        self.connects(second)
+        self.assertEqual(self.told, [errors[0], None])
+        self.connects(self.queue.connect(60))
+        self.assertEqual(self.told, [errors[0], None])
+
+    def test_server(self) -> None:
+        """It is away, and lets us wait again."""
+        connecting = self.queue.connect(60)
+        self.lets_wait()
+        gone = ServerUnreachable("gone")
+        self.client.last.fails(gone)
+        self.client.again_after(1)
+        self.lets_wait()
+        self.assertEqual(self.told, [gone, None])
+        self.connects(connecting)
+
+    def test_fails(self) -> None:
+        """That says why, and the next one starts afresh; likewise one that is given up."""
+        for cancelled in (False, True):
+            self.told.clear()
+            connecting = self.queue.connect(1.5)
+            trouble = NotProven("nobody answered")
+            self.client.last.fails(trouble)
+            if cancelled:
+                connecting.cancel()
+                self.failureResultOf(connecting, CancelledError)
+            else:
+                self.clock.advance(1)
+                self.client.last.fails(NotProven("nobody answered"))
+                self.failureResultOf(connecting, NotProven)
+            self.connects(self.queue.connect(60))
+            self.assertEqual(self.told, [trouble])
+
+    def test_another_dialer(self) -> None:
+        """It is gone soon: no word of it."""
+        connecting = self.queue.connect(60)
+        self.client.last.fails(refused(409))
+        self.clock.advance(0.2)
+        self.connects(connecting)
+        self.assertEqual(self.told, [])
+
+    def test_bugs(self) -> None:
+        """An error of who is told harms nobody."""
+
+        def fail(error: RdvError | None) -> None:
+            raise RuntimeError("not my day")
+
+        queue = DialQueue(self.client, Role.DIALER, URL, "token", {}, fail, chance=lambda: 1.0)
+        connecting = queue.connect(60)
+        self.client.last.fails(NotProven("nobody answered"))
+        self.clock.advance(1)
+        self.connects(connecting)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
 
 
 class ReplacedTests(DialQueueTestCase):

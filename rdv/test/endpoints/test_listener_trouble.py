@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from rdv.client.trace import What
+from rdv.endpoints.retry import harmless
 from rdv.errors import (
     NoConnection,
     NotProven,
@@ -79,7 +80,7 @@ class TroubleTests(ListenerTestCase):
             self.told.append(error)
             raise RuntimeError("not my day")
 
-        self.listener._tell = fail
+        self.listener._tell = harmless(fail)
         self.client.last.fails(OSError("too many open files"))
         self.assertEqual(len(self.flushLoggedErrors(OSError, RuntimeError)), 2)
         self.assertIsInstance(self.told[0], RdvError)

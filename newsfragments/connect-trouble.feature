@@ -1,0 +1,1 @@
+``rdv connect`` says ``TROUBLE`` when local connections wait because the server is away, or because somebody answered who did not know the secret, and ``BACK`` when that is over. ``RendezvousEndpoint`` has a ``trouble`` callback for that.

@@ -56,6 +56,10 @@ class Lobby(Generic[M]):
         """Everybody who waits now, in a copy that may be worked through while members leave."""
         return iter(list(self._waiting.values()))
 
+    def knows(self, token: bytes) -> bool:
+        """Whether somebody waits with that token, in either role."""
+        return token in self._waiting
+
     def partner(self, member: M) -> M | None:
         """Who waits for ``member``: the same token, the other role. Changes nothing."""
         waiting = self._waiting.get(member.token)

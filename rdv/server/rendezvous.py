@@ -136,6 +136,8 @@ class Rendezvous(LegOwner[Leg]):
             self._refuse(leg, *_SHUTDOWN)
         elif early:
             self._refuse(leg, *_EARLY)
+        elif not self._lobby.knows(leg.token):
+            self._wait(leg)  # what it has done since then, the reactor reads next
         elif self._is_silent(leg):
             waiting = self._lobby.partner(leg)
             # A client that has just gone is still in the lobby until the reactor reads its end.
@@ -143,8 +145,7 @@ class Rendezvous(LegOwner[Leg]):
                 self._lobby.leave(waiting)
                 self._meet(waiting, leg)
             else:
-                self._lobby.enter(leg)
-                note_client(log, "waiting", leg)
+                self._wait(leg)
 
     def close(self, drain: float = 0.0) -> Deferred[None]:
         """
@@ -205,6 +206,10 @@ class Rendezvous(LegOwner[Leg]):
         else:
             self.leg_ended(leg)
         return False
+
+    def _wait(self, leg: Leg) -> None:
+        self._lobby.enter(leg)
+        note_client(log, "waiting", leg)
 
     def _replaced(self, leg: Leg) -> None:
         self._refuse(leg, 409, "replaced by another conn")

@@ -12,7 +12,7 @@ import socket
 from twisted.internet.defer import Deferred
 
 from rdv._system.sockets import linger
-from rdv.server import Pair
+from rdv.server import Pair, rendezvous
 from rdv.server.leg import Leg
 from rdv.test.server.doubles import Guest, ServerTestCase
 from rdv.test.sockets import tcp_pair
@@ -111,6 +111,24 @@ class SilenceTests(ServerTestCase):
             self.assertEqual(gone.received, b"")
             self.assertFalse(gone.at_server.connected)
             self.assert_waiting(waiting)
+
+    def test_successor_gone(self) -> None:
+        """It takes nobody's place."""
+        for way in self.ways:
+            self.open()
+            waiting = self.dial()
+            gone, _ = self.come_over_socket(Role.DIALER, way)
+            self.assertEqual((gone.received, gone.at_server.connected), (b"", False))
+            self.assert_waiting(waiting)
+
+    def test_first_one_gone(self) -> None:
+        """Of one whom nobody waits for the reactor tells soon enough: it is not looked at twice."""
+        looks: list[object] = []
+        self.patch(rendezvous, "unread", looks.append)
+        self.come_over_socket(Role.DIALER)
+        self.assertEqual(looks, [])
+        self.come_over_socket(Role.ACCEPTOR)
+        self.assertEqual(len(looks), 2)
 
     def test_gone_while_the_hook_was_thinking(self) -> None:
         """Looked at again when it has decided: the one who is left waits."""

@@ -79,7 +79,7 @@ class AcceptThrottle:
     What is kept free has four parts. The first is for partners of those who wait, the second for
     clients that are about to be refused. When that is in use nobody is accepted until some have
     gone. The third is for those who come before this is noticed, as a port accepts many in one turn
-    of the reactor. The fourth is nobody's.
+    of the reactor, and is not looked at for each. The fourth is nobody's.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -87,6 +87,8 @@ class AcceptThrottle:
         self._complaint = _Complaint(clock, "accepting nobody for now")
         self._ports: list[Port] = []
         self._call: IDelayedCall | None = None
+        self._is_scarce = False
+        self._until_look = 0  # so many may still come
 
     def watch(self, ports: Iterable[IListeningPort]) -> None:
         """See to these ports from now on."""
@@ -109,10 +111,13 @@ class AcceptThrottle:
         """
         if not self._ports:
             return False
-        is_scarce = self._lowest_free() > first_reserved()
-        if self._call is None and (is_scarce or self._is_fast()):
-            self._call = self._clock.callLater(0, self._look)  # when the port is done with its turn
-        return is_scarce
+        self._until_look -= 1
+        if self._until_look < 0:
+            self._is_scarce = self._lowest_free() > first_reserved()
+            self._until_look = 0 if self._is_scarce else _between_looks()
+            if self._call is None and (self._is_scarce or self._is_fast()):
+                self._call = self._clock.callLater(0, self._look)  # when the port's turn is over
+        return self._is_scarce
 
     def _lowest_free(self) -> int:
         return lowest_free(self._ports[0].fileno())
@@ -138,3 +143,8 @@ class AcceptThrottle:
             else:
                 port.resumeProducing()
         self._call = self._clock.callLater(_PAUSE, self._look) if is_full else None
+
+
+def _between_looks() -> int:
+    """So many may come, while there is room, before it is looked again how much there is."""
+    return max(0, reserve() // 8 - 1)

@@ -156,11 +156,29 @@ class ThrottleTests(TestCase):
         return ports
 
     def accept(self, free: int) -> bool:
-        """One has come; then so many are free, and the port's turn ends."""
+        """Some have come; so many are free then, and the port's turn ends."""
         self.free = free
-        is_scarce = self.throttle.accepted()
+        is_scarce = [self.throttle.accepted() for _ in range(RESERVE // 8)][-1]
         self.clock.advance(0)
         return is_scarce
+
+    def test_looks(self) -> None:
+        """Few, as long as there is room; for each client, when there is little."""
+        self.watched()
+        looks: list[int] = []
+
+        def look(fd: int) -> int:
+            looks.append(fd)
+            return self.free
+
+        self.patch(budget, "lowest_free", look)
+        for free, count in ((10, 1), (FIRST, 1), (FIRST + 1, RESERVE // 8), (10, 1)):
+            looks.clear()
+            self.free = free
+            for _ in range(RESERVE // 8):
+                self.throttle.accepted()
+            self.assertEqual(len(looks), count)
+        self.clock.advance(0)
 
     def test_not_too_many_at_once(self) -> None:
         """
@@ -175,7 +193,7 @@ class ThrottleTests(TestCase):
         self.assertEqual(port.numberAccepts, RESERVE // 4)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         port.numberAccepts -= 1
-        self.throttle.accepted()
+        self.accept(10)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_several_ports_share(self) -> None:

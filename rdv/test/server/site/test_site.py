@@ -21,7 +21,7 @@ from rdv.server import budget
 from rdv.server.site.site import RendezvousSite
 from rdv.test.doubles import CLIENT, connect, ends, present
 from rdv.test.server.doubles import Browser, WebTestCase, request
-from rdv.test.server.test_budget import FIRST, FULL, limit_descriptors
+from rdv.test.server.test_budget import FIRST, FULL, RESERVE, limit_descriptors
 from rdv.test.transport.doubles import TLSPeer, with_tls
 
 REACTOR: Any = global_reactor
@@ -229,7 +229,8 @@ class ScarceTests(TestCase):
         self.site.serves([port])
         for free, seconds in ((FIRST, 60), (FIRST + 1, 5), (FIRST - 1, 60)):
             self.free = free
-            self.assertEqual(self.site.buildProtocol(CLIENT).timeOut, seconds)
+            channels = [self.site.buildProtocol(CLIENT) for _ in range(RESERVE // 8)]
+            self.assertEqual(channels[-1].timeOut, seconds)
         self.free = FULL
         self.clock.advance(0)  # it is full, and looks again later
         await port.stopListening()

@@ -239,7 +239,7 @@ def _way_row(facts: Facts, way: Way, scale: Scale) -> Row:
         if dial.ended is not None:
             marks.append((at(stop), Mark.REFUSED))
     if way.stands is not None:
-        ready = end if way.heard is None else way.heard.time
+        ready = end if way.heard is None or _joins(way, facts) else way.heard.time
         bars.append(Bar(at(way.stands), at(ready), Span.HANDSHAKE))
         if way.heard is not None and way.waits is not None:
             bars.append(Bar(at(ready), at(end), Span.PATIENCE))
@@ -254,6 +254,12 @@ def _way_row(facts: Facts, way: Way, scale: Scale) -> Row:
     state = _state(way, facts)
     label = {"relay": "relay", "inbound": f"from {way.address}"}.get(way.kind, way.address)
     return _row(label, way.space, outcome(way, facts), state, bars, marks)
+
+
+def _joins(way: Way, facts: Facts) -> bool:
+    """Whether CONFIRM is not the end of its handshake: it had to show that it can take over."""
+    confirmed = any(event.fields.get("line") == "CONFIRM" for event in way.lines)
+    return facts.moves and way is not facts.winner and confirmed
 
 
 def _state(way: Way, facts: Facts) -> State:

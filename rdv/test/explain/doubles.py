@@ -131,12 +131,12 @@ def moving() -> Telling:
 def moved() -> list[Event]:
     """A late direct path is what the stream moves to."""
     tell = moving()
-    tell.refuse(500, 2, 2, 100)
-    tell(1000, What.DIALLED, way=2, dial=3)
+    tell(600, What.REFUSED, way=2, dial=1, reason="no route to host", errno="EHOSTUNREACH")
+    tell(1000, What.DIALLED, way=2, dial=2)
     tell(1040, What.STANDS, way=2, seconds=0.04, round_trip=0.04)
     tell(1060, What.HEARD, way=2, line="HELLO")
     tell(1060, What.SAID, way=2, line="CONFIRM")
-    tell(1160, What.CHOSEN, way=2, dials=3)
+    tell(1160, What.CHOSEN, way=2, dials=2)
     tell(1160, What.LOST, way=3, reason="no HELLO came", dials=0)
     tell(1160, What.MOVED, way=2, peer=PEER)
     return tell.events

@@ -78,7 +78,7 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
     (
         MOVED,
         "The stream began on the relay, and moved to a direct path after 1 s: 203.0.113.9:41000 "
-        "answered dial 3.",
+        "answered dial 2.",
     ),
     (MOVED_TO_INBOUND, "after 240 ms: the peer connected to us from 203.0.113.77:555."),
     (MOVED_ELSEWHERE, "moved to a direct path after 1 s: to 203.0.113.9:41000."),
@@ -144,7 +144,7 @@ class WaterfallTests(SynchronousTestCase):
         self.assertEqual(story_of(MOVED).heading.partition("rdv: ")[2], heading)
         self.assertRegex(row_of(text, "relay "), "H★═{20,} chosen; left after 1 s;")
         winner = row_of(text, "203.0.113.9:41000 public4")
-        self.assertRegex(winner, "┤─+┤──✗─+┤C──★ the stream moved here; dial 3$")
+        self.assertRegex(winner, "┤─+✗ +┤C━━★ the stream moved here; dial 2$")
         self.assertRegex(row_of(text, "from 203.0.113.77:555"), "┿━+┘ no HELLO came$")
         self.assertIn("*####", row_of(waterfall(MOVED, unicode=False), "relay "))
 

@@ -96,7 +96,8 @@ class ShellTests(TestCase):
         acceptor = self.client(accept)
         secret = SECRET, await made_by(acceptor)
         said = await acceptor.line("^On the other side: .*")
-        self.assertEqual(said[0], replaced(other_side, self.here, secret))
+        as_here = self.here, secret, ("dial", "dial --spaces loopback")
+        self.assertEqual(said[0], replaced(other_side, *as_here))
         dialer = self.client(other_side.partition(": ")[2], secret)
         for program, other in ((acceptor, dialer), (dialer, acceptor)):
             said = await program.line("^CONNECTED.*")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
+from shutil import copy
 
 from tests.documents import Shell, replaced, runs
 from tests.forwarding import ForwardingTestCase
@@ -31,7 +32,7 @@ class MakingTests(ForwardingTestCase):
 
     def on_the_other_side(self, program: Program) -> str:
         """The command that was printed."""
-        (command,) = re.findall(rb"^On the other side: (.*)$", program.stderr, re.MULTILINE)
+        (command,) = re.findall(rb"^On the other side.*: (rdv .*)$", program.stderr, re.MULTILINE)
         return str(command.decode())
 
     async def test_token(self) -> None:
@@ -59,6 +60,21 @@ class MakingTests(ForwardingTestCase):
         await self.assert_ended(dialer, 0, said)
         await self.assert_ended(acceptor, 0, "On the other side: .*", said)
         self.assertEqual((acceptor.stdout, dialer.stdout), (b"back", b"there"))
+
+    async def test_own_authority(self) -> None:
+        """The other side needs a copy of the certificate, and uses the relay too."""
+        await self.serve_https()
+        acceptor = self.rdv("accept", "-r", *self.trust, self.url)
+        path = Path(self.trust[1])
+        await acceptor.line(f"^On the other side, with a copy of {path}: ")
+        command = self.on_the_other_side(acceptor)
+        self.assertRegex(command, f"^rdv dial -r --ca {path.name} {self.url} {SECRET}$")
+        copy(path, self.shell.folder)
+        dialer = self.shell.start(command)
+        await dialer.line(secured("relay"))
+        acceptor.close_stdin()
+        dialer.close_stdin()
+        self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0], dialer.report())
 
     async def test_expose(self) -> None:
         await self.serve()

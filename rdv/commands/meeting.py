@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Mapping
 
 from rdv._secure.secret import Secret, read_token
 from rdv._stdio.console import Console, Form
 from rdv.client.parsing import parse_server_url
+from rdv.commands.client import spaces_of
+from rdv.commands.other_side import on_the_other_side
 from rdv.commands.running import BadUsage
 from rdv.wire import is_secret
 
@@ -23,7 +24,6 @@ __all__ = ["settle"]
 
 #: A token of fewer bytes can be found by trying.
 _LEAST_UNGUESSABLE = 16
-_LEAST_UNPRIVILEGED = 1024
 #: More than this is no line with a token.
 _LONGEST_LINE = 1 << 14
 
@@ -35,7 +35,8 @@ def settle(
     Give the arguments a ``url`` and a ``token``. Who waits for a peer and has no token makes a
     secret, and says what to run on the other side.
 
-    :raises BadUsage: when one is missing, or there is more than one.
+    :raises BadUsage: when one is missing, or there is more than one; or when another argument that
+        the other side is to have makes no sense.
     :raises BadURL: when the URL is none.
     :raises BadToken: when the token cannot be one, or has to be a secret and is none.
     """
@@ -104,18 +105,10 @@ def _make(arguments: argparse.Namespace, console: Console) -> str:
         raise BadUsage(f"no token: give it, or a --token-file, or set RDV_TOKEN{hint}")
     if console.form is not Form.TEXT:
         raise BadUsage("no token, and nobody to tell of a new one: rdv token prints one")
+    spaces_of(arguments)
     secret = Secret.generate().reveal()
-    console.tell("secret", f"On the other side: {_for_the_peer(arguments, secret)}")
+    console.tell("secret", on_the_other_side(arguments, secret))
     return secret
-
-
-def _for_the_peer(arguments: argparse.Namespace, secret: str) -> str:
-    meeting = f"{shlex.quote(arguments.url)} {secret}"
-    if arguments.command == "accept":
-        return f"rdv dial {meeting}"
-    port = arguments.target.rpartition(":")[2]
-    anyone_may = port.isdigit() and int(port) >= _LEAST_UNPRIVILEGED
-    return f"rdv connect {meeting} --listen {port if anyone_may else 0}"
 
 
 def _warn(token: str, console: Console) -> None:

@@ -5,6 +5,7 @@ Tests of :mod:`rdv.commands.meeting`.
 from __future__ import annotations
 
 import os
+import shlex
 from argparse import Namespace
 from typing import Any
 
@@ -119,6 +120,36 @@ class SettleTests(SynchronousTestCase):
             Secret.parse(arguments.token)
             (line,) = self.console.lines
             self.assertEqual(line, f"On the other side: {command.format(arguments.token)}")
+
+    def test_options(self) -> None:
+        """What the other side needs to reach the server, and to use the same addresses."""
+        whole = ("--ca", "my certs/ca.pem", "--cert", "me.pem", "--header", "Password: abc")
+        for options, needs, carried in (
+            (["--timeout", "9", "--penalty", "1", "--local-port", "5000"], "", ""),
+            (["-r"], "", "-r "),
+            (["-r", "--spaces", "all"], "", "-r "),
+            (["--spaces", "public4,loopback"], "", "--spaces public4,loopback "),
+            (["--ca", "ca.pem"], ", with a copy of ca.pem", "--ca ca.pem "),
+            (["--ca", "/etc/a b.pem"], ", with a copy of /etc/a b.pem", "--ca 'a b.pem' "),
+            (["--header-file", "h"], ", with its own --header", ""),
+            (
+                ["-r", *whole],
+                ", with a copy of my certs/ca.pem and its own --cert and --header",
+                "-r --ca ca.pem ",
+            ),
+        ):
+            token = self.settle("accept", *options, URL).token
+            expected = f"On the other side{needs}: rdv dial {carried}{URL} {token}"
+            self.assertEqual(self.console.lines, [expected])
+            parse(shlex.split(expected.partition(": rdv ")[2]))
+        token = self.settle("expose", "-r", URL, "8080").token
+        command = f"rdv connect -r {URL} {token} --listen 8080"
+        self.assertEqual(self.console.lines, [f"On the other side: {command}"])
+
+    def test_wrong_spaces(self) -> None:
+        """As with a wrong URL."""
+        self.refused("not an address space", "accept", "--spaces", "moon", URL)
+        self.assertEqual(self.console.lines, [])
 
     def test_wrong_url(self) -> None:
         """It is told before a secret is made for it."""

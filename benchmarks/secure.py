@@ -11,6 +11,12 @@ where the peers have public addresses and the server is halfway between them.
 64 KiB. ``CPU`` is that of both sides for one GB; the ratios are those of neighbours, their median.
 ``socat`` sends as much from ``/dev/zero`` to ``/dev/null``, through its own TLS.
 
+``files``: a file in memory through the commands, and with ``--wormhole`` through magic-wormhole
+with its mailbox server and its relay on this host. The folder is that of its programs, as in::
+
+    python -m venv /tmp/wormhole
+    /tmp/wormhole/bin/pip install magic-wormhole magic-wormhole-{mailbox-server,transit-relay}
+
 ``memory``: what the process at the other side grows by for each connection that is open and silent.
 
 All take turns. Run it from the checkout, on a machine with two cores or more and with ``socat``::
@@ -18,6 +24,7 @@ All take turns. Run it from the checkout, on a machine with two cores or more an
     python -m benchmarks.secure --congestion cubic
     python -m benchmarks.secure --only throughput --runs 5 --size 256
     python -m benchmarks.secure --only dial --distance 80
+    python -m benchmarks.secure --only files --wormhole /tmp/wormhole/bin --congestion cubic
 
 It ends by itself, after some minutes.
 """
@@ -53,6 +60,7 @@ from benchmarks.handshakes import report_handshake
 from benchmarks.namespace import run_inside
 from benchmarks.peers import SPACES
 from benchmarks.streams import MIB, Counter, close, connect, stdin_ended, throughput
+from benchmarks.transfers import report_transfers
 from rdv import Secret
 from rdv.client import Client
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
@@ -62,6 +70,7 @@ from tests.natlab import TOPOLOGIES, Conditions, Meetings, unavailable
 
 _PLAIN = "plain"
 _KINDS = (_PLAIN, "secured", "TLS", "TCP")
+_QUESTIONS = ("handshake", "dial", "throughput", "files", "memory")
 
 
 async def _report_dial(endpoints: dict[str, Any], dials: int) -> None:
@@ -185,7 +194,7 @@ async def _report_memory(started: Callable[[], Any], number: int) -> None:
 
 
 async def _measure(reactor: Any, options: argparse.Namespace) -> None:
-    wanted = options.only or ["handshake", "dial", "throughput", "memory"]
+    wanted = options.only or _QUESTIONS
     if "handshake" in wanted:
         report_handshake(options.runs)
     if "dial" in wanted and options.distance and not unavailable():
@@ -212,6 +221,8 @@ async def _measure(reactor: Any, options: argparse.Namespace) -> None:
             if "throughput" in wanted:
                 sizes = options.runs, options.size * MIB
                 await _report_throughput(endpoints, other, folder, *sizes)
+        if "files" in wanted:
+            report_transfers(options.wormhole, options.runs, options.size * MIB, env)
         if "memory" in wanted:
             await _report_memory(started, options.idle)
 
@@ -220,11 +231,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What a secured stream costs.")
     add = parser.add_argument
-    add("--only", action="append", choices=("handshake", "dial", "throughput", "memory"))
+    add("--only", action="append", choices=_QUESTIONS)
     add("--dials", type=int, default=200, help="of each kind (default 200)")
     add("--distance", type=float, help="also dial so many ms apart, a tenth as often")
     add("--runs", type=int, default=9, help="of each kind (default 9)")
     add("--size", type=int, default=512, help="MiB a run (default 512)")
+    add("--wormhole", metavar="FOLDER", type=Path, help="of the programs of magic-wormhole")
     add("--idle", type=int, default=1000, help="connections (default 1000)")
     add("--congestion", metavar="NAME", help="of loopback, in a namespace of its own (root)")
     add("--other-side", nargs=2, help=argparse.SUPPRESS)

@@ -1,14 +1,14 @@
 """
-One path of a secured stream: which records may follow which.
+One path of a secured stream: its records, and which may follow which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import TypeAlias
 
 from rdv._secure.handshake import Cipher, Session
+from rdv._secure.order import Order, Signal
 from rdv._secure.records import Control, Opener, RecordType, Sealer
 from rdv.errors import ProtocolError
 from rdv.wire import Role
@@ -16,18 +16,15 @@ from rdv.wire import Role
 __all__ = ["Event", "SecurePath", "Signal"]
 
 _END = b"\x01\x00"
-
-
-class Signal(Enum):
-    """What the peer says beside its data."""
-
-    #: It is there: its handshake message was no recording. To the dialer only.
-    READY = "ready"
-    #: Its direction has ended.
-    END = "end"
-    #: Its application has been given everything, the end included.
-    DONE = "done"
-
+_SIGNALS: dict[int, Signal] = {
+    Control.READY: Signal.READY,
+    Control.MOVE: Signal.MOVE,
+    Control.HERE: Signal.HERE,
+    Control.DONE: Signal.DONE,
+}
+_CONTROLS = {signal: bytes([control]) for control, signal in _SIGNALS.items()}
+#: What no path has agreed on.
+_NEVER = frozenset({Control.RESUME, Control.ACK})
 
 #: A piece of data, or a signal.
 Event: TypeAlias = memoryview | Signal
@@ -39,21 +36,15 @@ class SecurePath:
 
     :param moves: whether both sides can move to another path.
     :param first: the path of the stream that this one joins; None for a new stream.
-    :ivar session: what the handshake has given.
-    :ivar ready: whether the peer is known to be there. An acceptor knows by the second message.
-    :ivar over: whether both directions have ended, and both ends are known to have arrived.
+    :ivar session: what the handshake has given; for a path that joins, that of the first one, with
+        keys of its own.
+    :ivar order: what may come, and what has been said.
     """
 
-    __slots__ = (
-        "_done",
-        "_end",
-        "_opener",
-        "_peer_done",
-        "_peer_end",
-        "_sealer",
-        "ready",
-        "session",
-    )
+    __slots__ = ("_opener", "_sealer", "order", "session")
+
+    order: Order
+    session: Session
 
     def __init__(
         self,
@@ -64,13 +55,22 @@ class SecurePath:
         moves: bool = False,
         first: SecurePath | None = None,
     ) -> None:
-        self.session: Session = session if first is None else session.joined_to(first.session)
-        keys = self.session.acceptor_key, self.session.dialer_key
+        if first is not None:
+            session = session.joined_to(first.session)
+        keys = session.acceptor_key, session.dialer_key
         ours, theirs = keys if role is Role.ACCEPTOR else keys[::-1]
+        self.session = session
+        self.order = Order(role, first=None if first is None else first.order, moves=moves)
         self._sealer = Sealer(ours, cipher)
         self._opener = Opener(theirs, cipher)
-        self.ready = role is Role.ACCEPTOR
-        self._end = self._done = self._peer_end = self._peer_done = False
+
+    @property
+    def ready(self) -> bool:
+        """
+        Whether the peer is known to be there. An acceptor knows by the second message; of a path
+        that joins, when the peer has said that it uses it.
+        """
+        return self.order.awaited is None
 
     @property
     def used(self) -> bool:
@@ -79,77 +79,67 @@ class SecurePath:
 
     @property
     def over(self) -> bool:
-        """See above."""
-        return self._done and self._peer_done
+        """Whether both directions have ended here, and both ends are known to have arrived."""
+        return self.order.sent_done and self.order.read_done
 
     @property
     def delivered(self) -> bool:
         """Whether the peer's application has been given everything that we sent, and its end."""
-        return self._peer_done
-
-    def announce(self) -> list[bytes]:
-        """READY, the first record of an acceptor."""
-        return self._control(Control.READY)
+        return self.order.read_done
 
     def seal(self, data: bytes | memoryview) -> list[bytes]:
         """Records with ``data``."""
         return self._sealer.seal(RecordType.DATA, data)
 
+    def say(self, signal: Signal) -> list[bytes]:
+        """The record of ``signal``; that it may come now is the caller's affair."""
+        self.order.say(signal)
+        if signal is Signal.END:
+            return self._sealer.seal(RecordType.END, _END)
+        return self._sealer.seal(RecordType.CONTROL, _CONTROLS[signal])
+
+    def announce(self) -> list[bytes]:
+        """READY, the first record of an acceptor."""
+        return self.say(Signal.READY)
+
     def end(self) -> list[bytes]:
         """The end of our direction."""
-        self._end = True
-        return self._sealer.seal(RecordType.END, _END)
+        return self.say(Signal.END)
 
     def confirm_end(self) -> list[bytes]:
         """DONE: our application has been given everything, the peer's end included."""
-        self._done = True
-        return self._control(Control.DONE)
-
-    def _control(self, message: Control) -> list[bytes]:
-        return self._sealer.seal(RecordType.CONTROL, bytes([message]))
+        return self.say(Signal.DONE)
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """
-        What is in the next bytes from the peer, in order.
+        What is in the next bytes from the peer, in order. Whoever stops in between may go on later,
+        before the next call.
 
         :raises ProtocolError: behind the last good event, when the next record is forged, or is
             none that may come now.
         """
+        order = self.order
         for kind, plaintext in self._opener.feed(data):
-            if kind == _DATA and self.ready and not self._peer_end:
+            if kind == _DATA and order.takes_data:
                 yield plaintext
-            elif (event := self._take(kind, plaintext)) is not None:
-                yield event
+            elif (signal := self._signal(kind, plaintext)) is not None:
+                order.take(signal)
+                yield signal
 
-    def _take(self, kind: int, plaintext: memoryview) -> Event | None:
-        """Whatever is not data in its place."""
-        if not self.ready and (kind != RecordType.CONTROL or plaintext[:1] != _READY):
-            raise ProtocolError("the peer's first record is not READY")
-        if kind == RecordType.CONTROL:
-            return self._take_control(plaintext)
-        if self._peer_end:
-            raise ProtocolError("a record behind the end")
-        if kind == RecordType.END and plaintext == _END:
-            self._peer_end = True
-            return Signal.END
-        raise ProtocolError("a record of an unknown type")
-
-    def _take_control(self, plaintext: memoryview) -> Event | None:
-        if not plaintext:
-            raise ProtocolError("an empty control record")
-        message = plaintext[0]
-        if message == Control.READY and not self.ready:
-            self.ready = True
-            return Signal.READY
-        if message == Control.DONE and self._end and not self._peer_done:
-            self._peer_done = True
-            return Signal.DONE
-        if message in _NOT_NOW:
-            raise ProtocolError("a control record that may not come now")
-        return None
+    def _signal(self, kind: int, plaintext: memoryview) -> Signal | None:
+        """What is not data in its place; None for what says nothing to this version."""
+        signal = None
+        if kind == RecordType.CONTROL and plaintext:
+            signal = _SIGNALS.get(plaintext[0])
+        elif kind == RecordType.END and plaintext == _END:
+            signal = Signal.END
+        self.order.refuse_before_first(signal)
+        if signal is None and kind != RecordType.CONTROL:
+            known = kind == _DATA
+            raise ProtocolError("a record behind the end" if known else "a record of no known type")
+        if signal is None and (not plaintext or plaintext[0] in _NEVER):
+            raise ProtocolError("a control record that may not come")
+        return signal
 
 
-_READY = bytes([Control.READY])
 _DATA = int(RecordType.DATA)
-#: What a peer may send only when both said so, or only once.
-_NOT_NOW = frozenset(Control) - {Control.REKEY}

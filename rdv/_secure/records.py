@@ -176,8 +176,8 @@ class Opener(_Direction):
             self._pieces.clear()
             if len(cut) == _HEAD:
                 view = memoryview(cut + view)
-            elif record := self._open(memoryview(cut)):
-                yield record
+            else:
+                yield self._open(memoryview(cut))
         position, end = 0, len(view)
         needed = _HEAD
         while end - position >= _HEAD:
@@ -187,16 +187,15 @@ class Opener(_Direction):
             needed = _HEAD + size
             if end - position < needed:
                 break
-            if record := self._open(view[position : position + needed]):
-                yield record
+            yield self._open(view[position : position + needed])
             position += needed
             needed = _HEAD
         if position < end:
             self._pieces.append(bytes(view[position:]))
             self._missing = needed - (end - position)
 
-    def _open(self, sealed: memoryview) -> Record | None:
-        """One record; None when it has changed the key."""
+    def _open(self, sealed: memoryview) -> Record:
+        """One record. REKEY has changed the key by then."""
         nonce = self.count.to_bytes(12, "big")
         try:
             content = self._aead.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD])
@@ -207,8 +206,7 @@ class Opener(_Direction):
         kind, plaintext = content[-1], memoryview(content)[:-1]
         if kind == _CONTROL and plaintext[:1] == _REKEY:
             self._rekey()
-            return None
-        if not self._left:
+        elif not self._left:
             raise ProtocolError("the peer did not change its key in time")
         return kind, plaintext
 

@@ -48,10 +48,14 @@ LOW_ORDER = [
 
 
 def handshakes(
-    *, is_relay: bool = True, fixed: bool = True, dialer: Secret = SECRET
+    *,
+    is_relay: bool = True,
+    fixed: bool = True,
+    dialer: Secret = SECRET,
+    keys: tuple[bytes, bytes] = KEYS,
 ) -> tuple[AcceptorHandshake, DialerHandshake]:
     """Both sides of a candidate, with the ephemeral keys of the vectors if ``fixed``."""
-    one, other = (X25519PrivateKey.from_private_bytes(key) if fixed else None for key in KEYS)
+    one, other = (X25519PrivateKey.from_private_bytes(key) if fixed else None for key in keys)
     token = SECRET.token(is_relay=is_relay)
     return (
         AcceptorHandshake(SECRET.psk, token, ephemeral=one),

@@ -1,0 +1,105 @@
+"""
+Which records may follow which on one path of a secured stream.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from rdv.errors import ProtocolError
+from rdv.wire import Role
+
+__all__ = ["Order", "Signal"]
+
+
+class Signal(Enum):
+    """What a side says beside its data."""
+
+    #: It is there: its handshake message was no recording. To the dialer only.
+    READY = "ready"
+    #: Its direction goes on on the path that joins. The last on the first path.
+    MOVE = "move"
+    #: READY has come on the path that joins. To the acceptor only.
+    HERE = "here"
+    #: Its direction has ended.
+    END = "end"
+    #: Its application has been given everything, the end included.
+    DONE = "done"
+
+
+class Order:
+    """
+    What has been said on a path, as far as it decides what may come next.
+
+    :param first: the path that this one joins; None for the first itself.
+    :param moves: whether both sides can move to another path.
+    :ivar awaited: what the peer has to say before anything else; None when it has.
+    :ivar sent_last: MOVE or END, behind which we have nothing more to say here but DONE.
+    :ivar read_last: the same of the peer.
+    :ivar sent_done: whether we have said DONE here.
+    :ivar read_done: whether the peer has.
+    """
+
+    __slots__ = (
+        "awaited",
+        "first",
+        "moves",
+        "read_done",
+        "read_last",
+        "role",
+        "sent_done",
+        "sent_last",
+    )
+
+    def __init__(self, role: Role, *, first: Order | None = None, moves: bool = False) -> None:
+        self.role = role
+        self.first = first
+        self.moves = moves
+        self.awaited: Signal | None = None
+        if role is Role.DIALER:
+            self.awaited = Signal.READY
+        elif first is not None:
+            self.awaited = Signal.HERE
+        self.sent_last: Signal | None = None
+        self.read_last: Signal | None = None
+        self.sent_done = self.read_done = False
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether data, or the end, may come."""
+        if self.awaited is not None or self.read_last is not None:
+            return False
+        return self.first is None or self.first.read_last is Signal.MOVE
+
+    def take(self, signal: Signal) -> None:
+        """
+        The peer says something.
+
+        :raises ProtocolError: when it may not, now or here.
+        """
+        if self.awaited is not None:
+            self.refuse_before_first(signal)
+            self.awaited = None
+        elif signal is Signal.DONE and self.sent_last is Signal.END and not self.read_done:
+            self.read_done = True
+        elif signal is Signal.END or (signal is Signal.MOVE and self.moves and self.first is None):
+            if not self.takes_data:
+                raise ProtocolError("a record behind the end")
+            self.read_last = signal
+        else:
+            raise ProtocolError("a control record that may not come now")
+
+    def refuse_before_first(self, signal: Signal | None) -> None:
+        """
+        :param signal: what comes; None for data, and for what is no signal.
+        :raises ProtocolError: when something else has to come before it.
+        """
+        if self.awaited is not None and signal is not self.awaited:
+            raise ProtocolError(f"the peer's first record is not {self.awaited.name}")
+
+    def say(self, signal: Signal) -> None:
+        """We say something; that it may be said is the caller's affair."""
+        if signal is Signal.DONE:
+            self.sent_done = True
+        elif signal in (Signal.MOVE, Signal.END):
+            self.sent_last = signal

@@ -1,0 +1,133 @@
+"""
+Which path carries which direction of a secured stream that may move.
+
+A stream begins on its first path. If both sides can move, the dialer may open others that join it.
+One of those takes over: with READY the dialer knows that it works, with HERE the acceptor does, and
+each moves its own direction, by MOVE as its last word on the first path. A direction whose END is
+out already does not move any more.
+"""
+
+from __future__ import annotations
+
+from rdv._secure.order import Order, Signal
+from rdv.wire import Role
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """
+    What is to be said where, what may be read, when the first path is done with, and whether
+    the loss of a path breaks the stream. It does nothing; whoever has the connections asks it
+    whenever something has been said, has come, or is lost.
+
+    :ivar first: the path on which it began.
+    :ivar joined: the path that has taken over; both sides are known to be there.
+    :ivar joins: the paths that may take over yet: one for a dialer, any number for an acceptor.
+    :ivar gone: the paths that have been lost or closed, of the first and the joined one.
+    """
+
+    __slots__ = ("first", "gone", "joined", "joins")
+
+    def __init__(self, first: Order) -> None:
+        self.first = first
+        self.joined: Order | None = None
+        self.joins: list[Order] = []
+        self.gone: list[Order] = []
+
+    @property
+    def writing(self) -> Order:
+        """On which path we write, or have written the end."""
+        moved = self.first.sent_last is Signal.MOVE
+        return self.joined if moved and self.joined is not None else self.first
+
+    @property
+    def reading(self) -> Order | None:
+        """
+        From which path the peer's data come, or its end has come. None when the peer has moved, and
+        its HERE, which tells where to, is still on the way.
+        """
+        return self.joined if self.first.read_last is Signal.MOVE else self.first
+
+    @property
+    def over(self) -> bool:
+        """Whether both directions have ended, and both ends are known to have arrived."""
+        return self._written(self.writing) and self._read(self.reading)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the peer's application has been given everything that we sent, and its end."""
+        return self._written(self.writing)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether another path may still take over: there is something left to move."""
+        ends = self.first.sent_last, self.first.read_last
+        return self.first.moves and self.joined is None and ends != (Signal.END, Signal.END)
+
+    def join(self, path: Order) -> None:
+        """``path`` may take over."""
+        self.joins.append(path)
+
+    def lose(self, path: Order) -> None:
+        """``path`` is lost, closed, or given up before it has taken over."""
+        if path in self.joins:
+            self.joins.remove(path)
+        else:
+            self.gone.append(path)
+
+    def take_over(self, path: Order) -> list[tuple[Order, Signal]]:
+        """
+        READY or HERE has come on ``path``, which was to join. The others in ``joins`` are to be
+        given up.
+
+        :return: what is to be said on which path, in this order.
+        """
+        self.joins.remove(path)
+        self.joined = path
+        says = [(path, Signal.HERE)] if path.role is Role.DIALER else []
+        if self.first.sent_last is None:
+            says.append((self.first, Signal.MOVE))
+        return says
+
+    def reads(self, path: Order, *, paused: bool = False) -> bool:
+        """
+        Whether what comes on ``path`` is to be looked at now. What is not waits in the connection.
+
+        :param paused: whether the application takes nothing at the moment.
+        """
+        if path.awaited is not None:
+            return True
+        if path is self.reading:
+            # Behind the end, which it has been told of, there is nothing to hold back.
+            return path.sent_done or not paused
+        # The first one has been left: only DONE may come. On the other one the peer may be ahead.
+        return path is self.first or self.first.read_last is Signal.END
+
+    @property
+    def first_is_done(self) -> bool:
+        """
+        Whether the first path can be closed. Not before both sides have said their last word on it
+        and an end on it is confirmed: some servers end both directions when one ends.
+        """
+        both = self.first.sent_last and self.first.read_last
+        return bool(both) and not self._needs(self.first)
+
+    @property
+    def broken(self) -> bool:
+        """
+        Whether something can no longer arrive, or not be known to have arrived, since a path is
+        gone.
+        """
+        nowhere = self.reading is None and (self.first.role is Role.DIALER or not self.joins)
+        return nowhere or any(map(self._needs, self.gone))
+
+    def _needs(self, path: Order) -> bool:
+        written = path is not self.writing or self._written(path)
+        return not (written and (path is not self.reading or self._read(path)))
+
+    def _written(self, path: Order) -> bool:
+        return path.sent_last is Signal.END and path.read_done
+
+    def _read(self, path: Order | None) -> bool:
+        return path is not None and path.read_last is Signal.END and path.sent_done

@@ -95,7 +95,10 @@ MUTANTS = [
         ("if ip not in self._known:", "if False:"),
         ("return _DETOUR_PATIENCE if candidate.detour else 0.0", "return 0.0"),
         ("if candidate.suspect and candidate.role is Role.DIALER:", "if False:"),
-        ("        choice.release()\n        candidate.close()\n", "        candidate.close()\n"),
+        (
+            "                self._lock.release()\n            candidate.close()\n",
+            "                pass\n",
+        ),
         ("if patience == math.inf or (patience > 0 and not", "if (patience > 0 and not"),
         ("if due or (self._nothing_can_come() and", "if (self._nothing_can_come() and"),
         ("return max(0.0, latest + _HANDSHAKE_TIME - self._reactor.seconds())", "return 0.0"),

@@ -14,10 +14,13 @@ from rdv._system.tcp_info import bytes_acknowledged, round_trip
 from rdv._transport.interfaces import StreamTransport
 from rdv.addresses import Address, is_local
 
-__all__ = ["may_be_half_dead", "pauses", "say"]
+__all__ = ["may_be_half_dead", "pauses", "proven_within", "say"]
 
 #: Round trips, in seconds, on which a half-dead connection can stand at all.
 _HALF_DEAD_WITHIN = 0.01
+#: Seconds for the answer to a CONFIRM, and round trips: on a long way the system sends a lost one
+#: again after three.
+_PROVEN_WITHIN, _ROUND_TRIPS = 1.5, 6
 
 
 def may_be_half_dead(transport: object, peer: Address) -> bool:
@@ -57,6 +60,11 @@ async def _say(clock: IReactorTime, transport: StreamTransport, line: bytes, in_
                 break
             await deferLater(clock, pause)
     transport.write(line)
+
+
+def proven_within(transport: object) -> float:
+    """Seconds in which the answer to a CONFIRM comes, if it has got through."""
+    return max(_PROVEN_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
 
 
 def pauses() -> Iterator[float]:

@@ -45,11 +45,9 @@ from rdv.client.context import Context
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.request import UpgradeAgent, ask
 from rdv.client.http.server_endpoint import ServerEndpoints
-from rdv.client.port_mapping import MappedPort
 from rdv.client.race.contest import Contest
-from rdv.client.race.inbound import Inbound
+from rdv.client.reach import Reach, ignoring_cancellation
 from rdv.client.reasons import describe
-from rdv.client.trace import What
 from rdv.wire import MAX_SELF_ADDRESSES, Answer
 
 __all__ = ["Attempt"]
@@ -99,29 +97,25 @@ class Attempt:
 
     async def _run(self) -> Connection:
         context = self._context
-        inbound = Inbound(context)
-        port = self._listen(inbound)
-        mapped = MappedPort(context.reactor, context.settings.port_mapping)
+        reach = Reach(context, self._server)
         connection = reserve = None
         try:
-            own = await self._own_addresses(port.number, mapped)
-            relay, answer, headers = await self._ask(port, own)
+            own = await self._own_addresses(reach)
+            relay, answer, headers = await self._ask(reach.port, own)
             self._racing = True
-            winner = await Contest(context, port, inbound, relay, answer, own).run()
+            winner = await Contest(context, reach.port, reach.inbound, relay, answer, own).run()
             if relay.connected and not winner.is_relay and winner.confirmed() is not None:
                 reserve = relay
             connection = Connection(winner, answer.observed, headers, reserve)
         finally:
-            inbound.stop()
-            self._close_candidates(kept=reserve, abort=connection is None)
-            self._closing += [port.close(), Deferred.fromCoroutine(mapped.close())]
+            self._closing.append(reach.close(reserve, abort=connection is None))
             # One that is thrown away unfinished, as by a test, may not wait any more.
             if not isinstance(sys.exception(), GeneratorExit):
                 try:
-                    await _ignoring_cancellation(gatherResults(self._closing))
+                    await ignoring_cancellation(gatherResults(self._closing))
                 except CancelledError:
                     if connection is not None:
-                        await _ignoring_cancellation(connection.discard())
+                        await ignoring_cancellation(connection.discard())
                     raise
         return connection
 
@@ -134,19 +128,9 @@ class Attempt:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"
 
-    def _listen(self, inbound: Inbound) -> SharedPort:
-        context, number = self._context, self._context.settings.local_port
-        try:
-            port = SharedPort(context.reactor, inbound, number)
-            number = port.number
-        finally:
-            role = context.role.name.lower()
-            context.trace(What.BEGUN, role=role, server=self._server, port=number)
-        return port
-
-    async def _own_addresses(self, port: int, mapped: MappedPort) -> list[Address]:
-        settings = self._context.settings
-        outside = await mapped.open(port) if settings.spaces else []
+    async def _own_addresses(self, reach: Reach) -> list[Address]:
+        settings, port = self._context.settings, reach.port.number
+        outside = await reach.mapped.open(port) if settings.spaces else []
         addresses = dict.fromkeys([*outside, *settings.self_addresses(port)])
         own = [address for address in addresses if space_of(address.ip) & settings.spaces]
         self._context.trace.addresses(own[:MAX_SELF_ADDRESSES], outside)
@@ -161,37 +145,3 @@ class Attempt:
             return await ask(context, agent, self._url, own, self._options)
         finally:
             self._closing.append(agent.close())
-
-    def _close_candidates(self, kept: Candidate | None, *, abort: bool) -> None:
-        """
-        :param abort: no path was chosen: reset the relay too, as the peer may be choosing it, and
-            is not to take that for an end.
-        """
-        for candidate in self._context.candidates - {kept}:
-            candidate.trace.lost()  # the race is over, whatever its end looks like
-            candidate.close(abort=abort)
-            self._closing.append(candidate.closed)
-
-
-async def _ignoring_cancellation(closing: Deferred[Any]) -> None:
-    """
-    Wait for ``closing`` however often we are cancelled meanwhile.
-
-    :raises CancelledError: afterwards, if we were.
-    """
-    cancelled = False
-    while not closing.called:
-        woken: Deferred[None] = Deferred()
-        closing.addBoth(_wake, woken)
-        try:
-            await woken
-        except CancelledError:
-            cancelled = True
-    if cancelled:
-        raise CancelledError
-
-
-def _wake(result: Any, sleeper: Deferred[None]) -> Any:
-    if not sleeper.called:
-        sleeper.callback(None)
-    return result

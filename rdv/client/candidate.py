@@ -53,7 +53,7 @@ class Candidate:
     (:meth:`choose`). Whatever else comes first closes this candidate, and nothing else. One waits
     at a time, and cancelling that ends the waiting, not the connection.
 
-    :param exchange: what is said; by default the lines of a plain stream.
+    :ivar exchange: what is said; by default the lines of a plain stream.
     :param held: for an acceptor: say nothing before :meth:`begin`.
     :ivar clock: the clock of its waits.
     :ivar role: our role.
@@ -82,7 +82,7 @@ class Candidate:
         self.clock = clock
         self.role = role
         self.trace = trace
-        self._exchange = exchange or Exchange(role, token)
+        self.exchange = exchange or Exchange(role, token)
         self._held = held
         self._connected = False
         self._is_shaken = self._is_answered = False
@@ -120,7 +120,7 @@ class Candidate:
         ``behind`` it; on a secured path, the peer has to have said that it is there, too. None
         where the system does not tell.
         """
-        if self._exchange.is_secure and not (self.path and self.path.ready):
+        if self.exchange.is_secure and not (self.path and self.path.ready):
             return False
         return self._acknowledged(behind)
 
@@ -143,7 +143,7 @@ class Candidate:
         in_two = not self.is_relay and may_be_half_dead(self.transport, self.peer_address)
         if in_two:
             self.trace(What.PROBED)
-        self._saying = say(self.clock, self.transport, self._exchange.hello, in_two=in_two)
+        self._saying = say(self.clock, self.transport, self.exchange.hello, in_two=in_two)
         self._saying.addCallbacks(lambda _: self.trace(What.SAID, line="HELLO"), lambda _: None)
 
     def shaken(self) -> Deferred[Candidate]:
@@ -183,22 +183,23 @@ class Candidate:
         if self._failure is not None:
             self._failure.raiseException()
         if self.role is Role.DIALER:
-            lines = self._exchange.confirm()
+            lines = self.exchange.confirm()
             self._unconfirmed = (bytes_acknowledged(self.transport) or 0) + len(lines)
             self.transport.write(lines)
             self.trace(What.SAID, line="CONFIRM")
 
-    def release(self, protocol: IProtocol) -> bytes:
+    def release(self, protocol: IProtocol, *, joins: bool = False) -> bytes:
         """
         Hand the connection over.
 
+        :param joins: ``protocol`` wants the records of the secured path, not what is in them.
         :return: what has come behind the line, and is still to be delivered.
         """
         early, self._early = self._early, b""
         self._connected = False
         if self._saying is not None:
             self._saying.cancel()  # a peer that confirms half a HELLO does not get the rest
-        if self.path is not None:
+        if self.path is not None and not joins:
             protocol, early = SecureTransport(self.clock, self.path, protocol, early), b""
         hand_over(cast(ITransport, self.transport), protocol)
         self._close_done()
@@ -207,7 +208,7 @@ class Candidate:
     @property
     def path(self) -> SecurePath | None:
         """The secured path, when the handshake is over; None for a plain candidate."""
-        return self._exchange.path
+        return self.exchange.path
 
     def close(self, reason: Failure | None = None, *, abort: bool = False) -> None:
         """
@@ -255,14 +256,14 @@ class Candidate:
             raise ProtocolError("not silent before HELLO")
         if self._is_shaken:
             self._early += data
-            if len(self._early) > self._exchange.early_limit:
+            if len(self._early) > self.exchange.early_limit:
                 raise ProtocolError("too much before the choice")
             if self._unconfirmed:
                 self._is_answered = True
                 self._waiting.end(self)
-        elif (rest := self._exchange.feed(data)) is not None:
+        elif (rest := self.exchange.feed(data)) is not None:
             self._heard(rest)
-        elif self._exchange.begun and not self._message:
+        elif self.exchange.begun and not self._message:
             silent = Failure(ProtocolError("the other side did not finish its handshake"))
             self._message.begin(_MESSAGE_WITHIN, silent).addErrback(self.close)
 

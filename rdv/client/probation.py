@@ -35,12 +35,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._system.sockets import linger
-from rdv._system.tcp_info import round_trip
 from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv._transport.secured import SecureTransport
-from rdv.client.acknowledgement import pauses
+from rdv.client.acknowledgement import pauses, proven_within
 from rdv.client.candidate import Candidate
 from rdv.client.receiver import Receiver
 from rdv.client.replay import ReplayTransport
@@ -50,13 +49,11 @@ __all__ = ["Probation"]
 
 log = Logger()
 
-#: Seconds for a dialer's CONFIRM to be acknowledged, and for an acceptor's peer to end the relay.
-_CONFIRMED_WITHIN, _ENDED_WITHIN = 1.5, 10.0
+#: Seconds for an acceptor's peer to end the relay.
+_ENDED_WITHIN = 10.0
 #: Seconds that a dialer's application gets for its first bytes, and those to be acknowledged: five
 #: retransmissions on a short way, and the peer still has the relay.
 _SAID_WITHIN, _DELIVERED_WITHIN = 0.1, 5.0
-#: On a long way the system sends a lost CONFIRM again after three round trips.
-_ROUND_TRIPS = 6
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -89,8 +86,7 @@ class Probation(ReplayTransport):
         protocol.transport = self
         receive_from(cast(ITransport, self.transport), self)
         self._pauses = pauses()
-        patience = max(_CONFIRMED_WITHIN, _ROUND_TRIPS * (round_trip(self.transport) or 0.0))
-        self._begun, self._patience = self._clock.seconds(), patience
+        self._begun, self._patience = self._clock.seconds(), proven_within(self.transport)
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(next(self._pauses), self._look)
             if isinstance(self.transport, SecureTransport):

@@ -13,11 +13,12 @@ from twisted.internet.error import ConnectionLost
 from rdv import _knobs as knobs
 from rdv.client.acknowledgement import pauses
 from rdv.client.candidate import Candidate
+from rdv.client.race.joining import Stream, join
 from rdv.client.trace import What
 from rdv.errors import NoConnection
 from rdv.wire import Role
 
-__all__ = ["Chooser", "choose", "first", "relay_penalty"]
+__all__ = ["Choice", "Chooser", "first", "relay_penalty"]
 
 T = TypeVar("T")
 
@@ -51,28 +52,56 @@ def relay_penalty(seconds: float) -> Chooser:
     return patience
 
 
-async def choose(candidate: Candidate, choice: DeferredLock) -> Candidate:
+class Choice:
     """
-    Choose a candidate that is ready, as soon as no other one is being chosen. A dialer's that is
-    suspect has to have its CONFIRM acknowledged.
+    The choice among the candidates of one attempt. One at a time is being chosen; the one that was
+    is the only one, unless its stream may move: then others join it.
+    """
 
-    :param choice: held by the one that is being chosen, and to the end by the one that was.
-    :raises ConnectionLost: when it was none after all; it is closed then, and the next may try.
-    """
-    await choice.acquire()
-    try:
+    def __init__(self) -> None:
+        self._lock = DeferredLock()
+        self._stream: Stream | None = None
+
+    async def take(self, candidate: Candidate) -> Candidate:
+        """
+        Choose a candidate that is ready, or have it join the stream that there is, as soon as no
+        other one is being chosen. A dialer's that is suspect has to have its CONFIRM acknowledged.
+
+        :raises ConnectionLost: when it was none after all; it is closed then, and the next may try.
+        """
+        # A dialer offers one after the other; an acceptor takes what the dialer offers.
+        alone = candidate.role is Role.DIALER or self._stream is None
+        if alone:
+            await self._lock.acquire()
+        try:
+            if self._stream is None:
+                await self._choose(candidate)
+            else:
+                await join(candidate, self._stream)
+        except CancelledError:  # the race is over: nobody else is to be chosen
+            candidate.close()
+            raise
+        except BaseException:
+            if alone:
+                self._lock.release()
+            candidate.close()
+            raise
+        return candidate
+
+    async def _choose(self, candidate: Candidate) -> None:
         await candidate.choose()
         if candidate.suspect and candidate.role is Role.DIALER:
             await _acknowledged(candidate)
-    except CancelledError:  # the race is over: nobody else is to be chosen
-        candidate.close()
-        raise
-    except BaseException:
-        choice.release()
-        candidate.close()
-        raise
-    candidate.trace.won()
-    return candidate
+        candidate.trace.won()
+
+    def move(self, stream: Stream, role: Role) -> None:
+        """
+        From now on candidates that are ready join the stream of the one that was chosen. Those of
+        an acceptor that were confirmed before, and wait, begin another one, and never get a turn.
+        """
+        self._stream = stream
+        if role is Role.DIALER:
+            self._lock.release()
 
 
 async def _acknowledged(candidate: Candidate) -> None:
@@ -87,13 +116,16 @@ async def _acknowledged(candidate: Candidate) -> None:
     candidate.trace(What.ACKNOWLEDGED)
 
 
-def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
+def first(
+    contenders: Sequence[Deferred[T]], goes_on: Callable[[T], bool] = lambda winner: False
+) -> Deferred[T]:
     """
     The first success among ``contenders``; the others are cancelled then.
 
     ``DeferredList`` alone does not cancel losers, succeeds when all fail, and never fires when
     there is none.
 
+    :param goes_on: whether the others are not to be cancelled, because of this one.
     :return: errbacks with :class:`NoConnection` when all have failed. Cancelling it cancels them.
     """
     if not contenders:
@@ -107,11 +139,13 @@ def first(contenders: Sequence[Deferred[T]]) -> Deferred[T]:
     race = DeferredList(contenders, fireOnOneCallback=True, consumeErrors=True)
 
     def decided(result: object) -> None:
-        for contender in contenders:
-            contender.cancel()
+        # (value, index) of a success; else a list of failures
+        if not isinstance(result, tuple) or winner.called or not goes_on(result[0]):
+            for contender in contenders:
+                contender.cancel()
         if winner.called:  # cancelled
             return
-        if isinstance(result, tuple):  # (value, index) of a success; else a list of failures
+        if isinstance(result, tuple):
             winner.callback(result[0])
         else:
             winner.errback(NoConnection("there is no candidate any more"))

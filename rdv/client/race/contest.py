@@ -9,7 +9,7 @@ from collections.abc import Collection, Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,7 +21,7 @@ from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import same_site, targets
-from rdv.client.race.choice import choose, first
+from rdv.client.race.choice import Choice, first
 from rdv.client.race.inbound import Inbound
 from rdv.client.reasons import describe
 from rdv.client.trace import What
@@ -75,7 +75,7 @@ class Contest:
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
-        self._choice = DeferredLock()
+        self._choice = Choice()
         self._patience: float | None = None  # of the relay, when it is ready
         self._relay_is_due = False
         self._reasons: dict[str, str] = {}
@@ -159,7 +159,7 @@ class Contest:
         candidate.suspect = inbound and address in self._puncher.refused
         if candidate.suspect:
             candidate.trace(What.SUSPECT)
-        return await choose(candidate, self._choice)
+        return await self._choice.take(candidate)
 
     async def _relay_contends(self) -> Candidate:
         relay = await self._relay.shaken()
@@ -172,7 +172,7 @@ class Contest:
             left = self._handshake_time_left()
             relay.trace.waits(left, "a direct path is in its handshake")
             await relay.stays(left)
-        return await choose(relay, self._choice)
+        return await self._choice.take(relay)
 
     # Whether the relay still has something to wait for.
 

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.web.http_headers import Headers
 
-from rdv.client import probation
+from rdv.client import acknowledgement, probation
 from rdv.client.connection import Connection
 from rdv.client.replay import LIMIT
 from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, Path, ProbationTestCase
@@ -84,7 +84,7 @@ class DialerTests(BothTests, BothTestCase):
 
     def test_relay_is_kept_until_then(self) -> None:
         self.direct.acknowledged = len(CONFIRM) - 1
-        self.clock.advance(probation._CONFIRMED_WITHIN * 0.9)
+        self.clock.advance(acknowledgement._PROVEN_WITHIN * 0.9)
         self.assertTrue(self.relay.open)
         self.assertFalse(self.connection.is_relay)
         self.acknowledge()
@@ -127,7 +127,7 @@ class DialerTests(BothTests, BothTestCase):
     def test_what_it_says_does_not_arrive(self) -> None:
         """Such as full segments, on a path that only lets small ones through."""
         for acknowledged, seconds in (
-            (0, probation._CONFIRMED_WITHIN),
+            (0, acknowledgement._PROVEN_WITHIN),
             (len(CONFIRM), probation._DELIVERED_WITHIN),
         ):
             self.begin()
@@ -141,7 +141,7 @@ class DialerTests(BothTests, BothTestCase):
 
     def test_far(self) -> None:
         """A lost CONFIRM is sent again after three round trips."""
-        self.patch(probation, "round_trip", lambda transport: 1.0)
+        self.patch(acknowledgement, "round_trip", lambda transport: 1.0)
         self.begin()
         self.clock.advance(5.9)
         self.assertTrue(self.direct.open)
@@ -174,7 +174,7 @@ class DialerTests(BothTests, BothTestCase):
         """It may still become so; or the acknowledgement may come."""
         for ready in (True, False):
             self.begin(relay_ready=False)
-            self.clock.advance(probation._CONFIRMED_WITHIN + 0.1)
+            self.clock.advance(acknowledgement._PROVEN_WITHIN + 0.1)
             self.assertTrue(self.direct.open)
             if ready:
                 self.relay.deliver(HELLO)

@@ -11,7 +11,7 @@ from twisted.internet.defer import gatherResults
 from rdv._system.sockets import bottom
 from rdv.client import Connection
 from rdv.client import candidate as candidate_module
-from rdv.client.probation import _CONFIRMED_WITHIN
+from rdv.client.acknowledgement import _PROVEN_WITHIN
 from rdv.test.client.dial.doubles import SteppedReactor
 from rdv.test.client.loopback import LoopbackTestCase, RealServer
 from rdv.test.doubles import HalfWire
@@ -82,5 +82,5 @@ class BrokenTests(LoopbackTestCase):
         """The direct path takes what we send, and drops it."""
         self.patch(candidate_module, "bytes_acknowledged", lambda transport: 0)
         here, there = await self.meet()
-        self.reactor.clock.pump([_CONFIRMED_WITHIN / 10] * 12)
+        self.reactor.clock.pump([_PROVEN_WITHIN / 10] * 12)
         await self.assert_relayed(here, there, MUCH)

@@ -4,7 +4,7 @@ Who wins.
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,9 +13,10 @@ from rdv import Secret
 from rdv._secure.exchange import SecureAttempt
 from rdv.client import candidate as candidate_module
 from rdv.client.candidate import Candidate
-from rdv.client.race.choice import choose, first, relay_penalty
+from rdv.client.race.choice import Choice, first, relay_penalty
 from rdv.errors import NoConnection
 from rdv.test.client.doubles import ByteTransport
+from rdv.test.client.race.doubles import FakeStream
 from rdv.test.doubles import Recorder, collect_garbage, connect, present
 from rdv.wire import Role
 
@@ -118,6 +119,18 @@ class FirstTests(SynchronousTestCase):
         self.assertEqual(self.cancelled, ["a", "b"])
         self.assert_no_complaints()
 
+    def test_goes_on(self) -> None:
+        """A winner may let the others go on; whatever becomes of them is nobody's any more."""
+        a, b, c = map(self.contender, "abc")
+        winner = first([a, b, c], lambda value: value == "value")
+        b.callback("value")
+        self.assertEqual(self.successResultOf(winner), "value")
+        self.assertEqual(self.cancelled, [])
+        a.errback(Oops())
+        c.callback("another")
+        del a, c
+        self.assert_no_complaints()
+
     def test_loser_that_succeeds(self) -> None:
         """Just then, or when it is cancelled."""
         a: Deferred[str] = Deferred()
@@ -136,7 +149,7 @@ class ChooseTests(SynchronousTestCase):
         """It is closed; one that waits for its turn says nothing, be it lost or cancelled."""
         self.patch(Candidate, "answered", lambda each: False)
         for lost in (True, False):
-            choice = DeferredLock()
+            choice = Choice()
             transports, choosing = [], []
             for _ in range(2):
                 candidate = Candidate(Clock(), Role.DIALER, b"token")
@@ -144,7 +157,7 @@ class ChooseTests(SynchronousTestCase):
                 transports.append(ByteTransport(candidate))
                 transports[-1].connect()
                 transports[-1].deliver(b"rdv/1 HELLO token\r\n")
-                choosing.append(Deferred.fromCoroutine(choose(candidate, choice)))
+                choosing.append(Deferred.fromCoroutine(choice.take(candidate)))
             if lost:
                 transports[1].lose(ConnectionLost())
             else:
@@ -152,7 +165,7 @@ class ChooseTests(SynchronousTestCase):
             choosing[0].cancel()
             self.failureResultOf(choosing[0], CancelledError)
             self.assertEqual(transports[0].closing, "abort")
-            choice.release()
+            choice.move(FakeStream(), Role.DIALER)
             self.failureResultOf(choosing[1], ConnectionLost if lost else CancelledError)
             self.assertEqual(transports[1].value(), b"")
 
@@ -175,7 +188,7 @@ class SuspectTests(SynchronousTestCase):
         self.at_wire, _ = connect(self.clock, self.wire, self.candidate)
         self.at_wire.write(self.peer.hello)
         self.clock.advance(0)
-        self.choosing = Deferred.fromCoroutine(choose(self.candidate, DeferredLock()))
+        self.choosing = Deferred.fromCoroutine(Choice().take(self.candidate))
         self.clock.advance(0)
         self.assertNoResult(self.choosing)
 

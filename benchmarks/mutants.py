@@ -101,7 +101,7 @@ MUTANTS = [
         ),
         ("if patience == math.inf or (patience > 0 and not", "if (patience > 0 and not"),
         ("if due or (self._nothing_can_come() and", "if (self._nothing_can_come() and"),
-        ("return max(0.0, latest + _HANDSHAKE_TIME - self._reactor.seconds())", "return 0.0"),
+        ("return max(0.0, max(ends, default=-math.inf) - self._reactor.seconds())", "return 0.0"),
         ("if now - begun >= _HOPELESS_AFTER:", "if False:"),
         ("self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)\n        if burst", "if burst"),
         ("if relay is not None and early:", "if False:"),

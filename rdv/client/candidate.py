@@ -61,6 +61,7 @@ class Candidate:
     :ivar suspect: whether a NAT between may drop all that we send: then it counts as chosen only
         when the other side's system has acknowledged our CONFIRM.
     :ivar detour: whether it leaves a site at which the peer is too.
+    :ivar horizon: of the relay: within how many seconds a direct path is to be expected.
     :ivar since: when the connection was established.
     :ivar closed: fires with None when the connection is gone, or has been handed over.
     :ivar trace: told of what happens.
@@ -93,9 +94,8 @@ class Candidate:
         self._unconfirmed = 0
         self._saying: Deferred[None] | None = None
         self.is_relay = is_relay
-        self.suspect = False
-        self.detour = False
-        self.since = 0.0
+        self.suspect = self.detour = False
+        self.horizon, self.since = math.inf, 0.0
         self.closed: Deferred[None] = Deferred()
 
     @property

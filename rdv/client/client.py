@@ -63,7 +63,7 @@ class Client:
         this host; 0 for a new one each time. With a fixed one, only one attempt at a time makes
         sense.
     :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
-    :param penalty: seconds that the relay, once it is ready, gives a direct path to come.
+    :param penalty: seconds that the relay, once it is ready, gives a direct path to come, at most.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
         :data:`rdv.client.race.choice.Chooser`. For dialling only: an acceptor takes what the dialer
         chose.

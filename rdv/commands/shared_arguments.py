@@ -60,7 +60,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--secure", action="store_true", help="refuse a token that is not a secret")
     add_header(parser)
     add_spaces(parser)
-    add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path")
+    add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path, at most")
     add_tls(parser)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
 
-__all__ = ["Target", "same_site", "targets"]
+__all__ = ["Target", "ports_change", "same_site", "targets"]
 
 #: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
 _AHEAD = range(1, 5)
@@ -68,12 +68,19 @@ def targets(
     ]
     guesses = [each for each in guesses if each.address not in {*wanted, *own}]
     found.remove(Target(seen))
-    ours_steps = answer.observed is not None and answer.observed.port not in {
-        local_port,
-        *(address.port for address in own),
-    }
+    ours_steps = _ours_steps(answer, own, local_port)
     first = [*guesses, Target(seen)] if ours_steps else [Target(seen), *guesses]
     return first + found
+
+
+def ports_change(answer: Answer, own: Collection[Address], local_port: int) -> bool:
+    """Whether there is a NAT that changes ports, at the peer or here. As of :func:`targets`."""
+    return _stepped(answer) is not None or _ours_steps(answer, own, local_port)
+
+
+def _ours_steps(answer: Answer, own: Collection[Address], local_port: int) -> bool:
+    named = {local_port, *(address.port for address in own)}
+    return answer.observed is not None and answer.observed.port not in named
 
 
 def _stepped(answer: Answer) -> Address | None:

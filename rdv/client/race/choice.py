@@ -36,8 +36,8 @@ Chooser: TypeAlias = Callable[[Candidate], float]
 def relay_penalty(seconds: float) -> Chooser:
     """
     The default rule: the first direct candidate, or the relay when none has come ``seconds`` after
-    it was ready. A path round through a NAT that both peers are behind gives the one within it a
-    moment.
+    it was ready, or sooner where none is expected so late (:mod:`rdv.client.race.horizon`). A path
+    round through a NAT that both peers are behind gives the one within it a moment.
 
     :raises TypeError: when ``seconds`` is no number.
     :raises ValueError: when it is negative.
@@ -46,7 +46,7 @@ def relay_penalty(seconds: float) -> Chooser:
 
     def patience(candidate: Candidate) -> float:
         if candidate.is_relay:
-            return seconds
+            return min(seconds, candidate.horizon)
         return _DETOUR_PATIENCE if candidate.detour else 0.0
 
     return patience

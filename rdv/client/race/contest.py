@@ -14,14 +14,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, is_local
 from rdv.client.candidate import Candidate
 from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.dial.targets import same_site, targets
+from rdv.client.dial.targets import ports_change, same_site, targets
 from rdv.client.race.choice import Choice, first
+from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
 from rdv.client.reasons import describe
 from rdv.client.trace import What
@@ -35,8 +37,6 @@ log = Logger()
 #: When the relay has gone, seconds for a direct CONFIRM or HELLO that is still on its way: two
 #: retransmissions.
 _RELAY_LOST_GRACE = 5.0
-#: Seconds for the handshake of a direct connection, in which the relay does not win over it.
-_HANDSHAKE_TIME = 1.0
 #: Between a carrier's NAT and those of its customers (RFC 6598).
 _SHARED = ip_network("100.64.0.0/10")
 
@@ -70,6 +70,8 @@ class Contest:
         self._targets = targets(answer, own, port.number, settings.spaces, settings.lowest_port)
         self._peer_ips = {address.ip for address in answer.peer_addresses}
         self._same_site = same_site(answer)
+        self._ports_change = ports_change(answer, own, port.number)
+        self._begun = self._reactor.seconds()
         # One that does not see where its clients come from does not name all addresses of the peer.
         self._knows_the_peer = bool(answer.peer_addresses) and answer.observed is not None
         # Whom it was told nothing, the peer cannot dial.
@@ -163,6 +165,7 @@ class Contest:
 
     async def _relay_contends(self) -> Candidate:
         relay = await self._relay.shaken()
+        relay.horizon = self._horizon()
         patience = self._patience = self._chooser(relay)
         if patience == math.inf or (patience > 0 and not self._nothing_can_come()):
             relay.trace.waits(patience, "a direct path may come")
@@ -176,15 +179,19 @@ class Contest:
 
     # Whether the relay still has something to wait for.
 
+    def _horizon(self) -> float:
+        trip, since = round_trip(self._relay.transport), self._reactor.seconds() - self._begun
+        return horizon(Sight(trip, since, self._relay.exchange.can_move, self._ports_change))
+
     def _handshake_time_left(self) -> float:
         """Seconds that direct connections, those of strangers not counted, may still need."""
-        begun = [
-            each.since
+        can_move = self._relay.exchange.can_move
+        ends = [
+            each.since + handshake_time(round_trip(each.transport), can_move=can_move)
             for each in self._context.candidates
             if each.connected and not each.is_relay and each.peer_address.ip in self._peer_ips
         ]
-        latest = max(begun, default=-math.inf)
-        return max(0.0, latest + _HANDSHAKE_TIME - self._reactor.seconds())
+        return max(0.0, max(ends, default=-math.inf) - self._reactor.seconds())
 
     def _nothing_can_come(self) -> bool:
         possible = not self._targets and self._can_be_dialled

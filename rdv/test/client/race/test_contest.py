@@ -14,7 +14,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 
 from rdv.addresses import parse_address
 from rdv.client.dial import hole_punching
-from rdv.client.race import contest
+from rdv.client.race.horizon import HANDSHAKE_TIME
 from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport, answer
 
 LAN = "192.168.7.2:41000"
@@ -179,7 +179,7 @@ class HandshakeTests(ContestTestCase):
 
     def assert_held(self, direct: ByteTransport) -> None:
         """The relay waits for it, at most as long as that takes."""
-        self.reactor.advance(contest._HANDSHAKE_TIME - SHORT)
+        self.reactor.advance(HANDSHAKE_TIME - SHORT)
         self.assert_waits()
         direct.deliver(HELLO)
         self.assertEqual(direct.value(), CONFIRM)
@@ -192,7 +192,7 @@ class HandshakeTests(ContestTestCase):
 
     def test_no_longer(self) -> None:
         self.reactor.connected(1)
-        self.reactor.advance(contest._HANDSHAKE_TIME - 0.01)
+        self.reactor.advance(HANDSHAKE_TIME - 0.01)
         self.assert_waits()
         self.reactor.advance(0.02)
         self.assert_relayed()

@@ -1,0 +1,68 @@
+"""
+How long the relay waits for a direct path that comes without a loss.
+
+All figures are in round trips. A direct connection stands half a round trip between the peers after
+the relay is ready, one if the other side opens it, and its handshake is over one later at the
+latest. The relay is ready half a round trip after the server's answer, so that can be measured; and
+the way to the server is another hint, where only one of the peers is far from it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+__all__ = ["HANDSHAKE_TIME", "Sight", "handshake_time", "horizon"]
+
+#: Seconds, besides round trips, for systems and programs to act, where that is all there is to wait
+#: for, and where a path that comes later would be missed.
+_QUICK, _CAREFUL = 0.01, 0.15
+#: Round trips, to the server or between the peers, and a part for jitter.
+_TRIPS = 1.25
+#: Seconds to the server where the system does not measure it.
+_UNKNOWN = 0.1
+#: Seconds for the handshake of a direct connection, in which the relay does not win over it.
+HANDSHAKE_TIME = 1.0
+
+
+class Sight(NamedTuple):
+    """
+    What is known when the relay is ready.
+
+    :ivar to_server: round trip to the server, in seconds; None where the system does not tell.
+    :ivar since_answer: seconds since the server's answer.
+    :ivar can_move: whether a path that comes later is taken as well.
+    :ivar ports_change: whether there is a NAT that changes ports on either side.
+    """
+
+    to_server: float | None
+    since_answer: float
+    can_move: bool
+    ports_change: bool
+
+
+def horizon(sight: Sight) -> float:
+    """
+    Seconds that the relay waits at most; ``math.inf`` where the penalty alone decides.
+
+    A stream that can move waits as long as the way to the server takes, which is when a direct path
+    stands if the server lies in the middle. Where a NAT changes ports a direct path is either
+    guessed at once or not at all, so the second in which a lost SYN is repeated is not waited for.
+    """
+    to_server = _UNKNOWN if sight.to_server is None else sight.to_server
+    if sight.can_move:
+        return max(_TRIPS * to_server, to_server + _QUICK)
+    if sight.ports_change:
+        return _CAREFUL + _TRIPS * max(to_server, 2 * sight.since_answer)
+    return math.inf
+
+
+def handshake_time(trip: float | None, *, can_move: bool) -> float:
+    """
+    Seconds that a direct connection has for its handshake before the relay wins over it.
+
+    :param trip: its round trip, if that is known.
+    """
+    if not can_move or trip is None:
+        return HANDSHAKE_TIME
+    return min(HANDSHAKE_TIME, max(_TRIPS * trip, trip + _QUICK))

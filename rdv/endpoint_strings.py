@@ -27,6 +27,8 @@ an ``=`` within a value, has a backslash before it. The options:
     for the request to the server. Further ones are ``header2=``, ``header3=``, and so on.
 ``ca=PATH``, ``cert=PATH``
     for an ``https`` server: certificates to trust, and a certificate and key to show, in PEM.
+``proxy=URL``
+    an HTTP proxy through which the server is reached, ``http\\://HOST\\:PORT``.
 
 Every program that describes an endpoint imports this module, so it imports what it needs late.
 """
@@ -139,6 +141,7 @@ class _Options:
 
         relay, secure = (self.one_of(each, _YES_OR_NO, "no") for each in ("relay", "secure"))
         spaces, ca, certificate = self.take("spaces"), self.take("ca"), self.take("cert")
+        proxy = self.take("proxy")
         token = self._token()
         lines = [self._given.pop(name) for name in list(self._given) if _HEADER.fullmatch(name)]
         if self._given:
@@ -155,6 +158,7 @@ class _Options:
                 reactor,
                 tls=tls,
                 spaces=AddressSpace.NONE if relay else allowed,
+                proxy=proxy,
                 secure=secure or None,
             )
         except (ValueError, RdvError) as error:

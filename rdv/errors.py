@@ -14,6 +14,7 @@ __all__ = [
     "NoConnection",
     "NotProven",
     "ProtocolError",
+    "ProxyRefused",
     "RdvError",
     "ServerRefused",
     "ServerUnreachable",
@@ -88,6 +89,21 @@ class ServerRefused(RdvError):
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
+
+
+class ProxyRefused(ServerRefused):
+    """
+    The HTTP proxy does not let us through to the server.
+
+    :param text: what it says, for a person.
+    :ivar status: the proxy's HTTP status.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        RdvError.__init__(self, text)
+        self.status = status
+        self.reason = ""
+        self.retry_after = None
 
 
 class TokenInUse(ServerRefused):

@@ -1,8 +1,9 @@
 """
-HAProxy and nginx before a server, on ports of this host that nobody else can get.
+HAProxy and nginx before a server, and tinyproxy before clients, on ports of this host that nobody
+else can get.
 
-HAProxy inherits a listening socket: a client that comes before it is ready waits in the queue.
-nginx listens itself, on a port that is kept for it.
+HAProxy inherits a listening socket: a client that comes before it is ready waits in the queue. The
+others listen themselves, on a port that is kept for them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ http {{
 """
 
 
+TINYPROXY = """
+Listen {address}
+Port {port}
+Timeout 600
+LogLevel Info
+{more}
+"""
+
+
 def installed(program: str) -> str:
     """
     Where a program is.
@@ -55,12 +65,7 @@ async def start_nginx(test: TestCase, content: str) -> int:
     :return: its port.
     """
     nginx = installed("nginx")
-    # Bound, not listening: it keeps the number for nginx, which sets SO_REUSEPORT as well.
-    reserved = socket.socket()
-    test.addCleanup(reserved.close)
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    reserved.bind(("127.0.0.1", 0))
-    port: int = reserved.getsockname()[1]
+    port = _reserved(test, socket.SO_REUSEPORT)
     folder = Path(test.mktemp()).absolute()
     folder.mkdir()
     config = folder / "nginx.conf"
@@ -68,6 +73,36 @@ async def start_nginx(test: TestCase, content: str) -> int:
     config.write_text(NGINX.format(content=content))
     program = Program(test, nginx, "-e", "stderr", "-p", str(folder), "-c", str(config))
     await program.line('using the "epoll" event method')  # it listens by then
+    return port
+
+
+def _reserved(test: TestCase, option: int) -> int:
+    """
+    The number of a port that is bound, not listening, until the test is over.
+
+    :param option: with which another socket can be bound to it that has it too.
+    """
+    reserved = socket.socket()
+    test.addCleanup(reserved.close)
+    reserved.setsockopt(socket.SOL_SOCKET, option, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port: int = reserved.getsockname()[1]
+    return port
+
+
+async def start_tinyproxy(test: TestCase, *lines: str) -> int:
+    """
+    Start tinyproxy and wait until it listens.
+
+    :param lines: more of its configuration.
+    :return: its port.
+    """
+    tinyproxy = installed("tinyproxy")
+    port = _reserved(test, socket.SO_REUSEADDR)
+    config = Path(test.mktemp()).absolute()
+    config.write_text(TINYPROXY.format(address="127.0.0.1", port=port, more="\n".join(lines)))
+    program = Program(test, tinyproxy, "-d", "-c", str(config))
+    await program.line("Accepting connections")
     return port
 
 

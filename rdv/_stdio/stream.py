@@ -39,7 +39,7 @@ async def stream(
     begun = reactor.seconds()
     connection = await connecting
     connected = reactor.seconds()
-    if connection.observed_address is None:
+    if not any(connection.headers.getRawHeaders(b"rdv-observed-addr", [])):
         tell("notice", "NOTICE: missing observed address", message="missing observed address")
     tell_connected(
         tell,

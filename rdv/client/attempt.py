@@ -43,7 +43,7 @@ from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
 from rdv.client.context import Context
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.http.request import UpgradeAgent, ask
+from rdv.client.http.request import UpgradeAgent, ask, with_proxy
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.race.contest import Contest
 from rdv.client.reach import Reach, ignoring_cancellation
@@ -106,7 +106,8 @@ class Attempt:
             winner = await Contest(context, reach.port, reach.inbound, relay, answer, own).run()
             if relay.connected and not winner.is_relay and winner.confirmed() is not None:
                 reserve = relay
-            connection = Connection(winner, answer.observed, headers, reserve)
+            observed = answer.observed if context.settings.proxy is None else None
+            connection = Connection(winner, observed, headers, reserve)
         finally:
             self._closing.append(reach.close(reserve, abort=connection is None))
             # One that is thrown away unfinished, as by a test, may not wait any more.
@@ -140,8 +141,9 @@ class Attempt:
         self, port: SharedPort, own: Sequence[Address]
     ) -> tuple[Candidate, Answer, Headers]:
         context = self._context
-        agent = self._agent = UpgradeAgent(context, ServerEndpoints(context, port))
+        proxy, options = with_proxy(context.settings.proxy, self._options)
+        agent = self._agent = UpgradeAgent(context, ServerEndpoints(context, port, proxy))
         try:
-            return await ask(context, agent, self._url, own, self._options)
+            return await ask(context, agent, self._url, own, options)
         finally:
             self._closing.append(agent.close())

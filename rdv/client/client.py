@@ -27,7 +27,7 @@ from rdv.client.context import Context, Settings, new_syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
-from rdv.client.parsing import parse_server_url
+from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses
@@ -73,6 +73,10 @@ class Client:
     :param handshake_timeout: seconds from the server's answer to a connection.
     :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
         nothing is recorded.
+    :param proxy: an HTTP proxy through which the server is reached,
+        ``http://[user:password@]host[:port]``: a tunnel, to ``http`` servers as well. Peers are
+        dialled directly nevertheless. None, for none: the environment is not looked at, as the
+        commands do. A ``Proxy-Authorization`` among a request's ``headers`` is for the proxy.
     :param secure: True refuses plain tokens, so that every stream is encrypted from end to end;
         None leaves it to the form of the token.
     :raises TypeError: when one of them is of the wrong type; the text names it.
@@ -94,6 +98,7 @@ class Client:
         server_timeout: float = 10.0,
         handshake_timeout: float = 30.0,
         trace: Trace | None = None,
+        proxy: str | None = None,
         secure: bool | None = None,
     ) -> None:
         self._reactor: IClientReactor = monotonic(
@@ -118,6 +123,7 @@ class Client:
             handshake_timeout=knobs.seconds(
                 "handshake_timeout", handshake_timeout, above_zero=True
             ),
+            proxy=None if proxy is None else parse_proxy(proxy),
         )
 
     def __repr__(self) -> str:

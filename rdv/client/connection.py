@@ -60,10 +60,11 @@ class Connection(TCPForwarding):
 
     :param relay: what may replace a direct winner.
     :ivar is_relay: whether it goes through the server.
-    :ivar peer_address: the peer's address, or the server's for a relayed connection.
+    :ivar peer_address: the peer's address, or for a relayed connection the server's, or that of the
+        proxy through which it is reached.
     :ivar observed_address: this host's address as the server saw it; None when the server does not
-        know it, as behind a proxy that it was not told of. Direct paths through NATs are unlikely
-        then.
+        know it, as behind a proxy, be it one that we use or one in front of the server that does
+        not tell. Direct paths through NATs are unlikely then.
     :ivar headers: the headers of the server's answer.
     :ivar disconnecting: whether this side is closing it, as Twisted's own protocols ask.
     """

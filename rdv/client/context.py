@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rdv.addresses import AddressSpace
     from rdv.client.dial.shared_port import IClientReactor
+    from rdv.client.http.proxy import Proxy
     from rdv.client.port_mapping import PortMapping
     from rdv.client.race.choice import Chooser
     from rdv.client.self_addresses import SelfAddresses
@@ -50,6 +51,7 @@ class Settings:
     chooser: Chooser
     server_timeout: float
     handshake_timeout: float
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True)

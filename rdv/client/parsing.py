@@ -6,7 +6,9 @@ endpoint.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from hyperlink import URL
 from twisted.web.http_headers import Headers
@@ -14,11 +16,20 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv import _knobs as knobs
 from rdv.addresses import AddressSpace
+from rdv.client.http.proxy import Proxy
 from rdv.client.http.verification import tls_policy
 from rdv.errors import BadURL, RdvError
 from rdv.wire import Role, is_secret
 
-__all__ = ["ROLES", "headers_of", "parse_server_url", "role_of", "spaces_of", "tls_of"]
+__all__ = [
+    "ROLES",
+    "headers_of",
+    "parse_proxy",
+    "parse_server_url",
+    "role_of",
+    "spaces_of",
+    "tls_of",
+]
 
 #: What each does.
 ROLES = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
@@ -132,3 +143,32 @@ def parse_server_url(text: str) -> URL:
     if url.port is not None and not 0 < url.port <= 0xFFFF:
         raise BadURL(f"not a port: {url.port} in {text!r}")
     return url
+
+
+def parse_proxy(text: str) -> Proxy:
+    """
+    Read ``http://[user:password@]host[:port]``, with or without ``http://``. What is no letter in a
+    user or a password may be written as in URLs, with ``%``.
+
+    :raises ValueError: when it is anything else. Its text repeats nothing, which may be a password.
+    :raises TypeError: when it is no text.
+    """
+    knobs.instance("proxy", text, str, "text")
+    scheme, separator, rest = text.partition("://")
+    user_info, _, place = (rest if separator else text).rpartition("@")
+    if separator and scheme.lower() in ("https", "socks4", "socks4a", "socks5", "socks5h"):
+        raise ValueError(f"proxy: {scheme.lower()}:// is not spoken with proxies, only http://")
+    try:
+        url = parse_server_url(place if is_secret(place) else f"http://{place}").to_uri()
+    except BadURL:
+        url = None
+    more = url is None or any(url.path) or url.query or url.fragment
+    if url is None or more or (separator and scheme.lower() != "http"):
+        raise ValueError("proxy: not http://[USER:PASSWORD@]HOST:PORT")
+    return Proxy(url.host, url.port or 80, _credentials(user_info) if user_info else None)
+
+
+def _credentials(user_info: str) -> bytes:
+    """Those of HTTP's basic authentication (RFC 7617)."""
+    user, _, password = user_info.partition(":")
+    return b"Basic " + b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))

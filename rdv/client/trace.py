@@ -52,6 +52,9 @@ class What(StrEnum):
 
     # The server.
 
+    #: It is reached through an HTTP proxy: ``proxy`` (its URL, without a password). What is
+    #: resolved and dialled is that one then, and it is reached when it has reached the server.
+    PROXIED = "proxied"
     #: Its name means these addresses, or those of one kind: ``host``, ``addresses``.
     RESOLVED = "resolved"
     #: One of its addresses is dialled: ``address``.

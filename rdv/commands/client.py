@@ -16,6 +16,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from rdv._stdio.console import Console
 from rdv.addresses import AddressSpace
 from rdv.client import Client, parsing
+from rdv.commands.proxies import proxy_for
 from rdv.commands.running import BadUsage
 from rdv.endpoints.retry import Tell
 from rdv.errors import RdvError
@@ -36,6 +37,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
         spaces=spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
+        proxy=proxy_for(arguments.url, arguments.proxy),
         secure=arguments.secure or None,
         **options,
     )

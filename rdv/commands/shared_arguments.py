@@ -10,7 +10,15 @@ from rdv._stdio.console import Form
 from rdv.commands.command_line import checked
 from rdv.options import seconds
 
-__all__ = ["add_form", "add_header", "add_seconds", "add_server", "add_spaces", "add_tls"]
+__all__ = [
+    "add_form",
+    "add_header",
+    "add_proxy",
+    "add_seconds",
+    "add_server",
+    "add_spaces",
+    "add_tls",
+]
 
 
 def add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, text: str) -> None:
@@ -62,6 +70,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     add_spaces(parser)
     add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path, at most")
     add_tls(parser)
+    add_proxy(parser)
 
 
 def add_header(parser: argparse.ArgumentParser) -> None:
@@ -98,4 +107,13 @@ def add_tls(parser: argparse.ArgumentParser) -> None:
         "--cert",
         metavar="FILE",
         help="PEM file of a certificate and its key, for an https server that asks for one",
+    )
+
+
+def add_proxy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="reach the server through an HTTP proxy, http://[USER:PASSWORD@]HOST:PORT (default: "
+        "$HTTPS_PROXY, or for http:// $HTTP_PROXY, unless $NO_PROXY names the server; '': none)",
     )

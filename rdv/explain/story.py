@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rdv._text import visible
-from rdv.client.trace import Event
+from rdv.client.trace import Event, What
 from rdv.explain.facts import Facts, Way, last_attempt
 from rdv.explain.words import duration, heading, outcome, server_outcome, summary
 
@@ -198,6 +198,7 @@ def _is_stranger(way: Way) -> bool:
 
 def _server_rows(facts: Facts, scale: Scale) -> list[Row]:
     rows, at = [], scale.place
+    place = "proxy" if What.PROXIED in facts.last else "server"
     for call in facts.calls:
         over = call.stood if call.ended is None else call.ended
         text, state, mark = call.reason or "", State.OPEN, Mark.STANDS
@@ -212,7 +213,7 @@ def _server_rows(facts: Facts, scale: Scale) -> list[Row]:
         if over is not None:
             marks.append((at(over), mark))
         bar = Bar(at(call.begun), at(end), Span.CONNECT)
-        rows.append(_row(f"server {call.address}", "", text, state, [bar], marks))
+        rows.append(_row(f"{place} {call.address}", "", text, state, [bar], marks))
     if facts.asked is not None:
         end = facts.ended if facts.answered is None else facts.answered
         waited = duration(end - facts.asked)

@@ -130,7 +130,8 @@ def _failed(facts: Facts) -> str:
         late = (facts.failed or "").startswith("time is up")
         why = "" if late else f" ({facts.failed})"
         return f"{no} no peer came with this token within {waited}{why}."
-    if facts.calls and all(call.reason is not None for call in facts.calls):
+    refused = facts.calls and all(call.reason is not None for call in facts.calls)
+    if refused and What.PROXIED not in facts.last:  # a proxy is named by the failure itself
         return f"{no} the server cannot be reached: {facts.calls[-1].reason}."
     return f"{no} {facts.failed}."
 

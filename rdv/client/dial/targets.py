@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
 
-__all__ = ["Target", "ports_change", "same_site", "targets"]
+__all__ = ["Target", "behind_proxy", "ports_change", "same_site", "targets"]
 
 #: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
 _AHEAD = range(1, 5)
@@ -25,6 +25,17 @@ class Target:
 
     address: Address
     guessed: bool = False
+
+
+def behind_proxy(answer: Answer) -> Answer:
+    """
+    What is left of an answer that came through a proxy of ours. What the server has observed is the
+    proxy: that says nothing of our NAT, and if a peer comes from there too, nothing of the peer's.
+    """
+    peers = list(answer.peer_addresses)
+    if peers and answer.observed is not None and peers[-1].ip == answer.observed.ip:
+        peers.pop()
+    return Answer(None, peers)
 
 
 def same_site(answer: Answer) -> bool:

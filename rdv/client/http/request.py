@@ -5,6 +5,7 @@ The request to the server, and what its answer says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from http.cookiejar import CookieJar
 from typing import Any, TypedDict, cast
 
@@ -26,6 +27,7 @@ from rdv.addresses import Address, format_addresses
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.http.exchange import UpgradeExchange
+from rdv.client.http.proxy import Proxy
 from rdv.client.reasons import describe, printable, refusal_text, retry_after
 from rdv.errors import ProtocolError, ServerRefused, ServerUnreachable
 from rdv.wire import (
@@ -37,7 +39,7 @@ from rdv.wire import (
     token_hint,
 )
 
-__all__ = ["RequestOptions", "UpgradeAgent", "ask", "check_options"]
+__all__ = ["RequestOptions", "UpgradeAgent", "ask", "check_options", "with_proxy"]
 
 log = Logger()
 
@@ -211,6 +213,24 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise TypeError("headers: names and values have to be text") from None
     except ValueError as error:
         raise ValueError(f"headers: not a name: {error}") from None
+
+
+def with_proxy(
+    proxy: Proxy | None, options: Mapping[str, Any]
+) -> tuple[Proxy | None, Mapping[str, Any]]:
+    """
+    Who asks a proxy may be said in a header as well, ``Proxy-Authorization``: if there is a proxy
+    it is for that one, and not for the server (RFC 9110, 11.7.2).
+
+    :param options: for treq's ``request``.
+    :return: the proxy, and the options for the request to the server.
+    """
+    headers = _headers(options.get("headers"))
+    values = headers.getRawHeaders(b"proxy-authorization")
+    if proxy is None or not values:
+        return proxy, options
+    headers.removeHeader(b"proxy-authorization")
+    return replace(proxy, authorization=values[-1].strip()), {**options, "headers": headers}
 
 
 def _is_text(value: object) -> bool:

@@ -1,6 +1,6 @@
 """
-How the rendezvous server is reached: over IPv4 first, from the shared port, under TLS for
-``https``.
+How the rendezvous server is reached: over IPv4 first, from the shared port, through a proxy if one
+is wanted, under TLS for ``https``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from zope.interface import implementer
 from rdv.addresses import Address, parse_ip
 from rdv.client.context import Context
 from rdv.client.dial.shared_port import IClientReactor, SharedPort
+from rdv.client.http.proxy import Proxy
+from rdv.client.http.tunnel import TunnelEndpoint
 from rdv.client.trace import What
 from rdv.errors import BadURL
 
@@ -37,19 +39,22 @@ class ServerEndpoints:
     """
     Endpoints from a shared port to servers.
 
+    :param proxy: through which they are reached.
+
     ``server_timeout`` is for resolving and connecting. What resolving leaves is shared evenly among
     the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left then among
     its IPv6 addresses.
     """
 
-    def __init__(self, context: Context, port: SharedPort) -> None:
+    def __init__(self, context: Context, port: SharedPort, proxy: Proxy | None = None) -> None:
         self._context = context
         self._port = port
+        self._proxy = proxy
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """See :class:`IAgentEndpointFactory`."""
         host = uri.host.decode("ascii").strip("[]")
-        plain = _ServerEndpoint(self._context, self._port, host, uri.port)
+        plain = self._plain(host, uri.port)
         if uri.scheme != b"https":
             return plain
         try:
@@ -57,6 +62,13 @@ class ServerEndpoints:
         except ValueError as error:
             raise BadURL(f"not a name for https: {host!r} ({error})") from error
         return wrapClientTLS(options, plain, clock=self._context.reactor)
+
+    def _plain(self, host: str, number: int) -> IStreamClientEndpoint:
+        context, port, proxy = self._context, self._port, self._proxy
+        if proxy is None:
+            return _ServerEndpoint(context, port, host, number)
+        below = _ServerEndpoint(context, port, proxy.host, proxy.port)
+        return TunnelEndpoint(context, proxy, below, host, number)
 
 
 @implementer(IStreamClientEndpoint)

@@ -21,7 +21,7 @@ from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.dial.targets import ports_change, same_site, targets
+from rdv.client.dial.targets import behind_proxy, ports_change, same_site, targets
 from rdv.client.race.choice import Choice, first
 from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
@@ -67,13 +67,16 @@ class Contest:
         self._reactor = context.reactor
         self._inbound = inbound
         self._relay = relay
+        # One that does not see where its clients come from does not name all addresses of the peer.
+        self._knows_the_peer = bool(answer.peer_addresses) and answer.observed is not None
+        self._is_proxied = settings.proxy is not None
+        if self._is_proxied:
+            answer = behind_proxy(answer)
         self._targets = targets(answer, own, port.number, settings.spaces, settings.lowest_port)
         self._peer_ips = {address.ip for address in answer.peer_addresses}
         self._same_site = same_site(answer)
         self._ports_change = ports_change(answer, own, port.number)
         self._begun = self._reactor.seconds()
-        # One that does not see where its clients come from does not name all addresses of the peer.
-        self._knows_the_peer = bool(answer.peer_addresses) and answer.observed is not None
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
@@ -180,7 +183,9 @@ class Contest:
     # Whether the relay still has something to wait for.
 
     def _horizon(self) -> float:
-        trip, since = round_trip(self._relay.transport), self._reactor.seconds() - self._begun
+        # The kernel knows the way to a proxy, and not how far the server is behind it.
+        trip = None if self._is_proxied else round_trip(self._relay.transport)
+        since = self._reactor.seconds() - self._begun
         return horizon(Sight(trip, since, self._relay.exchange.can_move, self._ports_change))
 
     def _handshake_time_left(self) -> float:

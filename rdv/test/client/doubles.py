@@ -277,6 +277,9 @@ class AttemptTestCase(SynchronousTestCase):
     def _ask(self, attempt: Deferred[Connection]) -> None:
         self.attempt = attempt
         self.server = self.reactor.connected()
+        if self.server.value().startswith(b"CONNECT "):  # it is a proxy
+            self.server.clear()
+            self.server.deliver(b"HTTP/1.1 200 OK\r\n\r\n")
 
     def answer(self, *peers: str) -> None:
         """The server introduces the peers."""

@@ -1,11 +1,12 @@
-"""URLs of servers: what is one, and what becomes of its host."""
+"""URLs of servers: what is one, and what becomes of its host. And those of proxies."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv import Secret
-from rdv.client.parsing import parse_server_url
+from rdv.client.http.proxy import Proxy
+from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.errors import BadURL
 from rdv.test.client.doubles import AttemptTestCase, ClientReactor
 
@@ -97,3 +98,62 @@ class RequestTests(AttemptTestCase):
         self.reactor.advance(0)
         self.assertEqual(transport.value()[:2], b"\x16\x03")
         self._end(self.reactor)
+
+
+class ProxyTests(SynchronousTestCase):
+    """``parse_proxy``."""
+
+    def test_places(self) -> None:
+        for text, host, port, shown in (
+            ("http://proxy.example:3128", "proxy.example", 3128, "http://proxy.example:3128"),
+            ("HTTP://Proxy.Example:3128/", "proxy.example", 3128, "http://proxy.example:3128"),
+            ("proxy:3128", "proxy", 3128, "http://proxy:3128"),
+            ("proxy", "proxy", 80, "http://proxy:80"),
+            ("http://[2001:db8::1]:3128", "2001:db8::1", 3128, "http://[2001:db8::1]:3128"),
+            ("http://@192.0.2.1:1", "192.0.2.1", 1, "http://192.0.2.1:1"),
+        ):
+            proxy = parse_proxy(text)
+            self.assertEqual(proxy, Proxy(host, port))
+            self.assertEqual(str(proxy), shown)
+
+    def test_credentials(self) -> None:
+        """What they are stands in no text."""
+        for user_info, expected in (
+            ("Aladdin:open%20sesame", b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("Aladdin:open sesame", b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("x:p%40%3A%2f", b"Basic eDpwQDov"),
+            ("x:p@:/", b"Basic eDpwQDov"),  # as people write it nevertheless
+            ("x", b"Basic eDo="),
+            ("x:", b"Basic eDo="),
+            ("%C3%BC:y", b"Basic w7w6eQ=="),
+            ("\xfc:y", b"Basic w7w6eQ=="),
+        ):
+            for scheme in ("http://", ""):
+                proxy = parse_proxy(f"{scheme}{user_info}@proxy:3128")
+                self.assertEqual(proxy.authorization, expected)
+                self.assertEqual(str(proxy), "http://proxy:3128")
+                self.assertEqual(repr(proxy), "Proxy(host='proxy', port=3128)")
+
+    def test_none(self) -> None:
+        """The error repeats nothing of it."""
+        for text in (
+            "",
+            "http://",
+            "http://user:password@",
+            "user:password",
+            "ftp://user:password@proxy:21",
+            "http://user:password@proxy:3128/password",
+            "http://user:password@proxy:3128?password",
+            "http://user:password@proxy:password",
+            "http://user:password@proxy:65536",
+            "http://user:password@a b:3128",
+            Secret.generate().reveal(),
+        ):
+            error = self.assertRaises(ValueError, parse_proxy, text)
+            self.assertEqual(str(error), "proxy: not http://[USER:PASSWORD@]HOST:PORT")
+        for scheme in ("https", "socks5", "socks5h", "SOCKS4"):
+            text = f"{scheme}://user:password@proxy:1080"
+            error = self.assertRaises(ValueError, parse_proxy, text)
+            text = f"proxy: {scheme.lower()}:// is not spoken with proxies, only http://"
+            self.assertEqual(str(error), text)
+        self.assertRaises(TypeError, parse_proxy, b"http://proxy:3128")

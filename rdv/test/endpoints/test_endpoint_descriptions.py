@@ -4,6 +4,7 @@ Descriptions of endpoints.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,17 @@ class ReadingTests(DescriptionTestCase):
         self.assertIsNotNone(policy._roots)
         self.assertIsNotNone(policy._own)
 
+    def test_proxy(self) -> None:
+        """As a client takes it, and not from the environment."""
+        self.patch(os, "environ", {"http_proxy": "http://other:1"})
+        for text, proxy in (
+            ("", "None"),
+            (r":proxy=http\://x\:y@proxy\:3128", "http://proxy:3128"),
+        ):
+            for read in (self.client, self.server):
+                found = self.settings(read(f"{BASE}:token=abc{text}")).proxy
+                self.assertEqual(str(found), proxy)
+
 
 class NonsenseTests(DescriptionTestCase):
     """What makes no sense is said in one line."""
@@ -162,6 +174,7 @@ class NonsenseTests(DescriptionTestCase):
         self.check(f"{BASE}:token=a:spaces=mars", "not an address space: 'mars'")
         self.check(f"{BASE}:token=a:header=X", "not NAME: VALUE: 'X'")
         self.check(f"{BASE}:token=a:ca=/no/such/file", "cannot read /no/such/file")
+        self.check(rf"{BASE}:token=a:proxy=ftp\://x", r"proxy: not http://")
         self.check(f"{BASE}:token=a:ca={self.file(b'x')}", ".*: not a certificate")
 
     def test_options_of_a_client(self) -> None:

@@ -58,6 +58,12 @@ MOVED_TO_INBOUND = [
 ]
 STAYED_ALONE = [e for e in STAYED if e.fields.get("way") not in (2, 3)]
 ASKED = REFUSED[:-2]
+WHY = "cannot reach x: the proxy http://p:1 cannot be reached: connection refused"
+PROXIED = [
+    *UNREACHABLE[:-1],
+    at(31, What.PROXIED, proxy="http://p:1"),
+    at(31, What.FAILED, reason=WHY),
+]
 NOBODY = [*ASKED, at(5042, What.FAILED, reason="time is up: nobody")]
 NO_PATH = [
     *UNDECIDED,
@@ -100,6 +106,7 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
     ([*RELAYED, at(500, What.HURRIED, way=1)], "answered, so nothing better could come."),
     (REFUSED, "There is no connection: the server answered 409 Conflict."),
     (UNREACHABLE, "There is no connection: the server cannot be reached: connection refused."),
+    (PROXIED, f"There is no connection: {WHY}."),
     (NOBODY, "There is no connection: no peer came with this token within 5 s."),
     ([*ASKED, at(5042, What.FAILED, reason="gone")], "within 5 s (gone)."),
     (
@@ -191,6 +198,10 @@ class WaterfallTests(SynchronousTestCase):
         text = waterfall(NOBODY)
         self.assertNotIn("shortened", text)
         self.assertRegex(row_of(text, "lobby"), "·{20,}")
+
+    def test_proxy(self) -> None:
+        """It is what is dialled in the server's place."""
+        self.assertIn("✗ connection refused", row_of(waterfall(PROXIED), "proxy 192.0.2.80:443 "))
 
     def test_ascii(self) -> None:
         text = waterfall(DIRECT, unicode=False)

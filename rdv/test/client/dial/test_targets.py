@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import AddressSpace, is_local, parse_address, space_of
-from rdv.client.dial.targets import same_site, targets
+from rdv.client.dial.targets import behind_proxy, ports_change, same_site, targets
 from rdv.wire import Answer
 
 PORT = 40000
@@ -103,6 +103,25 @@ class TargetsTests(SynchronousTestCase):
         ):
             for observed in ("198.51.100.1:40000", "198.51.100.1:7001"):
                 self.assertEqual(dialled(answer(*peers, observed=observed)), peers)
+
+    def test_proxied(self) -> None:
+        """
+        What the server observes is our proxy: that its port is another one says nothing of our NAT.
+        And where the peer comes from there too, that is no address of the peer's.
+        """
+        seen_first = [CHANGED, *guesses(BEHIND), *NAMED]
+        at_proxy = [*NAMED, "203.0.113.9:41000", CHANGED]
+        for observed, peers, expected in (
+            ("198.51.100.1:7001", [*NAMED, CHANGED], seen_first),
+            ("203.0.113.9:7001", [*NAMED, CHANGED], NAMED),
+            ("203.0.113.9:7001", at_proxy, at_proxy[:-1]),  # the peer is the proxy's host
+            (None, [*NAMED, CHANGED], seen_first),
+            ("203.0.113.9:7001", [], []),
+        ):
+            said = behind_proxy(answer(*peers, observed=observed))
+            self.assertEqual(dialled(said), expected)
+            self.assertFalse(same_site(said))
+            self.assertEqual(ports_change(said, [], PORT), "?" in "".join(expected))
 
     def test_predicted_ipv6(self) -> None:
         found = dialled(answer("[fd00::7]:41000", "[2001:db8::7]:6001"))

@@ -54,9 +54,11 @@ class TokenTests(AttemptTestCase):
     AT_HOME = "192.168.1.7", "fe80::1", "100.64.0.9"
     OUTSIDE = "198.51.100.77", "2001:db8::77"
 
-    def assert_shown(self, answered: bytes, shown: Sequence[str], held: Sequence[str]) -> None:
+    def assert_shown(
+        self, answered: bytes, shown: Sequence[str], held: Sequence[str], **options: object
+    ) -> None:
         """To some of those who connect, whether before the answer or afterwards."""
-        self.accept()
+        self.accept(**options)  # type: ignore[arg-type]
         early = [self.arrive(host) for host in (*shown, *held)]
         self.server.deliver(answered)
         late = [self.arrive(host, 41001) for host in (*shown, *held)]
@@ -75,6 +77,12 @@ class TokenTests(AttemptTestCase):
         """There may be more NATs within it."""
         peer = answer("192.168.7.2:5", "203.0.113.9:1", extra=self.NAT)
         self.assert_shown(peer, ("203.0.113.9", *self.AT_HOME), self.OUTSIDE)
+
+    def test_behind_one_proxy(self) -> None:
+        """That both are seen at its address says nothing of where they are."""
+        peer = answer("192.168.7.2:5", "203.0.113.9:1", extra=self.NAT)
+        held = self.AT_HOME + self.OUTSIDE
+        self.assert_shown(peer, ("192.168.7.2",), ("203.0.113.9", *held), proxy="192.0.2.3:3128")
 
     def test_server_does_not_know(self) -> None:
         """A proxy before it does not say where its clients are: anybody may be the peer."""

@@ -1,0 +1,78 @@
+"""
+Which proxy a command uses.
+
+The commands look at the environment, as people expect of a program that they call (curl, git and
+pip do); a client that is part of another program does not, as that one decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.request import getproxies_environment
+
+from rdv.client.parsing import parse_proxy, parse_server_url
+from rdv.commands.running import BadUsage
+
+__all__ = ["proxy_for"]
+
+
+def proxy_for(url: str | None, given: str | None) -> str | None:
+    """
+    The proxy through which a server is reached, as :class:`rdv.client.Client` takes it.
+
+    :param url: of the server; None for one of our own.
+    :param given: what the command line says: a proxy, or nothing, for none. Without that it is
+        ``https_proxy`` or ``http_proxy``, whichever is for the server's URL, in lower or upper
+        case, unless ``no_proxy`` names the server, or that is on this host.
+    :raises BadUsage: when it is none.
+    :raises BadURL: when the server's URL is none.
+    """
+    if url is None:
+        return None
+    name, proxy = "--proxy", given
+    if given is None:
+        server = parse_server_url(url)
+        known = getproxies_environment()
+        name, proxy = f"{server.scheme}_proxy", known.get(server.scheme)
+        if _is_excepted(server.host, server.port or 0, known.get("no", "")):
+            return None
+    if not proxy:
+        return None
+    try:
+        parse_proxy(proxy)
+    except ValueError as error:
+        raise BadUsage(f"{name}{str(error).removeprefix('proxy')}") from None
+    return proxy
+
+
+def _is_excepted(host: str, port: int, exceptions: str) -> bool:
+    """
+    Whether a server is asked without a proxy.
+
+    :param exceptions: ``no_proxy``: names, which stand for those within them as well, addresses and
+        networks, each perhaps with a port, or ``*``.
+    """
+    try:
+        ip = ip_address(host)
+    except ValueError:  # a name
+        ip = None
+    if host == "localhost" or (ip is not None and ip.is_loopback):
+        return True
+    known = [each.strip().lower() for each in exceptions.split(",")]
+    known += [each.removesuffix(f":{port}").strip("[]") for each in known]
+    if ip is None:
+        return "*" in known or any(_is_within(host, each) for each in known)
+    return "*" in known or any(ip in network for network in _networks(known))
+
+
+def _is_within(host: str, name: str) -> bool:
+    name = name.removeprefix("*").strip(".")
+    return bool(name) and f".{host.rstrip('.')}".endswith(f".{name}")
+
+
+def _networks(names: list[str]) -> Iterator[IPv4Network | IPv6Network]:
+    for name in names:
+        with suppress(ValueError):
+            yield ip_network(name, strict=False)

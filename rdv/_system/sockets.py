@@ -14,6 +14,7 @@ from twisted.internet.tcp import Connection, Server
 
 __all__ = [
     "bottom",
+    "flush",
     "linger",
     "name",
     "push",
@@ -69,7 +70,20 @@ def push(transport: object) -> None:
     """
     connection = bottom(transport)
     if isinstance(connection, Connection) and connection.connected:
-        connection.doWrite()
+        flush(connection)
+
+
+def flush(connection: Connection) -> bool:
+    """
+    Let the system have what was written, as far as there is room.
+
+    :return: whether that is all. Not if the connection is over, as one is that was to close behind
+        it: the reactor learns that in its next turn.
+    """
+    if connection.doWrite() is None:
+        return not connection.dataBuffer
+    connection.startWriting()  # what it has just said, it says to the reactor then
+    return False
 
 
 def unread(transport: object) -> bytes | None:

@@ -22,6 +22,8 @@ from twisted.internet.protocol import Factory, ServerFactory
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import alsoProvides, directlyProvidedBy, implementer, noLongerProvides
 
+from rdv._system.sockets import flush
+
 __all__ = ["adopt", "can_migrate", "hand_over", "migrate", "one_protocol", "receive_from"]
 
 
@@ -98,7 +100,8 @@ def migrate(transport: object) -> socket.socket | None:
     if not can_migrate(current):
         return None
     handle = getattr(current, "getHandle", lambda: None)()
-    if not isinstance(handle, socket.socket) or not _is_flushed(current):
+    # Written, and not yet sent, are answers to earlier requests on this connection.
+    if not isinstance(handle, socket.socket) or not flush(current):
         return None
     current.stopReading()
     current.stopWriting()
@@ -124,12 +127,6 @@ def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
     factory.noisy = False
     factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
     return factory
-
-
-def _is_flushed(transport: Any) -> bool:
-    """Whether all that was written is with the kernel, where it can be."""
-    # Written, and not yet sent, are answers to earlier requests on this connection.
-    return transport.doWrite() is None and not transport.dataBuffer
 
 
 @cache

@@ -24,7 +24,9 @@ from rdv._system.sockets import (
     KEEPALIVE_IDLE,
     KEEPALIVE_INTERVAL,
     RETRY_INTERVAL,
+    flush,
     linger,
+    push,
     socket_of,
     tune,
     unread,
@@ -169,6 +171,27 @@ class LingerTests(SynchronousTestCase):
         for ended in (False, True):
             self.assertRaises(ConnectionResetError, self.closed(True, ended).recv, 1)
             self.assertEqual(self.closed(False, ended).recv(1), b"")
+
+
+class FlushTests(SynchronousTestCase):
+    """``push`` and ``flush``."""
+
+    def test_closing(self) -> None:
+        """One that is to close behind what was written does so, and the reactor learns of it."""
+        for each in (flush, push):
+            near, far = tcp_pair()
+            self.addCleanup(far.close)
+            self.addCleanup(near.close)
+            near.setblocking(False)
+            reactor = MemoryReactor()
+            transport: Any = Connection(near, Recorder(), reactor)
+            transport.connected = True
+            transport.write(b"the rest")
+            transport.loseConnection()
+            self.assertFalse(each(transport))
+            self.assertEqual(far.recv(100), b"the rest")
+            self.assertEqual(reactor.getWriters(), [transport])
+            self.assertIsInstance(transport.doWrite(), ConnectionDone)
 
 
 class LostTransportTests(SynchronousTestCase):

@@ -77,16 +77,6 @@ class SecurePath:
         """Whether we have sent anything on it."""
         return self._sealer.count > 0
 
-    @property
-    def over(self) -> bool:
-        """Whether both directions have ended here, and both ends are known to have arrived."""
-        return self.order.sent_done and self.order.read_done
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the peer's application has been given everything that we sent, and its end."""
-        return self.order.read_done
-
     def seal(self, data: bytes | memoryview) -> list[bytes]:
         """Records with ``data``."""
         return self._sealer.seal(RecordType.DATA, data)

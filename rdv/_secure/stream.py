@@ -60,6 +60,12 @@ class Stream:
         return self._written(self.writing)
 
     @property
+    def owes_done(self) -> bool:
+        """Whether the peer's end has come, and DONE is to be said for it where it came."""
+        order = self.reading
+        return order is not None and order.read_last is Signal.END and not order.sent_done
+
+    @property
     def can_move(self) -> bool:
         """Whether another path may still take over: there is something left to move."""
         ends = self.first.sent_last, self.first.read_last

@@ -15,6 +15,7 @@ from twisted.internet.tcp import Connection, Server
 __all__ = [
     "bottom",
     "flush",
+    "limit_unsent",
     "linger",
     "name",
     "push",
@@ -126,6 +127,17 @@ def tune(transport: object) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # an older one
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRY_INTERVAL * 1000)
+
+
+def limit_unsent(transport: object, size: int) -> None:
+    """
+    Bound what the system takes beyond what is in flight, if it has such an option.
+
+    :param size: in bytes; 0 for the system's own limit.
+    """
+    sock = socket_of(transport)
+    if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
 def linger(transport: object, reset_on_close: bool) -> None:

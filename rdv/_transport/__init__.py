@@ -10,4 +10,10 @@ the client and on the server. A TCP end without close_notify is a truncation and
 ``ConnectionLost``; behind a close_notify it says nothing. ``handover.hand_over`` works down through
 any wrappers (timeouts above TLS, PROXY headers below it) and teaches each to pass the half-close
 on.
+
+A secured stream is one transport over one connection, or over two while it moves.
+``secured.SecureTransport`` is what the application sees; ``path_end`` is the protocol of each
+connection, which opens its records and keeps what may not be looked at yet; ``paths`` has the
+connections, and does what :mod:`rdv._secure.stream` says: writes on which, reads from which, closes
+the first when nothing on it is owed any more.
 """

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPull
 from zope.interface import implementer
 
 from rdv._transport.interfaces import TCPForwarding, TCPTransport
+from rdv._transport.producer import Producer
 
 __all__ = ["EndingTransport"]
 
@@ -40,7 +41,7 @@ class EndingTransport(TCPForwarding):
         self.protocol = protocol
         self.connected = True
         self.disconnecting = False
-        self._producer: object = None
+        self._producer: Producer | None = None
         self._ending = self._write_ended = False
 
     @abstractmethod
@@ -74,8 +75,8 @@ class EndingTransport(TCPForwarding):
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
-        self._producer = producer
-        self.transport.registerProducer(producer, streaming)
+        self._producer = Producer(producer, streaming)
+        self._producer.produce_for(self.transport)
 
     def unregisterProducer(self) -> None:
         """See :class:`IConsumer`: what waited for the producer is done now."""
@@ -87,6 +88,24 @@ class EndingTransport(TCPForwarding):
             self.loseConnection()
         elif self._ending:
             self.loseWriteConnection()
+
+    def _write_to(
+        self, transport: TCPTransport, last_words: list[tuple[TCPTransport, list[bytes]]]
+    ) -> None:
+        """
+        Go on writing to another transport below.
+
+        :param last_words: what is to be written before that, to which one. The application is not
+            called in between.
+        """
+        producer = self._producer if transport is not self.transport else None
+        if producer is not None:
+            self.transport.unregisterProducer()
+        self.transport = transport
+        for each, records in last_words:
+            each.writeSequence(records)
+        if producer is not None:
+            producer.produce_for(transport)
 
 
 @implementer(IPullProducer)

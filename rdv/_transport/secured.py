@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -23,41 +22,26 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._secure.path import SecurePath, Signal
-from rdv._secure.records import MOST_PLAINTEXT, OVERHEAD
-from rdv._system.sockets import linger
+from rdv._secure.stream import Stream
 from rdv._transport.ending import EndingTransport
-from rdv._transport.interfaces import TCPTransport
-from rdv.errors import ProtocolError
+from rdv._transport.path_end import CUT_OFF, NO_PROOF, Joining, PathEnd, PeerNotProven
+from rdv._transport.paths import Paths
+from rdv.wire import Role
 
-__all__ = ["PeerNotProven", "SecureTransport"]
+__all__ = ["Joining", "PeerNotProven", "SecureTransport"]
 
 #: Seconds for the peer to show that its handshake message was no recording.
 _PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
 _END_WITHIN = 5.0
-_NO_PROOF = "the peer did not prove that it knows the secret"
 _NO_END = "the peer did not end the secured stream"
-_CUT_OFF = "the secured stream was cut off"
-#: Bytes that the transport below reads at a time, and that may wait in it before a producer is
-#: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
-_BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
 
 
-class PeerNotProven(ConnectionLost):
-    """What came on a secured stream, or what did not come, shows that it is not the peer's."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self._reason = reason
-
-    def __str__(self) -> str:
-        return self._reason
-
-
-@implementer(IProtocol, IHalfCloseableProtocol, ITCPTransport, IConsumer, IPushProducer)
+@implementer(ITCPTransport, IConsumer, IPushProducer)
 class SecureTransport(EndingTransport):
     """
-    A protocol to the transport below, a transport to the protocol above.
+    A secured stream, as a transport to the protocol above. The transport below gets :attr:`first`
+    for its protocol.
 
     TCP is never half-closed: ``loseWriteConnection`` sends END, and the peer's END is reported as
     ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
@@ -67,13 +51,24 @@ class SecureTransport(EndingTransport):
     It reads by itself until the peer is known to be there, even while it is paused; what one read
     has brought may reach the protocol then.
 
+    The stream may move to another path, if both sides can (:attr:`can_move`): each path that joins
+    is given to :meth:`join`. One takes over, each direction moves for itself, and the first path is
+    closed when nothing on it is owed any more. ``getPeer``, ``getHost`` and the options of TCP are
+    those of the path on which we write. Producers, pauses, half-close and all other calls go on as
+    if there were one path.
+
     :param early: what has come on the path already. It is delivered in the next turn, or with what
         comes next.
-    :ivar path: the state of the channel.
+    :ivar path: that on which the stream began. Its session is that of the stream.
+    :ivar first: the protocol for the transport below.
+    :ivar stream: what has been said on which path.
     :ivar on_ready: called when the peer is known to be there; for a dialer only.
+    :ivar on_over: called once, when no path may take over any more although none has: both
+        directions have ended, we are closing, or the stream is over, broken or aborted.
     """
 
     on_ready: Callable[[], object] = staticmethod(lambda: None)
+    on_over: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -83,99 +78,155 @@ class SecureTransport(EndingTransport):
         early: bytes = b"",
     ) -> None:
         super().__init__(protocol)
+        self._paths = Paths(clock, self, path, early)
         self.path = path
         self._clock = clock
-        self._early = early
         self._paused = False
-        self._end_read = self._end_confirmed = self._finished = False
+        self._finished = False
+        self._may_move = path.order.moves
+        self._loss = Failure(ConnectionLost(CUT_OFF))
         self._waiting: IDelayedCall | None = None
 
-    # The protocol, to the transport below.
+    @property
+    def first(self) -> PathEnd:
+        """See above."""
+        return self._paths.first
 
-    def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`: an acceptor says that it is there."""
-        self.transport = cast(TCPTransport, transport)
-        if isinstance(transport, FileDescriptor):
-            transport.bufferSize = _BUFFER
-        if self.path.ready:
-            self.transport.writeSequence(self.path.announce())
-        else:
-            self._limit(_PROOF_WITHIN, PeerNotProven(_NO_PROOF))
-        if self._early:
-            self._clock.callLater(0, self.dataReceived, b"")
-        self.protocol.makeConnection(cast(ITransport, self))
+    @property
+    def stream(self) -> Stream:
+        """See above."""
+        return self._paths.stream
 
-    def connectionMade(self) -> None:
-        """See :class:`IProtocol`."""
+    # Another path.
 
-    def dataReceived(self, data: bytes) -> None:
-        """Open what came, and deliver it in one piece."""
+    @property
+    def can_move(self) -> bool:
+        """
+        Whether a path may still join: both sides can move, none has taken over, the stream is not
+        over, and not all that is left is to be discarded. A dialer has to hear the peer's READY
+        first (:attr:`on_ready`).
+        """
+        closing = self.disconnecting and self._write_ended
+        return self._may_move and self._takes and self.stream.can_move and not closing
+
+    def join(self, path: SecurePath, early: bytes = b"") -> Joining:
+        """
+        Let ``path``, whose handshake is over, take over as soon as it can.
+
+        A dialer has one such path at a time, and may give it up before it has taken over, by
+        cancelling ``proven``. An acceptor may have several: the first one on which its peer says
+        HERE takes over, and the others are aborted.
+
+        :param path: one that joins :attr:`path`.
+        :param early: what has come on it already.
+        :return: the protocol for its connection. ``proven`` tells what has become of it.
+        :raises RuntimeError: when it may not join: not :attr:`can_move`, READY has not come on the
+            first path, or a dialer has another one that may take over.
+        """
+        dials = path.order.role is Role.DIALER
+        if not (self.can_move and self.path.ready) or (dials and self.stream.joins):
+            raise RuntimeError("no path may join the stream now")
+        return self._paths.join(path, early)
+
+    def stay(self) -> None:
+        """No path will join any more: the system may take as much as it will."""
+        self._paths.unlimit()
+
+    def _take_over(self, end: Joining) -> None:
+        """Say so, and go on there."""
+        self._may_move = False
+        last_words = self._paths.take_over(end)
+        self._write_to(self._paths.writing.transport, last_words)
+        self._paths.give_up()
+        end.has_taken_over()
+
+    def _follow(self) -> None:
+        """Do what follows from what has been said, on whatever path, or from the loss of one."""
+        if self._may_move and not self.can_move:
+            self._move_no_more()
         if not self._takes:
             return
-        if self._early:
-            data, self._early = self._early + data, b""
-        plain: list[memoryview] = []
-        failure = None
-        try:
-            for event in self.path.receive(data):
-                if not self._takes:
-                    return
-                if isinstance(event, Signal):
-                    self._deliver(plain)
-                    self._signalled(event)
-                else:
-                    plain.append(event)
-        except ProtocolError as error:
-            reason = str(error) if self.path.ready else f"{_NO_PROOF}: {error}"
-            failure = Failure(PeerNotProven(reason))
-        self._deliver(plain)
-        if failure is not None and self._takes:
-            self._fail(failure)
+        if self.stream.broken:
+            self._fail(self._loss)
+        elif self.stream.over:
+            self._finished = True
+            self._paths.close()
+        else:
+            self._paths.follow(paused=self._paused)
+
+    def _move_no_more(self) -> None:
+        self._may_move = False
+        self._paths.unlimit()
+        # A dialer may have said HERE already: an acceptor that is closing goes on with that.
+        if self._paths.role is Role.DIALER or not self.stream.can_move:
+            self._paths.give_up()
+        self.on_over()
+
+    # What happens on the paths.
+
+    def path_begun(self, end: PathEnd) -> None:
+        """See :class:`PathOwner`: an acceptor says that it is there."""
+        self._paths.begin(end)
+        if self._paths.role is Role.ACCEPTOR:
+            end.say(Signal.READY)
+        elif end is self.first:
+            self._limit(_PROOF_WITHIN, PeerNotProven(NO_PROOF))
+        if end is self.first:
+            self.transport = end.transport
+            self.protocol.makeConnection(cast(ITransport, self))
+
+    def path_reads(self, end: PathEnd) -> bool:
+        """See :class:`PathOwner`."""
+        return self._takes and self.stream.reads(end.path.order)
 
     @property
     def _takes(self) -> bool:
         """Whether anything that comes is looked at: not behind the last DONE, or an abort."""
         return self.connected and not self._finished
 
-    def _deliver(self, plain: list[memoryview]) -> None:
+    def path_received(self, plain: list[memoryview]) -> None:
+        """See :class:`PathOwner`."""
         data = b"".join(plain)
         plain.clear()
         if data and self._takes and not self.disconnecting:
             self.protocol.dataReceived(data)
 
-    def _signalled(self, signal: Signal) -> None:
-        if signal is Signal.READY:
+    def path_signalled(self, end: PathEnd, signal: Signal) -> None:
+        """See :class:`PathOwner`."""
+        if isinstance(end, Joining) and signal in (Signal.READY, Signal.HERE):
+            self._take_over(end)
+        elif signal is Signal.READY:
             self._stop_waiting()
-            if self._paused:
-                self.transport.pauseProducing()
             self.on_ready()
         elif signal is Signal.END:
-            self._end_read = True
             if not self.disconnecting:
                 if IHalfCloseableProtocol.providedBy(self.protocol):
                     self.protocol.readConnectionLost()
                 else:
                     self.loseConnection()
             self._confirm_end()
-        elif self.path.over:
-            self._close()
-        elif self.disconnecting:
+        elif signal is Signal.DONE and self.disconnecting and not self.stream.over:
             self._limit(_END_WITHIN, ConnectionLost(_NO_END))
+        self._follow()
+
+    def path_forged(self, end: PathEnd, reason: Failure) -> None:
+        """See :class:`PathOwner`."""
+        if self._takes:
+            self._fail(reason)
+
+    def path_lost(self, end: PathEnd, reason: Failure) -> None:
+        """See :class:`PathOwner`: that may be of no importance."""
+        if self._paths.lose(end, reason):
+            self._loss = reason
+        if self.connected and self._finished and self._paths.all_lost:
+            self._lose(Failure(ConnectionDone()) if self.stream.over else reason)
+        self._follow()
 
     def _confirm_end(self) -> None:
         """Say DONE, unless the protocol has still to take something."""
         taken = self.disconnecting or not self._paused
-        if self._takes and self._end_read and taken and not self._end_confirmed:
-            self._end_confirmed = True
-            self.transport.writeSequence(self.path.confirm_end())
-            if self.path.over:
-                self._close()
-
-    def _close(self) -> None:
-        # In good order, whatever was to become of a stream that is not.
-        self._finished = True
-        linger(self.transport, False)
-        self.transport.loseConnection()
+        if self._takes and taken and self.stream.owes_done:
+            self._paths.reading.say(Signal.DONE)
 
     def _limit(self, seconds: float, lacking: ConnectionLost) -> None:
         if self._waiting is None:
@@ -186,37 +237,15 @@ class SecureTransport(EndingTransport):
             self._waiting.cancel()
         self._waiting = None
 
-    def readConnectionLost(self) -> None:
-        """The end of TCP says nothing behind the end of the stream; before, something was cut."""
-        self._take_early()
-        if self._takes:
-            self._fail(Failure(ConnectionLost(_CUT_OFF)))
-
-    def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
-
-    def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
-        self._take_early()
-        if self.path.over:
-            reason = Failure(ConnectionDone())
-        elif reason.check(ConnectionDone):
-            reason = Failure(ConnectionLost(_CUT_OFF))
-        self._lose(reason)
-
-    def _take_early(self) -> None:
-        # The connection may be lost in the turn in which it was handed over.
-        if self._early:
-            self.dataReceived(b"")
-
     def _fail(self, reason: Failure) -> None:
-        self.transport.abortConnection()
+        self._paths.abort()
         self._lose(reason)
 
     def _lose(self, reason: Failure) -> None:
         self._stop_waiting()
         if self.connected:
             self.connected = False
+            self._follow()
             self.protocol.connectionLost(reason)
 
     # The transport, to the protocol above.
@@ -225,10 +254,11 @@ class SecureTransport(EndingTransport):
         """See :class:`ITransport`."""
         if self.connected and not self._write_ended and data:
             # All at once: a producer that is paused in between may end the stream.
-            self.transport.writeSequence(self.path.seal(data))
+            self.transport.writeSequence(self._paths.writing.path.seal(data))
 
     def _send_end(self) -> None:
-        self.transport.writeSequence(self.path.end())
+        self._paths.writing.say(Signal.END)
+        self._follow()
 
     def loseConnection(self) -> None:
         """
@@ -241,25 +271,27 @@ class SecureTransport(EndingTransport):
         if self._producer is None:
             self._end()
         self.resumeProducing()
-        if self.path.delivered and not self.path.over:
+        if self.stream.delivered and not self.stream.over:
             self._limit(_END_WITHIN, ConnectionLost(_NO_END))
 
     def abortConnection(self) -> None:
         """Close at once, without a word: the peer sees a broken stream."""
         self.disconnecting = self._write_ended = self._finished = True
-        self.transport.abortConnection()
+        self._paths.abort()
+        self._follow()
+
+    def break_on_exit(self, enabled: bool) -> None:
+        """As :meth:`rdv.client.Connection.break_on_exit`, for each path."""
+        self._paths.break_on_exit(enabled)
 
     def pauseProducing(self) -> None:
         """Stop reading; at most what one read of the transport below has brought still comes."""
-        if self.disconnecting or self._end_confirmed:
-            return  # there is nothing more that could be held back
-        self._paused = True
-        if self.path.ready:
-            self.transport.pauseProducing()
+        if not self.disconnecting:  # else there is nothing that could be held back
+            self._paused = True
+            self._follow()
 
     def resumeProducing(self) -> None:
         """Read on. A protocol that has been told of the end has it now."""
         self._paused = False
         self._confirm_end()
-        if self.connected:
-            self.transport.resumeProducing()
+        self._follow()

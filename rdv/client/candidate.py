@@ -200,7 +200,7 @@ class Candidate:
         if self._saying is not None:
             self._saying.cancel()  # a peer that confirms half a HELLO does not get the rest
         if self.path is not None and not joins:
-            protocol, early = SecureTransport(self.clock, self.path, protocol, early), b""
+            protocol, early = SecureTransport(self.clock, self.path, protocol, early).first, b""
         hand_over(cast(ITransport, self.transport), protocol)
         self._close_done()
         return early

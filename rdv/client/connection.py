@@ -32,6 +32,7 @@ from zope.interface import implementer
 
 from rdv._system.sockets import linger, push
 from rdv._transport.interfaces import TCPForwarding, TCPTransport
+from rdv._transport.secured import SecureTransport
 from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.probation import Probation
@@ -189,7 +190,7 @@ class Connection(TCPForwarding):
         To be turned off again before the connection is closed in good order.
         """
         self._reset_on_exit = enabled
-        if isinstance(self.transport, Probation):
+        if isinstance(self.transport, (Probation, SecureTransport)):
             self.transport.break_on_exit(enabled)
         else:
             linger(self.transport, enabled)

@@ -245,5 +245,8 @@ class Probation(ReplayTransport):
 
     def break_on_exit(self, enabled: bool) -> None:
         """As :meth:`rdv.client.Connection.break_on_exit`, for both paths."""
-        linger(self.transport, enabled)
+        if isinstance(self.transport, SecureTransport):
+            self.transport.break_on_exit(enabled)
+        else:
+            linger(self.transport, enabled)
         linger(self._relay.transport, enabled)

@@ -105,9 +105,8 @@ class World:
             if side.written < self.bounds.pieces[number]:
                 yield "write", number, self._path(number, writing), _NOTHING
             yield "end", number, self._path(number, writing), _NOTHING
-        reading = stream.reading
-        if reading is not None and reading.read_last is Signal.END and not reading.sent_done:
-            yield "confirm", number, self._path(number, reading), _NOTHING
+        if stream.owes_done and stream.reading is not None:
+            yield "confirm", number, self._path(number, stream.reading), _NOTHING
         for path, ways in enumerate(self.way):
             if side.open[path] and ways[number]:
                 order = side.orders[path]

@@ -42,9 +42,11 @@ class PathTests(SynchronousTestCase):
         self.assertEqual(events(acceptor, early + dialer.end()), [b"hello", Signal.END])
         answer = acceptor.seal(b"world") + acceptor.confirm_end() + acceptor.end()
         self.assertEqual(events(dialer, answer), [b"world", Signal.DONE, Signal.END])
-        self.assertEqual((acceptor.over, dialer.over, dialer.delivered), (False, False, True))
+        self.assertFalse(acceptor.order.sent_done and acceptor.order.read_done)
         self.assertEqual(events(acceptor, dialer.confirm_end()), [Signal.DONE])
-        self.assertTrue(dialer.ready and acceptor.over and dialer.over)
+        self.assertTrue(dialer.ready)
+        for path in (acceptor, dialer):
+            self.assertTrue(path.order.sent_done and path.order.read_done)
 
     def test_each_direction_has_its_key(self) -> None:
         """What one side sends cannot be sent back to it."""

@@ -25,6 +25,7 @@ from rdv._system.sockets import (
     KEEPALIVE_INTERVAL,
     RETRY_INTERVAL,
     flush,
+    limit_unsent,
     linger,
     push,
     socket_of,
@@ -129,6 +130,15 @@ class OptionTests(SocketTestCase):
             self.skipTest("this kernel has no limit")
         tune(self.transport)
         self.assertEqual((before, self.near.getsockopt(*option)), (120_000, 30_000))
+
+    def test_unsent(self) -> None:
+        """How much the system takes in advance, and its own limit again."""
+        before = self.option("TCP_NOTSENT_LOWAT")
+        limit_unsent(self.transport, 1 << 17)
+        self.assertEqual(self.option("TCP_NOTSENT_LOWAT"), 1 << 17)
+        limit_unsent(self.transport, 0)
+        self.assertEqual(self.option("TCP_NOTSENT_LOWAT"), before)
+        limit_unsent(object(), 1 << 17)  # in memory, or lost
 
     def test_linger(self) -> None:
         for reset in (True, False):

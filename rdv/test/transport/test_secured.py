@@ -36,8 +36,8 @@ class StreamTests(SecuredTestCase):
     """Bytes, and ends in good order."""
 
     def test_interfaces(self) -> None:
-        self.assertTrue(verifyObject(IProtocol, self.dialer))
-        self.assertTrue(verifyObject(IHalfCloseableProtocol, self.dialer))
+        self.assertTrue(verifyObject(IProtocol, self.dialer.first))
+        self.assertTrue(verifyObject(IHalfCloseableProtocol, self.dialer.first))
         self.assertTrue(verifyObject(ITCPTransport, self.dialer))
         self.assertTrue(verifyObject(IConsumer, self.dialer))
         self.assertTrue(verifyObject(IPushProducer, self.dialer))
@@ -138,13 +138,13 @@ class StreamTests(SecuredTestCase):
         self.settle()
         self.acceptor.pauseProducing()
         path = self.dialer.path
-        self.acceptor.dataReceived(b"".join(path.seal(b"held") + path.end()))
-        self.assertFalse(self.dialer.path.delivered)
+        self.acceptor.first.dataReceived(b"".join(path.seal(b"held") + path.end()))
+        self.assertFalse(self.dialer.stream.delivered)
         self.settle()
-        self.assertFalse(self.dialer.path.delivered)
+        self.assertFalse(self.dialer.stream.delivered)
         self.acceptor.resumeProducing()
         self.settle()
-        self.assertTrue(self.dialer.path.delivered)
+        self.assertTrue(self.dialer.stream.delivered)
 
 
 class ReadyTests(SecuredTestCase):
@@ -156,7 +156,7 @@ class ReadyTests(SecuredTestCase):
         self.acceptor_path, dialer = paths()
         self.dialer = SecureTransport(self.clock, dialer, self.theirs)
         self.wire = Recorder()
-        self.at_wire, self.below = connect(self.clock, self.wire, self.dialer)
+        self.at_wire, self.below = connect(self.clock, self.wire, self.dialer.first)
 
     def test_paused(self) -> None:
         """It reads on until READY while the application does not, and not longer."""
@@ -188,10 +188,10 @@ class ReadyTests(SecuredTestCase):
             acceptor, dialer = paths()
             early = b"".join([*acceptor.announce(), *acceptor.seal(b"one")])
             secured = SecureTransport(self.clock, dialer, theirs, early)
-            connect(self.clock, self.wire, secured)
+            connect(self.clock, self.wire, secured.first)
             self.assertEqual(theirs.received, b"")
             if behind:
-                secured.dataReceived(b"".join(acceptor.seal(b"two")))
+                secured.first.dataReceived(b"".join(acceptor.seal(b"two")))
             self.settle()
             self.assertEqual(theirs.received, b"onetwo" if behind else b"one")
 
@@ -215,7 +215,7 @@ class HandledTests(SecuredTestCase):
         self.settle()
         later = self.dialer.path._sealer.seal(RecordType.CONTROL, b"\x40")
         self.assertNotIn(0x40, set(Control))
-        self.acceptor.dataReceived(b"".join(later))
+        self.acceptor.first.dataReceived(b"".join(later))
         self.assertIsNone(self.ours.lost)
 
     def test_any_protocol(self) -> None:

@@ -82,10 +82,10 @@ class BrokenTests(SecuredTestCase):
         """Good records are delivered, and then the loss is reported."""
         self.settle()
         good = self.dialer.path.seal(b"good")
-        self.acceptor.dataReceived(b"".join([*good, b"\x17\x03\x03\0\x20", bytes(32)]))
+        self.acceptor.first.dataReceived(b"".join([*good, b"\x17\x03\x03\0\x20", bytes(32)]))
         self.assertEqual(self.ours.received, b"good")
         self.assertEqual(self.lost(self.ours), PeerNotProven)
-        self.acceptor.dataReceived(b"more")
+        self.acceptor.first.dataReceived(b"more")
         self.both_lost()
 
     def test_forged_at_the_end(self) -> None:
@@ -99,7 +99,7 @@ class BrokenTests(SecuredTestCase):
         self.secure(ours=Closing())
         self.settle()
         good = self.dialer.path.seal(b"good")
-        self.acceptor.dataReceived(b"".join(good) + b"forged")
+        self.acceptor.first.dataReceived(b"".join(good) + b"forged")
         self.both_lost()
 
     @given(st.integers(0), st.integers(0, 2))
@@ -114,7 +114,7 @@ class BrokenTests(SecuredTestCase):
             whole[:position] + whole[position + 1 :],
             whole[:position] + bytes([whole[position] ^ 0x20]) + whole[position + 1 :],
         ][how]
-        self.acceptor.dataReceived(received)
+        self.acceptor.first.dataReceived(received)
         self.acceptor.loseConnection()
         self.below_acceptor.lose(ConnectionDone())
         self.assertIn(self.ours.received, (b"", b"some data"))
@@ -274,7 +274,7 @@ class ApplicationTests(SecuredTestCase):
         self.settle()
         self.dialer.loseConnection()
         path = self.acceptor.path
-        self.dialer.dataReceived(b"".join(path.end() + path.confirm_end()) + bytes(30))
+        self.dialer.first.dataReceived(b"".join(path.end() + path.confirm_end()) + bytes(30))
         self.settle()
         self.assertTrue(self.theirs.lost_cleanly)
 
@@ -283,12 +283,12 @@ class ApplicationTests(SecuredTestCase):
         acceptor, dialer = paths()
         early = b"".join([*acceptor.announce(), *acceptor.seal(b"early")])
         secured = SecureTransport(self.clock, dialer, self.theirs, early)
-        connect(self.clock, Recorder(), secured)[1].lose(ConnectionLost())
+        connect(self.clock, Recorder(), secured.first)[1].lose(ConnectionLost())
         self.assertEqual(self.theirs.received, b"early")
         self.settle()
 
     def test_empty_record(self) -> None:
         """It is allowed, and nothing to an application."""
         self.settle()
-        self.acceptor.dataReceived(b"".join(self.dialer.path.seal(b"")))
+        self.acceptor.first.dataReceived(b"".join(self.dialer.path.seal(b"")))
         self.assertEqual(self.ours.pieces, [])

@@ -104,7 +104,7 @@ class Application(HalfCloseRecorder):
 
     def abort(self) -> None:
         # Behind the last DONE there is nothing to break.
-        over = self.lost is not None or cast(SecureTransport, self.transport).path.over
+        over = self.lost is not None or cast(SecureTransport, self.transport).stream.over
         self.broken = self.broken or not over
         self.transport.abortConnection()
 
@@ -191,7 +191,7 @@ class ModelTests(SynchronousTestCase):
             SecureTransport(self.clock, path, side)
             for path, side in zip(paths(), self.sides, strict=True)
         ]
-        self.below = connect(self.clock, self.secured[0], self.secured[1])
+        self.below = connect(self.clock, self.secured[0].first, self.secured[1].first)
         for transport, size in zip(self.below, sizes, strict=True):
             transport.bufferSize = size
 

@@ -1,0 +1,235 @@
+"""
+One connection of a secured stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, cast
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IProtocol,
+    IReactorTime,
+    ITransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._secure.path import Event, SecurePath, Signal
+from rdv._secure.records import MOST_PLAINTEXT, OVERHEAD
+from rdv._system.sockets import linger
+from rdv._transport.interfaces import TCPTransport
+from rdv.errors import ProtocolError
+
+__all__ = ["CUT_OFF", "NO_PROOF", "Joining", "PathEnd", "PathOwner", "PeerNotProven"]
+
+NO_PROOF = "the peer did not prove that it knows the secret"
+CUT_OFF = "the secured stream was cut off"
+#: Bytes that the transport below reads at a time, and that may wait in it before a producer is
+#: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
+_BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
+
+
+class PeerNotProven(ConnectionLost):
+    """What came on a secured stream, or what did not come, shows that it is not the peer's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
+
+
+class PathOwner(Protocol):
+    """What is told of what happens on a path."""
+
+    def path_begun(self, end: PathEnd, /) -> None:
+        """The connection is there."""
+
+    def path_reads(self, end: PathEnd, /) -> bool:
+        """Whether what comes on it is to be looked at now; the rest waits."""
+
+    def path_received(self, plain: list[memoryview], /) -> None:
+        """Data of the application has come. The list is emptied."""
+
+    def path_signalled(self, end: PathEnd, signal: Signal, /) -> None:
+        """The peer says something."""
+
+    def path_forged(self, end: PathEnd, reason: Failure, /) -> None:
+        """What comes is not the peer's."""
+
+    def path_lost(self, end: PathEnd, reason: Failure, /) -> None:
+        """The connection is gone, or has ended."""
+
+
+@implementer(IProtocol, IHalfCloseableProtocol)
+class PathEnd:
+    """
+    A protocol to the transport below. What it may not look at yet it keeps, one read at most.
+
+    :param early: what has come on the path already. It is looked at in the next turn, or with what
+        comes next.
+    :ivar path: seals and opens.
+    :ivar is_open: whether the connection is there, and we have not closed it.
+    """
+
+    transport: TCPTransport
+
+    def __init__(
+        self, clock: IReactorTime, owner: PathOwner, path: SecurePath, early: bytes = b""
+    ) -> None:
+        self.path = path
+        self.is_open = False
+        self._connected = False
+        self._clock = clock
+        self._owner = owner
+        self._unread = [early] if early else []
+        self._held: Iterator[Event] | None = None
+        self._busy = False
+        self._reads = True
+
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """See :class:`IProtocol`."""
+        self.transport = cast(TCPTransport, transport)
+        self.is_open = self._connected = True
+        if isinstance(transport, FileDescriptor):
+            transport.bufferSize = _BUFFER
+        if self._unread:
+            self._clock.callLater(0, self.go_on)
+        self._owner.path_begun(self)
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Open what came, if it is to be looked at now."""
+        self._unread.append(data)
+        self.go_on()
+
+    def readConnectionLost(self) -> None:
+        """TCP is never closed by half: the whole of it has ended."""
+        self.go_on()
+        if self.is_open:
+            self.abort()
+            self._owner.path_lost(self, Failure(ConnectionLost(CUT_OFF)))
+
+    def writeConnectionLost(self) -> None:
+        """See :class:`IHalfCloseableProtocol`: nobody has ended our direction of it."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See :class:`IProtocol`."""
+        if reason.check(ConnectionDone):
+            reason = Failure(ConnectionLost(CUT_OFF))
+        self.go_on()  # it may be lost in the turn in which it was handed over
+        self.is_open = self._connected = False
+        self._owner.path_lost(self, reason)
+
+    # What comes.
+
+    def go_on(self) -> None:
+        """Look at what has come, as far as that is to be looked at now."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while (self._held or self._unread) and self.is_open and self._owner.path_reads(self):
+                events, self._held = self._held, None
+                if events is None:
+                    data, self._unread = b"".join(self._unread), []
+                    events = self.path.receive(data)
+                self._look_at(events)
+        finally:
+            self._busy = False
+
+    def _look_at(self, events: Iterator[Event]) -> None:
+        """Deliver data in one piece."""
+        plain: list[memoryview] = []
+        failure = None
+        try:
+            for event in events:
+                if isinstance(event, Signal):
+                    self._owner.path_received(plain)
+                    self._owner.path_signalled(self, event)
+                    if not self._owner.path_reads(self):
+                        self._held = events
+                        return
+                else:
+                    plain.append(event)
+        except ProtocolError as error:
+            reason = str(error) if self.path.ready else f"{NO_PROOF}: {error}"
+            failure = Failure(PeerNotProven(reason))
+        self._owner.path_received(plain)
+        if failure is not None:
+            self._owner.path_forged(self, failure)
+
+    def read(self, wanted: bool) -> None:
+        """Whether to read on; what is kept is looked at first."""
+        if not self.is_open:
+            return
+        if wanted is not self._reads:
+            self._reads = wanted
+            if wanted:
+                self.transport.resumeProducing()
+            else:
+                self.transport.pauseProducing()
+        if wanted:
+            self.go_on()
+
+    # What is said, and the end.
+
+    def say(self, signal: Signal) -> None:
+        """Write that."""
+        self.transport.writeSequence(self.path.say(signal))
+
+    def close(self) -> None:
+        """In good order, whatever was to become of a stream that is not."""
+        if self.is_open:
+            self.is_open = False
+            linger(self.transport, False)
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """At once, without a word, also what is being closed."""
+        self.is_open = False
+        if self._connected:
+            self.transport.abortConnection()
+
+
+class Joining(PathEnd):
+    """
+    A path that may take over from the first one.
+
+    :param give_up: called with it when nobody waits for that any more.
+    :ivar proven: fires with None when it has taken over: from then on the peer is known to use it,
+        and our direction, unless it has ended, goes on there. Errbacks when the path is lost or of
+        no use any more before that. Cancelling it closes the path of a dialer. An acceptor, whose
+        peer may be about to move, only waits no longer.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        owner: PathOwner,
+        path: SecurePath,
+        early: bytes,
+        give_up: Callable[[Joining], None],
+    ) -> None:
+        super().__init__(clock, owner, path, early)
+        self.proven: Deferred[None] = Deferred(lambda _: give_up(self))
+
+    def has_taken_over(self) -> None:
+        """Tell who waits for that."""
+        if not self.proven.called:
+            self.proven.callback(None)
+
+    def has_failed(self, reason: Failure) -> None:
+        """The same."""
+        if not self.proven.called:
+            self.proven.errback(reason)

@@ -1,0 +1,159 @@
+"""
+The connections of one secured stream.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from rdv._secure.order import Order
+from rdv._secure.path import SecurePath
+from rdv._secure.stream import Stream
+from rdv._system.sockets import limit_unsent, linger
+from rdv._transport.interfaces import TCPTransport
+from rdv._transport.liveness import unwatch, watch
+from rdv._transport.path_end import Joining, PathEnd, PathOwner
+from rdv.wire import Role
+
+__all__ = ["Paths"]
+
+#: Bytes that the system may have on the first path beyond what is in flight, while the stream may
+#: leave it: MOVE has to wait behind them. Enough that the path is never idle for want of them.
+_UNSENT = 1 << 17
+_NO_USE = "no other path is of any use to the stream any more"
+
+
+class Paths:
+    """
+    The first one, and those that join it.
+
+    :param early: what has come on the first one already.
+    :ivar stream: which of them carries which direction.
+    :ivar first: the one on which the stream began.
+    :ivar writing: the one on which we write.
+    :ivar role: ours.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, owner: PathOwner, path: SecurePath, early: bytes
+    ) -> None:
+        self.stream = Stream(path.order)
+        self.first = self.writing = PathEnd(clock, owner, path, early)
+        self.role = path.order.role
+        self._clock = clock
+        self._owner = owner
+        self._ends = [self.first]
+        self._reset_on_exit: bool | None = None
+        self._limited = False
+
+    @property
+    def all_lost(self) -> bool:
+        """Whether no connection is left."""
+        return not self._ends
+
+    @property
+    def reading(self) -> PathEnd:
+        """The one on which the peer's end has come."""
+        order = self.stream.reading
+        assert order is not None
+        return self._end_of(order)
+
+    def _end_of(self, order: Order) -> PathEnd:
+        return next(end for end in self._ends if end.path.order is order)
+
+    def join(self, path: SecurePath, early: bytes) -> Joining:
+        """Another path may take over."""
+        joining = Joining(self._clock, self._owner, path, early, self._waits_no_longer)
+        self._ends.append(joining)
+        self.stream.join(path.order)
+        return joining
+
+    def begin(self, end: PathEnd) -> None:
+        """Its connection is there."""
+        if end is self.first:
+            if self.stream.can_move:
+                self._limited = True
+                limit_unsent(end, _UNSENT)
+        else:  # that of the first one is watched by whoever uses the stream
+            watch(self._clock, end)
+
+    def take_over(self, end: PathEnd) -> list[tuple[TCPTransport, list[bytes]]]:
+        """
+        ``end`` takes over. The others that might have are to be given up.
+
+        :return: what is to be written where, in this order.
+        """
+        says = self.stream.take_over(end.path.order)
+        ends = [(self._end_of(order), signal) for order, signal in says]
+        sealed = [(each.transport, each.path.say(signal)) for each, signal in ends]
+        if self.stream.writing is end.path.order:
+            self.writing = end
+        if self._reset_on_exit is not None:
+            linger(end, self._reset_on_exit)
+        self.unlimit()
+        return sealed
+
+    def _waits_no_longer(self, joining: Joining) -> None:
+        if self.role is Role.DIALER:
+            joining.abort()
+            self._remove(joining)
+
+    def unlimit(self) -> None:
+        """The first path is not left any more, or has been."""
+        if self._limited:
+            self._limited = False
+            if self.first.is_open:
+                limit_unsent(self.first, 0)
+
+    def give_up(self) -> None:
+        """Abort those that might have taken over."""
+        for end in list(self._ends):
+            if end.path.order in self.stream.joins and isinstance(end, Joining):
+                end.abort()
+                self.lose(end, Failure(ConnectionLost(_NO_USE)))
+
+    def follow(self, *, paused: bool) -> None:
+        """
+        Do what follows from what has been said: read on which path, close the first one.
+
+        :param paused: whether the application takes nothing at the moment.
+        """
+        if self.stream.first_is_done:
+            self.first.close()
+        for end in list(self._ends):
+            end.read(self.stream.reads(end.path.order, paused=paused))
+
+    def lose(self, end: PathEnd, reason: Failure) -> bool:
+        """Its connection is gone. Whether nobody knew that yet."""
+        if isinstance(end, Joining):
+            end.has_failed(reason)
+        return self._remove(end)
+
+    def _remove(self, end: PathEnd) -> bool:
+        unwatch(self._clock, end)
+        if end not in self._ends:
+            return False
+        self._ends.remove(end)
+        self.stream.lose(end.path.order)
+        return True
+
+    def close(self) -> None:
+        """All of them, in good order."""
+        self.give_up()
+        for end in list(self._ends):
+            end.close()
+
+    def abort(self) -> None:
+        """All of them, at once."""
+        self.give_up()
+        for end in list(self._ends):
+            end.abort()
+
+    def break_on_exit(self, enabled: bool) -> None:
+        """Whether the peer is to see a broken stream when this process dies; for each path."""
+        self._reset_on_exit = enabled
+        for end in self._ends:
+            if end.is_open and end.path.order not in self.stream.joins:
+                linger(end, enabled)

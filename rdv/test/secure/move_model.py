@@ -39,11 +39,16 @@ class Wrong(Exception):
 
 
 class Bounds(NamedTuple):
-    """How much is explored: pieces that each side writes, paths that are opened, losses."""
+    """
+    How much is explored: pieces that each side writes, paths that are opened, losses.
+
+    :ivar prompt: whether each application takes its end at once.
+    """
 
     pieces: tuple[int, int] = (1, 1)
     joins: int = 1
     losses: int = 1
+    prompt: bool = False
 
 
 class World:
@@ -149,6 +154,8 @@ class World:
             side.orders[path] = order = Order(ROLES[DIALER], first=side.stream.first, moves=True)
             side.stream.join(order)
             self._put(number, path, JOIN)
+            if self.sides[ACCEPTOR].outcome is not None:
+                self._abort(ACCEPTOR, path)
         elif what == "give up":
             self._abort(number, path)
         elif what == "lose":
@@ -203,8 +210,11 @@ class World:
                 self._say(number, self._path(number, each), says)
             for each in list(side.stream.joins):
                 self._abort(number, self._path(number, each))
-        elif signal is Signal.END and side.read != self.sides[1 - number].written:
-            raise Wrong("the end comes before all of the data")
+        elif signal is Signal.END:
+            if side.read != self.sides[1 - number].written:
+                raise Wrong("the end comes before all of the data")
+            if self.bounds.prompt:
+                self._say(number, self._path(number, order), Signal.DONE)
 
     def _gone(self, number: int, path: int) -> None:
         side, order = self.sides[number], self.sides[number].orders[path]

@@ -16,7 +16,7 @@ __all__ = ["HANDSHAKE_TIME", "Sight", "handshake_time", "horizon"]
 
 #: Seconds, besides round trips, for systems and programs to act, where that is all there is to wait
 #: for, and where a path that comes later would be missed.
-_QUICK, _CAREFUL = 0.01, 0.15
+_QUICK, _CAREFUL = 0.01, 0.1
 #: Round trips, to the server or between the peers, and a part for jitter.
 _TRIPS = 1.25
 #: Seconds to the server where the system does not measure it.

@@ -39,8 +39,8 @@ class HorizonTests(SynchronousTestCase):
         ):
             seconds = horizon(Sight(2 * dialer, dialer + acceptor, False, True))
             stands = 3 * peers - (dialer + acceptor)
-            self.assertGreater(seconds, max(stands, 0) + 0.1)
-            self.assertLess(seconds, 0.16 + 1.5 * max(2 * dialer, 2 * (dialer + acceptor)))
+            self.assertGreater(seconds, max(stands, 0) + 0.05)
+            self.assertLess(seconds, 0.11 + 1.5 * max(2 * dialer, 2 * (dialer + acceptor)))
 
     def test_can_move(self) -> None:
         """A round trip to the server and a little: nothing is lost when it is over."""

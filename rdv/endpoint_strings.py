@@ -21,6 +21,9 @@ an ``=`` within a value, has a backslash before it. The options:
     accept.
 ``relay=yes|no``
     whether to use the relay only. The default is ``no``.
+``move=yes|no``
+    whether a secured stream that begins on the relay moves to a direct path when there is one. The
+    default is ``yes``.
 ``spaces=LIST``
     addresses to use, comma separated, as ``rdv dial --spaces`` has them.
 ``header=NAME\\:VALUE``
@@ -140,6 +143,7 @@ class _Options:
         from rdv.errors import RdvError
 
         relay, secure = (self.one_of(each, _YES_OR_NO, "no") for each in ("relay", "secure"))
+        move = self.one_of("move", _YES_OR_NO, "yes")
         spaces, ca, certificate = self.take("spaces"), self.take("ca"), self.take("cert")
         proxy = self.take("proxy")
         token = self._token()
@@ -160,6 +164,7 @@ class _Options:
                 spaces=AddressSpace.NONE if relay else allowed,
                 proxy=proxy,
                 secure=secure or None,
+                move=move,
             )
         except (ValueError, RdvError) as error:
             raise ValueError(f"rdv endpoint: {error}") from error

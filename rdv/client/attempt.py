@@ -13,10 +13,11 @@ fires on an empty list; ``choice.first`` covers the three. Each contender shakes
 its patience, and then takes the *choice*, a lock: only one candidate at a time says CONFIRM. The
 *chooser* says for each candidate of the dialer that is ready how many seconds a better one may
 still take: 0 for a direct one, some milliseconds for one that goes round through a NAT that both
-peers are behind, the relay penalty for the relay. The penalty ends early when nothing direct can
-come any more (every address has no route, or has refused for a second), and a connection that is
-shaking hands when it ends gets the rest of its second: no direct path loses to the relay by a hair.
-The acceptor does not choose: the first CONFIRM wins.
+peers are behind, the relay penalty for the relay, or a round trip where its stream can move to a
+direct path later (:mod:`rdv.client.move`). The penalty ends early when nothing direct can come any
+more (every address has no route, or has refused for a second), and a connection that is shaking
+hands when it ends gets the rest of its second: no direct path loses to the relay by a hair. The
+acceptor does not choose: the first CONFIRM wins.
 
 Inbound connections that arrive before the answer are held without a word: the token is not shown to
 whoever scans the port while we wait in the lobby. Afterwards an acceptor says it to addresses that
@@ -45,6 +46,7 @@ from rdv.client.context import Context
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.request import UpgradeAgent, ask, with_proxy
 from rdv.client.http.server_endpoint import ServerEndpoints
+from rdv.client.move import Move
 from rdv.client.race.contest import Contest
 from rdv.client.reach import Reach, ignoring_cancellation
 from rdv.client.reasons import describe
@@ -86,7 +88,8 @@ class Attempt:
         except BaseException as error:
             self._context.trace.failed(self._failure_text(error))
             raise
-        self._context.trace.connected(connection.is_relay, connection.peer_address)
+        is_relay, peer = connection.is_relay, connection.peer_address
+        self._context.trace.connected(is_relay, peer, moves=connection.may_move)
         return connection
 
     def _failure_text(self, error: BaseException) -> str:
@@ -98,18 +101,22 @@ class Attempt:
     async def _run(self) -> Connection:
         context = self._context
         reach = Reach(context, self._server)
-        connection = reserve = None
+        connection = reserve = move = None
         try:
             own = await self._own_addresses(reach)
             relay, answer, headers = await self._ask(reach.port, own)
             self._racing = True
-            winner = await Contest(context, reach.port, reach.inbound, relay, answer, own).run()
+            contest = Contest(context, reach.port, reach.inbound, relay, answer, own)
+            winner = await contest.run()
             if relay.connected and not winner.is_relay and winner.confirmed() is not None:
                 reserve = relay
             observed = answer.observed if context.settings.proxy is None else None
             connection = Connection(winner, observed, headers, reserve)
+            if winner.is_relay and winner.exchange.can_move:
+                move = Move(context, contest, reach, winner, connection)
         finally:
-            self._closing.append(reach.close(reserve, abort=connection is None))
+            if move is None:
+                self._closing.append(reach.close(reserve, abort=connection is None))
             # One that is thrown away unfinished, as by a test, may not wait any more.
             if not isinstance(sys.exception(), GeneratorExit):
                 try:

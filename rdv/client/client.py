@@ -61,7 +61,7 @@ class Client:
         :data:`rdv.client.port_mapping.PortMapping`. It is given 0.3 seconds.
     :param local_port: a fixed port to listen and dial from, for instance one that a router maps to
         this host; 0 for a new one each time. With a fixed one, only one attempt at a time makes
-        sense.
+        sense, and it ends with the time in which its stream may move.
     :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
     :param penalty: seconds that the relay, once it is ready, gives a direct path to come, at most.
     :param chooser: replaces the rule that ``penalty`` belongs to; see
@@ -79,6 +79,8 @@ class Client:
         commands do. A ``Proxy-Authorization`` among a request's ``headers`` is for the proxy.
     :param secure: True refuses plain tokens, so that every stream is encrypted from end to end;
         None leaves it to the form of the token.
+    :param move: whether a secured stream may begin on the relay and move to a direct path as soon
+        as there is one, if its peer can do that as well; see :mod:`rdv.client.move`.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     """
@@ -100,6 +102,7 @@ class Client:
         trace: Trace | None = None,
         proxy: str | None = None,
         secure: bool | None = None,
+        move: bool = True,
     ) -> None:
         self._reactor: IClientReactor = monotonic(
             knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
@@ -123,6 +126,7 @@ class Client:
             handshake_timeout=knobs.seconds(
                 "handshake_timeout", handshake_timeout, above_zero=True
             ),
+            move=knobs.instance("move", move, bool, "True or False"),
             proxy=None if proxy is None else parse_proxy(proxy),
         )
 
@@ -204,6 +208,7 @@ class Client:
             secure = _checked(secure) or self._secure
         except (TypeError, ValueError):
             return fail()
+        moves = self._settings.move and bool(self._settings.spaces)
         phase = ""
         current = NO_TRACE
         traces = tuple(each for each in (self._trace, trace) if each is not None)
@@ -220,7 +225,7 @@ class Client:
                 begun = self._reactor.seconds()
                 if traces:
                     current = AttemptTrace(self._reactor, next(self._numbers), traces, role)
-                secured = None if secret is None else SecureAttempt(role, secret)
+                secured = None if secret is None else SecureAttempt(role, secret, moves=moves)
                 attempt = Attempt(
                     Context(
                         self._reactor,

@@ -30,6 +30,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from rdv._observer import OneShotObserver
 from rdv._system.sockets import linger, push
 from rdv._transport.interfaces import TCPForwarding, TCPTransport
 from rdv._transport.secured import SecureTransport
@@ -82,6 +83,7 @@ class Connection(TCPForwarding):
         self.disconnecting = False
         self._reset_on_exit: bool | None = None  # the application has not said
         self._reserve = relay
+        self._moving: OneShotObserver[None] | None = None
         self._receiver = Receiver(winner.clock)
         early = winner.release(self._receiver)
         self._receiver.dataReceived(early)
@@ -96,6 +98,23 @@ class Connection(TCPForwarding):
         self.is_relay = candidate.is_relay
         self.peer_address = candidate.peer_address
         self._receiver.path_changed()
+
+    @property
+    def may_move(self) -> bool:
+        """
+        Whether it goes through the server, and goes on directly as soon as there is a path. Then
+        :attr:`is_relay` becomes False; the server does not see it.
+        """
+        return self._moving is not None and not self._moving.fired
+
+    def moves_until(self, over: OneShotObserver[None]) -> Callable[[Candidate], None]:
+        """
+        For the attempt: the stream may move, until ``over`` happens.
+
+        :return: to be called with the candidate that it has moved to.
+        """
+        self._moving = over
+        return self._use
 
     @property
     def transport(self) -> TCPTransport:  # type: ignore[override]
@@ -171,12 +190,15 @@ class Connection(TCPForwarding):
         """
         Abort a connection that was given to nobody.
 
-        :return: fires when it is closed, and so is what might have replaced it.
+        :return: fires when it is closed, and so is what might have taken its place.
         """
         gone: Deferred[None] = Deferred()
         if self._reserve is not None:
             closed = self._reserve.closed
             gone.addCallback(lambda _: closed)
+        if self._moving is not None:
+            over = self._moving.when_fired()
+            gone.addCallback(lambda _: over)
         self.attach(Protocol(), lambda: gone.callback(None))
         self.abortConnection()
         return gone

@@ -51,6 +51,7 @@ class Settings:
     chooser: Chooser
     server_timeout: float
     handshake_timeout: float
+    move: bool
     proxy: Proxy | None = None
 
 

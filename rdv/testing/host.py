@@ -39,6 +39,9 @@ Syn = Callable[[Address, str, int], "tuple[MemorySocket, MemoryPort, MemorySocke
 
 #: The ports that are given to those who ask for none: as IANA has it.
 _EPHEMERAL = range(49152, 65536)
+#: Seconds until a SYN that nobody answers is sent again: as Linux does it, and twice as many each
+#: time.
+_FIRST_PAUSE = 1.0
 
 
 @implementer(IClientReactor)
@@ -191,6 +194,7 @@ class MemoryConnector(BaseConnector):
         self._source = source
         self._name = name
         self._port = port
+        self._pause = _FIRST_PAUSE
 
     def _makeTransport(self) -> Any:  # noqa: N802
         self._arrival = self._host.callLater(0, self._arrive)
@@ -213,6 +217,8 @@ class MemoryConnector(BaseConnector):
             self.connectionFailed(Failure(error))
             return
         if sockets is None:  # nobody answers, and a timer ends it
+            self._arrival = self._host.callLater(self._pause, self._arrive)
+            self._pause *= 2
             return
         near, port, far = sockets
         protocol = self.buildProtocol(twisted_address(near.peer_name))

@@ -61,6 +61,7 @@ class Choice:
     def __init__(self) -> None:
         self._lock = DeferredLock()
         self._stream: Stream | None = None
+        self._moved: Callable[[Candidate], object] = lambda candidate: None
 
     async def take(self, candidate: Candidate) -> Candidate:
         """
@@ -77,7 +78,7 @@ class Choice:
             if self._stream is None:
                 await self._choose(candidate)
             else:
-                await join(candidate, self._stream)
+                await join(candidate, self._stream, self._moved)
         except CancelledError:  # the race is over: nobody else is to be chosen
             candidate.close()
             raise
@@ -94,12 +95,14 @@ class Choice:
             await _acknowledged(candidate)
         candidate.trace.won()
 
-    def move(self, stream: Stream, role: Role) -> None:
+    def move(self, stream: Stream, role: Role, moved: Callable[[Candidate], object]) -> None:
         """
         From now on candidates that are ready join the stream of the one that was chosen. Those of
         an acceptor that were confirmed before, and wait, begin another one, and never get a turn.
+
+        :param moved: called with a candidate that has taken over.
         """
-        self._stream = stream
+        self._stream, self._moved = stream, moved
         if role is Role.DIALER:
             self._lock.release()
 

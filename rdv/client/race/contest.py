@@ -5,7 +5,7 @@ From the server's answer to the choice: every way to the peer at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
@@ -25,6 +25,7 @@ from rdv.client.dial.targets import behind_proxy, ports_change, same_site, targe
 from rdv.client.race.choice import Choice, first
 from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
+from rdv.client.race.joining import Stream
 from rdv.client.reasons import describe
 from rdv.client.trace import What
 from rdv.errors import NoConnection, NotProven
@@ -43,11 +44,13 @@ _SHARED = ip_network("100.64.0.0/10")
 
 class Contest:
     """
-    The race of one attempt.
+    The race of one attempt. It ends with the choice, unless that is the relay and the stream can
+    move: then it goes on for a direct path (:meth:`join`).
 
     :param relay: the connection on which the server answered.
     :param inbound: the listener, which has not begun yet.
     :param own: our own addresses; the peer was told the first of them.
+    :ivar ends: when the time for a path is up, by the reactor's clock.
     """
 
     def __init__(
@@ -77,26 +80,30 @@ class Contest:
         self._same_site = same_site(answer)
         self._ports_change = ports_change(answer, own, port.number)
         self._begun = self._reactor.seconds()
+        self.ends = self._begun + settings.handshake_timeout
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
         self._choice = Choice()
+        self._contending: list[Deferred[Candidate]] = []
         self._patience: float | None = None  # of the relay, when it is ready
         self._relay_is_due = False
         self._reasons: dict[str, str] = {}
 
     async def run(self) -> Candidate:
         """
-        :return: the candidate that was chosen; the others are still open, except for dials.
+        :return: the candidate that was chosen; the others are still open, except for dials. Where
+            its stream can move, dials go on, too: :meth:`join` or :meth:`end` has to be called.
         :raises NoConnection: when there is none, or not in time; of a secured stream ``NotProven``.
         """
-        race = first(self._contenders())
-        race.addBoth(self._stop_dialling)
+        self._contending = self._contenders()
+        race = first(self._contending, _can_move)
         limit = self._reactor.callLater(self._context.settings.handshake_timeout, race.cancel)
         self._relay.closed.addCallback(lambda _: _shorten(self._reactor, limit))
         try:
-            return await race
+            winner = await race
         except (NoConnection, CancelledError) as error:
+            self._puncher.stop()
             if limit.active() and isinstance(error, CancelledError):
                 raise
             for address, refusal in self._puncher.refused.items():
@@ -109,6 +116,23 @@ class Contest:
         finally:
             if limit.active():
                 limit.cancel()
+        if not _can_move(winner):
+            self._puncher.stop()
+        return winner
+
+    def join(self, stream: Stream, moved: Callable[[Candidate], object]) -> None:
+        """
+        Go on: from now on the candidates join the stream that has begun on the relay.
+
+        :param moved: called with the one that has taken over. The race is to be ended then.
+        """
+        self._choice.move(stream, self._context.role, moved)
+
+    def end(self) -> None:
+        """The race is over; the candidates are still open, except for dials."""
+        self._puncher.stop()
+        for contending in self._contending:
+            contending.cancel()
 
     def _contenders(self) -> list[Deferred[Candidate]]:
         contenders = [self._entrant("relay", self._relay_contends(), self._relay.trace)]
@@ -133,10 +157,6 @@ class Contest:
 
     def _inbound_enters(self, candidate: Candidate) -> Deferred[Candidate]:
         return self._entrant("inbound", self._contend(candidate, inbound=True), candidate.trace)
-
-    def _stop_dialling(self, result: Any) -> Any:
-        self._puncher.stop()
-        return result
 
     def _entrant(
         self, name: str, contends: Coroutine[Any, Any, Candidate], trace: CandidateTrace
@@ -207,6 +227,10 @@ class Contest:
         due = self._relay_is_due and not self._handshake_time_left()
         if due or (self._nothing_can_come() and self._patience != math.inf):
             self._relay.hurry()
+
+
+def _can_move(winner: Candidate) -> bool:
+    return winner.is_relay and winner.exchange.can_move
 
 
 def _at_once(candidate: Candidate) -> float:

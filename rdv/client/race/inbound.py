@@ -108,7 +108,8 @@ class Inbound(ServerFactory[Any]):
 
     def _gone(self, candidate: Candidate) -> None:
         self._visitors.pop(candidate, None)
-        candidate.trace.lost(candidate.failure)  # before the answer, nobody else tells
+        if candidate.failure is not None:  # before the answer, nobody else tells
+            candidate.trace.lost(candidate.failure)
 
     def _make_room(self, ip: IP) -> None:
         known = self._known

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
 
 from rdv._secure.path import SecurePath
 from rdv.client.acknowledgement import proven_within
@@ -34,13 +35,16 @@ class Stream(Protocol):
     def join(self, path: SecurePath) -> Joining:
         """Have ``path`` take over as soon as it is proved both ways."""
 
+    def stay(self) -> None:
+        """No path will join any more."""
+
 
 class Joining(Protocol):
     """
     What gets the transport of the other path.
 
     :ivar proven: fires when the path takes over; errbacks when it is lost or given up before.
-        Cancelling it gives the path up.
+        Cancelling it gives the path of a dialer up; of an acceptor, it does not fire then.
     """
 
     proven: Deferred[None]
@@ -49,10 +53,12 @@ class Joining(Protocol):
         """See :class:`IProtocol`."""
 
 
-async def join(candidate: Candidate, stream: Stream) -> None:
+async def join(candidate: Candidate, stream: Stream, moved: Callable[[Candidate], object]) -> None:
     """
-    Offer a candidate that is ready to the stream.
+    Offer a candidate that is ready to the stream. To cancel that gives up that of a dialer; the
+    peer of an acceptor may be about to use it, and decides.
 
+    :param moved: called with it when it has taken over, for an acceptor even after a cancellation.
     :raises ConnectionLost: when it is lost before it has taken over, or the peer has not taken it
         in time. It is closed then.
     :raises ProtocolError: when it is none of the peer's.
@@ -61,12 +67,31 @@ async def join(candidate: Candidate, stream: Stream) -> None:
     path = candidate.path
     assert path is not None
     joining = stream.join(path)
+    proven = joining.proven.addCallback(lambda _: _call(moved, candidate))
     if candidate.role is Role.DIALER:
-        joining.proven.addTimeout(proven_within(candidate.transport), candidate.clock)
+        proven.addTimeout(proven_within(candidate.transport), candidate.clock)
+    else:
+        proven = _shielded(proven)
     early = candidate.release(cast(IProtocol, joining), joins=True)
     if early:
         joining.dataReceived(early)
     try:
-        await joining.proven
+        await proven
     except DeferTimeoutError:
         raise ConnectionLost("the peer has not taken it in time") from None
+
+
+def _call(moved: Callable[[Candidate], object], candidate: Candidate) -> None:
+    moved(candidate)
+
+
+def _shielded(proven: Deferred[None]) -> Deferred[None]:
+    """The same; but cancelling it leaves ``proven`` alone."""
+    waiting: Deferred[None] = Deferred()
+
+    def pass_on(result: Failure | None) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+
+    proven.addBoth(pass_on)
+    return waiting

@@ -228,6 +228,7 @@ def context(clock: Any, role: Role = Role.DIALER, **changes: Any) -> Context:
         "chooser": relay_penalty(2.0),
         "server_timeout": 10.0,
         "handshake_timeout": 30.0,
+        "move": True,
         **changes,
     }
     return Context(clock, Settings(**settings), role, TOKEN.encode())

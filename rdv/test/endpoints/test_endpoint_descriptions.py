@@ -112,6 +112,15 @@ class ReadingTests(DescriptionTestCase):
             ):
                 self.assertEqual(self.settings(endpoint).spaces, spaces)
 
+    def test_move(self) -> None:
+        """A switch that is on."""
+        for text, moves in (("", True), (":move=yes", True), (":move=no", False)):
+            for endpoint in (
+                self.client(f"{BASE}:token=abc{text}"),
+                self.server(f"{BASE}:token=abc{text}"),
+            ):
+                self.assertEqual(self.settings(endpoint).move, moves)
+
     def test_headers(self) -> None:
         """As many as one likes."""
         text = rf"{BASE}:token=abc:header=X-A\: 1:header2=X-B\:2:header10=X-A\: 3"

@@ -13,6 +13,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from rdv._secure.path import SecurePath
+from rdv.client.candidate import Candidate
 from rdv.test.doubles import Recorder
 
 __all__ = ["FakeJoining", "FakeStream"]
@@ -44,6 +45,7 @@ class FakeStream:
     What is to move.
 
     :ivar joins: what was offered.
+    :ivar moved: who has taken over.
     """
 
     on_ready: Callable[[], object] = staticmethod(lambda: None)
@@ -51,11 +53,15 @@ class FakeStream:
 
     def __init__(self) -> None:
         self.joins: list[FakeJoining] = []
+        self.moved: list[Candidate] = []
 
     def join(self, path: SecurePath) -> FakeJoining:
         """See :class:`rdv.client.race.joining.Stream`."""
         self.joins.append(FakeJoining(path))
         return self.joins[-1]
+
+    def stay(self) -> None:
+        """See :class:`rdv.client.race.joining.Stream`."""
 
     @property
     def open(self) -> list[bool]:

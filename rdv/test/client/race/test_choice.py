@@ -165,7 +165,7 @@ class ChooseTests(SynchronousTestCase):
             choosing[0].cancel()
             self.failureResultOf(choosing[0], CancelledError)
             self.assertEqual(transports[0].closing, "abort")
-            choice.move(FakeStream(), Role.DIALER)
+            choice.move(FakeStream(), Role.DIALER, lambda candidate: None)
             self.failureResultOf(choosing[1], ConnectionLost if lost else CancelledError)
             self.assertEqual(transports[1].value(), b"")
 

@@ -85,7 +85,7 @@ class JoiningTestCase(SynchronousTestCase):
         """The stream has begun."""
         self.ours.stream = self.relay.candidate.path
         self.theirs.stream = self.relay.theirs.path
-        self.choice.move(self.stream, self.role)
+        self.choice.move(self.stream, self.role, self.stream.moved.append)
         self.clock.advance(0)
 
     def assert_over(self) -> None:
@@ -111,6 +111,7 @@ class DialerTests(JoiningTestCase):
         self.assertNoResult(direct.taken)
         joining.proven.callback(None)
         self.assertIs(self.successResultOf(direct.taken), direct.candidate)
+        self.assertEqual(self.stream.moved, [direct.candidate])
         self.assertTrue(direct.is_open)
         self.assert_over()
 
@@ -205,9 +206,23 @@ class AcceptorTests(JoiningTestCase):
         self.stream.joins[1].proven.callback(None)
         self.assertIs(self.successResultOf(other.taken), other.candidate)
         self.assertNoResult(one.taken)
+        self.assertEqual(self.stream.moved, [other.candidate])
         one.taken.cancel()
         self.failureResultOf(one.taken, CancelledError)
-        self.assertEqual((one.is_open, other.is_open), (False, True))
+
+    def test_cancelled(self) -> None:
+        """The dialer may be about to use it: it stays, and takes over if it does."""
+        self.move()
+        one, other = self.ready(), self.ready()
+        for direct in one, other:
+            direct.taken.cancel()
+            self.failureResultOf(direct.taken, CancelledError)
+        self.clock.advance(100)
+        self.assertEqual((one.is_open, other.is_open), (True, True))
+        one.at_far.abortConnection()
+        self.clock.advance(0)
+        self.stream.joins[1].proven.callback(None)
+        self.assertEqual(self.stream.moved, [other.candidate])
 
     def test_lost(self) -> None:
         """The next is taken as well."""

@@ -1,0 +1,93 @@
+"""
+From the relay to a direct path, while the stream runs.
+
+A secured stream whose peers both can move does not wait for a direct path: it begins on the relay,
+and what the attempt has opened stays open behind it. The same race goes on, with another prize: the
+dialer offers the direct candidates that come to the stream, one at a time, and the first that is
+proved both ways takes over. That ends when it has happened, when there is nothing left to move, or
+when the time for a path is up.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from rdv._observer import OneShotObserver
+from rdv.client.candidate import Candidate
+from rdv.client.connection import Connection
+from rdv.client.race.joining import Stream
+from rdv.client.reach import Reach
+
+if TYPE_CHECKING:
+    from rdv.client.context import Context
+    from rdv.client.race.contest import Contest
+
+__all__ = ["Move"]
+
+
+class Move:
+    """
+    The time in which a stream can move.
+
+    :param contest: the race that the relay has won.
+    :param reach: what is closed at the end.
+    :param relay: the winner.
+    :param connection: its stream.
+    :ivar over: happens when it is over, and all that was open for it is closed.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        contest: Contest,
+        reach: Reach,
+        relay: Candidate,
+        connection: Connection,
+    ) -> None:
+        self._context = context
+        self._contest = contest
+        self._reach = reach
+        self._relay = relay
+        self._stream = cast(Stream, connection.transport)
+        self._ended = False
+        self.over: OneShotObserver[None] = OneShotObserver()
+        clock = context.reactor
+        left = max(0.0, contest.ends - clock.seconds())
+        self._limit = clock.callLater(left, self.end, "no direct path came in time")
+        self._stream.on_over = partial(self.end, "there is nothing left to move")
+        self._tell = connection.moves_until(self.over)
+        assert relay.path is not None
+        if relay.path.ready:
+            self._join()
+        else:
+            self._stream.on_ready = self._join
+
+    def end(self, reason: str) -> None:
+        """The stream stays where it is. Nothing happens the second time."""
+        if self._ended:
+            return
+        self._ended = True
+        self._contest.end()
+        self._stream.stay()
+        self._context.trace.stayed(reason)
+        self._close()
+
+    def _join(self) -> None:
+        if not self._ended and self._context.secured is not None:
+            self._context.secured.stream = self._relay.path
+            self._contest.join(self._stream, self._moved)
+
+    def _moved(self, candidate: Candidate) -> None:
+        """For an acceptor, whose peer decides, that may be after the end."""
+        self._tell(candidate)
+        if not self._ended:
+            self._ended = True
+            self._contest.end()
+            self._context.trace.moved(candidate.trace, candidate.peer_address)
+            self._close()
+
+    def _close(self) -> None:
+        if self._limit.active():
+            self._limit.cancel()
+        self._reach.close().addCallback(lambda _: self.over.fire(None))

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 __all__ = ["HANDSHAKE_TIME", "Sight", "handshake_time", "horizon"]
 
-#: Seconds, besides round trips, for systems and programs to act, where that is all there is to wait
-#: for, and where a path that comes later would be missed.
+#: Seconds, besides round trips, for systems and programs to act: where a path that comes later is
+#: taken as well, and where it would be missed.
 _QUICK, _CAREFUL = 0.01, 0.1
+#: Seconds, round trips included, that nobody notices: in one room a program needs most of the time.
+_LEAST = 0.03
 #: Round trips, to the server or between the peers, and a part for jitter.
 _TRIPS = 1.25
 #: Seconds to the server where the system does not measure it.
@@ -51,7 +53,7 @@ def horizon(sight: Sight) -> float:
     """
     to_server = _UNKNOWN if sight.to_server is None else sight.to_server
     if sight.can_move:
-        return max(_TRIPS * to_server, to_server + _QUICK)
+        return _trip_and_a_bit(to_server)
     if sight.ports_change:
         return _CAREFUL + _TRIPS * max(to_server, 2 * sight.since_answer)
     return math.inf
@@ -65,4 +67,8 @@ def handshake_time(trip: float | None, *, can_move: bool) -> float:
     """
     if not can_move or trip is None:
         return HANDSHAKE_TIME
-    return min(HANDSHAKE_TIME, max(_TRIPS * trip, trip + _QUICK))
+    return min(HANDSHAKE_TIME, _trip_and_a_bit(trip))
+
+
+def _trip_and_a_bit(trip: float) -> float:
+    return max(_TRIPS * trip, trip + _QUICK, _LEAST)

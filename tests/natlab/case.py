@@ -25,9 +25,11 @@ def topology(
     acceptor: Site = _PUBLIC,
     shared: tuple[Box, ...] = (),
     server: Server = _SERVER,
+    *,
+    twins: bool = False,
 ) -> Topology:
     """One without a name."""
-    return Topology("For a test.", Expected.DIRECT, dialer, acceptor, shared, server)
+    return Topology("For a test.", Expected.DIRECT, dialer, acceptor, shared, server, twins)
 
 
 class Case(SynchronousTestCase):

@@ -55,6 +55,7 @@ class Lab:
 
     :param conditions: of the internet; by default there is neither delay nor loss.
     :ivar dialer: a host, as ``acceptor`` and ``server``.
+    :ivar neighbours: the hosts beside the peers, by the names of these.
     :ivar shared: the routers that both peers are behind.
     :ivar internet: what connects the borders.
     :ivar url: of the server, for the peers.
@@ -65,6 +66,7 @@ class Lab:
         self.conditions = conditions or Conditions()
         self._closed = False
         self._homes = 0
+        self.neighbours: dict[str, Host] = {}
         self._links: list[str] = []
         self._namespaces: list[Namespace] = []
         self._lans: list[Lan] = []
@@ -152,7 +154,15 @@ class Lab:
                 name, site.boxes, outside, site.v4, site.v6, carrier=False
             )
         place = outside or self.internet.at(name)
-        host.addresses = place.attach(host.namespace, v4=site.v4, v6=site.v6)
+        hosts = [host]
+        if site.neighbour:
+            if outside is None:
+                raise LabError(f"the {name} is to have a neighbour, and has no LAN")
+            self.neighbours[name] = Host(self._namespace(f"{name}'s neighbour", v6=site.v6))
+            hosts.append(self.neighbours[name])
+        # Twins get the same addresses the other way round.
+        for each in hosts if name == "dialer" else hosts[::-1]:
+            each.addresses = place.attach(each.namespace, v4=site.v4, v6=site.v6)
         return host
 
     def _behind(
@@ -184,7 +194,8 @@ class Lab:
             else:
                 self._homes += 1
                 innermost = number == len(boxes) and not carrier
-                net4 = f"192.168.{self._homes}.0/24" if innermost else f"100.64.{self._homes}.0/24"
+                home = 1 if self.topology.twins else self._homes
+                net4 = f"192.168.{home}.0/24" if innermost else f"100.64.{self._homes}.0/24"
             net6 = f"{start6}1::" if v6 else None
             inside = lan = Lan(self._links, router, net4 if v4 else None, net6)
             self._lans.append(lan)

@@ -64,12 +64,14 @@ class Site:
     :ivar boxes: between it and the internet, or the shared boxes of the topology; the nearest to
         the host comes first.
     :ivar clutter: dead interfaces and a dozen bridges, all with addresses, before the real one.
+    :ivar neighbour: there is another host in its LAN.
     """
 
     boxes: tuple[Box, ...] = ()
     v4: bool = True
     v6: bool = False
     clutter: bool = False
+    neighbour: bool = False
 
 
 class Proxy(enum.Enum):
@@ -106,6 +108,8 @@ class Topology:
     """
     :ivar text: one sentence.
     :ivar shared: boxes that both peers are behind, the outermost last.
+    :ivar twins: all LANs have the same private network. The address of a peer is that of the other
+        one's neighbour.
     """
 
     text: str
@@ -114,6 +118,7 @@ class Topology:
     acceptor: Site = field(default_factory=Site)
     shared: tuple[Box, ...] = ()
     server: Server = field(default_factory=Server)
+    twins: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tests.natlab.model import Proxy
 from tests.natlab.namespaces import LabError, end
 from tests.natlab.report import Report
 
-__all__ = ["AgentPeer", "Peer", "PlainPeer", "Server", "start_peer"]
+__all__ = ["AgentPeer", "Lines", "Peer", "PlainPeer", "Server", "start_peer"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for a program to start, on a busy machine.
@@ -38,7 +38,7 @@ def _start(host: Host, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
     )
 
 
-class _Lines:
+class Lines:
     """What a program writes to a pipe, collected by a thread so that it never blocks."""
 
     def __init__(self, file: Any) -> None:
@@ -83,6 +83,12 @@ class _Lines:
         with self._changed:
             return "\n".join(self._lines[-40:])
 
+    def all(self) -> list[str]:
+        """The lines, when the program has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended)
+            return self._lines
+
 
 class Server:
     """
@@ -112,7 +118,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        self.log = _Lines(process.stdout)
+        self.log = Lines(process.stdout)
         if self.log.find(listening, _START) is None:
             raise LabError(f"the server did not start: {self.log.text()}")
         if proxy:
@@ -122,7 +128,7 @@ class Server:
         source = lab.server.addresses[0] if proxy is Proxy.PUBLIC else "127.0.0.1"
         argv = ["-m", "tests.natlab.tcp_proxy", str(PORT), source, str(_BACKEND)]
         process = _start(lab.server, *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        if _Lines(process.stdout).find("listening", _START) is None:
+        if Lines(process.stdout).find("listening", _START) is None:
             raise LabError("the proxy did not start")
 
     def await_acceptor(self, start: int, seconds: float = 5.0) -> bool:
@@ -155,7 +161,7 @@ class AgentPeer:
         self._process = _start(
             host, "-m", "tests.natlab.agent", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._lines = _Lines(self._process.stdout)
+        self._lines = Lines(self._process.stdout)
         if self._lines.find("ready", _START) is None:
             raise LabError("the agent did not start")
 
@@ -217,7 +223,7 @@ class PlainPeer:
         return report
 
     def _connect(self, process: subprocess.Popen[bytes], report: Report, seconds: float) -> None:
-        lines = _Lines(process.stderr)
+        lines = Lines(process.stderr)
         found = lines.find(r"^CONNECTED: (p2p|relay) (\S+)|^(ERR: .*)|Error", seconds)
         if found is None or not found[1]:
             report.error = (found and found[3]) or f"not connected: {lines.text()}"

@@ -1,0 +1,93 @@
+"""
+The real commands in a lab, and how they ended. All calls block.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tests.natlab.lab import Host
+from tests.natlab.namespaces import LabError
+from tests.natlab.programs import Lines
+
+__all__ = ["Command", "Ended"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+#: Seconds for each to end.
+_PATIENCE = 60.0
+
+#: What the last line on stderr has to say, by exit status.
+_LAST = {
+    0: r"(CONNECTED|MOVED): ",
+    1: r"rdv: (no path to the peer|no connection within|nobody proved)",
+    3: r"rdv: the stream broke: ",
+    143: r"",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """
+    What became of one.
+
+    :ivar lines: of its stderr.
+    """
+
+    status: int
+    stdout: bytes
+    lines: list[str]
+
+    def __str__(self) -> str:
+        return f"status {self.status}, {len(self.stdout)} bytes, {self.lines}"
+
+    def is_told(self, secured: bool) -> bool:
+        """Whether it has told of streams of that kind only, and its last words fit its status."""
+        text = "\n".join(self.lines)
+        connected = re.findall(r"^CONNECTED.*", text, re.MULTILINE)
+        if any((", secure, " in line) is not secured for line in connected):
+            return False
+        last = re.search(_LAST.get(self.status, "$^"), text.rpartition("\n")[2])
+        return last is not None and "Traceback" not in text
+
+
+class Command:
+    """
+    ``rdv``, started on a host.
+
+    :param stdin: all that it can read.
+    """
+
+    def __init__(self, host: Host, *arguments: str, stdin: bytes = b"") -> None:
+        folder = Path(mkdtemp(dir=Path.cwd()))
+        self._stdout = folder / "out"
+        (folder / "in").write_bytes(stdin)
+        with (folder / "in").open("rb") as input_, self._stdout.open("wb") as output:
+            argv = [sys.executable, "-m", "rdv", *arguments]
+            self._process = host.namespace.popen(
+                argv, stdin=input_, stdout=output, stderr=subprocess.PIPE, cwd=_ROOT
+            )
+        self._stderr = Lines(self._process.stderr)
+
+    def line(self, pattern: str) -> None:
+        """
+        Wait until it has said something.
+
+        :raises LabError: when it has not.
+        """
+        if self._stderr.find(pattern, _PATIENCE) is None:
+            raise LabError(self._stderr.text())
+
+    def stop(self) -> Ended:
+        """Tell it to end, and wait."""
+        self._process.terminate()
+        return self.ended()
+
+    def ended(self) -> Ended:
+        """Wait for its end."""
+        status = self._process.wait(_PATIENCE)
+        return Ended(status, self._stdout.read_bytes(), self._stderr.all())

@@ -6,10 +6,9 @@ that has heard ``HELLO`` and closes in good order found a direct path: that is t
 ``DIRECT``. Any other leg that goes before both lines are there makes it ``ABANDONED``. Both lines
 right: ``RELAYED``, and a ``Joint`` has the legs. Anything else: ``FAILED``.
 
-The socket of each client that was given the other's line lingers 0 seconds until both directions
-have ended and all that it is sent is with the kernel: a server that is killed resets it. Nor does
-an acceptor that ends behind its HELLO end the dialer's leg in good order: the dialer may have
-chosen the relay in that moment.
+The socket of each client that has got the other's line lingers 0 seconds until both directions have
+ended and all that it is sent is with the kernel: a server that is killed resets it. An acceptor
+that ends behind its HELLO does not end the dialer in good order, who may be choosing the relay.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from rdv._line_matcher import LineMatcher
 from rdv._observer import OneShotObserver
 from rdv._system.sockets import push
 from rdv._transport.liveness import watch
+from rdv._transport.prompt import hasten
 from rdv.errors import ProtocolError
 from rdv.server.leg import Leg
 from rdv.server.outcome import Outcome, tells_more, without_lines
@@ -76,7 +76,6 @@ class Pair(LegOwner[Leg]):
     :ivar outcome: None until it is known.
     """
 
-    # A server holds thousands.
     __slots__ = (
         "__weakref__",
         "_ended",
@@ -154,9 +153,9 @@ class Pair(LegOwner[Leg]):
     def tell(self, leg: Leg) -> None:
         """Tell a client about the other one, in one write."""
         self._living = (self.dialer, self.acceptor)
+        hasten(leg.transport)
         others = self._owner.ports.beside(leg.transport)
-        head = switching_protocols(leg.observed, self.other(leg).candidates, others)
-        leg.transport.write(head)
+        leg.transport.write(switching_protocols(leg.observed, self.other(leg).candidates, others))
 
     def start(self, told: Leg | None = None) -> None:
         """
@@ -276,7 +275,8 @@ class Pair(LegOwner[Leg]):
         if self._joint is not None:
             self._joint.detach()
         for leg in self._living:
-            leg.break_on_exit(False)
+            if self.other(leg) not in self._lines:  # it has got a line
+                leg.break_on_exit(False)
             leg.transport.loseConnection()
 
     def _end(self) -> None:

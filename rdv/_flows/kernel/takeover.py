@@ -189,13 +189,14 @@ class SplicedFlow:
 
     def _begin(self) -> None:
         self._flush = None
-        self._splice = self._splicer.splice(
-            self._source_end,
-            self._sink_end,
-            self._source_ended,
-            self._before,
-            self._limit,
-        )
+        if self._source.connected:  # who is told of its loss may have the sink write what it has
+            self._splice = self._splicer.splice(
+                self._source_end,
+                self._sink_end,
+                self._source_ended,
+                self._before,
+                self._limit,
+            )
 
     def _source_ended(self) -> None:
         self._source.readConnectionLost(Failure(CONNECTION_DONE))

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import socket_of
 from rdv.server import Outcome
 from rdv.test.doubles import present
@@ -115,6 +116,20 @@ class TakeOverTests(HandTestCase):
             relay.deliver()
             relay.until_they("ended", ended)
             self.assertEqual(other.leg.copied, copied)
+
+    def test_loss_while_the_transports_are_asked(self) -> None:
+        """The other one breaks, and nothing is begun with what is lost."""
+        for side in (0, 1):
+            relay = self.relay()
+            relay.join()
+            living, lost = relay.fars[side], relay.fars[1 - side]
+            living.send_now(1)
+            relay.turn()
+            relay.reactor.runUntilCurrent()  # whether they have written everything
+            transport: Any = lost.leg.transport
+            self.patch(Splicer, "splice", self.fail)
+            transport.connectionLost(Failure(ConnectionLost()))
+            relay.until_they("broken", living)
 
     def test_end_of_one_that_was_taken_over(self) -> None:
         """Before the kernel has moved anything."""

@@ -1,0 +1,126 @@
+"""
+TCP connections that lose no time: what is written goes to the kernel at once, and what needs no
+room there does not wait until the reactor has seen that there is some.
+
+A transport of Twisted buffers each write, asks the reactor to watch the descriptor, is told in a
+later turn that it can write, does so, and asks to be watched no longer: three system calls and a
+turn for a line that would have gone out at once. It closes in the same way, behind a write of
+nothing. For a server whose connections see three short writes and then close this is much of all
+its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.error import ConnectionLost
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.tcp import Server
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+__all__ = ["PromptServer", "hasten"]
+
+log = Logger()
+
+
+def hasten(transport: object) -> None:
+    """
+    Make a connection that a port of Twisted has accepted a :class:`PromptServer`, if there is
+    nothing above it and nothing that it has still to write. If not, it stays as it is.
+    """
+    if type(transport) is Server and not transport.TLS and not transport.disconnecting:
+        # Twisted does not say in public what is buffered; should it call this otherwise one day,
+        # we are as slow as it is.
+        waiting = getattr(transport, "_tempDataLen", None)
+        if waiting == 0 and not transport.dataBuffer:
+            transport.__class__ = PromptServer
+
+
+class PromptServer(Server):
+    """
+    A connection from a port, without TLS.
+
+    It goes by one rule: as long as bytes are buffered all is as with Twisted's. While there are
+    none, a write is tried at once, and what else would be done when the descriptor can be written
+    to (closing, ending one direction, asking a producer) is done in the reactor's next turn. So
+    nothing is called back from within a call, and a descriptor is closed between the events of two
+    turns.
+    """
+
+    _is_filled = False  # bytes are buffered
+    _is_due = False  # the next turn sees to it
+    _is_ending = False  # our direction, or it has ended
+    _has_failed = False  # to write
+
+    def write(self, data: bytes) -> None:
+        if not self._can_send():
+            self._buffer(data)
+            return
+        sent = self.writeSomeData(data)
+        if not isinstance(sent, int):
+            self._fail()
+        elif sent < len(data):
+            self._buffer(data[sent:])
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def _can_send(self) -> bool:
+        return (
+            not (self._is_filled or self._is_due or self._is_ending)
+            and bool(self.connected)
+            # Who asks for more, or is paused, hears of it when bytes are gone. And of what flows
+            # the kernel is read by others: see below.
+            and self.producer is None
+        )
+
+    def _buffer(self, data: bytes) -> None:
+        if not self._has_failed:
+            self._is_filled = True
+            super().write(data)  # type: ignore[no-untyped-call]
+
+    def _fail(self) -> None:
+        """
+        It has been reset. The kernel tells that once, and whoever reads next would find an end. So
+        the reactor does not, and it is lost before anything else comes.
+        """
+        self._has_failed = True
+        self.doRead = self.doWrite = _lost  # type: ignore[method-assign]
+        self.startWriting()
+
+    def writeSomeData(self, data: bytes) -> int | ConnectionLost:
+        return super().writeSomeData(data) if data else 0
+
+    def loseWriteConnection(self) -> None:
+        self._is_ending = True
+        super().loseWriteConnection()  # type: ignore[no-untyped-call]
+
+    def startWriting(self) -> None:
+        if self._is_filled:
+            super().startWriting()  # type: ignore[no-untyped-call]
+        elif not self._is_due:
+            self._is_due = True
+            self.reactor.callLater(0, self._go_on)  # type: ignore[attr-defined]
+
+    def stopWriting(self) -> None:
+        self._is_filled = self._is_due = False
+        super().stopWriting()  # type: ignore[no-untyped-call]
+
+    def _go_on(self) -> None:
+        # If not, it is done, or something was written behind which the reactor will do it.
+        if not (self._is_due and self.connected) or self._is_filled:
+            return
+        self._is_due = False
+        try:
+            error = self.doWrite()  # type: ignore[no-untyped-call]
+            reason = error and Failure(error)
+        except Exception:
+            reason = Failure()
+            log.failure("in the middle of {connection}", failure=reason, connection=self)
+        if reason is not None:
+            self.connectionLost(reason)
+
+
+def _lost() -> ConnectionLost:
+    return CONNECTION_LOST

@@ -9,8 +9,9 @@ import struct
 import sys
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
-from twisted.internet.tcp import Connection, Server
+from twisted.internet.tcp import Connection, Port, Server
 
 __all__ = [
     "bottom",
@@ -21,6 +22,7 @@ __all__ = [
     "push",
     "socket_of",
     "tune",
+    "tune_port",
     "unread",
 ]
 
@@ -32,6 +34,9 @@ KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 4
 #: (6.15; Python has no name for it). Its own limit is two minutes.
 RETRY_INTERVAL = 30
 _TCP_RTO_MAX_MS = 44
+
+#: Ports whose connections have all that from the beginning.
+_tuned: WeakSet[Port] = WeakSet()
 
 
 def socket_of(transport: object) -> socket.socket | None:
@@ -112,7 +117,22 @@ def tune(transport: object) -> None:
     as the system has it. While something is not acknowledged keepalive rests: what is then done is
     in :mod:`rdv._transport.liveness`.
     """
-    sock = socket_of(transport)
+    connection = bottom(transport)
+    if not (isinstance(connection, Server) and connection.server in _tuned):
+        _set_options(socket_of(connection))
+
+
+def tune_port(port: object) -> None:
+    """
+    Do the same for every connection that a port of Twisted will accept, at once, where the system
+    lets them inherit it.
+    """
+    if isinstance(port, Port) and sys.platform == "linux":
+        _set_options(port.socket)
+        _tuned.add(port)
+
+
+def _set_options(sock: socket.socket | None) -> None:
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -4,7 +4,7 @@ The HTTP of a server of its own: what Twisted's has no limits for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
@@ -22,6 +22,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 from zope.interface import provider
 
+from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
 from rdv.server.budget import AcceptThrottle
 from rdv.wire import refusal
@@ -154,8 +155,10 @@ class RendezvousSite(Site):
         )
         self._throttle = AcceptThrottle(reactor)
 
-    def serves(self, ports: Iterable[IListeningPort]) -> None:
+    def serves(self, ports: Sequence[IListeningPort]) -> None:
         """The ports that accept connections for it."""
+        for port in ports:
+            tune_port(port)
         self._throttle.watch(ports)
 
     def stopFactory(self) -> None:

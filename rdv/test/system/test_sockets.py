@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import sys
+import unittest
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -16,7 +17,7 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactor
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._system import sockets
 from rdv._system.sockets import (
@@ -30,13 +31,14 @@ from rdv._system.sockets import (
     push,
     socket_of,
     tune,
+    tune_port,
     unread,
 )
 from rdv._system.tcp_info import undelivered
 from rdv._transport.handover import one_protocol
 from rdv._transport.liveness import INTERVAL, PATIENCE, TRIES
 from rdv.test.doubles import CLIENT, Recorder, ends
-from rdv.test.sockets import Handle, tcp_pair
+from rdv.test.sockets import REACTOR, Handle, tcp_pair, until
 
 
 class Above:
@@ -145,6 +147,54 @@ class OptionTests(SocketTestCase):
             linger(self.transport, reset)
             option = self.near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
             self.assertEqual(struct.unpack("ii", option), (int(reset), 0))
+
+
+@unittest.skipUnless(sys.platform == "linux", "elsewhere each connection is tuned")
+class PortTests(TestCase):
+    """``tune_port``."""
+
+    options = (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        *((socket.IPPROTO_TCP, option) for option in range(1, 64)),
+    )
+    #: What every connection has for itself: segment sizes, TCP_INFO and the like.
+    varying = (2, 11, 12, 24, 26)
+
+    async def accepted(self, is_tuned: bool) -> Any:
+        """A connection from a port: the server's end."""
+        protocol = Protocol()
+        port = REACTOR.listenTCP(0, one_protocol(protocol), interface="127.0.0.1")
+        if is_tuned:
+            tune_port(port)
+        self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
+        await until(lambda: protocol.transport)
+        await port.stopListening()
+        return protocol.transport
+
+    def values(self, transport: Any) -> list[object]:
+        """Of all options, or why it has none."""
+        values: list[object] = []
+        for level, option in self.options:
+            try:
+                value = transport.getHandle().getsockopt(level, option, 8)
+            except OSError as error:
+                value = error.errno
+            varies = level == socket.IPPROTO_TCP and option in self.varying
+            values.append((level, option, None if varies else value))
+        return values
+
+    async def test_inherited(self) -> None:
+        """Its connections have whatever they would be given one by one, and are not given it."""
+        self.clients: list[socket.socket] = []
+        plain, tuned = [await self.accepted(is_tuned) for is_tuned in (False, True)]
+        self.assertNotEqual(self.values(plain), self.values(tuned))
+        tune(plain)
+        self.assertEqual(self.values(plain), self.values(tuned))
+        self.patch(sockets, "_set_options", self.fail)
+        tune(tuned)
+        for client in self.clients:
+            client.close()
+        await until(lambda: not (plain.connected or tuned.connected))
 
 
 class UnixSocketTests(SocketTestCase):

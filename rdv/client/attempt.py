@@ -17,7 +17,7 @@ peers are behind, the relay penalty for the relay, or a round trip where its str
 direct path later (:mod:`rdv.client.move`). The penalty ends early when nothing direct can come any
 more (every address has no route, or has refused for a second), and a connection that is shaking
 hands when it ends gets the rest of its second: no direct path loses to the relay by a hair. The
-acceptor does not choose: the first CONFIRM wins.
+acceptor does not choose: the first CONFIRM wins that is believed (``Witness``).
 
 Inbound connections that arrive before the answer are held without a word: the token is not shown to
 whoever scans the port while we wait in the lobby. Afterwards an acceptor says it to addresses that

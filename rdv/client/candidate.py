@@ -169,7 +169,7 @@ class Candidate:
         return over
 
     def hurry(self) -> None:
-        """Nothing better can come any more: end what :meth:`stays` waits for."""
+        """There is nothing to wait for any more: end what :meth:`stays` waits for."""
         if self._is_shaken and self._waiting:
             self.trace(What.HURRIED)
             self._waiting.end(self)

@@ -81,6 +81,8 @@ class Client:
         None leaves it to the form of the token.
     :param move: whether a secured stream may begin on the relay and move to a direct path as soon
         as there is one, if its peer can do that as well; see :mod:`rdv.client.move`.
+    :param witness: whether an acceptor of plain streams waits for proof that it is the dialer who
+        has come (:mod:`rdv.client.race.witness`). False saves that time, and is for TLS inside.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     """
@@ -103,6 +105,7 @@ class Client:
         proxy: str | None = None,
         secure: bool | None = None,
         move: bool = True,
+        witness: bool = True,
     ) -> None:
         self._reactor: IClientReactor = monotonic(
             knobs.with_methods("reactor", reactor, _REACTOR_METHODS, "a reactor")
@@ -128,6 +131,7 @@ class Client:
             ),
             move=knobs.instance("move", move, bool, "True or False"),
             proxy=None if proxy is None else parse_proxy(proxy),
+            witness=knobs.instance("witness", witness, bool, "True or False"),
         )
 
     def __repr__(self) -> str:
@@ -166,9 +170,8 @@ class Client:
             sense, ``NoConnection`` when there is no path to the peer, with a secret ``NotProven``
             when nobody who came proved to know it, or ``AttemptTimeout``. None but a 408 is tried
             again here: who wants to wait for a peer that proves itself calls again, after a pause,
-            as the endpoints and ``rdv dial`` do. An
-            argument that cannot be is told likewise before any I/O, as a ``TypeError`` or
-            ``ValueError`` that names it.
+            as the endpoints and ``rdv dial`` do. An argument that cannot be is told likewise before
+            any I/O, as a ``TypeError`` or ``ValueError`` that names it.
             Cancelling it closes everything; it errbacks when that is done.
         """
         return self._connect(Role.DIALER, url, token, timeout, trace, secure, options)

@@ -53,6 +53,7 @@ class Settings:
     handshake_timeout: float
     move: bool
     proxy: Proxy | None = None
+    witness: bool = True
 
 
 @dataclass(frozen=True)

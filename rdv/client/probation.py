@@ -9,11 +9,11 @@ delivered twice: a peer leaves a candidate for another one only if nothing but C
 it.
 
 All of this is on our side alone. A dialer keeps the relay until its CONFIRM is acknowledged
-(``tcp_info``); it also gives the application a tenth of a second to say something, and then waits
-until some of that is acknowledged. An acceptor keeps it until the other side has ended it. To both,
-the first byte that comes is proof. A connection that the listener took from an address that has
-refused us is *suspect*: it is not even chosen before the CONFIRM was acknowledged, one round trip
-later.
+(``tcp_info``); it also gives the application a tenth of a second to say something, a hundredth if
+the acceptor waits for the end of the relay, and then waits until some of that is acknowledged. An
+acceptor keeps it until the other side has ended it. To both, the first byte that comes is proof. A
+connection that the listener took from an address that has refused us is *suspect*: it is not even
+chosen before the CONFIRM was acknowledged, one round trip later.
 
 Against an old dialer, which trusts its own CONFIRM, an acceptor has one more means: where such a
 connection is possible at all (a round trip below 10 ms), it sends the first byte of HELLO alone,
@@ -41,6 +41,7 @@ from rdv._transport.liveness import unwatch, watch
 from rdv._transport.secured import SecureTransport
 from rdv.client.acknowledgement import pauses, proven_within
 from rdv.client.candidate import Candidate
+from rdv.client.dial.targets import is_global
 from rdv.client.receiver import Receiver
 from rdv.client.replay import ReplayTransport
 from rdv.wire import Role
@@ -52,8 +53,9 @@ log = Logger()
 #: Seconds for an acceptor's peer to end the relay.
 _ENDED_WITHIN = 10.0
 #: Seconds that a dialer's application gets for its first bytes, and those to be acknowledged: five
-#: retransmissions on a short way, and the peer still has the relay.
-_SAID_WITHIN, _DELIVERED_WITHIN = 0.1, 5.0
+#: retransmissions on a short way, and the peer still has the relay. Less on a plain path within a
+#: network, where the acceptor waits for the end of the relay (:mod:`rdv.client.race.witness`).
+_SAID_WITHIN, _SAID_NEARBY, _DELIVERED_WITHIN = 0.1, 0.01, 5.0
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -87,6 +89,8 @@ class Probation(ReplayTransport):
         receive_from(cast(ITransport, self.transport), self)
         self._pauses = pauses()
         self._begun, self._patience = self._clock.seconds(), proven_within(self.transport)
+        is_awaited = chosen.path is None and not is_global(chosen.peer_address.ip)
+        self._said_within = _SAID_NEARBY if is_awaited else _SAID_WITHIN
         if chosen.role is Role.DIALER:
             self._timer = self._clock.callLater(next(self._pauses), self._look)
             if isinstance(self.transport, SecureTransport):
@@ -139,7 +143,7 @@ class Probation(ReplayTransport):
         """Whether what the application has written behind CONFIRM gets through, if it has."""
         if self._passed_on:
             return self._chosen.confirmed(behind=1) is not False
-        return passed >= _SAID_WITHIN or self._write_ended or self._closing
+        return passed >= self._said_within or self._write_ended or self._closing
 
     def _switch(self) -> None:
         if self._switching is None:

@@ -6,15 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
 
-__all__ = ["Target", "behind_proxy", "ports_change", "same_site", "targets"]
+__all__ = [
+    "Target",
+    "behind_proxy",
+    "is_global",
+    "observed_peer",
+    "ports_change",
+    "same_site",
+    "targets",
+]
 
 #: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
 _AHEAD = range(1, 5)
 _LAST_PORT = 0xFFFF
+#: Between a carrier's NAT and those of its customers (RFC 6598).
+_SHARED = ip_network("100.64.0.0/10")
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,19 @@ def same_site(answer: Answer) -> bool:
     """Whether the peer seems to be behind the same NAT: the server sees it at our own address."""
     observed = answer.observed
     return observed is not None and any(a.ip == observed.ip for a in answer.peer_addresses)
+
+
+def observed_peer(answer: Answer) -> Address | None:
+    """
+    Where the server has met the peer. None when the server does not see where its clients are, as
+    far as it says so.
+    """
+    return answer.peer_addresses[-1] if answer.observed and answer.peer_addresses else None
+
+
+def is_global(ip: IPv4Address | IPv6Address) -> bool:
+    """Whether it is the address of one host, or NAT, of the internet."""
+    return not is_local(Address(ip, 0)) and ip not in _SHARED
 
 
 def targets(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Coroutine
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -21,11 +21,12 @@ from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.dial.targets import behind_proxy, ports_change, same_site, targets
+from rdv.client.dial.targets import behind_proxy, is_global, ports_change, same_site, targets
 from rdv.client.race.choice import Choice, first
 from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
 from rdv.client.race.joining import Stream
+from rdv.client.race.witness import Witness
 from rdv.client.reasons import describe
 from rdv.client.trace import What
 from rdv.errors import NoConnection, NotProven
@@ -38,8 +39,6 @@ log = Logger()
 #: When the relay has gone, seconds for a direct CONFIRM or HELLO that is still on its way: two
 #: retransmissions.
 _RELAY_LOST_GRACE = 5.0
-#: Between a carrier's NAT and those of its customers (RFC 6598).
-_SHARED = ip_network("100.64.0.0/10")
 
 
 class Contest:
@@ -84,6 +83,8 @@ class Contest:
         # Whom it was told nothing, the peer cannot dial.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
+        needs_one = settings.witness and context.secured is None and context.role is Role.ACCEPTOR
+        self._witness = Witness(context, relay, answer) if needs_one else None
         self._choice = Choice()
         self._contending: list[Deferred[Candidate]] = []
         self._patience: float | None = None  # of the relay, when it is ready
@@ -108,6 +109,9 @@ class Contest:
                 raise
             for address, refusal in self._puncher.refused.items():
                 self._reasons.setdefault(str(address), describe(refusal))
+            for candidate in self._witness.confirmed if self._witness else ():
+                reason = "confirmed, but the dialer has not left the relay"
+                self._reasons.setdefault(str(candidate.peer_address), reason)
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             reasons = reasons or "nobody answered"
             if self._context.secured is not None:
@@ -153,7 +157,7 @@ class Contest:
         """
         if self._context.role is Role.DIALER or not self._knows_the_peer:
             return True
-        return self._same_site and (is_local(Address(ip, 0)) or ip in _SHARED)
+        return self._same_site and not is_global(ip)
 
     def _inbound_enters(self, candidate: Candidate) -> Deferred[Candidate]:
         return self._entrant("inbound", self._contend(candidate, inbound=True), candidate.trace)
@@ -176,6 +180,8 @@ class Contest:
     async def _contend(self, candidate: Candidate, *, inbound: bool = False) -> Candidate:
         candidate.closed.addCallback(lambda _: self._reconsider())
         await candidate.shaken()
+        if self._witness is not None:
+            await self._witness.believes(candidate)
         address = candidate.peer_address
         candidate.detour = self._same_site and not is_local(address)
         patience = self._chooser(candidate)
@@ -188,6 +194,8 @@ class Contest:
 
     async def _relay_contends(self) -> Candidate:
         relay = await self._relay.shaken()
+        if self._witness is not None:
+            self._witness.relay_confirmed()
         relay.horizon = self._horizon()
         patience = self._patience = self._chooser(relay)
         if patience == math.inf or (patience > 0 and not self._nothing_can_come()):

@@ -154,8 +154,16 @@ class LoopbackTestCase(TestCase):
         self.addCleanup(collect_garbage)  # last of all
 
     def client(self, reactor: SteppedReactor | None = None, **options: Any) -> Client:
-        """A client that dials nothing but loopback."""
-        options = {"spaces": AddressSpace.LOOPBACK, "self_addresses": here, **options}
+        """
+        A client that dials nothing but loopback. It waits for no witness: clocks stand still, and a
+        dialer does not leave the relay.
+        """
+        options = {
+            "spaces": AddressSpace.LOOPBACK,
+            "self_addresses": here,
+            "witness": False,
+            **options,
+        }
         return Client(reactor or self.reactor, **options)
 
     async def visit(self, port: int, wire: Wire | None = None) -> Wire:

@@ -134,7 +134,7 @@ class AcceptorTests(RaceTestCase):
         """At once, be it the relay: the chooser is the dialer's."""
         for place in range(3):
             self.setUp()
-            self.accept(penalty=100, chooser=lambda candidate: 100)
+            self.accept(penalty=100, chooser=lambda candidate: 100, witness=False)
             self.answer(PEER)
             transports = [self.server, self.reactor.connected(), self.arrive()]
             winner = transports.pop(place)

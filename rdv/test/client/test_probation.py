@@ -124,6 +124,15 @@ class DialerTests(BothTests, BothTestCase):
             self.clock.advance(0)
             self.assertTrue(self.relay.ended)
 
+    def test_the_acceptor_waits(self) -> None:
+        """Within a network it begins when the relay has ended."""
+        for is_global in (True, False):
+            self.patch(probation, "is_global", lambda ip, is_global=is_global: is_global)
+            self.begin()
+            self.direct.acknowledged = len(CONFIRM)
+            self.clock.pump([0.001] * 15)
+            self.assertEqual(self.relay.open, is_global)
+
     def test_what_it_says_does_not_arrive(self) -> None:
         """Such as full segments, on a path that only lets small ones through."""
         for acknowledged, seconds in (

@@ -325,7 +325,7 @@ class WayTests(TraceTestCase):
 
     def test_acceptor(self) -> None:
         """It says HELLO, and the dialer chooses."""
-        self.accept()
+        self.accept(witness=False)
         self.answer(PEER)
         peer = self.reactor.connected()
         peer.deliver(CONFIRM)

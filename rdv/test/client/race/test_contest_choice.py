@@ -161,7 +161,7 @@ class AcceptorTests(AttemptTestCase):
         self.patch(candidate, "bytes_acknowledged", lambda transport: 0)
         for host, port in (("203.0.113.9", 41000), ("203.0.113.9", 50000)):
             self.setUp()
-            self.accept()
+            self.accept(witness=False)
             extra = "Rdv-Observed-Addr: 203.0.113.9:40000\r\n"
             self.server.deliver(answer(LAN, PEER, extra=extra))
             self.reactor.failed(REFUSED, 2)

@@ -1,0 +1,122 @@
+"""
+Whom the acceptor of a plain stream believes.
+
+Whoever is told HELLO can say CONFIRM: it has just been told the token. An acceptor dials all that
+the dialer names, and in its own network those addresses may belong to somebody else; and whoever
+reaches its port from an address that may be the peer's is told HELLO, too. There are two witnesses.
+
+The *address*: nobody but the dialer has an address and port that the dialer has named, if it is one
+of the internet, not of a network: of IPv6, or of the host or NAT at which the server has met the
+dialer. That costs nothing. Who sits on the way between can take it, and read and change all that is
+said there as well.
+
+The *relay*: the server ends it when the dialer leaves it for a direct path. Who has confirmed on
+any other path, such as one within a LAN, gets and is sent nothing before. If CONFIRM comes on the
+relay instead, it was not the dialer, or its path is dead, and the relay is taken. Original dialers
+leave the relay at once, ours when CONFIRM has been acknowledged. So this costs the way from the
+dialer through the server, which is more than a round trip of a LAN whose server is far away: who
+does not want that has ``Client(witness=False)``. There is no time after which an acceptor believes
+without: a dialer that reaches nobody directly may take any time before it takes the relay.
+
+When the relay has ended, and before: a path whose address speaks for it a little, because the peer
+has named it, is taken rather than one that came from elsewhere. Of two that are as good one is not
+the peer's, and nobody knows which: neither is taken.
+"""
+
+from __future__ import annotations
+
+import math
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv._system.tcp_info import round_trip
+from rdv.addresses import AddressSpace, space_of
+from rdv.client.candidate import Candidate
+from rdv.client.context import Context
+from rdv.client.dial.targets import is_global, observed_peer
+from rdv.errors import ProtocolError
+from rdv.wire import Answer
+
+__all__ = ["Witness"]
+
+log = Logger()
+
+#: Seconds at most for a CONFIRM that was sent before the dialer has left the relay.
+_OVERTAKEN = 0.2
+_MORE_THAN_ONE = "more than one has confirmed, and only one can be the peer"
+_CHOSE_THE_RELAY = "the peer has chosen the relay: this is somebody else, or its path is dead"
+
+
+class Witness:
+    """
+    Makes those who have confirmed wait, until the dialer has left the relay.
+
+    :param relay: on which the server answered.
+    :ivar confirmed: who has confirmed, and needs a witness.
+    """
+
+    def __init__(self, context: Context, relay: Candidate, answer: Answer) -> None:
+        self._context = context
+        self._named = set(answer.peer_addresses)
+        observed = observed_peer(answer)
+        self._observed = None if observed is None else observed.ip
+        self._relay_has_ended = False
+        self.confirmed: list[Candidate] = []
+        relay.closed.addCallback(lambda _: self._relay_ended())
+
+    async def believes(self, candidate: Candidate) -> None:
+        """
+        Wait until a candidate that has confirmed may be chosen.
+
+        :raises ProtocolError: when it is not believed. It is closed then.
+        :raises ConnectionLost: when the connection is lost.
+        """
+        if self._speaks_for_itself(candidate):
+            return
+        candidate.transport.pauseProducing()  # what comes next is for whoever gets it in the end
+        self.confirmed.append(candidate)
+        if not self._relay_has_ended:
+            candidate.trace.waits(math.inf, "the dialer has not left the relay yet")
+            await candidate.stays(math.inf)
+        await candidate.stays(self._overtaken())
+        rank = self._is_named(candidate)
+        if any(self._is_named(each) >= rank for each in self.confirmed if each is not candidate):
+            self._refuse(candidate, _MORE_THAN_ONE)
+            await candidate.stays(0)
+
+    def relay_confirmed(self) -> None:
+        """The dialer has chosen the relay: it was not the one who confirmed elsewhere."""
+        for candidate in self.confirmed:
+            self._refuse(candidate, _CHOSE_THE_RELAY)
+
+    def _relay_ended(self) -> None:
+        self._relay_has_ended = True
+        for candidate in self.confirmed:
+            candidate.hurry()
+
+    def _refuse(self, candidate: Candidate, reason: str) -> None:
+        if candidate.connected:
+            log.warn("{peer} is not believed: {reason}", peer=candidate.peer_address, reason=reason)
+            candidate.close(Failure(ProtocolError(reason)))
+
+    def _speaks_for_itself(self, candidate: Candidate) -> bool:
+        ip = candidate.peer_address.ip
+        if not self._is_named(candidate) or not is_global(ip):
+            return False
+        return space_of(ip) is AddressSpace.PUBLIC6 or ip == self._observed
+
+    def _is_named(self, candidate: Candidate) -> bool:
+        return candidate.peer_address in self._named
+
+    def _overtaken(self) -> float:
+        """
+        Seconds in which a CONFIRM that left before the dialer ended the relay may still come: a
+        round trip of those paths that stand and on which nobody has said anything.
+        """
+        silent = [
+            each.transport
+            for each in self._context.candidates
+            if each.connected and not each.is_relay and each not in self.confirmed
+        ]
+        return min(_OVERTAKEN, max((round_trip(each) or 0.0 for each in silent), default=0.0))

@@ -109,9 +109,6 @@ class Contest:
                 raise
             for address, refusal in self._puncher.refused.items():
                 self._reasons.setdefault(str(address), describe(refusal))
-            for candidate in self._witness.confirmed if self._witness else ():
-                reason = "confirmed, but the dialer has not left the relay"
-                self._reasons.setdefault(str(candidate.peer_address), reason)
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             reasons = reasons or "nobody answered"
             if self._context.secured is not None:

@@ -15,17 +15,15 @@ any other path, such as one within a LAN, gets and is sent nothing before. If CO
 relay instead, it was not the dialer, or its path is dead, and the relay is taken. Original dialers
 leave the relay at once, ours when CONFIRM has been acknowledged. So this costs the way from the
 dialer through the server, which is more than a round trip of a LAN whose server is far away: who
-does not want that has ``Client(witness=False)``. There is no time after which an acceptor believes
-without: a dialer that reaches nobody directly may take any time before it takes the relay.
+does not want that has ``Client(witness=False)``. Who has confirmed and gets no witness for so long
+that a dialer would have left the relay is dropped, not believed: it is the server's end of all
+things that comes next, which is no witness.
 
-When the relay has ended, and before: a path whose address speaks for it a little, because the peer
-has named it, is taken rather than one that came from elsewhere. Of two that are as good one is not
-the peer's, and nobody knows which: neither is taken.
+If two confirm on such paths, one of them is not the dialer, and nobody knows which: neither is
+taken.
 """
 
 from __future__ import annotations
-
-import math
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -42,8 +40,12 @@ __all__ = ["Witness"]
 
 log = Logger()
 
+#: Seconds from CONFIRM until a dialer has left the relay: ours keeps it for 15 at most, and servers
+#: end what has not come to a choice in 30.
+_LEAVES_WITHIN = 20.0
 #: Seconds at most for a CONFIRM that was sent before the dialer has left the relay.
 _OVERTAKEN = 0.2
+_DID_NOT_LEAVE = "it has confirmed, but the dialer does not leave the relay"
 _MORE_THAN_ONE = "more than one has confirmed, and only one can be the peer"
 _CHOSE_THE_RELAY = "the peer has chosen the relay: this is somebody else, or its path is dead"
 
@@ -77,13 +79,14 @@ class Witness:
         candidate.transport.pauseProducing()  # what comes next is for whoever gets it in the end
         self.confirmed.append(candidate)
         if not self._relay_has_ended:
-            candidate.trace.waits(math.inf, "the dialer has not left the relay yet")
-            await candidate.stays(math.inf)
+            candidate.trace.waits(_LEAVES_WITHIN, "the dialer has not left the relay yet")
+            await candidate.stays(_LEAVES_WITHIN)
+        if not self._relay_has_ended:
+            self._refuse(candidate, _DID_NOT_LEAVE)
         await candidate.stays(self._overtaken())
-        rank = self._is_named(candidate)
-        if any(self._is_named(each) >= rank for each in self.confirmed if each is not candidate):
+        if len(self.confirmed) > 1:
             self._refuse(candidate, _MORE_THAN_ONE)
-            await candidate.stays(0)
+        await candidate.stays(0)  # it may have been refused
 
     def relay_confirmed(self) -> None:
         """The dialer has chosen the relay: it was not the one who confirmed elsewhere."""
@@ -101,13 +104,10 @@ class Witness:
             candidate.close(Failure(ProtocolError(reason)))
 
     def _speaks_for_itself(self, candidate: Candidate) -> bool:
-        ip = candidate.peer_address.ip
-        if not self._is_named(candidate) or not is_global(ip):
+        address = candidate.peer_address
+        if address not in self._named or not is_global(address.ip):
             return False
-        return space_of(ip) is AddressSpace.PUBLIC6 or ip == self._observed
-
-    def _is_named(self, candidate: Candidate) -> bool:
-        return candidate.peer_address in self._named
+        return space_of(address.ip) is AddressSpace.PUBLIC6 or address.ip == self._observed
 
     def _overtaken(self) -> float:
         """

@@ -13,10 +13,11 @@ class Allowance:
     """
     :param at_once: how much there is at first, and at most.
     :param per_second: how much comes back.
+    :ivar most: how much there is at most, and how much can be owed.
     """
 
     def __init__(self, at_once: float, per_second: float) -> None:
-        self._left = self._most = at_once
+        self._left = self.most = at_once
         self._per_second = per_second
         self._since = math.inf
 
@@ -24,9 +25,9 @@ class Allowance:
         """How much there is; less than 0 when more was taken than there was."""
         passed = max(0.0, now - self._since)
         self._since = now
-        self._left = min(self._most, self._left + passed * self._per_second)
+        self._left = min(self.most, self._left + passed * self._per_second)
         return self._left
 
-    def take(self, now: float) -> None:
-        """Take one, be there any or not; what is owed is bounded by what there is at first."""
-        self._left = max(-self._most, self.left(now) - 1)
+    def take(self, now: float, count: int = 1) -> None:
+        """Take some, be there any or not; what is owed is bounded by what there is at first."""
+        self._left = max(-self.most, self.left(now) - count)

@@ -23,7 +23,7 @@ from rdv.client.attempt import Attempt
 from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
 from rdv.client.cancelling import CancelledLater
 from rdv.client.connection import Connection
-from rdv.client.context import Context, Settings, new_syns
+from rdv.client.context import Context, Settings, Syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
@@ -113,7 +113,7 @@ class Client:
         self._trace = knobs.function("trace", trace)
         self._secure = _checked(secure)
         self._numbers = count(1)
-        self._syns = new_syns()
+        self._syns = Syns()
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
             raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)

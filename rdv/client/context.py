@@ -24,18 +24,22 @@ if TYPE_CHECKING:
     from rdv.client.race.choice import Chooser
     from rdv.client.self_addresses import SelfAddresses
 
-__all__ = ["Context", "Settings", "new_syns"]
+__all__ = ["Context", "Settings", "Syns"]
 
 
-#: SYNs of all attempts of one client: twice what one attempt needs at most, and as many as so many
-#: peers behind boxes that refuse use in the long run. A peer names what is dialled: nobody is to be
-#: flooded on behalf of one who begins attempt after attempt.
-_SYNS_AT_ONCE, _SYNS_PER_SECOND = 1500, 100
+@dataclass(frozen=True)
+class Syns:
+    """
+    SYNs of all attempts of one client. A peer names what is dialled: nobody is to be flooded on
+    behalf of one who begins attempt after attempt.
 
+    :ivar known: where peers are known to be: twice what one attempt needs at most, and as many as
+        so many peers behind boxes that refuse use in the long run.
+    :ivar claimed: where only they say so. First dials may be owed, up to as many again.
+    """
 
-def new_syns() -> Allowance:
-    """What a client begins with."""
-    return Allowance(_SYNS_AT_ONCE, _SYNS_PER_SECOND)
+    known: Allowance = field(default_factory=lambda: Allowance(1500, 100))
+    claimed: Allowance = field(default_factory=lambda: Allowance(500, 100))
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Context:
     secured: SecureAttempt | None = None
     trace: AttemptTrace = NO_TRACE
     candidates: set[Candidate] = field(default_factory=set)
-    syns: Allowance = field(default_factory=new_syns)
+    syns: Syns = field(default_factory=Syns)
 
     def new_candidate(
         self,

@@ -26,15 +26,16 @@ from rdv.addresses import Address
 from rdv.client.candidate import Candidate
 from rdv.client.candidate_trace import CandidateTrace
 from rdv.client.context import Context
+from rdv.client.dial.pacing import Pacing
 from rdv.client.dial.shared_port import NobodyListens, SharedPort
-from rdv.client.dial.targets import Target
+from rdv.client.dial.targets import SELDOM, Target
 from rdv.client.trace import What
 
-__all__ = ["SYN_BUDGET", "HolePuncher", "Pacing"]
+__all__ = ["SYN_BUDGET", "HolePuncher"]
 
 log = Logger()
 
-TOO_MANY = "too many dials were refused lately: none is repeated for the moment"
+TOO_MANY = "too many dials lately: those that are refused are not repeated for the moment"
 
 #: Answers that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
 #: systems make of ICMP errors. EACCES is ICMPv6 for a filter.
@@ -53,23 +54,16 @@ _REFUSALS = frozenset(
 _TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
 #: How systems tell that there is no way to an address; each has another meaning too.
 _NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL))
+#: SYNs of a dial that is not answered, in the time of most attempts: the system repeats it after 1,
+#: 3 and 7 seconds.
+_FIRST_DIAL = 4
 #: Seconds of nothing but refusals after which nobody waits for an address any more.
 _HOPELESS_AFTER = 1.0
 
-#: How many times an attempt redials altogether. The first dial of each address is not counted: with
-#: ten addresses and four guesses it makes at most this and 14 dials.
+#: How many times an attempt redials altogether where the peer is known to be. The first dial of
+#: each address is not counted: with ten addresses and four guesses there are 14 of them. What is
+#: only claimed is paid for apart.
 SYN_BUDGET = 700
-
-#: Redials of one address altogether, and of a port that was only guessed.
-_MOST, _MOST_GUESSED = 330, 10
-#: How many bursts, of how many redials at once, begin every so many seconds.
-_BURSTS, _BURST, _EVERY = 3, 100, 0.25
-#: Two sides that are refused at one pace may miss each other for ever. Where a refusal takes less
-#: than so many seconds, which is below what timers can do, up to so many turns of the reactor pass
-#: before the next dial; elsewhere every so often a pause of up to a quarter of the round trip.
-_BELOW_TIMERS, _TURNS, _IN_STEP = 0.002, 4, 8
-#: Behind a burst the pause grows by this factor, from and to so many seconds.
-_GROWTH, _FIRST_PAUSE, _LONGEST_PAUSE = 1.25, 0.005, 0.5
 
 
 class HolePuncher:
@@ -97,17 +91,20 @@ class HolePuncher:
         self._budget = SYN_BUDGET
         self._stopped = self._exhausted = False
         self._ignored = {target.address for target in targets}
-        self._hopeful = {target.address for target in targets if not target.guessed}
+        self._hopeful = {each.address for each in targets if not (each.guessed or each.foreign)}
         self.refused: dict[Address, Exception] = {}
+        # From elsewhere it is not to be seen what foreign addresses answer.
+        foreign = any(each.foreign and route_to(each.address.ip) for each in targets)
+        self._veil = self._reactor.callLater(_HOPELESS_AFTER, self._unveil) if foreign else None
         port.ignore_syns(self._ignored)
 
     @property
     def hopeless(self) -> bool:
         """
         Whether every address has refused for a while, has no route, or was given up. Those that
-        were guessed do not count.
+        were guessed do not count, and foreign ones count for that while, whatever they answer.
         """
-        return not self._hopeful
+        return not self._hopeful and self._veil is None
 
     async def dial(
         self,
@@ -124,13 +121,14 @@ class HolePuncher:
         :raises ProtocolError: when it is no peer of ours.
         """
         address = target.address
-        pacing = Pacing(self._random, guessed=target.guessed)
         begun = self._reactor.seconds()
         try:
+            pacing = Pacing(self._random, self._granted(target))
             while True:
                 dialled = self._reactor.seconds()
                 trace.dialled()
-                self._context.syns.take(dialled)
+                if not target.claimed:
+                    self._context.syns.known.take(dialled)
                 candidate = self._context.new_candidate(trace)
                 try:
                     return await contend(await self._connect(address, candidate))
@@ -138,7 +136,7 @@ class HolePuncher:
                     trace.refused(error)
                     now = self._reactor.seconds()
                     took = now - dialled if isinstance(error, ConnectError) else 0.0
-                    pause = self._pause(address, error, pacing, took, now - begun)
+                    pause = self._pause(target, error, pacing, took, now - begun)
                     if pause is None:
                         raise
                 if now - begun >= _HOPELESS_AFTER:
@@ -160,6 +158,8 @@ class HolePuncher:
     def stop(self) -> None:
         """The race is over. Dials that wait are cancelled by whoever runs them."""
         self._stopped = True
+        if self._veil is not None and self._veil.active():
+            self._veil.cancel()
 
     async def _connect(self, address: Address, candidate: Candidate) -> Candidate:
         try:
@@ -170,9 +170,41 @@ class HolePuncher:
             raise
         return candidate
 
+    def _granted(self, target: Target) -> int:
+        """
+        How often it may be redialled. What is only claimed is paid for beforehand, so that one
+        address does not show how often another one had to be dialled.
+
+        :raises ConnectError: when it is not to be dialled at all.
+        """
+        if not target.claimed:
+            return target.redials
+        now, claims = self._reactor.seconds(), self._context.syns.claimed
+        most = next((n for n in (target.redials, SELDOM) if claims.left(now) >= n), 0)
+        if claims.left(now) < _FIRST_DIAL - claims.most:
+            self._exhaust()
+            raise ConnectError(string=TOO_MANY)
+        claims.take(now, _FIRST_DIAL + most)
+        return most
+
+    def _pays(self) -> bool:
+        """Whether there is one more redial where the peer is known to be."""
+        if not self._budget:
+            return False
+        if self._context.syns.known.left(self._reactor.seconds()) < 1:
+            self._exhaust()
+            return False
+        self._budget -= 1
+        return True
+
+    def _exhaust(self) -> None:
+        if not self._exhausted:
+            self._exhausted = True
+            log.warn(TOO_MANY)
+
     def _pause(
         self,
-        address: Address,
+        target: Target,
         error: Exception,
         pacing: Pacing,
         took: float,
@@ -183,19 +215,15 @@ class HolePuncher:
         if isinstance(error, NobodyListens):
             return None
         if number in _REFUSALS or isinstance(error, ConnectionLost):
-            self.refused[address] = error
+            self.refused[target.address] = error
         elif number not in _TAKEN:
             return None
-        if number in _NO_ROUTE and route_to(address.ip) is None:
+        if number in _NO_ROUTE and route_to(target.address.ip) is None:
             return None
-        if not self._budget:
+        if not target.claimed and not self._pays():
             return None
-        if self._context.syns.left(self._reactor.seconds()) < 1:
-            if not self._exhausted:
-                self._exhausted = True
-                log.warn(TOO_MANY)
-            return None
-        self._budget -= 1
+        if not pacing.most:
+            self._exhaust()
         return pacing.next_pause(took, elapsed)
 
     def _ignore(self, address: Address, ignored: bool) -> None:
@@ -206,55 +234,12 @@ class HolePuncher:
     def _give_up(self, address: Address) -> None:
         if address in self._hopeful:
             self._hopeful.discard(address)
-            if not self._hopeful:
-                self._gave_up()
+            self._tell()
 
+    def _unveil(self) -> None:
+        self._veil = None
+        self._tell()
 
-class Pacing:
-    """
-    The pauses between the dials of one address.
-
-    :param random: for the jitter.
-    :param guessed: whether the port is only predicted.
-    :ivar fast: whether the next redial is part of a burst.
-    """
-
-    def __init__(self, random: Random, *, guessed: bool = False) -> None:
-        self._random = random
-        self._left = _MOST_GUESSED if guessed else _MOST
-        self._burst = 0
-        self._left_in_burst = _BURST
-        self._pause = _FIRST_PAUSE
-        self.fast = True
-
-    def next_pause(self, took: float, elapsed: float) -> float | None:
-        """
-        :param took: seconds from the last dial to its refusal.
-        :param elapsed: seconds since the first dial.
-        :return: seconds to wait now; None when it is not to be dialled any more.
-        """
-        if not self._left:
-            return None
-        self._left -= 1
-        burst = min(int(elapsed / _EVERY), _BURSTS - 1)
-        if burst > self._burst:
-            self._burst = burst
-            self._left_in_burst = _BURST
-        self.fast = self._left_in_burst > 0
-        if self.fast:
-            self._left_in_burst -= 1
-            if took < _BELOW_TIMERS or self._left_in_burst % _IN_STEP:
-                return 0.0
-            return self._random.uniform(0.0, 0.25 * took)
-        pause = self._random.uniform(0.5, 1.5) * self._pause
-        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
-        if burst + 1 < _BURSTS:
-            pause = min(pause, (burst + 1) * _EVERY - elapsed)
-        return pause
-
-    def turns(self, took: float) -> int:
-        """
-        :param took: seconds from the last dial to its refusal.
-        :return: how many turns of the reactor to let pass now.
-        """
-        return self._random.randrange(_TURNS + 1) if took < _BELOW_TIMERS else 0
+    def _tell(self) -> None:
+        if self.hopeless:
+            self._gave_up()

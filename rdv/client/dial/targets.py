@@ -1,5 +1,11 @@
 """
-Where to dial: which of the peer's addresses, in which order, and which ports beside them.
+Where to dial: which of the peer's addresses, which ports beside them, in which order, how often.
+
+A peer can name any address. Who waits behind it has not asked for SYNs, and what listens in our own
+network is not for a peer elsewhere to know. So an address is dialled again and again only where the
+peer is known to be: at the very address at which the server has met it, and within a network that
+both are in. Elsewhere a few times must do. The exception is IPv6 where the server has met the peer
+by IPv4, as it then cannot know that address: the first one is dialled as often as the observed one.
 """
 
 from __future__ import annotations
@@ -7,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import TypeAlias
 
 from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
 
 __all__ = [
+    "OFTEN",
+    "SELDOM",
     "Target",
     "behind_proxy",
     "is_global",
@@ -21,21 +30,36 @@ __all__ = [
     "targets",
 ]
 
+IP: TypeAlias = IPv4Address | IPv6Address
+
+#: How often an address that refuses is redialled: where the peer is known to be, where only it says
+#: so, and where the port is but guessed.
+OFTEN, SELDOM, _GUESSED = 330, 5, 10
+
 #: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
 _AHEAD = range(1, 5)
 _LAST_PORT = 0xFFFF
 #: Between a carrier's NAT and those of its customers (RFC 6598).
 _SHARED = ip_network("100.64.0.0/10")
+#: Bits of an IPv6 address that the hosts of a network have in common (RFC 4291, 2.5.1).
+_PREFIX = 64
 
 
 @dataclass(frozen=True)
 class Target:
     """
     :ivar guessed: whether the port is predicted.
+    :ivar redials: how often it may be dialled again.
+    :ivar claimed: whether nobody but the peer says that it is there.
+    :ivar foreign: whether it is, besides, one of a network in which we may be and the peer is not:
+        what becomes of the dials is not to be seen from elsewhere.
     """
 
     address: Address
     guessed: bool = False
+    redials: int = OFTEN
+    claimed: bool = False
+    foreign: bool = False
 
 
 def behind_proxy(answer: Answer) -> Answer:
@@ -63,7 +87,7 @@ def observed_peer(answer: Answer) -> Address | None:
     return answer.peer_addresses[-1] if answer.observed and answer.peer_addresses else None
 
 
-def is_global(ip: IPv4Address | IPv6Address) -> bool:
+def is_global(ip: IP) -> bool:
     """Whether it is the address of one host, or NAT, of the internet."""
     return not is_local(Address(ip, 0)) and ip not in _SHARED
 
@@ -92,20 +116,46 @@ def targets(
         for address in dict.fromkeys(answer.peer_addresses)
         if space_of(address.ip) & spaces and address.port >= lowest_port and address not in own
     ]
-    found = [Target(address) for address in wanted]
+    found = _graded(wanted, answer, own)
     seen = _stepped(answer)
     if seen is None or seen not in wanted:
         return found
     guesses = [
-        Target(Address(seen.ip, seen.port + step), guessed=True)
+        Target(Address(seen.ip, seen.port + step), guessed=True, redials=_GUESSED)
         for step in _AHEAD
         if seen.port + step <= _LAST_PORT
     ]
     guesses = [each for each in guesses if each.address not in {*wanted, *own}]
-    found.remove(Target(seen))
+    observed = found.pop(wanted.index(seen))
     ours_steps = _ours_steps(answer, own, local_port)
-    first = [*guesses, Target(seen)] if ours_steps else [Target(seen), *guesses]
+    first = [*guesses, observed] if ours_steps else [observed, *guesses]
     return first + found
+
+
+def _graded(wanted: Collection[Address], answer: Answer, own: Collection[Address]) -> list[Target]:
+    """What each address is: where the peer is known to be, claimed, or foreign."""
+    observed, at_home = observed_peer(answer), same_site(answer)
+    if observed is None:  # the server knows of nobody where he is
+        return [Target(address, redials=SELDOM, claimed=True) for address in wanted]
+    ours, theirs = {_network(address.ip) for address in own} - {None}, _network(observed.ip)
+    unseen = OFTEN if theirs is None else SELDOM  # for the first one of IPv6
+    found = []
+    for address in wanted:
+        network = _network(address.ip)
+        is_near = network in ours or not is_global(address.ip)
+        if address == observed or (is_near and at_home) or (network and network == theirs):
+            found.append(Target(address))
+        elif is_near or network is None:
+            found.append(Target(address, redials=SELDOM, claimed=True, foreign=is_near))
+        else:
+            found.append(Target(address, redials=unseen, claimed=True))
+            unseen = SELDOM
+    return found
+
+
+def _network(ip: IP) -> int | None:
+    """That of a global IPv6 address."""
+    return int(ip) >> (128 - _PREFIX) if ip.version == 6 and is_global(ip) else None
 
 
 def ports_change(answer: Answer, own: Collection[Address], local_port: int) -> bool:

@@ -76,6 +76,8 @@ class Contest:
             answer = behind_proxy(answer)
         self._targets = targets(answer, own, port.number, settings.spaces, settings.lowest_port)
         self._peer_ips = {address.ip for address in answer.peer_addresses}
+        # The relay waits for no others.
+        self._awaited = self._peer_ips - {each.address.ip for each in self._targets if each.foreign}
         self._same_site = same_site(answer)
         self._ports_change = ports_change(answer, own, port.number)
         self._begun = self._reactor.seconds()
@@ -219,7 +221,7 @@ class Contest:
         ends = [
             each.since + handshake_time(round_trip(each.transport), can_move=can_move)
             for each in self._context.candidates
-            if each.connected and not each.is_relay and each.peer_address.ip in self._peer_ips
+            if each.connected and not each.is_relay and each.peer_address.ip in self._awaited
         ]
         return max(0.0, max(ends, default=-math.inf) - self._reactor.seconds())
 

@@ -22,16 +22,17 @@ from rdv._allowance import Allowance
 from rdv.addresses import Address, parse_address
 from rdv.client.candidate import Candidate
 from rdv.client.candidate_trace import NO_CANDIDATE_TRACE
+from rdv.client.context import Syns
 from rdv.client.dial import hole_punching
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
-from rdv.client.dial.targets import Target
+from rdv.client.dial.targets import OFTEN, SELDOM, Target
 from rdv.errors import ProtocolError
 from rdv.test.client.doubles import ByteTransport, ClientReactor, context
 
 HELLO = b"rdv/1 HELLO token\r\n"
 ONE, TWO = parse_address("203.0.113.9:41000"), parse_address("192.168.7.2:41000")
-GUESSED = Target(parse_address("203.0.113.9:41001"), guessed=True)
+GUESSED = Target(parse_address("203.0.113.9:41001"), guessed=True, redials=10)
 
 #: Seconds for some turns of the reactor.
 AT_ONCE = 0.001
@@ -207,18 +208,20 @@ class RedialTests(HolePunchingTestCase):
         self.assertLess(self.made(), 1000)
         self.assert_nothing_left()
 
-    def test_guessed_port(self) -> None:
-        self.begin(Target(ONE), GUESSED)
-        self.refuse_all(GUESSED.address)
-        self.failureResultOf(self.dials[GUESSED.address], ConnectError)
-        self.assertLess(self.made(GUESSED.address), 30)
+    def test_no_more_often_than_it_may_be(self) -> None:
+        for number in (0, 10):
+            self.setUp()
+            self.begin(Target(ONE), Target(TWO, redials=number))
+            self.refuse_all(TWO)
+            self.failureResultOf(self.dials[TWO], ConnectError)
+            self.assertEqual(self.made(TWO), 1 + number)
 
     def test_budget_of_the_client(self) -> None:
         """
         Attempts in a row use it up; then each address is dialled once, which counts too. In the
         long run there are so many a second.
         """
-        self.context = replace(self.context, syns=Allowance(100, 2))
+        self.context = replace(self.context, syns=Syns(known=Allowance(100, 2)))
         with capturedLogs() as events:
             for _ in range(20):
                 self.begin(Target(ONE))
@@ -247,3 +250,66 @@ class RedialTests(HolePunchingTestCase):
             self.failureResultOf(self.dials[address], ConnectError)
         self.assertEqual((self.made(ONE), self.made(TWO)), (4, 3))
         self.assert_nothing_left()
+
+
+class ClaimedTests(HolePunchingTestCase):
+    """Addresses at which only the peer says that it is."""
+
+    def claim(self, *redials: int, refuse: bool = True) -> list[int]:
+        """Dial as many addresses in an attempt; how often each was redialled."""
+        found = [parse_address(f"198.51.100.{n}:41000") for n, _ in enumerate(redials, 1)]
+        before = [self.made(address) for address in found]
+        targets = zip(found, redials, strict=True)
+        self.begin(*[Target(address, redials=n, claimed=True) for address, n in targets])
+        for address in found if refuse else ():
+            self.refuse_all(address)
+            self.failureResultOf(self.dials[address], ConnectError)
+        return [self.made(address) - n - 1 for address, n in zip(found, before, strict=True)]
+
+    def test_paid_for_before(self) -> None:
+        """So what one address answers is not to be seen at another one, in no attempt."""
+        for refuse in (True, False):
+            self.setUp()
+            self.context = replace(self.context, syns=Syns(claimed=Allowance(500, 0)))
+            with capturedLogs() as events:
+                for expected in ([OFTEN, SELDOM], [SELDOM, SELDOM]):
+                    made = self.claim(OFTEN, SELDOM, refuse=refuse)
+                    self.assertEqual(made, expected if refuse else [0, 0])
+                self.claim(*[SELDOM] * 15, refuse=refuse)
+                self.assertEqual(self.claim(OFTEN, SELDOM), [0, 0])
+            texts = [each["log_format"] for each in events if each["log_level"] is LogLevel.warn]
+            self.assertEqual(texts, [hole_punching.TOO_MANY])
+
+    def test_others_are_not_charged(self) -> None:
+        """Nor do they take from what known addresses have."""
+        self.patch(hole_punching, "SYN_BUDGET", 5)
+        self.begin(Target(ONE), Target(TWO, redials=SELDOM, claimed=True))
+        self.refuse_all(TWO)
+        self.failureResultOf(self.dials[TWO], ConnectError)
+        for _ in range(6):
+            self.refuse()
+        self.failureResultOf(self.dials[ONE], ConnectError)
+        self.assertEqual((self.made(ONE), self.made(TWO)), (1 + 5, 1 + SELDOM))
+
+    def test_not_at_all(self) -> None:
+        """Where that many are owed already; the others are dialled."""
+        self.context = replace(self.context, syns=Syns(claimed=Allowance(4, 1)))
+        for expected in (1, 1, 0, 0):
+            made = self.made(TWO)
+            self.begin(Target(TWO, claimed=True), Target(ONE))
+            self.assertEqual(self.made(TWO) - made, expected)
+            self.assertEqual(self.dials[TWO].called, not expected)
+            if not expected:
+                self.assertIn(hole_punching.TOO_MANY, str(self.failureResultOf(self.dials[TWO])))
+                self.assertFalse(self.puncher.hopeless)
+            self.assertNoResult(self.dials[ONE])
+        self.reactor.advance(4)
+        self.begin(Target(TWO, claimed=True))
+        self.assertNoResult(self.dials[TWO])
+
+    def test_in_the_long_run(self) -> None:
+        self.context = replace(self.context, syns=Syns(claimed=Allowance(10, 1)))
+        for expected in (SELDOM, 0, 0):
+            self.assertEqual(self.claim(SELDOM), [expected])
+        self.reactor.advance(60)
+        self.assertEqual(self.claim(SELDOM), [SELDOM])

@@ -53,6 +53,54 @@ class HopelessTests(HolePunchingTestCase):
         self.failureResultOf(self.dials[ONE])
 
 
+class ForeignTests(HolePunchingTestCase):
+    """Addresses whose answers are not to be seen from elsewhere."""
+
+    FOREIGN = Target(TWO, redials=0, claimed=True, foreign=True)
+
+    def test_whatever_they_answer(self) -> None:
+        """They are waited for for a while, and no longer."""
+        for action in (
+            lambda: None,
+            lambda: self.refuse(address=TWO),
+            lambda: self.refuse(errno.EMFILE, TWO),
+            lambda: self.connected(TWO),
+            lambda: self.connected(TWO).deliver(b"SSH-2.0\r\n"),
+        ):
+            for others in ([], [ONE]):
+                self.setUp()
+                self.begin(*map(Target, others), self.FOREIGN)
+                self.dials[TWO].addErrback(lambda _: None)
+                action()
+                for address in others:
+                    self.refuse(errno.EMFILE, address)
+                    self.failureResultOf(self.dials[address])
+                self.reactor.advance(hole_punching._HOPELESS_AFTER * 0.9)
+                self.assertFalse(self.puncher.hopeless)
+                self.reactor.advance(hole_punching._HOPELESS_AFTER * 0.2)
+                self.assertTrue(self.puncher.hopeless)
+                self.assertEqual(self.gave_up, 1)
+
+    def test_others_are_waited_for(self) -> None:
+        self.begin(Target(ONE), self.FOREIGN)
+        self.reactor.advance(hole_punching._HOPELESS_AFTER * 2)
+        self.assertFalse(self.puncher.hopeless)
+        self.assertEqual(self.gave_up, 0)
+
+    def test_no_route(self) -> None:
+        """There is nothing to wait for, and nothing to be seen but that."""
+        self.patch(hole_punching, "route_to", lambda ip: None)
+        self.begin(self.FOREIGN)
+        self.assertTrue(self.puncher.hopeless)
+
+    def test_stopped(self) -> None:
+        self.begin(self.FOREIGN)
+        self.refuse(errno.EMFILE, TWO)
+        self.failureResultOf(self.dials[TWO])
+        self.puncher.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
 class SynFilterTests(HolePunchingTestCase):
     """Whose SYNs the listener does not answer."""
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.client.dial import hole_punching as punching
-from rdv.client.dial.hole_punching import Pacing
+from rdv.client.dial import pacing as pacings
+from rdv.client.dial.pacing import Pacing
+from rdv.client.dial.targets import OFTEN, SELDOM
 
 SEEDS = st.integers(0, 1 << 32)
 #: Seconds from a dial to its refusal.
@@ -31,9 +32,9 @@ class Redial(NamedTuple):
     fast: bool
 
 
-def refused(took: float, seed: int = 1, *, guessed: bool = False) -> list[Redial]:
+def refused(took: float, seed: int = 1, most: int = OFTEN) -> list[Redial]:
     """All redials, when each dial is refused after ``took`` seconds."""
-    pacing = Pacing(Random(seed), guessed=guessed)
+    pacing = Pacing(Random(seed), most)
     found: list[Redial] = []
     now = 0.0
     for _ in repeat(None, 10_000):
@@ -58,17 +59,17 @@ class PauseTests(SynchronousTestCase):
         """A peer that is later than the first one meets another, at the full rate."""
         for took in (0, 0.001):
             redials = refused(took)
-            for burst in range(punching._BURSTS):
-                start = burst * punching._EVERY
+            for burst in range(pacings._BURSTS):
+                start = burst * pacings._EVERY
                 met = [
-                    each for each in redials if each.fast and 0 <= each.at - start < punching._EVERY
+                    each for each in redials if each.fast and 0 <= each.at - start < pacings._EVERY
                 ]
-                self.assertEqual(len(met), punching._BURST)
+                self.assertEqual(len(met), pacings._BURST)
                 self.assertLess(met[0].at - start, 0.005)
 
     def test_between_bursts(self) -> None:
         """It goes on, first soon and then later."""
-        slow = [each.pause for each in refused(0) if not each.fast and each.at < punching._EVERY]
+        slow = [each.pause for each in refused(0) if not each.fast and each.at < pacings._EVERY]
         self.assertGreater(len(slow), 4)
         self.assertLess(slow[0], 0.01)
         self.assertGreater(max(slow), 2 * slow[0])
@@ -80,7 +81,7 @@ class PauseTests(SynchronousTestCase):
             self.assertTrue(any(fast[start : start + 20]))
         self.assertNotEqual(refused(0.02, 1), refused(0.02, 2))
         for took in (0, 0.02):
-            behind = punching._BURSTS * punching._EVERY
+            behind = pacings._BURSTS * pacings._EVERY
             slow = [each.pause for each in refused(took) if each.at > behind and not each.fast]
             self.assertEqual(len(set(slow)), len(slow))
 
@@ -106,12 +107,12 @@ class PauseTests(SynchronousTestCase):
     def test_fast_tells_of_the_next_one(self) -> None:
         pacing = Pacing(Random(1))
         self.assertTrue(pacing.fast)
-        for _ in range(punching._BURST):
+        for _ in range(pacings._BURST):
             pacing.next_pause(0, 0)
             self.assertTrue(pacing.fast)
         pacing.next_pause(0, 0)
         self.assertFalse(pacing.fast)
-        pacing.next_pause(0, punching._EVERY)
+        pacing.next_pause(0, pacings._EVERY)
         self.assertTrue(pacing.fast)
 
 
@@ -124,22 +125,21 @@ class NumberTests(SynchronousTestCase):
         self.assertGreaterEqual(len([each for each in redials if each.fast]), 100)
         self.assertFalse(redials[-1].fast)
 
-    def test_guessed_port(self) -> None:
+    def test_no_more(self) -> None:
         for took in (0, 0.02):
-            guessed = refused(took, guessed=True)
-            self.assertGreater(len(guessed), 0)
-            self.assertLess(len(guessed), len(refused(took)) / 5)
+            for most in (0, SELDOM, OFTEN):
+                self.assertEqual(len(refused(took, most=most)), most)
 
     def test_none_stays_none(self) -> None:
-        pacing = Pacing(Random(1), guessed=True)
+        pacing = Pacing(Random(1), SELDOM)
         while pacing.next_pause(0, 0) is not None:
             pass
-        for elapsed in (0, punching._EVERY, 100):
+        for elapsed in (0, pacings._EVERY, 100):
             self.assertIsNone(pacing.next_pause(0, elapsed))
 
-    @given(SEEDS, st.booleans(), st.lists(TOOK, max_size=300))
-    def test_bounds(self, seed: int, guessed: bool, took: list[float]) -> None:
-        pacing = Pacing(Random(seed), guessed=guessed)
+    @given(SEEDS, st.integers(0, OFTEN), st.lists(TOOK, max_size=300))
+    def test_bounds(self, seed: int, most: int, took: list[float]) -> None:
+        pacing = Pacing(Random(seed), most)
         made = 0
         now = waited = 0.0
         for each in took:
@@ -152,16 +152,16 @@ class NumberTests(SynchronousTestCase):
             waited += pause
             self.assertGreaterEqual(pause, 0)
             self.assertLessEqual(pause, max(0.25 * each, 0.005) if pacing.fast else 1)
-        self.assertLessEqual(made, punching._MOST_GUESSED if guessed else punching._MOST)
+        self.assertLessEqual(made, most)
         self.assertLess(waited - 0.25 * sum(took), 60)
 
     @given(SEEDS, st.floats(0, 2), st.integers(-9, 9))
     def test_pause_is_never_negative(self, seed: int, elapsed: float, step: int) -> None:
         """Nor just before the next burst, where floats are rounded."""
-        number = round(elapsed / punching._EVERY)
-        moments = [elapsed, number * punching._EVERY + step * math.ulp(number * punching._EVERY)]
+        number = round(elapsed / pacings._EVERY)
+        moments = [elapsed, number * pacings._EVERY + step * math.ulp(number * pacings._EVERY)]
         for moment in moments:
             pacing = Pacing(Random(seed))
-            for _ in range(punching._BURST + 5):
+            for _ in range(pacings._BURST + 5):
                 pause = pacing.next_pause(0, max(0.0, moment))
                 self.assertGreaterEqual(-1 if pause is None else pause, 0)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import AddressSpace, is_local, parse_address, space_of
-from rdv.client.dial.targets import behind_proxy, ports_change, same_site, targets
+from rdv.client.dial.targets import (
+    OFTEN,
+    SELDOM,
+    Target,
+    behind_proxy,
+    ports_change,
+    same_site,
+    targets,
+)
 from rdv.wire import Answer
 
 PORT = 40000
@@ -186,3 +194,64 @@ class SiteTests(SynchronousTestCase):
             self.assertTrue(is_local(parse_address(address)), address)
         for address in ("203.0.113.9:1", "[2001:db8::7]:1", "100.64.0.1:1"):
             self.assertFalse(is_local(parse_address(address)), address)
+
+
+class KnownTests(SynchronousTestCase):
+    """Where the peer is known to be, and what it only claims."""
+
+    V6, NEAR, OURS = "[2001:db8:b::7]:41000", "[2001:db8:a::99]:41000", "[2001:db8:a::1]:40000"
+
+    def graded(
+        self, *peers: str, observed: str | None = "198.51.100.1:40000"
+    ) -> dict[str, tuple[int, bool, bool]]:
+        """Redials, whether it is claimed, and whether it is foreign."""
+        own = [parse_address(each) for each in (OWN, self.OURS)]
+        said = answer(*peers, observed=observed)
+        found = targets(said, own, PORT, AddressSpace.ALL, 1024)
+        return {str(each.address): (each.redials, each.claimed, each.foreign) for each in found}
+
+    KNOWN = (OFTEN, False, False)
+    CLAIMED, FOREIGN = (SELDOM, True, False), (SELDOM, True, True)
+    #: Of IPv6, which the server does not see when it is reached by IPv4.
+    UNSEEN = (OFTEN, True, False)
+
+    def test_elsewhere(self) -> None:
+        """The very address that the server has observed is known; of IPv6, the first one may be."""
+        other, later = "203.0.113.9:5000", "[2001:db8:c::7]:41000"
+        named = (NAMED[0], "[fd00::7]:41000", "100.64.0.9:41000", self.NEAR)
+        found = self.graded(*named, other, self.V6, later, KEPT)
+        expected = dict.fromkeys(named, self.FOREIGN)
+        expected |= {other: self.CLAIMED, self.V6: self.UNSEEN, later: self.CLAIMED}
+        self.assertEqual(found, {**expected, KEPT: self.KNOWN})
+
+    def test_same_site(self) -> None:
+        """What is within it, too."""
+        near = (NAMED[0], "[fd00::7]:41000", "100.64.0.9:41000", self.NEAR)
+        found = self.graded(*near, self.V6, KEPT, observed="203.0.113.9:40000")
+        expected = {**dict.fromkeys(near, self.KNOWN), self.V6: self.UNSEEN, KEPT: self.KNOWN}
+        self.assertEqual(found, expected)
+
+    def test_ipv6(self) -> None:
+        """Neighbours of the observed address are as well known; the others could have been seen."""
+        neighbour, other = "[2001:db8:b::8]:5000", "[2001:db8:c::7]:41000"
+        found = self.graded(neighbour, other, NAMED[0], self.V6, observed=self.OURS)
+        self.assertEqual(found[neighbour], self.KNOWN)
+        self.assertEqual(found[self.V6], self.KNOWN)
+        self.assertEqual(found[other], self.CLAIMED)
+        self.assertEqual(found[NAMED[0]], self.FOREIGN)
+        self.assertEqual(self.graded(self.NEAR, observed=self.OURS)[self.NEAR], self.KNOWN)
+
+    def test_server_does_not_know(self) -> None:
+        """Then everything is claimed, and what is foreign cannot be told."""
+        found = self.graded(*NAMED, self.V6, KEPT, observed=None)
+        self.assertEqual(set(found.values()), {self.CLAIMED})
+
+    def test_guessed(self) -> None:
+        """A few dials, at the NAT at which the server has met the peer."""
+        found = self.graded(*NAMED, CHANGED)
+        self.assertEqual(found[CHANGED], self.KNOWN)
+        for address in BEHIND:
+            redials, claimed, foreign = found[address]
+            self.assertLess(redials, 20)
+            self.assertFalse(claimed or foreign)
+        self.assertEqual(Target(parse_address(KEPT)).redials, OFTEN)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError, ConnectionLost
@@ -89,6 +89,60 @@ class TokenTests(AttemptTestCase):
         for peer in (answer("192.168.7.2:5"), answer(), answer(extra=self.NAT)):
             self.setUp()
             self.assert_shown(peer, self.AT_HOME + self.OUTSIDE, ())
+
+
+class ForeignTests(ContestTestCase):
+    """What a peer elsewhere can see of the hosts in our network whose addresses it names."""
+
+    def moment(self, happens: Callable[[float], object], *, peer_fails: bool) -> float:
+        """Seconds until CONFIRM comes on the relay, when that happens every eighth of a second."""
+        self.setUp()
+        self.refused = 0
+        self.patch(hole_punching, "route_to", lambda ip: ip)
+        self.begin(LAN, PEER, observed="198.51.100.1:40000")
+        if peer_fails:
+            self.reactor.failed(ConnectTimeoutError(), 2)
+        for eighth in range(50):
+            if self.server.value():
+                return eighth / 8
+            happens(eighth / 8)
+            self.reactor.advance(1 / 8)
+        raise AssertionError("it never came")
+
+    def refuses(self, seconds: float) -> None:
+        """Each dial is refused."""
+        dialled = self.dialled()
+        if dialled.count(LAN) > self.refused:
+            self.refused = dialled.count(LAN)
+            last = max(place for place, address in enumerate(dialled, 1) if address == LAN)
+            self.reactor.failed(REFUSED, last)
+
+    def fails(self, seconds: float) -> None:
+        """The first dial ends in another way."""
+        if not seconds:
+            self.reactor.failed(ConnectTimeoutError(), 1)
+
+    def connects(self, seconds: float, at: float, lasts: float) -> None:
+        """Somebody there is silent, and closes."""
+        if seconds == at:
+            self.transport = self.reactor.connected(1)
+        elif seconds == at + lasts and not self.transport.gone:
+            self.transport.lose(ConnectionLost())
+
+    def test_nothing(self) -> None:
+        """Whether a port is open, closed or filtered; at any time."""
+        events: tuple[Callable[[float], object], ...] = (
+            lambda seconds: None,
+            self.refuses,
+            self.fails,
+            lambda seconds: self.connects(seconds, 0.0, 9.0),
+            lambda seconds: self.connects(seconds, 0.75, 9.0),
+            lambda seconds: self.connects(seconds, 1.75, 9.0),
+            lambda seconds: self.connects(seconds, 0.75, 0.125),
+        )
+        for peer_fails, expected in ((False, 2.0), (True, 1.0)):
+            moments = [self.moment(each, peer_fails=peer_fails) for each in events]
+            self.assertEqual(moments, [expected] * len(events))
 
 
 class NothingCanComeTests(ContestTestCase):

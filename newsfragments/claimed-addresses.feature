@@ -1,0 +1,1 @@
+An address that only the peer says is its own is redialled five times instead of 330, and all such dials of a client share a budget: a peer can no longer make ``rdv expose`` flood a third party. A peer elsewhere can no longer tell from the time at which the relay is taken whether ports in our network are open.

@@ -83,8 +83,8 @@ class Move:
         self._tell(candidate)
         if not self._ended:
             self._ended = True
-            self._contest.end()
             self._context.trace.moved(candidate.trace, candidate.peer_address)
+            self._contest.end()  # which ends the ways, too, but does not know who has won
             self._close()
 
     def _close(self) -> None:

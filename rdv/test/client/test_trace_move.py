@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import parse_address
 from rdv.client.attempt_trace import AttemptTrace
 from rdv.client.trace import Event, What
+from rdv.test.client.test_move import MoveTestCase
 
 SERVER, PEER, LAN = map(parse_address, ("198.51.100.1:443", "203.0.113.9:41000", "192.168.1.7:80"))
 
@@ -93,3 +94,25 @@ class MoveTests(SynchronousTestCase):
         self.trace.moved(self.far, PEER)
         self.trace.stayed("again")
         self.assertEqual(self.told(), [(What.LOST, 2), (What.LOST, 3), (What.STAYED, None)])
+
+
+class AttemptTests(MoveTestCase):
+    """Both sides of a stream that moves."""
+
+    def test_ways(self) -> None:
+        """The relay, then one way, is chosen; each way is over before MOVED is told."""
+        accepted: list[Event] = []
+        connections = self.begin({}, {"trace": accepted.append})
+        recorders = self.attach(connections)
+        self.open()
+        self.assert_moved(connections)
+        for events in (self.events, accepted):
+            self.assertEqual(events[-1].what, What.MOVED)
+            chosen = [e.fields["way"] for e in events if e.what is What.CHOSEN]
+            self.assertEqual(chosen, [1, events[-1].fields["way"]])
+            lost = [e.fields["way"] for e in events if e.what is What.LOST]
+            ways = [e.fields["way"] for e in events if e.what is What.WAY]
+            self.assertEqual(sorted([*chosen, *lost]), sorted(ways))
+            behind = [e.what for e in events if e.what in (What.CONNECTED, What.LOST, What.MOVED)]
+            self.assertEqual(behind[0], What.CONNECTED)
+        self.close(connections, recorders)

@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 16
+#: The same from a file, which has as much as is wanted: fewer turns, each with its system calls.
+_FILE_CHUNK = 3 << 16
 _SHORTER = "the file has become shorter"
 #: Seconds between two looks whether the terminal is ours again. No signal tells: a shell that
 #: brings a job to the foreground sends one only if the job was stopped.
@@ -104,7 +106,7 @@ class FileSource:
         if self._consumer is None:
             return
         try:
-            data = os.read(self.fd, _CHUNK)
+            data = os.read(self.fd, _FILE_CHUNK)
         except OSError as error:
             self.stop()
             self._ended(error)

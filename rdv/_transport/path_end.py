@@ -32,6 +32,9 @@ CUT_OFF = "the secured stream was cut off"
 #: Bytes that the transport below reads at a time, and that may wait in it before a producer is
 #: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
 _BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
+#: Bytes that it sends at a time: all that waits when a producer is paused, since the rest of it
+#: would go alone, before the producer is resumed.
+_SEND_LIMIT = 2 * _BUFFER
 
 
 class PeerNotProven(ConnectionLost):
@@ -101,6 +104,7 @@ class PathEnd:
         self.is_open = self._connected = True
         if isinstance(transport, FileDescriptor):
             transport.bufferSize = _BUFFER
+            transport.SEND_LIMIT = _SEND_LIMIT
         if self._unread:
             self._clock.callLater(0, self.go_on)
         self._owner.path_begun(self)

@@ -115,10 +115,10 @@ class FileTests(SynchronousTestCase):
         self.assertEqual([getattr(e, "errno", 0) for e in consumer.ended], [errno.EISDIR])
 
     def ended(self, position: int, size: int) -> list[str | None]:
-        """Read a piece of one of 100,000 bytes, from there on, cut it, and read on."""
+        """Read a piece of one of 1,000,000 bytes, from there on, cut it, and read on."""
         path = self.mktemp()
         with open(path, "wb") as file:
-            file.write(bytes(100_000))
+            file.write(bytes(1_000_000))
         fd = os.open(path, os.O_RDONLY)
         self.addCleanup(os.close, fd)
         os.lseek(fd, position, os.SEEK_SET)
@@ -134,9 +134,9 @@ class FileTests(SynchronousTestCase):
     def test_shorter(self) -> None:
         """What was sent is not a file, if it is cut behind us; before us it is what it is."""
         self.assertEqual(self.ended(0, 1000), ["the file has become shorter"])
-        self.assertEqual(self.ended(0, 90_000), [None])
+        self.assertEqual(self.ended(0, 900_000), [None])
         # Somebody else has read to behind its end.
-        self.assertEqual(self.ended(100_001, 1000), [None])
+        self.assertEqual(self.ended(1_000_001, 1000), [None])
 
     def test_has_more_than_its_size(self) -> None:
         """As the files of Linux's /proc have."""

@@ -4,7 +4,7 @@ Tests of :mod:`rdv._transport.secured`: bytes, ends in good order, and who is th
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
@@ -16,6 +16,9 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactor
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from rdv._secure.records import Control, RecordType
@@ -202,6 +205,60 @@ class ReadyTests(SecuredTestCase):
         self.assertEqual(self.theirs.read_ended, 0)
         self.assertEqual(self.lost(self.theirs), PeerNotProven)
         self.assertTrue(self.below.aborted)
+
+
+class Socket:
+    """
+    Takes all that it is given.
+
+    :ivar sent: how much, each time.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def setblocking(self, flag: bool) -> None:
+        pass
+
+    def fileno(self) -> int:
+        return -1
+
+    def send(self, data: bytes) -> int:
+        self.sent.append(len(data))
+        return len(data)
+
+
+class Producer(Protocol):
+    """Writes pieces of 64 KiB until it is paused, and once more when it is resumed."""
+
+    transport: ITCPTransport
+    paused = False
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        while not self.paused:
+            self.transport.write(bytes(1 << 16))
+
+
+class SentTests(SynchronousTestCase):
+    """How much goes into one call of the system, with Twisted's own transport."""
+
+    def test_whole_pieces(self) -> None:
+        """What a producer has written until it was paused, and no rest of it alone."""
+        wire, producer = Socket(), Producer()
+        below = Connection(cast(Any, wire), producer, cast(Any, MemoryReactor()))
+        _, dialer = paths()
+        secured = SecureTransport(Clock(), dialer, producer)
+        below.connected = True
+        secured.first.makeConnection(below)
+        secured.registerProducer(producer, True)
+        producer.resumeProducing()
+        for _ in range(3):
+            below.doWrite()
+        self.assertEqual(wire.sent, [2 * ((1 << 16) + 4 * 22)] * 3)
 
 
 class HandledTests(SecuredTestCase):

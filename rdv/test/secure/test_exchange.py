@@ -11,10 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._secure.exchange import Exchange, SecureAttempt, SecureExchange
 from rdv._secure.handshake import (
     MESSAGE_SIZE,
+    AcceptorHandshake,
     Cipher,
     DialerHandshake,
     Features,
     Kind,
+    Opening,
     Reply,
 )
 from rdv._secure.path import SecurePath, Signal
@@ -116,6 +118,26 @@ class SecureTests(SecureTestCase):
         acceptor, _ = self.candidate()
         said = reply_to(acceptor, Reply(Features(0), Kind.JOIN, Cipher.AES_256_GCM, bytes(16)))
         self.assertRaises(ProtocolError, acceptor.feed, said)
+
+    def test_breaks_the_rules(self) -> None:
+        """A holder of the secret who says what nobody has offered, or offers too little."""
+        good = Reply(Features(0), Kind.NEW, Cipher.AES_256_GCM, bytes(16))
+        for bad in (
+            good._replace(features=Features.MOVE),
+            good._replace(features=Features.RESUME),
+            *(good._replace(cipher=Cipher(bits)) for bits in (0, 3, 4)),
+        ):
+            acceptor, _ = self.candidate()
+            self.assertRaises(ProtocolError, acceptor.feed, reply_to(acceptor, bad))
+            self.assertIsNone(acceptor.path)
+        token = SECRET.direct_token
+        for ciphers in (0, 2):
+            _, dialer = self.candidate()
+            opening = Opening(Features(0), Cipher(ciphers), self.acceptor.identity)
+            said = AcceptorHandshake(SECRET.psk, token).begin(opening)
+            self.assertRaises(ProtocolError, dialer.feed, hello_line(token) + said)
+        acceptor, dialer = self.heard()
+        self.assertEqual(acceptor.feed(dialer.confirm()), b"")
 
 
 class JoiningTests(SecureTestCase):

@@ -4,6 +4,7 @@ Through an HTTP proxy to the server: tinyproxy, between the commands and a serve
 
 from __future__ import annotations
 
+import json
 import os
 
 from rdv import Secret
@@ -90,6 +91,19 @@ class HTTPProxyTests(SystemTestCase):
         await self.assert_ended(receiver, 0, RELAY)
         self.assertEqual(await sender.ended, 0, sender.report())
         self.assertTrue(receiver.stdout == content)
+
+    async def test_check(self) -> None:
+        """``rdv check`` says that there is one, what it does, and that it is not needed."""
+        await self.serve()
+        await self.proxy()
+        program = self.rdv("check", "-r", "--json", "--no-throughput", *self.options, self.url)
+        self.assertEqual(await program.ended, 0, program.report())
+        told = json.loads(program.stdout)
+        self.assertEqual(told["verdict"], "proxied")
+        self.assertEqual(told["observations"]["proxy"], f"http://{self.at}")
+        self.assertEqual(set(told["observations"]["half_close"].values()), {"both"})
+        advice = [each["key"] for each in told["advice"]]
+        self.assertEqual(advice, ["without-proxy", "half-close"])
 
     async def check_refused(self, client: Program, text: str) -> None:
         """It ends, says why in one line, and shows no password."""

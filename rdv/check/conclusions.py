@@ -34,7 +34,14 @@ _SPACES = {
 }
 #: Where it makes sense to speak of a mapping, as it is one on our side; and where it is hidden.
 _MAPPED = (Sight.NAT, Sight.INSIDE, Sight.OTHER_PUBLIC)
-_HIDDEN = (Sight.UNTOLD, Sight.OTHER_PORTS, Sight.TUNNEL, Sight.MEANINGLESS, Sight.SERVERS)
+_HIDDEN = (
+    Sight.PROXIED,
+    Sight.UNTOLD,
+    Sight.OTHER_PORTS,
+    Sight.TUNNEL,
+    Sight.MEANINGLESS,
+    Sight.SERVERS,
+)
 _STRAYS = {
     StrayAnswer.CONNECTED: "hairpin",
     StrayAnswer.REFUSED: "stray-refused",
@@ -52,16 +59,26 @@ def findings(observations: Observations) -> list[Finding]:
 def _server(o: Observations) -> Iterator[Finding]:
     if o.url is None:
         yield found("no-server")
+    which = ""
+    if o.proxy is not None:
+        yield found("proxy", proxy=o.proxy)
+        which = "/proxy"
     if o.lookup_problem is not None:
-        yield found("server-lookup", problem=o.lookup_problem)
+        yield found(f"server-lookup{which}", problem=o.lookup_problem)
     for dial in o.dials:
         if dial.seconds is None:
-            yield found("server-unreachable", address=dial.address, problem=dial.problem)
+            yield found(f"server-unreachable{which}", address=dial.address, problem=dial.problem)
         else:
             version, time = dial.address.ip.version, _time(dial.seconds)
-            yield found("server-reached", address=dial.address, version=version, time=time)
+            yield found(f"server-reached{which}", address=dial.address, version=version, time=time)
     if o.failure is not None:
         yield found(f"server-{o.failure.what}/request", problem=o.failure.text)
+    if o.without_proxy:
+        reached = [each.address for each in o.without_proxy if each.seconds is not None]
+        if reached:
+            yield found("without-proxy", address=reached[0])
+        else:
+            yield found("without-proxy/not", problem=o.without_proxy[0].problem)
 
 
 def _tls(o: Observations) -> Iterator[Finding]:

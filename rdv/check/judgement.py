@@ -31,6 +31,9 @@ _SOON = 7
 #: What to do about a server that cannot be used.
 _REMEDIES = {
     "no-name": "check-name",
+    "no-name/proxy": "check-proxy",
+    "unreachable/proxy": "check-proxy",
+    "no-answer/proxy": "check-server",
     "no-tls": "check-scheme",
     "no-tls/untrusted": "trust",
     "unreachable": "check-server",
@@ -97,8 +100,14 @@ def _unusable(o: Observations) -> Verdict:
     else:
         name = "no-answer" if failure.what is Cause.UNREACHABLE else failure.what
     status = (failure and failure.status) or 0
-    remedy = _REMEDIES.get(name) or _STATUSES.get(status, "ask-operator")
-    return Verdict(key_of(name), False, verdict_text(name, status=status), (advice(remedy),))
+    if name == Cause.PROXY:
+        remedy = "proxy-credentials" if status in (401, 407) else "ask-proxy"
+    elif o.proxy is not None and f"{name}/proxy" in _REMEDIES:
+        remedy = _REMEDIES[name := f"{name}/proxy"]
+    else:
+        remedy = _REMEDIES.get(name) or _STATUSES.get(status, "ask-operator")
+    remedies = (advice(remedy), *_bypass(o))
+    return Verdict(key_of(name), False, verdict_text(name, status=status), remedies)
 
 
 # What kind.
@@ -131,7 +140,7 @@ def _nat(o: Observations) -> str:
 
 def _remarks(o: Observations, name: str) -> Iterator[str]:
     """What there is to add to that verdict."""
-    if name in ("hidden", "perhaps-hidden"):
+    if name in ("proxied", "hidden", "perhaps-hidden"):
         public = [str(ip) for ip in o.own if is_public(ip)]
         yield verdict_text(
             f"hidden/{'public' if public else 'private'}", addresses=", ".join(public)
@@ -160,12 +169,13 @@ def _ipv6_works(o: Observations) -> bool:
 def _advice(o: Observations, name: str) -> Iterator[Advice]:
     if name in ("hidden", "perhaps-hidden"):
         yield advice("tell-server")
+    yield from _bypass(o)
     if name == "no-server":
         yield advice("give-url")
     if destinations_of(o) is Destinations.UNREACHABLE:
         yield advice("allow-ports")
     if any(way is not HalfClose.PASSED for way in o.half_close.values()):
-        yield advice("half-close")
+        yield advice("half-close" if o.proxy is None else "half-close/proxy")
     if sight_of(o) is Sight.NAT:
         if _has_ipv6(o):
             yield advice("peers-ipv6" if _ipv6_works(o) else "peers-ipv6/unseen")
@@ -177,6 +187,11 @@ def _advice(o: Observations, name: str) -> Iterator[Advice]:
             yield advice("second-port")
     if o.tls is not None and not o.tls.problems and o.tls.days < _SOON:
         yield advice("renew", expires=o.tls.expires)
+
+
+def _bypass(o: Observations) -> Iterator[Advice]:
+    if any(dial.seconds is not None for dial in o.without_proxy):
+        yield advice("without-proxy")
 
 
 def _wants_forwarding(mapping: Mapping, destinations: Destinations) -> bool:

@@ -19,6 +19,7 @@ from rdv.client.trace import Event, What
 from rdv.errors import (
     AttemptTimeout,
     NoConnection,
+    ProxyRefused,
     RdvError,
     ServerRefused,
     ServerUnreachable,
@@ -75,6 +76,7 @@ async def meet(
     spaces: AddressSpace = AddressSpace.NONE,
     local_port: int = 0,
     acceptor_url: str | None = None,
+    proxy: str | None = None,
 ) -> tuple[Meeting, Pair | None]:
     """
     The acceptor asks first, and then the dialer.
@@ -86,6 +88,7 @@ async def meet(
     :param spaces: of the addresses that are exchanged and dialled; none for the relay.
     :param local_port: for both; 0 for two new ones.
     :param acceptor_url: if it is not the dialer's.
+    :param proxy: through which the server is reached.
     :return: what was observed, and the connection if there is one.
     """
     token = secrets.token_hex(16)
@@ -98,6 +101,7 @@ async def meet(
         penalty=1.0,
         server_timeout=server_timeout,
         handshake_timeout=timeout,
+        proxy=proxy,
     )
     options: dict[str, Any] = {"timeout": timeout, "headers": headers}
     accepting = client.accept(acceptor_url or url, token, trace=acceptor, **options)
@@ -138,6 +142,8 @@ async def _end_all(attempts: list[Deferred[Connection]]) -> None:
 
 def _failure(error: RdvError, watched: tuple[_Watched, ...]) -> Failure:
     text = str(error)
+    if isinstance(error, ProxyRefused):
+        return Failure(Cause.PROXY, text, error.status)
     if isinstance(error, ServerRefused):
         return Failure(Cause.REFUSED, text, error.status, error.reason)
     if isinstance(error, NoConnection):

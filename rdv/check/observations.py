@@ -70,6 +70,8 @@ class Cause(StrEnum):
 
     #: The server could not be reached, or did not answer.
     UNREACHABLE = "unreachable"
+    #: The proxy did not let us through to it.
+    PROXY = "behind-proxy"
     #: It answered with another status than 101.
     REFUSED = "refused"
     #: Its answer was not rdv/1.
@@ -183,10 +185,12 @@ class Observations:
     All that was observed. What was not, is empty or None.
 
     :ivar url: None when there was a server of our own on loopback.
+    :ivar proxy: an HTTP proxy through which the server was asked; None without.
     :ivar own: this host's addresses, the useful ones first.
-    :ivar source: from which of them it reaches the server.
-    :ivar lookup_problem: why the server's name led to no address.
+    :ivar source: from which of them it reaches the server, or the proxy.
+    :ivar lookup_problem: why the name of that one led to no address.
     :ivar dials: of its addresses, IPv4 first.
+    :ivar without_proxy: dials of the server's own addresses, if there is a proxy.
     :ivar relayed: meetings without addresses to dial, one after the other, each from new ports.
     :ivar half_close: by the role whose direction ended first, what became of the other one.
     :ivar direct: meetings that exchanged this host's addresses.
@@ -197,10 +201,12 @@ class Observations:
     """
 
     url: str | None = None
+    proxy: str | None = None
     own: Sequence[IPv4Address | IPv6Address] = ()
     source: IPv4Address | IPv6Address | None = None
     lookup_problem: str | None = None
     dials: list[Dial] = field(default_factory=list)
+    without_proxy: list[Dial] = field(default_factory=list)
     tls: Tls | None = None
     relayed: list[Meeting] = field(default_factory=list)
     half_close: dict[str, HalfClose] = field(default_factory=dict)
@@ -213,7 +219,7 @@ class Observations:
 
     @property
     def server(self) -> Address | None:
-        """The server's address that a client uses: the first that could be connected to."""
+        """The server's address that a client uses, or the proxy's: the first that was reached."""
         return next((dial.address for dial in self.dials if dial.seconds is not None), None)
 
     @property

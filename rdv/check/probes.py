@@ -22,7 +22,7 @@ from rdv.check.relaying import dial_mapping, half_close, measure
 from rdv.check.server import dial_all, examine, lookup
 from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.http.verification import tls_policy
-from rdv.client.parsing import parse_server_url
+from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.client.self_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports
 
@@ -31,9 +31,9 @@ __all__ = ["Probes"]
 #: Meetings by the relay, and directly.
 _ROUNDS = 3
 #: Seconds at most: for the server's name or a connection to it, for a meeting, for one by two
-#: ports, for the answer to a stray SYN (in which the system sends it again), for relaying, and for
-#: the answer to an end.
-_REACH, _MEET, _SECOND, _STRAY, _RELAY, _HALF = 4.0, 4.0, 2.5, 1.5, 1.5, 1.5
+#: ports, for the answer to a stray SYN (in which the system sends it again), for relaying, for the
+#: answer to an end, and for the server without the proxy.
+_REACH, _MEET, _SECOND, _STRAY, _RELAY, _HALF, _BYPASS = 4.0, 4.0, 2.5, 1.5, 1.5, 1.5, 1.5
 #: A meeting takes five or six round trips to the server; where they are long, it gets so many.
 _ROUND_TRIPS = 10
 #: Bytes with which the relay is filled at most: over a line that somebody may pay for by the
@@ -43,6 +43,7 @@ _MOST, _MOST_HERE = 4_000_000, 64_000_000
 _REACHING, _RELAYING = "reaching the server", "relayed connections"
 _FILLING = "relay throughput"
 _BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct connections"
+_WITHOUT_PROXY = "the server without the proxy"
 #: Seconds with which nothing more is begun.
 _TOO_LATE = 0.5
 
@@ -58,6 +59,7 @@ class Probes:
     :param spaces: of the addresses that direct meetings exchange; none for no such meetings.
     :param timeout: seconds for everything.
     :param throughput: whether to fill the relay.
+    :param proxy: through which the server is reached; the way to it is examined then.
     :param progress: told what comes next, in a few words.
     :raises BadURL: when ``url`` is none.
     """
@@ -74,6 +76,7 @@ class Probes:
         timeout: float,
         throughput: bool,
         progress: Callable[[str], object],
+        proxy: str | None = None,
     ) -> None:
         self._reactor = reactor
         self._parsed: URL = parse_server_url(url)
@@ -86,8 +89,9 @@ class Probes:
         self._doing = ""
         self._round_trip = 0.0
         self._detour = 1
-        self._how: dict[str, Any] = {"headers": headers, "tls": tls}
-        self.observations = Observations(url=shown)
+        self._how: dict[str, Any] = {"headers": headers, "tls": tls, "proxy": proxy}
+        shown_proxy = None if proxy is None else str(parse_proxy(proxy))  # without a password
+        self.observations = Observations(url=shown, proxy=shown_proxy)
 
     def _left(self, most: float) -> float:
         """Seconds for the next step."""
@@ -121,13 +125,20 @@ class Probes:
     async def run(self) -> Observations:
         """Try everything, as far as the time allows. Nothing stays open."""
         seen = self.observations
+        await self._try_server()
+        if seen.proxy is not None and self._in_time(_WITHOUT_PROXY):
+            await self._try_without_proxy()
+        return seen
+
+    async def _try_server(self) -> None:
+        seen = self.observations
         own = [address.ip for address in own_addresses(0)]
         seen.own = [ip for ip in own if space_of(ip) is not AddressSpace.LOOPBACK]
         if not await self._reach():
-            return seen
+            return
         pair = await self._meet_by_relay()
         if pair is None and not seen.late:
-            return seen
+            return
         try:
             if sight_of(seen) is Sight.NAT and self._in_time(STRAY_SYN):
                 sighting = seen.relayed[-1].sightings[0]
@@ -139,15 +150,15 @@ class Probes:
         finally:
             if pair is not None:
                 await pair.close(self._reactor)
-        if seen.other_ports and self._in_time(_BY_TWO_PORTS):
+        # By a proxy they are all the same.
+        if seen.other_ports and seen.proxy is None and self._in_time(_BY_TWO_PORTS):
             await self._meet_by_two_ports()
         await self._meet_directly()
-        return seen
 
     def _amount(self) -> tuple[int, str]:
         """Bytes to fill the relay with, and what is said of them before."""
-        server = self.observations.server
-        if server is not None and is_here(server, self.observations):
+        seen, server = self.observations, self.observations.server
+        if server is not None and seen.proxy is None and is_here(server, seen):
             return _MOST_HERE, ""
         size = f"{_MOST // 1_000_000} MB"
         return _MOST, f", up to {size} up and {size} down (none with --no-throughput)"
@@ -156,9 +167,8 @@ class Probes:
         """Whether there is a point in going on."""
         seen = self.observations
         self._progress(_REACHING)
-        addresses, seen.lookup_problem = await lookup(
-            self._reactor, self._parsed, self._left(_REACH) / 2
-        )
+        place = self._parsed if seen.proxy is None else parse_server_url(seen.proxy)
+        addresses, seen.lookup_problem = await lookup(self._reactor, place, self._left(_REACH) / 2)
         if not addresses and self._was_cut(_REACHING):
             seen.lookup_problem = None
         seen.dials = await dial_all(self._reactor, addresses, self._left(_REACH))
@@ -172,7 +182,7 @@ class Probes:
             # Each client tries the others first, the dialer after the acceptor.
             self._detour = 3
         seen.source = route_to(server.address.ip)
-        if self._parsed.scheme == "https" and self._in_time("TLS"):
+        if self._parsed.scheme == "https" and seen.proxy is None and self._in_time("TLS"):
             seen.tls = await examine(
                 self._reactor, self._tls, self._parsed, server.address, self._left(_REACH) / 2
             )
@@ -236,6 +246,12 @@ class Probes:
             self.observations.second = meeting
         if pair is not None:
             await pair.close(self._reactor)
+
+    async def _try_without_proxy(self) -> None:
+        time = self._left(_BYPASS)
+        addresses, _ = await lookup(self._reactor, self._parsed, time / 2)
+        dials = await dial_all(self._reactor, addresses, self._left(time))
+        self.observations.without_proxy = dials
 
     async def _meet_directly(self) -> None:
         for _ in range(_ROUNDS if self._spaces else 0):

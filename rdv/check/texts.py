@@ -43,11 +43,18 @@ MARKS = {"+": Weight.GOOD, " ": Weight.NOTE, "-": Weight.BAD}
 #: Each behind the mark of its weight.
 _FINDINGS = {
     # The way to the server.
+    "proxy": "  The server is asked through the HTTP proxy {proxy}.",
     "no-server": "  No URL was given: this is a server of our own, on loopback.",
     "server-lookup": "- The server's name has no address: {problem}.",
+    "server-lookup/proxy": "- The proxy's name has no address: {problem}.",
     "server-unreachable": "- Cannot connect to the server at {address}: {problem}.",
+    "server-unreachable/proxy": "- Cannot connect to the proxy at {address}: {problem}.",
     "server-reached": "+ Connected to the server at {address} over IPv{version}, in {time}.",
+    "server-reached/proxy": "+ Connected to the proxy at {address} over IPv{version}, in {time}.",
     "server-unreachable/request": "- The request was not answered: {problem}.",
+    "server-behind-proxy/request": "- The proxy does not let us through: {problem}.",
+    "without-proxy": "+ The server can be reached without the proxy, too, at {address}.",
+    "without-proxy/not": "  The server cannot be reached without the proxy: {problem}.",
     "server-refused/request": "- The request was refused: {problem}.",
     "server-not-rdv/request": "- The answer is not rdv/1: {problem}.",
     "server-never-met/request": "- The server left dialer and acceptor waiting: {problem}.",
@@ -64,6 +71,7 @@ _FINDINGS = {
     "no-ipv6": "  There is no public IPv6 address.",
     "no-ipv4": "  There is no IPv4 address: peers without IPv6 are reached through the relay only.",
     # Where the server sees it.
+    "proxied": "  The server sees the proxy, and not this host.",
     "same-host": "  The server is on this host: it sees nothing of the network.",
     "no-nat": "+ The server sees {where}, an address of this host: there is no NAT.",
     "untold": "- The server does not know our address: it expects a proxy to tell, and none does.",
@@ -133,6 +141,7 @@ _FINDINGS = {
 _VERDICTS = {
     "no-server": "rdv works on this host. To judge its network, give the URL of a server outside.",
     "same-host": "The server works. It is on this host, so the network cannot be judged.",
+    "proxied": "The server works through the proxy, and cannot see where this host is.",
     "hidden": "The server cannot see where its clients are.",
     "perhaps-hidden": "The server probably cannot see where its clients are.",
     "no-nat": "Nothing changes this host's address: direct connections are likely with most peers. "
@@ -167,9 +176,14 @@ _VERDICTS = {
     "nat/ipv6": "Over IPv6, which works here, there is no NAT for peers that have it too.",
     # Servers that cannot be used.
     "no-name": "The server cannot be used: its name has no address.",
+    "no-name/proxy": "The server cannot be used: the name of the proxy has no address.",
     "no-tls": "The server cannot be used: its TLS does not work.",
     "no-tls/untrusted": "The server cannot be used: its TLS certificate is not trusted.",
     "unreachable": "The server cannot be used: it does not accept connections from here.",
+    "unreachable/proxy": "The server cannot be used: the proxy does not accept connections.",
+    "behind-proxy": "The server cannot be used: the proxy does not let us through.",
+    "no-answer/proxy": "The server cannot be used: the proxy does not reach it, or it answers no "
+    "request.",
     "no-answer": "The server cannot be used: it accepts connections, but answers no request.",
     "refused": "The server cannot be used: it answers with {status}.",
     "never-met": "The server cannot be used: it answers neither dialer nor acceptor.",
@@ -180,6 +194,14 @@ _VERDICTS = {
 
 _ADVICE = {
     "check-name": "Check the name in the URL, and this host's resolver.",
+    "check-proxy": "Check the proxy that --proxy or the environment names (HTTPS_PROXY, and "
+    "HTTP_PROXY for http).",
+    "proxy-credentials": "The proxy wants to know who asks: a user and a password in its URL, or "
+    "Proxy-Authorization in a --header-file.",
+    "ask-proxy": "Many proxies let nothing but https at port 443 through: have the server listen "
+    "there, or ask whoever runs the proxy.",
+    "without-proxy": "The server can be reached without the proxy: name it in NO_PROXY. Then it "
+    "sees this host, and more peers can be met directly.",
     "check-scheme": "Check whether that port speaks TLS, and which versions.",
     "trust": "Get the server a certificate that is valid for its name, or say whom to trust "
     "(--ca).",
@@ -206,6 +228,8 @@ _ADVICE = {
     "half-close": "Have TCP or TLS passed on to the server as it is (see its page on operations), "
     "or use another server, if it is this one: with this relay, whoever answers after the other "
     "side has ended is cut off.",
+    "half-close/proxy": "Share secrets, not plain tokens: the proxy, or the server, closes both "
+    "directions when the first one ends, which secured streams do not mind.",
     "peers-ipv6": "Get the peers IPv6, which works here: it has no NAT.",
     "peers-ipv6/unseen": "This host has an IPv6 address that was not tried. If it works, there is "
     "no NAT for peers that have IPv6 too.",

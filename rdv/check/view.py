@@ -37,6 +37,8 @@ class Sight(Enum):
 
     #: It introduced nobody.
     NOTHING = ""
+    #: At a proxy of ours.
+    PROXIED = "proxied"
     #: The server is on this host.
     SAME_HOST = "same-host"
     #: At an address that it has.
@@ -111,6 +113,8 @@ def sight_of(observations: Observations) -> Sight:
     sightings, server = observations.sightings, observations.server
     if not sightings or server is None:
         return Sight.NOTHING
+    if observations.proxy is not None:
+        return Sight.PROXIED
     seen = [each.observed for each in sightings]
     known = [address for address in seen if address is not None]
     if len(known) < len(seen):

@@ -11,6 +11,7 @@ from rdv.commands.command_line import CommandParser, arranged, checked, parser_f
 from rdv.commands.shared_arguments import (
     add_form,
     add_header,
+    add_proxy,
     add_seconds,
     add_server,
     add_spaces,
@@ -230,6 +231,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     add_header(parser)
     add_spaces(parser)
     add_tls(parser)
+    add_proxy(parser)
 
 
 def _version() -> str:

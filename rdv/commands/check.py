@@ -17,6 +17,7 @@ from rdv.check import Observations, findings, verdict
 from rdv.check.probes import Probes
 from rdv.check.report import as_json, as_text
 from rdv.commands.client import headers_of, spaces_of, tls_of
+from rdv.commands.proxies import proxy_for
 from rdv.commands.running import NO_CONNECTION, OK, until_signal
 from rdv.errors import RdvError
 from rdv.server.site.service import RendezvousService, ServerSettings
@@ -66,6 +67,7 @@ async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) 
             timeout=arguments.timeout,
             throughput=arguments.throughput,
             progress=progress,
+            proxy=proxy_for(arguments.url, arguments.proxy),
         )
         return await probes.run()
 

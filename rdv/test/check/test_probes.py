@@ -187,6 +187,7 @@ class ProbesTests(TestCase):
         timeout: float,
         progress: Callable[[str], object] = lambda what: None,
         throughput: bool = False,
+        proxy: str | None = None,
     ) -> Observations:
         url = f"http://{host}:{self.port}/"
         return await Probes(
@@ -199,6 +200,7 @@ class ProbesTests(TestCase):
             timeout=timeout,
             throughput=throughput,
             progress=progress,
+            proxy=proxy,
         ).run()
 
     async def test_no_time(self) -> None:
@@ -221,6 +223,17 @@ class ProbesTests(TestCase):
             self.assertIn(f"relay throughput{more}", said)
             assert seen.throughput is not None
             self.assertEqual(seen.throughput.bytes, most)
+
+    async def test_refusing_proxy(self) -> None:
+        """The server itself is none that connects others. Its own address is tried, too."""
+        proxy = f"http://x:y@127.0.0.1:{self.port}"
+        seen = await self.probe("127.0.0.1", 15, proxy=proxy)
+        self.assertEqual(seen.proxy, f"http://127.0.0.1:{self.port}")
+        self.assertNotIn("x:y", str(seen))
+        concluded = verdict(seen)
+        self.assertEqual(concluded.key, "behind-proxy")
+        advice = [each.key for each in concluded.advice]
+        self.assertEqual(advice, ["ask-proxy", "without-proxy"])
 
     async def test_dead_address(self) -> None:
         """

@@ -92,6 +92,6 @@ class JSONTests(SynchronousTestCase):
         self.assertEqual(" ".join(described), "verdict usable text advice findings observations")
         self.assertEqual(
             " ".join(sorted(described["observations"])),
-            "dials direct half_close late lookup_problem other_ports own relayed second server "
-            "source stray throughput tls url",
+            "dials direct half_close late lookup_problem other_ports own proxy relayed second "
+            "server source stray throughput tls url without_proxy",
         )

@@ -5,6 +5,7 @@ What kind of network it is, by what was observed.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,6 +40,9 @@ CUT_OFF = {**ENDED, "acceptor": HalfClose.BOTH}
 NOT_BY_IPV6 = {**DUAL, "dials": [DUAL["dials"][0], Dial(SERVER, None)]}
 NOT_PUBLIC = {**DUAL, "own": [parse_ip("fd00::1")]}
 NOT_TOLD = by_two_ports(None, f"{ROUTER}:5")
+PROXY = "http://192.0.2.3:3128"
+DEAD = Dial(SERVER, None)
+NAMED, BYPASS = {"other_ports": (8081,)}, {"without_proxy": [Dial(SERVER, 0.1)]}
 WORKS = "Over IPv6, which works here"
 
 #: Verdicts on servers that can be used: the key, a piece of the text, the keys of the advice, and
@@ -97,6 +101,18 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
             behind("10.0.0.1:5", f"{ROUTER}:="),
         ],
     ),
+    (
+        "proxied",
+        "works through the proxy, and cannot see where this host is. This host has no public",
+        "",
+        [
+            behind(proxy=PROXY),
+            behind("127.0.0.1:5", proxy=PROXY, dials=HERE, **NAMED),
+            behind(None, proxy=PROXY, without_proxy=[DEAD]),
+        ],
+    ),
+    ("proxied", "go to 192.0.2.7.", "without-proxy", [public(proxy=PROXY, **BYPASS)]),
+    ("proxied", "through", "half-close", [behind(proxy=PROXY, half_close=CUT_OFF)]),
     ("hidden", "go to 192.0.2.7.", "tell-server", [public("127.0.0.1:5000")]),
     ("perhaps-hidden", "go to 192.0.2.7.", "tell-server", [public(f"{ROUTER}:5000")]),
     (
@@ -162,7 +178,12 @@ def unmet(what: Cause, status: int | None = None) -> Observations:
     return behind(relayed=[failed(what, status)], direct=[])
 
 
-#: What was observed, the key of the verdict, and that of the advice.
+def behind_proxy(**observed: Any) -> Observations:
+    """The same, through a proxy."""
+    return behind(**{"proxy": PROXY, "relayed": [], "direct": [], **observed})
+
+
+#: What was observed, the key of the verdict, and those of the advice.
 UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (Observations("http://x/"), "no-time", "more-time"),
     (behind(relayed=[CUT], direct=[]), "no-time", "more-time"),
@@ -174,6 +195,17 @@ UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (unmet(Cause.NOT_RDV), "not-rdv", "check-url"),
     (unmet(Cause.NEVER_MET), "never-met", "affinity"),
     (unmet(Cause.NO_PATH), "no-path", "pass-upgrade"),
+    (behind_proxy(lookup_problem="there is none"), "no-name", "check-proxy"),
+    (behind_proxy(dials=[Dial(SERVER, None)]), "unreachable", "check-proxy"),
+    (
+        behind_proxy(dials=[Dial(SERVER, None)], **BYPASS),
+        "unreachable",
+        "check-proxy without-proxy",
+    ),
+    (behind_proxy(relayed=[failed(Cause.UNREACHABLE)]), "no-answer", "check-server"),
+    (behind_proxy(relayed=[failed(Cause.PROXY, 407)]), "behind-proxy", "proxy-credentials"),
+    (behind_proxy(relayed=[failed(Cause.PROXY, 403)]), "behind-proxy", "ask-proxy"),
+    (behind_proxy(relayed=[failed(Cause.REFUSED, 404)]), "refused", "check-path"),
     *(
         (unmet(Cause.REFUSED, status), "refused", advice)
         for advice, statuses in {
@@ -208,7 +240,7 @@ class VerdictTests(SynchronousTestCase):
             concluded = verdict(observed)
             self.assertEqual((concluded.key, concluded.usable), (key, False))
             self.assertRegex(concluded.text, "^The server c(annot|ould not) be ")
-            self.assertEqual([each.key for each in concluded.advice], [advice], key)
+            self.assertEqual(" ".join(each.key for each in concluded.advice), advice, key)
         self.assertIn("with 404.", verdict(unmet(Cause.REFUSED, 404)).text)
 
     def test_every_text(self) -> None:

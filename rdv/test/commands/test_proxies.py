@@ -110,7 +110,9 @@ class CommandTests(SynchronousTestCase):
 
     def test_used(self) -> None:
         self.patch(os, "environ", {"http_proxy": HTTP})
-        for command in COMMANDS[:-1]:
+        for command in COMMANDS:
             for options, expected in (((), HTTP), (("--proxy", "p:3"), "http://p:3")):
-                client = client_of(ClientReactor(), parse([*command, *options]))
+                arguments = parse([*command, *options])
+                arguments.penalty, arguments.secure, arguments.local_port = 2.0, False, 0
+                client = client_of(ClientReactor(), arguments)
                 self.assertEqual(str(client._settings.proxy), expected)

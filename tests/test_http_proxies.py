@@ -9,7 +9,7 @@ import os
 
 from rdv import Secret
 from rdv.client import Client
-from tests.documents import REACTOR, Shell, execute, made_by, replaced, runs, serve
+from tests.documents import REACTOR, Shell, execute, replaced, runs, serve
 from tests.processes import Program
 from tests.proxies import start_tinyproxy
 from tests.servers import DIRECT, MEGABYTE, RELAY, RELAYED, SystemTestCase, noise
@@ -167,12 +167,15 @@ class HowToTests(SystemTestCase):
         url = serve(self).removesuffix("/rdv")
         command = replaced(accept, (SERVER, url), ("rdv accept", "rdv accept -r"), *pairs)
         acceptor = Shell(self).script(command)
-        secret = await made_by(acceptor)
-        dialer = Shell(self).start(f"rdv dial {url} {secret} </dev/null")
-        acceptor.close_stdin()
+        secret = (await acceptor.line(r"^On the other side.*: rdv dial .*(rdvs1-\S+)"))[1]
+        dialer = self.rdv("dial", "-r", url, secret)
+        dialer.write(b"hello")
+        for program in (acceptor, dialer):
+            program.close_stdin()
         for program in (dialer, acceptor):
             self.assertEqual(await program.ended, 0, program.report())
         path = pairs[0][1] if pairs else url.removeprefix("http://")
+        self.assertEqual(acceptor.stdout, b"hello")
         self.assertIn(f"CONNECTED: relay {path}, ", acceptor.stderr.decode())
 
     @runs(PAGE, "export HTTPS_PROXY", "accept --proxy http:", "echo", "client = ")

@@ -6,6 +6,11 @@ laboratory (``tests/natlab``) and at several distances, and prints for each how 
 application's bytes went the direct way, and the median and the worst time from the dialer's start
 to the first byte that its application got. The way is what packet counters at the peers saw.
 
+``--streams`` compares kinds of streams: ``plain``, ``secured`` ones that do not move, and those
+that do (``moved``). Here the dialer's program says which way a stream goes, as no counter sees into
+it. What is printed is the median time to the first byte and, where that is later, the median time
+until the stream went directly, for which it stays open for some seconds.
+
 It needs Linux, root, ``ip`` and ``nft``, a quiet machine, and most of an hour; topologies and
 distances can be chosen. ``--dialer plain`` and ``--acceptor plain`` put peers in that dial once and
 know rdv/1 only.
@@ -18,29 +23,64 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from statistics import median
 from typing import Any
 
 from benchmarks.common import machine, table
+from rdv import Secret
 from tests.natlab import TOPOLOGIES, Conditions, Expected, Meetings, Result, unavailable
 
 #: Distances: one way between the peers in milliseconds, with the server in the middle, or named.
 DISTANCES = ("0", "20", "80", "unequal", "far")
 
+#: Kinds of streams.
+STREAMS = ("plain", "secured", "moved")
+
 #: Labs at once where all that counts is a wait of seconds.
 _AT_ONCE = 4
+#: Seconds in which a stream is to have moved.
+_SETTLE = 2.5
 
 
-def measure(name: str, conditions: Conditions, options: argparse.Namespace) -> list[Result]:
+def measure(
+    name: str, conditions: Conditions, options: argparse.Namespace, stream: str = "plain"
+) -> list[Result]:
     """All meetings in one topology at one distance; the first, in which all is cold, is dropped."""
+    settle = _SETTLE if stream == "moved" else 0.0
+    moves = {} if stream == "plain" else {"move": stream == "moved"}
     with Meetings(
         TOPOLOGIES[name],
         conditions,
         dialer=options.dialer,
         acceptor=options.acceptor,
         server=options.server,
+        dialer_options=moves,
+        acceptor_options=moves,
     ) as meetings:
-        return [meetings.meet() for _ in range(options.runs + 1)][1:]
+
+        def meet() -> Result:
+            token = None if stream == "plain" else Secret.generate().reveal()
+            return meetings.meet(token=token, settle=settle)
+
+        return [meet() for _ in range(options.runs + 1)][1:]
+
+
+def compared(results: Sequence[Result]) -> str:
+    """
+    ``10/10 145``: direct in the end, median milliseconds to the first byte; with ``, 812`` behind
+    it when the stream went directly only later. What failed is in capitals.
+    """
+    direct = [each.direct_seconds for each in results if each.direct_seconds is not None]
+    first = [each.seconds for each in results if each.seconds is not None]
+    words = f"{len(direct)}/{len(results)}"
+    if first:
+        words += f" {median(first) * 1000:.0f}"
+    if direct and first and median(direct) > median(first):
+        words += f", {median(direct) * 1000:.0f}"
+    if failed := sum(not each.ok for each in results):
+        words += f" FAILED {failed}"
+    return words
 
 
 def cell(results: Sequence[Result]) -> str:
@@ -58,14 +98,17 @@ def cell(results: Sequence[Result]) -> str:
 
 
 def matrix(options: argparse.Namespace) -> dict[str, dict[str, list[Result]]]:
-    """Results by topology and distance."""
+    """Results by topology, and by distance and kind of stream."""
     found: dict[str, dict[str, list[Result]]] = {name: {} for name in options.names}
-    for distance in options.distances:
+    for distance, stream in product(options.distances, options.streams or ["plain"]):
         conditions = Conditions.named(distance, loss=options.loss)
+        column = f"{distance} {stream}" if options.streams else distance
 
-        def one(name: str, distance: str = distance, conditions: Any = conditions) -> None:
-            found[name][distance] = measure(name, conditions, options)
-            say(f"{name} {distance}: {cell(found[name][distance])}")
+        def one(
+            name: str, column: str = column, conditions: Any = conditions, stream: str = stream
+        ) -> None:
+            found[name][column] = measure(name, conditions, options, stream)
+            say(f"{name} {column}: {options.cell(found[name][column])}")
 
         waits = {n for n in options.names if TOPOLOGIES[n].expected in _RELAYED}
         for name in options.names:
@@ -76,6 +119,8 @@ def matrix(options: argparse.Namespace) -> dict[str, dict[str, list[Result]]]:
     return found
 
 
+_HEADING = "direct meetings, median and worst ms to the first byte"
+_COMPARED = "direct meetings, median ms to the first byte, and to a direct path that came later"
 _RELAYED = (Expected.RELAY, Expected.LUCK)
 
 
@@ -93,12 +138,19 @@ def main() -> None:
     parser.add_argument(
         "--distances", type=lambda text: text.split(","), default=DISTANCES, metavar="LIST"
     )
+    parser.add_argument(
+        "--streams",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help=f"compare some of {', '.join(STREAMS)}",
+    )
     parser.add_argument("--loss", type=float, default=0.0, metavar="PERCENT")
     for who in ("dialer", "acceptor", "server"):
         parser.add_argument(f"--{who}", choices=("rdv", "plain"), default="rdv")
     parser.add_argument("--json", metavar="FILE", help="write every meeting there")
     options = parser.parse_args()
     options.names = options.names or list(TOPOLOGIES)
+    options.cell = compared if options.streams else cell
     if reason := unavailable():
         parser.error(reason)
     about = machine()
@@ -113,9 +165,10 @@ def main() -> None:
                 file,
             )
     print(about)
-    print("direct meetings, median and worst ms to the first byte")
-    rows = [[name, *(cell(row[far]) for far in options.distances)] for name, row in found.items()]
-    print(table(["topology", *options.distances], rows))
+    print(_COMPARED if options.streams else _HEADING)
+    columns = list(found[options.names[0]])
+    rows = [[name, *(options.cell(row[each]) for each in columns)] for name, row in found.items()]
+    print(table(["topology", *columns], rows))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ A peer that meets others again and again: ``python -m tests.natlab.agent``.
 It reads one JSON object a line from stdin::
 
     {"role": "dial", "url": "http://...", "token": "...", "timeout": 20, "patience": 5,
-     "options": {"penalty": 1.0}}
+     "settle": 0, "options": {"penalty": 1.0}}
 
 ``timeout`` is in seconds, for the connection; ``patience`` likewise, for each message after that;
+``settle`` likewise, behind the last message, for a stream that may still move to a direct path;
 ``options`` are keywords of :class:`rdv.client.Client`. For each it writes one JSON object to
 stdout, the fields of :class:`tests.natlab.report.Report`; at the start it says ``{"ready": true}``.
 When stdin ends, it ends.
@@ -28,21 +29,29 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
-from rdv.client import Client, Connection
+from rdv.client import Client, Connection, IPathListener
 from tests.natlab.messages import Exchange
 from tests.natlab.report import Report
 
 
-@implementer(interfaces.IHalfCloseableProtocol)
+@implementer(interfaces.IHalfCloseableProtocol, IPathListener)
 class Conversation(Protocol):
     """
     The application of one connection.
 
+    :param settle: seconds that it waits for a direct path when all has been said.
     :ivar ended: fires when the connection is closed.
     """
 
-    def __init__(self, clock: interfaces.IReactorTime, report: Report, patience: float) -> None:
+    def __init__(
+        self,
+        clock: interfaces.IReactorTime,
+        report: Report,
+        patience: float,
+        settle: float = 0.0,
+    ) -> None:
         self._report = report
+        self._settle = settle
         self._exchange = Exchange()
         self._patience = patience
         self._clock = clock
@@ -67,7 +76,20 @@ class Conversation(Protocol):
         if answer:
             self.transport.write(answer)
         if self._exchange.complete:
-            cast(interfaces.ITCPTransport, self.transport).loseWriteConnection()
+            if self._settle and cast(Connection, self.transport).may_move:
+                self._timer.reset(self._settle)
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        cast(interfaces.ITCPTransport, self.transport).loseWriteConnection()
+
+    def path_changed(self) -> None:
+        """See :class:`IPathListener`."""
+        if not cast(Connection, self.transport).is_relay:
+            self._report.direct = time.monotonic()
+            if self._exchange.complete and self._settle:
+                self._end()
 
     def readConnectionLost(self) -> None:
         """The other side has said everything."""
@@ -79,6 +101,11 @@ class Conversation(Protocol):
 
     def _give_up(self) -> None:
         assert self.transport is not None
+        if self._exchange.complete and self._settle:
+            self._settle = 0.0
+            self._timer = self._clock.callLater(self._patience, self._give_up)
+            self._end()
+            return
         self._report.error = (
             f"nothing more came for {self._patience:g} s, after {self._exchange.received} messages"
         )
@@ -152,7 +179,11 @@ class Agent(LineOnlyReceiver):
             report.connected = time.monotonic()
             report.is_relay = connection.is_relay
             report.peer = str(connection.peer_address)
-            conversation = Conversation(self._reactor, report, command["patience"])
+            if not report.is_relay:
+                report.direct = report.connected
+            conversation = Conversation(
+                self._reactor, report, command["patience"], command["settle"]
+            )
             connection.attach(conversation)
             await conversation.ended
         self._say(vars(report))

@@ -79,13 +79,19 @@ class Meetings:
         self.lab.close()
 
     def meet(
-        self, *, timeout: float = 20.0, patience: float = 5.0, token: str | None = None
+        self,
+        *,
+        timeout: float = 20.0,
+        patience: float = 5.0,
+        settle: float = 0.0,
+        token: str | None = None,
     ) -> Result:
         """
         One meeting: the acceptor goes to the server, then the dialer.
 
         :param timeout: seconds until each is connected.
         :param patience: seconds that each waits for a byte after that.
+        :param settle: seconds that both wait, when all is said, for the stream to move.
         :param token: or the text of a secret; a new token by default.
         """
         token = token or secrets.token_hex(8)
@@ -95,11 +101,10 @@ class Meetings:
         start = self.server.log.mark()
         with ThreadPoolExecutor(2) as pool:
             try:
-                accepting = pool.submit(
-                    self.acceptor.meet, "accept", lab.url, token, timeout, patience
-                )
+                arguments = lab.url, token, timeout, patience, settle
+                accepting = pool.submit(self.acceptor.meet, "accept", *arguments)
                 self.server.await_acceptor(start)
-                dialling = pool.submit(self.dialer.meet, "dial", lab.url, token, timeout, patience)
+                dialling = pool.submit(self.dialer.meet, "dial", *arguments)
                 dialer, acceptor = dialling.result(), accepting.result()
             except BaseException:
                 self.close()  # or the threads would go on, and we wait for them

@@ -139,13 +139,16 @@ class Server:
 class Peer(Protocol):
     """One of the two programs that meet."""
 
-    def meet(self, role: str, url: str, token: str, timeout: float, patience: float) -> Report:
+    def meet(
+        self, role: str, url: str, token: str, timeout: float, patience: float, settle: float = 0.0
+    ) -> Report:
         """
         Connect, converse, and close. Blocks until that is over.
 
         :param role: ``dial`` or ``accept``.
         :param timeout: seconds until connected.
         :param patience: seconds without a byte, after that.
+        :param settle: seconds for a stream to move, before it is closed.
         """
 
 
@@ -165,20 +168,24 @@ class AgentPeer:
         if self._lines.find("ready", _START) is None:
             raise LabError("the agent did not start")
 
-    def meet(self, role: str, url: str, token: str, timeout: float, patience: float) -> Report:
+    def meet(
+        self, role: str, url: str, token: str, timeout: float, patience: float, settle: float = 0.0
+    ) -> Report:
         command = {
             "role": role,
             "url": url,
             "token": token,
             "timeout": timeout,
             "patience": patience,
+            "settle": settle,
             "options": self._options,
         }
         start = self._lines.mark()
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
         self._process.stdin.flush()
-        answer = self._lines.find(r"^\{.*\}$", timeout + 4 * patience + _START, start)
+        most = timeout + 4 * patience + settle + _START
+        answer = self._lines.find(r"^\{.*\}$", most, start)
         if answer is None:
             raise LabError(f"no word from the {role}ing agent")
         return Report(**json.loads(answer[0]))
@@ -197,7 +204,9 @@ class PlainPeer:
         for ip in host.addresses:
             self._options += ["--self-addr", f"[{ip}]:0" if ":" in ip else f"{ip}:0"]
 
-    def meet(self, role: str, url: str, token: str, timeout: float, patience: float) -> Report:
+    def meet(
+        self, role: str, url: str, token: str, timeout: float, patience: float, settle: float = 0.0
+    ) -> Report:
         report = Report(called=time.monotonic())
         process = _start(
             self._host,

@@ -18,6 +18,7 @@ class Report:
     :ivar called: when it was told to connect.
     :ivar connected: when it said that it was.
     :ivar first_byte: when the application got its first byte.
+    :ivar direct: when it was connected directly, be it that the stream has moved.
     :ivar complete: whether the conversation, and the connection, came to an end in good order.
     :ivar is_relay: which path the program believes it has.
     :ivar peer: the address at the other end.
@@ -27,6 +28,7 @@ class Report:
     called: float | None = None
     connected: float | None = None
     first_byte: float | None = None
+    direct: float | None = None
     complete: bool = False
     is_relay: bool | None = None
     peer: str = ""
@@ -90,6 +92,13 @@ class Result:
         return self.dialer.connected - self.dialer.called
 
     @property
+    def direct_seconds(self) -> float | None:
+        """From the dialer's start to its word that the stream goes directly, if it did."""
+        if self.dialer.called is None or self.dialer.direct is None:
+            return None
+        return self.dialer.direct - self.dialer.called
+
+    @property
     def syns(self) -> tuple[int, int]:
         """SYNs sent by dialer and acceptor, to the server and to anybody else."""
         one, other = self.dialer_counters, self.acceptor_counters
@@ -118,6 +127,7 @@ class Result:
             "half_dead": self.half_dead,
             "seconds": self.seconds,
             "connect_seconds": self.connect_seconds,
+            "direct_seconds": self.direct_seconds,
             "syns": self.syns,
             "dialer": vars(self.dialer),
             "acceptor": vars(self.acceptor),

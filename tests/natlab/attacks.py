@@ -240,7 +240,7 @@ ATTACKS = (
         ("records", "whole", "whole"),
         topology(),
     ),
-    Attack(neighbour_confirms, ("the stream", "trojan", "broken"), ("HELLO", "whole", "whole")),
+    Attack(neighbour_confirms, ("HELLO", "whole", "whole"), ("HELLO", "whole", "whole")),
     Attack(neighbour_says_hello, ("nothing", "whole", "whole"), ("nothing", "whole", "whole")),
     Attack(neighbours_pass_on, ("the stream", "whole", "whole"), ("records", "whole", "whole")),
     Attack(neighbours_alter, ("the stream", "whole", "altered"), ("records", "broken", "broken")),

@@ -174,8 +174,8 @@ class Visit:
 
 VISITS = (
     Visit(partial(from_the_lan, play=hold, count=20), ("HELLO", True), ("HELLO", True)),
-    Visit(partial(from_the_lan, play=confirm), ("the stream", False), ("HELLO", True)),
-    Visit(Cotenant, ("the stream", False), ("HELLO", True)),
+    Visit(partial(from_the_lan, play=confirm), ("HELLO", True), ("HELLO", True)),
+    Visit(Cotenant, ("HELLO", True), ("HELLO", True)),
     Visit(from_elsewhere, ("nothing", True), ("nothing", True), PUBLIC),
 )
 

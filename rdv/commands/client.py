@@ -39,6 +39,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
         penalty=arguments.penalty,
         proxy=proxy_for(arguments.url, arguments.proxy),
         secure=arguments.secure or None,
+        move=arguments.move,
         **options,
     )
 

@@ -59,6 +59,7 @@ async def _move(reactor: Any, say: Callable[[str], object], url: str, spaces: Ad
         spaces=spaces,
         self_addresses=lambda port: [Address(IPv4Address("127.0.0.1"), port)],
         penalty=2.0 if spaces else 0.0,
+        move=False,  # each of the two shows one path
     )
     token = Secret.generate()
     begun = reactor.seconds()

@@ -69,6 +69,12 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     add_header(parser)
     add_spaces(parser)
     add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path, at most")
+    parser.add_argument(
+        "--no-move",
+        dest="move",
+        action="store_false",
+        help="keep a secured stream on the path on which it begins",
+    )
     add_tls(parser)
     add_proxy(parser)
 

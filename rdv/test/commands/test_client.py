@@ -9,6 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.commands import client
 from rdv.commands.arguments import parse
 from rdv.commands.client import headers_of
 from rdv.commands.running import BadUsage
@@ -21,6 +22,19 @@ COMMANDS = (
     ("connect", "http://h/", "t", "-l", "80"),
     ("check", "http://h/"),
 )
+
+
+class MoveTests(SynchronousTestCase):
+    """Whether a stream may move."""
+
+    def test_option(self) -> None:
+        """It may, unless somebody does not want it."""
+        given: list[object] = []
+        self.patch(client, "Client", lambda reactor, **options: given.append(options["move"]))
+        for command in COMMANDS[:-1]:
+            client.client_of(None, parse(command))
+            client.client_of(None, parse([*command, "--no-move"]))
+        self.assertEqual(given, [True, False] * 4)
 
 
 class HeadersTests(SynchronousTestCase):

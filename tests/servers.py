@@ -84,14 +84,15 @@ class SystemTestCase(TestCase):
     timeout = 120
     trust: tuple[str, ...] = ()
 
-    def rdv(self, *arguments: str, doom: str = "", **options: Any) -> Program:
+    def rdv(self, *arguments: str, doom: str = "", held: bool = False, **options: Any) -> Program:
         """
         Start the ``rdv`` command.
 
         :param doom: the function in which it is killed, as :mod:`tests.doomed` has it.
+        :param held: whether it dials nobody before it gets SIGUSR1, as :mod:`tests.held` has it.
         :param options: those of :class:`Program`.
         """
-        module = ("tests.doomed", doom) if doom else ("rdv",)
+        module = ("tests.doomed", doom) if doom else ("tests.held" if held else "rdv",)
         return Program(self, PYTHON, "-m", *module, *arguments, **options)
 
     async def serve(self, *options: str, listen: str = "127.0.0.1:0", doom: str = "") -> Program:

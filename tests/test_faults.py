@@ -82,7 +82,8 @@ class TableTests(SynchronousTestCase):
     def test_what_everybody_has(self) -> None:
         """The common faults befall each victim at each moment, on each way."""
         moments = {*Moment} - {Moment.FLIGHT}
-        common = set(product((Fault.KILL, Fault.STOP, Fault.TERM), moments, Path))
+        paths = (Path.DIRECT, Path.RELAY)
+        common = set(product((Fault.KILL, Fault.STOP, Fault.TERM), moments, paths))
         for victim in Victim:
             found = {(row.fault, row.moment, row.path) for row in cases(victim)}
             missing = common - found

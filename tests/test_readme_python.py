@@ -156,17 +156,6 @@ class PythonTests(TestCase):
         await self.converse(*words)
         await defined["port"].stopListening()
 
-    @runs(CLIENT, "IPathListener")
-    async def test_path_listener(self, source: str) -> None:
-        """It shows the path from the beginning on."""
-        shown: list[str] = []
-        protocol = (await execute(source, show=shown.append))["Chat"]()
-        connection, other = await meet(serve(self))
-        connection.attach(protocol)
-        self.assertEqual(shown, [f"connected through the relay: {connection.peer_address}"])
-        for each in (connection, other):
-            each.abortConnection()
-
     @runs(CLIENT, "tell_the_peer")
     async def test_secret(self, source: str) -> None:
         """Who is told the secret is the peer."""

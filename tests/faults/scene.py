@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from rdv._secure.secret import Secret, server_token
 from rdv.wire import token_hint
 from tests.faults.servers import Server
-from tests.faults.table import Case, Fault, Form, Moment, Victim
+from tests.faults.table import Case, Fault, Form, Moment, Path, Victim
 from tests.faults.verdict import End, Told
 from tests.processes import Program
 from tests.servers import SystemTestCase, noise
@@ -103,12 +103,28 @@ class Scene(ABC):
         await self.start(self.second)
         await self.meet()
         await self.feed(self.content[:HALF], until=HALF)
+        if self.case.path is Path.MOVED:
+            await self.move()
         if self.case.moment is Moment.FLIGHT:
             await self.feed(self.content[HALF:])
         elif self.case.moment is not Moment.MIDDLE:
             await self.feed(self.content[HALF:], until=len(self.content))
         if self.case.moment is Moment.ENDED:
             self.end()
+
+    async def move(self) -> None:
+        """Let the stream move; in full flight while it goes on."""
+        programs = [self.programs[who] for who in self.parties]
+        for program in programs:
+            await program.line("CONNECTED.*: relay ")
+        for program in programs:
+            program.signal("USR1")
+        if self.case.moment is Moment.FLIGHT:
+            return
+        for program in programs:
+            await program.line("MOVED.*: p2p ")
+        # All that was said on the relay has been read, too.
+        await self.server.program.line(f"relayed: {self.hint}, bytes from ")
 
     async def go_on(self) -> None:
         """Do what was left to do."""
@@ -132,9 +148,12 @@ class Scene(ABC):
         options = (*self.case.path.value, *self.case.form.value, *self.server.options)
         if ROLES[who] == "dialer":
             options += ("--timeout", str(TIMEOUT))
-        doom = self.case.doom if who is self.case.victim else ""
         program = self.test.rdv(
-            who.value, *options, self.server.url, self.token, *arguments, doom=doom, **descriptors
+            who.value,
+            *(*options, self.server.url, self.token, *arguments),
+            doom=self.case.doom if who is self.case.victim else "",
+            held=self.case.path is Path.MOVED,
+            **descriptors,
         )
         self.programs[who] = program
         return program

@@ -19,6 +19,7 @@ from rdv._flows.sources import Source
 from rdv._stdio.own_end import OwnEnd
 from rdv._system.tcp_info import undelivered
 from rdv._system.terminal import has_room
+from rdv._transport.secured import SecureTransport
 from rdv.client.connection import Connection
 from rdv.client.path_listener import IPathListener
 from rdv.client.reasons import break_text
@@ -122,8 +123,13 @@ class Piping(Protocol):
 
     @property
     def delivered(self) -> int:
-        """Those of them that the other side's system has acknowledged, where ours tells."""
-        return max(0, self.sent - (undelivered(self._connection.transport) or 0))
+        """
+        Those of them that the other side's system has acknowledged, where ours tells. Of a stream
+        that moves some may still be on the path that it leaves.
+        """
+        transport = self._connection.transport
+        paths = transport.carriers() if isinstance(transport, SecureTransport) else [transport]
+        return max(0, self.sent - sum(undelivered(path) or 0 for path in paths))
 
     @property
     def received(self) -> int:

@@ -139,6 +139,13 @@ class Paths:
         self.stream.lose(end.path.order)
         return True
 
+    def carriers(self) -> list[TCPTransport]:
+        """
+        The connections on which something of ours goes, or may still be on its way: the first one
+        until all of it is with the system, though it was closed before.
+        """
+        return [end.transport for end in self._ends if end.path.order not in self.stream.joins]
+
     def close(self) -> None:
         """All of them, in good order."""
         self.give_up()

@@ -62,6 +62,7 @@ class SecureTransport(EndingTransport):
     :ivar path: that on which the stream began. Its session is that of the stream.
     :ivar first: the protocol for the transport below.
     :ivar stream: what has been said on which path.
+    :ivar carriers: lists the connections on which something of ours may be on its way.
     :ivar on_ready: called when the peer is known to be there; for a dialer only.
     :ivar on_over: called once, when no path may take over any more although none has: both
         directions have ended, we are closing, or the stream is over, broken or aborted.
@@ -79,6 +80,7 @@ class SecureTransport(EndingTransport):
     ) -> None:
         super().__init__(protocol)
         self._paths = Paths(clock, self, path, early)
+        self.carriers = self._paths.carriers
         self.path = path
         self._clock = clock
         self._paused = False

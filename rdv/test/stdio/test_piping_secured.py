@@ -49,6 +49,19 @@ class SecuredTests(PipingTestCase):
         """What is in so many bytes that the peer gets."""
         return list(self.path.receive(await self.receive(size)))
 
+    async def test_delivered(self) -> None:
+        """Of a stream that moves, what is still on the path that it leaves is not there yet."""
+        source, writer = self.pipe()
+        await self.begin_secured(source, self.opened(os.devnull, os.O_WRONLY))
+        os.write(writer, b"x" * 10)
+        await self.heard(_RECORD + 10)
+        left, taken = object(), object()
+        self.patch(self.connection.transport, "carriers", lambda: [left, taken])
+        self.patch(piping, "undelivered", {left: 3, taken: 4}.__getitem__)
+        self.assertEqual((self.piping.sent, self.piping.delivered), (10, 3))
+        self.patch(piping, "undelivered", {left: None, taken: 4}.__getitem__)
+        self.assertEqual(self.piping.delivered, 6)
+
     async def test_peer_closes_first(self) -> None:
         """A peer that has everything, and knows that we have, closes; nothing broke."""
         self.patch(piping, "_NEARLY_DONE", 3600.0)  # no look comes before that

@@ -31,6 +31,20 @@ class MoveTests(MovingTestCase):
         self.assertEqual(self.acceptor.getPeer(), DIRECT)
         self.assert_whole()
 
+    def test_carriers(self) -> None:
+        """A path that joins is none before it has taken over, nor the first one when it is left."""
+        self.settle()
+        self.assertEqual(self.dialer.carriers(), [self.below_dialer])
+        self.acceptor.pauseProducing()
+        self.dialer.write(LARGE)
+        self.join()
+        self.assertEqual(self.dialer.carriers(), [self.below_dialer])
+        self.settle()
+        self.assertEqual(self.dialer.carriers(), [self.below_dialer, self.joined_dialer])
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertEqual(self.dialer.carriers(), [self.joined_dialer])
+
     def test_bytes(self) -> None:
         """What was written before comes before, and what behind, behind, both ways."""
         self.settle()

@@ -174,6 +174,7 @@ class SecureExchange(Exchange):
 
     def _finish(self, message: bytes) -> None:
         reply, session = self._acceptor.finish(message)
+        del self._acceptor  # nobody shall find the ephemeral key while the stream lasts
         self.can_move = bool(reply.features & Features.MOVE)
         stream = self._attempt.stream
         if reply.kind is Kind.JOIN:
@@ -208,6 +209,7 @@ class SecureExchange(Exchange):
         else:
             reply = Reply(features, Kind.JOIN, cipher, stream.session.identity)
         message, session = self._dialer.answer(reply)
+        del self._dialer
         self._begin(session, cipher)
         assert self.path is not None
         self.early_limit = Exchange.early_limit

@@ -4,6 +4,8 @@ Tests of :mod:`rdv._secure.exchange`.
 
 from __future__ import annotations
 
+from weakref import ref
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -84,6 +86,14 @@ class SecureTests(SecureTestCase):
             self.assertTrue(said.startswith(confirm_line(SECRET.token(is_relay=is_relay))))
             self.assertEqual(acceptor.feed(said + b"records"), b"records")
             talk(present(acceptor.path), present(dialer.path))
+
+    def test_ephemeral_keys(self) -> None:
+        """They are gone, with all that the records' keys came of, when the handshake is over."""
+        acceptor, dialer = self.heard()
+        handshakes = ref(acceptor._acceptor), ref(dialer._dialer)
+        self.assertIsNotNone(handshakes[0]())
+        acceptor.feed(dialer.confirm())
+        self.assertEqual([handshake() for handshake in handshakes], [None, None])
 
     @given(st.integers(1, 60))
     def test_pieces(self, size: int) -> None:

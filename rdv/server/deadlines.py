@@ -51,6 +51,11 @@ class Deadlines(Generic[T]):
         if self._timeout and self._call is None:
             self._call = self._clock.callLater(self._timeout, self._expire)
 
+    def left(self, member: T) -> float:
+        """Seconds until the member's time ends; all of it for one that is not in."""
+        now = self._clock.seconds()
+        return self._ends.get(member, now + self._timeout) - now
+
     def discard(self, member: T) -> None:
         """Forget the member, if it is in."""
         self._ends.pop(member, None)

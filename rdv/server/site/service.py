@@ -33,6 +33,7 @@ from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
 from rdv.server.site.site import RendezvousSite
+from rdv.server.site.slim import ShortWay
 
 __all__ = [
     "RendezvousService",
@@ -168,10 +169,12 @@ def make_site(
 ) -> RendezvousSite:
     """The site that takes clients to ``rendezvous``; it has to be told of its ports."""
     observed: ObservedAddress = peer_address
+    short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path))
     if settings.observed_header:
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
+        short_way = None  # it knows of no proxies
     root = _at_path(RendezvousResource(rendezvous, observed), settings.path)
-    return RendezvousSite(root, reactor)
+    return RendezvousSite(root, reactor, short_way)
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:
@@ -196,6 +199,11 @@ def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Po
                 found[kind][host.port] = None
                 hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}
     return Ports(tuple(found["tcp"]), tuple(found["ssl"]), hosts)
+
+
+def _target(path: str) -> bytes:
+    """What a client asks for that is served at ``path``."""
+    return b"/" + "/".join(filter(None, path.split("/"))).encode()
 
 
 def _at_path(resource: Resource, path: str) -> Resource:

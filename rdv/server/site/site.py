@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -25,6 +26,7 @@ from zope.interface import provider
 from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
 from rdv.server.budget import AcceptThrottle
+from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 from rdv.wire import refusal
 
 __all__ = ["RendezvousSite"]
@@ -36,7 +38,8 @@ _DROP_LIMIT = 1 << 20
 _LINGER = 5.0
 #: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 16
-#: Seconds that a client has when descriptors run out, until its request is complete.
+#: Seconds that a client has until its request is complete, and when descriptors run out.
+_PATIENCE = 60
 _HURRY = 5
 
 
@@ -46,9 +49,14 @@ class _Channel(HTTPChannel):
     socket that is closed with unread input is reset. So it only ends its own direction then, and
     drops what still comes, up to a limit. A request has to be complete in time, however steadily it
     comes.
+
+    :ivar timeOut: seconds for the first one.
+    :ivar later: seconds for each behind it.
     """
 
     transport: StreamTransport  # type: ignore[assignment]
+    timeOut: float  # type: ignore[assignment]
+    later: float = _PATIENCE
     MAX_LENGTH = _HEAD_LIMIT
     maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
 
@@ -135,6 +143,7 @@ class _Channel(HTTPChannel):
     def allContentReceived(self) -> None:
         """So has the body, unless it was too much."""
         if not self.closed:
+            self.timeOut = self.later
             super().allContentReceived()  # type: ignore[no-untyped-call]
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -145,15 +154,26 @@ class RendezvousSite(Site):
     """
     A site that can still answer when descriptors run out: it always has one for a client that it
     refuses.
+
+    :param short_way: which clients may take that send nothing but a plain request.
     """
 
     protocol = _Channel  # type: ignore[assignment]
 
-    def __init__(self, root: Resource, reactor: IReactorTime) -> None:
+    def __init__(
+        self, root: Resource, reactor: IReactorTime, short_way: ShortWay | None = None
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            root, requestFactory=_Request, logFormatter=_dated, reactor=reactor
+            root,
+            requestFactory=_Request,
+            logFormatter=_dated,
+            reactor=reactor,
+            timeout=_PATIENCE,
         )
         self._throttle = AcceptThrottle(reactor)
+        self._slim: SlimChannels | None = None
+        if short_way is not None:
+            self._slim = SlimChannels(reactor, short_way, _PATIENCE, self._widened)
 
     def serves(self, ports: Sequence[IListeningPort]) -> None:
         """The ports that accept connections for it."""
@@ -170,10 +190,20 @@ class RendezvousSite(Site):
         """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""
         return [b"http/1.1"]
 
-    def buildProtocol(self, addr: IAddress | None) -> _Channel:  # type: ignore[override]
-        channel: _Channel = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
-        if self._throttle.accepted():
-            channel.timeOut = _HURRY
+    def buildProtocol(  # type: ignore[override]
+        self, addr: IAddress | None
+    ) -> _Channel | SlimChannel:
+        is_scarce = self._throttle.accepted()
+        if self._slim and not is_scarce and isinstance(addr, (IPv4Address, IPv6Address)):
+            return SlimChannel(self._slim, addr)
+        channel = self._widened(_HURRY if is_scarce else _PATIENCE)
+        channel.later = channel.timeOut
+        return channel
+
+    def _widened(self, seconds: float) -> _Channel:
+        """A channel whose first request must come in so many seconds."""
+        channel: _Channel = super().buildProtocol(None)  # type: ignore[no-untyped-call]
+        channel.timeOut = seconds
         return channel
 
 

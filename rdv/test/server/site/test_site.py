@@ -19,6 +19,7 @@ from twisted.web.server import Request
 
 from rdv.server import budget
 from rdv.server.site.site import RendezvousSite
+from rdv.server.site.slim import ShortWay
 from rdv.test.doubles import CLIENT, connect, ends, present
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.test.server.test_budget import FIRST, FULL, RESERVE, limit_descriptors
@@ -31,9 +32,12 @@ KIB = 1 << 10
 class SiteTestCase(WebTestCase):
     """A site of a server of its own."""
 
+    short_way = False
+
     def setUp(self) -> None:
         super().setUp()
-        self.site = self.factory = RendezvousSite(self.site.resource, self.clock)
+        way = ShortWay(self.rendezvous, b"/rdv") if self.short_way else None
+        self.site = self.factory = RendezvousSite(self.site.resource, self.clock, way)
 
     def kept_by(self, channel: object) -> int:
         """How many bytes it has not been rid of."""
@@ -229,8 +233,9 @@ class ScarceTests(TestCase):
         self.site.serves([port])
         for free, seconds in ((FIRST, 60), (FIRST + 1, 5), (FIRST - 1, 60)):
             self.free = free
-            channels = [self.site.buildProtocol(CLIENT) for _ in range(RESERVE // 8)]
-            self.assertEqual(channels[-1].timeOut, seconds)
+            channels: list[Any] = [self.site.buildProtocol(CLIENT) for _ in range(RESERVE // 8)]
+            channel = channels[-1]
+            self.assertEqual((channel.timeOut, channel.later), (seconds, seconds))
         self.free = FULL
         self.clock.advance(0)  # it is full, and looks again later
         await port.stopListening()

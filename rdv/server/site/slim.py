@@ -1,0 +1,135 @@
+"""
+The short way of a client into a server of its own.
+
+Nearly every client sends one plain head in one piece. It becomes a leg as soon as it has been read:
+no HTTP channel, no request and no timer of its own is made for it. Whatever else comes, or does not
+come in time, gets the channel of ``twisted.web`` and is answered there, byte for byte as if it had
+had one from the start: a head in pieces, a body, a pipeline, a mistake, a server that is full or
+stops; and everybody who comes through TLS, a PROXY header or a UNIX socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IProtocol, IReactorTime, ITransport
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from zope.interface import implementer
+
+from rdv._transport.handover import receive_from
+from rdv.addresses import endpoint_text
+from rdv.errors import BadRequest
+from rdv.server.deadlines import Deadlines
+from rdv.server.leg import Leg
+from rdv.server.resource import IRendezvous
+from rdv.server.site.head import plain_head
+from rdv.wire import parse_offer
+
+__all__ = ["InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
+
+InternetAddress: TypeAlias = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class ShortWay:
+    """
+    Where it leads.
+
+    :ivar path: the one target that is served; ``/`` for any.
+    """
+
+    rendezvous: IRendezvous
+    path: bytes
+
+    def take(self, transport: Connection, peer: InternetAddress, data: bytes) -> bool:
+        """
+        Let a client in by what it has sent.
+
+        :return: False when this is not for us to decide; then nothing has happened.
+        """
+        head = plain_head(data)
+        if head is None or self.path not in (b"/", head.target) or self.rendezvous.closing:
+            return False
+        try:
+            offer = parse_offer(head.method, b"HTTP/1.1", head.values)
+        except BadRequest:
+            return False
+        leg = Leg(offer, endpoint_text(peer.host, peer.port), self.rendezvous)
+        if not self.rendezvous.has_room(leg, transport):
+            return False
+        receive_from(transport, leg)
+        leg.makeConnection(transport)
+        self.rendezvous.enter(leg)
+        return True
+
+
+class SlimChannels:
+    """
+    Those of one site.
+
+    :ivar waiting: who has not sent anything yet.
+    :param way: where they go.
+    :param patience: seconds until a request must have come.
+    :param widen: makes a channel of ``twisted.web`` for a request that must come in so many
+        seconds.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        way: ShortWay,
+        patience: float,
+        widen: Callable[[float], HTTPChannel],
+    ) -> None:
+        self.way = way
+        self.widen = widen
+        self.waiting: Deadlines[SlimChannel] = Deadlines(clock, patience, SlimChannel.expire)
+
+
+@implementer(IProtocol)
+class SlimChannel:
+    """A connection until its first bytes come."""
+
+    __slots__ = ("_channels", "_peer", "transport")
+
+    transport: ITransport
+
+    def __init__(self, channels: SlimChannels, peer: InternetAddress) -> None:
+        self._channels = channels
+        self._peer = peer
+
+    def makeConnection(self, transport: ITransport) -> None:
+        self.transport = transport
+        self._channels.waiting.add(self)
+        if not isinstance(transport, Connection):
+            self._widen()
+
+    def connectionMade(self) -> None:
+        """See :class:`IProtocol`."""
+
+    def dataReceived(self, data: bytes) -> None:
+        transport: Any = self.transport
+        if self._channels.way.take(transport, self._peer, data):
+            self._channels.waiting.discard(self)
+        else:
+            self._widen().dataReceived(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._channels.waiting.discard(self)
+
+    def expire(self) -> None:
+        """Nothing has come in time."""
+        self._widen().timeoutConnection()
+
+    def _widen(self) -> HTTPChannel:
+        """Go on as if the connection had had a channel of ``twisted.web`` from the start."""
+        channel = self._channels.widen(self._channels.waiting.left(self))
+        self._channels.waiting.discard(self)
+        receive_from(self.transport, channel)
+        channel.makeConnection(self.transport)
+        return channel

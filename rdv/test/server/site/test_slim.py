@@ -1,0 +1,242 @@
+"""The short way into a server of its own leads to where the long one leads."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from rdv.server import Rendezvous
+from rdv.server.site.service import ServerSettings, make_site
+from rdv.server.site.slim import SlimChannel
+from rdv.test.doubles import CLIENT, connect, present
+from rdv.test.server import test_budget
+from rdv.test.server.doubles import Browser, WebTestCase, request
+from rdv.test.server.site import test_site
+from rdv.test.server.site.test_head import OTHER, PLAIN
+
+IP6 = IPv6Address("TCP", "::ffff:192.0.2.1", 4000)
+#: What heads are changed with.
+PIECES = st.sampled_from(
+    [
+        *(
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b" ",
+            b"\t",
+            b":",
+            b"",
+            b"\x00",
+            b"\xff",
+            b",",
+            b"x",
+            b"/",
+            b"%41",
+        ),
+        *(b"Expect: 100-continue\r\n", b"Cookie: a=b\r\n", b"Content-Length: 0\r\n"),
+        *(b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n"),
+        *(b"Host: b\r\n", b"Rdv-Token: \r\n", b"Rdv-Self-Addrs: 1.2.3.4:5\r\n", b"upgrade"),
+        *(b"rdv/1", b"websocket", b"[::1]:1", b"\r\n\r\n", b"HTTP/1.0", b"GET", b"ACCEPT"),
+    ]
+)
+CHANGES = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 12), PIECES), max_size=4)
+
+
+class World:
+    """
+    A server with or without the short way, and what one client makes of it.
+
+    :ivar site: the server's.
+    """
+
+    def __init__(self, short: bool, path: str = "/rdv") -> None:
+        self.clock = Clock()
+        self.rendezvous = Rendezvous(self.clock)
+        settings = ServerSettings(path=path)
+        self.site = make_site(self.clock, settings, self.rendezvous)
+        if not short:
+            self.site._slim = None
+
+    def outcome(self, data: bytes, address: Any = CLIENT) -> tuple[object, ...]:
+        """What comes of sending that, and then ending."""
+        browser = Browser()
+        at_server, at_client = connect(
+            self.clock, present(self.site.buildProtocol(address)), browser, address
+        )
+        at_client.write(data)
+        self.clock.advance(0)
+        waiting = [
+            (leg.role, leg.token, leg.addresses, leg.observed) for leg in self.rendezvous._lobby
+        ]
+        answer = re.sub(rb"\r\nDate: [^\r]*", b"", browser.received)
+        open_before = at_server.connected, browser.read_ended, browser.lost
+        at_client.loseWriteConnection()
+        self.clock.advance(0)
+        self.clock.advance(100)
+        left = self.rendezvous.waiting, len(self.clock.getDelayedCalls())
+        return answer, waiting, open_before, at_server.connected, left
+
+
+class LikenessTests(WebTestCase):
+    """With it and without it."""
+
+    def assert_alike(self, data: bytes, address: Any = CLIENT, path: str = "/rdv") -> None:
+        """For one who sends that."""
+        short, long = [World(short, path).outcome(data, address) for short in (True, False)]
+        self.assertEqual(short, long)
+
+    def test_heads(self) -> None:
+        """Those that are plain, and those that are not."""
+        for data in (*PLAIN, *OTHER):
+            for path in ("/rdv", "/", "/some/where.else~1_2-3"):
+                self.assert_alike(data, path=path)
+
+    def test_shutting_down(self) -> None:
+        """Then even a good one is refused by HTTP."""
+        short, long = [World(short) for short in (True, False)]
+        for world in (short, long):
+            world.outcome(request())
+            world.rendezvous.close()
+        self.assertEqual(short.outcome(request()), long.outcome(request()))
+
+    def test_addresses(self) -> None:
+        """The client's own as the server sees it, and what it says of itself."""
+        own = b"[2001:DB8::7]:080,, 1.2.3.4:5,[::ffff:1.2.3.4]:6"
+        for address in (CLIENT, IP6, IPv6Address("TCP", "2001:db8::9", 5)):
+            self.assert_alike(request(rdv_self_addrs=own), address)
+
+    @settings(max_examples=300)
+    @given(CHANGES, st.sampled_from(PLAIN))
+    @example([(4, 1, b"/\r\n")], request())
+    def test_changed(self, changes: list[tuple[int, int, bytes]], data: bytes) -> None:
+        """Whatever is done to a good head."""
+        for begin, size, piece in changes:
+            data = data[:begin] + piece + data[begin + size :]
+        self.assert_alike(data)
+
+
+class ShortWayTests(WebTestCase):
+    """Who takes it, and who does not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = World(short=True)
+        self.clock, self.rendezvous = self.world.clock, self.world.rendezvous
+        self.site = self.factory = self.world.site
+        self.widened = 0
+        slim = present(self.world.site._slim)
+        widen = slim.widen
+
+        def count(seconds: float) -> Any:
+            self.widened += 1
+            return widen(seconds)
+
+        slim.widen = count
+
+    def test_plain(self) -> None:
+        """A head in one piece; and nothing is left of the channel."""
+        self.assert_waiting(self.browse(request()))
+        self.browse(request(b"ACCEPT"))
+        self.assertEqual((self.widened, self.rendezvous.pairs), (0, 1))
+
+    def test_in_pieces(self) -> None:
+        browser = self.browse(request()[:50])
+        self.send(browser, request()[50:])
+        self.assert_waiting(browser)
+        self.assertEqual(self.widened, 1)
+
+    def test_unix(self) -> None:
+        """Has no address."""
+        self.assertNotIsInstance(self.site.buildProtocol(UNIXAddress("/x")), SlimChannel)
+        self.assertNotIsInstance(self.site.buildProtocol(None), SlimChannel)
+
+    def test_behind_a_proxy(self) -> None:
+        """The headers that it sets are for the resource to read."""
+        settings = ServerSettings(observed_header="X-Forwarded-For")
+        self.site = self.factory = make_site(self.clock, settings, self.rendezvous)
+        self.assertNotIsInstance(self.site.buildProtocol(CLIENT), SlimChannel)
+
+    def test_scarce(self) -> None:
+        """Then there is less time."""
+        self.patch(self.world.site._throttle, "accepted", lambda: True)
+        channel: Any = self.site.buildProtocol(CLIENT)
+        self.assertEqual(channel.timeOut, 5)
+
+    def test_gone_before(self) -> None:
+        """Without a word."""
+        self.browse()
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.assertFalse(self.at_server.connected)
+        self.assertEqual((self.widened, self.clock.getDelayedCalls()), (0, []))
+
+    def test_too_late(self) -> None:
+        """In the words of the other one."""
+        browser = self.browse()
+        with capturedLogs() as events:
+            self.clock.advance(59)
+            self.assertTrue(self.at_server.connected)
+            self.clock.advance(1)
+        self.assertEqual(len(events), 1)
+        self.assertIn("Timing out client", events[0]["log_format"])
+        self.assertEqual((browser.read_ended, self.at_server.connected), (1, False))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_time_that_is_left(self) -> None:
+        """Counts from the beginning, and for the first request only."""
+        browser = self.browse()
+        self.clock.advance(40)
+        self.send(browser, b"GET")
+        self.clock.advance(19)
+        self.assertTrue(self.at_server.connected)
+        self.clock.advance(1)
+        self.assertFalse(self.at_server.connected)
+        browser = self.browse()
+        self.clock.advance(40)
+        self.send(browser, request(b"GET"))
+        browser.answer()
+        self.clock.advance(59)
+        self.assertTrue(self.at_server.connected)
+        self.clock.advance(1)
+        self.assertFalse(self.at_server.connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ShortWayRefusalTests(test_site.RefusalTests):
+    """Answered as everywhere."""
+
+    short_way = True
+
+
+class ShortWaySlowTests(test_site.SlowTests):
+    """Cut as everywhere."""
+
+    short_way = True
+
+
+class ShortWayOrdinaryTests(test_site.OrdinaryTests):
+    """Answered as everywhere."""
+
+    short_way = True
+
+
+class ShortWayTLSTests(test_site.TLSTests):
+    """Twisted's TLS is above the connection."""
+
+    short_way = True
+
+
+class ShortWayNoRoomTests(test_budget.RefusalTests):
+    """Refused as everywhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        world = World(short=True)
+        self.clock, self.rendezvous = world.clock, world.rendezvous
+        self.site = self.factory = world.site

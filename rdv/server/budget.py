@@ -4,6 +4,7 @@ What a server does when descriptors run out: it refuses clients, and accepts mor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
@@ -19,6 +20,8 @@ log = Logger()
 
 #: Seconds between two complaints.
 _SILENCE = 60.0
+#: Seconds for which nobody changes the limit of this process.
+_LIMIT_STANDS = 1.0
 #: Seconds until the next look at whether a port may go on.
 _PAUSE = 0.02
 
@@ -53,7 +56,10 @@ class DescriptorBudget:
     """
 
     def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
         self._complaint = _Complaint(clock, "refusing clients")
+        self._first = 0
+        self._first_until = -math.inf
 
     def has_place(self, transport: object, expected: bool) -> bool:
         """
@@ -65,11 +71,17 @@ class DescriptorBudget:
         """
         sock = socket_of(transport)
         number = -1 if sock is None else sock.fileno()
-        first = first_reserved()
+        first = self._first_reserved()
         if number < first or (expected and number < first + reserve() // 4):
             return True
         self._complaint.tell()
         return False
+
+    def _first_reserved(self) -> int:
+        now = self._clock.seconds()
+        if now >= self._first_until:
+            self._first, self._first_until = first_reserved(), now + _LIMIT_STANDS
+        return self._first
 
 
 class AcceptThrottle:

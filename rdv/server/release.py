@@ -10,11 +10,11 @@ unknown, or a proxy's, both are told at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv._system.sockets import socket_of
+from rdv._system.sockets import bottom
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import canonical_address, endpoint_text
 from rdv.server.interlude import Interlude
@@ -60,13 +60,13 @@ def hold_back(one: Leg, other: Leg) -> Hold | None:
 def _round_trip(leg: Leg) -> float | None:
     """None, too, when it would be that to a proxy: the connection is not the client's own."""
     trip = round_trip(leg.transport)
-    sock = socket_of(leg.transport)
-    if trip is None or sock is None:
+    # From where a port of Twisted has accepted it.
+    client: tuple[Any, ...] | None = getattr(bottom(leg.transport), "client", None)
+    if trip is None or client is None:
         return None
     try:
-        host, port = sock.getpeername()[:2]
-        is_own = endpoint_text(host, port) == canonical_address(leg.observed)
-    except (OSError, ValueError):  # it has just been reset; there is no observed address
+        is_own = endpoint_text(*client[:2]) == canonical_address(leg.observed)
+    except ValueError:  # there is no observed address
         return None
     return trip if is_own else None
 

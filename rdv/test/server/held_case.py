@@ -36,23 +36,21 @@ class KernelSocket(socket.socket):
     A TCP socket of which the kernel says what the test wants.
 
     :ivar info: its ``struct tcp_info``.
-    :ivar peer: where it is connected to; None when it is no more.
     """
 
-    def __init__(self, info: bytes = b"", peer: tuple[Any, ...] | None = HERE) -> None:
+    def __init__(self, info: bytes = b"") -> None:
         super().__init__()
         self.info = info
-        self.peer = peer
+
+    def lie_below(self, transport: Any, client: tuple[Any, ...] = HERE) -> None:
+        """Be the socket of a transport, of a client from there."""
+        transport.getHandle = lambda: self
+        transport.client = client
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         if (level, option) != (socket.IPPROTO_TCP, socket.TCP_INFO):
             return super().getsockopt(level, option, size)
         return self.info[:size]
-
-    def getpeername(self) -> tuple[Any, ...]:
-        if self.peer is None:
-            raise OSError
-        return self.peer
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         raise BlockingIOError
@@ -93,10 +91,10 @@ class HeldTestCase(ServerTestCase):
         said = {"observed": f"203.0.113.9:{self.port}", **said}
         leg = Leg(Offer(role, b"token"), said["observed"], self.rendezvous)
         guest = Guest(self.clock, leg)
-        sock = KernelSocket(tcp_info(trip), ("203.0.113.9", self.port))
+        sock = KernelSocket(tcp_info(trip))
         self.addCleanup(sock.close)
         self.sockets[guest] = sock
-        setattr(guest.at_server, "getHandle", lambda: sock)  # noqa: B010
+        sock.lie_below(guest.at_server, ("203.0.113.9", self.port))
         self.rendezvous.enter(leg)
         self.settle()
         return guest

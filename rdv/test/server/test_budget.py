@@ -70,7 +70,24 @@ class BudgetTests(SynchronousTestCase):
             wrapped.transport.getHandle = lambda: sock
             for number, may_stay in ((sock.fileno() + 1, True), (sock.fileno(), False)):
                 self.patch(budget, "first_reserved", lambda number=number: number)
+                self.clock.advance(1)
                 self.assertEqual(self.budget.has_place(wrapped, expected=False), may_stay)
+
+    def test_limit_stands(self) -> None:
+        """For a second: it is asked for that seldom, however many come."""
+        asked: list[None] = []
+
+        def first_reserved() -> int:
+            asked.append(None)
+            return FIRST
+
+        self.patch(budget, "socket_of", lambda transport: transport)
+        self.patch(budget, "first_reserved", first_reserved)
+        for seconds, count in ((0.0, 1), (0.9, 1), (0.1, 2)):
+            self.clock.advance(seconds)
+            for _ in range(3):
+                self.assertTrue(self.budget.has_place(Numbered(3), expected=False))
+            self.assertEqual(len(asked), count)
 
     def test_complaint(self) -> None:
         """Once, and once more when it still goes on after a minute. It shows everywhere."""

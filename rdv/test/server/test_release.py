@@ -79,9 +79,9 @@ class HoldBackTests(SynchronousTestCase):
         clock = Clock()
         leg = Leg(Offer(role, b"token"), observed, Rendezvous(clock))
         transport, _ = ends(clock)
-        sock = KernelSocket(tcp_info(microseconds), peer)
+        sock = KernelSocket(tcp_info(microseconds))
         self.addCleanup(sock.close)
-        setattr(transport, "getHandle", lambda: sock)  # noqa: B010
+        sock.lie_below(transport, peer)
         leg.makeConnection(transport)
         return leg
 
@@ -140,7 +140,7 @@ class HoldBackTests(SynchronousTestCase):
                 {"peer": ("127.0.0.1", 39841)},
                 {"peer": ip6, "observed": "[2001:db8::8]:39841"},
                 {"observed": ""},  # nobody looks
-                {"peer": None},  # it has just been reset
+                {"peer": None},  # it has been dialled, not accepted
             ):
                 self.assert_plain(self.leg(trips[0]), self.leg(trips[1], **said))
 

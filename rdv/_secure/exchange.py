@@ -55,6 +55,11 @@ class Exchange:
         """Whether the other side has said its line, but not all that belongs to it."""
         return False
 
+    @property
+    def is_the_peers(self) -> bool | None:
+        """Whether the other side has said the same on the relay; None where that is not known."""
+        return True
+
     def feed(self, data: bytes) -> bytes | None:
         """
         Take the next bytes from the other side.
@@ -117,6 +122,10 @@ class SecureAttempt:
         if is_it:
             self._peer = peer
 
+    def is_the_peers(self, identity: bytes) -> bool | None:
+        """Whether it is the one that is known; None when none is."""
+        return None if self._peer is None else identity == self._peer
+
     def choose(self, peer: bytes, path: SecurePath) -> None:
         """A dialer has confirmed on the path to ``peer``."""
         self._chosen.append((peer, path))
@@ -145,6 +154,13 @@ class SecureExchange(Exchange):
     def begun(self) -> bool:
         """See :class:`Exchange`."""
         return self._message is not None and len(self._message) < MESSAGE_SIZE
+
+    @property
+    def is_the_peers(self) -> bool | None:
+        """See :class:`Exchange`. To an acceptor, the dialer's message is proof."""
+        if self._attempt.role is Role.ACCEPTOR:
+            return True
+        return self._attempt.is_the_peers(self._opening.attempt)
 
     def feed(self, data: bytes) -> bytes | None:
         """See :class:`Exchange`."""

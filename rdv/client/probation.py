@@ -15,6 +15,10 @@ acceptor keeps it until the other side has ended it. To both, the first byte tha
 connection that the listener took from an address that has refused us is *suspect*: it is not even
 chosen before the CONFIRM was acknowledged, one round trip later.
 
+A secured direct path that answered before the relay did may be a recording of the peer. Nothing is
+written on it until READY has come, or HELLO on the relay shows that it is the same peer; if that
+shows another one, the relay takes its place at once.
+
 Against an old dialer, which trusts its own CONFIRM, an acceptor has one more means: where such a
 connection is possible at all (a round trip below 10 ms), it sends the first byte of HELLO alone,
 and the rest when that was acknowledged. An old peer closes the relay at once; then there is nothing
@@ -43,7 +47,7 @@ from rdv.client.acknowledgement import pauses, proven_within
 from rdv.client.candidate import Candidate
 from rdv.client.dial.targets import is_global
 from rdv.client.receiver import Receiver
-from rdv.client.replay import ReplayTransport
+from rdv.client.replay import LIMIT, ReplayTransport
 from rdv.wire import Role
 
 __all__ = ["Probation"]
@@ -92,6 +96,8 @@ class Probation(ReplayTransport):
         is_awaited = chosen.path is None and not is_global(chosen.peer_address.ip)
         self._said_within = _SAID_NEARBY if is_awaited else _SAID_WITHIN
         if chosen.role is Role.DIALER:
+            if not chosen.exchange.is_the_peers:
+                self._may_pass = 0
             self._timer = self._clock.callLater(next(self._pauses), self._look)
             if isinstance(self.transport, SecureTransport):
                 self.transport.on_ready = self._look_now
@@ -124,11 +130,15 @@ class Probation(ReplayTransport):
     def _look(self) -> None:
         passed, patience = self._clock.seconds() - self._begun, self._patience
         confirmed = self._chosen.confirmed()
+        is_the_peers = confirmed is not False or self._chosen.exchange.is_the_peers
+        if is_the_peers and not self._may_pass:
+            self._may_pass = LIMIT
+            self._pass_some_on()
         if confirmed:
             patience = max(patience, _DELIVERED_WITHIN)
         if confirmed is None or (confirmed and self._is_tried(passed)):
             self._settle("CONFIRM was acknowledged")
-        elif passed >= patience:
+        elif passed >= patience or is_the_peers is False:
             self._switch()
             self._limit()
         else:

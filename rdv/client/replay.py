@@ -29,7 +29,7 @@ class ReplayTransport(TCPForwarding):
         self.transport = transport
         self._over = False
         self._written = bytearray()
-        self._passed_on = 0
+        self._passed_on, self._may_pass = 0, LIMIT
         self._write_ended = self._closing = False
         self._reading_paused = True
         self._producer: Any = None
@@ -39,12 +39,14 @@ class ReplayTransport(TCPForwarding):
     def write(self, data: bytes) -> None:
         """As much as may go now goes; the rest waits."""
         self._written += data
-        room = LIMIT - self._passed_on
-        if room > 0:
-            self.transport.write(data[:room])
-            self._passed_on += min(len(data), room)
+        self._pass_some_on()
         if self._streaming and self._producer is not None:
             self._pause_producer()
+
+    def _pass_some_on(self) -> None:
+        if some := bytes(self._written[self._passed_on : self._may_pass]):
+            self.transport.write(some)
+            self._passed_on += len(some)
 
     def loseWriteConnection(self) -> None:
         """

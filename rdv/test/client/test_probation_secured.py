@@ -220,18 +220,35 @@ class DialerTests(SecuredTestCase):
         self.assertEqual(self.connection.exporter("test", 20), theirs)
 
     def test_another_acceptor(self) -> None:
-        """It gets nothing that may have reached the first; without that it is as good."""
-        for written in (True, False):
+        """
+        It is as good: nothing has been written to the first, which has not proved itself. It takes
+        its place at once when it is heard.
+        """
+        for written in (b"request", b""):
             self.begin(crossed=True)
-            if written:
-                self.connection.write(b"request")
+            self.connection.write(written)
+            received = self.direct.far.received
             self.relay.send(self.relay.theirs.hello)
-            self.direct.lose()
-            if written:
-                self.assertEqual(self.relay.far.received, b"")
-                self.assert_broken()
-            else:
-                self.assert_relayed()
+            self.clock.advance(0.1)
+            self.assert_relayed()
+            self.assertEqual(self.direct.far.received, received)
+            self.ready(self.relay)
+            self.relay.listen()
+            self.assertEqual(self.relay.plain, written)
+
+    def test_ready_before_the_relay(self) -> None:
+        """What was held back is written, and the relay is not needed to know who it is."""
+        self.connection.write(b"request")
+        self.clock.advance(1)
+        self.direct.listen()
+        self.assertEqual(self.direct.plain, b"")
+        self.ready(self.direct)
+        self.clock.advance(0.1)
+        self.direct.listen()
+        self.assertEqual(self.direct.plain, b"request")
+        self.relay.send(self.relay.theirs.hello)
+        self.clock.advance(1)
+        self.assert_direct()
 
     def test_producer(self) -> None:
         """One that has not finished goes on on the relay, and one that has ended it, too."""

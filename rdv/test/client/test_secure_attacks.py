@@ -25,8 +25,8 @@ class ServerTests(AttackTestCase):
 
     def test_crossed_attempts(self) -> None:
         """
-        The dialer's bytes get to one attempt of an acceptor by a path that swallows READY, and the
-        server offers it the relay of another, or of the same.
+        One attempt of an acceptor is confirmed by a path that swallows READY, and the server offers
+        the dialer the relay of another, or of the same. Its bytes reach one of them at most.
         """
         for crossed in (True, False):
             host, relay, first = self.ask("accept")
@@ -47,15 +47,21 @@ class ServerTests(AttackTestCase):
             self.flush()
             theirs = self.attach(first)
             self.flush()
-            self.assertEqual(theirs[1].received, b"request")
+            self.assertEqual(theirs[1].received, b"")
             dialer.join(another if crossed else relay)
             self.advance(20)
-            self.assertFalse(present(ours[1].lost).check(ConnectionDone))
-            self.assertEqual(theirs[1].received, b"request")
-            second.addErrback(lambda _: None)
-            second.cancel()
-            self.flush()
-            self.assertIsNone(self.successResultOf(second))
+            if crossed:
+                others = self.attach(second)
+                self.flush()
+                self.assertEqual((theirs[1].received, others[1].received), (b"", b"request"))
+                ours[0].abortConnection()
+            else:
+                self.assertFalse(present(ours[1].lost).check(ConnectionDone))
+                self.assertEqual(theirs[1].received, b"request")
+                second.addErrback(lambda _: None)
+                second.cancel()
+                self.flush()
+                self.assertIsNone(self.successResultOf(second))
             far.close()
             self.advance(20)
             self.assertFalse(present(theirs[1].lost).check(ConnectionDone))
@@ -129,6 +135,29 @@ class StrangerTests(AttackTestCase):
             self.assertTrue(self.exchange(dialing, accepting))
             self.assertNotIn(b"question", came[0].received)
             self.assertIsNotNone(came[0].lost)
+
+    def test_recording_before_the_relay(self) -> None:
+        """What has been written goes to the peer alone, as soon as the relay tells who that is."""
+        address, came = self.stranger(says=self.recorded())
+        dialing, accepting, _, join = self.meet(address)
+        self.flush()
+        dialer, ours = self.attach(dialing)
+        self.assertFalse(dialer.is_relay)
+        dialer.write(b"request")
+        self.advance(1)
+        received = came[0].received
+        join()
+        self.advance(0.1)
+        self.assertTrue(dialer.is_relay)
+        acceptor, theirs = self.attach(accepting)
+        acceptor.write(b"answer")
+        self.flush()
+        self.assertEqual((theirs.received, ours.received), (b"request", b"answer"))
+        self.assertEqual(came[0].received, received)
+        for each in (dialer, acceptor):
+            each.loseConnection()
+        self.flush()
+        self.assertTrue(ours.lost_cleanly and theirs.lost_cleanly)
 
     def test_recording_alone(self) -> None:
         """

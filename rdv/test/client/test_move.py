@@ -7,12 +7,14 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Connection, IPathListener
 from rdv.client.trace import Event, What
-from rdv.test.client.test_client_secure import LARGE, SecureClientTestCase
+from rdv.endpoints import RendezvousServerEndpoint
+from rdv.test.client.test_client_secure import LARGE, SECRET, SecureClientTestCase
 from rdv.test.doubles import HalfCloseRecorder, present
 
 #: Seconds: more than the relay waits in memory, and less than until the first SYN is repeated.
@@ -276,3 +278,50 @@ class StayedTests(MoveTestCase):
     def test_wrong_type(self) -> None:
         """It is a switch."""
         self.assertRaises(TypeError, self.rendezvous.client, move="yes")
+
+
+class ListenerTests(MoveTestCase):
+    """An endpoint that keeps accepting."""
+
+    def test_many(self) -> None:
+        """
+        Streams that may still move are delivered, and in nobody's way; they move when the port has
+        stopped.
+        """
+        built: list[HalfCloseRecorder] = []
+
+        class Built(HalfCloseRecorder):
+            def __init__(self) -> None:
+                super().__init__()
+                built.append(self)
+
+        factory: Any = Factory.forProtocol(Built)
+        factory.noisy = False
+        endpoint = RendezvousServerEndpoint(
+            self.rendezvous.client(), self.rendezvous.url, SECRET.reveal()
+        )
+        port = self.successResultOf(endpoint.listen(factory))
+        dialling = []
+        for _ in range(5):
+            self.rendezvous.advance(0.1)
+            dialling.append(self.dial(trace=self.events.append))
+        self.rendezvous.advance(1)
+        connections = [self.successResultOf(each) for each in dialling]
+        self.assertTrue(all(each.may_move for each in connections))
+        self.assertEqual(len(built), 5)
+        stopped = port.stopListening()
+        self.rendezvous.flush()
+        self.assertIsNone(self.successResultOf(stopped))
+        self.open()
+        self.assertFalse(any(each.is_relay for each in connections))
+        recorders = self.attach(connections)
+        for number, each in enumerate(connections):
+            each.write(b"%d" % number)
+        self.rendezvous.flush()
+        self.assertEqual(sorted(each.received for each in built), [b"%d" % n for n in range(5)])
+        for each in connections:
+            each.loseConnection()
+        for recorder in built:
+            present(recorder.transport).loseConnection()
+        self.rendezvous.flush()
+        self.assertTrue(all(each.lost_cleanly for each in (*recorders, *built)))

@@ -18,13 +18,13 @@ class MoveTests(SecureTestCase):
 
     async def check(self) -> None:
         for options, broken in (((), "0"), (("--cut",), r"\d+")):
-            options = (self.url, "--runs", "24", *options)
+            options = (self.url, "--runs", "12", *options)
             moves = Program(self, PYTHON, "-m", "tests.random_moves", *options)
             self.assertEqual(await moves.ended, 0, moves.report())
             # A few have ended before there was a direct path.
-            pattern = rf"^24 runs: \d+ moved, \d+ stayed, {broken} broken, 0 wrong\n$"
+            pattern = rf"^12 runs: \d+ moved, \d+ stayed, {broken} broken, 0 wrong\n$"
             self.assertRegex(moves.stdout.decode(), pattern)
-            self.assertFalse(moves.stdout.startswith(b"24 runs: 0 moved"))
+            self.assertFalse(moves.stdout.startswith(b"12 runs: 0 moved"))
 
     async def test_own_server(self) -> None:
         await self.serve()

@@ -72,12 +72,13 @@ class Paths:
 
     def begin(self, end: PathEnd) -> None:
         """Its connection is there."""
-        if end is self.first:
-            if self.stream.can_move:
-                self._limited = True
-                limit_unsent(end, _UNSENT)
-        else:  # that of the first one is watched by whoever uses the stream
+        if end is not self.first:  # which is watched by whoever uses the stream
             watch(self._clock, end)
+
+    def limit(self) -> None:
+        """The first path may be left soon."""
+        self._limited = True
+        limit_unsent(self.first, _UNSENT)
 
     def take_over(self, end: PathEnd) -> list[tuple[TCPTransport, list[bytes]]]:
         """

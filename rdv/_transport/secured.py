@@ -81,18 +81,13 @@ class SecureTransport(EndingTransport):
         super().__init__(protocol)
         self._paths = Paths(clock, self, path, early)
         self.carriers = self._paths.carriers
-        self.path = path
+        self.path, self.first = path, self._paths.first
         self._clock = clock
         self._paused = False
         self._finished = False
         self._may_move = path.order.moves
         self._loss = Failure(ConnectionLost(CUT_OFF))
         self._waiting: IDelayedCall | None = None
-
-    @property
-    def first(self) -> PathEnd:
-        """See above."""
-        return self._paths.first
 
     @property
     def stream(self) -> Stream:
@@ -129,6 +124,13 @@ class SecureTransport(EndingTransport):
         if not (self.can_move and self.path.ready) or (dials and self.stream.joins):
             raise RuntimeError("no path may join the stream now")
         return self._paths.join(path, early)
+
+    def expect_move(self) -> None:
+        """
+        A path will join, perhaps: until then, or :meth:`stay`, the system takes little in advance.
+        """
+        if self.can_move:
+            self._paths.limit()
 
     def stay(self) -> None:
         """No path will join any more: the system may take as much as it will."""

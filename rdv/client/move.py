@@ -57,6 +57,7 @@ class Move:
         self._limit = clock.callLater(left, self.end, "no direct path came in time")
         self._stream.on_over = partial(self.end, "there is nothing left to move")
         self._tell = connection.moves_until(self.over)
+        self._stream.expect_move()
         assert relay.path is not None
         if relay.path.ready:
             self._join()

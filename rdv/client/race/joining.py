@@ -35,6 +35,9 @@ class Stream(Protocol):
     def join(self, path: SecurePath) -> Joining:
         """Have ``path`` take over as soon as it is proved both ways."""
 
+    def expect_move(self) -> None:
+        """A path will join, perhaps."""
+
     def stay(self) -> None:
         """No path will join any more."""
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from rdv._transport import paths
 from rdv.addresses import AddressSpace
 from rdv.client import Connection, IPathListener
 from rdv.client.trace import Event, What
@@ -118,6 +119,16 @@ class MovedTests(MoveTestCase):
             self.rendezvous.flush()
             self.assertEqual(recorders[1].received, b"question")
             self.close(connections, recorders)
+
+    def test_unsent(self) -> None:
+        """As long as it may move, and no longer, the system takes little in advance."""
+        limits: list[int] = []
+        self.patch(paths, "limit_unsent", lambda end, size: limits.append(size))
+        connections = self.begin()
+        self.assertEqual(limits, [1 << 17] * 2)
+        self.open()
+        self.assertEqual(limits[2:], [0] * 2)
+        self.close(connections, self.attach(connections))
 
     def test_exporter(self) -> None:
         """It is that of the stream, whatever path it is on."""

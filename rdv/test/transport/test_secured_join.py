@@ -9,6 +9,7 @@ from functools import partial
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
+from rdv._secure.path import Signal
 from rdv.test.doubles import (
     Recorder,
     connect,
@@ -191,3 +192,29 @@ class LossTests(MovingTestCase):
                 end.proven.addErrback(lambda _: None)
             self.acceptor.resumeProducing()
             self.both_broken()
+
+
+class MemoryTests(MovingTestCase):
+    """What is held for an application that reads nothing."""
+
+    def test_one_read(self) -> None:
+        """Nothing of the path that has taken over but what came in one read, with HERE."""
+        self.settle()
+        self.acceptor.pauseProducing()
+        self.dialer.pauseProducing()  # what it says comes from the test
+        acceptor, dialer = joining(self.acceptor.path, self.dialer.path)
+        end = self.acceptor.join(acceptor)
+        wire = Recorder()
+        below, other = connect(self.clock, end, wire)
+        self.settle()
+        other.write(b"".join([*dialer.say(Signal.HERE), *dialer.seal(bytes(4 << 20))]))
+        self.settle()
+        self.successResultOf(end.proven)
+        self.assertTrue(below.paused)
+        self.assertGreater(other.buffered, 3 << 20)
+        self.dialer.first.say(Signal.MOVE)
+        self.settle()
+        self.assertGreater(other.buffered, 3 << 20)
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertEqual(len(self.ours.received), 4 << 20)

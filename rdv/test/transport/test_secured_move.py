@@ -167,7 +167,7 @@ class MoveTests(MovingTestCase):
 
     def test_unsent(self) -> None:
         """
-        The system takes little in advance as long as the stream may leave the path, and no longer.
+        The system takes little in advance while the stream may leave the path, and no longer.
         """
         limits: list[tuple[object, int]] = []
         self.patch(paths_module, "limit_unsent", lambda end, size: limits.append((end, size)))
@@ -176,13 +176,12 @@ class MoveTests(MovingTestCase):
             self.secure()
             self.settle()
             first = self.dialer.first
-            self.assertEqual(limits[-1], (first, 1 << 17))
+            self.assertEqual(limits, [])
+            self.dialer.expect_move()
             (self.move if how == "move" else getattr(self.dialer, how))()
-            self.assertEqual([size for end, size in limits if end is first][1:], [0])
-        self.moves = False
-        limits.clear()
-        self.secure()
-        self.assertEqual(limits, [])
+            self.assertEqual(limits, [(first, 1 << 17), (first, 0)])
+            self.dialer.expect_move()
+            self.assertEqual(len(limits), 3 if how == "stay" else 2)
 
 
 class Producer:

@@ -60,6 +60,9 @@ class FakeStream:
         self.joins.append(FakeJoining(path))
         return self.joins[-1]
 
+    def expect_move(self) -> None:
+        """See :class:`rdv.client.race.joining.Stream`."""
+
     def stay(self) -> None:
         """See :class:`rdv.client.race.joining.Stream`."""
 

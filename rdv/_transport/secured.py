@@ -22,7 +22,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._secure.path import SecurePath, Signal
-from rdv._secure.stream import Stream
 from rdv._transport.ending import EndingTransport
 from rdv._transport.path_end import CUT_OFF, NO_PROOF, Joining, PathEnd, PeerNotProven
 from rdv._transport.paths import Paths
@@ -81,18 +80,13 @@ class SecureTransport(EndingTransport):
         super().__init__(protocol)
         self._paths = Paths(clock, self, path, early)
         self.carriers = self._paths.carriers
-        self.path, self.first = path, self._paths.first
+        self.path, self.first, self.stream = path, self._paths.first, self._paths.stream
         self._clock = clock
         self._paused = False
         self._finished = False
         self._may_move = path.order.moves
-        self._loss = Failure(ConnectionLost(CUT_OFF))
+        self._loss: Failure | None = None
         self._waiting: IDelayedCall | None = None
-
-    @property
-    def stream(self) -> Stream:
-        """See above."""
-        return self._paths.stream
 
     # Another path.
 
@@ -151,7 +145,7 @@ class SecureTransport(EndingTransport):
         if not self._takes:
             return
         if self.stream.broken:
-            self._fail(self._loss)
+            self._fail(self._loss or Failure(ConnectionLost(CUT_OFF)))
         elif self.stream.over:
             self._finished = True
             self._paths.close()
@@ -161,10 +155,10 @@ class SecureTransport(EndingTransport):
     def _move_no_more(self) -> None:
         self._may_move = False
         self._paths.unlimit()
+        self.on_over()
         # A dialer may have said HERE already: an acceptor that is closing goes on with that.
         if self._paths.role is Role.DIALER or not self.stream.can_move:
             self._paths.give_up()
-        self.on_over()
 
     # What happens on the paths.
 
@@ -242,14 +236,19 @@ class SecureTransport(EndingTransport):
         self._waiting = None
 
     def _fail(self, reason: Failure) -> None:
-        self._paths.abort()
+        self._finish()
         self._lose(reason)
+
+    def _finish(self) -> None:
+        """Nothing more is said or heard."""
+        self._finished = True
+        self._follow()  # so that nobody joins now
+        self._paths.abort()
 
     def _lose(self, reason: Failure) -> None:
         self._stop_waiting()
         if self.connected:
             self.connected = False
-            self._follow()
             self.protocol.connectionLost(reason)
 
     # The transport, to the protocol above.
@@ -280,9 +279,8 @@ class SecureTransport(EndingTransport):
 
     def abortConnection(self) -> None:
         """Close at once, without a word: the peer sees a broken stream."""
-        self.disconnecting = self._write_ended = self._finished = True
-        self._paths.abort()
-        self._follow()
+        self.disconnecting = self._write_ended = True
+        self._finish()
 
     def break_on_exit(self, enabled: bool) -> None:
         """As :meth:`rdv.client.Connection.break_on_exit`, for each path."""

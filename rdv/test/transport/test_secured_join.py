@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 
-from rdv._secure.path import Signal
+from rdv._secure.path import SecurePath, Signal
 from rdv.test.doubles import (
     Recorder,
     connect,
@@ -92,6 +93,31 @@ class JoinTests(MovingTestCase):
         self.assertTrue(self.dialer.can_move and self.acceptor.can_move)
         self.move()
         self.assert_whole()
+
+    def _joins(self, reason: Failure, path: SecurePath) -> object:
+        return self.dialer.join(path)
+
+    def test_joins_again(self) -> None:
+        """Whoever tries the next path when one is given up cannot join a stream that is over."""
+        for how in ("abortConnection", "loseConnection", "cut"):
+            self.secure()
+            self.settle()
+            ends = self.join()
+            ends[0].proven.addErrback(lambda _: None)
+            errors: list[Failure] = []
+            path = joining(self.acceptor.path, self.dialer.path)[1]
+            again: Deferred[object] = ends[1].proven.addErrback(self._joins, path)
+            again.addErrback(errors.append)
+            if how == "cut":
+                self.below_dialer.lose(ConnectionLost())
+            else:
+                getattr(self.dialer, how)()
+            self.settle()
+            self.assertEqual([error.type for error in errors], [RuntimeError])
+            self.acceptor.loseConnection()
+            self.settle()
+            self.assertTrue(self.ours.lost and self.theirs.lost)
+            self.assertFalse(self.joined_acceptor.connected or self.joined_dialer.connected)
 
     def test_on_over(self) -> None:
         """It is told once that no path is of any use any more, and not if one has taken over."""

@@ -53,7 +53,7 @@ MUTANTS = [
         ("if len(values) != 1:", "if not values:"),
         ("if len(elements) > most:", "if len(elements) > most + 1:"),
         ("if not data.startswith(wanted):", "if False:"),
-        ("ip.ipv4_mapped or ip", "ip"),
+        ("if ip.ipv4_mapped is None:", "if True:"),
         # the lobby, and a pair
         ("waiting.role is not member.role", "waiting is not None"),
         ("if self._waiting.get(member.token) is not member:", "if False:"),
@@ -63,8 +63,8 @@ MUTANTS = [
         ("other.break_on_exit(True)", "pass"),
         ("                push(self.other(leg).transport)\n", "                self._close()\n"),
         (
-            "for leg in self._living:\n            leg.break_on_exit(False)\n",
-            "for leg in self._living:\n",
+            "leg.break_on_exit(False)\n            leg.transport.loseConnection()\n\n    def _end(",
+            "pass\n            leg.transport.loseConnection()\n\n    def _end(",
         ),
         ("        if leg is self.dialer:\n            self._joined()", "        self._joined()"),
         ("if self.pair.outcome is not None or (spoke", "if (spoke"),
@@ -91,8 +91,9 @@ MUTANTS = [
         ("if len(answer.peer_addresses) < 2:", "if False:"),
         ("and address.port >= lowest_port and address not in own", "and address not in own"),
         ("space_of(address.ip) & spaces and", ""),
-        ("if len(self._strangers) >= self.stranger_limit:", "if False:"),
-        ("if ip not in self._known:", "if False:"),
+        ("if len(same) >= self.limit:", "if False:"),
+        ("if (other == ip if ip in known else other not in known)", "if True"),
+        ("if ip not in self._known and not self._may_be_peer(ip):", "if False:"),
         ("return _DETOUR_PATIENCE if candidate.detour else 0.0", "return 0.0"),
         ("if candidate.suspect and candidate.role is Role.DIALER:", "if False:"),
         (
@@ -109,6 +110,22 @@ MUTANTS = [
         ("if error.status in _FINAL or error.status in _FOR_THE_MOMENT:", "if False:"),
         ("min(asked_for or 0.0, _LONGEST_RETRY_AFTER)", "0.0"),
         ("return not (self._patient or self._reached or", "return not (self._patient or"),
+        ("if bool(self._in_trouble) != before:", "if True:"),
+        # the secure channel
+        ("if features & ~opening.features:", "if False:"),
+        ("if cipher & (cipher - 1) or not cipher & opening.ciphers:", "if False:"),
+        ("if not ciphers & Cipher.AES_256_GCM:", "if False:"),
+        (
+            "if behind:\n            raise ProtocolError(",
+            "if False:\n            raise ValueError(",
+        ),
+        ("if known != {peer}:", "if False:"),
+        ("elif self.exchange.begun and not self._message:", "elif False:"),
+        ("if start != _START or not", "if not"),
+        ("if not self._left:\n            raise", "if False:\n            raise"),
+        ("if self._left == 1:", "if False:"),
+        ("plaintext[0] in _NEVER", "False"),
+        ("transport.SEND_LIMIT = _SEND_LIMIT", "pass"),
         # what the commands do
         (
             "return self._closing or (self._peer_ended and self._source_ended and",

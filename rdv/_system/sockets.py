@@ -26,10 +26,12 @@ __all__ = [
     "unread",
 ]
 
-#: Seconds of silence before the first keepalive probe: below the shortest NAT timeouts in use.
-KEEPALIVE_IDLE = 45
-#: Seconds between probes, and how many may go unanswered.
-KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 4
+#: Seconds of silence before the first keepalive probe: half of the shortest NAT timeouts in use.
+KEEPALIVE_IDLE = 30
+#: Seconds between those that are not answered, and how many may be: five are sent before a NAT that
+#: forgets after a minute does so, and many have to be lost until somebody who is there counts as
+#: gone. Measured in docs/connectivity.rst.
+KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 5, 14
 #: Seconds at most between two attempts, to send again or to ask for room, if Linux has the option
 #: (6.15; Python has no name for it). Its own limit is two minutes.
 RETRY_INTERVAL = 30

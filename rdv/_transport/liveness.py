@@ -24,7 +24,7 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv._system.sockets import bottom
+from rdv._system.sockets import KEEPALIVE_IDLE, bottom
 from rdv._system.tcp_info import Reading, reading
 
 __all__ = ["PeerVanished", "has_vanished", "unwatch", "watch"]
@@ -34,6 +34,8 @@ log = Logger()
 #: Seconds without an answer until the other side counts as gone, and between two looks. Three looks
 #: may be needed, and all shall be over within two minutes.
 PATIENCE, INTERVAL = 100.0, 8.0
+#: The share of that which may have passed in silence before anything was asked, as by keepalive.
+_SILENT = KEEPALIVE_IDLE / PATIENCE
 #: How often the system must have tried in vain.
 TRIES = 3
 #: How many connections are looked at in one turn of the reactor: a millisecond's work. (20,000 take
@@ -117,8 +119,8 @@ class _Watch:
         elif has_answered(then, now):
             self._last[connection] = time, now
         elif not now.in_flight and not now.probes:
-            # No keepalive? Half of the time at least is for an answer, when something is asked.
-            self._last[connection] = max(since, time - PATIENCE / 2), then
+            # No keepalive? The rest of the time is for an answer, when something is asked.
+            self._last[connection] = max(since, time - _SILENT * PATIENCE), then
         elif has_vanished(then, now, time - since):
             self.discard(connection)
             try:

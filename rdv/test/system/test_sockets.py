@@ -115,7 +115,7 @@ class OptionTests(SocketTestCase):
 
     def test_soon_enough(self) -> None:
         """Before a NAT forgets (60 s at the soonest), and known to be dead within two minutes."""
-        self.assertLess(KEEPALIVE_IDLE, 60)
+        self.assertLess(KEEPALIVE_IDLE + 5 * KEEPALIVE_INTERVAL, 60)  # even if some are lost
         self.assertLessEqual(KEEPALIVE_IDLE + KEEPALIVE_COUNT * KEEPALIVE_INTERVAL, 120)
         # Likewise when it has stopped reading before, and while something is in flight.
         self.assertLess(TRIES * RETRY_INTERVAL, PATIENCE)

@@ -13,7 +13,7 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._system.sockets import bottom
+from rdv._system.sockets import KEEPALIVE_COUNT, KEEPALIVE_INTERVAL, bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
 from rdv._transport.liveness import INTERVAL, PATIENCE, PeerVanished, has_vanished, unwatch, watch
@@ -201,11 +201,11 @@ class WatchTests(SynchronousTestCase):
         self.assert_idle()
 
     def test_silent_before(self) -> None:
-        """Who has turned keepalive off gets half of the time from the first question on."""
+        """Who has turned keepalive off has as long for the first question as keepalive gives."""
         connection = self.begin()
         self.pass_by(1000)
         self.vanish(connection)
-        self.pass_by(PATIENCE / 2 - INTERVAL)
+        self.pass_by(KEEPALIVE_INTERVAL * KEEPALIVE_COUNT - INTERVAL)
         self.assertEqual(connection.losses, [])
         self.pass_by(2 * INTERVAL)
         self.assertEqual(len(connection.losses), 1)

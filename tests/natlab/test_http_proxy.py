@@ -43,7 +43,6 @@ class ProxyTests(Case):
                 break
 
     def start(self, host: Host, *words: str, **environment: str) -> subprocess.Popen[Any]:
-        ours = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
         return host.namespace.popen(
             [sys.executable, "-m", "rdv", *words],
             stdin=subprocess.DEVNULL,
@@ -51,7 +50,7 @@ class ProxyTests(Case):
             stderr=subprocess.PIPE,
             cwd=ROOT,
             text=True,
-            env={**ours, **environment},
+            env={**os.environ, **environment},
         )
 
     def meet(self, *options: str, **environment: str) -> list[str]:

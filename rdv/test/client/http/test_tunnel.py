@@ -22,7 +22,7 @@ from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.parsing import parse_proxy
 from rdv.client.trace import Event, What
-from rdv.errors import ProtocolError, ProxyRefused, RdvError, ServerUnreachable
+from rdv.errors import AttemptTimeout, ProtocolError, ProxyRefused, RdvError, ServerUnreachable
 from rdv.test.client.doubles import (
     PEER,
     AttemptTestCase,
@@ -327,6 +327,32 @@ class AttemptTests(AttemptTestCase):
         self.server.lose()
         self.attempt = self.client().dial("http://192.0.2.80/", "token", headers=given)
         self.assertIn(b"Proxy-Authorization", self.reactor.connected().value())
+
+    def test_cancelled(self) -> None:
+        """While the proxy is dialled, or asked: it is over when nothing is left."""
+        for is_asked in (False, True):
+            self.setUp()
+            self.attempt = self.client(proxy=PROXY).dial("http://server.example/", "token")
+            if is_asked:
+                self.server = self.reactor.connected()
+            self.attempt.cancel()
+            if is_asked:
+                self.assertNoResult(self.attempt)
+                self.assert_done(self.server)
+            self.assertTrue(is_asked or self.reactor.connectors[-1].stoppedConnecting)
+            self.failureResultOf(self.attempt, CancelledError)
+            self.assertFalse(any(port.open for port in self.reactor.ports))
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_time_is_up(self) -> None:
+        """That of the caller."""
+        self.attempt = self.client(proxy=PROXY).dial("http://server.example/", "token", timeout=2)
+        self.server = self.reactor.connected()
+        self.reactor.advance(2)
+        self.assert_done(self.server)
+        failure = self.failureResultOf(self.attempt, AttemptTimeout)
+        text = "no connection within 2 s: http://server.example/ did not answer"
+        self.assertEqual(str(failure.value), text)
 
     def test_failure(self) -> None:
         """It says what could not be reached, and why; the trace too."""

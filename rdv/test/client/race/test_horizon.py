@@ -93,6 +93,14 @@ class ContestTests(ContestTestCase):
         self.assertGreater(self.wait(PEER, observed=self.OURS, late=0.2), 0.5)
         self.assertGreater(self.wait(PEER, observed=self.OURS, late=5), 1.9)
 
+    def test_proxy(self) -> None:
+        """One next door is not the server, and its port is none that a NAT has given to us."""
+        self.patch(contest, "round_trip", lambda transport: 0.0001)
+        proxy = "192.0.2.3:3128"
+        self.assertGreater(self.wait(PEER, observed=self.OURS, proxy=proxy), 1.9)
+        without = self.wait(*self.THEIRS, observed=OWN)
+        self.assertGreater(self.wait(*self.THEIRS, observed=OWN, proxy=proxy), without + 0.1)
+
     def test_one_that_stands(self) -> None:
         """It has its second for the handshake all the same."""
         self.patch(contest, "round_trip", lambda transport: 0.02)

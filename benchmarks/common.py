@@ -11,15 +11,17 @@ import os
 import platform
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from threading import Timer
+from threading import Thread, Timer
 from typing import IO, Any
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "of_medians",
     "percentile",
     "table",
+    "told_where",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,6 +105,10 @@ class Program:
                 seen.append(line)
         raise RuntimeError(f"no {pattern!r} in: {''.join(seen[-20:])}")
 
+    def ignore_output(self) -> None:
+        """Read whatever it says from now on, so that it never has to wait for that."""
+        Thread(target=self._pipe(self._process.stdout).read, daemon=True).start()
+
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, in user and in kernel mode together."""
         stat = Path(f"/proc/{self.pid}/stat").read_text()
@@ -158,6 +165,26 @@ def listening(*argv: str) -> Iterator[tuple[Program, int]]:
     """A server that says where on 127.0.0.1 it listens, and its port."""
     with Program(*argv) as server:
         yield server, int(server.line(r"LISTENING: .*:(\d+)")[1])
+
+
+@contextmanager
+def told_where(*argv: str) -> Iterator[tuple[Program, int]]:
+    """A server that is told at which port of 127.0.0.1 to listen: ``{port}`` in its command."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    with Program(*(each.replace("{port}", str(port)) for each in argv)) as server:
+        server.ignore_output()
+        late = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                if time.monotonic() > late:
+                    raise
+                time.sleep(0.05)
+        yield server, port
 
 
 @contextmanager

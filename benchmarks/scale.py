@@ -37,6 +37,7 @@ from contextlib import ExitStack
 from itertools import count
 from os import kill, listdir
 
+from benchmarks.clients import Clients
 from benchmarks.common import (
     COMMAND,
     Program,
@@ -46,7 +47,6 @@ from benchmarks.common import (
     percentile,
     table,
 )
-from benchmarks.rendezvous import Clients
 from rdv._system.descriptors import first_reserved
 from rdv.wire import confirm_line, hello_line
 

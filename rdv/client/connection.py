@@ -105,7 +105,7 @@ class Connection(TCPForwarding):
         Whether it goes through the server, and goes on directly as soon as there is a path. Then
         :attr:`is_relay` becomes False; the server does not see it.
         """
-        return self._moving is not None and not self._moving.fired
+        return self.is_relay and self._moving is not None and not self._moving.fired
 
     def moves_until(self, over: OneShotObserver[None]) -> Callable[[Candidate], None]:
         """

@@ -67,9 +67,15 @@ def proven_within(transport: object) -> float:
     return max(_PROVEN_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait before each look, as the kernel has no event for an acknowledgement."""
-    pause = 0.001
+def pauses(trip: float | None = None) -> Iterator[float]:
+    """
+    Seconds to wait before each look, as the kernel has no event for an acknowledgement.
+
+    :param trip: a round trip, if it is known: there is nothing to be seen before.
+    """
+    trip = trip or 0.0
+    yield max(0.001, trip * 1.05)
+    pause = max(0.001, trip / 16)
     while True:
         yield pause
         pause = min(pause * 1.5, 0.05)

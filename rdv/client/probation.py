@@ -39,6 +39,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._system.sockets import linger
+from rdv._system.tcp_info import round_trip
 from rdv._transport.handover import receive_from
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
@@ -91,7 +92,7 @@ class Probation(ReplayTransport):
         self._switching: Deferred[None] | None = None
         protocol.transport = self
         receive_from(cast(ITransport, self.transport), self)
-        self._pauses = pauses()
+        self._pauses = pauses(round_trip(self.transport))
         self._begun, self._patience = self._clock.seconds(), proven_within(self.transport)
         is_awaited = chosen.path is None and not is_global(chosen.peer_address.ip)
         self._said_within = _SAID_NEARBY if is_awaited else _SAID_WITHIN
@@ -242,7 +243,7 @@ class Probation(ReplayTransport):
     def write(self, data: bytes) -> None:
         """A dialer looks soon whether the first of it is acknowledged."""
         if not self._passed_on and self._switching is None:
-            self._pauses = pauses()
+            self._pauses = pauses(round_trip(self.transport))
             self._timer.reset(next(self._pauses))
         super().write(data)
 

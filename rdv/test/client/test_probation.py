@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.web.http_headers import Headers
 
 from rdv.client import acknowledgement, probation
+from rdv.client import candidate as candidate_module
 from rdv.client.connection import Connection
 from rdv.client.replay import LIMIT
 from rdv.test.client.probation_case import CONFIRM, HELLO, LONG, Path, ProbationTestCase
@@ -123,6 +124,22 @@ class DialerTests(BothTests, BothTestCase):
             self.clock.advance(0.003)
             self.clock.advance(0)
             self.assertTrue(self.relay.ended)
+
+    def test_looks_when_there_may_be_something(self) -> None:
+        """After a round trip, soon behind it, and then more and more seldom."""
+        looks: list[float] = []
+
+        def look(transport: object) -> int:
+            looks.append(self.clock.seconds())
+            return 0
+
+        self.patch(probation, "round_trip", lambda transport: 0.16)
+        self.begin()
+        self.patch(candidate_module, "bytes_acknowledged", look)
+        self.clock.pump([0.001] * 1000)
+        self.assertGreater(looks[0], 0.16)
+        self.assertLess(looks[1], 0.16 * 1.2)
+        self.assertLess(len(looks), 25)
 
     def test_the_acceptor_waits(self) -> None:
         """Within a network it begins when the relay has ended."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -64,6 +64,17 @@ _HOPELESS_AFTER = 1.0
 #: each address is not counted: with ten addresses and four guesses there are 14 of them. What is
 #: only claimed is paid for apart.
 SYN_BUDGET = 700
+
+
+async def _closed(candidate: Candidate) -> None:
+    gone: Deferred[None] = Deferred()
+
+    def closed(_: object) -> None:
+        if not gone.called:  # cancelled
+            gone.callback(None)
+
+    candidate.closed.addCallback(closed)
+    await gone
 
 
 class HolePuncher:
@@ -148,12 +159,20 @@ class HolePuncher:
                 self._ignore(address, pacing.fast)
                 for wait in (pause, *(0.0,) * pacing.turns(took))[not pause :]:
                     await deferLater(self._reactor, wait)
+                await self._free(address)
         except CancelledError:  # the listener goes as well
             raise
         except Exception:
             self._ignore(address, False)
             self._give_up(address)
             raise
+
+    async def _free(self, address: Address) -> None:
+        """Wait until the connection that has come from there, if there is one, is gone."""
+        standing = [each for each in self._context.candidates if each.connected]
+        for candidate in standing:
+            if candidate.peer_address == address:
+                await _closed(candidate)
 
     def stop(self) -> None:
         """The race is over. Dials that wait are cancelled by whoever runs them."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
@@ -28,7 +28,7 @@ from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import OFTEN, SELDOM, Target
 from rdv.errors import ProtocolError
-from rdv.test.client.doubles import ByteTransport, ClientReactor, context
+from rdv.test.client.doubles import ByteTransport, ClientReactor, context, tcp_address
 
 HELLO = b"rdv/1 HELLO token\r\n"
 ONE, TWO = parse_address("203.0.113.9:41000"), parse_address("192.168.7.2:41000")
@@ -207,6 +207,26 @@ class RedialTests(HolePunchingTestCase):
         self.assertGreater(self.made(), 100)
         self.assertLess(self.made(), 1000)
         self.assert_nothing_left()
+
+    def test_the_other_direction_has_won(self) -> None:
+        """There is nothing to be dialled as long as that connection stands."""
+        for cancelled in (False, True):
+            self.setUp()
+            self.begin(Target(ONE), Target(TWO))
+            candidate = self.context.new_candidate()
+            transport = ByteTransport(candidate, tcp_address(str(ONE.ip), ONE.port))
+            transport.connect()
+            for address in (ONE, TWO):
+                self.refuse(TAKEN[0], address)
+            self.reactor.advance(10)
+            self.assertEqual((self.made(ONE), self.made(TWO)), (1, 2))
+            if cancelled:
+                self.dials[ONE].cancel()
+                self.failureResultOf(self.dials[ONE], CancelledError)
+            candidate.close()
+            transport.lose()
+            self.reactor.advance(AT_ONCE)
+            self.assertEqual(self.made(ONE), 1 if cancelled else 2)
 
     def test_no_more_often_than_it_may_be(self) -> None:
         for number in (0, 10):

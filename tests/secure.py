@@ -10,7 +10,7 @@ from rdv._secure.secret import Secret
 from tests.processes import PYTHON, Program
 from tests.servers import DIRECT, RELAYED, SystemTestCase
 
-__all__ = ["PATHS", "SecureTestCase", "secured"]
+__all__ = ["PATHS", "STEADY", "SecureTestCase", "secured"]
 
 
 def secured(path: str) -> str:
@@ -18,8 +18,10 @@ def secured(path: str) -> str:
     return rf"CONNECTED: {path} (?:127\.0\.0\.1|\[::1\]):\d+, secure, \d+ms"
 
 
+#: Those with which two clients on this host are connected directly at once, however busy it is.
+STEADY = (*DIRECT, "--no-move")
 #: The options with which a client finds a path, and what it says of that.
-PATHS = ((DIRECT, secured("p2p")), (RELAYED, secured("relay")))
+PATHS = ((STEADY, secured("p2p")), (RELAYED, secured("relay")))
 
 
 class SecureTestCase(SystemTestCase):

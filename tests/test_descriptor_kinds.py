@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 
 from rdv import Secret
 from tests.processes import PYTHON, ROOT, Program
-from tests.secure import secured
+from tests.secure import STEADY, secured
 from tests.servers import BROKEN, DIRECT, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
 
 #: What each has to send in files: so much that the kernel moves most of it, and a little.
@@ -32,7 +32,7 @@ WAYS = {
     "direct": (DIRECT, P2P),
     "relayed": (RELAYED, RELAY),
     "tls": (RELAYED, RELAY),
-    "secured": (DIRECT, secured("p2p")),
+    "secured": (STEADY, secured("p2p")),
     "secured, relayed": (RELAYED, secured("relay")),
 }
 EACH = tuple(WAYS)

@@ -13,7 +13,7 @@ from shutil import copy
 from tests.documents import Shell, replaced, runs
 from tests.forwarding import ForwardingTestCase
 from tests.processes import PYTHON, Program
-from tests.secure import SecureTestCase, secured
+from tests.secure import STEADY, SecureTestCase, secured
 from tests.servers import CONNECTED, DIRECT, RELAYED
 
 SCRIPTS = "docs/howto/scripts.rst"
@@ -99,7 +99,7 @@ class GivenTests(SecureTestCase):
 
     async def check(self, dialer: Program, came: bytes = b"hello") -> None:
         """It meets an acceptor that has it on its command line."""
-        acceptor = self.accept(*DIRECT, stdin=self.opened(os.devnull))
+        acceptor = self.accept(*STEADY, stdin=self.opened(os.devnull))
         await self.assert_ended(dialer, 0, secured("p2p"))
         await self.assert_ended(acceptor, 0, secured("p2p"))
         self.assertEqual(acceptor.stdout, came)
@@ -138,7 +138,7 @@ class GivenTests(SecureTestCase):
         dialer = self.rdv("dial", *DIRECT, *STDIN, self.url)
         dialer.write(self.secret.encode())
         dialer.write(b"\nhel")
-        acceptor = self.accept(*DIRECT, stdin=self.opened(os.devnull))
+        acceptor = self.accept(*STEADY, stdin=self.opened(os.devnull))
         self.assertEqual(await acceptor.received(3), b"hel")
         dialer.write(b"lo")
         dialer.close_stdin()

@@ -10,7 +10,7 @@ import os
 
 from tests.plain_peer import LAST_WORDS
 from tests.processes import PYTHON, Program
-from tests.secure import PATHS, SecureTestCase, secured
+from tests.secure import PATHS, STEADY, SecureTestCase, secured
 from tests.servers import BROKEN, DIRECT, MEGABYTE, RELAYED, digest, noise
 
 SECURE_RELAY = secured("relay")
@@ -149,7 +149,7 @@ class MixedTests(SecureTestCase):
         return Program(self, PYTHON, "-m", "tests.plain_peer", *options)
 
     async def check_beside(self) -> None:
-        secure = self.accept(*DIRECT), self.dial(*DIRECT)
+        secure = self.accept(*STEADY), self.dial(*STEADY)
         for client in secure:
             await client.line(secured("p2p"))
         old = [self.plain(role, "an old token", *DIRECT) for role in ("accept", "dial")]

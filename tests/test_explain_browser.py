@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from rdv.client.trace import Event, What
 from rdv.explain import html, svg
-from rdv.test.explain.doubles import DIRECT, REFUSED, RELAYED, Telling
+from rdv.test.explain.doubles import DIRECT, MOVED, REFUSED, RELAYED, Telling
 from tests.browser import Browser, colours
 
 #: Where everything of the picture is, in pixels of the window.
@@ -119,6 +119,18 @@ class GeometryTests(BrowserTestCase):
         # The wait of two minutes is a small part of it.
         (lobby,) = found["rows"][1]["bars"]
         self.assertLess(lobby[3] - lobby[1], 80)
+
+    async def test_moved(self) -> None:
+        """The stream is drawn from the relay's star to that of the way that it moved to."""
+        found = await self.browser.measure(self.page(html(MOVED), ".html"), PLACES)
+        self.check_picture(found, 5)
+        winner, relay = found["rows"][2], found["rows"][-1]
+        self.assertEqual((winner["state"], len(winner["stars"])), ("won", 1))
+        self.assertEqual((relay["state"], len(relay["stars"])), ("open", 1))
+        stream = relay["bars"][-1]
+        self.assertEqual(stream[0], "STREAM")
+        for star, place in ((relay["stars"][0], stream[1]), (winner["stars"][0], stream[3])):
+            self.assertLess(abs((star[0] + star[2]) / 2 - place), 2)
 
     async def test_relayed(self) -> None:
         """The picture alone."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from tests.secure import STEADY
 from tests.servers import DIRECT, RELAYED
 
 __all__ = [
@@ -80,11 +81,11 @@ class Moment(Enum):
 class Path(Enum):
     """How the bytes go: with options of the clients."""
 
-    DIRECT = DIRECT
-    RELAY = RELAYED
     #: It begins on the relay, and moves to a direct path when one half has arrived; in full flight
     #: it is about to.
-    MOVED = ("--spaces=loopback",)  # another value makes it another member
+    MOVED = DIRECT
+    DIRECT = STEADY
+    RELAY = RELAYED
 
 
 class Form(Enum):

@@ -37,9 +37,12 @@ class Explorer:
         self._from: dict[object, tuple[object, Step] | None] = {}
         self._start = World(bounds, kind)
 
-    def run(self, ended: Callable[[World, list[Step]], object] | None = None) -> Found:
+    def run(
+        self, ended: Callable[[World, list[Step]], object] | None = None, until: str | None = None
+    ) -> Found:
         """
         :param ended: called with each end, and how one comes to it.
+        :param until: a fault at which the search may stop.
         """
         start = self._start.key()
         self._from = {start: None}
@@ -51,7 +54,7 @@ class Explorer:
             count, course = faults.get(text) or (0, [*self._course(key), *last])
             faults[text] = count + 1, course
 
-        while todo:
+        while todo and until not in faults:
             world, key = todo.popleft()
             steps = list(world.steps())
             try:

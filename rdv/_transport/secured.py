@@ -39,8 +39,7 @@ _NO_END = "the peer did not end the secured stream"
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class SecureTransport(EndingTransport):
     """
-    A secured stream, as a transport to the protocol above. The transport below gets :attr:`first`
-    for its protocol.
+    A secured stream, as a transport to the protocol above.
 
     TCP is never half-closed: ``loseWriteConnection`` sends END, and the peer's END is reported as
     ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
@@ -50,16 +49,15 @@ class SecureTransport(EndingTransport):
     It reads by itself until the peer is known to be there, even while it is paused; what one read
     has brought may reach the protocol then.
 
-    The stream may move to another path, if both sides can (:attr:`can_move`): each path that joins
-    is given to :meth:`join`. One takes over, each direction moves for itself, and the first path is
-    closed when nothing on it is owed any more. ``getPeer``, ``getHost`` and the options of TCP are
-    those of the path on which we write. Producers, pauses, half-close and all other calls go on as
-    if there were one path.
+    The stream may move to a path that is given to :meth:`join`: that takes over, each direction
+    moves for itself, and the first path is closed when nothing on it is owed any more. ``getPeer``,
+    ``getHost`` and the options of TCP are those of the path on which we write. Producers, pauses,
+    half-close and all other calls go on as if there were one path.
 
     :param early: what has come on the path already. It is delivered in the next turn, or with what
         comes next.
     :ivar path: that on which the stream began. Its session is that of the stream.
-    :ivar first: the protocol for the transport below.
+    :ivar first: the protocol for the transport below, on that path.
     :ivar stream: what has been said on which path.
     :ivar carriers: lists the connections on which something of ours may be on its way.
     :ivar on_ready: called when the peer is known to be there; for a dialer only.
@@ -208,8 +206,11 @@ class SecureTransport(EndingTransport):
         self._follow()
 
     def path_forged(self, end: PathEnd, reason: Failure) -> None:
-        """See :class:`PathOwner`."""
-        if self._takes:
+        """See :class:`PathOwner`: of a path on which the peer has proved nothing it is the end."""
+        if isinstance(end, Joining) and not end.path.ready:
+            end.abort()
+            self.path_lost(end, reason)
+        elif self._takes:
             self._fail(reason)
 
     def path_lost(self, end: PathEnd, reason: Failure) -> None:

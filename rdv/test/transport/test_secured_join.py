@@ -10,14 +10,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from rdv._secure.handshake import Cipher
 from rdv._secure.path import SecurePath, Signal
+from rdv._transport.secured import PeerNotProven
 from rdv.test.doubles import (
     Recorder,
     connect,
     present,
 )
-from rdv.test.secure.doubles import joining
+from rdv.test.secure.doubles import JOINING, SESSION, joining
 from rdv.test.transport.secured_case import MovingTestCase
+from rdv.wire import Role
 
 
 class JoinTests(MovingTestCase):
@@ -78,6 +81,30 @@ class JoinTests(MovingTestCase):
         self.failureResultOf(idle.proven, ConnectionLost)
         self.assertTrue(below.aborted)
         self.assert_whole()
+
+    def test_not_proven(self) -> None:
+        """
+        Somebody else on the path: another holder of the secret knows no key of the stream, and who
+        is on the way none at all. The path is closed, and nothing else.
+        """
+        for number in range(2):
+            self.secure()
+            self.settle()
+            role, signal = ((Role.DIALER, Signal.HERE), (Role.ACCEPTOR, Signal.READY))[number]
+            another = SESSION._replace(join_key=bytes(32))
+            stream = SecurePath(role, another, Cipher.AES_256_GCM, moves=True)
+            holder = SecurePath(role, JOINING, Cipher.AES_256_GCM, moves=True, first=stream)
+            for said in (b"forged", b"".join(holder.say(signal))):
+                path = joining(self.acceptor.path, self.dialer.path)[number]
+                end = (self.acceptor, self.dialer)[number].join(path)
+                below, other = connect(self.clock, end, Recorder())
+                other.write(said)
+                self.settle()
+                self.failureResultOf(end.proven, PeerNotProven)
+                self.assertFalse(below.connected)
+            self.assertIsNone(self.ours.lost or self.theirs.lost)
+            self.move()
+            self.assert_whole()
 
     def test_lost_before(self) -> None:
         """A path that is lost before it takes over changes nothing."""

@@ -22,6 +22,8 @@ __all__ = ["Paths"]
 #: Bytes that the system may have on the first path beyond what is in flight, while the stream may
 #: leave it: MOVE has to wait behind them. Enough that the path is never idle for want of them.
 _UNSENT = 1 << 17
+#: Paths that may take over. Of those of an acceptor one is its peer's, but which?
+_MOST_JOINS = {Role.DIALER: 1, Role.ACCEPTOR: 16}
 _NO_USE = "no other path is of any use to the stream any more"
 
 
@@ -64,7 +66,13 @@ class Paths:
         return next(end for end in self._ends if end.path.order is order)
 
     def join(self, path: SecurePath, early: bytes) -> Joining:
-        """Another path may take over."""
+        """
+        Another path may take over.
+
+        :raises RuntimeError: when there are too many already.
+        """
+        if len(self.stream.joins) >= _MOST_JOINS[self.role]:
+            raise RuntimeError("too many paths would join the stream")
         joining = Joining(self._clock, self._owner, path, early, self._waits_no_longer)
         self._ends.append(joining)
         self.stream.join(path.order)

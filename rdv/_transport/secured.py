@@ -103,17 +103,16 @@ class SecureTransport(EndingTransport):
         Let ``path``, whose handshake is over, take over as soon as it can.
 
         A dialer has one such path at a time, and may give it up before it has taken over, by
-        cancelling ``proven``. An acceptor may have several: the first one on which its peer says
-        HERE takes over, and the others are aborted.
+        cancelling ``proven``. An acceptor may have 16: the first one on which its peer says HERE
+        takes over, and the others are aborted.
 
         :param path: one that joins :attr:`path`.
         :param early: what has come on it already.
         :return: the protocol for its connection. ``proven`` tells what has become of it.
         :raises RuntimeError: when it may not join: not :attr:`can_move`, READY has not come on the
-            first path, or a dialer has another one that may take over.
+            first path, or there are too many that may take over.
         """
-        dials = path.order.role is Role.DIALER
-        if not (self.can_move and self.path.ready) or (dials and self.stream.joins):
+        if not (self.can_move and self.path.ready):
             raise RuntimeError("no path may join the stream now")
         return self._paths.join(path, early)
 
@@ -279,12 +278,12 @@ class SecureTransport(EndingTransport):
             self._limit(_END_WITHIN, ConnectionLost(_NO_END))
 
     def abortConnection(self) -> None:
-        """Close at once, without a word: the peer sees a broken stream."""
+        """See :class:`ITCPTransport`: the peer sees a broken stream."""
         self.disconnecting = self._write_ended = True
         self._finish()
 
     def break_on_exit(self, enabled: bool) -> None:
-        """As :meth:`rdv.client.Connection.break_on_exit`, for each path."""
+        """See :class:`rdv.client.Connection`."""
         self._paths.break_on_exit(enabled)
 
     def pauseProducing(self) -> None:

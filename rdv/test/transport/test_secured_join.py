@@ -39,6 +39,16 @@ class JoinTests(MovingTestCase):
         self.assertFalse(self.dialer.can_move or self.acceptor.can_move)
         self.assertRaises(RuntimeError, self.dialer.join, dialer)
 
+    def test_too_many(self) -> None:
+        """Another holder of the secret who has learnt the session cannot have any number."""
+        self.settle()
+        acceptor, _ = joining(self.acceptor.path, self.dialer.path)
+        waiting = [self.acceptor.join(acceptor).proven for _ in range(16)]
+        self.assertRaises(RuntimeError, self.acceptor.join, acceptor)
+        self.acceptor.abortConnection()
+        for each in waiting:
+            self.failureResultOf(each, ConnectionLost)
+
     def test_given_up(self) -> None:
         """A dialer leaves one that does not get on for the next one; an acceptor only waits."""
         self.settle()

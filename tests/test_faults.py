@@ -10,7 +10,8 @@ from itertools import product
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.faults.engine import play_all
-from tests.faults.table import LEFT_OUT, Expected, Fault, Moment, Path, Victim, cases, combinations
+from tests.faults.rows import LEFT_OUT, cases, combinations
+from tests.faults.table import Expected, Fault, Moment, Path, Victim
 from tests.faults.verdict import End, Told, judge, judge_told
 from tests.servers import SystemTestCase
 
@@ -63,6 +64,12 @@ class VerdictTests(SynchronousTestCase):
         self.assertRegex(said[0], "^it should have gone well: the receiver broke")
         said = judge(Expected.BROKEN, ends(sender=True, receiver=False, got=ALL))
         self.assertRegex(said[0], "^it should have broken: the sender ended well")
+
+    def test_status(self) -> None:
+        """One that ends badly does so in a way that is documented."""
+        end = End("the receiver (status 2)", False, PART, ALL, as_documented=False)
+        (said,) = judge(Expected.EITHER, [end])
+        self.assertRegex(said, r"^not the status for that: the receiver \(status 2\) broke")
 
     def test_told(self) -> None:
         end = b'{"event": "end", "status": 3}\n'

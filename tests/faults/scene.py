@@ -36,7 +36,8 @@ class Scene(ABC):
     The programs of one case.
 
     :ivar server: where they meet. It may be the server of others, too.
-    :ivar hint: what the server's log shows of the token; it is nobody else's.
+    :ivar server_token: what the server is told of the token.
+    :ivar hint: what its log shows of that; it is nobody else's.
     :ivar programs: those that were started last.
     """
 
@@ -47,7 +48,8 @@ class Scene(ABC):
         self.token = f"{name}, for a fault"
         if case.form is Form.SECURED:
             self.token = Secret(name.encode().zfill(16)).reveal()
-        self.hint = token_hint(server_token(self.token))
+        self.server_token = server_token(self.token)
+        self.hint = token_hint(self.server_token)
         rest = FEW if case.fault is Fault.KILL_ASLEEP else HALF
         rest = MUCH if case.moment is Moment.FLIGHT else rest
         self.content = b"" if case.doom else noise(int(name), HALF + rest)

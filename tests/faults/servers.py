@@ -31,9 +31,9 @@ class Server:
     url: str
     options: tuple[str, ...]
 
-    def owner(self, token: str) -> tuple[int, int]:
+    def owner(self, token: bytes) -> tuple[int, int]:
         """The worker that a token belongs to: its index, and its process."""
-        index = owner_of(token.encode(), WORKERS)
+        index = owner_of(token, WORKERS)
         found = re.findall(rb"worker %d serves as process (\d+)" % index, self.program.stderr)
         return index, int(found[-1])
 

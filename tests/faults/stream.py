@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.faults.scene import Scene
+from tests.faults.scene import ROLES, Scene
 from tests.faults.table import Form, Victim
 from tests.faults.verdict import End
 
@@ -55,6 +55,15 @@ class Stream(Scene):
         sent, received = await dialer.ended, await acceptor.ended
         got = Path(self._path).read_bytes() if self._path else bytes(acceptor.stdout)
         return [
-            End(f"the dialer (status {sent})", sent == 0, bytes(dialer.stdout), b"", vouches=True),
-            End(f"the acceptor (status {received})", received == 0, got, self.content),
+            self._end(Victim.DIALER, sent, bytes(dialer.stdout), b"", vouches=True),
+            self._end(Victim.ACCEPTOR, received, got, self.content),
         ]
+
+    def _end(
+        self, who: Victim, status: int, got: bytes, wanted: bytes, *, vouches: bool = False
+    ) -> End:
+        """What became of one. A victim ends as it is told to."""
+        name = f"the {ROLES[who]} (status {status})"
+        is_left = who is not self.case.victim or not self.case.goes_away
+        broken = self.case.broken_status(who) if is_left else status
+        return End(name, status == 0, got, wanted, vouches, status in (0, broken))

@@ -36,7 +36,7 @@ def program_of(scene: Scene) -> Program:
 def pid_of(scene: Scene) -> int:
     """The process that is the victim."""
     if scene.case.victim is Victim.WORKER:
-        return scene.server.owner(scene.token)[1]
+        return scene.server.owner(scene.server_token)[1]
     pid: int = present(program_of(scene).transport.pid)
     return pid
 
@@ -45,7 +45,7 @@ async def gone(scene: Scene, pid: int) -> None:
     """Wait until the victim is, and a worker has a successor."""
     program = program_of(scene)
     if scene.case.victim is Victim.WORKER:
-        index, _ = scene.server.owner(scene.token)
+        index, _ = scene.server.owner(scene.server_token)
         await program.line(f"worker {index} serves as process (?!{pid}$)")
     else:
         await program.ended

@@ -23,6 +23,7 @@ class End:
     :ivar got: what has come to it.
     :ivar wanted: what would be all of that.
     :ivar vouches: a good end says that the others have got everything, too.
+    :ivar as_documented: whether the exit status is the one for that end.
     """
 
     who: str
@@ -30,6 +31,7 @@ class End:
     got: bytes
     wanted: bytes
     vouches: bool = False
+    as_documented: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -54,6 +56,8 @@ def judge(expected: Expected, ends: Sequence[End]) -> list[str]:
             wrong.append(f"no receipt, but: {end}; {'; '.join(map(str, others))}")
         if expected is Expected.WHOLE and not (end.well and end.is_whole):
             wrong.append(f"it should have gone well: {end}")
+        if not end.as_documented:
+            wrong.append(f"not the status for that: {end}")
         if expected is Expected.BROKEN and end.well:
             wrong.append(f"it should have broken: {end}")
     return wrong

@@ -8,7 +8,7 @@ import os
 import re
 import resource
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import DeferredList, gatherResults
 
 from rdv.wire import RETRY_AFTER
 from tests.callers import Caller, call, call_all, first_gone, join, silent
@@ -32,10 +32,10 @@ class LimitedTestCase(SystemTestCase):
         script = f'ulimit {limit} && exec "$0" "$@"'
         return Program(self, "/bin/sh", "-c", script, *argv, env=environment)
 
-    async def serve_within(self, limit: str) -> Program:
+    async def serve_within(self, limit: str, *options: str) -> Program:
         """``rdv serve``, which tells what happens."""
         serve = (PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--lobby-timeout", "0")
-        server = self.limited(limit, *serve)
+        server = self.limited(limit, *serve, *options)
         self.port = int((await server.line(LISTENING))[1])
         return server
 
@@ -72,10 +72,7 @@ class FullTests(LimitedTestCase):
         refused = [caller for caller in callers if caller.lost]
         self.assertEqual(len(refused), len(callers) - room)
         for caller in refused:
-            head, _, body = (await caller.gone()).partition(b"\r\n\r\n")
-            self.assertTrue(head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), head)
-            self.assertIn(f"\r\nRetry-After: {RETRY_AFTER}\r\n".encode(), head)
-            self.assertEqual(body, b"no room for more clients, try again later\n")
+            await self.assert_refused(caller)
         for caller in callers:
             if caller not in refused:
                 await self.assert_meet(caller)
@@ -84,6 +81,43 @@ class FullTests(LimitedTestCase):
         said = await self.assert_stops(server)
         self.assertIn(f"too few descriptors, refusing clients: {LIMIT} open files", said)
         self.assertNotIn("EMFILE", said)
+
+    async def assert_refused(self, caller: Caller, *bodies: bytes) -> None:
+        """
+        It was told why, and when to come again.
+
+        :param bodies: what it may be told, too.
+        """
+        head, _, body = (await caller.gone()).partition(b"\r\n\r\n")
+        self.assertTrue(head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), head)
+        self.assertIn(f"\r\nRetry-After: {RETRY_AFTER}\r\n".encode(), head)
+        self.assertIn(body, (b"no room for more clients, try again later\n", *bodies))
+
+    async def test_workers(self) -> None:
+        """
+        The same with two processes, where a client that one of them has no room for may come from
+        the other one, which has.
+        """
+        server = await self.serve_within(f"-n {LIMIT}", "--workers", "2")
+        callers = await call_all(self.port, "ACCEPT", [f"token {n}" for n in range(400)])
+        await first_gone(callers, len(callers) - 2 * RESERVED)
+        met = 0
+        for caller in callers:
+            if not caller.lost:  # and it may still be
+                partner = await call(self.port, "DIAL", caller.token.decode())
+                fates = [partner.head(), caller.gone()]
+                _, fate = await DeferredList(fates, fireOnOneCallback=True, consumeErrors=True)
+                met += fate == 0
+                await gatherResults([partner.leave(), caller.leave()])
+        self.assertGreater(met, RESERVED // 2)
+        for caller in callers:
+            if caller.data.startswith(b"HTTP/1.1 503"):
+                await self.assert_refused(caller, b"the server is busy, try again\n")
+        for token in ("one", "another"):
+            await self.assert_meet(await call(self.port, "ACCEPT", token))
+        said = await self.assert_stops(server)
+        for index in range(2):
+            self.assertRegex(said, rf"worker {index}, .* too few descriptors, refusing clients: ")
 
     async def test_silent_clients(self) -> None:
         """

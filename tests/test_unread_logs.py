@@ -1,5 +1,5 @@
 """
-Servers whose log goes to a pipe that nobody reads: they go on serving.
+Servers whose log goes to a pipe that nobody reads, or to a full disk: they go on serving.
 """
 
 from __future__ import annotations
@@ -7,14 +7,20 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import socket
+from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.error import ConnectError
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.callers import call, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase
 
+REACTOR: Any = reactor
 #: More events than such a pipe takes.
 MANY = 300
 
@@ -69,6 +75,38 @@ class UnreadTests(SystemTestCase):
         await self.check(
             *(PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--workers", "2")
         )
+
+    async def test_disk_is_full(self) -> None:
+        """A log that nobody will ever read; with workers, and without."""
+        for options in ((), ("--workers", "2")):
+            reserved = socket.socket()  # does not listen, so that the server may
+            self.addCleanup(reserved.close)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+            serve = ("-m", "rdv", "serve", "-v", "-l", f"127.0.0.1:{port}", *options)
+            with open("/dev/full", "wb") as full:
+                server = Program(self, PYTHON, *serve, stderr=full.fileno())
+            await self.reached(port)
+            for number in range(20):
+                dialer, acceptor = await join(port, f"token {number}")
+                heard = acceptor.hear(b"goes on")
+                dialer.write(b"goes on")
+                await heard
+                await gatherResults([dialer.leave(), acceptor.leave()])
+            server.signal("TERM")
+            self.assertEqual(await server.ended, 0, server.report())
+
+    async def reached(self, port: int) -> None:
+        """Wait for a server that tells of nothing."""
+        while True:
+            try:
+                caller = await call(port, "ACCEPT", "the first")
+            except ConnectError:
+                await deferLater(REACTOR, 0.05)
+            else:
+                await caller.leave()
+                return
 
     async def test_twist(self) -> None:
         options = ("--log-level", "debug", "--log-format", "text")

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from rdv._system.descriptors import first_reserved, limit, lowest_free, reserve
 from rdv._system.sockets import socket_of
 
-__all__ = ["AcceptThrottle", "DescriptorBudget"]
+__all__ = ["PAUSE", "AcceptThrottle", "DescriptorBudget", "is_full"]
 
 log = Logger()
 
@@ -23,7 +23,7 @@ _SILENCE = 60.0
 #: Seconds for which nobody changes the limit of this process.
 _LIMIT_STANDS = 1.0
 #: Seconds until the next look at whether a port may go on.
-_PAUSE = 0.02
+PAUSE = 0.02
 
 
 class _Complaint:
@@ -143,18 +143,27 @@ class AcceptThrottle:
 
     def _look(self) -> None:
         free, first = self._lowest_free(), first_reserved()
-        is_full = free >= first + reserve() // 2
-        if is_full:
+        full = is_full(free)
+        if full:
             self._complaint.tell()
         most = 1 if free > first else self._most_at_once()
         for port in self._ports:
             # A port would take more each time, the more there are.
             port.numberAccepts = min(port.numberAccepts, most)
-            if is_full:
+            if full:
                 port.pauseProducing()
             else:
                 port.resumeProducing()
-        self._call = self._clock.callLater(_PAUSE, self._look) if is_full else None
+        self._call = self._clock.callLater(PAUSE, self._look) if full else None
+
+
+def is_full(free: int) -> bool:
+    """
+    Whether nobody more is to be taken in for now.
+
+    :param free: the lowest descriptor that is free, or the one that was taken last.
+    """
+    return free >= first_reserved() + reserve() // 2
 
 
 def _between_looks() -> int:

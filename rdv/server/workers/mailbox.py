@@ -9,13 +9,14 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor, IWriteDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._flows.kernel.epoll import IReactor
 from rdv.errors import ProtocolError
+from rdv.server.budget import PAUSE, is_full
 from rdv.server.deadlines import Deadlines
 from rdv.server.workers.passing import BUSY, PassedClient, decode, encode, receive, refuse, send
 
@@ -117,7 +118,8 @@ class Outbox:
 @implementer(IReadDescriptor)
 class Inbox:
     """
-    Takes clients out, a few in each turn of the reactor.
+    Takes clients out, a few in each turn of the reactor, and one now and then while descriptors are
+    scarce: the others wait where they are, as those do that no port accepts.
 
     :param sock: the receiving end. It is not closed.
     :param arrived: called with each client and its connection, which is the callee's from then on.
@@ -128,21 +130,30 @@ class Inbox:
 
     def __init__(
         self,
-        reactor: IReactorFDSet,
+        reactor: IReactor,
         sock: socket.socket,
         arrived: Callable[[PassedClient, socket.socket], object],
     ) -> None:
         self._reactor = reactor
         self._sock = sock
         self._arrived = arrived
+        self._resting: IDelayedCall | None = None
 
     def start(self) -> None:
         """Let them come."""
+        self._resting = None
         self._reactor.addReader(self)
 
     def stop(self) -> None:
         """Those who come now stay where they are."""
         self._reactor.removeReader(self)
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    def _rest(self) -> None:
+        self.stop()
+        self._resting = self._reactor.callLater(PAUSE, self.start)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -165,7 +176,9 @@ class Inbox:
                 return
             if sock is None:
                 log.error("a client was lost: too many open files")
-                continue
+                self._rest()
+                return
+            full = is_full(sock.fileno())
             try:
                 client = decode(message)
             except ProtocolError as error:
@@ -177,6 +190,9 @@ class Inbox:
             except Exception:  # which must not close the inbox
                 log.failure("a client was lost")
                 sock.close()
+            if full:
+                self._rest()
+                return
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody can send any more."""

@@ -85,6 +85,20 @@ class MailboxTests(TestCase):
         await turn()
         self.assertNotIn(self.outbox, REACTOR.getWriters())
 
+    async def test_scarce_descriptors(self) -> None:
+        """They come one by one, with pauses, in which it can be stopped."""
+        self.patch(mailbox, "is_full", lambda number: True)
+        for number in range(3):
+            self.send(number)
+        self.inbox.start()
+        for number in range(3):
+            arrived, sock = await self.arrivals.get()
+            self.assertEqual(arrived, client(number))
+            self.assertEqual(self.arrivals.pending, [])
+            self.assertNotIn(self.inbox, REACTOR.getReaders())
+            sock.close()
+        self.inbox.stop()
+
     async def test_none_overtakes(self) -> None:
         """One that comes when there is room again goes behind those who wait."""
         sent = list(self.fill())

@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from rdv import Secret
+from rdv.test.certificates import Authority
 from tests.natlab.case import PATIENCE, Case, topology
 from tests.natlab.lab import Host
 from tests.natlab.namespaces import Namespace
@@ -23,6 +24,8 @@ from tests.servers import MEGABYTE, noise
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = noise(8, 16 * MEGABYTE)
+#: Where the server is.
+SERVER = "198.51.100.1"
 #: So many seconds of errors are enough for everything that looks from time to time.
 LONG_ENOUGH = 0.7
 
@@ -80,15 +83,23 @@ class SoftErrorTests(Case):
         *options: str,
         answer: bytes = b"",
         token: str = "a token",
+        served: Sequence[str] = (),
+        tls_port: int = 0,
     ) -> None:
-        """The file is whole, and both end with 0."""
+        """
+        The file is whole, and both end with 0.
+
+        :param served: options of the server.
+        :param tls_port: where it speaks TLS, if the peers are to come by that.
+        """
         lab = self.build(topology())
         core = lab.internet.core
         assert core is not None
         with core.entered():
             Path("/proc/sys/net/ipv4/icmp_ratelimit").write_text("0")
-        server = Server(lab)
-        url = (*options, lab.url, token)
+        server = Server(lab, options=served)
+        server_url = f"https://{lab.server.addresses[0]}:{tls_port}/" if tls_port else lab.url
+        url = (*options, server_url, token)
         input_ = self.opened(self.mktemp(), answer)
         acceptor = self.start(lab.acceptor, "accept", *url, stdin=input_)
         self.assertTrue(server.await_acceptor(0, PATIENCE))
@@ -124,6 +135,20 @@ class SoftErrorTests(Case):
 
     def test_rejected_on_the_way_to_the_server(self) -> None:
         self.check(rejected, "-r")
+
+    def test_rejected_on_the_way_to_workers(self) -> None:
+        self.check(rejected, "-r", served=("--workers", "2"))
+
+    def test_rejected_and_tls(self) -> None:
+        """The same where the server speaks TLS."""
+        authority = Authority()
+        files = []
+        for content in (authority.pem, authority.issue(SERVER)):
+            files.append(Path(self.mktemp()).absolute())
+            files[-1].write_bytes(content)
+        ca, pem = files
+        served = ("-l", f"ssl:8443:privateKey={pem}:certKey={pem}")
+        self.check(rejected, "-r", "--ca", str(ca), served=served, tls_port=8443)
 
     def test_rejected_and_secured(self) -> None:
         """The same with records, on either path."""

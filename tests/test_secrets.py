@@ -1,5 +1,6 @@
 """
-Where the commands get secrets from, what they do without, and where secrets do not show.
+Where the commands get secrets from, and what they do without. Where secrets do not show is in
+:mod:`tests.test_secrets_hidden`.
 """
 
 from __future__ import annotations
@@ -167,59 +168,6 @@ class GivenTests(SecureTestCase):
             (shell.folder / name).write_text(content)
         here = ("https://example.com", self.url), ("~", "."), ("dial", f"dial {' '.join(DIRECT)}")
         await self.check(shell.script(replaced(script, *here)))
-
-
-class HiddenTests(SecureTestCase):
-    async def test_nowhere(self) -> None:
-        """Neither the processes' arguments nor anything that either side or the server says."""
-        server = await self.serve()
-        explained = Path(self.mktemp())
-        path = self.file_of(self.secret.encode())
-        headers = self.file_of(b"Authorization: Basic cGFzc3dvcmQ=\n")
-        common = ("-v", "--token-file", path, "--header-file", headers, "--secure")
-        acceptor = self.rdv("accept", *common, *DIRECT, "--json", self.url)
-        explain = ("--explain", "--explain-to", f"{explained.absolute()}.ndjson")
-        dialer = self.rdv("dial", *common, *DIRECT, *explain, self.url)
-        await dialer.line("CONNECTED: ")
-        for client in (acceptor, dialer):
-            shown = Path(f"/proc/{client.transport.pid}/cmdline").read_text()
-            self.assertIn("--token-file", shown)
-            self.assert_hidden(shown)
-            client.write(b"hello")
-            client.close_stdin()
-        for client in (acceptor, dialer):
-            self.assertEqual(await client.ended, 0, client.report())
-        server.signal("TERM")
-        await server.ended
-        for program in (server, acceptor, dialer):
-            self.assert_hidden((program.stderr + program.stdout).decode())
-        self.assert_hidden(Path(f"{explained}.ndjson").read_text())
-
-    async def test_in_another_place(self) -> None:
-        """Where a URL or a file was meant; and a server that was given it does not repeat it."""
-        server = await self.serve()
-        for words in (
-            (self.secret, self.url),
-            (self.secret,),
-            (self.url, "--token-file", self.secret),
-        ):
-            program = self.rdv("dial", "-v", *words)
-            self.assertEqual(await program.ended, 2, program.report())
-            self.assertIn(b"secret", program.stderr)
-            self.assert_hidden(program.stderr.decode())
-        head = f"DIAL /rdv HTTP/1.1\r\nHost: x\r\nRdv-Token: {self.secret}\r\n"
-        head += "Connection: Upgrade, close\r\nUpgrade: rdv/1\r\n\r\n"
-        said = await self.ask(head.encode())
-        self.assertIn(b" 400 ", said)
-        self.assert_hidden(said.decode())
-        self.assert_hidden(server.stderr.decode())
-
-    def assert_hidden(self, text: str) -> None:
-        """None of the secret, in either case, nor the password."""
-        body = self.secret.partition("-")[2]
-        for start in range(0, len(body) - 8, 4):
-            self.assertNotIn(body[start : start + 8], text.lower())
-        self.assertNotIn("cGFzc3dvcmQ", text)
 
 
 class PlainTests(SecureTestCase):

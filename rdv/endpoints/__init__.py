@@ -18,13 +18,9 @@ Or from strings, wherever a program takes the description of an endpoint; see
 """
 
 from rdv.client.iclient import IClient
-from rdv.endpoints.endpoint import (
-    RendezvousAddress,
-    RendezvousEndpoint,
-    RendezvousPort,
-    RendezvousServerEndpoint,
-)
+from rdv.endpoints.endpoint import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.endpoints.listener import Trouble
+from rdv.endpoints.port import RendezvousAddress, RendezvousPort
 
 __all__ = [
     "IClient",

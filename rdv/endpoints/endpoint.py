@@ -4,16 +4,12 @@ A client as an endpoint of Twisted, of either kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import EllipsisType
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
-    IAddress,
-    IListeningPort,
     IProtocol,
     IProtocolFactory,
     IStreamClientEndpoint,
@@ -25,15 +21,15 @@ from zope.interface import implementer
 
 from rdv import _knobs as knobs
 from rdv._secure.secret import Token, server_token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.iclient import IClient
 from rdv.client.parsing import parse_server_url, role_of
 from rdv.endpoints.dial_queue import DialQueue
-from rdv.endpoints.listener import Listener, Trouble
-from rdv.wire import Role, token_hint
+from rdv.endpoints.listener import Trouble
+from rdv.endpoints.port import RendezvousPort, attach, build, check_factory
+from rdv.wire import Role
 
-__all__ = ["RendezvousAddress", "RendezvousEndpoint", "RendezvousPort", "RendezvousServerEndpoint"]
+__all__ = ["RendezvousEndpoint", "RendezvousServerEndpoint"]
 
 
 _DIALER_TIMEOUT = 60.0
@@ -106,15 +102,15 @@ class RendezvousEndpoint:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        _check_factory(factory)
+        check_factory(factory)
         factory.doStart()
         try:
             connection = await self._queue.connect(self._timeout)
-            protocol = _build(factory, connection)
+            protocol = build(factory, connection)
         except BaseException:
             factory.doStop()
             raise
-        _attach(connection, protocol, factory.doStop)
+        attach(connection, protocol, factory.doStop)
         return protocol
 
 
@@ -175,100 +171,6 @@ class RendezvousServerEndpoint:
         return maybeDeferred(listen)
 
 
-@implementer(IListeningPort)
-class RendezvousPort:
-    """
-    What :meth:`RendezvousServerEndpoint.listen` fires with.
-
-    A server that goes away is asked again until it is back, and so is one that says that another
-    program accepts with the same token (409). When it says that we are not allowed (401, 403), that
-    ends the port: it is logged, and :attr:`stopped` fails. So does any other refusal but 408, 429
-    and 5xx from a server that has not let us wait for long, or named a peer, before.
-    """
-
-    def __init__(
-        self,
-        client: IClient,
-        url: str,
-        token: Token,
-        options: RequestOptions,
-        trouble: Trouble | None,
-        factory: IProtocolFactory,
-    ) -> None:
-        _check_factory(factory)
-        server = parse_server_url(url).to_text()
-        self._address = RendezvousAddress(server, token_hint(server_token(token)))
-        self._factory = factory
-        self._started = False
-        self._listener = Listener(client, url, token, options, self._deliver, trouble)
-
-    def __repr__(self) -> str:
-        return f"<RendezvousPort accept {self._address.server}>"
-
-    @property
-    def waiting(self) -> Deferred[None]:
-        """
-        A new Deferred, which fires as soon as peers can come: the server has our request, and has
-        not refused it for half a second. It errbacks when that fails for the first time, with an
-        ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
-        stopped before.
-        """
-        return self._listener.waiting.when_fired()
-
-    @property
-    def stopped(self) -> Deferred[None]:
-        """
-        A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
-        the ``RdvError`` for which the port has given up.
-        """
-        return self._listener.stopped.when_fired()
-
-    def startListening(self) -> None:
-        """
-        See :class:`IListeningPort`. The endpoint has called it.
-
-        :raises RuntimeError: when it has been called before.
-        """
-        if self._started:
-            raise RuntimeError("a port listens only once")
-        self._started = True
-        self._factory.doStart()
-        self._listener.closed.when_fired().addCallback(lambda _: self._factory.doStop())
-        self._listener.start()
-
-    def stopListening(self) -> Deferred[None]:
-        """
-        See :class:`IListeningPort`. Connections that a protocol has been given go on.
-
-        :return: fires when everything else is closed.
-        """
-        return self._listener.stop()
-
-    def getHost(self) -> RendezvousAddress:
-        return self._address
-
-    def _deliver(self, connection: Connection) -> None:
-        try:
-            protocol = _build(self._factory, connection)
-        except NoProtocol:
-            return
-        _attach(connection, protocol)
-
-
-@implementer(IAddress)
-@dataclass(frozen=True)
-class RendezvousAddress:
-    """
-    Where a port can be reached.
-
-    :ivar server: the URL of the server.
-    :ivar token_hint: the beginning of the token, as logs may show it.
-    """
-
-    server: str
-    token_hint: str
-
-
 def _check(
     client: IClient, url: str, token: Token, headers: Headers | Mapping[str, Any] | None
 ) -> None:
@@ -277,30 +179,3 @@ def _check(
     parse_server_url(url)
     server_token(token)
     check_options({"headers": headers})
-
-
-def _check_factory(factory: IProtocolFactory) -> None:
-    methods = ("buildProtocol", "doStart", "doStop")
-    knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
-
-
-def _build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
-    """:raises NoProtocol: when the factory has none for it; the connection is closed then."""
-    try:
-        protocol = factory.buildProtocol(connection.getPeer())
-        if protocol is None:
-            raise NoProtocol
-    except BaseException:
-        connection.abortConnection()
-        raise
-    return protocol
-
-
-def _attach(
-    connection: Connection, protocol: IProtocol, ended: Callable[[], object] | None = None
-) -> None:
-    try:
-        connection.attach(protocol, ended)
-    except BaseException:
-        connection.abortConnection()
-        raise

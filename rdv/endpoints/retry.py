@@ -19,6 +19,7 @@ from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
 from rdv.client.trace import Event, Trace, What
+from rdv.endpoints.backoff import Backoff
 from rdv.errors import (
     AttemptTimeout,
     BadToken,
@@ -124,7 +125,7 @@ class RetryPolicy:
         self._tell = tell
         self._patient = patient
         self._secured = secured
-        self._backoff = _Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._asked: float | None = None
         self._settling: IDelayedCall | None = None
         self._had_request = False  # of the last attempt
@@ -250,7 +251,7 @@ async def keep_trying(
     end = None if timeout is None else clock.seconds() + timeout
     secured = isinstance(read_token(token), Secret)
     policy = RetryPolicy(clock, tell, secured=secured, chance=chance)
-    replaced = _Backoff(_FIRST_RETURN, _LONGEST_RETURN, chance)
+    replaced = Backoff(_FIRST_RETURN, _LONGEST_RETURN, chance)
     before = ""
 
     def happened(event: Event) -> None:
@@ -290,28 +291,3 @@ async def keep_trying(
             pause=pause,
         )
         await deferLater(clock, pause)
-
-
-class _Backoff:
-    """
-    Pauses that double, up to a bound. Each is shortened at random, by half at most, as those who
-    have failed together shall not come back together.
-
-    :param first: seconds of the first pause, at most.
-    :param longest: seconds of any pause, at most.
-    :param chance: a random number from 0 to 1.
-    """
-
-    def __init__(self, first: float, longest: float, chance: Callable[[], float]) -> None:
-        self._first = self._pause = first
-        self._longest = longest
-        self._chance = chance
-
-    def next(self) -> float:
-        """Seconds to wait now."""
-        pause, self._pause = self._pause, min(2 * self._pause, self._longest)
-        return pause * (1 + self._chance()) / 2
-
-    def reset(self) -> None:
-        """It has gone well; begin with the first pause again."""
-        self._pause = self._first

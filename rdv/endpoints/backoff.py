@@ -1,0 +1,34 @@
+"""
+How long to wait before something is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["Backoff"]
+
+
+class Backoff:
+    """
+    Pauses that double, up to a bound. Each is shortened at random, by half at most, as those who
+    have failed together shall not come back together.
+
+    :param first: seconds of the first pause, at most.
+    :param longest: seconds of any pause, at most.
+    :param chance: a random number from 0 to 1.
+    """
+
+    def __init__(self, first: float, longest: float, chance: Callable[[], float]) -> None:
+        self._first = self._pause = first
+        self._longest = longest
+        self._chance = chance
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        pause, self._pause = self._pause, min(2 * self._pause, self._longest)
+        return pause * (1 + self._chance()) / 2
+
+    def reset(self) -> None:
+        """It has gone well; begin with the first pause again."""
+        self._pause = self._first

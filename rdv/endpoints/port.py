@@ -1,0 +1,147 @@
+"""
+A port that peers reach by a token, and how a connection gets its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import NoProtocol
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+from zope.interface import implementer
+
+from rdv import _knobs as knobs
+from rdv._secure.secret import Token, server_token
+from rdv.client.connection import Connection
+from rdv.client.http.request import RequestOptions
+from rdv.client.iclient import IClient
+from rdv.client.parsing import parse_server_url
+from rdv.endpoints.listener import Listener, Trouble
+from rdv.wire import token_hint
+
+__all__ = ["RendezvousAddress", "RendezvousPort", "attach", "build", "check_factory"]
+
+
+@implementer(IListeningPort)
+class RendezvousPort:
+    """
+    What :meth:`RendezvousServerEndpoint.listen` fires with.
+
+    A server that goes away is asked again until it is back, and so is one that says that another
+    program accepts with the same token (409). When it says that we are not allowed (401, 403), that
+    ends the port: it is logged, and :attr:`stopped` fails. So does any other refusal but 408, 429
+    and 5xx from a server that has not let us wait for long, or named a peer, before.
+    """
+
+    def __init__(
+        self,
+        client: IClient,
+        url: str,
+        token: Token,
+        options: RequestOptions,
+        trouble: Trouble | None,
+        factory: IProtocolFactory,
+    ) -> None:
+        check_factory(factory)
+        server = parse_server_url(url).to_text()
+        self._address = RendezvousAddress(server, token_hint(server_token(token)))
+        self._factory = factory
+        self._started = False
+        self._listener = Listener(client, url, token, options, self._deliver, trouble)
+
+    def __repr__(self) -> str:
+        return f"<RendezvousPort accept {self._address.server}>"
+
+    @property
+    def waiting(self) -> Deferred[None]:
+        """
+        A new Deferred, which fires as soon as peers can come: the server has our request, and has
+        not refused it for half a second. It errbacks when that fails for the first time, with an
+        ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
+        stopped before.
+        """
+        return self._listener.waiting.when_fired()
+
+    @property
+    def stopped(self) -> Deferred[None]:
+        """
+        A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
+        the ``RdvError`` for which the port has given up.
+        """
+        return self._listener.stopped.when_fired()
+
+    def startListening(self) -> None:
+        """
+        See :class:`IListeningPort`. The endpoint has called it.
+
+        :raises RuntimeError: when it has been called before.
+        """
+        if self._started:
+            raise RuntimeError("a port listens only once")
+        self._started = True
+        self._factory.doStart()
+        self._listener.closed.when_fired().addCallback(lambda _: self._factory.doStop())
+        self._listener.start()
+
+    def stopListening(self) -> Deferred[None]:
+        """
+        See :class:`IListeningPort`. Connections that a protocol has been given go on.
+
+        :return: fires when everything else is closed.
+        """
+        return self._listener.stop()
+
+    def getHost(self) -> RendezvousAddress:
+        return self._address
+
+    def _deliver(self, connection: Connection) -> None:
+        try:
+            protocol = build(self._factory, connection)
+        except NoProtocol:
+            return
+        attach(connection, protocol)
+
+
+@implementer(IAddress)
+@dataclass(frozen=True)
+class RendezvousAddress:
+    """
+    Where a port can be reached.
+
+    :ivar server: the URL of the server.
+    :ivar token_hint: the beginning of the token, as logs may show it.
+    """
+
+    server: str
+    token_hint: str
+
+
+def check_factory(factory: IProtocolFactory) -> None:
+    """:raises TypeError: when it is none."""
+    methods = ("buildProtocol", "doStart", "doStop")
+    knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
+
+
+def build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
+    """:raises NoProtocol: when the factory has none for it; the connection is closed then."""
+    try:
+        protocol = factory.buildProtocol(connection.getPeer())
+        if protocol is None:
+            raise NoProtocol
+    except BaseException:
+        connection.abortConnection()
+        raise
+    return protocol
+
+
+def attach(
+    connection: Connection, protocol: IProtocol, ended: Callable[[], object] | None = None
+) -> None:
+    """As the connection's own, which is closed when the protocol fails."""
+    try:
+        connection.attach(protocol, ended)
+    except BaseException:
+        connection.abortConnection()
+        raise

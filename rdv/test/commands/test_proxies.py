@@ -114,5 +114,6 @@ class CommandTests(SynchronousTestCase):
             for options, expected in (((), HTTP), (("--proxy", "p:3"), "http://p:3")):
                 arguments = parse([*command, *options])
                 arguments.penalty, arguments.secure, arguments.local_port = 2.0, False, 0
+                arguments.move = True
                 client = client_of(ClientReactor(), arguments)
                 self.assertEqual(str(client._settings.proxy), expected)

@@ -19,7 +19,7 @@ def on_the_other_side(arguments: argparse.Namespace, secret: str) -> str:
 
     What is needed to reach the server, and which addresses are used, is the same on both sides. A
     file is not there yet. Headers and certificates say who one is, so each side has its own, and
-    they may be secret.
+    they may be secret. A proxy belongs to a network.
     """
     options = []
     lacking = []

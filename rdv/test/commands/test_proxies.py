@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import os
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._stdio.console import Console, Form
+from rdv.commands import check
 from rdv.commands.arguments import parse
 from rdv.commands.client import client_of
 from rdv.commands.proxies import proxy_for
@@ -110,10 +113,15 @@ class CommandTests(SynchronousTestCase):
 
     def test_used(self) -> None:
         self.patch(os, "environ", {"http_proxy": HTTP})
-        for command in COMMANDS:
-            for options, expected in (((), HTTP), (("--proxy", "p:3"), "http://p:3")):
-                arguments = parse([*command, *options])
-                arguments.penalty, arguments.secure, arguments.local_port = 2.0, False, 0
-                arguments.move = True
-                client = client_of(ClientReactor(), arguments)
-                self.assertEqual(str(client._settings.proxy), expected)
+        for options, expected in (((), HTTP), (("--proxy", "p:3"), "http://p:3")):
+            for command in COMMANDS:
+                if command[0] != "check":
+                    client = client_of(ClientReactor(), parse([*command, *options]))
+                    self.assertEqual(str(client._settings.proxy), expected)
+            self.assertEqual(self.checked(*options), expected)
+
+    def checked(self, *options: str) -> str | None:
+        """The proxy through which a server is checked."""
+        arguments = parse(["check", "--timeout", "0", "http://192.0.2.80/", *options])
+        checking = check._check(ClientReactor(), arguments, Console(Form.QUIET))
+        return self.successResultOf(Deferred.fromCoroutine(checking)).proxy

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import log as rendezvous_log
+from rdv.server.site.service import ServerSettings, make_site
 from rdv.test.server.doubles import request
 
 REACTOR: Any = global_reactor
@@ -161,11 +162,14 @@ class WaitingCostTests(TestCase):
         wanted, calls = await self.growth(bare)
         self.assertEqual((wanted[Least], wanted[Server], calls), (NUMBER, NUMBER, 0))
         wanted[Leg] = wanted.pop(Least)
-        rendezvous = Rendezvous(REACTOR)
-        found, calls = await self.growth(Site(RendezvousResource(rendezvous)))
-        await rendezvous.close()
-        more = {kind: number for kind, number in (found - wanted).items() if number > FEW}
-        self.assertEqual((found[Leg], more, calls), (NUMBER, {}, 0))
+        for is_own in (False, True):
+            rendezvous = Rendezvous(REACTOR)
+            embedded = Site(RendezvousResource(rendezvous))
+            own = make_site(REACTOR, ServerSettings(), rendezvous)
+            found, calls = await self.growth(own if is_own else embedded)
+            await rendezvous.close()
+            more = {kind: number for kind, number in (found - wanted).items() if number > FEW}
+            self.assertEqual((found[Leg], more, calls), (NUMBER, {}, 0))
 
     async def test_name(self) -> None:
         """In logs it is the client's address, not the HTTP that has gone."""

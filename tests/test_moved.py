@@ -213,6 +213,17 @@ class TellingTests(MovedTestCase):
         (connected,) = [event for event in events if event["event"] == "connected"]
         self.assertTrue(connected["moves"])
 
+    async def test_interrupted(self) -> None:
+        """Whoever does not want to wait for the end of it is told what is known, once."""
+        await self.serve()
+        acceptor, dialer = self.accept(*DIRECT), self.dial(*DIRECT, "--explain")
+        for client in (acceptor, dialer):
+            await client.line("^" + BEGUN + "$")
+        dialer.signal("INT")
+        self.assertEqual(await dialer.ended, 130)
+        self.assertEqual(dialer.stderr.count(b"The stream began on the relay and stayed there"), 1)
+        await self.assert_ended(acceptor, 3, BEGUN, BROKEN)
+
     async def test_progress(self) -> None:
         """The bar goes on below the line."""
         await self.serve()

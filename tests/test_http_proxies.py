@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 from rdv import Secret
 from rdv.client import Client
@@ -21,23 +22,22 @@ USER, PASSWORD = "user", "Passw0rd"
 
 
 class HTTPProxyTests(SystemTestCase):
-    async def proxy(self, *lines: str, who: str = "") -> None:
-        """
-        Start a proxy, which clients use from now on.
-
-        :param who: asks it.
-        """
+    async def proxy(self, *lines: str) -> None:
+        """Start a proxy, which clients use from now on."""
         port = await start_tinyproxy(self, *lines)
         self.at = f"127.0.0.1:{port}"
-        self.options = ("--proxy", f"http://{who}{self.at}", *self.trust)
+        self.options: tuple[str, ...] = ("--proxy", f"http://{self.at}")
 
-    async def check_stream(self, path: str, *options: str) -> None:
-        """A secured one, both ways, to the end."""
+    async def check_stream(self, path: str, *options: str, accepts: Sequence[str] = ()) -> None:
+        """
+        A secured one, both ways, to the end.
+
+        :param accepts: how the acceptor reaches the proxy, if not as the dialer.
+        """
         there, back = noise(1, 3 * MEGABYTE), noise(2, 2 * MEGABYTE)
-        options = (*self.options, *options)
         secret = Secret.generate().reveal()
-        acceptor = self.accept(*options, token=secret)
-        dialer = self.dial(*options, token=secret)
+        acceptor = self.accept(*(accepts or self.options), *options, token=secret)
+        dialer = self.dial(*self.options, *options, token=secret)
         for client in (acceptor, dialer):
             await client.line(f"^CONNECTED: {path} ")
         dialer.write(there)
@@ -122,11 +122,10 @@ class HTTPProxyTests(SystemTestCase):
         text = f"{proxy.format(self.at)} wants to know who asks: 407 Proxy Authentication Required"
         await self.check_refused(self.dial("-v", *self.options), text)
         file = self.file_of(b"Proxy-Authorization: Basic dXNlcjpQYXNzdzByZA==\n")
-        self.options += ("--header-file", file)
-        await self.check_stream("relay", *RELAYED)
-        await self.proxy(f"BasicAuth {USER} {PASSWORD}", who=f"{USER}:{PASSWORD}@")
-        await self.check_stream("relay", *RELAYED)
-        await self.proxy(f"BasicAuth {USER} another", who=f"{USER}:{PASSWORD}@")
+        by_header = (*self.options, "--header-file", file)
+        self.options = ("--proxy", f"http://{USER}:{PASSWORD}@{self.at}")
+        await self.check_stream("relay", *RELAYED, accepts=by_header)
+        self.options = ("--proxy", f"http://another:{PASSWORD}@{self.at}")
         text = f"{proxy.format(self.at)} does not accept this user and password: 401 Unauthorized"
         await self.check_refused(self.dial("-v", *self.options), text)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,16 @@ class ProxyTests(Case):
             if b"Accepting connections" in line:
                 break
 
-    def start(self, host: Host, *words: str, **environment: str) -> subprocess.Popen[Any]:
+    def start(
+        self,
+        host: Host,
+        *words: str,
+        environment: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[Any]:
         return host.namespace.popen(
             [sys.executable, "-m", "rdv", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
@@ -53,19 +60,26 @@ class ProxyTests(Case):
             env={**os.environ, **environment},
         )
 
-    def meet(self, *options: str, **environment: str) -> list[str]:
+    def meet(self, *options: str, environment: Mapping[str, str]) -> list[str]:
         """What both say of their connection."""
         lab: Lab = self.lab
         words = (lab.url, "a token")
         start = self.server.log.mark()
-        acceptor = self.start(lab.acceptor, "accept", *options, *words, **environment)
+        acceptor = self.start(lab.acceptor, "accept", *options, *words, environment=environment)
         self.assertTrue(self.server.await_acceptor(start, PATIENCE))
-        dialer = self.start(lab.dialer, "dial", *options, *words, **environment)
-        said = []
-        for program in (dialer, acceptor):
-            _, stderr = program.communicate(timeout=MEETING)
-            self.assertEqual(program.returncode, 0, stderr)
-            said += [line for line in stderr.splitlines() if line.startswith("CONNECTED: ")]
+        dialer = self.start(
+            lab.dialer,
+            "dial",
+            *options,
+            *words,
+            environment=environment,
+            stdin=subprocess.PIPE,
+        )
+        _, told = dialer.communicate("hello", timeout=MEETING)
+        got, heard = acceptor.communicate(timeout=MEETING)
+        self.assertEqual((got, dialer.returncode, acceptor.returncode), ("hello", 0, 0))
+        lines = f"{told}\n{heard}".splitlines()
+        said = [line for line in lines if line.startswith("CONNECTED: ")]
         self.assertEqual(len(said), 2)
         return said
 
@@ -75,15 +89,18 @@ class ProxyTests(Case):
         though the server sees both at the proxy's.
         """
         environment = {"http_proxy": f"http://{self.router}:{PORT}"}
-        for line in self.meet("-r", **environment):
+        for line in self.meet("-r", environment=environment):
             self.assertRegex(line, rf"^CONNECTED: relay {self.router}:{PORT}, ")
-        dialer, acceptor = self.meet(**environment)
+        dialer, acceptor = self.meet(environment=environment)
         self.assertRegex(dialer, rf"^CONNECTED: p2p {self.lab.acceptor.addresses[0]}:")
         self.assertRegex(acceptor, rf"^CONNECTED: p2p {self.lab.dialer.addresses[0]}:")
         # And if there is none, or it is not for this server:
         excepted = {**environment, "no_proxy": "198.51.100.0/24"}
-        for environment in ({}, excepted):
-            program = self.start(self.lab.dialer, "dial", self.lab.url, "a token", **environment)
+        words = ("dial", self.lab.url, "a token")
+        programs = [
+            self.start(self.lab.dialer, *words, environment=each) for each in ({}, excepted)
+        ]
+        for program in programs:
             _, stderr = program.communicate(timeout=MEETING)
             self.assertEqual(program.returncode, 1, stderr)
             self.assertIn(f"cannot reach {self.lab.url}: network is unreachable", stderr)

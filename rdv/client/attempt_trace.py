@@ -38,10 +38,11 @@ class AttemptTrace:
     :param traces: who is told.
     :ivar role: our role.
     :ivar chosen: the way that has won.
+    :ivar is_confirmed: whether CONFIRM has come on a direct way.
     :ivar telling: whether a trace is being called.
     """
 
-    telling = False
+    telling = is_confirmed = False
     chosen: CandidateTrace | None = None
     _moves = False
 

@@ -86,6 +86,8 @@ class CandidateTrace:
 
     def heard(self, line: str) -> None:
         self._reason = ""
+        if line == "CONFIRM" and self.kind != "relay":
+            self._attempt.is_confirmed = True
         self(What.HEARD, line=line)
 
     def waits(self, seconds: float, reason: str) -> None:
@@ -102,6 +104,13 @@ class CandidateTrace:
         """
         if error is None:
             reason = self._race_is_over()
+        elif (
+            isinstance(error, ConnectionDone)
+            and self.kind == "relay"
+            and self._attempt.is_confirmed
+        ):
+            # The dialer may end the relay before we have chosen what it chose.
+            reason = "the peer chose a direct path"
         elif isinstance(error, ProtocolError) and self._reason:
             reason = f"it said something else than {self._expected}"
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,6 +10,7 @@ from rdv.addresses import parse_address
 from rdv.client.attempt_trace import AttemptTrace
 from rdv.client.trace import Event, What
 from rdv.test.client.test_move import MoveTestCase
+from rdv.wire import Role
 
 SERVER, PEER, LAN = map(parse_address, ("198.51.100.1:443", "203.0.113.9:41000", "192.168.1.7:80"))
 
@@ -116,3 +118,21 @@ class AttemptTests(MoveTestCase):
             behind = [e.what for e in events if e.what in (What.CONNECTED, What.LOST, What.MOVED)]
             self.assertEqual(behind[0], What.CONNECTED)
         self.close(connections, recorders)
+
+
+class LeftTests(SynchronousTestCase):
+    """An acceptor whose dialer ends the relay, since it has a direct path."""
+
+    def test_relay(self) -> None:
+        """It may do so before we have chosen that path. Without one we do not know why."""
+        for confirmed, reason in (
+            (True, "the peer chose a direct path"),
+            (False, "the other side has closed it"),
+        ):
+            events: list[Event] = []
+            trace = AttemptTrace(Clock(), 1, (events.append,), Role.ACCEPTOR)
+            relay, direct = trace.way("relay", SERVER), trace.way("dial", PEER)
+            if confirmed:
+                direct.heard("CONFIRM")
+            relay.lost(ConnectionDone())
+            self.assertEqual(events[-1].fields["reason"], reason)

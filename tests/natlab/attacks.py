@@ -231,7 +231,7 @@ ATTACKS = (
     Attack(
         neighbour_repeats_an_earlier_one,
         ("the stream", "nobody", "trojan"),
-        ("records", "whole", "broken", "whole"),
+        ("CONFIRM", "whole", "whole"),
     ),
     Attack(neighbour_repeats, ("the stream", "nobody", "trojan"), ("records", "whole", "whole")),
     Attack(

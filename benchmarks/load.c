@@ -23,6 +23,7 @@
  *            MiB each way through one pair after the other, prints "done", and waits again
  *   rendezvous  (rdv) pairs that close as soon as HELLO has arrived; --at-once of them at any time
  *
+ * With --receive copy, what is thrown away is copied out of the kernel first, as a program would.
  * With --bytes, oneway and both are no measurement but a check: every sender sends exactly so many
  * bytes, in pieces of random size, and the end of the stream; every receiver compares each byte.
  */
@@ -80,7 +81,7 @@ static double warmup = 1.0, measured = 2.0;
 static size_t message = 64, chunk = 256 << 10;
 static uint64_t exactly, push_mib;
 static pid_t watched;
-static bool from_file;
+static bool from_file, copies;
 
 static struct end *ends;
 static int poller, begun_pairs, ready_pairs, memory_file;
@@ -561,7 +562,8 @@ static void flood_event(struct end *end, uint32_t happened)
 {
     if (happened & EPOLLIN) {
         /* Thrown away without a copy; should the kernel copy, the empty mapping would tell. */
-        ssize_t got = recv(end->fd, void_space, DISCARD, MSG_TRUNC);
+        ssize_t got = copies ? recv(end->fd, expected, chunk, 0)
+                             : recv(end->fd, void_space, DISCARD, MSG_TRUNC);
         if (got == 0 || (got < 0 && errno != EAGAIN))
             lost(end, got);
         if (got > 0)
@@ -948,12 +950,13 @@ static void read_options(int argc, char **argv)
     static const char *const kinds[] = {"rdv", "transit", "tcp", NULL};
     static const char *const modes[] = {"oneway", "both", "pingpong", "idle", "rendezvous", NULL};
     static const char *const senders[] = {"copy", "file", NULL};
+    static const char *const receivers[] = {"discard", "copy", NULL};
     static const struct option options[] = {
         {"kind", 1, 0, 'k'}, {"relay", 1, 0, 'r'}, {"backend", 1, 0, 'b'},
         {"backend-fd", 1, 0, 'f'}, {"path", 1, 0, 'p'}, {"pairs", 1, 0, 'n'},
         {"at-once", 1, 0, 'a'}, {"mode", 1, 0, 'm'}, {"warmup", 1, 0, 'w'}, {"seconds", 1, 0, 's'},
         {"size", 1, 0, 'z'}, {"bytes", 1, 0, 'x'}, {"mib", 1, 0, 'i'}, {"watch", 1, 0, 'W'},
-        {"send", 1, 0, 'S'}, {"chunk", 1, 0, 'c'}, {0, 0, 0, 0}};
+        {"send", 1, 0, 'S'}, {"receive", 1, 0, 'R'}, {"chunk", 1, 0, 'c'}, {0, 0, 0, 0}};
     int option, which;
     while ((option = getopt_long(argc, argv, "", options, &which)) != -1) {
         if (option == '?')
@@ -963,6 +966,7 @@ static void read_options(int argc, char **argv)
         case 'k': kind = choice(optarg, kinds, name); break;
         case 'm': mode = choice(optarg, modes, name); break;
         case 'S': from_file = choice(optarg, senders, name); break;
+        case 'R': copies = choice(optarg, receivers, name); break;
         case 'p': path = optarg; break;
         case 'r': relay_port = number(optarg, 1, 65535, name); break;
         case 'b': backend_port = number(optarg, 1, 65535, name); break;

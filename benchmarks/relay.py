@@ -63,12 +63,14 @@ class Case:
     :ivar size: bytes of a message, for ping-pong.
     :ivar cores: 1 when generator and relay share one, 2 when each has its own, 0 when they run
         where they like.
+    :ivar copies: whether the generator copies what it receives.
     """
 
     group: str
     pairs: int
     size: int = 0
     cores: int = 0
+    copies: bool = False
 
     def measure(self, running: Running, seconds: float) -> dict[str, float]:
         """One run."""
@@ -79,7 +81,9 @@ class Case:
         warmup, seconds = (4.0, 1.5 * seconds) if many else (seconds / 3, seconds)
         times = ("--warmup", f"{warmup:.1f}", "--seconds", f"{seconds:.1f}")
         size = ("--size", str(self.size)) if self.size else ()
-        return running.load("--mode", self.group, "--pairs", str(self.pairs), *times, *size)
+        receive = ("--receive", "copy") if self.copies else ()
+        pairs = ("--pairs", str(self.pairs))
+        return running.load("--mode", self.group, *pairs, *times, *size, *receive)
 
 
 CASES = (
@@ -163,6 +167,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--pairs", type=int, nargs="+", default=[], help="only rows with so many")
     parser.add_argument(
+        "--copying",
+        action="store_true",
+        help="receivers copy what they get, which a real one does, instead of throwing it away",
+    )
+    parser.add_argument(
         "--pin", action="store_true", help="generator on core 0, relay on core 1 in all rows"
     )
     parser.add_argument(
@@ -176,7 +185,7 @@ def _options() -> argparse.Namespace:
     options.relays = [name for name in RELAYS if name in options.only] or list(RELAYS)
     chosen = [name for name in groups if name in options.only] or groups
     options.cases = [
-        case
+        replace(case, copies=options.copying)
         for case in CASES
         if case.group in chosen
         and (not options.pairs or case.pairs in options.pairs)

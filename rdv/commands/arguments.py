@@ -203,7 +203,8 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="print a timeline of the attempt on stderr when it has ended",
+        help="print a timeline of the attempt on stderr when it has ended, and the stream has "
+        "moved or will not",
     )
     parser.add_argument(
         "--explain-to",

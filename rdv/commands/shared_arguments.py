@@ -73,7 +73,8 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "--no-move",
         dest="move",
         action="store_false",
-        help="keep a secured stream on the path on which it begins",
+        help="do not move a secured stream from the relay to a direct path later; wait for one "
+        "first, as --penalty says",
     )
     add_tls(parser)
     add_proxy(parser)
@@ -121,5 +122,5 @@ def add_proxy(parser: argparse.ArgumentParser) -> None:
         "--proxy",
         metavar="URL",
         help="reach the server through an HTTP proxy, http://[USER:PASSWORD@]HOST:PORT (default: "
-        "$HTTPS_PROXY, or for http:// $HTTP_PROXY, unless $NO_PROXY names the server; '': none)",
+        "$HTTPS_PROXY, or for http:// $HTTP_PROXY, unless $NO_PROXY names the server; '' for none)",
     )

@@ -36,6 +36,7 @@ KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 5, 14
 #: (6.15; Python has no name for it). Its own limit is two minutes.
 RETRY_INTERVAL = 30
 _TCP_RTO_MAX_MS = 44
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 #: Ports whose connections have all that from the beginning.
 _tuned: WeakSet[Port] = WeakSet()
@@ -120,8 +121,13 @@ def tune(transport: object) -> None:
     in :mod:`rdv._transport.liveness`.
     """
     connection = bottom(transport)
-    if not (isinstance(connection, Server) and connection.server in _tuned):
-        _set_options(socket_of(connection))
+    sock = socket_of(connection)
+    if sock is None or sock.family not in _INTERNET:
+        return
+    # Who was in the queue of a port before that had the options has not inherited them.
+    inherits = isinstance(connection, Server) and connection.server in _tuned
+    if not (inherits and sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)):
+        _set_options(sock)
 
 
 def tune_port(port: object) -> None:
@@ -129,16 +135,13 @@ def tune_port(port: object) -> None:
     Do the same for every connection that a port of Twisted will accept, at once, where the system
     lets them inherit it.
     """
-    if isinstance(port, Port) and sys.platform == "linux":
+    if isinstance(port, Port) and sys.platform == "linux" and port.socket.family in _INTERNET:
         _set_options(port.socket)
         _tuned.add(port)
 
 
-def _set_options(sock: socket.socket | None) -> None:
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
+def _set_options(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
         ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
@@ -149,6 +152,8 @@ def _set_options(sock: socket.socket | None) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # an older one
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRY_INTERVAL * 1000)
+    # Last: it tells that the others are set, too.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def limit_unsent(transport: object, size: int) -> None:

@@ -49,6 +49,7 @@ class PromptServer(Server):
     """
 
     _is_filled = False  # bytes are buffered
+    _is_buffering = False  # they may be in a moment
     _is_due = False  # the next turn sees to it
     _is_ending = False  # our direction, or it has ended
     _has_failed = False  # to write
@@ -77,8 +78,9 @@ class PromptServer(Server):
 
     def _buffer(self, data: bytes) -> None:
         if not self._has_failed:
-            self._is_filled = True
+            self._is_buffering = True
             super().write(data)  # type: ignore[no-untyped-call]
+            self._is_buffering = False
 
     def _fail(self) -> None:
         """
@@ -96,7 +98,13 @@ class PromptServer(Server):
         self._is_ending = True
         super().loseWriteConnection()  # type: ignore[no-untyped-call]
 
+    def abortConnection(self) -> None:
+        self._is_ending = True
+        super().abortConnection()  # type: ignore[no-untyped-call]
+
     def startWriting(self) -> None:
+        # Twisted takes nothing behind an end, and no nothing.
+        self._is_filled |= self._is_buffering
         if self._is_filled:
             super().startWriting()  # type: ignore[no-untyped-call]
         elif not self._is_due:

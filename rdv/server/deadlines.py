@@ -52,9 +52,12 @@ class Deadlines(Generic[T]):
             self._call = self._clock.callLater(self._timeout, self._expire)
 
     def left(self, member: T) -> float:
-        """Seconds until the member's time ends; all of it for one that is not in."""
+        """
+        Seconds until the member's time ends, 0 for one that is only to be told of it; all of it for
+        one that is not in.
+        """
         now = self._clock.seconds()
-        return self._ends.get(member, now + self._timeout) - now
+        return max(0.0, self._ends.get(member, now + self._timeout) - now)
 
     def discard(self, member: T) -> None:
         """Forget the member, if it is in."""

@@ -165,6 +165,7 @@ class Pair(LegOwner[Leg]):
         """
         for leg in (self.dialer, self.acceptor):
             leg.owner = self
+        for leg in (self.dialer, self.acceptor):
             if leg is not told:
                 self.tell(leg)
 

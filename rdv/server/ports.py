@@ -46,10 +46,13 @@ class Ports(NamedTuple):
         ports = self.tls if ISSLTransport.providedBy(transport) else self.plain
         if len(ports) < 2:
             return ()
-        here = transport.getHost()
+        try:
+            here = transport.getHost()
+        except OSError:  # some systems do not tell behind a reset
+            return ()
         if not isinstance(here, (IPv4Address, IPv6Address)) or here.port not in ports:
             return ()
-        ip = parse_ip(here.host)
+        ip = parse_ip(here.host.partition("%")[0])
         return tuple(each for each in ports if each != here.port and self._is_reached(each, ip))
 
     def _is_reached(self, port: int, ip: _IP) -> bool:

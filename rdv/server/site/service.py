@@ -194,7 +194,7 @@ def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Po
             kind = description.partition(":")[0]
             if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
-            ip = parse_ip(host.host)
+            ip = parse_ip(host.host.partition("%")[0])
             if space_of(ip) is not AddressSpace.LOOPBACK:
                 found[kind][host.port] = None
                 hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}

@@ -114,7 +114,12 @@ class SlimChannel:
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
-        if self._channels.way.take(transport, self._peer, data):
+        try:
+            taken = self._channels.way.take(transport, self._peer, data)
+        except BaseException:
+            self._channels.waiting.discard(self)  # nobody else would, as this is a leg by now
+            raise
+        if taken:
             self._channels.waiting.discard(self)
         else:
             self._widen().dataReceived(data)

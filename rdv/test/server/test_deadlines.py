@@ -54,6 +54,14 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock.advance(0.25)
         self.assertEqual(self.expired, ["b"])
 
+    def test_late(self) -> None:
+        """Nobody has less time than none, however long the reactor was busy."""
+        self.deadlines.add("a")
+        self.assertEqual((self.deadlines.left("a"), self.deadlines.left("b")), (10, 10))
+        self.clock.rightNow += 12
+        self.assertEqual(self.deadlines.left("a"), 0)
+        self.clock.advance(0)
+
     def test_zero_is_never(self) -> None:
         never: Deadlines[str] = Deadlines(self.clock, 0, self.expired.append)
         never.add("a")

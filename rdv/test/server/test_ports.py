@@ -4,6 +4,7 @@ Which other ports of the server a client is told of.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
+from rdv.addresses import parse_ip
 from rdv.server.ports import Ports
 from rdv.server.site.service import ServerSettings, named_ports
 from rdv.test.server.doubles import ServerTestCase
@@ -50,6 +52,24 @@ class BesideTests(SynchronousTestCase):
             self.assertEqual(ports.beside(transport), wanted)
         for only in (Ports((8080,), (8443,)), Ports()):
             self.assertEqual(only.beside(at(8080)), ())
+
+    def test_link_local(self) -> None:
+        """An address within a link is named with its zone."""
+        link: Any = _Port(IPv6Address("TCP", "fe80::1%eth0", 8080))
+        listening = {8081: frozenset([parse_ip("fe80::1")]), 8082: frozenset([parse_ip("::1")])}
+        self.assertEqual(Ports((8080, 8081, 8082), hosts=listening).beside(link), (8081,))
+        settings = ServerSettings(listen=("tcp:8080:interface=fe80\\:\\:1%eth0",))
+        self.assertEqual(named_ports(settings, [link]).plain, (8080,))
+
+    def test_no_address(self) -> None:
+        """Some systems know none any more when the connection has been reset."""
+
+        def reset() -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        gone = at(8080)
+        gone.getHost = reset
+        self.assertEqual(Ports((8080, 8081)).beside(gone), ())
 
 
 class NamedTests(SynchronousTestCase):

@@ -160,13 +160,26 @@ class PortTests(TestCase):
     #: What every connection has for itself: segment sizes, TCP_INFO and the like.
     varying = (2, 11, 12, 24, 26)
 
-    async def accepted(self, is_tuned: bool) -> Any:
-        """A connection from a port: the server's end."""
+    def setUp(self) -> None:
+        self.clients: list[socket.socket] = []
+
+    def tearDown(self) -> None:
+        for client in self.clients:
+            client.close()
+
+    async def accepted(self, is_tuned: bool, *, later: bool = False) -> Any:
+        """
+        A connection from a port: the server's end.
+
+        :param later: whether the port was tuned when the client was there already.
+        """
         protocol = Protocol()
         port = REACTOR.listenTCP(0, one_protocol(protocol), interface="127.0.0.1")
-        if is_tuned:
+        if is_tuned and not later:
             tune_port(port)
         self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
+        if later:
+            tune_port(port)
         await until(lambda: protocol.transport)
         await port.stopListening()
         return protocol.transport
@@ -185,16 +198,27 @@ class PortTests(TestCase):
 
     async def test_inherited(self) -> None:
         """Its connections have whatever they would be given one by one, and are not given it."""
-        self.clients: list[socket.socket] = []
         plain, tuned = [await self.accepted(is_tuned) for is_tuned in (False, True)]
         self.assertNotEqual(self.values(plain), self.values(tuned))
         tune(plain)
         self.assertEqual(self.values(plain), self.values(tuned))
         self.patch(sockets, "_set_options", self.fail)
         tune(tuned)
+        await self.leave(plain, tuned)
+
+    async def test_in_the_queue(self) -> None:
+        """Who was there before the port had them is given them."""
+        plain, early = [await self.accepted(later, later=later) for later in (False, True)]
+        for transport in (plain, early):
+            tune(transport)
+        self.assertEqual(self.values(plain), self.values(early))
+        await self.leave(plain, early)
+
+    async def leave(self, *transports: Any) -> None:
+        """All clients close."""
         for client in self.clients:
             client.close()
-        await until(lambda: not (plain.connected or tuned.connected))
+        await until(lambda: not any(each.connected for each in transports))
 
 
 class UnixSocketTests(SocketTestCase):

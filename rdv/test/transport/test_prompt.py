@@ -263,6 +263,25 @@ class OrdinaryTests(PromptTestCase):
             self.assertEqual(told.calls, [ConnectionAborted])
             self.assertIn(b"RESET", await self.read(client, told))
 
+    async def test_behind_an_abort(self) -> None:
+        """Nothing is sent any more."""
+        told, client = await self.come()
+        told.transport.abortConnection()
+        told.transport.write(b"too late")
+        self.assertEqual(await self.read(client, told), b" RESET")
+        await until(lambda: told.lost)
+
+    async def test_nothing(self) -> None:
+        """Keeps nobody from closing, and neither does what Twisted does not take."""
+        for ends in ("loseConnection",), ("loseWriteConnection", "loseConnection"):
+            for data in (b"", b"too late"):
+                told, client = await self.come()
+                for end in ends:
+                    getattr(told.transport, end)()
+                told.transport.write(data)
+                await until(lambda told=told: told.lost)  # type: ignore[misc]
+                client.setblocking(False)
+
 
 class LikenessTests(PromptTestCase):
     """Whatever is done with it, both ends see what they would see with Twisted's."""

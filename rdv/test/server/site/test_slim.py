@@ -151,6 +151,18 @@ class ShortWayTests(WebTestCase):
         self.assert_waiting(browser)
         self.assertEqual(self.widened, 1)
 
+    def test_failure(self) -> None:
+        """Leaves nobody waiting who is not there."""
+
+        def fail(leg: object) -> None:
+            raise ZeroDivisionError
+
+        self.patch(self.rendezvous, "enter", fail)
+        browser = self.browse()
+        self.send(browser, request())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(present(self.world.site._slim).waiting), 0)
+
     def test_unix(self) -> None:
         """Has no address."""
         self.assertNotIsInstance(self.site.buildProtocol(UNIXAddress("/x")), SlimChannel)

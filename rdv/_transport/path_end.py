@@ -114,13 +114,16 @@ class PathEnd:
 
     def dataReceived(self, data: bytes) -> None:
         """Open what came, if it is to be looked at now."""
-        self._unread.append(data)
-        self.go_on()
+        if self.is_open:
+            self._unread.append(data)
+            self.go_on()
 
     def readConnectionLost(self) -> None:
-        """TCP is never closed by half: the whole of it has ended."""
+        """The whole of it has ended, for half-closed is only what both sides have left."""
         self.go_on()
-        if self.is_open:
+        if not self.is_open:
+            self.close()
+        else:
             self.abort()
             self._owner.path_lost(self, Failure(ConnectionLost(CUT_OFF)))
 
@@ -192,9 +195,22 @@ class PathEnd:
         """Write that."""
         self.transport.writeSequence(self.path.say(signal))
 
+    def leave(self) -> None:
+        """
+        We are done with it, both ways, but perhaps not the peer: what it has not read yet may still
+        be in a server. So only our direction ends here, and the connection when the peer's has.
+        Were it closed, the system would forget it after a minute, and the server take that for a
+        loss.
+        """
+        if self.is_open:
+            self.is_open = False
+            linger(self.transport, False)
+            self.transport.resumeProducing()
+            self.transport.loseWriteConnection()
+
     def close(self) -> None:
         """In good order, whatever was to become of a stream that is not."""
-        if self.is_open:
+        if self._connected:
             self.is_open = False
             linger(self.transport, False)
             self.transport.loseConnection()

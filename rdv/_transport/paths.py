@@ -130,7 +130,7 @@ class Paths:
         :param paused: whether the application takes nothing at the moment.
         """
         if self.stream.first_is_done:
-            self.first.close()
+            self.first.leave()
         for end in list(self._ends):
             end.read(self.stream.reads(end.path.order, paused=paused))
 

@@ -81,7 +81,7 @@ class SecureTransport(EndingTransport):
         self.path, self.first, self.stream = path, self._paths.first, self._paths.stream
         self._clock = clock
         self._paused = False
-        self._finished = False
+        self._finished = self._telling = False
         self._may_move = path.order.moves
         self._loss: Failure | None = None
         self._waiting: IDelayedCall | None = None
@@ -172,7 +172,7 @@ class SecureTransport(EndingTransport):
 
     def path_reads(self, end: PathEnd) -> bool:
         """See :class:`PathOwner`."""
-        return self._takes and self.stream.reads(end.path.order)
+        return self._takes and not self._telling and self.stream.reads(end.path.order)
 
     @property
     def _takes(self) -> bool:
@@ -184,7 +184,21 @@ class SecureTransport(EndingTransport):
         data = b"".join(plain)
         plain.clear()
         if data and self._takes and not self.disconnecting:
-            self.protocol.dataReceived(data)
+            self._tell(self.protocol.dataReceived, data)
+
+    def _tell(self, told: Callable[..., object], *arguments: object) -> None:
+        """
+        Call the protocol. Meanwhile nothing else is looked at, and when it fails, all is over: the
+        reactor knows only of the connection that it has just read from.
+        """
+        self._telling = True
+        try:
+            told(*arguments)
+        except BaseException:
+            self._fail(Failure())
+            raise
+        finally:
+            self._telling = False
 
     def path_signalled(self, end: PathEnd, signal: Signal) -> None:
         """See :class:`PathOwner`."""
@@ -196,7 +210,7 @@ class SecureTransport(EndingTransport):
         elif signal is Signal.END:
             if not self.disconnecting:
                 if IHalfCloseableProtocol.providedBy(self.protocol):
-                    self.protocol.readConnectionLost()
+                    self._tell(self.protocol.readConnectionLost)
                 else:
                     self.loseConnection()
             self._confirm_end()
@@ -222,7 +236,7 @@ class SecureTransport(EndingTransport):
 
     def _confirm_end(self) -> None:
         """Say DONE, unless the protocol has still to take something."""
-        taken = self.disconnecting or not self._paused
+        taken = self.disconnecting or not (self._paused or self._telling)
         if self._takes and taken and self.stream.owes_done:
             self._paths.reading.say(Signal.DONE)
 

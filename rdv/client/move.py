@@ -91,4 +91,9 @@ class Move:
     def _close(self) -> None:
         if self._limit.active():
             self._limit.cancel()
+        self._stream.on_over = self._stream.on_ready = _nothing  # the stream needs none of us
         self._reach.close().addCallback(lambda _: self.over.fire(None))
+
+
+def _nothing() -> None:
+    pass

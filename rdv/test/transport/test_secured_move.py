@@ -125,6 +125,21 @@ class MoveTests(MovingTestCase):
         self.assert_left()
         self.assert_whole()
 
+    def test_stalled(self) -> None:
+        """What the peer has not read may be with a server, which keeps it for who is there."""
+        self.settle()
+        self.acceptor.pauseProducing()
+        self.dialer.write(b"before")
+        self.move()
+        self.dialer.write(b" and behind")
+        self.settle()
+        self.assertTrue(self.below_dialer.connected)
+        self.acceptor.resumeProducing()
+        self.settle()
+        self.assertEqual(self.ours.received, b"before and behind")
+        self.assert_left()
+        self.assert_whole()
+
     def test_early(self) -> None:
         """What came on a path before it was handed over, up to its loss in the same turn."""
         for lost in (False, True):

@@ -68,6 +68,9 @@ class Wire:
     def loseConnection(self) -> None:
         self._close(CLOSED)
 
+    #: In the model a path that is left is closed; that it is read on says nothing.
+    loseWriteConnection = loseConnection
+
     def abortConnection(self) -> None:
         if self.open:
             self._close(RESET)

@@ -27,6 +27,7 @@ from rdv.client.context import Context, Settings, Syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
+from rdv.client.move import Move
 from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
@@ -114,6 +115,7 @@ class Client:
         self._secure = _checked(secure)
         self._numbers = count(1)
         self._syns = Syns()
+        self._moves: dict[Move, None] = {}
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
             raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
@@ -238,6 +240,7 @@ class Client:
                         secured,
                         current,
                         syns=self._syns,
+                        moves=self._moves,
                     ),
                     server,
                     options,

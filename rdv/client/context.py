@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rdv.addresses import AddressSpace
     from rdv.client.dial.shared_port import IClientReactor
     from rdv.client.http.proxy import Proxy
+    from rdv.client.move import Move
     from rdv.client.port_mapping import PortMapping
     from rdv.client.race.choice import Chooser
     from rdv.client.self_addresses import SelfAddresses
@@ -69,6 +70,7 @@ class Context:
     :ivar trace: told of what happens.
     :ivar candidates: those that are not closed.
     :ivar syns: for the dials of all attempts of one client.
+    :ivar moves: the streams of all attempts of one client that may move, the oldest first.
     """
 
     reactor: IClientReactor
@@ -79,6 +81,7 @@ class Context:
     trace: AttemptTrace = NO_TRACE
     candidates: set[Candidate] = field(default_factory=set)
     syns: Syns = field(default_factory=Syns)
+    moves: dict[Move, None] = field(default_factory=dict)
 
     def new_candidate(
         self,

@@ -4,8 +4,8 @@ From the relay to a direct path, while the stream runs.
 A secured stream whose peers both can move does not wait for a direct path: it begins on the relay,
 and what the attempt has opened stays open behind it. The same race goes on, with another prize: the
 dialer offers the direct candidates that come to the stream, one at a time, and the first that is
-proved both ways takes over. That ends when it has happened, when there is nothing left to move, or
-when the time for a path is up.
+proved both ways takes over. That ends when it has happened, when there is nothing left to move,
+when the time for a path is up, or when too many other streams of the client have begun since.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from rdv.client.race.contest import Contest
 
 __all__ = ["Move"]
+
+#: How many streams of a client may move at a time: each has a port open, and dials.
+_MOST = 64
 
 
 class Move:
@@ -63,6 +66,9 @@ class Move:
             self._join()
         else:
             self._stream.on_ready = self._join
+        context.moves[self] = None
+        if len(context.moves) > _MOST:
+            next(iter(context.moves)).end("too many other streams may move")
 
     def end(self, reason: str) -> None:
         """The stream stays where it is. Nothing happens the second time."""
@@ -89,6 +95,7 @@ class Move:
             self._close()
 
     def _close(self) -> None:
+        self._context.moves.pop(self, None)
         if self._limit.active():
             self._limit.cancel()
         self._stream.on_over = self._stream.on_ready = _nothing  # the stream needs none of us

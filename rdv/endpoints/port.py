@@ -87,7 +87,8 @@ class RendezvousPort:
 
     def stopListening(self) -> Deferred[None]:
         """
-        See :class:`IListeningPort`. Connections that a protocol has been given go on.
+        See :class:`IListeningPort`. Connections that a protocol has been given go on, and may still
+        move.
 
         :return: fires when everything else is closed.
         """

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from rdv._transport import paths
 from rdv.addresses import AddressSpace
-from rdv.client import Connection, IPathListener
+from rdv.client import Connection, IPathListener, move
 from rdv.client.trace import Event, What
 from rdv.endpoints import RendezvousServerEndpoint
 from rdv.test.client.test_client_secure import LARGE, SECRET, SecureClientTestCase
@@ -206,6 +206,27 @@ class StayedTests(MoveTestCase):
         self.assertTrue(recorders[1].received == LARGE)
         self.assertEqual([each.is_relay for each in connections], [True, True])
         self.close(connections, recorders)
+
+    def test_many(self) -> None:
+        """Of one client only so many may move at a time, those that have begun last."""
+        self.patch(move, "_MOST", 2)
+        dialer: Any = self.rendezvous.client(trace=self.events.append)
+        acceptor: Any = self.rendezvous.client()
+        streams = []
+        for _ in range(3):
+            both = [each(self.rendezvous.url, SECRET) for each in (dialer.dial, acceptor.accept)]
+            self.rendezvous.advance(SOON)
+            streams.append([self.successResultOf(each) for each in both])
+        may_move = [[each.may_move for each in stream] for stream in streams]
+        self.assertEqual(may_move, [[False] * 2, [True] * 2, [True] * 2])
+        why = [event.fields["reason"] for event in self.events if event.what is What.STAYED]
+        self.assertEqual(why, ["too many other streams may move"])
+        self.open()
+        moved = [[not each.is_relay for each in stream] for stream in streams]
+        self.assertEqual(moved, may_move)
+        for stream in streams:
+            self.close(stream, self.attach(stream))
+        self.assertEqual(self.rendezvous.leftovers(), [])
 
     def test_over(self) -> None:
         """It ends with the stream, however that ends: at once, on both sides."""

@@ -1,1 +1,1 @@
-A server of its own uses half the CPU time for a pair that it did before, and half the system calls.
+``rdv serve`` uses half the CPU time for a pair that it did before, and less than half the system calls.

@@ -119,7 +119,7 @@ class HTTPProxyTests(SystemTestCase):
         await self.serve()
         proxy = "the proxy http://{}"
         await self.proxy(f"BasicAuth {USER} {PASSWORD}")
-        text = f"{proxy.format(self.at)} wants to know who asks: 407 Proxy Authentication Required"
+        text = f"{proxy.format(self.at)} requires a password: 407 Proxy Authentication Required"
         await self.check_refused(self.dial("-v", *self.options), text)
         file = self.file_of(b"Proxy-Authorization: Basic dXNlcjpQYXNzdzByZA==\n")
         by_header = (*self.options, "--header-file", file)

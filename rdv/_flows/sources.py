@@ -41,9 +41,8 @@ __all__ = [
     "open_source",
 ]
 
-_CHUNK = 1 << 16
-#: The same from a file, which has as much as is wanted: fewer turns, each with its system calls.
-_FILE_CHUNK = 3 << 16
+#: Bytes read at once; from a file, which has as much as is wanted, more: that saves turns.
+_CHUNK, _FILE_CHUNK = 1 << 16, 3 << 16
 _SHORTER = "the file has become shorter"
 #: Seconds between two looks whether the terminal is ours again. No signal tells: a shell that
 #: brings a job to the foreground sends one only if the job was stopped.

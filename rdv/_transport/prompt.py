@@ -125,7 +125,7 @@ class PromptServer(Server):
             reason = error and Failure(error)
         except Exception:
             reason = Failure()
-            log.failure("in the middle of {connection}", failure=reason, connection=self)
+            log.failure("{connection} failed", failure=reason, connection=self)
         if reason is not None:
             self.connectionLost(reason)
 

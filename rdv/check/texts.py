@@ -196,7 +196,7 @@ _ADVICE = {
     "check-name": "Check the name in the URL, and this host's resolver.",
     "check-proxy": "Check the proxy that --proxy or the environment names (HTTPS_PROXY, and "
     "HTTP_PROXY for http).",
-    "proxy-credentials": "The proxy wants to know who asks: a user and a password in its URL, or "
+    "proxy-credentials": "The proxy requires a user and a password: in its URL, or "
     "Proxy-Authorization in a --header-file.",
     "ask-proxy": "Many proxies let nothing but https at port 443 through: have the server listen "
     "there, or ask whoever runs the proxy.",

@@ -157,7 +157,7 @@ def parse_proxy(text: str) -> Proxy:
     scheme, separator, rest = text.partition("://")
     user_info, _, place = (rest if separator else text).rpartition("@")
     if separator and scheme.lower() in ("https", "socks4", "socks4a", "socks5", "socks5h"):
-        raise ValueError(f"proxy: {scheme.lower()}:// is not spoken with proxies, only http://")
+        raise ValueError(f"proxy: only http:// proxies are supported, not {scheme.lower()}://")
     try:
         url = parse_server_url(place if is_secret(place) else f"http://{place}").to_uri()
     except BadURL:

@@ -1,5 +1,5 @@
 """
-What a protocol may implement to be told that its connection goes another way.
+What a protocol may implement to be told that its connection uses another path.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ class IPathListener(Interface):
     """
 
     def path_changed() -> None:
-        """It goes another way now."""
+        """It uses another path now."""

@@ -163,8 +163,7 @@ class Pair(LegOwner[Leg]):
 
         :param told: who has been told already.
         """
-        for leg in (self.dialer, self.acceptor):
-            leg.owner = self
+        self.dialer.owner = self.acceptor.owner = self
         for leg in (self.dialer, self.acceptor):
             if leg is not told:
                 self.tell(leg)

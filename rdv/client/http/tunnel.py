@@ -119,7 +119,7 @@ class TunnelEndpoint:
             )
         given = self._proxy.authorization is not None
         if status in (401, 407):  # some say the first when a password is wrong
-            wants = "does not accept this user and password" if given else "wants to know who asks"
+            wants = "does not accept this user and password" if given else "requires a password"
             raise ProxyRefused(f"the proxy {self._proxy} {wants}: {said}", status)
         why = "" if self._usual else f" (many let nothing but port {_USUAL} through)"
         text = f"the proxy {self._proxy} refuses to connect to {self._target}: {said}{why}"

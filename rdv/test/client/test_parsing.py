@@ -154,6 +154,6 @@ class ProxyTests(SynchronousTestCase):
         for scheme in ("https", "socks5", "socks5h", "SOCKS4"):
             text = f"{scheme}://user:password@proxy:1080"
             error = self.assertRaises(ValueError, parse_proxy, text)
-            text = f"proxy: {scheme.lower()}:// is not spoken with proxies, only http://"
+            text = f"proxy: only http:// proxies are supported, not {scheme.lower()}://"
             self.assertEqual(str(error), text)
         self.assertRaises(TypeError, parse_proxy, b"http://proxy:3128")

@@ -95,7 +95,7 @@ class EnvironmentTests(SynchronousTestCase):
             (
                 None,
                 {"https_proxy": "socks5://z:1080"},
-                "https_proxy: socks5:// is not spoken with proxies, only http://",
+                "https_proxy: only http:// proxies are supported, not socks5://",
             ),
         ):
             self.patch(os, "environ", environment)

@@ -275,12 +275,14 @@ class OrdinaryTests(PromptTestCase):
         """Keeps nobody from closing, and neither does what Twisted does not take."""
         for ends in ("loseConnection",), ("loseWriteConnection", "loseConnection"):
             for data in (b"", b"too late"):
-                told, client = await self.come()
-                for end in ends:
-                    getattr(told.transport, end)()
-                told.transport.write(data)
-                await until(lambda told=told: told.lost)  # type: ignore[misc]
-                client.setblocking(False)
+                received = []
+                for hastened in (False, True):
+                    told, client = await self.come(hastened)
+                    for end in ends:
+                        getattr(told.transport, end)()
+                    told.transport.write(data)
+                    received.append(await self.read(client, told))
+                self.assertEqual(*received)
 
 
 class LikenessTests(PromptTestCase):

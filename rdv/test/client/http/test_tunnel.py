@@ -153,7 +153,11 @@ class AnswerTests(TunnelTestCase):
     def test_refused(self) -> None:
         proxy, target = f"the proxy {PROXY}", "server.example:8080"
         for status, kind, text in (
-            ("407 Proxy Authentication Required", ProxyRefused, f"{proxy} wants to know who asks"),
+            (
+                "407 Proxy Authentication Required",
+                ProxyRefused,
+                f"{proxy} requires a password",
+            ),
             ("403 Nope\x1b[2J", ProxyRefused, f"{proxy} refuses to connect to {target}"),
             ("301 Moved", ProxyRefused, f"{proxy} refuses to connect to {target}"),
             ("502 Bad Gateway", ServerUnreachable, f"{proxy} could not connect to {target}"),
@@ -364,7 +368,7 @@ class AttemptTests(AttemptTestCase):
             ),
             (
                 b"HTTP/1.1 407 No\r\n\r\n",
-                f"the proxy {PROXY} wants to know who asks: 407 No",
+                f"the proxy {PROXY} requires a password: 407 No",
             ),
         ):
             self.setUp()

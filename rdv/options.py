@@ -8,27 +8,42 @@ import os
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
     T = TypeVar("T", int, float)
 
-__all__ = ["forwards", "port", "seconds", "workers"]
+__all__ = ["forwards", "port", "seconds", "size", "workers"]
 
 #: More than this (thirty years, for the seconds) is a slip of the finger.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
+_MOST_BYTES = 1 << 60
 
 
 def seconds(text: str) -> float:
     """
-    A length of time.
+    A length of time: ``90``, ``1.5m``, ``2h``, ``1d``.
 
-    :raises ValueError: if it is not a number, negative, or too large.
+    :raises ValueError: if it is none, negative, or too large.
     """
-    value = _number(text, float)
+    value = _with_unit(text, {"s": 1, "m": 60, "h": 3600, "d": 86400})
     if value is None or not 0 <= value < _MOST_SECONDS:
-        raise ValueError(f"not a number of seconds, from 0 to less than 1e9: {text!r}")
+        raise ValueError(f"not a length of time, as 90, 5m, 2h or 1d, below 1e9 s: {text!r}")
     return value
+
+
+def size(text: str) -> int:
+    """
+    A number of bytes, or of bytes a second: ``4096``, ``64k``, ``10M``, ``1.5G``. A unit is 1024 of
+    the one before.
+
+    :raises ValueError: if it is none, negative, or too large.
+    """
+    units = {unit: 1 << 10 * power for power, unit in enumerate("kmgt", 1)}
+    value = _with_unit(text, units)
+    if value is None or not 0 <= value < _MOST_BYTES:
+        raise ValueError(f"not a number of bytes, as 4096, 64k, 10M or 1G: {text!r}")
+    return int(value)
 
 
 def port(text: str) -> int:
@@ -63,6 +78,12 @@ def _within(text: str, least: int, most: int, what: str) -> int:
     if value is None or not least <= value <= most:
         raise ValueError(f"not {what}, {least} to {most}: {text!r}")
     return value
+
+
+def _with_unit(text: str, units: Mapping[str, int]) -> float | None:
+    factor = units.get(text[-1:].lower())
+    value = _number(text if factor is None else text[:-1], float)
+    return value if factor is None or value is None else value * factor
 
 
 def _number(text: str, kind: Callable[[str], T]) -> T | None:

@@ -15,10 +15,11 @@ from twisted.python.usage import Options as UsageOptions
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
 from rdv.errors import RdvError
-from rdv.options import seconds, workers
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.options import seconds
+from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.reports import log_outlet
+from rdv.settings import ServerSettings, Setting, server_settings
 
 __all__ = ["Options", "makeService"]
 
@@ -43,6 +44,10 @@ class _AcceptOptions(_StreamOptions):
     ]
 
 
+_SWITCHES = [each for each in server_settings() if each.parse is None]
+_VALUES = [each for each in server_settings() if each.parse is not None]
+
+
 class Options(UsageOptions):
     """The options of ``twist rdv``."""
 
@@ -51,47 +56,38 @@ class Options(UsageOptions):
         "Without a command word: serve. For pipes and exit codes use the rdv command; twist logs "
         "to stdout and cannot choose its exit status."
     )
-    optFlags = [
-        ["no-align", None, "Tell both clients of a pair at once, however far each of them is."],
-    ]
+    optFlags = [[each.flag, None, each.described] for each in _SWITCHES]
     optParameters = [
-        ["path", None, "/", "The only path to serve; / for any."],
-        ["lobby-timeout", None, 300.0, "Seconds a client waits for its partner; 0: ever.", seconds],
-        ["handshake-timeout", None, 30.0, "Seconds a matched pair has to connect.", seconds],
-        ["idle-timeout", None, 3600.0, "Seconds a relayed pair may be silent; 0: ever.", seconds],
-        ["drain", None, 5.0, "Seconds running transfers get at shutdown.", seconds],
-        ["observed-header", None, None, "Header that holds the client's ip:port."],
-        ["observed-port-header", None, None, "Header that holds its port, if another one."],
-        ["workers", None, 1, "Processes that serve; 0: one for each processor.", workers],
+        [each.flag, None, None, each.described, each.parse] for each in _VALUES if not each.repeats
     ]
     subCommands = [
         ["dial", None, _StreamOptions, "Connect stdin and stdout to the accepting peer."],
         ["accept", None, _AcceptOptions, "Connect stdin and stdout to the dialling peer."],
     ]
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self["listen"] = []
-
-    def opt_port(self, text: str) -> None:
-        """Port, HOST:PORT or endpoint string to listen on; repeatable. [default: 8080]"""
-        self["listen"].append(text)
-
-    opt_p = opt_port
-
     def settings(self) -> ServerSettings:
         """What the options say to a server."""
-        return ServerSettings(
-            listen=self["listen"] or ("8080",),
-            path=self["path"],
-            lobby_timeout=self["lobby-timeout"],
-            handshake_timeout=self["handshake-timeout"],
-            idle_timeout=self["idle-timeout"],
-            align=not self["no-align"],
-            drain=self["drain"],
-            observed_header=self["observed-header"],
-            observed_port_header=self["observed-port-header"],
-        )
+        given = {each.field: self[each.flag] for each in _VALUES if self.get(each.flag) is not None}
+        given |= {each.field: not each.default for each in _SWITCHES if self[each.flag]}
+        return ServerSettings(**given)
+
+
+def _add_repeatable(setting: Setting, name: str) -> None:
+    """Twisted's options have a method for what may be given several times."""
+
+    def add(self: Options, text: str) -> None:
+        self[setting.flag] = [*self.get(setting.flag, ()), text]
+
+    add.__doc__ = setting.described
+    letters = [each for each in setting.also if each == name[0]]
+    for each in (name, *letters):
+        setattr(Options, f"opt_{each.replace('-', '_')}", add)
+
+
+for _setting in _VALUES:
+    for _name in (_setting.flag, *_setting.also):
+        if _setting.repeats and len(_name) > 1:
+            _add_repeatable(_setting, _name)
 
 
 def makeService(options: Options) -> IService:
@@ -114,10 +110,10 @@ def makeService(options: Options) -> IService:
 
 def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
     raise_limit(reactor)
-    settings, count = options.settings(), options["workers"]
-    if count == 1:
+    settings = options.settings()
+    if settings.workers == 1:
         return _ServerService(reactor, settings, handle_signals=True)
-    return _WorkersService(reactor, settings, count, level=level, handle_signals=True)
+    return _WorkersService(reactor, settings, settings.workers, level=level, handle_signals=True)
 
 
 class _SaysWhy:

@@ -17,12 +17,13 @@ from rdv.commands.shared_arguments import (
     add_spaces,
     add_tls,
 )
-from rdv.options import forwards, port, workers
+from rdv.options import forwards, port
+from rdv.settings import server_settings
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     _Commands: TypeAlias = argparse._SubParsersAction[CommandParser]
 
@@ -100,44 +101,19 @@ def _command(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-l",
-        dest="listen",
-        action="append",
-        metavar="ADDRESS",
-        help="port, HOST:PORT or Twisted endpoint to listen on; repeatable (default: 8080)",
-    )
-    parser.add_argument("--path", default="/", help="the only path to serve (default: any)")
-    for flag, default, text in (
-        ("--lobby-timeout", 300.0, "a client waits for its peer; 0: for ever"),
-        ("--handshake-timeout", 30.0, "a matched pair has to connect; 0: for ever"),
-        ("--idle-timeout", 3600.0, "a relayed pair may be silent; 0: for ever"),
-        ("--drain", 5.0, "running transfers get at shutdown"),
-    ):
-        add_seconds(parser, flag, default, f"how long {text}")
-    parser.add_argument(
-        "--workers",
-        type=checked(workers),
-        default=1,
-        metavar="N",
-        help="how many processes serve; 0: one for each processor (default 1)",
-    )
-    parser.add_argument(
-        "--no-align",
-        dest="align",
-        action="store_false",
-        help="answer both clients of a pair at once, without making up for different round trips",
-    )
-    parser.add_argument(
-        "--observed-header",
-        metavar="NAME",
-        help="take the client's ip:port from this header, which a reverse proxy must set",
-    )
-    parser.add_argument(
-        "--observed-port-header",
-        metavar="NAME",
-        help="take the client's port from this one, if it is not in the other",
-    )
+    groups: dict[str, Any] = {}
+    for each in server_settings():
+        if each.group not in groups:
+            groups[each.group] = parser.add_argument_group(each.group)
+        names = [each.flag, *each.also]
+        flags = [f"-{name}" if len(name) == 1 else f"--{name}" for name in names]
+        said: dict[str, Any] = {"dest": each.field, "default": None, "help": each.described}
+        if each.parse is None:
+            said |= {"action": "store_const", "const": not each.default}
+        else:
+            said |= {"type": checked(each.parse), "metavar": each.metavar}
+            said |= {"action": "append"} if each.repeats else {}
+        groups[each.group].add_argument(*flags, **said)
 
 
 def _add_forwarding(commands: _Commands) -> None:

@@ -20,7 +20,8 @@ from rdv.commands.client import headers_of, spaces_of, tls_of
 from rdv.commands.proxies import proxy_for
 from rdv.commands.running import NO_CONNECTION, OK, until_signal
 from rdv.errors import RdvError
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.site.service import RendezvousService
+from rdv.settings import ServerSettings
 
 __all__ = ["run"]
 

@@ -16,7 +16,8 @@ from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
 from rdv.commands.running import OK, log_level
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.site.service import RendezvousService
+from rdv.settings import ServerSettings, server_settings
 
 if TYPE_CHECKING:
     from rdv.server.workers.parent import WorkersService
@@ -31,7 +32,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     gc.freeze()  # what is loaded stays to the end
     settings = settings_of(arguments)
     service: RendezvousService | WorkersService
-    if arguments.workers == 1:
+    if settings.workers == 1:
         service = RendezvousService(reactor, settings, handle_signals=True)
     else:
         from rdv.server.workers.parent import WorkersService
@@ -39,7 +40,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
         service = WorkersService(
             reactor,
             settings,
-            arguments.workers,
+            settings.workers,
             level=log_level(arguments.verbose),
             handle_signals=True,
         )
@@ -55,17 +56,8 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
 
 def settings_of(arguments: argparse.Namespace) -> ServerSettings:
     """What the arguments say to a server."""
-    return ServerSettings(
-        listen=arguments.listen or ("8080",),
-        path=arguments.path,
-        lobby_timeout=arguments.lobby_timeout,
-        handshake_timeout=arguments.handshake_timeout,
-        idle_timeout=arguments.idle_timeout,
-        align=arguments.align,
-        drain=arguments.drain,
-        observed_header=arguments.observed_header,
-        observed_port_header=arguments.observed_port_header,
-    )
+    given = {each.field: getattr(arguments, each.field) for each in server_settings()}
+    return ServerSettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _place(port: IListeningPort) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address as IPv4
 from ipaddress import IPv6Address as IPv6
@@ -34,42 +33,16 @@ from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
+from rdv.settings import ServerSettings
 
 __all__ = [
     "RendezvousService",
-    "ServerSettings",
     "make_rendezvous",
     "make_site",
     "named_ports",
 ]
 
 log = Logger()
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """
-    What an operator can set: text and numbers only, which can be handed to another process.
-
-    :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
-        Twisted.
-    :ivar path: the one path that is served; ``/`` for any.
-    :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
-    :ivar align: see there too.
-    :ivar drain: seconds that running transfers get when the server is told to stop.
-    :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
-    :ivar observed_port_header: see there.
-    """
-
-    listen: Sequence[str] = ("8080",)
-    path: str = "/"
-    lobby_timeout: float = 300.0
-    handshake_timeout: float = 30.0
-    idle_timeout: float = 3600.0
-    align: bool = True
-    drain: float = 5.0
-    observed_header: str | None = None
-    observed_port_header: str | None = None
 
 
 class _IReactor(IReactorCore, IReactorTime, IReactorFromThreads):

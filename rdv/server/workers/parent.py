@@ -40,10 +40,10 @@ from rdv.server.site.listening import (
     listen,
     make_endpoints,
 )
-from rdv.server.site.service import ServerSettings
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
 from rdv.server.workers.reports import reported
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
+from rdv.settings import ServerSettings
 
 __all__ = ["WorkersService"]
 

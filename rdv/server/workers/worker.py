@@ -41,15 +41,11 @@ from rdv.server.site.listening import (
     listen,
     make_endpoints,
 )
-from rdv.server.site.service import (
-    ServerSettings,
-    make_rendezvous,
-    make_site,
-    named_ports,
-)
+from rdv.server.site.service import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import log_outlet, report
+from rdv.settings import ServerSettings
 
 __all__ = ["ABORT", "COMMANDS", "DRAIN", "FIRST", "READY", "REPORTS", "Start", "main"]
 

@@ -24,7 +24,8 @@ from rdv.check.observations import HalfClose, Sighting, StrayAnswer, Throughput
 from rdv.check.probes import Probes
 from rdv.check.relaying import dial_mapping, half_close, measure
 from rdv.commands import running
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.site.service import RendezvousService
+from rdv.settings import ServerSettings
 from rdv.testing import MemoryRendezvous
 
 reactor: Any = _reactor

@@ -14,10 +14,11 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands import cli
-from rdv.options import forwards, port, seconds, workers
+from rdv.options import forwards, port, seconds, size, workers
 from rdv.server import Rendezvous
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
+from rdv.settings import ServerSettings, server_settings
 from rdv.tap import Options, makeService
 from twisted import internet
 
@@ -38,6 +39,17 @@ class ValueTests(SynchronousTestCase):
                 self.assertEqual(kind(str(number)), number)
             for text in bad:
                 self.assertRaises(ValueError, kind, text)
+
+    def test_units(self) -> None:
+        """Of either case, with fractions; the last letter is the unit."""
+        for text, value in (("90s", 90), ("5m", 300), ("1.5H", 5400), ("2d", 172800)):
+            self.assertEqual(seconds(text), value)
+        for text, value in (("0", 0), ("4096", 4096), ("64k", 1 << 16), ("1.5G", 3 << 29)):
+            self.assertEqual(size(text), value)
+        for text in ("5x", "m", "-1m", "1e9s", "20000d", "nanm", "infd", "1mm"):
+            self.assertRaises(ValueError, seconds, text)
+        for text in ("x", "k", "-1k", "10MB", "nan", "inf", "1e30"):
+            self.assertRaises(ValueError, size, text)
 
     def test_as_many_as_processors(self) -> None:
         self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})
@@ -103,6 +115,19 @@ class TwistTests(SynchronousTestCase):
             options = Options()
             options.parseOptions([f"{option}=1.5"])
             self.assertEqual(options[option[2:]], 1.5)
+
+    def test_names(self) -> None:
+        """All that ``rdv serve`` has, and with the same names."""
+        options = Options()
+        options.parseOptions(["-p", "1", "--listen=2", "-l", "3", "--port", "4", "--no-align"])
+        settings = options.settings()
+        self.assertEqual(list(settings.listen), ["1", "2", "3", "4"])
+        self.assertEqual(settings.align, False)
+        self.assertEqual(Options().settings(), ServerSettings())
+        known = {*Options().longOpt}
+        for setting in server_settings():
+            value = "" if setting.parse is None else "="
+            self.assertIn(f"{setting.flag}{value}", known)
 
     def test_timeout_of_a_client(self) -> None:
         for role in ("dial", "accept"):

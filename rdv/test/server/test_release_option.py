@@ -8,7 +8,8 @@ from twisted.internet.task import Clock
 
 from rdv.commands.arguments import parse
 from rdv.commands.serve import settings_of
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.site.service import RendezvousService
+from rdv.settings import ServerSettings
 from rdv.tap import Options
 from rdv.test.server.held_case import FAR, HOLD, NEAR, HeldTestCase
 from rdv.wire import Role

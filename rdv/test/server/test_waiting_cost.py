@@ -24,7 +24,8 @@ from zope.interface import implementer
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import log as rendezvous_log
-from rdv.server.site.service import ServerSettings, make_site
+from rdv.server.site.service import make_site
+from rdv.settings import ServerSettings
 from rdv.test.server.doubles import request
 
 REACTOR: Any = global_reactor

@@ -30,7 +30,8 @@ from rdv.server.site.listening import (
     listen,
     make_endpoints,
 )
-from rdv.server.site.service import RendezvousService, ServerSettings
+from rdv.server.site.service import RendezvousService
+from rdv.settings import ServerSettings
 from rdv.test.certificates import Authority
 from rdv.test.doubles import Wire
 from rdv.test.sockets import REACTOR, turn

@@ -22,12 +22,12 @@ from twisted.web.server import Site
 
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.release import Hold, hold_back
-from rdv.server.site.service import ServerSettings
 from rdv.server.workers.assignment import Assignment, owner_of
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.passing import inbox_pair
 from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
+from rdv.settings import ServerSettings
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
 from rdv.test.sockets import REACTOR

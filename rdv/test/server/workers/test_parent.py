@@ -9,10 +9,10 @@ from typing import Any
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
-from rdv.server.site.service import ServerSettings
 from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import PassedClient, encode, send
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
+from rdv.settings import ServerSettings
 from rdv.test.server.workers.doubles import ParentTestCase
 from rdv.test.sockets import tcp_pair
 from rdv.wire import Role, refusal

@@ -1,0 +1,169 @@
+"""
+What an operator can set of a server, in one table: ``rdv serve`` and ``twist rdv`` make their flags
+of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from rdv.options import seconds, workers
+
+__all__ = ["ServerSettings", "Setting", "server_settings"]
+
+T = TypeVar("T")
+
+LISTENING = "where it listens"
+TIMES = "how long it waits"
+PROXIES = "behind a proxy"
+PROCESSES = "processes"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One line of the table.
+
+    :ivar field: its name in :class:`ServerSettings`.
+    :ivar default: what holds when nobody says anything.
+    :ivar text: what a person is told, without the default.
+    :ivar group: under which heading.
+    :ivar parse: reads a value from text, or raises :class:`ValueError` with a text for a person;
+        None for a switch, which has no value.
+    :ivar metavar: what stands for the value in a usage.
+    :ivar also: other names of it; a single letter is a short flag.
+    :ivar repeats: whether it may be given several times; the value is a sequence then.
+    """
+
+    field: str
+    default: Any
+    text: str
+    group: str
+    parse: Callable[[str], Any] | None
+    metavar: str
+    also: Sequence[str]
+    repeats: bool
+
+    @property
+    def flag(self) -> str:
+        """Its name on a command line, without dashes. What is on has a flag to turn it off."""
+        name = self.field.replace("_", "-")
+        return f"no-{name}" if self.parse is None and self.default else name
+
+    @property
+    def described(self) -> str:
+        """What a person is told."""
+        if self.parse is None or not self.default:
+            return self.text
+        default = ", ".join(self.default) if self.repeats else self.default
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+        return f"{self.text} (default {text})"
+
+
+def _setting(
+    default: T,
+    text: str,
+    group: str,
+    parse: Callable[[str], Any] | None = None,
+    *,
+    metavar: str = "",
+    also: Sequence[str] = (),
+    repeats: bool = False,
+) -> T:
+    of_field = {
+        "text": text,
+        "group": group,
+        "parse": parse,
+        "metavar": metavar,
+        "also": also,
+        "repeats": repeats,
+    }
+    value: T = field(default=default, metadata=of_field)
+    return value
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """
+    What an operator can set: text and numbers only, which can be handed to another process. Times
+    are in seconds.
+
+    :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
+        Twisted.
+    :ivar path: the one path that is served; ``/`` for any.
+    :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
+    :ivar align: see there too.
+    :ivar drain: what running transfers get when the server is told to stop.
+    :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
+    :ivar observed_port_header: see there.
+    :ivar workers: how many processes serve.
+    """
+
+    listen: Sequence[str] = _setting(
+        ("8080",),
+        "port, HOST:PORT or Twisted endpoint to listen on; repeatable",
+        LISTENING,
+        str,
+        metavar="ADDRESS",
+        also=("port", "p", "l"),
+        repeats=True,
+    )
+    path: str = _setting("/", "the only path to serve; / for any", LISTENING, str, metavar="PATH")
+    lobby_timeout: float = _setting(
+        300.0,
+        "how long a client waits for its peer; 0: for ever",
+        TIMES,
+        seconds,
+        metavar="SECONDS",
+    )
+    handshake_timeout: float = _setting(
+        30.0,
+        "how long a matched pair has to connect; 0: for ever",
+        TIMES,
+        seconds,
+        metavar="SECONDS",
+    )
+    idle_timeout: float = _setting(
+        3600.0,
+        "how long a relayed pair may be silent; 0: for ever",
+        TIMES,
+        seconds,
+        metavar="SECONDS",
+    )
+    drain: float = _setting(
+        5.0, "how long running transfers get at shutdown", TIMES, seconds, metavar="SECONDS"
+    )
+    align: bool = _setting(
+        True,
+        "answer both clients of a pair at once, without making up for different round trips",
+        TIMES,
+    )
+    observed_header: str | None = _setting(
+        None,
+        "take the client's ip:port from this header, which a reverse proxy must set",
+        PROXIES,
+        str,
+        metavar="NAME",
+    )
+    observed_port_header: str | None = _setting(
+        None,
+        "take the client's port from this one, if it is not in the other",
+        PROXIES,
+        str,
+        metavar="NAME",
+    )
+    workers: int = _setting(
+        1,
+        "how many processes serve; 0: one for each processor",
+        PROCESSES,
+        workers,
+        metavar="N",
+    )
+
+
+def server_settings() -> Iterator[Setting]:
+    """The table, in its order; settings of a group stand together."""
+    for each in fields(ServerSettings):
+        yield Setting(each.name, each.default, **each.metadata)

@@ -65,8 +65,14 @@ class SoftErrorTests(Case):
     def start(self, host: Host, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
         """One of the two commands."""
         argv = [sys.executable, "-m", "rdv", *arguments]
+        # Its output is read from the descriptor too, past what a buffer would keep.
         return host.namespace.popen(
-            argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+            argv,
+            bufsize=0,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
         )
 
     def opened(self, path: str, content: bytes | None = None) -> int:

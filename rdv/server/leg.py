@@ -20,19 +20,23 @@ class Leg(PlainLeg):
     :ivar addresses: the client's own addresses, formatted.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
+    :ivar user: who it is, as whoever let it in says; None when nobody does.
     :ivar written: whether what it gets is all with the kernel, and our end behind it.
     """
 
-    __slots__ = ("addresses", "observed", "role", "token")
+    __slots__ = ("addresses", "observed", "role", "token", "user")
 
     owner: LegOwner[Leg]
 
-    def __init__(self, offer: Offer, observed: str, owner: LegOwner[Leg]) -> None:
+    def __init__(
+        self, offer: Offer, observed: str, owner: LegOwner[Leg], user: str | None = None
+    ) -> None:
         super().__init__(owner)
         self.role: Role = offer.role
         self.token: bytes = offer.token
         self.addresses = offer.addresses
         self.observed = observed
+        self.user = user
 
     @property
     def candidates(self) -> str:

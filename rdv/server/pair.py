@@ -66,7 +66,7 @@ class Pair(LegOwner[Leg]):
     the end with :meth:`when_ended`.
 
     :ivar token: the token, as it travelled.
-    :ivar dialer: the dialer's leg: ``addresses`` and ``observed`` say who it is.
+    :ivar dialer: the dialer's leg: ``addresses``, ``observed`` and ``user`` say who it is.
     :ivar acceptor: the acceptor's leg.
     :ivar idle_timeout: seconds without a byte in either direction after which a relayed pair is
         cut; 0 for never.

@@ -11,27 +11,44 @@ closed with unread input is reset, and the answer may be lost with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
+from twisted.internet.defer import CancelledError
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv import _knobs as knobs
+from rdv._awaiting import deferred_of
 from rdv._flows.joint import LegOwner
 from rdv._transport.handover import hand_over
 from rdv.addresses import space_of
 from rdv.errors import BadRequest
+from rdv.server.door import PATIENCE, Door, Later, Visitor
 from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
-from rdv.wire import RETRY_AFTER, Offer, parse_offer
+from rdv.wire import RETRY_AFTER, parse_offer
 
 __all__ = ["IRendezvous", "RendezvousResource"]
+
+log = Logger()
+
+_SHUTDOWN = ("shutting down, try again", 503)
+_FULL = ("no room for more clients, try again later", 503)
+_TOO_LATE = ("could not find out in time whether you may come in, try again", 503)
+_UNDECIDED = ("the server could not decide about this client", 500)
 
 
 class IRendezvous(LegOwner[Leg], Protocol):
     """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
+
+    clock: IReactorTime
 
     @property
     def closing(self) -> bool:
@@ -53,19 +70,25 @@ class RendezvousResource(Resource):
 
     :param rendezvous: where clients meet.
     :param observed_address: says from which address a request came; see :mod:`rdv.server.observed`.
+    :param door: who may come in; None for everybody.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     """
 
     isLeaf = True
 
     def __init__(
-        self, rendezvous: IRendezvous, observed_address: ObservedAddress = peer_address
+        self,
+        rendezvous: IRendezvous,
+        observed_address: ObservedAddress = peer_address,
+        *,
+        door: Door | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._rendezvous = knobs.with_methods(
             "rendezvous", rendezvous, ("enter", "has_room"), "a Rendezvous"
         )
         self._observed_address = knobs.function("observed_address", observed_address)
+        self._door = door
 
     def render(self, request: IRequest) -> int | bytes:
         """
@@ -77,31 +100,73 @@ class RendezvousResource(Resource):
         if request.channel is None:  # the client has left while some guard was thinking
             return NOT_DONE_YET
         try:
-            offer = self._parse(request)
+            visitor = self._visitor(request)
+            later = None if self._door is None else self._door.ask(visitor)
         except BadRequest as error:
             return _refuse(request, error)
-        leg = Leg(offer, self._observe(request), self._rendezvous)
-        if not self._rendezvous.has_room(leg, request.channel.transport):
-            return _refuse(request, BadRequest("no room for more clients, try again later", 503))
-        self._rendezvous.enter(leg, _detach(request, leg))
+        except Exception:
+            return _refuse(request, _undecided(Failure()))
+        if later is None:
+            return self._let_in(request, visitor)
+        self._hold(request, visitor, later)
         return NOT_DONE_YET
 
-    def _parse(self, request: Request) -> Offer:
+    def _visitor(self, request: Request) -> Visitor:
         headers = request.requestHeaders
-        offer = parse_offer(
-            request.method, request.clientproto, lambda name: headers.getRawHeaders(name, [])
-        )
+
+        def values(name: bytes) -> Sequence[bytes]:
+            return headers.getRawHeaders(name, [])
+
+        offer = parse_offer(request.method, request.clientproto, values)
         if headers.hasHeader("expect") or (request.content is not None and request.content.read(1)):
             raise BadRequest("bytes before the response: an offer has no body")
         if self._rendezvous.closing:
-            raise BadRequest("shutting down, try again", 503)
-        return offer
+            raise BadRequest(*_SHUTDOWN)
+        return Visitor(offer, values, self._observe(request), request.getClientAddress())
+
+    def _hold(self, request: Request, visitor: Visitor, later: Later) -> None:
+        """Answer when it is known whether the client may come in, or not at all if it leaves."""
+
+        def answered(result: object) -> None:
+            if request.channel is None:
+                return
+            if isinstance(result, Failure):
+                answer: int | bytes = _refuse(request, _undecided(result))
+            elif self._rendezvous.closing:
+                answer = _refuse(request, BadRequest(*_SHUTDOWN))
+            else:
+                answer = self._let_in(request, visitor)
+            if isinstance(answer, bytes):
+                request.write(answer)
+                request.finish()
+
+        answering = deferred_of(later)
+        request.notifyFinish().addErrback(lambda _: answering.cancel())
+        answering.addTimeout(PATIENCE, self._rendezvous.clock).addBoth(answered)
+
+    def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
+        leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
+        if not self._rendezvous.has_room(leg, request.channel.transport):
+            return _refuse(request, BadRequest(*_FULL))
+        self._rendezvous.enter(leg, _detach(request, leg))
+        return NOT_DONE_YET
 
     def _observe(self, request: Request) -> str:
         address = self._observed_address(request)
         if address is None or not space_of(address.ip) or not address.port:
             return ""
         return str(address)
+
+
+def _undecided(failure: Failure) -> BadRequest:
+    """What the client is told when the door did not let it in."""
+    if isinstance(failure.value, BadRequest):
+        return failure.value
+    if failure.check(DeferredTimeout, CancelledError):
+        log.error("it was not found out in time whether a client may come in")
+        return BadRequest(*_TOO_LATE)
+    log.failure("it could not be found out whether a client may come in", failure=failure)
+    return BadRequest(*_UNDECIDED)
 
 
 def _refuse(request: Request, error: BadRequest) -> bytes:
@@ -118,10 +183,8 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
         channel: Any = request.channel
         channel.persistent = False
     body = f"{error}\n".encode()
-    if request.method != b"HEAD":
-        return body
     request.setHeader("Content-Length", str(len(body)))
-    return b""
+    return body if request.method != b"HEAD" else b""
 
 
 def _detach(request: Request, leg: Leg) -> bytes:

@@ -6,7 +6,7 @@ transfers end.
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Address as IPv4
 from ipaddress import IPv6Address as IPv6
@@ -26,6 +26,7 @@ from twisted.web.resource import Resource
 
 from rdv._system.process import spare_signals, take_signals
 from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.server.door import Door
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
 from rdv.server.rendezvous import Rendezvous
@@ -60,6 +61,8 @@ class RendezvousService(Service):
         once, with exit status 0 either way; and SIGHUP, SIGUSR1 and SIGUSR2 do nothing.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
+    :ivar reloads: each reads something anew that was read from a file, or raises an
+        :class:`RdvError` and keeps what it had.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     """
 
@@ -72,6 +75,7 @@ class RendezvousService(Service):
         self._settings = settings
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
+        self.reloads: list[Callable[[], object]] = []
         self.rendezvous = make_rendezvous(reactor, settings)
         self._site = make_site(reactor, settings, self.rendezvous)
         self._endpoints = make_endpoints(reactor, settings.listen)
@@ -138,15 +142,22 @@ def make_rendezvous(reactor: IReactorTime, settings: ServerSettings) -> Rendezvo
 
 
 def make_site(
-    reactor: IReactorTime, settings: ServerSettings, rendezvous: IRendezvous
+    reactor: IReactorTime,
+    settings: ServerSettings,
+    rendezvous: IRendezvous,
+    door: Door | None = None,
 ) -> RendezvousSite:
-    """The site that takes clients to ``rendezvous``; it has to be told of its ports."""
+    """
+    The site that takes clients to ``rendezvous``; it has to be told of its ports.
+
+    :param door: who may come in; None for everybody.
+    """
     observed: ObservedAddress = peer_address
-    short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path))
+    short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path), door)
     if settings.observed_header:
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
         short_way = None  # it knows of no proxies
-    root = _at_path(RendezvousResource(rendezvous, observed), settings.path)
+    root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
     return RendezvousSite(root, reactor, short_way)
 
 

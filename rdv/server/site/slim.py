@@ -5,7 +5,8 @@ Nearly every client sends one plain head in one piece. It becomes a leg as soon 
 no HTTP channel, no request and no timer of its own is made for it. Whatever else comes, or does not
 come in time, gets the channel of ``twisted.web`` and is answered there, byte for byte as if it had
 had one from the start: a head in pieces, a body, a pipeline, a mistake, a server that is full or
-stops; and everybody who comes through TLS, a PROXY header or a UNIX socket.
+stops, a door that does not let it in at once; and everybody who comes through TLS, a PROXY header
+or a UNIX socket.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rdv._transport.handover import receive_from
 from rdv.addresses import endpoint_text
 from rdv.errors import BadRequest
 from rdv.server.deadlines import Deadlines
+from rdv.server.door import Door, Visitor
 from rdv.server.leg import Leg
 from rdv.server.resource import IRendezvous
 from rdv.server.site.head import plain_head
@@ -41,10 +43,12 @@ class ShortWay:
     Where it leads.
 
     :ivar path: the one target that is served; ``/`` for any.
+    :ivar door: who may come in; None for everybody.
     """
 
     rendezvous: IRendezvous
     path: bytes
+    door: Door | None = None
 
     def take(self, transport: Connection, peer: InternetAddress, data: bytes) -> bool:
         """
@@ -59,7 +63,13 @@ class ShortWay:
             offer = parse_offer(head.method, b"HTTP/1.1", head.values)
         except BadRequest:
             return False
-        leg = Leg(offer, endpoint_text(peer.host, peer.port), self.rendezvous)
+        observed, user = endpoint_text(peer.host, peer.port), None
+        if self.door is not None:
+            visitor = Visitor(offer, head.values, observed, peer)
+            if not self.door.is_open(visitor):
+                return False
+            user = visitor.user
+        leg = Leg(offer, observed, self.rendezvous, user)
         if not self.rendezvous.has_room(leg, transport):
             return False
         receive_from(transport, leg)

@@ -41,6 +41,7 @@ class Assignment(LegOwner[Leg]):
 
     :param index: which worker this is.
     :param outboxes: the ways to the others, by their indexes.
+    :ivar clock: the rendezvous'.
     :ivar bridges: connections that had to stay here.
     """
 
@@ -52,6 +53,7 @@ class Assignment(LegOwner[Leg]):
         self._index = index
         self._outboxes = outboxes
         self._closing_legs = ClosingLegs(reactor, lambda: None)
+        self.clock = rendezvous.clock
         self.bridges = Bridges(reactor)
 
     @property
@@ -78,7 +80,7 @@ class Assignment(LegOwner[Leg]):
     def arrived(self, client: PassedClient, sock: socket.socket) -> None:
         """Take in a client that another worker has passed on."""
         offer = Offer(client.role, client.token, client.addresses)
-        leg = Leg(offer, client.observed, self._rendezvous)
+        leg = Leg(offer, client.observed, self._rendezvous, client.user)
         with sock:
             try:
                 adopt(self._reactor, sock, leg)
@@ -107,7 +109,7 @@ class Assignment(LegOwner[Leg]):
             token=token_hint(leg.token),
             owner=owner,
         )
-        client = PassedClient(leg.role, leg.token, leg.addresses, leg.observed)
+        client = PassedClient(leg.role, leg.token, leg.addresses, leg.observed, leg.user)
         sock = migrate(leg.transport)
         if sock is not None:
             del leg.transport, leg.owner  # cycles

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from rdv.errors import BadToken, ProtocolError
+from rdv.server.door import check_user
 from rdv.wire import MAX_TOKEN, Role, check_token, refusal
 
 __all__ = [
@@ -27,13 +28,14 @@ __all__ = [
     "send",
 ]
 
-#: Bytes of a message at most. Addresses are ten at the most, of fifty characters each.
+#: Bytes of a message at most. Addresses are ten at the most, of fifty characters each, and a user's
+#: name has 256 bytes.
 MAX_MESSAGE = MAX_TOKEN + 1024
 #: What a client is told that nobody has room for, and one that came too late.
 BUSY = (503, "the server is busy, try again")
 SHUTTING_DOWN = (503, "shutting down, try again")
 
-_FIELDS = 4
+_FIELDS = 5
 _RIGHTS = socket.CMSG_LEN(array.array("i").itemsize) if hasattr(socket, "CMSG_LEN") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -44,18 +46,20 @@ class PassedClient(NamedTuple):
 
     :ivar addresses: its own addresses, formatted.
     :ivar observed: its address as it was seen, formatted; empty when unknown.
+    :ivar user: who it is, if that is known.
     """
 
     role: Role
     token: bytes
     addresses: str
     observed: str
+    user: str | None = None
 
 
 def encode(client: PassedClient) -> bytes:
     """The message about a client."""
     # The token comes last: whatever is in it, no field behind it is moved.
-    head = f"{client.addresses}\n{client.observed}\n".encode()
+    head = f"{client.addresses}\n{client.observed}\n{client.user or ''}\n".encode()
     return client.role.value + b"\n" + head + client.token
 
 
@@ -68,10 +72,14 @@ def decode(message: bytes) -> PassedClient:
     fields = message.split(b"\n", _FIELDS - 1)
     if len(fields) != _FIELDS or len(message) > MAX_MESSAGE:
         raise ProtocolError("not a message about a client")
-    role, addresses, observed, token = fields
+    role, addresses, observed, user, token = fields
     try:
         return PassedClient(
-            Role(role), check_token(token), addresses.decode("ascii"), observed.decode("ascii")
+            Role(role),
+            check_token(token),
+            addresses.decode("ascii"),
+            observed.decode("ascii"),
+            check_user(user.decode()) if user else None,
         )
     except (BadToken, ValueError) as error:
         raise ProtocolError(f"not a message about a client: {error}") from None

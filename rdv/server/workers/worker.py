@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, cast
 
@@ -94,6 +94,7 @@ class Worker:
     """
     Serves, until it is told not to.
 
+    :ivar reloads: as of :class:`rdv.server.site.service.RendezvousService`.
     :raises RdvError: when it cannot.
     """
 
@@ -101,6 +102,7 @@ class Worker:
         self._reactor = reactor
         self._drain = start.settings.drain
         self._stopping = False
+        self.reloads: list[Callable[[], object]] = []
         inbox, *rest = range(FIRST + start.ports, FIRST + start.ports + start.workers)
         others = [index for index in range(start.workers) if index != start.index]
         outboxes = {

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import format_addresses, parse_address
 from rdv.errors import ProtocolError
+from rdv.server.door import MAX_USER
 from rdv.server.workers.passing import (
     BUSY,
     MAX_MESSAGE,
@@ -30,6 +31,7 @@ from rdv.wire import MAX_TOKEN, Role
 
 CLIENT = PassedClient(Role.DIALER, b"token", "192.0.2.1:7", "[2001:db8::7]:80")
 LONGEST = parse_address("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
+USERS = (None, "alice", "Ünïcode: 7", "x" * MAX_USER)
 
 tokens = (
     st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
@@ -42,9 +44,11 @@ addresses = st.sampled_from(["", "1.2.3.4:5", "1.2.3.4:5, [2001:db8::7]:80"])
 class CodecTests(SynchronousTestCase):
     """``encode`` and ``decode``."""
 
-    @given(st.sampled_from(Role), tokens, addresses, addresses)
-    def test_there_and_back(self, role: Role, token: bytes, own: str, observed: str) -> None:
-        client = PassedClient(role, token, own, observed)
+    @given(st.sampled_from(Role), tokens, addresses, addresses, st.sampled_from(USERS))
+    def test_there_and_back(
+        self, role: Role, token: bytes, own: str, observed: str, user: str | None
+    ) -> None:
+        client = PassedClient(role, token, own, observed, user)
         self.assertEqual(decode(encode(client)), client)
 
     @given(st.binary(max_size=40) | st.lists(st.binary(max_size=9)).map(b"\n".join))
@@ -57,14 +61,17 @@ class CodecTests(SynchronousTestCase):
         for message in (
             b"",
             b"DIAL",
-            b"DIAL\n\n\n",
-            b"DIAL\n\ntoken",
-            b"GET\n\n\ntoken",
-            b"DIAL\n\xff\n\ntoken",
-            b"DIAL\n\n\xff\ntoken",
-            b"DIAL\n\n\nto\nken",
-            b"DIAL\n\n\n" + b"x" * (MAX_TOKEN + 1),
-            b"DIAL\n" + b"1" * MAX_MESSAGE + b"\n\ntoken",
+            b"DIAL\n\n\n\n",
+            b"DIAL\n\n\ntoken",
+            b"GET\n\n\n\ntoken",
+            b"DIAL\n\xff\n\n\ntoken",
+            b"DIAL\n\n\xff\n\ntoken",
+            b"DIAL\n\n\n\xff\ntoken",
+            b"DIAL\n\n\na\tb\ntoken",
+            b"DIAL\n\n\n" + b"x" * (MAX_USER + 1) + b"\ntoken",
+            b"DIAL\n\n\n\nto\nken",
+            b"DIAL\n\n\n\n" + b"x" * (MAX_TOKEN + 1),
+            b"DIAL\n" + b"1" * MAX_MESSAGE + b"\n\n\ntoken",
         ):
             self.assertRaises(ProtocolError, decode, message)
 
@@ -103,7 +110,11 @@ class SocketTests(SynchronousTestCase):
     def test_longest(self) -> None:
         """Whatever a request may hold has room, in one piece, and at least some of them at once."""
         long = PassedClient(
-            Role.ACCEPTOR, b"x" * MAX_TOKEN, format_addresses([LONGEST] * 9), str(LONGEST)
+            Role.ACCEPTOR,
+            b"x" * MAX_TOKEN,
+            format_addresses([LONGEST] * 9),
+            str(LONGEST),
+            "x" * MAX_USER,
         )
         self.assertEqual(decode(encode(long)), long)
         for _ in range(4):

@@ -85,7 +85,7 @@ class OptionTests(SystemTestCase):
         """One that is set, here by one of the clients itself; the other one notices."""
         server = await self.serve("--observed-header", "X-Somebody")
         dialer = self.dial(*RELAYED, "--header", "X-Somebody: 192.0.2.1, 192.0.2.9:5555")
-        await server.line(r"waiting: dialer .*192\.0\.2\.9:5555$")
+        await server.line(r"waiting: dialer .*192\.0\.2\.9:5555,")
         acceptor = self.accept(*RELAYED)
         await self.check_exchange(dialer, acceptor)
         await self.assert_ended(dialer, 0, RELAY)

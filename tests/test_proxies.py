@@ -129,7 +129,7 @@ class ProxyTests(SystemTestCase):
         server = await self.twist(listen="haproxy:tcp:0:interface=127.0.0.1")
         self.haproxy(send="send-proxy-v2")
         acceptor = self.accept(*DIRECT)
-        seen = (await server.line(r"waiting: acceptor .* from 127\.0\.0\.1:(\d+)$"))[1]
+        seen = (await server.line(r"waiting: acceptor .* from 127\.0\.0\.1:(\d+),"))[1]
         # The client listens where the server has seen it come from.
         await self.dial(*DIRECT).line(rf"CONNECTED: p2p .*:{seen}, ")
         self.assertNotIn(b"NOTICE: missing observed address", acceptor.stderr)

@@ -112,6 +112,7 @@ class Joint:
         place.
     :param gone: called with this, once, when neither connection is left.
     :ivar broken: the first leg that was lost too early, and why; None as long as none was.
+    :ivar first: the leg that ended first in good order; None as long as none did.
     :ivar active: when the last piece came, or it began, in seconds of ``clock``.
     """
 
@@ -124,6 +125,7 @@ class Joint:
         "_living",
         "_take_over",
         "broken",
+        "first",
         "flows",
     )
 
@@ -143,6 +145,7 @@ class Joint:
         self._active = 0.0
         self._is_over = False  # both have ended in good order
         self.broken: tuple[PlainLeg, Failure] | None = None
+        self.first: PlainLeg | None = None
 
     def begin(self, take_over: TakeOver | None = None) -> None:
         """
@@ -190,6 +193,7 @@ class Joint:
                 self.flows, self._take_over = flows, None
 
     def leg_ended(self, leg: PlainLeg) -> None:
+        self.first = self.first or leg
         self.flow_of(leg).end()
         self._is_over = all(each.ended for each in self.flows)
         for each in self._living:

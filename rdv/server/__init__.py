@@ -11,16 +11,20 @@ The server: a rendezvous point and relay, as a ``twisted.web`` resource.
 """
 
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
-from rdv.server.outcome import Outcome
+from rdv.server.outcome import EndReason, Outcome
 from rdv.server.pair import Pair, Tap
 from rdv.server.ports import Ports
+from rdv.server.record import PairListener, PairRecord
 from rdv.server.rendezvous import Rendezvous, ServeHook
 from rdv.server.resource import RendezvousResource
 
 __all__ = [
+    "EndReason",
     "ObservedAddress",
     "Outcome",
     "Pair",
+    "PairListener",
+    "PairRecord",
     "Ports",
     "Rendezvous",
     "RendezvousResource",

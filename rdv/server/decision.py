@@ -19,6 +19,7 @@ from rdv._awaiting import deferred_of
 from rdv.server.deadlines import Deadlines
 from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
+from rdv.server.outcome import EndReason
 from rdv.server.pair import Pair
 
 __all__ = ["Decisions", "ServeHook"]
@@ -139,11 +140,13 @@ class Decisions:
             return
         if isinstance(result, Failure):
             log.failure("the serve hook failed", failure=result)
+            decision.pair.explain(EndReason.HOOK_FAILED)
             decision.pair.reject(*_UNDECIDED)
         self._made(decision.pair)
 
     def _expire(self, decision: Decision) -> None:
         log.error("the serve hook did not decide in time")
         decision.cancel()
+        decision.pair.explain(EndReason.HOOK_FAILED)
         decision.pair.reject(*_UNDECIDED)
         self._made(decision.pair)

@@ -4,19 +4,29 @@ One client's connection to the server, after it has left HTTP.
 
 from __future__ import annotations
 
+from random import getrandbits
+
 from twisted.internet.interfaces import ITransport
 
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name
 from rdv.wire import Offer, Role
 
-__all__ = ["Leg"]
+__all__ = ["Leg", "new_id"]
+
+
+def new_id() -> int:
+    """A random number of 32 bits. It is no secret."""
+    return getrandbits(32)
 
 
 class Leg(PlainLeg):
     """
     A connection and what its client said of itself. As small as can be: a server holds thousands.
 
+    :ivar id: a short random number by which the log knows the client, and the pair that comes of
+        its waiting.
+    :ivar arrived: when it came to its rendezvous, in seconds of the clock there.
     :ivar addresses: the client's own addresses, formatted.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
@@ -24,7 +34,7 @@ class Leg(PlainLeg):
     :ivar written: whether what it gets is all with the kernel, and our end behind it.
     """
 
-    __slots__ = ("addresses", "observed", "role", "token", "user")
+    __slots__ = ("addresses", "arrived", "id", "observed", "role", "token", "user")
 
     owner: LegOwner[Leg]
 
@@ -32,6 +42,8 @@ class Leg(PlainLeg):
         self, offer: Offer, observed: str, owner: LegOwner[Leg], user: str | None = None
     ) -> None:
         super().__init__(owner)
+        self.id = new_id()
+        self.arrived = 0.0
         self.role: Role = offer.role
         self.token: bytes = offer.token
         self.addresses = offer.addresses

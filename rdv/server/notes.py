@@ -8,35 +8,61 @@ from twisted.logger import Logger
 
 from rdv._system.verbosity import is_shown
 from rdv.server.leg import Leg
-from rdv.server.outcome import Outcome
 from rdv.server.pair import Pair
+from rdv.server.record import PairRecord
+from rdv.server.release import Hold
 from rdv.wire import token_hint
 
-__all__ = ["note_client", "note_end"]
+__all__ = ["note_client", "note_end", "note_match"]
 
+log = Logger("rdv.server.rendezvous")
+
+_CLIENT = "{event}: {role} {token} from {observed}, id {id}"
 _HELD = ", {held} held back for {hold:.3f} s"
+_END = (
+    "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}, {reason}, "
+    "waited {waited:.3f} s, lasted {lasted:.3f} s, dialer {dialer_address}, "
+    "acceptor {acceptor_address}, id {id}"
+)
 
 
-def note_client(log: Logger, event: str, leg: Leg, **fields: object) -> None:
+def note_client(event: str, leg: Leg, **fields: object) -> None:
     """Something has happened to a client."""
     if is_shown("debug"):
-        log.debug(
-            "{event}: {role} {token} from {observed}" + (_HELD if fields.get("held") else ""),
-            event=event,
-            role=leg.role.name.lower(),
-            token=token_hint(leg.token),
-            observed=leg.observed or "unknown",
-            **fields,
-        )
+        _note(_CLIENT, event, leg, leg.id, fields)
 
 
-def note_end(log: Logger, outcome: Outcome, pair: Pair) -> None:
+def note_match(pair: Pair, hold: Hold | None) -> None:
+    """Two clients have met."""
+    if is_shown("debug"):
+        if hold is None:
+            fields: dict[str, object] = {"hold": 0.0, "held": None}
+        else:
+            fields = {"hold": hold.seconds, "held": hold.near.role.name.lower()}
+        _note(_CLIENT + _HELD * bool(hold), "matched", pair.dialer, pair.id, fields)
+
+
+def _note(text: str, event: str, leg: Leg, number: int, fields: dict[str, object]) -> None:
+    log.debug(
+        text,
+        event=event,
+        role=leg.role.name.lower(),
+        token=token_hint(leg.token),
+        observed=leg.observed or "unknown",
+        id=f"{number:08x}",
+        **fields,
+    )
+
+
+def note_end(record: PairRecord) -> None:
     """A pair has ended."""
     if is_shown("info"):
-        log.info(
-            "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}",
-            outcome=outcome.value,
-            token=token_hint(pair.token),
-            dialer_bytes=pair.dialer_bytes,
-            acceptor_bytes=pair.acceptor_bytes,
-        )
+        fields = record._asdict()
+        del fields["worker"]  # the parent says so, of every event
+        fields |= {
+            "outcome": record.outcome.value,
+            "reason": record.reason.value,
+            "dialer_address": record.dialer_address or "unknown",
+            "acceptor_address": record.acceptor_address or "unknown",
+        }
+        log.info(_END, event="ended", **fields)

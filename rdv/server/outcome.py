@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import enum
 
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
 from rdv._line_matcher import LineMatcher
 from rdv._system.sockets import unread
+from rdv._transport.liveness import PeerVanished
 from rdv.server.leg import Leg
 from rdv.wire import Role
 
-__all__ = ["Outcome", "tells_more", "without_lines"]
+__all__ = ["EndReason", "Outcome", "lost", "tells_more", "without_lines"]
 
 
 class Outcome(enum.Enum):
@@ -26,6 +30,50 @@ class Outcome(enum.Enum):
     FAILED = "failed"
     #: One left, or was reset, before a path was chosen, as far as the server knows.
     ABANDONED = "abandoned"
+
+
+class EndReason(enum.Enum):
+    """Why a pair ended: what came first. A relayed pair that one closed has ended in good order."""
+
+    DIALER_CLOSED = "dialer_closed"
+    ACCEPTOR_CLOSED = "acceptor_closed"
+    DIALER_RESET = "dialer_reset"
+    ACCEPTOR_RESET = "acceptor_reset"
+    #: The other side did not answer any more: its network is gone, or its host.
+    DIALER_VANISHED = "dialer_vanished"
+    ACCEPTOR_VANISHED = "acceptor_vanished"
+    #: No byte has come for too long.
+    IDLE = "idle"
+    #: It was allowed no more bytes.
+    QUOTA = "quota"
+    #: The server stopped.
+    SHUTDOWN = "shutdown"
+    #: No path was chosen in time.
+    HANDSHAKE_TIMEOUT = "handshake_timeout"
+    #: A client spoke, but not as it should.
+    WRONG_LINE = "wrong_line"
+    #: The ``serve`` hook did not want it.
+    REFUSED = "refused"
+    #: The hook failed, or did not decide in time.
+    HOOK_FAILED = "hook_failed"
+    #: :meth:`rdv.server.Pair.abort` was called.
+    ABORTED = "aborted"
+
+
+_CLOSED = {Role.DIALER: EndReason.DIALER_CLOSED, Role.ACCEPTOR: EndReason.ACCEPTOR_CLOSED}
+_RESET = {Role.DIALER: EndReason.DIALER_RESET, Role.ACCEPTOR: EndReason.ACCEPTOR_RESET}
+_VANISHED = {Role.DIALER: EndReason.DIALER_VANISHED, Role.ACCEPTOR: EndReason.ACCEPTOR_VANISHED}
+
+
+def lost(leg: Leg, failure: Failure | None = None) -> EndReason:
+    """
+    What the end of ``leg`` is as a reason.
+
+    :param failure: why the connection was lost; None when the client has only ended its direction.
+    """
+    if failure is None or failure.check(ConnectionDone):
+        return _CLOSED[leg.role]
+    return (_VANISHED if failure.check(PeerVanished) else _RESET)[leg.role]
 
 
 def without_lines(

@@ -13,48 +13,31 @@ that ends behind its HELLO does not end the dialer in good order, who may be cho
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
-from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint, LegOwner
-from rdv._flows.kernel.takeover import Splicer
-from rdv._flows.rate import RateLimit
 from rdv._line_matcher import LineMatcher
 from rdv._observer import OneShotObserver
 from rdv._system.sockets import push
 from rdv._transport.liveness import watch
 from rdv._transport.prompt import hasten
 from rdv.errors import ProtocolError
+from rdv.server.idle import IdleWatch
+from rdv.server.joining import Tap, join
 from rdv.server.leg import Leg
-from rdv.server.outcome import Outcome, tells_more, without_lines
-from rdv.server.ports import Ports
-from rdv.wire import confirm_line, hello_line, switching_protocols
+from rdv.server.outcome import EndReason, Outcome, lost, tells_more, without_lines
+from rdv.wire import Role, confirm_line, hello_line, switching_protocols
 
-__all__ = ["Pair", "PairOwner", "Tap"]
+if TYPE_CHECKING:
+    from rdv.server.pair_owner import PairOwner
 
-#: Sees each piece of one direction as it passes.
-Tap: TypeAlias = Callable[[bytes], object]
-
-
-class PairOwner(Protocol):
-    """Whose pairs they are, and what they share."""
-
-    clock: IReactorTime
-    splicer: Splicer | None
-    ports: Ports
-
-    def pair_joined(self, pair: Pair) -> None:
-        """Both lines have come."""
-
-    def pair_ended(self, pair: Pair) -> None:
-        """Both connections are gone, or have another owner."""
+__all__ = ["Pair", "Tap"]
 
 
 class Pair(LegOwner[Leg]):
@@ -74,12 +57,16 @@ class Pair(LegOwner[Leg]):
     :ivar tap_dialer: called with each piece of application bytes that the dialer sends.
     :ivar tap_acceptor: the same for the acceptor.
     :ivar outcome: None until it is known.
+    :ivar end_reason: why it ended, likewise.
+    :ivar id: a short random number by which the log knows it.
+    :ivar waited: how many seconds the first of the two had waited.
+    :ivar matched: when the second one came, in seconds of the reactor.
     """
 
     __slots__ = (
         "__weakref__",
         "_ended",
-        "_idle_call",
+        "_idle",
         "_joint",
         "_lines",
         "_living",
@@ -87,35 +74,43 @@ class Pair(LegOwner[Leg]):
         "_owner",
         "acceptor",
         "dialer",
+        "end_reason",
+        "id",
         "idle_timeout",
+        "matched",
         "outcome",
         "rate_limit",
         "rejection",
         "tap_acceptor",
         "tap_dialer",
         "token",
+        "waited",
     )
 
-    def __init__(self, owner: PairOwner, dialer: Leg, acceptor: Leg, idle_timeout: float) -> None:
+    def __init__(self, owner: PairOwner, first: Leg, second: Leg, idle_timeout: float) -> None:
         self._owner = owner
-        self.token = dialer.token
-        self.dialer = dialer
-        self.acceptor = acceptor
+        self.token = first.token
+        self.id = first.id
+        self.matched = owner.clock.seconds()
+        self.waited = self.matched - first.arrived
+        is_dialer = first.role is Role.DIALER
+        self.dialer, self.acceptor = (first, second) if is_dialer else (second, first)
         self.idle_timeout = idle_timeout
         self.rate_limit = 0.0
         self.tap_dialer: Tap | None = None
         self.tap_acceptor: Tap | None = None
         self.outcome: Outcome | None = None
+        self.end_reason: EndReason | None = None
         self.rejection: tuple[int, str] | None = None
         #: Those that are still to come, each from its leg.
         self._lines = {
-            dialer: LineMatcher(confirm_line(self.token)),
-            acceptor: LineMatcher(hello_line(self.token)),
+            self.dialer: LineMatcher(confirm_line(self.token)),
+            self.acceptor: LineMatcher(hello_line(self.token)),
         }
         self._living: tuple[Leg, ...] = ()  # as long as a line is to come
         self._one_has_ended = False
         self._joint: Joint | None = None
-        self._idle_call: IDelayedCall | None = None
+        self._idle: IdleWatch | None = None
         self._ended: OneShotObserver[None] = OneShotObserver()
 
     @property
@@ -142,6 +137,7 @@ class Pair(LegOwner[Leg]):
         if self._living or self._ended.fired:
             raise RuntimeError("the pair has been told already")
         self.rejection = (status, reason)
+        self.explain(EndReason.REFUSED)
 
     def when_ended(self) -> Deferred[Pair]:
         """
@@ -172,8 +168,13 @@ class Pair(LegOwner[Leg]):
         """The one of the two that ``leg`` is not."""
         return self.acceptor if leg is self.dialer else self.dialer
 
-    def abort(self) -> None:
+    def explain(self, reason: EndReason) -> None:
+        """Say why it ends. What is said first counts."""
+        self.end_reason = self.end_reason or reason
+
+    def abort(self, reason: EndReason = EndReason.ABORTED) -> None:
         """Cut both connections now. The outcome is ``FAILED`` if there is none yet."""
+        self.explain(reason)
         self._decide(Outcome.FAILED)
         if self._joint is not None:
             self._joint.abort()
@@ -193,7 +194,7 @@ class Pair(LegOwner[Leg]):
         try:
             rest = line.feed(data)
         except ProtocolError:
-            self.abort()
+            self.abort(EndReason.WRONG_LINE)
             return
         if rest is not None:
             self._line_came(leg, line.expected, rest)
@@ -219,13 +220,8 @@ class Pair(LegOwner[Leg]):
     def _joined(self) -> Joint:
         if self._joint is None:
             legs, taps = (self.dialer, self.acceptor), (self.tap_dialer, self.tap_acceptor)
-            there, back = map(self._flow, legs, taps)
-            self._joint = Joint(self._owner.clock, legs, (there, back), lambda _: self._end())
+            self._joint = join(self._owner.clock, legs, taps, self.rate_limit, self._joint_gone)
         return self._joint
-
-    def _flow(self, source: Leg, tap: Tap | None) -> Flow:
-        limit = RateLimit(self._owner.clock, self.rate_limit) if self.rate_limit else None
-        return Flow(source.transport, self.other(source).transport, tap, limit)
 
     def _relay(self) -> None:
         self._decide(Outcome.RELAYED)
@@ -234,11 +230,14 @@ class Pair(LegOwner[Leg]):
         self._joined().begin(None if splicer is None else splicer.take_over)
         watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
         self._owner.pair_joined(self)
-        self._watch_idle()
+        if self.idle_timeout:
+            cut = partial(self.abort, EndReason.IDLE)
+            self._idle = IdleWatch(self._owner.clock, self._joined(), self.idle_timeout, cut)
 
     def leg_ended(self, leg: Leg) -> None:
         if self.outcome is not None:
             return
+        self.explain(lost(leg))
         if not tells_more(self.other(leg), self._lines.get(self.acceptor)):
             self._end_without_lines(dialer_closed=leg is self.dialer)
             self._close()
@@ -251,6 +250,7 @@ class Pair(LegOwner[Leg]):
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         # Closing the other one may lose it at once.
         living = self._living = tuple(each for each in self._living if each is not leg)
+        self.explain(lost(leg, reason))
         if self.outcome is None:
             in_order = reason.check(ConnectionDone) is not None
             self._end_without_lines(dialer_closed=in_order and leg is self.dialer)
@@ -279,9 +279,14 @@ class Pair(LegOwner[Leg]):
                 leg.break_on_exit(False)
             leg.transport.loseConnection()
 
+    def _joint_gone(self, joint: Joint) -> None:
+        leg, failure = joint.broken or (joint.first, None)
+        self.explain(lost(self.dialer if leg is self.dialer else self.acceptor, failure))
+        self._end()
+
     def _end(self) -> None:
-        if self._idle_call is not None and self._idle_call.active():
-            self._idle_call.cancel()
+        if self._idle is not None:
+            self._idle.stop()
         self._owner.pair_ended(self)
         self.conclude()
 
@@ -290,11 +295,3 @@ class Pair(LegOwner[Leg]):
         self._living = ()
         self._decide(Outcome.FAILED)
         self._ended.fire(None)
-
-    def _watch_idle(self) -> None:
-        if self.idle_timeout:
-            left = self._joined().active + self.idle_timeout - self._owner.clock.seconds()
-            if left <= 0:
-                self.abort()
-            else:
-                self._idle_call = self._owner.clock.callLater(left, self._watch_idle)

@@ -19,6 +19,7 @@ from rdv._system.tcp_info import round_trip
 from rdv.addresses import canonical_address, endpoint_text
 from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
+from rdv.server.outcome import EndReason, lost
 from rdv.server.pair import Pair
 
 __all__ = ["LONGEST_HOLD", "SHORTEST_HOLD", "HeldBack", "Hold", "hold_back"]
@@ -99,4 +100,5 @@ class HeldBack(Interlude):
         if self.pair.outcome is not None or (spoke and leg is self._far):  # it was cut, or is due
             self.pair.start(self._far)
         else:
+            self.pair.explain(EndReason.WRONG_LINE if spoke else lost(leg))
             self._broken_off(self.pair, leg, self._far)

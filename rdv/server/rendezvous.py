@@ -14,37 +14,34 @@ is.
 from __future__ import annotations
 
 from collections import Counter
+from operator import methodcaller
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
 from rdv._flows.joint import LegOwner
 from rdv._flows.kernel.takeover import Splicer
-from rdv._observer import OneShotObserver
 from rdv._system.clock import monotonic
 from rdv._system.sockets import tune, unread
 from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decisions, ServeHook
-from rdv.server.leg import Leg
+from rdv.server.drain import Drain
+from rdv.server.leg import Leg, new_id
 from rdv.server.lobby import Lobby
-from rdv.server.notes import note_client, note_end
-from rdv.server.outcome import Outcome
+from rdv.server.notes import note_client, note_end, note_match
+from rdv.server.outcome import EndReason, Outcome
 from rdv.server.pair import Pair
 from rdv.server.ports import Ports
+from rdv.server.record import PairListener, record_of, tell_of_end
 from rdv.server.release import HeldBack, hold_back
-from rdv.wire import Role
 
 __all__ = ["Rendezvous", "ServeHook"]
 
-log = Logger()
-
-#: Seconds that refused clients get at shutdown, however short the drain time.
-_TIME_TO_REFUSE = 1.0
+_REPLACED = (409, "replaced by another conn")
 _NOBODY = (408, "no matching peer found")
 _SHUTDOWN = (503, "shutting down, try again")
 _EARLY = (400, "bytes before the response")
@@ -68,6 +65,9 @@ class Rendezvous(LegOwner[Leg]):
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
+    :ivar listeners: each is called with the record of every pair that has ended; the first writes a
+        line to the log.
+    :ivar worker: the number of this process, among several that serve as one.
     :ivar closing: whether :meth:`close` was called: whoever comes now is refused.
     """
 
@@ -93,18 +93,20 @@ class Rendezvous(LegOwner[Leg]):
         self._lobby: Lobby[Leg] = Lobby(
             reactor, lobby_timeout, lambda leg: self._refuse(leg, *_NOBODY), self._replaced
         )
-        self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.abort)
+        late = methodcaller("abort", EndReason.HANDSHAKE_TIMEOUT)
+        self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, late)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self._decisions = serve and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off
         )
         self._budget = DescriptorBudget(reactor)
         self._pairs: set[Pair] = set()
-        self._drain_calls: list[IDelayedCall] = []
+        self._drain = Drain(reactor, self._abort_pairs, self.abort)
         self.closing = False
-        self._closed: OneShotObserver[None] = OneShotObserver()
         #: How many pairs ended in which way, since the start.
         self.outcomes: Counter[Outcome] = Counter()
+        self.listeners: list[PairListener] = [note_end]
+        self.worker: int | None = None
 
     @property
     def waiting(self) -> int:
@@ -131,7 +133,11 @@ class Rendezvous(LegOwner[Leg]):
         :param leg: connected; this rendezvous is its owner.
         :param early: what the client has sent behind its request; anything is too much.
         """
+        leg.arrived = self.clock.seconds()
         tune(leg.transport)
+        self._take_in(leg, early)
+
+    def _take_in(self, leg: Leg, early: bytes = b"") -> None:
         if self.closing:
             self._refuse(leg, *_SHUTDOWN)
         elif early:
@@ -161,12 +167,9 @@ class Rendezvous(LegOwner[Leg]):
                 self._refuse(leg, *_SHUTDOWN)
             for pair in self._decisions.cancel() if self._decisions else ():
                 self._refuse_both(pair, *_SHUTDOWN)
-            self._drain_calls = [
-                self.clock.callLater(drain, self._abort_pairs),
-                self.clock.callLater(max(drain, _TIME_TO_REFUSE), self.abort),
-            ]
+            self._drain.begin(drain)
             self._check_empty()
-        return self._closed.when_fired()
+        return self._drain.when_over()
 
     def abort(self) -> None:
         """Cut every pair and every refused client that has not yet closed."""
@@ -175,7 +178,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def _abort_pairs(self) -> None:
         for pair in list(self._pairs):
-            pair.abort()
+            pair.abort(EndReason.SHUTDOWN)
 
     # What legs in the lobby tell.
 
@@ -187,12 +190,12 @@ class Rendezvous(LegOwner[Leg]):
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`: it does not want to wait any longer."""
         self._lobby.leave(leg)
-        note_client(log, "left", leg)
+        note_client("left", leg)
         self._closing_legs.close(leg)
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         self._lobby.leave(leg)
-        note_client(log, "left", leg)
+        note_client("left", leg)
 
     # How a leg's stay goes on.
 
@@ -209,13 +212,13 @@ class Rendezvous(LegOwner[Leg]):
 
     def _wait(self, leg: Leg) -> None:
         self._lobby.enter(leg)
-        note_client(log, "waiting", leg)
+        note_client("waiting", leg)
 
     def _replaced(self, leg: Leg) -> None:
-        self._refuse(leg, 409, "replaced by another conn")
+        self._refuse(leg, *_REPLACED)
 
     def _refuse(self, leg: Leg, status: int, reason: str) -> None:
-        note_client(log, "refused", leg, status=status, reason=reason)
+        note_client("refused", leg, status=status, reason=reason)
         self._closing_legs.refuse(leg, status, reason)
 
     def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
@@ -226,8 +229,7 @@ class Rendezvous(LegOwner[Leg]):
     # How a pair goes on.
 
     def _meet(self, first: Leg, second: Leg) -> None:
-        dialer, acceptor = (first, second) if first.role is Role.DIALER else (second, first)
-        pair = Pair(self, dialer, acceptor, self._idle_timeout)
+        pair = Pair(self, first, second, self._idle_timeout)
         if self._decisions is None:
             self._start(pair)
         else:
@@ -249,12 +251,13 @@ class Rendezvous(LegOwner[Leg]):
         if self._lobby.rival(leg) is not None:
             self._replaced(leg)
         else:
-            self.enter(leg)
+            leg.id = new_id()  # what it meets next is another pair
+            self._take_in(leg)
 
     def _decided(self, pair: Pair) -> None:
         if pair.rejection is not None:
-            self.outcomes[Outcome.FAILED] += 1
             self._refuse_both(pair, *pair.rejection)
+            self._tell_of_end(pair)
             return
         pair.dialer.owner = pair.acceptor.owner = self
         silent = [leg for leg in (pair.dialer, pair.acceptor) if self._is_silent(leg)]
@@ -267,8 +270,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def _start(self, pair: Pair) -> None:
         hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
-        seconds, held = (hold.seconds, hold.near.role.name.lower()) if hold else (0.0, None)
-        note_client(log, "matched", pair.dialer, hold=seconds, held=held)
+        note_match(pair, hold)
         self._pairs.add(pair)
         self._handshakes.add(pair)
         if hold is None:
@@ -276,25 +278,23 @@ class Rendezvous(LegOwner[Leg]):
         else:
             HeldBack(self.clock, pair, hold, self._broken_off)
 
-    # What pairs tell.
-
     def pair_joined(self, pair: Pair) -> None:
         self._handshakes.discard(pair)
 
     def pair_ended(self, pair: Pair) -> None:
         self._handshakes.discard(pair)
         self._pairs.discard(pair)
-        outcome = pair.outcome or Outcome.FAILED
-        self.outcomes[outcome] += 1
-        note_end(log, outcome, pair)
+        self._tell_of_end(pair)
         self._check_empty()
 
+    def _tell_of_end(self, pair: Pair) -> None:
+        record = record_of(pair, self.clock.seconds(), self.worker)
+        self.outcomes[record.outcome] += 1
+        tell_of_end(record, self.listeners)
+
     def _check_empty(self) -> None:
-        if not self.closing or self._closed.fired or self._pairs or len(self._closing_legs):
+        if not self.closing or self._drain.is_over or self._pairs or len(self._closing_legs):
             return
-        for call in self._drain_calls:
-            if call.active():
-                call.cancel()
         if self.splicer is not None:
             self.splicer.pipes.close()
-        self._closed.fire(None)
+        self._drain.end()

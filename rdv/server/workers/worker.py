@@ -110,6 +110,7 @@ class Worker:
             for index, number in zip(others, rest, strict=True)
         }
         self._rendezvous = make_rendezvous(reactor, start.settings)
+        self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
         site = make_site(reactor, start.settings, self._assignment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from twisted.logger import capturedLogs, formatEvent
 
 from rdv._system.verbosity import show_from
@@ -17,14 +19,20 @@ class NotesTests(ServerTestCase):
         show_from(level)
         with capturedLogs() as events:
             self.close_all(*self.relayed_pair())
-        return [(each["log_level"].name, str(formatEvent(each))) for each in events]
+        texts = [(each["log_level"].name, str(formatEvent(each))) for each in events]
+        self.assertLessEqual(len({re.search("id ([0-9a-f]{8})$", text)[1] for _, text in texts}), 1)  # type: ignore[index]
+        return [(level, re.sub(", id .*", "", text)) for level, text in texts]
 
     def test_as_somebody_sees_it(self) -> None:
-        """Each is there, or is not made at all."""
+        """Each is there, or is not made at all; all have the pair's number."""
         events = [
             ("debug", "waiting: dialer to… from unknown"),
             ("debug", "matched: dialer to… from unknown"),
-            ("info", "relayed: to…, bytes from dialer: 0, acceptor: 0"),
+            (
+                "info",
+                "relayed: to…, bytes from dialer: 0, acceptor: 0, dialer_closed, waited 0.000 s, "
+                "lasted 0.000 s, dialer unknown, acceptor unknown",
+            ),
         ]
         for level, number in (("debug", 0), ("info", 2), ("critical", 3)):
             self.assertEqual(self.noted(level), events[number:])

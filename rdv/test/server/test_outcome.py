@@ -8,7 +8,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from rdv.server import Outcome, Pair, outcome, rendezvous
+from rdv.server import Outcome, Pair, notes, outcome
 from rdv.test.doubles import present
 from rdv.test.server.doubles import CONFIRM, HELLO, Guest, ServerTestCase
 
@@ -257,7 +257,7 @@ class LogTests(ServerTestCase):
         super().setUp()
         events = Events()
         self.events = events.seen
-        self.patch(rendezvous, "log", Logger(observer=events))
+        self.patch(notes, "log", Logger(observer=events))
 
     def test_never_the_whole_token(self) -> None:
         token = b"5f0c6a4e-0d0f-4a51"

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.logger import LogEvent, Logger, formatEvent
 
-from rdv.server import rendezvous
+from rdv.server import notes
 from rdv.test.doubles import present
 from rdv.test.server.doubles import Guest
 from rdv.test.server.held_case import FAR, HOLD, LINES, NEAR, WAYS, HeldTestCase, tcp_info
@@ -135,7 +135,7 @@ class LogTests(HeldTestCase):
         super().setUp()
         events = Events()
         self.events = events.seen
-        self.patch(rendezvous, "log", Logger(observer=events))
+        self.patch(notes, "log", Logger(observer=events))
 
     def matched(self) -> LogEvent:
         """The only event of that kind."""
@@ -173,4 +173,6 @@ class LogTests(HeldTestCase):
         self.come_from(Role.ACCEPTOR, NEAR)
         event = self.matched()
         self.assertEqual((event["held"], event["hold"]), (None, 0.0))
-        self.assertEqual(formatEvent(event), f"matched: dialer to… from {dialer.leg.observed}")
+        observed, number = dialer.leg.observed, f"{dialer.leg.id:08x}"
+        text = f"matched: dialer to… from {observed}, id {number}"
+        self.assertEqual(formatEvent(event), text)

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
-from rdv.server.rendezvous import log as rendezvous_log
+from rdv.server.notes import log as notes_log
 from rdv.server.site.service import make_site
 from rdv.settings import ServerSettings
 from rdv.test.server.doubles import request
@@ -111,7 +111,7 @@ class WaitingCostTests(TestCase):
         self.clients: list[socket.socket] = []
         Least.told = self.events.happened
         # To nobody else: under ``trial -j`` each line is held until trial has it.
-        self.patch(rendezvous_log, "observer", self.observe)
+        self.patch(notes_log, "observer", self.observe)
         self.addCleanup(self.close_clients)
 
     def observe(self, event: LogEvent) -> None:

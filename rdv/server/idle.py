@@ -1,0 +1,46 @@
+"""
+Cutting what has moved no byte for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from rdv._flows.joint import Joint
+
+__all__ = ["IdleWatch"]
+
+
+class IdleWatch:
+    """
+    Looks at a joint whenever it might have been silent for long enough.
+
+    :param timeout: seconds without a byte in either direction.
+    :param expired: called once they are over.
+    """
+
+    __slots__ = ("_call", "_clock", "_expired", "_joint", "_timeout")
+
+    def __init__(
+        self, clock: IReactorTime, joint: Joint, timeout: float, expired: Callable[[], object]
+    ) -> None:
+        self._clock = clock
+        self._joint = joint
+        self._timeout = timeout
+        self._expired = expired
+        self._call: IDelayedCall | None = None
+        self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
+    def _look(self) -> None:
+        left = self._joint.active + self._timeout - self._clock.seconds()
+        if left <= 0:
+            self._expired()
+        else:
+            self._call = self._clock.callLater(left, self._look)

@@ -14,6 +14,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
+from rdv._system.process import hold_signals
 from rdv.errors import RdvError
 from rdv.options import seconds
 from rdv.server.site.service import RendezvousService
@@ -109,6 +110,7 @@ def makeService(options: Options) -> IService:
 
 
 def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
+    hold_signals()
     raise_limit(reactor)
     settings = options.settings()
     if settings.workers == 1:

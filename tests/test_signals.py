@@ -5,8 +5,10 @@ or ends.
 
 from __future__ import annotations
 
-from tests.processes import PYTHON, Program
-from tests.servers import BROKEN, RELAY, RELAYED, SystemTestCase
+from pathlib import Path
+
+from tests.processes import PYTHON, ROOT, Program
+from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase
 
 #: ``rdv`` with a ^C that comes at a certain place.
 INTERRUPTED_WHILE_LOADING = """
@@ -35,6 +37,37 @@ from rdv.commands.cli import main
 sys.exit(main())
 """
 
+#: ``rdv`` with signals that come while a server starts: a module is loaded, and a port opened.
+CALLED_WHILE_STARTING = """
+import os, signal, sys
+
+def call():
+    for name in ("HUP", "USR1", "USR2"):
+        os.kill(os.getpid(), getattr(signal, "SIG" + name))
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "rdv.server.rendezvous":
+            call()
+
+def watch(event, arguments):
+    if event == "socket.bind":
+        call()
+
+sys.meta_path.insert(0, Finder)
+sys.addaudithook(watch)
+from rdv.commands.cli import main
+sys.exit(main())
+"""
+
+#: A worker that gets signals before it has looked at its command line.
+CALLED_BEFORE_START = """
+import os, signal, sys
+if "rdv.server.workers.worker" in sys.orig_argv:
+    for name in ("HUP", "USR1", "USR2", "INT", "TERM"):
+        os.kill(os.getpid(), getattr(signal, "SIG" + name))
+"""
+
 
 class SignalTests(SystemTestCase):
     async def test_while_starting(self) -> None:
@@ -60,3 +93,42 @@ class SignalTests(SystemTestCase):
         dialer.signal("INT")
         await self.assert_ended(acceptor, 3, RELAY, BROKEN)
         await dialer.ended
+
+    async def test_server_while_starting(self) -> None:
+        """It goes on, with workers too, and has not forgotten that it was to reload."""
+        for options in ((), ("--workers", "2")):
+            argv = ("-v", "serve", "-l", "127.0.0.1:0", *options)
+            server = Program(self, PYTHON, "-c", CALLED_WHILE_STARTING, *argv)
+            await server.line(LISTENING)
+            await server.line("reloaded$")
+            server.signal("TERM")
+            self.assertEqual(await server.ended, 0, server.report())
+
+    async def test_worker_while_starting(self) -> None:
+        """Before its first instruction."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(CALLED_BEFORE_START)
+        environment = {"PYTHONPATH": f"{ROOT}:{folder}"}
+        server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", "2", env=environment)
+        await server.line(LISTENING)
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+        self.assertEqual(len(server.stderr.splitlines()), 1, server.report())
+
+    async def test_reload(self) -> None:
+        """By whichever command the server runs."""
+        for start in (
+            lambda: self.serve(),
+            lambda: self.twist(),
+            lambda: self.serve("--workers", "2"),
+        ):
+            server = await start()
+            await self.ask(b"GET / HTTP/1.0\r\n\r\n")  # it runs
+            server.signal("HUP")
+            await server.line("reloaded$")
+            if b"worker 0" in server.stderr:
+                for index in range(2):
+                    await server.line(rf"\[worker {index}, .*reloaded$")
+            server.signal("TERM")
+            self.assertEqual(await server.ended, 0, server.report())

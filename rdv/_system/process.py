@@ -12,20 +12,28 @@ import sys
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = [
     "empty_stdin",
+    "hold_signals",
     "ignore_signals",
     "never_wait_for_lookups",
     "open_standard_descriptors",
+    "release_signals",
     "spare_signals",
     "take_signals",
 ]
 
 #: What ends a program in good order.
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+#: What a server goes on at, though the default is to die of it.
+_OTHERS = [
+    signal.Signals[name]
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2")
+    if name in signal.Signals.__members__
+]
 
 
 def open_standard_descriptors() -> None:
@@ -52,13 +60,13 @@ def empty_stdin() -> None:
     os.close(null)
 
 
-def take_signals(handle: Callable[[int], object]) -> None:
+def take_signals(handle: Callable[[int], object], numbers: Iterable[int] = _ENDING) -> None:
     """
-    Call ``handle`` with the number of each SIGINT and SIGTERM, between any two instructions of the
-    main thread. To be called when the reactor runs, which sets handlers of its own as it starts:
-    those make ``twist`` die of the signal instead of exiting with 0.
+    Call ``handle`` with the number of each such signal, between any two instructions of the main
+    thread. For SIGINT and SIGTERM to be called when the reactor runs, which sets handlers of its
+    own as it starts: those make ``twist`` die of the signal instead of exiting with 0.
     """
-    for number in _ENDING:
+    for number in numbers:
         signal.signal(number, lambda number, frame: handle(number))
 
 
@@ -73,9 +81,28 @@ def spare_signals() -> None:
     Go on at signals that a server has no use for: their default is to kill it, which would reset
     its relays.
     """
-    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _OTHERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def hold_signals(*, ending: bool = False) -> set[int]:
+    """
+    Let signals wait until a server can handle them: their default would kill it as it starts. A
+    process that is started meanwhile has them wait as well.
+
+    :param ending: SIGINT and SIGTERM, too.
+    :return: which have waited before, for :func:`release_signals`.
+    """
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, [*_OTHERS, *_ENDING * ending]))
+
+
+def release_signals(waiting: Iterable[int] = ()) -> None:
+    """
+    Let those come that have waited.
+
+    :param waiting: which are to wait on.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
 
 
 def never_wait_for_lookups(reactor: Any) -> None:

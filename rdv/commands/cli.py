@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from rdv._stdio.console import Form
-from rdv._system.process import open_standard_descriptors
+from rdv._system.process import hold_signals, open_standard_descriptors
 from rdv.commands.arguments import parse
 
 __all__ = ["main"]
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"{Secret.generate().reveal()}\n")
         return 0
+    if arguments.module == "serve":
+        hold_signals()
     try:
         # Late: printing the help does not need Twisted.
         from rdv.commands import running

@@ -5,9 +5,7 @@ transfers end.
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from ipaddress import IPv4Address as IPv4
 from ipaddress import IPv6Address as IPv6
 from typing import Any
@@ -24,14 +22,15 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 
-from rdv._system.process import spare_signals, take_signals
 from rdv.addresses import AddressSpace, parse_ip, space_of
 from rdv.server.door import Door
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
+from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
+from rdv.server.site.signals import ServerSignals
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
 from rdv.settings import ServerSettings
@@ -58,11 +57,11 @@ class RendezvousService(Service):
     ``settings.drain`` seconds, and only then closes the ports.
 
     :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
-        once, with exit status 0 either way; and SIGHUP, SIGUSR1 and SIGUSR2 do nothing.
+        once, with exit status 0 either way; SIGHUP call all of ``reloads``; and SIGUSR1 and SIGUSR2
+        do nothing.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
-    :ivar reloads: each reads something anew that was read from a file, or raises an
-        :class:`RdvError` and keeps what it had.
+    :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     """
 
@@ -70,12 +69,14 @@ class RendezvousService(Service):
         self, reactor: _IReactor, settings: ServerSettings, *, handle_signals: bool = False
     ) -> None:
         self._reactor = reactor
-        self._handle_signals = handle_signals
+        self._signals: ServerSignals | None = None
+        if handle_signals:
+            self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
         self._stopping = False
         self._settings = settings
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
-        self.reloads: list[Callable[[], object]] = []
+        self.reloads: list[Reload] = []
         self.rendezvous = make_rendezvous(reactor, settings)
         self._site = make_site(reactor, settings, self.rendezvous)
         self._endpoints = make_endpoints(reactor, settings.listen)
@@ -86,8 +87,8 @@ class RendezvousService(Service):
 
         :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
         """
-        if self._handle_signals:
-            spare_signals()
+        if self._signals is not None:
+            self._signals.take_others()
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
         self.rendezvous.ports = named_ports(self._settings, self.ports)
@@ -108,14 +109,17 @@ class RendezvousService(Service):
         ports, self.ports = self.ports, []
         return self.rendezvous.close(self._settings.drain).addCallback(lambda _: close_ports(ports))
 
+    def reload(self) -> None:
+        """Have all of ``reloads`` read anew. One that cannot keeps what it has, and says so."""
+        reload_all(self.reloads)
+
     def _run(self) -> None:
-        if self._handle_signals:
-            take_signals(partial(self._reactor.callFromThread, self._signalled))
+        if self._signals is not None:
+            self._signals.take_ending()
         if not self.ready.called:
             self.ready.callback(None)
 
-    def _signalled(self, number: int) -> None:
-        name = signal.Signals(number).name
+    def _signalled(self, name: str) -> None:
         if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self.rendezvous.abort()

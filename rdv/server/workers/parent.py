@@ -5,34 +5,23 @@ the workers, starts them again when they die, and stops them. It serves nobody i
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from signal import Signals
 from socket import socket
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import (
     IDelayedCall,
     IListeningPort,
-    IProcessTransport,
-    IReactorProcess,
 )
-from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger, globalLogPublisher
-from twisted.python.failure import Failure
+from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from rdv._observer import OneShotObserver
-from rdv._system.process import spare_signals, take_signals
 from rdv.errors import ProtocolError, RdvError
+from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.listening import (
     OpenedPorts,
     close_ports,
@@ -40,9 +29,10 @@ from rdv.server.site.listening import (
     listen,
     make_endpoints,
 )
+from rdv.server.site.signals import ServerSignals
+from rdv.server.workers.child import Child
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
-from rdv.server.workers.reports import reported
-from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
+from rdv.server.workers.worker import ABORT, DRAIN, FIRST, RELOAD, Start
 from rdv.settings import ServerSettings
 
 __all__ = ["WorkersService"]
@@ -64,6 +54,7 @@ class WorkersService(Service):
     :param handle_signals: as there.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
+    :ivar reloads: what this process reads anew; the workers have lists of their own.
     :raises RdvError: when an endpoint string cannot be understood.
     """
 
@@ -79,14 +70,16 @@ class WorkersService(Service):
         self._reactor = reactor
         self._count = count
         self._level = level
-        self._handle_signals = handle_signals
+        self._signals: ServerSignals | None = None
+        if handle_signals:
+            self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
         self._opened = OpenedPorts(reactor)
         self._endpoints = make_endpoints(self._opened, settings.listen)
         # Whether this host has IPv6 is looked up once.
         strings = [string for text in settings.listen for string in endpoint_strings(text)]
         self._settings = replace(settings, listen=strings)
         self._mailboxes: list[tuple[socket, socket]] = []
-        self._children: dict[int, _Child] = {}
+        self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
         self._restarts: dict[int, IDelayedCall] = {}
         self._stopping = False
@@ -94,6 +87,7 @@ class WorkersService(Service):
         self._kill_call: IDelayedCall | None = None
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
+        self.reloads: list[Reload] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -101,8 +95,8 @@ class WorkersService(Service):
 
         :raises RdvError: when one cannot be had, or cannot be shared.
         """
-        if self._handle_signals:
-            spare_signals()
+        if self._signals is not None:
+            self._signals.take_others()
         try:
             self._mailboxes = [inbox_pair() for _ in range(self._count)]
         except OSError as error:
@@ -124,9 +118,14 @@ class WorkersService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         return self._stop()
 
+    def reload(self) -> None:
+        """See :meth:`rdv.server.site.service.RendezvousService.reload`; each worker does it."""
+        reload_all(self.reloads)
+        self._tell(RELOAD)
+
     def _run(self) -> None:
-        if self._handle_signals:
-            take_signals(partial(self._reactor.callFromThread, self._signalled))
+        if self._signals is not None:
+            self._signals.take_ending()
         for index in range(self._count):
             self._start(index)
 
@@ -141,14 +140,14 @@ class WorkersService(Service):
         start = Start(index, self._count, len(ports), self._level, self._settings)
         outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
         inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes]
-        child = _Child(start, self._serves, self._ended)
+        child = Child(start, self._serves, self._ended)
         self._children[index] = child
         try:
             child.spawn(self._reactor, dict(enumerate(inherited, FIRST)))
         except OSError as error:
             self._ended(child, f"cannot be started, {error.strerror}")
 
-    def _serves(self, child: _Child) -> None:
+    def _serves(self, child: Child) -> None:
         log.info(
             "worker {worker} serves as process {pid}", worker=child.index, pid=child.transport.pid
         )
@@ -157,7 +156,7 @@ class WorkersService(Service):
         if all(each.is_ready for each in self._children.values()):
             self.ready.callback(None)
 
-    def _ended(self, child: _Child, reason: str) -> None:
+    def _ended(self, child: Child, reason: str) -> None:
         index = child.index
         del self._children[index]
         if self._stopping:
@@ -174,8 +173,7 @@ class WorkersService(Service):
 
     # The end.
 
-    def _signalled(self, number: int) -> None:
-        name = Signals(number).name
+    def _signalled(self, name: str) -> None:
         if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self._tell(ABORT)
@@ -226,74 +224,3 @@ class WorkersService(Service):
                 continue
             if sock is not None:
                 refuse(sock, *SHUTTING_DOWN)
-
-
-class _Child(ProcessProtocol):
-    """
-    A worker's process. What it logs is logged here, with its number.
-
-    :param start: what it is told.
-    :param became_ready: called with this when it serves.
-    :param ended: called with this and the reason, in words, when it is gone.
-    :ivar index: which worker it is.
-    :ivar is_ready: whether it has begun to serve.
-    """
-
-    transport: IProcessTransport
-
-    def __init__(
-        self,
-        start: Start,
-        became_ready: Callable[[_Child], object],
-        ended: Callable[[_Child, str], object],
-    ) -> None:
-        self._start = start
-        self._became_ready = became_ready
-        self._ended = ended
-        self._unfinished = b""
-        self.index = start.index
-        self.is_ready = False
-
-    def spawn(self, reactor: IReactorProcess, descriptors: Mapping[int, int]) -> None:
-        """
-        Start the process.
-
-        :param descriptors: which of ours it inherits, by the numbers that it knows them by.
-        :raises OSError: when the system does not let us.
-        """
-        # It shall find the same modules as this process, wherever that was told to look.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", self._start.to_json()]
-        pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, REPORTS: "r"}
-        reactor.spawnProcess(
-            self, command[0], command, env=environment, childFDs={**pipes, **descriptors}
-        )
-
-    def tell(self, command: bytes) -> None:
-        """Send a command; in vain when it is about to end."""
-        with suppress(KeyError):
-            self.transport.writeToChild(COMMANDS, command)
-
-    def kill(self) -> None:
-        """End it, whatever it does."""
-        with suppress(ProcessExitedAlready):
-            self.transport.signalProcess("KILL")
-
-    def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """See :class:`IProcessProtocol`: reports."""
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        for line in lines:
-            if line == READY:
-                self.is_ready = True
-                self._became_ready(self)
-            else:
-                self._log(line)
-
-    def processEnded(self, reason: Failure) -> None:
-        signal = getattr(reason.value, "signal", None)
-        status = getattr(reason.value, "exitCode", None)
-        self._ended(self, f"signal {signal}" if signal else f"exit status {status or 0}")
-
-    def _log(self, line: bytes) -> None:
-        with suppress(ValueError):  # it was killed while it wrote
-            globalLogPublisher(reported(line.decode(), self.index))

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, cast
 
@@ -31,10 +31,11 @@ from twisted.logger import (
 
 from rdv._flows.sources import open_source
 from rdv._system.clock import use_monotonic_clock
-from rdv._system.process import ignore_signals, spare_signals
+from rdv._system.process import ignore_signals, release_signals, spare_signals
 from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
+from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.listening import (
     AdoptedPorts,
     close_ports,
@@ -47,14 +48,14 @@ from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import log_outlet, report
 from rdv.settings import ServerSettings
 
-__all__ = ["ABORT", "COMMANDS", "DRAIN", "FIRST", "READY", "REPORTS", "Start", "main"]
+__all__ = ["ABORT", "COMMANDS", "DRAIN", "FIRST", "READY", "RELOAD", "REPORTS", "Start", "main"]
 
 log = Logger()
 
 #: Numbers of descriptors.
 COMMANDS, REPORTS, FIRST = 0, 3, 4
 #: What comes on COMMANDS: a byte each.
-DRAIN, ABORT = b"d", b"a"
+DRAIN, ABORT, RELOAD = b"d", b"a", b"r"
 #: What goes to REPORTS beside events as JSON: a line.
 READY = b"ready"
 
@@ -94,7 +95,7 @@ class Worker:
     """
     Serves, until it is told not to.
 
-    :ivar reloads: as of :class:`rdv.server.site.service.RendezvousService`.
+    :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :raises RdvError: when it cannot.
     """
 
@@ -102,7 +103,7 @@ class Worker:
         self._reactor = reactor
         self._drain = start.settings.drain
         self._stopping = False
-        self.reloads: list[Callable[[], object]] = []
+        self.reloads: list[Reload] = []
         inbox, *rest = range(FIRST + start.ports, FIRST + start.ports + start.workers)
         others = [index for index in range(start.workers) if index != start.index]
         outboxes = {
@@ -128,6 +129,8 @@ class Worker:
         """Obey."""
         if DRAIN in data:
             self._stop()
+        if RELOAD in data:
+            reload_all(self.reloads)
         if ABORT in data:
             self._rendezvous.abort()
             self._assignment.abort()
@@ -181,6 +184,7 @@ def main(argv: Sequence[str]) -> int:
     # them to the whole group.
     ignore_signals()
     spare_signals()
+    release_signals()
     start = Start.from_json(argv[0])
     reports = os.fdopen(REPORTS, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)

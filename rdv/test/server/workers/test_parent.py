@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from rdv.errors import RdvError
 from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import PassedClient, encode, send
-from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, REPORTS, Start
+from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, RELOAD, REPORTS, Start
 from rdv.settings import ServerSettings
 from rdv.test.server.workers.doubles import ParentTestCase
 from rdv.test.sockets import tcp_pair
@@ -223,6 +223,22 @@ class SignalTests(ParentTestCase):
         for process in processes:
             process.end()
         self.assertTrue(self.reactor.stopped)
+
+    def test_reload(self) -> None:
+        """Here, and in each worker. It is taken before there are any."""
+        read: list[str] = []
+        self.service.reloads.append(lambda: read.append("something"))
+        self.service.privilegedStartService()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(read, ["something"])
+        processes = self.start()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(read, ["something"] * 2)
+        self.assertEqual([process.told for process in processes], [RELOAD] * 3)
+
+    def test_no_use(self) -> None:
+        self.start()
+        self.assertEqual(self.handlers[signal.SIGUSR1], signal.SIG_IGN)
 
     def test_not_handled(self) -> None:
         self.handlers.clear()

@@ -1,0 +1,35 @@
+"""
+What a server reads again when it is told to: certificates, lists, keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from twisted.logger import Logger
+
+from rdv.errors import RdvError
+
+__all__ = ["Reload", "reload_all"]
+
+log = Logger()
+
+#: Reads something anew, or raises an :class:`RdvError` of one line and keeps what it had.
+Reload: TypeAlias = Callable[[], object]
+
+
+def reload_all(reloads: Iterable[Reload]) -> None:
+    """Have each read anew. Of one that cannot, the log has one line, and the others still do."""
+    failures = 0
+    for reload in reloads:
+        try:
+            reload()
+        except RdvError as error:
+            failures += 1
+            log.critical("not reloaded, what was read before stands: {reason}", reason=error)
+        except Exception:
+            failures += 1
+            log.failure("not reloaded, what was read before stands")
+    if not failures:
+        log.info("reloaded")

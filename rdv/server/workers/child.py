@@ -1,0 +1,97 @@
+"""
+The process of a worker, as its parent sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from rdv._system.process import hold_signals, release_signals
+from rdv.server.workers.reports import reported
+from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
+
+__all__ = ["Child"]
+
+
+class Child(ProcessProtocol):
+    """
+    A worker's process. What it logs is logged here, with its number.
+
+    :param start: what it is told.
+    :param became_ready: called with this when it serves.
+    :param ended: called with this and the reason, in words, when it is gone.
+    :ivar index: which worker it is.
+    :ivar is_ready: whether it has begun to serve.
+    """
+
+    transport: IProcessTransport
+
+    def __init__(
+        self,
+        start: Start,
+        became_ready: Callable[[Child], object],
+        ended: Callable[[Child, str], object],
+    ) -> None:
+        self._start = start
+        self._became_ready = became_ready
+        self._ended = ended
+        self._unfinished = b""
+        self.index = start.index
+        self.is_ready = False
+
+    def spawn(self, reactor: IReactorProcess, descriptors: Mapping[int, int]) -> None:
+        """
+        Start the process.
+
+        :param descriptors: which of ours it inherits, by the numbers that it knows them by.
+        :raises OSError: when the system does not let us.
+        """
+        # It shall find the same modules as this process, wherever that was told to look.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", self._start.to_json()]
+        pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, REPORTS: "r"}
+        waiting = hold_signals(ending=True)  # until it ignores them
+        try:
+            reactor.spawnProcess(
+                self, command[0], command, env=environment, childFDs={**pipes, **descriptors}
+            )
+        finally:
+            release_signals(waiting)
+
+    def tell(self, command: bytes) -> None:
+        """Send a command; in vain when it is about to end."""
+        with suppress(KeyError):
+            self.transport.writeToChild(COMMANDS, command)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """See :class:`IProcessProtocol`: reports."""
+        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        for line in lines:
+            if line == READY:
+                self.is_ready = True
+                self._became_ready(self)
+            else:
+                self._log(line)
+
+    def processEnded(self, reason: Failure) -> None:
+        signal = getattr(reason.value, "signal", None)
+        status = getattr(reason.value, "exitCode", None)
+        self._ended(self, f"signal {signal}" if signal else f"exit status {status or 0}")
+
+    def _log(self, line: bytes) -> None:
+        with suppress(ValueError):  # it was killed while it wrote
+            globalLogPublisher(reported(line.decode(), self.index))

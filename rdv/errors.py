@@ -4,11 +4,16 @@ What can go wrong, as exceptions whose text can be shown to a person.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "AttemptTimeout",
     "BadEndpoint",
     "BadRequest",
     "BadSecret",
+    "BadSettings",
     "BadToken",
     "BadURL",
     "NoConnection",
@@ -43,6 +48,19 @@ class BadURL(RdvError):
 
 class BadEndpoint(RdvError):
     """What to listen on that cannot be: no port, and no server endpoint string of Twisted's."""
+
+
+class BadSettings(RdvError):
+    """
+    Settings of a server that cannot be. The message is the first thing that is wrong.
+
+    :ivar refusals: all of it, a line each.
+    """
+
+    def __init__(self, refusals: Sequence[str]) -> None:
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        super().__init__(f"{refusals[0]}{more}")
+        self.refusals = refusals
 
 
 class ProtocolError(RdvError):

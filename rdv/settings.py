@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from rdv.options import seconds, workers
 
-__all__ = ["ServerSettings", "Setting", "server_settings"]
+__all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ LISTENING = "where it listens"
 TIMES = "how long it waits"
 PROXIES = "behind a proxy"
 PROCESSES = "processes"
+FILE = "configuration"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Setting:
         """Its name on a command line, without dashes. What is on has a flag to turn it off."""
         name = self.field.replace("_", "-")
         return f"no-{name}" if self.parse is None and self.default else name
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All its names but single letters: on a command line, and as keys of a file."""
+        return [self.flag, *(name for name in self.also if len(name) > 1)]
 
     @property
     def described(self) -> str:
@@ -99,11 +105,12 @@ class ServerSettings:
     :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
     :ivar workers: how many processes serve.
+    :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
     """
 
     listen: Sequence[str] = _setting(
         ("8080",),
-        "port, HOST:PORT or Twisted endpoint to listen on; repeatable",
+        "port, HOST:PORT, *:PORT or Twisted endpoint to listen on; repeatable",
         LISTENING,
         str,
         metavar="ADDRESS",
@@ -160,6 +167,13 @@ class ServerSettings:
         PROCESSES,
         workers,
         metavar="N",
+    )
+    config: str | None = _setting(
+        None,
+        "file of settings, in TOML: the names of these options, without dashes in front",
+        FILE,
+        str,
+        metavar="FILE",
     )
 
 

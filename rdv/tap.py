@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -15,8 +17,10 @@ from twisted.python.usage import Options as UsageOptions
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
-from rdv.errors import RdvError
+from rdv.errors import BadSettings, RdvError
 from rdv.options import seconds
+from rdv.server.configuration.checking import refusals
+from rdv.server.configuration.reading import Configuration
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.reports import log_outlet
@@ -57,7 +61,10 @@ class Options(UsageOptions):
         "Without a command word: serve. For pipes and exit codes use the rdv command; twist logs "
         "to stdout and cannot choose its exit status."
     )
-    optFlags = [[each.flag, None, each.described] for each in _SWITCHES]
+    optFlags = [
+        ["check-config", None, "Say what is wrong with the settings, or OK, and serve nobody."],
+        *([each.flag, None, each.described] for each in _SWITCHES),
+    ]
     optParameters = [
         [each.flag, None, None, each.described, each.parse] for each in _VALUES if not each.repeats
     ]
@@ -66,11 +73,19 @@ class Options(UsageOptions):
         ["accept", None, _AcceptOptions, "Connect stdin and stdout to the dialling peer."],
     ]
 
-    def settings(self) -> ServerSettings:
-        """What the options say to a server."""
+    def configuration(self) -> Configuration:
+        """
+        What the options, the environment and the file say to a server.
+
+        :raises BadSettings: when it cannot be.
+        """
         given = {each.field: self[each.flag] for each in _VALUES if self.get(each.flag) is not None}
         given |= {each.field: not each.default for each in _SWITCHES if self[each.flag]}
-        return ServerSettings(**given)
+        return Configuration(given, os.environ)
+
+    def settings(self) -> ServerSettings:
+        """As :meth:`configuration`, what holds."""
+        return self.configuration().settings
 
 
 def _add_repeatable(setting: Setting, name: str) -> None:
@@ -102,6 +117,8 @@ def makeService(options: Options) -> IService:
     if options.subCommand:
         stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
         return stream
+    if options["check-config"]:
+        raise SystemExit(_check(reactor, options))
     try:
         service: IService = _server(reactor, options, of_twist.get("logLevel", LogLevel.info).name)
     except RdvError as error:
@@ -109,10 +126,21 @@ def makeService(options: Options) -> IService:
     return service
 
 
+def _check(reactor: Any, options: Options) -> int:
+    """Say what is wrong with the settings; the exit status."""
+    try:
+        found = refusals(reactor, options.configuration())
+    except BadSettings as error:
+        found = list(error.refusals)
+    lines = [f"twist rdv: {each}" for each in found] or ["OK"]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    return 2 if found else 0
+
+
 def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
     hold_signals()
     raise_limit(reactor)
-    settings = options.settings()
+    settings = options.configuration().settings
     if settings.workers == 1:
         return _ServerService(reactor, settings, handle_signals=True)
     return _WorkersService(reactor, settings, settings.workers, level=level, handle_signals=True)

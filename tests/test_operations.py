@@ -61,6 +61,31 @@ class OperationsTests(TestCase):
         port = await listening_port(self.start(command, ("8080", "127.0.0.1:0")))
         await self.meet_and_part(f"http://127.0.0.1:{port}")
 
+    @runs(OPERATIONS, "lobby-timeout =", "--check-config", "lobby-timeuot")
+    async def test_configuration(self, content: str, command: str, refusals: str) -> None:
+        """It is checked, with mistakes and without, and both commands serve what it says."""
+        file = self.shell.folder / "rdv.toml"
+        file.write_text(replaced(content, ("lobby-timeout", "lobby-timeuot"), ("30", '"5x"')))
+        checked = self.start(command)
+        self.assertEqual(await checked.ended, 2, checked.report())
+        self.assertEqual(
+            sorted(checked.stderr.decode().splitlines()), sorted(refusals.splitlines())
+        )
+        file.write_text(replaced(content, ("*:8080", "127.0.0.1:0"), ("[::1]:8081", "127.0.0.1:0")))
+        for program in (command, command.replace("rdv serve", "twist rdv")):
+            checked = self.start(program)
+            self.assertEqual(await checked.ended, 0, checked.report())
+            self.assertEqual(checked.stderr, b"OK\n")
+        port = await listening_port(self.start("twist rdv --config rdv.toml"))
+        await self.meet_and_part(f"http://127.0.0.1:{port}/rdv")
+
+    @runs(OPERATIONS, "RDV_SERVE_LISTEN")
+    async def test_environment(self, command: str) -> None:
+        """It is what a container has."""
+        here = ("*:8080", "127.0.0.1:0"), ("[::1]:8081", "127.0.0.1:0")
+        program = self.shell.script(replaced(command, *here, ("twist", "exec twist")))
+        await self.meet_and_part(f"http://127.0.0.1:{await listening_port(program)}")
+
     @runs(OPERATIONS, "--workers 2")
     async def test_workers(self, command: str) -> None:
         """Two processes, one port."""

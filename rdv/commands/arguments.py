@@ -18,7 +18,7 @@ from rdv.commands.shared_arguments import (
     add_tls,
 )
 from rdv.options import forwards, port
-from rdv.settings import server_settings
+from rdv.settings import FILE, server_settings
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
             said |= {"type": checked(each.parse), "metavar": each.metavar}
             said |= {"action": "append"} if each.repeats else {}
         groups[each.group].add_argument(*flags, **said)
+    groups[FILE].add_argument(
+        "--check-config",
+        action="store_true",
+        help="say what is wrong with the settings, a line each, or OK, and serve nobody",
+    )
 
 
 def _add_forwarding(commands: _Commands) -> None:

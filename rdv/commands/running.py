@@ -31,7 +31,7 @@ from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, never_wait_for_lookups, take_signals
 from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
-from rdv.errors import BadEndpoint, BadToken, BadURL, RdvError
+from rdv.errors import BadEndpoint, BadSettings, BadToken, BadURL, RdvError
 
 __all__ = [
     "BROKEN",
@@ -70,7 +70,8 @@ class Interrupted(Exception):
 
 def status_of(error: RdvError) -> int:
     """The status of a command that an error has ended."""
-    return _USAGE if isinstance(error, (BadEndpoint, BadToken, BadURL, BadUsage)) else NO_CONNECTION
+    wrong_usage = (BadEndpoint, BadSettings, BadToken, BadURL, BadUsage)
+    return _USAGE if isinstance(error, wrong_usage) else NO_CONNECTION
 
 
 async def until_signal(reactor: Any, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -126,7 +127,8 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
         status = await module.run(reactor, arguments, console)
     except RdvError as error:
         status = status_of(error)
-        console.fail(str(error), status)
+        for line in error.refusals if isinstance(error, BadSettings) else [str(error)]:
+            console.fail(line, status)
     except Interrupted as error:
         status = error.status
     except KeyboardInterrupt:  # before the reactor runs, nobody else handles it

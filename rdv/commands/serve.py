@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -16,21 +17,27 @@ from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
 from rdv.commands.running import OK, log_level
+from rdv.errors import BadSettings
+from rdv.server.configuration.checking import refusals
+from rdv.server.configuration.reading import Configuration
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings, server_settings
 
 if TYPE_CHECKING:
     from rdv.server.workers.parent import WorkersService
 
-__all__ = ["run", "settings_of"]
+__all__ = ["configuration_of", "run", "settings_of"]
 
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Serve until a signal ends it."""
+    configuration = configuration_of(arguments)
+    if arguments.check_config:
+        return _check(reactor, configuration, console)
     console.never_wait()
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
-    settings = settings_of(arguments)
+    settings = configuration.settings
     service: RendezvousService | WorkersService
     if settings.workers == 1:
         service = RendezvousService(reactor, settings, handle_signals=True)
@@ -54,10 +61,27 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     return OK
 
 
-def settings_of(arguments: argparse.Namespace) -> ServerSettings:
-    """What the arguments say to a server."""
+def configuration_of(arguments: argparse.Namespace) -> Configuration:
+    """
+    What the arguments, the environment and the file say to a server.
+
+    :raises BadSettings: when it cannot be.
+    """
     given = {each.field: getattr(arguments, each.field) for each in server_settings()}
-    return ServerSettings(**{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    return Configuration(given, os.environ)
+
+
+def settings_of(arguments: argparse.Namespace) -> ServerSettings:
+    """As :func:`configuration_of`, what holds."""
+    return configuration_of(arguments).settings
+
+
+def _check(reactor: Any, configuration: Configuration, console: Console) -> int:
+    if found := refusals(reactor, configuration):
+        raise BadSettings(found)
+    console.tell("checked", "OK")
+    return OK
 
 
 def _place(port: IListeningPort) -> str:

@@ -39,7 +39,7 @@ __all__ = [
 
 # A name without a dot is the type of an endpoint: tcp:8080.
 _HOST_AND_PORT = re.compile(
-    r"(?:(?P<host>\[[^]]+\]|localhost|[^:\[\]]+\.[^:\[\]]*|):)?(?P<port>\d{1,5})"
+    r"(?:(?P<host>\*|\[[^]]+\]|localhost|[^:\[\]]+\.[^:\[\]]*|):)?(?P<port>\d{1,5})"
 )
 #: Connections that may wait to be accepted. With Twisted's 50 a burst of clients loses SYNs, and a
 #: second for each.
@@ -51,9 +51,10 @@ Endpoints: TypeAlias = Sequence[tuple[str, IStreamServerEndpoint]]
 
 def endpoint_strings(text: str) -> list[str]:
     """
-    Endpoint strings for a port number, ``HOST:PORT`` or ``:PORT``; any other text is one already.
+    Endpoint strings for a port number, ``HOST:PORT``, ``*:PORT`` or ``:PORT``; any other text is
+    one already.
 
-    Without a host they listen on IPv6 and IPv4, as far as this host has them.
+    Without a host, or with ``*``, they listen on IPv6 and IPv4, as far as this host has them.
 
     :raises BadEndpoint: for a port above 65535.
     """
@@ -63,7 +64,7 @@ def endpoint_strings(text: str) -> list[str]:
     host, port = match["host"], int(match["port"])
     if port > 0xFFFF:
         raise BadEndpoint(f"not a port: {port}")
-    if host:
+    if host not in (None, "", "*"):
         escaped = host.strip("[]").replace(":", r"\:")
         return [f"tcp:{port}:backlog={_BACKLOG}:interface={escaped}"]
     try:

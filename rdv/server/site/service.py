@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.errors import BadSettings
 from rdv.server.door import Door
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
@@ -155,7 +156,10 @@ def make_site(
     The site that takes clients to ``rendezvous``; it has to be told of its ports.
 
     :param door: who may come in; None for everybody.
+    :raises BadSettings: when one makes no sense without another.
     """
+    if settings.observed_port_header and not settings.observed_header:
+        raise BadSettings(["observed-port-header: only together with observed-header"])
     observed: ObservedAddress = peer_address
     short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path), door)
     if settings.observed_header:

@@ -46,7 +46,13 @@ class EndpointStringTests(SynchronousTestCase):
 
     def test_port_alone(self) -> None:
         """It stands for a port on all addresses of this host."""
-        for text, port in (("8080", 8080), ("0", 0), ("65535", 65535), (":8080", 8080)):
+        for text, port in (
+            ("8080", 8080),
+            ("0", 0),
+            ("65535", 65535),
+            (":8080", 8080),
+            ("*:8080", 8080),
+        ):
             v4 = f"tcp:{port}:backlog=4096"
             dual = rf"{v4}:interface=\:\:"
             self.assertIn(endpoint_strings(text), ([dual], [dual, v4], [v4]))
@@ -80,7 +86,7 @@ class EndpointStringTests(SynchronousTestCase):
             self.assertEqual(endpoint_strings(text), [text])
 
     def test_no_such_port(self) -> None:
-        for text in ("65536", ":65536", "127.0.0.1:65536", "[::1]:99999"):
+        for text in ("65536", ":65536", "*:65536", "127.0.0.1:65536", "[::1]:99999"):
             error = self.assertRaises(RdvError, endpoint_strings, text)
             self.assertIn("not a port", str(error))
 

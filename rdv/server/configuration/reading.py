@@ -1,0 +1,164 @@
+"""
+Settings from a command line, the environment and a file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeAlias
+
+from rdv.errors import BadSettings
+from rdv.settings import ServerSettings, Setting, server_settings
+
+__all__ = ["PREFIX", "Configuration"]
+
+#: Of the names in the environment. RDV_SERVER and RDV_TOKEN are for clients.
+PREFIX = "RDV_SERVE_"
+
+#: Values, and where each stands, by the fields of ServerSettings.
+_Found: TypeAlias = dict[str, tuple[Any, str]]
+
+_SETTINGS = list(server_settings())
+_KEYS = {name: each for each in _SETTINGS for name in each.names}
+_VARIABLES = {f"{PREFIX}{name.upper().replace('-', '_')}": each for name, each in _KEYS.items()}
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class Configuration:
+    """
+    What an operator has said.
+
+    :param given: what stands on the command line, by the fields of :class:`ServerSettings`.
+    :param environ: the environment. What is empty there does not count.
+    :ivar settings: what holds.
+    :raises BadSettings: when something is no setting, or no value of one; or the file cannot be
+        read.
+    """
+
+    def __init__(self, given: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        self._given = given
+        self._environ = environ
+        self.settings, self._places = self._read()
+
+    def place(self, field: str) -> str:
+        """Where a setting has its value from, for a person: ``rdv.toml: drain``, ``--drain``."""
+        flag = next(each.flag for each in _SETTINGS if each.field == field)
+        return self._places.get(field, f"--{flag}")
+
+    def changed(self) -> list[str]:
+        """
+        Read everything again, and leave ``settings`` as they are.
+
+        :return: the flags, without dashes, of what would have another value now.
+        :raises BadSettings: as the constructor does.
+        """
+        new, old = self._read()[0], self.settings
+        return [
+            each.flag for each in _SETTINGS if getattr(new, each.field) != getattr(old, each.field)
+        ]
+
+    def _read(self) -> tuple[ServerSettings, dict[str, str]]:
+        refusals: list[str] = []
+        found = _in_environment(self._environ, refusals)
+        path = self._given.get("config", found.get("config", (None,))[0])
+        if path is not None:
+            found = _in_file(path, refusals) | found
+        if refusals:
+            raise BadSettings(refusals)
+        others = {field: each for field, each in found.items() if field not in self._given}
+        values = {field: value for field, (value, _) in others.items()}
+        places = {field: place for field, (_, place) in others.items()}
+        return ServerSettings(**values, **self._given), places
+
+
+def _in_environment(environ: Mapping[str, str], refusals: list[str]) -> _Found:
+    ours = [(name, text) for name, text in environ.items() if name.startswith(PREFIX) and text]
+    return _values(
+        ((name, name, _from_text(_VARIABLES.get(name), text)) for name, text in ours),
+        _VARIABLES,
+        refusals,
+    )
+
+
+def _in_file(path: str, refusals: list[str]) -> _Found:
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        refusals.append(f"{path}: {error.strerror}")
+        return {}
+    except ValueError as error:  # TOMLDecodeError, or no UTF-8
+        refusals.append(f"{path}: not TOML: {error}")
+        return {}
+    # A file does not name another.
+    keys = {name: each for name, each in _KEYS.items() if each.field != "config"}
+    items = ((f"{path}: {name}", name, value) for name, value in content.items())
+    return _values(items, keys, refusals)
+
+
+def _values(
+    items: Iterable[tuple[str, str, object]], known: Mapping[str, Setting], refusals: list[str]
+) -> _Found:
+    """
+    Read what was found.
+
+    :param items: where each stands, its name, and its value as it was found.
+    :param known: the settings by such names.
+    :param refusals: takes a line for each that cannot be.
+    """
+    found: _Found = {}
+    for place, name, value in items:
+        setting = known.get(name)
+        if setting is None:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else "rdv serve --help lists them"
+            refusals.append(f"{place}: no such setting; {hint}")
+        elif setting.field in found:
+            refusals.append(f"{place}: the same as {found[setting.field][1]}; only one may be set")
+        else:
+            try:
+                found[setting.field] = (_value(setting, value), place)
+            except ValueError as error:
+                refusals.append(f"{place}: {error}")
+    return found
+
+
+def _value(setting: Setting, value: object) -> Any:
+    """
+    The value of a setting.
+
+    :param value: as TOML has it.
+    :raises ValueError: when it cannot be that.
+    """
+    if setting.parse is None:
+        if not isinstance(value, bool):
+            raise ValueError(f"neither true nor false: {value!r}")
+        return value is not setting.default
+    if not setting.repeats:
+        return _parsed(setting, value)
+    several = value if isinstance(value, list) else [value]
+    if not several:
+        raise ValueError("an empty list; leave it out for the default")
+    return tuple(_parsed(setting, each) for each in several)
+
+
+def _parsed(setting: Setting, value: object) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        what = {bool: "a switch", dict: "a table", list: "a list"}.get(
+            type(value), "a date or time"
+        )
+        raise ValueError(f"{what}, not a number or a text in quotes")
+    assert setting.parse is not None
+    return setting.parse(str(value))
+
+
+def _from_text(setting: Setting | None, text: str) -> object:
+    """What stands in the environment, as TOML would have it."""
+    if setting is not None and setting.repeats:
+        return [each.strip() for each in text.split(",")]
+    if setting is not None and setting.parse is None:
+        word = text.lower()
+        return word in _TRUE if word in (*_TRUE, *_FALSE) else text
+    return text

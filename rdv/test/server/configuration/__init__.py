@@ -1,0 +1,3 @@
+"""
+The settings of a server, as operators write them.
+"""

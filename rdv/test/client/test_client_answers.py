@@ -4,6 +4,7 @@ Servers that answer something else than a good 101, or do not answer, over real 
 
 from __future__ import annotations
 
+import socket
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -111,12 +112,17 @@ class AgainTests(AnswersTestCase):
     """A 408."""
 
     async def test_comes_back_from_a_fixed_port(self) -> None:
-        free = RawServer(self)
-        await free.stop()
-        attempt = self.client(local_port=free.number).dial(self.server.url, "token")
+        # Held, in the way that shares it: nobody else is given it meanwhile.
+        holder = socket.socket()
+        self.addCleanup(holder.close)
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            holder.setsockopt(socket.SOL_SOCKET, option, 1)
+        holder.bind(("", 0))
+        port = holder.getsockname()[1]
+        attempt = self.client(local_port=port).dial(self.server.url, "token")
         for _ in range(3):
             wire = await self.server.request()
-            self.assertEqual(wire.port, free.number)
+            self.assertEqual(wire.port, port)
             pause = self.reactor.scheduled(1)
             wire.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
             await pause
@@ -124,4 +130,5 @@ class AgainTests(AnswersTestCase):
         await self.server.request()
         attempt.cancel()
         await self.assertFailure(cast(Any, attempt), CancelledError)
+        holder.close()
         self.assert_nothing_left()

@@ -18,6 +18,7 @@ T = TypeVar("T")
 LISTENING = "where it listens"
 TIMES = "how long it waits"
 PROXIES = "behind a proxy"
+ACCESS = "who may use it"
 PROCESSES = "processes"
 FILE = "configuration"
 
@@ -104,6 +105,7 @@ class ServerSettings:
     :ivar drain: what running transfers get when the server is told to stop.
     :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
+    :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
     :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
     """
@@ -160,6 +162,15 @@ class ServerSettings:
         PROXIES,
         str,
         metavar="NAME",
+    )
+    token_key: Sequence[str] = _setting(
+        (),
+        "let in who has a token that is signed with a key in this file (rdv token --key makes "
+        "one); repeatable",
+        ACCESS,
+        str,
+        metavar="FILE",
+        repeats=True,
     )
     workers: int = _setting(
         1,

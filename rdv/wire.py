@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from rdv import _knobs as knobs
+from rdv._signed_token import read_signed
 from rdv._text import visible
 from rdv.addresses import Address, canonical_address, parse_address
 from rdv.errors import BadRequest, BadToken, ProtocolError
@@ -143,7 +144,10 @@ def token_hint(token: bytes) -> str:
     Enough of a token to tell one from another in a log, never all of it: half of it at most. It is
     somebody else's, so nothing of it does more than it shows.
     """
-    text = token.decode(errors="replace").removeprefix("rdv-secure-1-")
+    signed = read_signed(token)
+    # Neither its time nor its user tells it from another one.
+    text = token.decode(errors="replace") if signed is None else signed.nonce
+    text = text.removeprefix("rdv-secure-1-")
     return visible(text[: min(4, len(text) // 2)]) + "…"
 
 

@@ -12,8 +12,9 @@ import secrets
 from typing import TypeAlias
 
 from rdv._secure.derivation import expand, keyed
+from rdv._signed_token import read_signed
 from rdv.errors import BadSecret
-from rdv.wire import check_token, is_secret
+from rdv.wire import check_token, is_secret, token_hint
 
 __all__ = ["Secret", "Token", "read_token", "server_token"]
 
@@ -21,6 +22,8 @@ __all__ = ["Secret", "Token", "read_token", "server_token"]
 Token: TypeAlias = "str | bytes | Secret"
 
 _PREFIX = "rdvs1-"
+#: Behind it in a secret's text stands a token that was signed for it.
+_SIGNED_FROM = "@"
 _CONTEXT = b"rdv secure 1"
 _RANDOM = 16
 _CHECK = 4
@@ -35,12 +38,12 @@ class Secret:
     and errors do not.
 
     :ivar server_token: stands for it at the server and in the lines that the server passes on. The
-        secret cannot be derived from it.
+        secret cannot be derived from it. Of one that is :meth:`signed`, the token that was signed.
     :ivar direct_token: stands for it in the lines on direct connections.
     :ivar psk: the pre-shared key of the handshake.
     """
 
-    __slots__ = ("_random", "direct_token", "psk", "server_token")
+    __slots__ = ("_random", "_signed", "direct_token", "psk", "server_token")
 
     def __init__(self, random: bytes) -> None:
         """
@@ -49,6 +52,7 @@ class Secret:
         if len(random) != _RANDOM:
             raise ValueError(f"random: {_RANDOM} bytes, not {len(random)}")
         self._random = bytes(random)
+        self._signed = ""
         key = keyed(_CONTEXT, self._random)
         self.server_token = _token(key, b"server token")
         self.direct_token = _token(key, b"direct token")
@@ -62,10 +66,12 @@ class Secret:
     @classmethod
     def parse(cls, text: str) -> Secret:
         """
-        Read what :meth:`reveal` gave. Case does not matter behind the prefix, nor do hyphens.
+        Read what :meth:`reveal` gave. Case does not matter in the secret itself, nor do hyphens
+        behind its prefix.
 
         :raises BadSecret: for anything else. Its text does not repeat any of ``text``.
         """
+        text, at, signed = text.partition(_SIGNED_FROM)
         head, rest = text[: len(_PREFIX)], text[len(_PREFIX) :]
         if head.lower() != _PREFIX:
             known = "a secret of another version" if is_secret(text) else "not a secret"
@@ -81,11 +87,29 @@ class Secret:
             raise BadSecret("not a secret: it is too short or too long")
         if not hmac.compare_digest(check, _check(random)):
             raise BadSecret("not a secret: a character is wrong or two are swapped")
-        return cls(random)
+        return cls(random).signed(signed) if at else cls(random)
 
     def reveal(self) -> str:
         """The text to give to the peer, and to nobody else."""
-        return _PREFIX + _base32(self._random + _check(self._random))
+        own = _PREFIX + _base32(self._random + _check(self._random))
+        return f"{own}{_SIGNED_FROM}{self._signed}" if self._signed else own
+
+    def signed(self, token: str) -> Secret:
+        """
+        The same secret, whose peers meet under a token that their server's operator has signed for
+        its :attr:`server_token`. Both peers need the same one.
+
+        :raises BadSecret: when it is not signed, or for another secret.
+        """
+        plain = Secret(self._random)
+        read = read_signed(token.encode(errors="replace"))
+        if read is None:
+            raise BadSecret("behind the secret is no signed token: EXPIRY:USER:NONCE.SIGNATURE")
+        if read.nonce.encode() != plain.server_token:
+            raise BadSecret("the token behind the secret was signed for another secret")
+        plain._signed = token
+        plain.server_token = token.encode()
+        return plain
 
     def token(self, *, is_relay: bool) -> bytes:
         """What stands in the lines on that kind of candidate."""
@@ -94,13 +118,14 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._random, other._random)
+        same = hmac.compare_digest(self._random, other._random)
+        return same and self._signed == other._signed
 
     def __hash__(self) -> int:
         return hash(self.server_token)
 
     def __repr__(self) -> str:
-        return f"<Secret of {self.server_token[: len(_TOKEN_PREFIX) + 4].decode()}…>"
+        return f"<Secret of {_TOKEN_PREFIX.decode()}{token_hint(self.server_token)}>"
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not pickled: use reveal()")

@@ -56,7 +56,7 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
         client = _command(commands, name, text, about, module="stream", aliases=[name[0]])
         _add_client(client, timeout)
     _add_forwarding(commands)
-    _command(commands, "token", "print a new secret, for a stream that is encrypted end to end")
+    _add_token(_command(commands, "token", "print a new secret, or a signed token", _TOKEN_TEXT))
     _command(commands, "demo", "server, dialer and acceptor in one process, moving real bytes")
     text = "what kind of network this is, and what to change"
     _add_check(_command(commands, "check", text, _CHECK_TEXT))
@@ -72,6 +72,10 @@ _ENCRYPTED = (
     "prints the command for the other side. Anyone who knows TOKEN can be the peer."
 )
 _CLIENT_TEXT = "stdin goes to the peer, what the peer sends goes to stdout. "
+_TOKEN_TEXT = (
+    "Without options: a new secret, for a stream that is encrypted end to end. With --key: one for "
+    "a server whose --token-key that is, until it expires. Both peers need the same one."
+)
 _CHECK_TEXT = (
     "Plays both roles against a server, and says what that shows of it and of the network between: "
     "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
@@ -191,6 +195,28 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "--explain-to",
         metavar="FILE",
         help="write that to a file: .html, .svg or .ndjson",
+    )
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", metavar="FILE", help="sign it with the first key in a file")
+    parser.add_argument("--user", metavar="NAME", help="for whom it is, which the server is told")
+    add_seconds(parser, "--ttl", 3600.0, "how long clients may come with it, as 90, 5m, 2h or 1d")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--plain", action="store_true", help="sign a token for a stream that is not encrypted"
+    )
+    kind.add_argument(
+        "--for",
+        dest="signed_for",
+        metavar="SERVER-TOKEN",
+        help="sign the server token of a secret that stays with the peers; they join the two as "
+        "SECRET@TOKEN",
+    )
+    kind.add_argument(
+        "--server-token",
+        metavar="FILE",
+        help="print the server token of the secret in a file, for whoever signs",
     )
 
 

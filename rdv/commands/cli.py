@@ -29,10 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv, Form.JSON if "--json" in argv else Form.TEXT)
     if arguments.command == "token":
-        from rdv._secure.secret import Secret
+        from rdv.commands import token
 
-        sys.stdout.write(f"{Secret.generate().reveal()}\n")
-        return 0
+        return token.run(arguments)
     if arguments.module == "serve":
         hold_signals()
     try:

@@ -22,12 +22,10 @@ from twisted.internet.interfaces import IAddress
 from rdv.addresses import parse_address
 from rdv.wire import HeaderLookup, Offer
 
-__all__ = ["MAX_USER", "PATIENCE", "Check", "Door", "Later", "Visitor", "check_user"]
+__all__ = ["PATIENCE", "Check", "Door", "Later", "Visitor"]
 
 #: Seconds that all checks of a visitor may take.
 PATIENCE = 10.0
-#: Bytes of a user's name at most.
-MAX_USER = 256
 
 #: An answer that is still to come: it ends for yes, and raises for no.
 Later: TypeAlias = Coroutine[Any, Any, None]
@@ -41,7 +39,8 @@ class Visitor:
     :ivar header: gives the values of a header of its request.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar peer: the other end of its connection, which may be a proxy.
-    :ivar user: who it is, as soon as a check has found out; see :func:`check_user`.
+    :ivar user: who it is, as soon as a check has found out: one that
+        :func:`rdv._signed_token.check_user` takes.
     """
 
     offer: Offer
@@ -99,17 +98,3 @@ class Door:
                 later.close()
                 return False
         return True
-
-
-def check_user(name: str) -> str:
-    """
-    A user's name, as it goes to hooks and other processes.
-
-    :raises ValueError: when it is empty, longer than :data:`MAX_USER` bytes, or has a character
-        that cannot be printed, or a blank at an end.
-    """
-    if not name or name != name.strip() or not name.isprintable():
-        raise ValueError("a user's name has to be printable text")
-    if len(name.encode(errors="replace")) > MAX_USER:
-        raise ValueError(f"a user's name has at most {MAX_USER} bytes")
-    return name

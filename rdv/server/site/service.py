@@ -24,6 +24,7 @@ from twisted.web.resource import Resource
 
 from rdv.addresses import AddressSpace, parse_ip, space_of
 from rdv.errors import BadSettings
+from rdv.server.access import make_door
 from rdv.server.door import Door
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
@@ -64,6 +65,7 @@ class RendezvousService(Service):
     :ivar ready: fires when clients can be served and signals be handled.
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :raises BadEndpoint: when an endpoint string cannot be understood.
+    :raises RdvError: when a file that it needs cannot be read.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class RendezvousService(Service):
         self.ready: Deferred[None] = Deferred()
         self.reloads: list[Reload] = []
         self.rendezvous = make_rendezvous(reactor, settings)
-        self._site = make_site(reactor, settings, self.rendezvous)
+        self._site = make_site(
+            reactor, settings, self.rendezvous, make_door(settings, self.reloads)
+        )
         self._endpoints = make_endpoints(reactor, settings.listen)
 
     def privilegedStartService(self) -> None:

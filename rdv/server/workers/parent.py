@@ -21,6 +21,7 @@ from twisted.web.server import Site
 
 from rdv._observer import OneShotObserver
 from rdv.errors import ProtocolError, RdvError
+from rdv.server.access import make_door
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.listening import (
     OpenedPorts,
@@ -55,7 +56,8 @@ class WorkersService(Service):
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
     :ivar reloads: what this process reads anew; the workers have lists of their own.
-    :raises RdvError: when an endpoint string cannot be understood.
+    :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
+        cannot be read.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class WorkersService(Service):
         self._signals: ServerSignals | None = None
         if handle_signals:
             self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
+        make_door(settings, [])  # what is wrong with it is told here, and once
         self._opened = OpenedPorts(reactor)
         self._endpoints = make_endpoints(self._opened, settings.listen)
         # Whether this host has IPv6 is looked up once.

@@ -11,8 +11,8 @@ import socket
 from contextlib import suppress
 from typing import NamedTuple
 
+from rdv._signed_token import check_user
 from rdv.errors import BadToken, ProtocolError
-from rdv.server.door import check_user
 from rdv.wire import MAX_TOKEN, Role, check_token, refusal
 
 __all__ = [

@@ -35,6 +35,7 @@ from rdv._system.process import ignore_signals, release_signals, spare_signals
 from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
+from rdv.server.access import make_door
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.listening import (
     AdoptedPorts,
@@ -88,7 +89,10 @@ class Start:
     def from_json(cls, text: str) -> Start:
         """What :meth:`to_json` has written."""
         fields = json.loads(text)
-        return cls(**{**fields, "settings": ServerSettings(**fields["settings"])})
+        settings: dict[str, Any] = fields["settings"]
+        for name, value in settings.items():  # JSON has no tuples
+            settings[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**{**fields, "settings": ServerSettings(**settings)})
 
 
 class Worker:
@@ -114,7 +118,12 @@ class Worker:
         self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
-        site = make_site(reactor, start.settings, self._assignment)
+        site = make_site(
+            reactor,
+            start.settings,
+            self._assignment,
+            make_door(start.settings, self.reloads),
+        )
         adopted = AdoptedPorts(reactor, range(FIRST, FIRST + start.ports))
         self._ports: list[IListeningPort] = listen(
             make_endpoints(adopted, start.settings.listen), site

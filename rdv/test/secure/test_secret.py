@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._secure.derivation import expand
-from rdv._secure.secret import Secret
+from rdv._secure.secret import Secret, read_token
+from rdv._signed_token import SignedToken, sign
 from rdv.errors import BadSecret
 
 TEXT = "rdvs1-aaaqeayeaudaocajbifqydiob7dohwt4"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def _signed(nonce: str, expiry: int = 1796000000) -> str:
+    return sign(b"0123456789abcdef", SignedToken(expiry, "alice", nonce)).decode()
 
 
 class SecretTests(SynchronousTestCase):
@@ -90,6 +95,29 @@ class SecretTests(SynchronousTestCase):
         self.assertEqual(repr(secret), "<Secret of rdv-secure-1-sitg…>")
         self.assertEqual(f"{secret}", repr(secret))
         self.assertRaises(TypeError, pickle.dumps, secret)
+
+    def test_signed(self) -> None:
+        """The server's operator has signed its server token; nothing else of it is different."""
+        plain = Secret.parse(TEXT)
+        token = _signed(plain.server_token.decode())
+        secret = Secret.parse(f"{TEXT.upper()}@{token}")
+        self.assertEqual(secret.reveal(), f"{TEXT}@{token}")
+        self.assertEqual(Secret.parse(secret.reveal()), secret)
+        self.assertEqual(secret.token(is_relay=True), token.encode())
+        self.assertEqual(secret.token(is_relay=False), plain.direct_token)
+        self.assertEqual((secret.psk, read_token(secret.reveal())), (plain.psk, secret))
+        self.assertNotEqual(secret, plain)
+        self.assertEqual(repr(secret), repr(plain))
+        again = _signed(plain.server_token.decode(), expiry=1797000000)
+        self.assertEqual(secret.signed(again), plain.signed(again))
+
+    def test_signed_for_another(self) -> None:
+        """Or not at all: a mistake that is found before anything is sent."""
+        other = _signed(Secret.generate().server_token.decode())
+        for token in ("", "x", other, other[:-1], f"{other}@x", "\ud800"):
+            error = self.assertRaises(BadSecret, Secret.parse, f"{TEXT}@{token}")
+            self.assertNotIn(TEXT[6:12], str(error))
+            self.assertNotIn(other[20:], str(error))
 
     def test_compared(self) -> None:
         """It can be a key, and is like no other thing."""

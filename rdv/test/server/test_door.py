@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import BadRequest
 from rdv.server import Pair, Rendezvous, RendezvousResource
-from rdv.server.door import MAX_USER, PATIENCE, Check, Door, Later, Visitor, check_user
+from rdv.server.door import PATIENCE, Check, Door, Later, Visitor
 from rdv.server.leg import Leg
 from rdv.server.site.service import make_site
 from rdv.settings import ServerSettings
@@ -95,13 +95,6 @@ class DoorTests(SynchronousTestCase):
         for observed, ip in (("192.0.2.1:7", b"\xc0\x00\x02\x01"), ("[::1]:7", bytes(15) + b"\1")):
             self.assertEqual(visitor(observed=observed).ip, ip)
         self.assertIsNone(visitor(observed="").ip)
-
-    def test_users(self) -> None:
-        """Text on one line, with an end."""
-        for name in ("alice", "alice@example.com", "Ünïcode: 7", "x" * MAX_USER):
-            self.assertEqual(check_user(name), name)
-        for name in ("", " x", "x ", "a\nb", "a\tb", "\x7f", "\ud800", "ü" * (MAX_USER // 2 + 1)):
-            self.assertRaises(ValueError, check_user, name)
 
     def test_headers_are_not_shown(self) -> None:
         """Nor is the token: a traceback may show what a function was given."""

@@ -30,7 +30,7 @@ class StartTests(ParentTestCase):
         for process in processes:
             self.assertEqual(process.start.workers, 3)
             self.assertEqual(process.start.settings.drain, 20.0)
-            self.assertEqual(process.start.settings.listen, ["tcp:8080", "tcp:8081"])
+            self.assertEqual(process.start.settings.listen, ("tcp:8080", "tcp:8081"))
             self.assertEqual(process.descriptors[COMMANDS], "w")
             self.assertEqual(process.descriptors[REPORTS], "r")
             self.assertEqual([process.descriptors[n] for n in (1, 2)], [1, 2])
@@ -91,7 +91,7 @@ class StartTests(ParentTestCase):
 
     def test_what_is_said_is_all_in_json(self) -> None:
         """And comes back as it was."""
-        settings = ServerSettings(listen=["8080"], observed_header="X-Real-IP", align=False)
+        settings = ServerSettings(listen=("8080",), observed_header="X-Real-IP", align=False)
         start = Start(1, 3, 2, "debug", settings)
         self.assertEqual(json.loads(start.to_json())["settings"]["align"], False)
         self.assertEqual(Start.from_json(start.to_json()), start)

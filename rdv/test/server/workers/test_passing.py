@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._signed_token import MAX_USER
 from rdv.addresses import format_addresses, parse_address
 from rdv.errors import ProtocolError
-from rdv.server.door import MAX_USER
 from rdv.server.workers.passing import (
     BUSY,
     MAX_MESSAGE,

@@ -1,0 +1,59 @@
+"""
+``--token-key``: tokens that the operator has signed, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rdv._secret_file import signing_keys
+from rdv._signed_token import read_signed, verifies
+from rdv.errors import BadRequest
+from rdv.server.door import Visitor
+
+__all__ = ["TokenKeys"]
+
+_UNSIGNED = ("this server takes only tokens that it has signed: ask its operator for one", 403)
+_FORGED = ("the token's signature is wrong: ask the server's operator for a new one", 403)
+_EXPIRED = ("the token has expired: ask the server's operator for a new one", 403)
+
+
+class TokenKeys:
+    """
+    A check: the token is signed with one of the keys, and has not expired. Its user is the
+    visitor's.
+
+    :param files: their names; each has one or several keys.
+    :param now: the time in seconds since 1970.
+    :raises RdvError: when one cannot be read.
+    """
+
+    def __init__(self, files: Sequence[str], now: Callable[[], float] = time.time) -> None:
+        self._files = files
+        self._now = now
+        self.reload()
+
+    def reload(self) -> None:
+        """
+        Read the files anew.
+
+        :raises RdvError: when one cannot be read; then the keys are what they were.
+        """
+        self._keys = [key for file in self._files for key in signing_keys(file)]
+
+    def __call__(self, visitor: Visitor) -> None:
+        """
+        Let it in.
+
+        :raises BadRequest: or refuse it.
+        """
+        token = visitor.offer.token
+        signed = read_signed(token)
+        if signed is None:
+            raise BadRequest(*_UNSIGNED)
+        if not any(verifies(key, token) for key in self._keys):
+            raise BadRequest(*_FORGED)
+        if signed.expiry <= self._now():
+            raise BadRequest(*_EXPIRED)
+        visitor.user = signed.user

@@ -1,0 +1,128 @@
+"""
+Who may use a server: as its operator says in files, and shows with real programs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.processes import PYTHON, Program
+from tests.secure import PATHS, STEADY, SecureTestCase
+from tests.servers import RELAYED
+from tests.test_secrets_hidden import assert_hidden
+
+UNSIGNED = "this server takes only tokens that it has signed: ask its operator for one"
+
+
+class AccessTestCase(SecureTestCase):
+    """Files for the server, and clients that are let in or are not."""
+
+    def private(self, text: str) -> str:
+        """A file that nobody else can read."""
+        path = self.file_of(text.encode())
+        Path(path).chmod(0o600)
+        return path
+
+    def minted(self, *options: str) -> str:
+        """What ``rdv token`` prints."""
+        command = [PYTHON, "-m", "rdv", "token", *options]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    async def meet(self, options: tuple[str, ...], *said: str) -> None:
+        """
+        Two that have the token are connected, and what one says arrives.
+
+        :param said: what both of them say when they are connected.
+        """
+        options = (*options, *self.trust)
+        silent = self.opened(os.devnull)
+        acceptor = self.accept(*options, stdin=silent)
+        dialer = self.dial(*options)
+        dialer.write(b"hello")
+        dialer.close_stdin()
+        for client in (dialer, acceptor):
+            await self.assert_ended(client, 0, *said)
+        self.assertEqual(acceptor.stdout, b"hello")
+
+    async def assert_refused(self, client: Program, status: int, reason: str) -> None:
+        """It has got that, once and for all."""
+        await self.assert_ended(client, 1, f"{self.url} refused: {status} [A-Z][a-z]+: {reason}")
+
+
+class TokenKeyTests(AccessTestCase):
+    """``--token-key``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.key = "an operator's own key"
+        self.keys = self.private(f"{self.key}\n")
+        self.token = self.minted("--key", self.keys, "--user", "alice")
+        self.secret = self.token
+
+    async def test_secured(self) -> None:
+        """Directly and relayed; what the server sees of it is no secret, and it tells even less."""
+        server = await self.serve("--token-key", self.keys)
+        for options, said in PATHS:
+            await self.meet(options, said)
+        server.signal("TERM")
+        await server.ended
+        shown = server.stderr.decode()
+        secret, _, signed = self.token.partition("@")
+        assert_hidden(self, secret, shown)
+        for text in (signed, signed.rpartition(".")[2], self.key):
+            self.assertNotIn(text, shown)
+
+    async def test_others(self) -> None:
+        """Are told what they need, whoever they are, and with several workers."""
+        await self.serve("--token-key", self.keys, "--workers", "2")
+        await self.assert_refused(self.dial(token="a plain token"), 403, UNSIGNED)
+        await self.assert_refused(self.accept(token=self.token.partition("@")[0]), 403, UNSIGNED)
+        forged = self.minted("--key", self.private("another operator's key"), "--user", "alice")
+        reason = "the token's signature is wrong: ask the server's operator for a new one"
+        await self.assert_refused(self.dial(token=forged), 403, reason)
+        for options, said in PATHS:
+            await self.meet(options, said)
+
+    async def test_plain(self) -> None:
+        """Any client can have one; over TLS."""
+        await self.serve_https("--token-key", self.keys)
+        self.secret = self.minted("--key", self.keys, "--user", "bob", "--plain")
+        await self.meet(RELAYED, "CONNECTED: relay .*")
+
+    async def test_secret_that_the_operator_does_not_know(self) -> None:
+        """Only its server token is signed."""
+        await self.serve("--token-key", self.keys)
+        own = self.minted()
+        shown = self.minted("--server-token", self.private(own))
+        signed = self.minted("--key", self.keys, "--user", "alice", "--for", shown)
+        self.secret = f"{own}@{signed}"
+        await self.meet(STEADY, PATHS[0][1])
+
+
+class StartTests(AccessTestCase):
+    """What is wrong with a file is said in a line, before anybody is served."""
+
+    async def test_bad_files(self) -> None:
+        """With one process, and with several."""
+        readable = self.file_of(b"a key that everybody can read")
+        for option, text in (
+            (("--token-key", "/none"), "cannot read /none: No such file or directory"),
+            (
+                ("--token-key", readable),
+                f"{readable} holds secrets, but every .+",
+            ),
+        ):
+            for workers in ("1", "2"):
+                server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", workers, *option)
+                await self.assert_ended(server, 1, text)
+
+    async def test_twist(self) -> None:
+        """Likewise."""
+        for workers in ("1", "2"):
+            options = ("--port", "0", "--workers", workers, "--token-key", "/none")
+            server = self.twist_program("rdv", *options)
+            self.assertNotEqual(await server.ended, 0)
+            self.assertIn(b"twist rdv: cannot read /none: No such file", server.stderr)
+            self.assertEqual(len(server.stderr.splitlines()), 1, server.report())

@@ -4,16 +4,15 @@ Listening on a Unix socket, and what becomes of its file.
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
-import stat
 from typing import Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.python.failure import Failure
+
+from rdv._system.socket_files import remove_stale
 
 __all__ = ["SocketFile"]
 
@@ -40,7 +39,7 @@ class SocketFile(unix.Port):
         :raises CannotListenError: when the path is taken, or not possible.
         """
         try:
-            _remove_stale(self._path)
+            remove_stale(self._path)
             super().startListening()  # type: ignore[no-untyped-call]
             self._ours = _identity(self._path)
         except OSError as error:
@@ -60,23 +59,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _remove_stale(path: str) -> None:
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "there is something that is no socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        # One whose queue is full shall not keep us waiting; it lives.
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        except BlockingIOError:
-            raise OSError(errno.EADDRINUSE, "somebody listens there") from None
-        else:
-            raise OSError(errno.EADDRINUSE, "somebody listens there")

@@ -1,10 +1,8 @@
 """
-What a server listens on: endpoints from what an operator writes, and ports that several processes
-accept from, opened by one and adopted by the others.
+What a server listens on: endpoints from what an operator writes.
 
-Endpoints listen by calling ``listenTCP`` or ``listenSSL`` of a reactor. :class:`OpenedPorts` and
-:class:`AdoptedPorts` stand in for it there, so that both sides understand the same endpoint
-strings, as the reactor itself would.
+Endpoints listen by calling ``listenTCP`` and the like of a reactor.
+:class:`rdv.server.site.listeners.Listeners` stands in for it there.
 """
 
 from __future__ import annotations
@@ -19,18 +17,14 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
-    IReactorSocket,
     IStreamServerEndpoint,
 )
 from twisted.python.failure import Failure
 
-from rdv._transport.quiet import listen_quietly
 from rdv.errors import BadEndpoint, RdvError
 
 __all__ = [
-    "AdoptedPorts",
     "Endpoints",
-    "OpenedPorts",
     "close_ports",
     "endpoint_strings",
     "listen",
@@ -80,7 +74,7 @@ def make_endpoints(reactor: object, texts: Iterable[str]) -> Endpoints:
     """
     What to listen on.
 
-    :param reactor: whose ``listenTCP`` and ``listenSSL`` will be called.
+    :param reactor: whose ``listenTCP`` and the like will be called.
     :param texts: each a port number, ``HOST:PORT``, or a server endpoint string of Twisted.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     """
@@ -117,78 +111,3 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
 def close_ports(ports: Sequence[IListeningPort]) -> Deferred[Any]:
     """Listen no longer."""
     return gatherResults([maybeDeferred(port.stopListening) for port in ports])
-
-
-class _NotShared(RdvError, AttributeError):
-    """Another way to listen, and so an attribute that is not there."""
-
-
-class _Ports:
-    """A reactor, but for listening."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith(("listen", "adopt")):
-            raise _NotShared("several workers can share nothing but TCP ports, plain or TLS")
-        return getattr(self._reactor, name)
-
-
-class OpenedPorts(_Ports):
-    """
-    Opens ports from which this process does not accept.
-
-    :ivar ports: those that are open.
-    """
-
-    def __init__(self, reactor: Any) -> None:
-        super().__init__(reactor)
-        self.ports: list[Any] = []
-
-    def listenTCP(self, *arguments: Any, **options: Any) -> IListeningPort:
-        return self._keep(self._reactor.listenTCP(*arguments, **options))
-
-    def listenSSL(self, *arguments: Any, **options: Any) -> IListeningPort:
-        return self._keep(self._reactor.listenSSL(*arguments, **options))
-
-    def _keep(self, port: Any) -> IListeningPort:
-        port.stopReading()
-        self.ports.append(port)
-        listening: IListeningPort = port
-        return listening
-
-
-class AdoptedPorts(_Ports):
-    """
-    Listens on ports that another process has opened, in the same order.
-
-    :param descriptors: of the listening sockets; each is closed when it is adopted, which does not
-        close the socket.
-    """
-
-    def __init__(self, reactor: IReactorSocket, descriptors: Sequence[int]) -> None:
-        super().__init__(reactor)
-        self._left = list(descriptors)
-
-    def listenTCP(
-        self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
-        with socket.socket(fileno=self._left.pop(0)) as sock:
-            # The process that opened it has said so.
-            adopted: IListeningPort = listen_quietly(
-                self._reactor.adoptStreamPort, sock.fileno(), sock.family, factory
-            )
-        return adopted
-
-    def listenSSL(
-        self,
-        port: int,
-        factory: IProtocolFactory,
-        contextFactory: Any,
-        backlog: int = 50,
-        interface: str = "",
-    ) -> IListeningPort:
-        from twisted.protocols.tls import TLSMemoryBIOFactory
-
-        return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory))

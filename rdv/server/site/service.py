@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorCore,
@@ -31,7 +31,8 @@ from rdv.server.ports import Ports
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
-from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
+from rdv.server.site.listeners import Listeners
+from rdv.server.site.listening import endpoint_strings, listen, make_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
@@ -55,8 +56,8 @@ class RendezvousService(Service):
     """
     The server of ``twist rdv`` and ``rdv serve``.
 
-    Stopping it refuses new requests and those who wait with 503, lets running transfers go on for
-    ``settings.drain`` seconds, and only then closes the ports.
+    Stopping it closes the ports, refuses those who wait or have just come with 503, and lets
+    running transfers go on for ``settings.drain`` seconds.
 
     :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
         once, with exit status 0 either way; SIGHUP call all of ``reloads``; and SIGUSR1 and SIGUSR2
@@ -84,7 +85,8 @@ class RendezvousService(Service):
         self._site = make_site(
             reactor, settings, self.rendezvous, make_door(settings, self.reloads)
         )
-        self._endpoints = make_endpoints(reactor, settings.listen)
+        self._listeners = Listeners(reactor)
+        self._endpoints = make_endpoints(self._listeners, settings.listen)
 
     def privilegedStartService(self) -> None:
         """
@@ -107,12 +109,17 @@ class RendezvousService(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        See :class:`IService`: fires when the transfers have ended or were cut, and the ports are
-        closed.
+        See :class:`IService`: fires when the transfers have ended or were cut.
         """
         super().stopService()  # type: ignore[no-untyped-call]
+        return self._close()
+
+    def _close(self) -> Deferred[Any]:
         ports, self.ports = self.ports, []
-        return self.rendezvous.close(self._settings.drain).addCallback(lambda _: close_ports(ports))
+        own = [port for port in ports if not self._listeners.is_passed(port)]
+        # Refused, they go elsewhere.
+        closed = self.rendezvous.close(self._settings.drain)
+        return gatherResults([closed, self._site.leave(own), self._listeners.close()])
 
     def reload(self) -> None:
         """Have all of ``reloads`` read anew. One that cannot keeps what it has, and says so."""
@@ -128,6 +135,7 @@ class RendezvousService(Service):
         if self._stopping:
             log.info("{name} again: cutting what is left", name=name)
             self.rendezvous.abort()
+            self._site.abort()
             return
         self._stopping = True
         log.info(
@@ -136,7 +144,7 @@ class RendezvousService(Service):
             pairs=self.rendezvous.pairs,
             drain=self._settings.drain,
         )
-        self.rendezvous.close(self._settings.drain).addCallback(lambda _: self._reactor.stop())
+        self._close().addCallback(lambda _: self._reactor.stop())
 
 
 def make_rendezvous(reactor: IReactorTime, settings: ServerSettings) -> Rendezvous:

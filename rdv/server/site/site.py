@@ -4,11 +4,13 @@ The HTTP of a server of its own: what Twisted's has no limits for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import cast
+from weakref import WeakSet
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -26,6 +28,7 @@ from zope.interface import provider
 from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
 from rdv.server.budget import AcceptThrottle
+from rdv.server.site.leaving import take_queued, when
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 from rdv.wire import refusal
 
@@ -41,6 +44,8 @@ _BODY_LIMIT = 1 << 16
 #: Seconds that a client has until its request is complete, and when descriptors run out.
 _PATIENCE = 60
 _HURRY = 5
+#: Seconds in which those are answered who have come when the site is about to end.
+_LAST_ANSWERS = 1.0
 
 
 class _Channel(HTTPChannel):
@@ -111,6 +116,7 @@ class _Channel(HTTPChannel):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        self.connected = 0
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def lineReceived(self, line: bytes) -> bool:
@@ -170,7 +176,9 @@ class RendezvousSite(Site):
             reactor=reactor,
             timeout=_PATIENCE,
         )
+        self._clock = reactor
         self._throttle = AcceptThrottle(reactor)
+        self._channels: WeakSet[_Channel] = WeakSet()
         self._slim: SlimChannels | None = None
         if short_way is not None:
             self._slim = SlimChannels(reactor, short_way, _PATIENCE, self._widened)
@@ -180,6 +188,27 @@ class RendezvousSite(Site):
         for port in ports:
             tune_port(port)
         self._throttle.watch(ports)
+
+    def leave(self, queued: Iterable[IListeningPort]) -> Deferred[None]:
+        """
+        Answer those who have come already. No port is to accept anybody else for this site.
+
+        :param queued: ports that nobody else has: who waits in their queues is taken in.
+        :return: fires when there is nobody left, after a second at most.
+        """
+        self._throttle.stop()
+        take_queued(queued)
+        return when(self._clock, lambda: not self._unanswered(), _LAST_ANSWERS)
+
+    def abort(self) -> None:
+        """Cut those who are not yet answered."""
+        for connection in self._unanswered():
+            cast(StreamTransport, connection.transport).abortConnection()
+
+    def _unanswered(self) -> list[_Channel | SlimChannel]:
+        # One whose connection has become a leg's has no transport.
+        wide = [each for each in self._channels if each.transport and each.connected]
+        return [*wide, *(self._slim.waiting if self._slim else ())]
 
     def stopFactory(self) -> None:
         """The ports are closed."""
@@ -204,6 +233,7 @@ class RendezvousSite(Site):
         """A channel whose first request must come in so many seconds."""
         channel: _Channel = super().buildProtocol(None)  # type: ignore[no-untyped-call]
         channel.timeOut = seconds
+        self._channels.add(channel)
         return channel
 
 

@@ -36,8 +36,9 @@ a reset could not be told from an end. A PROXY header's wrapper is not one of th
 the header it has nothing of its own.
 
 Endpoint strings are understood by the endpoints themselves, in the parent as in the workers.
-``site.listening`` stands in for the reactor there: its ``listenTCP`` and ``listenSSL`` open a port
+``site.listeners`` stands in for the reactor there: its ``listenTCP`` and the like open a port
 that is not watched, or adopt one that was opened. What listens in another way is refused at once.
+Sockets that systemd has passed keep their numbers, as that is how endpoints find them.
 
 Workers get commands from the parent by a pipe, and no signals: a terminal, or systemd, signals the
 whole group, and the second signal would cut what the first one wants drained. What they log goes
@@ -48,8 +49,10 @@ What can go wrong:
 * A worker dies: its waiting clients and its pairs are gone, the pairs by a reset. The others do
   not notice. It is started again, once a second at most.
 * One dies before all of them have served for the first time: the parent says why, and ends.
-* The parent dies: the pipe ends. The workers close the ports, so that another parent can have
-  them, drain, and end.
+* The parent dies: the pipe ends. The workers do as if they were told to stop, so that another
+  parent can have the ports.
+* A client is in the queue of a port at the end: the parent closes it first, and each worker accepts
+  whoever is there and then closes it. So the last one leaves nobody behind.
 * An inbox is full, because its owner is dead or busy: clients wait at the sender, 1024 at most and
   ten seconds at most; the others get 503. So do those whom the kernel does not let through (too
   many descriptors in messages on this host).

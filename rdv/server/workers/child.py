@@ -15,9 +15,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from rdv._system.process import hold_signals, release_signals
+from rdv.server.inheritance import spawn
 from rdv.server.workers.reports import reported
-from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
+from rdv.server.workers.worker import COMMANDS, READY, Start
 
 __all__ = ["Child"]
 
@@ -48,24 +48,21 @@ class Child(ProcessProtocol):
         self.index = start.index
         self.is_ready = False
 
-    def spawn(self, reactor: IReactorProcess, descriptors: Mapping[int, int]) -> None:
+    def spawn(
+        self, reactor: IReactorProcess, descriptors: Mapping[int, int], passed: Mapping[int, int]
+    ) -> None:
         """
         Start the process.
 
         :param descriptors: which of ours it inherits, by the numbers that it knows them by.
+        :param passed: see :func:`rdv.server.inheritance.spawn`.
         :raises OSError: when the system does not let us.
         """
         # It shall find the same modules as this process, wherever that was told to look.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", self._start.to_json()]
-        pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, REPORTS: "r"}
-        waiting = hold_signals(ending=True)  # until it ignores them
-        try:
-            reactor.spawnProcess(
-                self, command[0], command, env=environment, childFDs={**pipes, **descriptors}
-            )
-        finally:
-            release_signals(waiting)
+        pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, self._start.reports: "r"}
+        spawn(reactor, self, command, environment, {**pipes, **descriptors}, passed)
 
     def tell(self, command: bytes) -> None:
         """Send a command; in vain when it is about to end."""

@@ -22,18 +22,14 @@ from twisted.web.server import Site
 from rdv._observer import OneShotObserver
 from rdv.errors import ProtocolError, RdvError
 from rdv.server.access import make_door
+from rdv.server.inheritance import first_number
 from rdv.server.reloading import Reload, reload_all
-from rdv.server.site.listening import (
-    OpenedPorts,
-    close_ports,
-    endpoint_strings,
-    listen,
-    make_endpoints,
-)
+from rdv.server.site.listeners import Listeners
+from rdv.server.site.listening import endpoint_strings, listen, make_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.workers.child import Child
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
-from rdv.server.workers.worker import ABORT, DRAIN, FIRST, RELOAD, Start
+from rdv.server.workers.worker import ABORT, DRAIN, RELOAD, Start
 from rdv.settings import ServerSettings
 
 __all__ = ["WorkersService"]
@@ -76,8 +72,8 @@ class WorkersService(Service):
         if handle_signals:
             self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
         make_door(settings, [])  # what is wrong with it is told here, and once
-        self._opened = OpenedPorts(reactor)
-        self._endpoints = make_endpoints(self._opened, settings.listen)
+        self._listeners = Listeners(reactor, accepting=False)
+        self._endpoints = make_endpoints(self._listeners, settings.listen)
         # Whether this host has IPv6 is looked up once.
         strings = [string for text in settings.listen for string in endpoint_strings(text)]
         self._settings = replace(settings, listen=strings)
@@ -87,6 +83,7 @@ class WorkersService(Service):
         self._restarts: dict[int, IDelayedCall] = {}
         self._stopping = False
         self._stopped: OneShotObserver[None] = OneShotObserver()
+        self._closed: Deferred[Any] = Deferred()
         self._kill_call: IDelayedCall | None = None
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
@@ -139,14 +136,17 @@ class WorkersService(Service):
         if self._stopping:
             return
         self._started[index] = self._reactor.seconds()
-        ports = [port.fileno() for port in self._opened.ports]
-        start = Start(index, self._count, len(ports), self._level, self._settings)
+        names = [name for name, _ in self._listeners.named]
+        ports = [number for _, number in self._listeners.named]
+        passed = self._listeners.passed
+        first = first_number(passed)
+        start = Start(index, self._count, first, names, self._level, self._settings)
         outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
         inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes]
         child = Child(start, self._serves, self._ended)
         self._children[index] = child
         try:
-            child.spawn(self._reactor, dict(enumerate(inherited, FIRST)))
+            child.spawn(self._reactor, dict(enumerate(inherited, first + 1)), passed)
         except OSError as error:
             self._ended(child, f"cannot be started, {error.strerror}")
 
@@ -189,6 +189,8 @@ class WorkersService(Service):
             self._stopping = True
             for call in self._restarts.values():
                 call.cancel()
+            # First here: the last one who has a socket answers those who are in its queue.
+            self._closed = self._listeners.close()
             self._tell(DRAIN)
             patience = self._settings.drain + _PATIENCE
             self._kill_call = self._reactor.callLater(patience, self._kill)
@@ -214,7 +216,7 @@ class WorkersService(Service):
             for end in mailbox:
                 end.close()
         self._mailboxes = []
-        close_ports(self.ports).addCallback(lambda _: self._stopped.fire(None))
+        self._closed.addCallback(lambda _: self._stopped.fire(None))
 
     def _refuse_left(self, index: int) -> None:
         """Answer those who were passed on to a worker that has ended."""

@@ -3,8 +3,9 @@ One worker of a server with several: a process of its own, started by
 :class:`rdv.server.workers.parent.WorkersService` and by nobody else.
 
 What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
-the parent is dead; 3 is where readiness and the log go to; then come the listening sockets, its own
-inbox, and the ways to the inboxes of the others, in their order.
+the parent is dead; from 3 on there may be sockets that systemd has passed; then come the pipe where
+readiness and the log go to, the other listening sockets, its own inbox, and the ways to the inboxes
+of the others, in their order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
@@ -37,27 +37,23 @@ from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access import make_door
 from rdv.server.reloading import Reload, reload_all
-from rdv.server.site.listening import (
-    AdoptedPorts,
-    close_ports,
-    listen,
-    make_endpoints,
-)
+from rdv.server.site.listeners import Listeners
+from rdv.server.site.listening import listen, make_endpoints
 from rdv.server.site.service import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import log_outlet, report
 from rdv.settings import ServerSettings
 
-__all__ = ["ABORT", "COMMANDS", "DRAIN", "FIRST", "READY", "RELOAD", "REPORTS", "Start", "main"]
+__all__ = ["ABORT", "COMMANDS", "DRAIN", "READY", "RELOAD", "Start", "main"]
 
 log = Logger()
 
-#: Numbers of descriptors.
-COMMANDS, REPORTS, FIRST = 0, 3, 4
+#: The number of a descriptor.
+COMMANDS = 0
 #: What comes on COMMANDS: a byte each.
 DRAIN, ABORT, RELOAD = b"d", b"a", b"r"
-#: What goes to REPORTS beside events as JSON: a line.
+#: What is reported beside events as JSON: a line.
 READY = b"ready"
 
 #: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
@@ -71,13 +67,15 @@ class Start:
 
     :ivar index: which one it is, from 0.
     :ivar workers: how many there are.
-    :ivar ports: how many listening sockets it inherits.
+    :ivar reports: the number of the pipe for readiness and log, behind which its descriptors begin.
+    :ivar ports: the names of the listening sockets that it inherits.
     :ivar level: the name of the lowest level that is logged.
     """
 
     index: int
     workers: int
-    ports: int
+    reports: int
+    ports: Sequence[str]
     level: str
     settings: ServerSettings
 
@@ -108,7 +106,8 @@ class Worker:
         self._drain = start.settings.drain
         self._stopping = False
         self.reloads: list[Reload] = []
-        inbox, *rest = range(FIRST + start.ports, FIRST + start.ports + start.workers)
+        ports_end = start.reports + 1 + len(start.ports)
+        inbox, *rest = range(ports_end, ports_end + start.workers)
         others = [index for index in range(start.workers) if index != start.index]
         outboxes = {
             index: Outbox(reactor, _inherited(number))
@@ -118,18 +117,14 @@ class Worker:
         self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
-        site = make_site(
-            reactor,
-            start.settings,
-            self._assignment,
-            make_door(start.settings, self.reloads),
+        self._site = make_site(
+            reactor, start.settings, self._assignment, make_door(start.settings, self.reloads)
         )
-        adopted = AdoptedPorts(reactor, range(FIRST, FIRST + start.ports))
-        self._ports: list[IListeningPort] = listen(
-            make_endpoints(adopted, start.settings.listen), site
-        )
-        site.serves(self._ports)
-        self._rendezvous.ports = named_ports(start.settings, self._ports)
+        numbers = range(start.reports + 1, ports_end)
+        self._listeners = Listeners(reactor, zip(start.ports, numbers, strict=True))
+        ports = listen(make_endpoints(self._listeners, start.settings.listen), self._site)
+        self._site.serves(ports)
+        self._rendezvous.ports = named_ports(start.settings, ports)
         self._inbox.start()
 
     # The consumer of what the parent says; see rdv._flows.sources.Consumer.
@@ -143,6 +138,7 @@ class Worker:
         if ABORT in data:
             self._rendezvous.abort()
             self._assignment.abort()
+            self._site.abort()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`rdv._flows.sources.Consumer`."""
@@ -151,9 +147,7 @@ class Worker:
         """See :class:`rdv._flows.sources.Consumer`."""
 
     def orphaned(self, error: OSError | None) -> None:
-        """The parent is dead. Another one may want the ports."""
-        ports, self._ports = self._ports, []
-        close_ports(ports)
+        """The parent is dead."""
         self._stop()
 
     def _stop(self) -> None:
@@ -166,15 +160,15 @@ class Worker:
             drain=self._drain,
         )
         self._assignment.refuse_waiting()
+        ports = self._listeners.ports
+        own = [port for port in ports if not self._listeners.is_passed(port)]
         closed: list[Deferred[Any]] = [
             self._rendezvous.close(self._drain),
+            self._site.leave(own),
+            self._listeners.close(for_others=True),
             self._assignment.bridges.close(self._drain + _BRIDGES_LATER),
         ]
-        gatherResults(closed).addCallback(self._end)
-
-    def _end(self, _: object) -> None:
-        close_ports(self._ports)
-        self._reactor.stop()
+        gatherResults(closed).addCallback(lambda _: self._reactor.stop())
 
 
 def _inherited(number: int) -> socket.socket:
@@ -195,7 +189,7 @@ def main(argv: Sequence[str]) -> int:
     spare_signals()
     release_signals()
     start = Start.from_json(argv[0])
-    reports = os.fdopen(REPORTS, "w", buffering=1)
+    reports = os.fdopen(start.reports, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
     show_from(start.level)
     observer = FilteringLogObserver(

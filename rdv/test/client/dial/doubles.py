@@ -64,7 +64,7 @@ class SteppedReactor:
         self._watch(connector.transport, port)
         return cast(IConnector, connector)
 
-    def adoptStreamConnection(self, fileDescriptor: int, family: Any, factory: Any) -> int:  # noqa: N803
+    def adoptStreamConnection(self, fileDescriptor: int, family: Any, factory: Any) -> int:
         with socket.socket(fileno=os.dup(fileDescriptor)) as sock:
             port = sock.getpeername()[1]
         protocol = factory.buildProtocol(None)

@@ -9,27 +9,26 @@ from typing import Any
 from twisted.internet.defer import DeferredList
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
-    _SystemdParser,
+    UNIXClientEndpoint,
     connectProtocol,
     wrapClientTLS,
 )
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.internet.ssl import Certificate, optionsForClientTLS
+from twisted.internet.tcp import Port
 from twisted.internet.testing import MemoryReactorClock
-from twisted.python.systemd import ListenFDs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
+from zope.interface import implementer
 
 from rdv.errors import RdvError
-from rdv.server.site.listening import (
-    AdoptedPorts,
-    OpenedPorts,
-    close_ports,
-    endpoint_strings,
-    listen,
-    make_endpoints,
-)
+from rdv.server.site.listeners import Listeners
+from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
 from rdv.test.certificates import Authority
@@ -131,15 +130,15 @@ class SharedTests(TestCase):
     def open(self, *strings: str) -> list[int]:
         """Open them; their numbers."""
         self.strings = strings
-        self.opened = OpenedPorts(REACTOR)
+        self.opened = Listeners(REACTOR, accepting=False)
         ports = listen(make_endpoints(self.opened, self.strings), Site(Resource()))
         self.addCleanup(close_ports, ports)
         return [port.getHost().port for port in ports]  # type: ignore[attr-defined]
 
     def adopt(self) -> list[IListeningPort]:
         """Accept from all of them."""
-        descriptors = [os.dup(port.fileno()) for port in self.opened.ports]
-        adopted = AdoptedPorts(REACTOR, descriptors)
+        inherited = [(name, os.dup(number)) for name, number in self.opened.named]
+        adopted = Listeners(REACTOR, inherited)
         ports = listen(make_endpoints(adopted, self.strings), self.site)
         self.addCleanup(close_ports, ports)
         return ports
@@ -170,6 +169,43 @@ class SharedTests(TestCase):
         wire = await self.visit(port)
         self.adopt()
         self.assertIn(b" 404 ", await wire.lost())
+
+    async def test_opener_leaves(self) -> None:
+        """The others go on: Twisted would end the socket for all who have it."""
+        (port,) = self.open(f"tcp:0:{HERE}")
+        self.adopt()
+        await self.opened.close()
+        self.assertIn(b" 404 ", await (await self.visit(port)).lost())
+
+    async def test_file(self) -> None:
+        """It is there, for those who may connect, until the last of its owners is told to go."""
+        path = os.path.abspath(self.mktemp())
+        string = f"unix:{path}:mode=600"
+        self.strings = (string,)
+        self.opened = Listeners(REACTOR, accepting=False)
+        listen(make_endpoints(self.opened, self.strings), Site(Resource()))
+        self.addCleanup(self.opened.close)
+        inherited = [(name, os.dup(number)) for name, number in self.opened.named]
+        adopted = Listeners(REACTOR, inherited)
+        listen(make_endpoints(adopted, self.strings), self.site)
+        self.addCleanup(adopted.close)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        await self.opened.close(for_others=True)
+        wire = await connectProtocol(UNIXClientEndpoint(REACTOR, path), Wire())
+        wire.write(REQUEST)
+        self.assertIn(b" 404 ", await wire.lost())
+        self.assertTrue(os.path.exists(path))
+        await adopted.close()
+        self.assertFalse(os.path.exists(path))
+
+    async def test_rest(self) -> None:
+        """What nobody has asked for is closed."""
+        (port,) = self.open(f"tcp:0:{HERE}")
+        rest = Listeners(REACTOR, [("tcp 1 ", os.dup(self.opened.named[0][1]))])
+        await self.opened.close()
+        rest.drop_rest()
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
 
     async def test_several(self) -> None:
         """Each is adopted as what it was opened as, and by more than one."""
@@ -218,33 +254,25 @@ class SharedTests(TestCase):
 class RefusalTests(TestCase):
     """What cannot be shared is known at once."""
 
-    def assert_refused(self, string: str, reason: str) -> None:
+    def test_other_kinds(self) -> None:
         """It is told in one line."""
         reactor: Any = MemoryReactorClock()
-        opened = OpenedPorts(reactor)
+        opened = Listeners(reactor, accepting=False)
 
-        def start() -> None:
-            listen(make_endpoints(opened, [string]), Site(Resource()))
+        @implementer(IStreamServerEndpoint)
+        class Another:
+            def listen(self, protocolFactory: IProtocolFactory) -> Any:
+                return opened.listenWith(Port, protocolFactory)
 
-        error = self.assertRaises(RdvError, start)
-        self.assertIn(reason, str(error))
-        self.assertNotIn("\n", str(error))
+        error = self.assertRaises(RdvError, listen, [("another:", Another())], Site(Resource()))
+        reason = "several processes can share nothing but TCP and UNIX ports"
+        self.assertEqual(str(error), f"cannot listen on another:: {reason}")
         self.assertEqual(opened.ports, [])
-
-    def test_other_kinds(self) -> None:
-        reason = "several workers can share nothing but TCP ports"
-        self.assert_refused("unix:/nowhere", f"cannot listen on unix:/nowhere: {reason}")
-        self.assert_refused("haproxy:unix:/nowhere", reason)
-        descriptor = os.open(os.devnull, os.O_RDONLY)
-        self.addCleanup(os.close, descriptor)
-        self.patch(_SystemdParser, "_sddaemon", ListenFDs([descriptor], ()))
-        self.assert_refused("systemd:domain=INET:index=0", reason)
+        self.assertFalse(hasattr(opened, "listenWith"))
 
     def test_rest_of_the_reactor(self) -> None:
         """Endpoints may need that too."""
         reactor: Any = MemoryReactorClock()
-        opened = OpenedPorts(reactor)
+        opened = Listeners(reactor, accepting=False)
         opened.callLater(5, lambda: None)
         self.assertEqual(len(reactor.getDelayedCalls()), 1)
-        self.assertFalse(hasattr(opened, "listenUNIX"))
-        self.assertFalse(hasattr(opened, "adoptStreamPort"))

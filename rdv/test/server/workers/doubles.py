@@ -26,7 +26,7 @@ from rdv.server.workers.assignment import Assignment, owner_of
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.passing import inbox_pair
-from rdv.server.workers.worker import COMMANDS, READY, REPORTS, Start
+from rdv.server.workers.worker import COMMANDS, READY, Start
 from rdv.settings import ServerSettings
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request
@@ -181,7 +181,7 @@ class FakeProcess:
 
     def say(self, data: bytes) -> None:
         """What it reports."""
-        self._protocol.childDataReceived(REPORTS, data)
+        self._protocol.childDataReceived(self.start.reports, data)
 
     def serve(self) -> None:
         """It is ready."""

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from rdv.errors import RdvError
 from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import PassedClient, encode, send
-from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, FIRST, READY, RELOAD, REPORTS, Start
+from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, READY, RELOAD, Start
 from rdv.settings import ServerSettings
 from rdv.test.server.workers.doubles import ParentTestCase
 from rdv.test.sockets import tcp_pair
@@ -25,21 +25,23 @@ class StartTests(ParentTestCase):
         """Ports, inboxes and ways to the other inboxes; and what the operator wants."""
         processes = self.start()
         self.assertEqual([process.start.index for process in processes], [0, 1, 2])
-        inboxes = [process.descriptors[FIRST + 2] for process in processes]
+        inboxes = [process.descriptors[4 + 2] for process in processes]
         ways: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
         for process in processes:
             self.assertEqual(process.start.workers, 3)
             self.assertEqual(process.start.settings.drain, 20.0)
             self.assertEqual(process.start.settings.listen, ("tcp:8080", "tcp:8081"))
             self.assertEqual(process.descriptors[COMMANDS], "w")
-            self.assertEqual(process.descriptors[REPORTS], "r")
+            self.assertEqual(process.descriptors[3], "r")
             self.assertEqual([process.descriptors[n] for n in (1, 2)], [1, 2])
-            ports = [process.descriptors[FIRST + number] for number in range(2)]
+            self.assertEqual(process.start.reports, 3)
+            self.assertEqual(process.start.ports, ["tcp 8080 ", "tcp 8081 "])
+            ports = [process.descriptors[4 + number] for number in range(2)]
             self.assertEqual(ports, [9080, 9081])
             others = [index for index in range(3) if index != process.start.index]
-            for index, number in zip(others, (FIRST + 3, FIRST + 4), strict=True):
+            for index, number in zip(others, (4 + 3, 4 + 4), strict=True):
                 ways[index].add(process.descriptors[number])
-            self.assertNotIn(FIRST + 5, process.descriptors)
+            self.assertNotIn(4 + 5, process.descriptors)
         self.assertEqual(len(set(inboxes)), 3)
         # One way to each, the same for all.
         self.assertEqual([len(way) for way in ways.values()], [1, 1, 1])
@@ -92,7 +94,7 @@ class StartTests(ParentTestCase):
     def test_what_is_said_is_all_in_json(self) -> None:
         """And comes back as it was."""
         settings = ServerSettings(listen=("8080",), observed_header="X-Real-IP", align=False)
-        start = Start(1, 3, 2, "debug", settings)
+        start = Start(1, 3, 3, ["tcp 8080 "], "debug", settings)
         self.assertEqual(json.loads(start.to_json())["settings"]["align"], False)
         self.assertEqual(Start.from_json(start.to_json()), start)
 
@@ -154,7 +156,7 @@ class StopTests(ParentTestCase):
         for process in (first, second, third):
             self.assertEqual(process.told, DRAIN)
             self.assertNoResult(done)
-            self.assertTrue(all(port.open for port in self.reactor.ports))
+            self.assertFalse(any(port.open for port in self.reactor.ports))
             process.end(status=1)
         self.successResultOf(done)
         self.successResultOf(again)

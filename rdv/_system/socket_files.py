@@ -1,0 +1,37 @@
+"""
+Names of Unix sockets in the file system, which outlast whoever listened there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+__all__ = ["remove_stale"]
+
+
+def remove_stale(path: str | bytes) -> None:
+    """
+    Take away what a process has left that is no more, if there is anything.
+
+    :raises OSError: when it is no socket, or somebody listens there.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(errno.EEXIST, "there is something that is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        # One whose queue is full shall not keep us waiting; it lives.
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, "somebody listens there") from None
+        else:
+            raise OSError(errno.EADDRINUSE, "somebody listens there")

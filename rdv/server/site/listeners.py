@@ -1,0 +1,168 @@
+"""
+The listening sockets of a server: opened by this process, or got from one that has opened them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.tcp import Port
+
+from rdv._transport.quiet import listen_quietly
+from rdv.errors import RdvError
+
+__all__ = ["Listeners"]
+
+
+class _NotShared(RdvError, AttributeError):
+    """Another way to listen, and so an attribute that is not there."""
+
+
+class Listeners:
+    """
+    Stands in for a reactor when endpoints listen by calling ``listenTCP`` and the like. Each socket
+    has a name, after what was called, by which another process can ask for it.
+
+    :param inherited: listening sockets by their names, as descriptors, which are closed when they
+        are asked for.
+    :param accepting: whether this process accepts from them. If not, whatever cannot be shared with
+        those that do is refused.
+    :ivar ports: those that are open.
+    """
+
+    def __init__(
+        self, reactor: Any, inherited: Iterable[tuple[str, int]] = (), *, accepting: bool = True
+    ) -> None:
+        self._reactor = reactor
+        self._inherited = list(inherited)
+        self._accepting = accepting
+        self._named: list[tuple[str, Any]] = []
+        self._passed: dict[int, Any] = {}
+        self._paths: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("listen", "adopt")) and not self._accepting:
+            raise _NotShared("several processes can share nothing but TCP and UNIX ports")
+        return getattr(self._reactor, name)
+
+    @property
+    def ports(self) -> list[Any]:
+        return [port for _, port in self._named] + list(self._passed.values())
+
+    @property
+    def named(self) -> list[tuple[str, int]]:
+        """What another process inherits of them: names and descriptors."""
+        return [(name, port.fileno()) for name, port in self._named]
+
+    @property
+    def passed(self) -> dict[int, int]:
+        """
+        Those that whoever has started this process keeps open as well, such as systemd: descriptors
+        by the numbers that they had.
+        """
+        return {number: port.fileno() for number, port in self._passed.items()}
+
+    def is_passed(self, port: object) -> bool:
+        """Whether whoever has started this process has the socket as well."""
+        return any(port is each for each in self._passed.values())
+
+    def close(self, *, for_others: bool = False) -> Deferred[Any]:
+        """
+        Listen no longer.
+
+        :param for_others: whether another process goes on with the sockets.
+        """
+        for path in () if for_others else self._paths:
+            with suppress(OSError):
+                os.unlink(path)
+        ports, self._named, self._passed = self.ports, [], {}
+        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+
+    def drop_rest(self) -> None:
+        """Close what nobody has asked for."""
+        while self._inherited:
+            os.close(self._inherited.pop()[1])
+
+    # What endpoints ask a reactor for.
+
+    def listenTCP(
+        self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        name = f"tcp {port} {interface}"
+        adopted = self._adopted(name, factory)
+        return self._keep(
+            name, adopted or self._reactor.listenTCP(port, factory, backlog, interface)
+        )
+
+    def listenSSL(
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: Any,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> IListeningPort:
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
+        secured = TLSMemoryBIOFactory(contextFactory, False, factory)
+        return self.listenTCP(port, secured, backlog, interface)
+
+    def listenUNIX(
+        self,
+        address: str,
+        factory: IProtocolFactory,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> IListeningPort:
+        from rdv.server.site.unix_port import open_unix_port
+
+        path = os.fsencode(address)
+        name = f"unix {address}"
+        adopted = self._adopted(name, factory)
+        port = adopted or open_unix_port(self._reactor, path, factory, backlog, mode)
+        self._paths.append(path)
+        return self._keep(name, port)
+
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
+    ) -> IListeningPort:
+        port = self._adopt(fileDescriptor, addressFamily, factory)
+        self._passed[fileDescriptor] = port
+        return self._watch(port)
+
+    def _adopted(self, name: str, factory: IProtocolFactory) -> Any:
+        """The socket of that name, if we have got one; those of the same name in their order."""
+        for index, (each, fd) in enumerate(self._inherited):
+            if each == name:
+                del self._inherited[index]
+                with socket.socket(fileno=fd) as sock:
+                    # The process that opened it has said so.
+                    return listen_quietly(self._adopt, fd, sock.family, factory)
+        return None
+
+    def _adopt(self, fd: int, family: int, factory: IProtocolFactory) -> Any:
+        if family == getattr(socket, "AF_UNIX", None):
+            from rdv.server.site.unix_port import adopt_unix_port
+
+            return adopt_unix_port(self._reactor, fd, factory)
+        return self._reactor.adoptStreamPort(fd, family, factory)
+
+    def _keep(self, name: str, port: Any) -> IListeningPort:
+        self._named.append((name, port))
+        return self._watch(port)
+
+    def _watch(self, port: Any) -> IListeningPort:
+        if isinstance(port, Port):
+            # Closing it would close it for all who have it.
+            port._shouldShutdown = False
+        if not self._accepting:
+            port.stopReading()
+        listening: IListeningPort = port
+        return listening

@@ -1,0 +1,85 @@
+"""The end of a site: who is waited for, and how long."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.server.site.leaving import when
+from rdv.server.site.site import RendezvousSite
+from rdv.test.server.doubles import request
+from rdv.test.server.site.test_site import SiteTestCase
+
+
+class WhenTests(SynchronousTestCase):
+    def test_at_once(self) -> None:
+        clock = Clock()
+        self.successResultOf(when(clock, lambda: True, 1.0))
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_later(self) -> None:
+        clock = Clock()
+        over: list[int] = []
+        waiting = when(clock, lambda: bool(over), 1.0)
+        clock.advance(0.5)
+        self.assertNoResult(waiting)
+        over.append(1)
+        clock.advance(0.1)
+        self.successResultOf(waiting)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_never(self) -> None:
+        clock = Clock()
+        waiting = when(clock, lambda: False, 1.0)
+        clock.pump([0.02] * 49)
+        self.assertNoResult(waiting)
+        clock.pump([0.02] * 2)
+        self.successResultOf(waiting)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class LeaveTests(SiteTestCase):
+    @property
+    def own_site(self) -> RendezvousSite:
+        assert isinstance(self.site, RendezvousSite)
+        return self.site
+
+    def test_answered(self) -> None:
+        """Who has come, and says what it wants, gets an answer before it is over."""
+        browser = self.browse()
+        self.rendezvous.close()
+        left = self.own_site.leave([])
+        self.clock.advance(0.1)
+        self.assertNoResult(left)
+        self.send(browser, request())
+        self.assertEqual(browser.answer().status, 503)
+        self.at_client.loseConnection()
+        self.clock.advance(0.1)
+        self.successResultOf(left)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_silent(self) -> None:
+        """It need not be waited for."""
+        self.browse()
+        left = self.own_site.leave([])
+        self.clock.advance(0.9)
+        self.assertNoResult(left)
+        self.clock.advance(0.1)
+        self.successResultOf(left)
+
+    def test_in_a_hurry(self) -> None:
+        """The second signal."""
+        browser = self.browse()
+        left = self.own_site.leave([])
+        self.own_site.abort()
+        self.clock.advance(0.1)
+        self.successResultOf(left)
+        self.assertIsNotNone(browser.lost)
+
+    def test_legs(self) -> None:
+        """Who has become one is not the site's any more; nor who is gone."""
+        self.browse(request())
+        self.browse()
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.successResultOf(self.own_site.leave([]))

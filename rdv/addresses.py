@@ -16,7 +16,10 @@ __all__ = [
     "canonical_address",
     "endpoint_text",
     "format_addresses",
+    "host_of",
     "is_local",
+    "network_of",
+    "network_text",
     "parse_address",
     "parse_ip",
     "space_of",
@@ -144,6 +147,28 @@ def endpoint_text(host: str, port: int) -> str:
     :raises ValueError: when ``host`` is no IP address.
     """
     return _format(_pack(host.partition("%")[0]), port)
+
+
+def host_of(text: str) -> str:
+    """The IP address of an address as text, without brackets; nothing of nothing."""
+    return text.rpartition(":")[0].strip("[]")
+
+
+def network_of(host: str) -> bytes:
+    """
+    What one client has of addresses, as bytes: one of IPv4, or a /64 of IPv6.
+
+    :param host: an IP address; a zone is left out.
+    :raises ValueError: when it is none.
+    """
+    return _pack(host.partition("%")[0])[:8]
+
+
+def network_text(network: bytes) -> str:
+    """The same for a person: ``1.2.3.4`` or ``2001:db8::/64``."""
+    if len(network) == 4:
+        return inet_ntop(AF_INET, network)
+    return inet_ntop(AF_INET6, network + bytes(8)) + "/64"
 
 
 def format_addresses(addresses: Iterable[Address]) -> str:

@@ -14,6 +14,9 @@ from rdv.addresses import (
     canonical_address,
     endpoint_text,
     format_addresses,
+    host_of,
+    network_of,
+    network_text,
     parse_address,
     parse_ip,
     space_of,
@@ -134,6 +137,18 @@ class AddressTests(SynchronousTestCase):
         ):
             self.assertEqual(endpoint_text(host, 80), text)
         self.assertRaises(ValueError, endpoint_text, "/run/socket", 80)
+
+    def test_network(self) -> None:
+        """What one client has: an address of IPv4, a /64 of IPv6."""
+        for text, network in (
+            ("192.0.2.1:80", "192.0.2.1"),
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+            ("[2001:db8:1:2:3:4:5:6]:80", "2001:db8:1:2::/64"),
+            ("[fe80::1%eth0]:80", "fe80::/64"),
+        ):
+            self.assertEqual(network_text(network_of(host_of(text))), network)
+        self.assertEqual(host_of(""), "")
+        self.assertRaises(ValueError, network_of, "")
 
     def test_unreadable(self) -> None:
         for text in ("", "1.2.3.4: 80", *UNREADABLE.split()):

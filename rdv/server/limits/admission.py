@@ -1,0 +1,156 @@
+"""
+Who may come in, by how much there is of the same address already.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from rdv.addresses import host_of, network_of
+from rdv.errors import BadRequest
+from rdv.server.limits.bites import Bites
+from rdv.server.limits.hiding import Hiding, is_public
+from rdv.server.limits.lease import NOBODY, Lease
+from rdv.server.limits.memory import Memory
+from rdv.server.limits.numbers import Limit, Limits
+from rdv.server.limits.sketch import Counts, KeyedHash, Rate
+
+__all__ = ["Admission", "TooMany", "refusal_of"]
+
+#: Seconds' worth that may come at once, of requests and of failures.
+_REQUESTS_WINDOW, _FAILURES_WINDOW = 10.0, 180.0
+#: How many of an address are told a second that they are too many, on average over some seconds.
+#: The others are cut: a flood is to cost little.
+_ANSWERS, _ANSWERS_WINDOW = 5.0, 10.0
+
+_TEXTS = {
+    Limit.CONNECTIONS: "too many connections from your address, try again later",
+    Limit.WAITING: "too many clients of your address wait, try again later",
+    Limit.PAIRS: "too many pairs of your address, try again later",
+    Limit.REQUESTS: "too many requests from your address, try again later",
+    Limit.FAILURES: "too many clients of your address met nobody, try again later",
+}
+
+
+def refusal_of(limit: Limit) -> tuple[int, str]:
+    """The status and the text for whom a limit hits."""
+    return 429, _TEXTS[limit]
+
+
+class TooMany(BadRequest):
+    """
+    A limit is reached.
+
+    :ivar answered: whether the client should be told; if not, this costs more than it deserves.
+    """
+
+    def __init__(self, limit: Limit, *, answered: bool) -> None:
+        super().__init__(_TEXTS[limit], 429)
+        self.answered = answered
+
+
+class Admission:
+    """
+    Applies limits for each address.
+
+    :param memory: where it counts, if others count as well.
+    :ivar counts: how many there are, by address.
+    :ivar bites: what the limits have done.
+    :ivar hiding: which addresses are those of proxies: no limit holds for them.
+    """
+
+    def __init__(self, clock: IReactorTime, limits: Limits, memory: Memory | None = None) -> None:
+        self._clock = clock
+        self._limits = limits
+        self.bites = Bites()
+        if not limits:
+            return
+        memory = memory or Memory()
+        self._key = KeyedHash(memory.secret)
+        self._most = (limits.connections, limits.waiting, limits.pairs)
+        self.counts = [Counts(memory.counts(n), memory.own) for n in range(len(self._most))]
+        self._answers = Rate(memory.times(0), _ANSWERS, _ANSWERS_WINDOW)
+        requests, failures = limits.requests, limits.failures / 60
+        self._requests = requests and Rate(memory.times(1), requests, _REQUESTS_WINDOW)
+        self._failures = failures and Rate(memory.times(2), failures, _FAILURES_WINDOW)
+        self.hiding = Hiding(memory.hiding(), memory.own)
+
+    def admit(self, host: str) -> Lease:
+        """
+        Let a connection in, and with it its first request.
+
+        :param host: from where it comes; empty when that is unknown, here and below.
+        :return: by which it is counted, to be ended with it.
+        :raises TooMany: when it may not come in.
+        """
+        if not (self._limits and host):
+            return NOBODY
+        network = network_of(host)
+        key = self._key(network)
+        if self._has(Limit.CONNECTIONS, key):
+            self._refuse(Limit.CONNECTIONS, key, network)
+        self._ask(key, network)
+        return Lease(self, key, counted=True)
+
+    def ask(self, host: str) -> None:
+        """
+        There is a request on a connection that was let in.
+
+        :raises TooMany: when it may not be.
+        """
+        if self._limits and host:
+            network = network_of(host)
+            self._ask(self._key(network), network)
+
+    def lease(self, host: str, *, counted: bool = True) -> Lease:
+        """
+        Count a connection that was let in elsewhere.
+
+        :param counted: False when connections are not what is counted, but only what comes of them.
+        """
+        if not (self._limits and host):
+            return NOBODY
+        return Lease(self, self._key(network_of(host)), counted=counted)
+
+    def named(self, host: str, addresses: str) -> None:
+        """
+        A client says which are its own addresses.
+
+        :param host: from where it comes; empty when unknown.
+        :param addresses: as they stand in an offer.
+        """
+        if self._limits and addresses and host:
+            network = network_of(host)
+            if not is_public(network):
+                key = self._key(network)
+                self.hiding.came(network, key, host, addresses, self._clock.seconds())
+
+    # What leases ask.
+
+    def is_reached(self, limit: Limit, key: int, observed: str) -> bool:
+        """Whether a limit keeps one more from waiting, or from being in a pair."""
+        if not self._has(limit, key) or self.hiding.hides(key):
+            return False
+        self.bites.add(limit, network_of(host_of(observed)))
+        return True
+
+    def failed(self, key: int) -> None:
+        """Somebody has met nobody."""
+        if self._failures:
+            self._failures.spend(key, self._clock.seconds())
+
+    def _has(self, limit: Limit, key: int) -> bool:
+        most = self._most[limit]
+        return most > 0 and self.counts[limit].has(key, most)
+
+    def _ask(self, key: int, network: bytes) -> None:
+        now = self._clock.seconds()
+        if self._failures and not self._failures.allows(key, now):
+            self._refuse(Limit.FAILURES, key, network)
+        if self._requests and not self._requests.take(key, now):
+            self._refuse(Limit.REQUESTS, key, network)
+
+    def _refuse(self, limit: Limit, key: int, network: bytes) -> None:
+        if not self.hiding.hides(key):
+            self.bites.add(limit, network)
+            raise TooMany(limit, answered=self._answers.take(key, self._clock.seconds()))

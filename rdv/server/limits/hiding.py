@@ -1,0 +1,110 @@
+"""
+Addresses behind which a proxy hides its clients.
+
+Without PROXY headers, or one that the server was told to read, all clients of a proxy have its
+address: a container's gateway, a load balancer in the same network, or loopback. Limits for each
+address would keep out everybody at once. So an address of those that are not public is taken for a
+proxy's when clients come from there that name many different addresses as their own, and hardly any
+other address of that kind is seen: in a network whose hosts come here by themselves each comes with
+its own.
+
+What anybody can forge is what clients name; where they come from cannot be forged. So somebody at a
+public address gains nothing. Somebody inside, where no more than three others have come from within
+an hour, can escape the limits for each address, by naming eight addresses; then he is bound by what
+holds for the whole server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rdv.addresses import network_text
+from rdv.server.limits.memory import HIDING
+
+__all__ = ["Hiding", "is_public"]
+
+#: Seconds for which an address is remembered that has come.
+_REMEMBERED = 3600.0
+#: So many different addresses, named by clients, make theirs a proxy's.
+_NAMED = 8
+
+
+def is_public(network: bytes) -> bool:
+    """Whether whoever comes from there comes from far away."""
+    first = network[0]
+    if len(network) == 4:
+        return not (
+            first in (10, 127)
+            or (first == 172 and network[1] & 0xF0 == 16)
+            or network[:2] in (b"\xc0\xa8", b"\xa9\xfe")
+            # RFC 6598, which clouds and clusters use inside.
+            or (first == 100 and network[1] & 0xC0 == 64)
+        )
+    is_local = first & 0xFE == 0xFC or (first == 0xFE and network[1] & 0xC0 == 0x80)
+    return not is_local and any(network)
+
+
+class _Seen:
+    """An address that is not public."""
+
+    __slots__ = ("key", "last", "named")
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+        self.last = 0.0
+        self.named: set[str] = set()
+
+
+class Hiding:
+    """
+    Finds them out. What one worker has found out holds for all.
+
+    :param published: of each worker; see :meth:`rdv.server.limits.memory.Memory.hiding`.
+    :param own: which one is ours.
+    """
+
+    def __init__(self, published: Sequence[memoryview[int]], own: int) -> None:
+        self._published = published
+        self._own = published[own]
+        self._seen: dict[bytes, _Seen] = {}
+        self._found: list[int] = []
+
+    def came(self, network: bytes, key: int, host: str, named: str, now: float) -> None:
+        """
+        A client has come from an address that is not public.
+
+        :param key: by which that is known to all workers.
+        :param host: the address as text.
+        :param named: its own addresses, as they stand in an offer.
+        """
+        seen = self._seen.pop(network, None) or _Seen(key)
+        self._seen[network] = seen  # in the order in which they came last
+        seen.last = now
+        first = named.partition(", ")[0].rpartition(":")[0]
+        if first and len(seen.named) < _NAMED and host not in named:
+            seen.named.add(first)
+        while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._publish()
+
+    @property
+    def _oldest(self) -> _Seen:
+        return next(iter(self._seen.values()))
+
+    def _publish(self) -> None:
+        found = [seen.key for seen in self._seen.values() if len(seen.named) == _NAMED]
+        if len(self._seen) > HIDING:
+            found = []
+        if found != self._found:
+            self._found = found
+            for index, key in enumerate([*found, *[0] * (HIDING - len(found))]):
+                self._own[index] = key
+
+    def hides(self, key: int) -> bool:
+        """Whether the address of that key is a proxy's."""
+        return any(key in part for part in self._published)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Those that this worker has found out."""
+        return [network_text(each) for each, seen in self._seen.items() if seen.key in self._found]

@@ -1,0 +1,88 @@
+"""
+The memory in which the counts of one process or several are kept.
+
+What all of them write comes first, then a part for each worker, which it alone writes. Pages that
+nobody has touched cost nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from mmap import PAGESIZE, mmap
+
+from rdv.server.limits.sketch import SLOTS
+
+__all__ = ["COUNTS", "HIDING", "RATES", "Memory", "create"]
+
+#: How many sketches of each kind there are.
+COUNTS, RATES = 3, 3
+#: How many addresses a worker can say of that they are a proxy's.
+HIDING = 4
+
+_SECRET = 32
+_COUNTS_SIZE = SLOTS * 4
+_TIMES_SIZE = SLOTS * 8
+_SHARED_SIZE = PAGESIZE + RATES * _TIMES_SIZE
+_PART_SIZE = PAGESIZE + COUNTS * _COUNTS_SIZE
+
+
+class Memory:
+    """
+    For so many workers.
+
+    :param descriptor: of a file made by :func:`create`; None for memory that nobody else has.
+    :param own: which worker this is.
+    """
+
+    def __init__(self, workers: int = 1, own: int = 0, descriptor: int | None = None) -> None:
+        self.own = own
+        self._view = memoryview(mmap(-1 if descriptor is None else descriptor, _size(workers)))
+        parts = self._view[_SHARED_SIZE:]
+        self._parts = [parts[n * _PART_SIZE :][:_PART_SIZE] for n in range(workers)]
+        if descriptor is None:
+            self._view[:_SECRET] = os.urandom(_SECRET)
+
+    @property
+    def secret(self) -> bytes:
+        """Random bytes, the same for all workers."""
+        return bytes(self._view[:_SECRET])
+
+    def times(self, which: int) -> memoryview[float]:
+        """The times of a :class:`~rdv.server.limits.sketch.Rate`, which all workers write."""
+        begin = PAGESIZE + which * _TIMES_SIZE
+        return self._view[begin : begin + _TIMES_SIZE].cast("d")
+
+    def counts(self, which: int) -> list[memoryview[int]]:
+        """What is counted in each worker, of one kind: each alone writes its own."""
+        begin = PAGESIZE + which * _COUNTS_SIZE
+        return [part[begin : begin + _COUNTS_SIZE].cast("I") for part in self._parts]
+
+    def hiding(self) -> list[memoryview[int]]:
+        """Which addresses each worker takes for those of proxies; 0 for none."""
+        return [part[: HIDING * 8].cast("Q") for part in self._parts]
+
+    def clear(self, worker: int) -> None:
+        """Forget what a worker has counted that is dead."""
+        self._parts[worker][:] = bytes(_PART_SIZE)
+
+
+def create(workers: int) -> int:
+    """
+    Make memory that processes can share.
+
+    :return: its descriptor, which they inherit.
+    :raises OSError: when it cannot be had.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("rdv limits")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, _size(workers))
+    os.pwrite(descriptor, os.urandom(_SECRET), 0)
+    return descriptor
+
+
+def _size(workers: int) -> int:
+    return _SHARED_SIZE + workers * _PART_SIZE

@@ -1,0 +1,195 @@
+"""Who may come in."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.server.limits.admission import Admission, TooMany
+from rdv.server.limits.lease import NOBODY, Lease
+from rdv.server.limits.numbers import NO_LIMITS, Limit, Limits
+
+HOST, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+class _Case(SynchronousTestCase):
+    limits: Limits
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.admission = Admission(self.clock, self.limits)
+
+    def leases(self, number: int, host: str = HOST) -> list[Lease]:
+        """Connections."""
+        return [self.admission.admit(host) for _ in range(number)]
+
+    def refused(self, host: str = HOST) -> TooMany:
+        """One more may not come in."""
+        error: TooMany = self.assertRaises(TooMany, self.admission.admit, host)
+        return error
+
+
+class CountsTests(_Case):
+    """Three connections, two who wait, two in pairs."""
+
+    limits = Limits(connections=3, waiting=2, pairs=2, requests=0, failures=0)
+
+    def test_connections(self) -> None:
+        """So many of one address at a time."""
+        leases = self.leases(3)
+        error = self.refused()
+        self.assertEqual((error.status, error.answered), (429, True))
+        self.assertIn("too many connections", str(error))
+        self.leases(3, OTHER)
+        leases[0].end()
+        self.leases(1)
+        self.refused()
+        self.assertEqual(self.admission.bites.totals["connections"], 2)
+
+    def test_network(self) -> None:
+        """A /64 is one address, and one of IPv4 is the same over IPv6."""
+        self.leases(1, "2001:db8:1:2::1")
+        self.leases(1, "2001:db8:1:2:ffff::")
+        self.leases(1, "2001:db8:1:2:3:4:5:6")
+        self.refused("2001:db8:1:2::7")
+        self.leases(3, "2001:db8:1:3::1")
+        self.leases(3)
+        self.refused(f"::ffff:{HOST}")
+
+    def test_ends_once(self) -> None:
+        """However often it is told."""
+        leases = self.leases(3)
+        for _ in range(2):
+            leases[0].end()
+        self.leases(1)
+        self.refused()
+
+    def test_phases(self) -> None:
+        """Who waits, and who is in a pair, is counted as that for as long."""
+        leases = self.leases(3)
+        for lease in leases[:2]:
+            self.assertTrue(lease.may(Limit.WAITING, f"{HOST}:5"))
+            lease.become(Limit.WAITING)
+        self.assertFalse(leases[2].may(Limit.WAITING, f"{HOST}:5"))
+        self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        leases[0].become(Limit.PAIRS)
+        self.assertTrue(leases[2].may(Limit.WAITING, f"{HOST}:5"))
+        leases[1].become(Limit.PAIRS)
+        self.assertFalse(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        leases[1].end()
+        self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        self.assertEqual(
+            [tuple(each) for each in self.admission.bites.take()],
+            [("waiting", 1, [(HOST, 1)]), ("pairs", 1, [(HOST, 1)])],
+        )
+
+    def test_nothing_left(self) -> None:
+        """When all have ended there is nothing."""
+        for lease, phase in zip(self.leases(3), (None, Limit.PAIRS, Limit.WAITING), strict=True):
+            lease.become(phase)
+            lease.become(Limit.WAITING)
+            lease.end()
+        key = self.leases(1)[0].key
+        self.assertEqual([each.count(key) for each in self.admission.counts], [1, 0, 0])
+
+    def test_passed_on(self) -> None:
+        """Who was admitted elsewhere is counted, not limited."""
+        leases = [self.admission.lease(HOST) for _ in range(5)]
+        self.refused()
+        for lease in leases[:3]:
+            lease.end()
+        self.leases(1)
+        self.refused()
+
+    def test_unknown(self) -> None:
+        """Nothing is counted of whom nobody knows where it comes from."""
+        for _ in range(10):
+            lease = self.admission.admit("")
+            self.assertIs(lease, NOBODY)
+            self.assertIs(self.admission.lease(""), NOBODY)
+            self.assertTrue(lease.may(Limit.WAITING, ""))
+            lease.become(Limit.WAITING)
+            lease.end()
+        self.admission.ask("")
+
+    def test_uncounted(self) -> None:
+        """Of a resource in another site only what it has taken is counted."""
+        lease = self.admission.lease(HOST, counted=False)
+        lease.become(Limit.WAITING)
+        self.assertEqual([each.count(lease.key) for each in self.admission.counts], [0, 1, 0])
+        lease.end()
+
+    def test_proxy(self) -> None:
+        """What is a proxy's is still counted, and no limit holds for it."""
+        for host in range(8):
+            self.admission.named("10.0.0.1", f"192.168.0.{host}:7")
+        leases = self.leases(10, "10.0.0.1")
+        for lease in leases:
+            self.assertTrue(lease.may(Limit.WAITING, "10.0.0.1:5"))
+            lease.become(Limit.WAITING)
+        self.assertFalse(any(self.admission.bites.totals.values()))
+        for host in range(8):
+            self.admission.named(HOST, f"192.168.0.{host}:7")
+        self.leases(3)
+        self.refused()
+
+
+class RatesTests(_Case):
+    """Two requests a second, and other limits where it says so."""
+
+    limits = Limits(0, 0, 0, requests=2, failures=0)
+
+    def test_requests(self) -> None:
+        """Ten seconds' worth at once, of connections and what else comes on them."""
+        self.leases(15)
+        for _ in range(5):
+            self.admission.ask(HOST)
+        self.assertIn("too many requests", str(self.refused()))
+        self.assertRaises(TooMany, self.admission.ask, HOST)
+        self.leases(1, OTHER)
+        self.clock.advance(5)
+        self.leases(10)
+        self.refused()
+
+    def test_answers(self) -> None:
+        """Of many that are too many only some are told."""
+        self.admission = Admission(self.clock, Limits(3, 0, 0, 0, 0))
+        self.leases(3)
+        self.assertEqual([self.refused().answered for _ in range(60)], [True] * 50 + [False] * 10)
+        self.clock.advance(1)
+        self.assertEqual([self.refused().answered for _ in range(6)], [True] * 5 + [False])
+
+    def test_failures(self) -> None:
+        """Three minutes' worth of those who come and meet nobody; others do not matter."""
+        self.admission = Admission(self.clock, Limits(0, 0, 0, requests=0, failures=10))
+        for _ in range(50):
+            lease = self.leases(1)[0]
+            lease.become(Limit.WAITING)
+            lease.become(Limit.PAIRS)
+            lease.end()
+            self.leases(1)[0].end()
+        for _ in range(30):
+            lease = self.leases(1)[0]
+            lease.become(Limit.WAITING)
+            lease.end()
+        self.assertIn("met nobody", str(self.refused()))
+        self.clock.advance(6)
+        self.leases(1)[0].become(Limit.WAITING)
+        self.leases(1, OTHER)
+
+
+class NoLimitsTests(SynchronousTestCase):
+    def test_free(self) -> None:
+        """Nothing is counted, of nobody."""
+        admission = Admission(Clock(), NO_LIMITS)
+        for _ in range(3000):
+            self.assertIs(admission.admit(HOST), NOBODY)
+        admission.ask(HOST)
+        admission.named("10.0.0.1", "1.2.3.4:5")
+        self.assertIs(admission.lease(HOST), NOBODY)
+
+    def test_wrong(self) -> None:
+        """What is no number of anything is told by name."""
+        for wrong in (-1, 10**9):
+            self.assertRaisesRegex(ValueError, "pairs", Limits, pairs=wrong)
+        self.assertRaisesRegex(TypeError, "waiting", Limits, waiting=1.5)

@@ -1,0 +1,140 @@
+"""Counts and rates in little memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.server.limits.sketch import SLOTS, Counts, KeyedHash, Rate
+
+#: Keys that share some of their slots, or all, with others.
+_FEW = st.sampled_from([1, 2, 1 << 15 | 1, 1 << 30 | 1, 1 << 45 | 1, 1 << 60 | 1, (1 << 60) - 1])
+
+
+def _parts(number: int) -> list[memoryview[int]]:
+    return [memoryview(array("I", bytes(4 * SLOTS))) for _ in range(number)]
+
+
+def _times() -> memoryview[float]:
+    return memoryview(array("d", bytes(8 * SLOTS)))
+
+
+class KeyedHashTests(SynchronousTestCase):
+    def test_secret(self) -> None:
+        """The same text has another number with another secret, and the same one with the same."""
+        one, same, other = KeyedHash(b"a"), KeyedHash(b"a"), KeyedHash(b"b")
+        self.assertEqual(one(b"text"), same(b"text"))
+        self.assertNotEqual(one(b"text"), other(b"text"))
+        self.assertNotEqual(one(b"text"), one(b"texts"))
+
+
+class CountsTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.integers(0, 2), _FEW)))
+    def test_never_too_low(self, added: list[tuple[int, int]]) -> None:
+        """However keys collide, and whoever has added them."""
+        parts = _parts(3)
+        counts = [Counts(parts, own) for own in range(3)]
+        exact: Counter[int] = Counter()
+        for own, key in added:
+            counts[own].add(key)
+            exact[key] += 1
+        for key, number in exact.items():
+            self.assertGreaterEqual(counts[0].count(key), number)
+            self.assertTrue(counts[1].has(key, number))
+
+    @given(st.lists(st.sampled_from([5 * (1 | 1 << 15 | 1 << 30 | 1 << 45) * n for n in range(9)])))
+    def test_exact(self, added: list[int]) -> None:
+        """Without collisions; and when all have gone there is nothing left."""
+        parts = _parts(1)
+        counts = Counts(parts, 0)
+        for key in added:
+            counts.add(key)
+        for key, number in Counter(added).items():
+            self.assertEqual(counts.count(key), number)
+            self.assertTrue(counts.has(key, number))
+            self.assertFalse(counts.has(key, number + 1))
+        for key in added:
+            counts.remove(key)
+        self.assertFalse(any(parts[0]))
+
+    def test_many(self) -> None:
+        """
+        Beside 100,000 addresses with up to four connections each, and 1000 that have all that they
+        may, one that is within its limits is refused with a chance below 1e-4.
+        """
+        random = Random(7)
+        counts = Counts(_parts(1), 0)
+        for _ in range(100_000):
+            key = random.getrandbits(64)
+            for _ in range(random.randint(1, 4)):
+                counts.add(key)
+        for _ in range(1000):
+            key = random.getrandbits(64)
+            for _ in range(64):
+                counts.add(key)
+        refused = sum(counts.has(random.getrandbits(64), 64) for _ in range(50_000))
+        self.assertLess(refused, 5)
+
+
+class RateTests(SynchronousTestCase):
+    """Two a second, and ten at once."""
+
+    def setUp(self) -> None:
+        self.times = _times()
+        self.rate = Rate(self.times, 2, 5)
+
+    def taken(self, key: int, now: float, tries: int = 100) -> int:
+        """How many of so many are allowed."""
+        return sum(self.rate.take(key, now) for _ in range(tries))
+
+    def test_at_once(self) -> None:
+        """So many, and then one for each interval."""
+        self.assertEqual(self.taken(1, 1000), 10)
+        self.assertEqual(self.taken(1, 1000.49), 0)
+        self.assertEqual(self.taken(1, 1000.5), 1)
+        self.assertEqual(self.taken(1, 1002.5), 4)
+        self.assertEqual(self.taken(1, 2000), 10)
+
+    def test_refused_are_free(self) -> None:
+        """Whoever goes on asking gets as many as if it did not."""
+        steps = [self.taken(1, 1000 + n / 10, 3) for n in range(1, 201)]
+        self.assertEqual(sum(steps), 10 + 39)
+
+    def test_own(self) -> None:
+        """Of one address others know nothing."""
+        self.taken(1, 1000)
+        self.assertEqual(self.taken(1 + (1 | 1 << 15 | 1 << 30 | 1 << 45), 1000), 10)
+
+    def test_collision(self) -> None:
+        """One that shares three of its slots with somebody who has used them up has its own."""
+        self.taken(0, 1000)
+        self.assertEqual(self.taken(1 << 45, 1000), 10)
+
+    def test_debt(self) -> None:
+        """What is spent without being asked is forgotten after two windows at most."""
+        for _ in range(1000):
+            self.rate.spend(1, 1000)
+        self.assertFalse(self.rate.allows(1, 1005))
+        self.assertTrue(self.rate.allows(1, 1010))
+
+    @given(st.lists(st.tuples(st.floats(0, 3), _FEW), max_size=60))
+    def test_never_more(self, asked: list[tuple[float, int]]) -> None:
+        """However keys collide, none gets more than it may."""
+        rate, now, got = Rate(_times(), 2, 5), 1000.0, Counter[int]()
+        for pause, key in asked:
+            now += pause
+            got[key] += rate.take(key, now)
+        for key in got:
+            self.assertLessEqual(got[key], 10 + 2 * (now - 1000))
+
+    def test_other_processes(self) -> None:
+        """What others write counts here."""
+        other = Rate(self.times, 2, 5)
+        for _ in range(10):
+            other.take(1, 1000)
+        self.assertEqual(self.taken(1, 1000), 0)

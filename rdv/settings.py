@@ -16,6 +16,7 @@ __all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 T = TypeVar("T")
 
 LISTENING = "where it listens"
+TLS = "TLS"
 TIMES = "how long it waits"
 PROXIES = "behind a proxy"
 ACCESS = "who may use it"
@@ -99,6 +100,9 @@ class ServerSettings:
 
     :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
         Twisted.
+    :ivar tls: where to listen for TLS, likewise.
+    :ivar cert: see :class:`rdv.server.site.certificate.ServerCertificate`, as for the next one.
+    :ivar key: see there.
     :ivar path: the one path that is served; ``/`` for any.
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
@@ -120,6 +124,28 @@ class ServerSettings:
         repeats=True,
     )
     path: str = _setting("/", "the only path to serve; / for any", LISTENING, str, metavar="PATH")
+    tls: Sequence[str] = _setting(
+        (),
+        "as --listen, for https; without --listen there is no plain port then; repeatable",
+        TLS,
+        str,
+        metavar="ADDRESS",
+        repeats=True,
+    )
+    cert: str | None = _setting(
+        None,
+        "PEM file of the certificate, with those between it and one that clients trust",
+        TLS,
+        str,
+        metavar="FILE",
+    )
+    key: str | None = _setting(
+        None,
+        "PEM file of its private key, if that is not in the same one",
+        TLS,
+        str,
+        metavar="FILE",
+    )
     lobby_timeout: float = _setting(
         300.0,
         "how long a client waits for its peer; 0: for ever",

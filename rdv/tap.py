@@ -19,7 +19,7 @@ from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
 from rdv.errors import BadSettings, RdvError
 from rdv.options import seconds
-from rdv.server.configuration.checking import refusals
+from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
@@ -128,22 +128,31 @@ def makeService(options: Options) -> IService:
 
 def _check(reactor: Any, options: Options) -> int:
     """Say what is wrong with the settings; the exit status."""
+    lines, status = ["OK"], 0
     try:
-        found = refusals(reactor, options.configuration())
+        configuration = options.configuration()
+        if found := refusals(reactor, configuration):
+            raise BadSettings(found)
+        lines[:0] = [f"WARNING: {each}" for each in warnings(configuration)]
     except BadSettings as error:
-        found = list(error.refusals)
-    lines = [f"twist rdv: {each}" for each in found] or ["OK"]
+        lines, status = [f"twist rdv: {each}" for each in error.refusals], 2
     sys.stderr.write("".join(f"{line}\n" for line in lines))
-    return 2 if found else 0
+    return status
 
 
 def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
     hold_signals()
     raise_limit(reactor)
-    settings = options.configuration().settings
+    configuration = options.configuration()
+    settings = configuration.settings
+    service: RendezvousService | WorkersService
     if settings.workers == 1:
-        return _ServerService(reactor, settings, handle_signals=True)
-    return _WorkersService(reactor, settings, settings.workers, level=level, handle_signals=True)
+        service = _ServerService(reactor, settings, handle_signals=True)
+    else:
+        count = settings.workers
+        service = _WorkersService(reactor, settings, count, level=level, handle_signals=True)
+    service.reloads.append(configuration.reload)
+    return service
 
 
 class _SaysWhy:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection, tls_policy
 from rdv.errors import ServerRefused
-from rdv.test.certificates import Authority
+from rdv.test.certificates import CertificateFiles
 from tests.documents import (
     REACTOR,
     Shell,
@@ -96,18 +96,16 @@ class OperationsTests(TestCase):
         for worker in range(2):
             await program.line(rf'"worker": {worker}\b')
 
-    @runs(OPERATIONS, "--path /rdv")
+    @runs(OPERATIONS, "--path /rdv --port")
     async def test_ports(self, command: str) -> None:
         """Two ports and one lobby, under one path."""
-        authority = Authority()
-        certificate = authority.issue("127.0.0.1")
-        for name in ("key", "cert"):
-            (self.shell.folder / f"{name}.pem").write_bytes(certificate)
-        here = ":interface=127.0.0.1"
-        program = self.start(command, ("tcp:8080", f"tcp:0{here}"), ("ssl:8443", f"ssl:0{here}"))
+        files = CertificateFiles(str(self.shell.folder / "live"))
+        here = ("--port 8080", "--port 127.0.0.1:0"), ("8443", "127.0.0.1:0")
+        names = ("fullchain", "live/chain"), ("privkey", "live/key")
+        program = self.start(command, *here, *names)
         plain = (await program.line(r"Site starting on (\d+)"))[1]
         under_tls = (await program.line(r"Site \(TLS\) starting on (\d+)"))[1]
-        policy = tls_policy(ca=authority.pem)
+        policy = tls_policy(ca=files.root.pem)
         client = Client(REACTOR, spaces=AddressSpace.NONE, tls=policy)
         sides = [
             client.accept(f"http://127.0.0.1:{plain}/rdv", "t"),
@@ -118,6 +116,18 @@ class OperationsTests(TestCase):
         elsewhere = client.dial(f"http://127.0.0.1:{plain}/", "t")
         error: Any = await self.assertFailure(elsewhere, ServerRefused)
         self.assertEqual(error.status, 404)
+
+    @runs(OPERATIONS, "--tls 443", "letsencrypt")
+    async def test_tls(self, command: str, content: str) -> None:
+        """With what certbot makes, and nothing but TLS."""
+        live = self.shell.folder / "live"
+        files = CertificateFiles(str(live))
+        names = ("fullchain", "chain"), ("privkey", "key")
+        content = replaced(content, ("/etc/letsencrypt/live/example.com", str(live)), *names)
+        (self.shell.folder / "rdv.toml").write_text(content)
+        port = await listening_port(self.start(command, ("443", "127.0.0.1:0")))
+        policy = tls_policy(ca=files.root.pem)
+        await self.meet_and_part(f"https://127.0.0.1:{port}/rdv", tls=policy)
 
     @runs(OPERATIONS, "send-proxy-v2", "haproxy:tcp:8081")
     async def test_haproxy_tcp(self, config: str, command: str) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.wire import Echo
 from twisted.trial.unittest import TestCase
 
-from rdv.test.certificates import Authority
+from rdv.test.certificates import CertificateFiles
 from tests import test_readme_python
 from tests.documents import (
     REACTOR,
@@ -157,14 +157,13 @@ class ShellTests(TestCase):
         await dialer.line("^relay ")
         self.assertEqual([await acceptor.ended, await dialer.ended], [0, 0])
 
-    @runs(SERVER, "--port ssl:8443")
+    @runs(SERVER, "--tls 8443")
     async def test_tls(self, serve: str) -> None:
         """A server under TLS, whose certificate a client checks."""
-        authority = Authority()
-        certificate = authority.issue("127.0.0.1")
-        for name, pem in (("key", certificate), ("cert", certificate), ("ca", authority.pem)):
-            (self.shell.folder / f"{name}.pem").write_bytes(pem)
-        await self.start_server(serve, ("ssl:8443", r"ssl:0:interface=127.0.0.1"))
+        files = CertificateFiles(str(self.shell.folder / "live"))
+        (self.shell.folder / "ca.pem").write_bytes(files.root.pem)
+        here = ("fullchain", "live/chain"), ("privkey", "live/key")
+        await self.start_server(serve, ("8443", "127.0.0.1:0"), *here)
         changes = ("http:", "https:"), ("MY_TOKEN", "MY_TOKEN -r --ca ca.pem")
         command = f"echo hello | rdv {{}} {EXAMPLE} MY_TOKEN"
         clients = [self.client(command.format(role), *changes) for role in ROLES]

@@ -18,7 +18,7 @@ from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
 from rdv.commands.running import OK, log_level
 from rdv.errors import BadSettings
-from rdv.server.configuration.checking import refusals
+from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings, server_settings
@@ -51,6 +51,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
             level=log_level(arguments.verbose),
             handle_signals=True,
         )
+    service.reloads.append(configuration.reload)
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
@@ -80,6 +81,8 @@ def settings_of(arguments: argparse.Namespace) -> ServerSettings:
 def _check(reactor: Any, configuration: Configuration, console: Console) -> int:
     if found := refusals(reactor, configuration):
         raise BadSettings(found)
+    for text in warnings(configuration):
+        console.warn("warning", f"WARNING: {text}")
     console.tell("checked", "OK")
     return OK
 

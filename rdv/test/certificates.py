@@ -4,6 +4,8 @@ A certificate authority for tests.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -12,30 +14,47 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
 from twisted.internet.ssl import Certificate, PrivateCertificate
+
+_KEY = b"-----BEGIN PRIVATE KEY-----"
 
 
 class Authority:
     """
     Issues certificates.
 
+    :param above: the one that vouches for it; by default it does that itself.
+    :param days: until that expires.
     :ivar pem: its own certificate.
     """
 
-    def __init__(self, name: str = "test authority") -> None:
+    def __init__(
+        self, name: str = "test authority", above: Authority | None = None, days: float = 1
+    ) -> None:
         self._key = generate_private_key(SECP256R1())
         self._name = _name(name)
-        certificate = self._sign(self._name, self._key.public_key(), is_authority=True)
+        signs = above or self
+        own = self._key.public_key()
+        certificate = signs._sign(self._name, own, is_authority=True, days=days)
         self.pem = certificate.public_bytes(Encoding.PEM)
 
-    def issue(self, name: str, *, days: float = 1, names: bytes | None = None) -> bytes:
+    def issue(
+        self,
+        name: str,
+        *,
+        days: float = 1,
+        names: bytes | None = None,
+        names_issuer: bool = False,
+    ) -> bytes:
         """
         A certificate and its key in PEM.
 
         :param name: a host name, or an IP address.
         :param days: until it expires.
         :param names: the ``subjectAltName`` in DER, empty for none; by default that name.
+        :param names_issuer: it says where the issuer's certificate is, as those of public
+            authorities do.
         """
         key = generate_private_key(SECP256R1())
         alternative: x509.ExtensionType | None
@@ -44,7 +63,13 @@ class Authority:
             alternative = x509.UnrecognizedExtension(oid, names) if names else None
         else:
             alternative = x509.SubjectAlternativeName([_general(name)])
-        certificate = self._sign(_name(name), key.public_key(), alternative, days=days)
+        extensions: list[x509.ExtensionType] = [] if alternative is None else [alternative]
+        if names_issuer:
+            where = x509.UniformResourceIdentifier("http://authority.example/issuer.crt")
+            method = AuthorityInformationAccessOID.CA_ISSUERS
+            access = x509.AccessDescription(method, where)
+            extensions.append(x509.AuthorityInformationAccess([access]))
+        certificate = self._sign(_name(name), key.public_key(), extensions, days=days)
         return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
@@ -65,7 +90,7 @@ class Authority:
         self,
         subject: x509.Name,
         key: Any,
-        alternative: x509.ExtensionType | None = None,
+        extensions: Sequence[x509.ExtensionType] = (),
         *,
         is_authority: bool = False,
         days: float = 1,
@@ -81,9 +106,47 @@ class Authority:
             .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
         )
-        if alternative is not None:
-            builder = builder.add_extension(alternative, critical=False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._key, SHA256())
+
+
+class CertificateFiles:
+    """
+    ``chain.pem`` and ``key.pem`` in a new folder, as a server has them, from an authority below one
+    that clients trust.
+
+    :ivar root: the one that clients trust.
+    :ivar authority: the one that issues.
+    :ivar chain: the path of the one.
+    :ivar key: the path of the other.
+    """
+
+    def __init__(self, folder: str, *, days: float = 30) -> None:
+        os.makedirs(folder)
+        self.folder = folder
+        self.root = Authority("root", days=90)
+        self.authority = Authority("between", self.root, days=90)
+        self.chain, self.key = (f"{folder}/{name}.pem" for name in ("chain", "key"))
+        self.renew(days=days)
+
+    def renew(self, **options: Any) -> None:
+        """Another certificate and another key; see :meth:`Authority.issue`."""
+        leaf, key = self.issue(**options)
+        self.write(self.chain, leaf + self.authority.pem)
+        self.write(self.key, key)
+
+    def issue(self, name: str = "127.0.0.1", **options: Any) -> tuple[bytes, bytes]:
+        """A certificate, and its key."""
+        leaf, marker, key = self.authority.issue(name, **options).partition(_KEY)
+        return leaf, marker + key
+
+    def write(self, path: str, content: bytes) -> None:
+        """A new file in the place of what was there."""
+        with open(f"{path}.new", "wb") as file:
+            file.write(content)
+        os.chmod(f"{path}.new", 0o600)
+        os.replace(f"{path}.new", path)
 
 
 def _general(name: str) -> x509.GeneralName:

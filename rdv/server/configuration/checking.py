@@ -9,11 +9,12 @@ from typing import Any
 
 from rdv.errors import BadSettings, RdvError
 from rdv.server.configuration.reading import Configuration
+from rdv.server.site.certificate import make_certificate
 from rdv.server.site.listening import make_endpoints
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
 
-__all__ = ["refusals"]
+__all__ = ["refusals", "warnings"]
 
 
 def refusals(reactor: Any, configuration: Configuration) -> list[str]:
@@ -35,10 +36,27 @@ def refusals(reactor: Any, configuration: Configuration) -> list[str]:
     return found
 
 
+def warnings(configuration: Configuration) -> list[str]:
+    """What works, but is worth a word. Only for settings that are not refused."""
+    certificate = make_certificate(configuration.settings)
+    return certificate.warnings() if certificate is not None else []
+
+
 def _wrong(reactor: Any, settings: ServerSettings) -> Iterator[tuple[str, str]]:
     """Each field that cannot be so, and why."""
-    for text in settings.listen:
-        try:
-            make_endpoints(reactor, [text])
-        except RdvError as error:
-            yield "listen", str(error)
+    certificate = None
+    try:
+        certificate = make_certificate(settings)
+    except BadSettings:  # what is missing has no place; the server says so
+        pass
+    except RdvError as error:
+        yield "cert", str(error)
+    for field, texts, tls in (
+        ("listen", settings.listen, None),
+        ("tls", settings.tls, certificate),
+    ):
+        for text in texts:
+            try:
+                make_endpoints(reactor, [text], tls)
+            except RdvError as error:
+                yield field, str(error)

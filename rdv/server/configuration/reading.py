@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from twisted.logger import Logger
+
 from rdv.errors import BadSettings
 from rdv.settings import ServerSettings, Setting, server_settings
 
 __all__ = ["PREFIX", "Configuration"]
+
+log = Logger()
 
 #: Of the names in the environment. RDV_SERVER and RDV_TOKEN are for clients.
 PREFIX = "RDV_SERVE_"
@@ -59,6 +63,15 @@ class Configuration:
             each.flag for each in _SETTINGS if getattr(new, each.field) != getattr(old, each.field)
         ]
 
+    def reload(self) -> None:
+        """
+        As :meth:`changed`, and tell the log: a running server keeps the settings that it has.
+
+        :raises BadSettings: as the constructor does.
+        """
+        if changed := self.changed():
+            log.warn("{names}: changed, for the next start", names=", ".join(changed))
+
     def _read(self) -> tuple[ServerSettings, dict[str, str]]:
         refusals: list[str] = []
         found = _in_environment(self._environ, refusals)
@@ -70,7 +83,10 @@ class Configuration:
         others = {field: each for field, each in found.items() if field not in self._given}
         values = {field: value for field, (value, _) in others.items()}
         places = {field: place for field, (_, place) in others.items()}
-        return ServerSettings(**values, **self._given), places
+        values |= self._given
+        if values.get("tls") and "listen" not in values:
+            values["listen"] = ()  # nobody has asked for a plain port
+        return ServerSettings(**values), places
 
 
 def _in_environment(environ: Mapping[str, str], refusals: list[str]) -> _Found:

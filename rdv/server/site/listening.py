@@ -10,25 +10,33 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
+    IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IStreamServerEndpoint,
 )
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rdv.errors import BadEndpoint, RdvError
+from rdv.settings import ServerSettings
 
 __all__ = [
     "Endpoints",
+    "TLSEndpoint",
     "close_ports",
+    "endpoint_kinds",
     "endpoint_strings",
     "listen",
     "make_endpoints",
+    "resolved",
+    "server_endpoints",
 ]
 
 # A name without a dot is the type of an endpoint: tcp:8080.
@@ -70,22 +78,84 @@ def endpoint_strings(text: str) -> list[str]:
     return [dual, f"tcp:{port}:backlog={_BACKLOG}"] if v6_only else [dual]
 
 
-def make_endpoints(reactor: object, texts: Iterable[str]) -> Endpoints:
+def make_endpoints(
+    reactor: object,
+    texts: Iterable[str],
+    tls: IOpenSSLServerConnectionCreator | None = None,
+) -> Endpoints:
     """
     What to listen on.
 
     :param reactor: whose ``listenTCP`` and the like will be called.
     :param texts: each a port number, ``HOST:PORT``, or a server endpoint string of Twisted.
-    :raises BadEndpoint: when an endpoint string cannot be understood.
+    :param tls: if given, it is TLS that is spoken there.
+    :raises BadEndpoint: when an endpoint string cannot be understood, or is TLS already.
     """
-    endpoints = []
+    endpoints: list[tuple[str, IStreamServerEndpoint]] = []
     for text in texts:
         for description in endpoint_strings(text):
             try:
-                endpoints.append((text, serverFromString(reactor, description)))
+                if tls is not None and description.startswith("ssl:"):
+                    raise ValueError("it is TLS without this")
+                endpoint = serverFromString(reactor, description)
             except Exception as error:  # each parser of endpoint strings has its own
                 raise BadEndpoint(f"cannot listen on {description!r}: {error}") from error
+            endpoints.append((text, endpoint if tls is None else TLSEndpoint(endpoint, tls)))
     return endpoints
+
+
+def server_endpoints(
+    reactor: object, settings: ServerSettings, tls: IOpenSSLServerConnectionCreator | None
+) -> Endpoints:
+    """
+    All that ``settings`` name, in the order of :func:`endpoint_kinds`.
+
+    :raises BadEndpoint: as :func:`make_endpoints` does.
+    """
+    plain = make_endpoints(reactor, settings.listen)
+    return [*plain, *(make_endpoints(reactor, settings.tls, tls) if tls else ())]
+
+
+def endpoint_kinds(settings: ServerSettings) -> list[str]:
+    """The type of each endpoint that ``settings`` name: ``tcp``, ``ssl``, or another."""
+    plain, tls = (
+        [each.partition(":")[0] for text in texts for each in endpoint_strings(text)]
+        for texts in (settings.listen, settings.tls)
+    )
+    return [*plain, *("ssl" if kind == "tcp" else f"tls:{kind}" for kind in tls)]
+
+
+def resolved(settings: ServerSettings) -> ServerSettings:
+    """The same with endpoint strings: whether this host has IPv6 is looked up once."""
+    listen, tls = (
+        tuple(each for text in texts for each in endpoint_strings(text))
+        for texts in (settings.listen, settings.tls)
+    )
+    return replace(settings, listen=listen, tls=tls)
+
+
+@implementer(IStreamServerEndpoint)
+class TLSEndpoint:
+    """
+    TLS on another endpoint.
+
+    :param tls: makes the connections of OpenSSL.
+    """
+
+    def __init__(
+        self, endpoint: IStreamServerEndpoint, tls: IOpenSSLServerConnectionCreator
+    ) -> None:
+        self._endpoint = endpoint
+        self._tls = tls
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See :class:`IStreamServerEndpoint`."""
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
+        listening: Deferred[IListeningPort] = self._endpoint.listen(
+            TLSMemoryBIOFactory(self._tls, False, factory)
+        )
+        return listening
 
 
 def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPort]:

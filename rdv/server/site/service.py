@@ -31,8 +31,10 @@ from rdv.server.ports import Ports
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
+from rdv.server.site.certificate import make_certificate
+from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
-from rdv.server.site.listening import endpoint_strings, listen, make_endpoints
+from rdv.server.site.listening import endpoint_kinds, listen, server_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
@@ -65,6 +67,7 @@ class RendezvousService(Service):
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
+    :ivar certificate: its certificate, if it listens for TLS.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     :raises RdvError: when a file that it needs cannot be read.
     """
@@ -80,13 +83,16 @@ class RendezvousService(Service):
         self._settings = settings
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
-        self.reloads: list[Reload] = []
         self.rendezvous = make_rendezvous(reactor, settings)
+        # Now: what starts as root may be somebody else when it runs.
+        self.certificate = make_certificate(settings)
+        self._watch = CertificateWatch(reactor, self.certificate)
+        self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
         self._site = make_site(
             reactor, settings, self.rendezvous, make_door(settings, self.reloads)
         )
         self._listeners = Listeners(reactor)
-        self._endpoints = make_endpoints(self._listeners, settings.listen)
+        self._endpoints = server_endpoints(self._listeners, settings, self.certificate)
 
     def privilegedStartService(self) -> None:
         """
@@ -105,6 +111,7 @@ class RendezvousService(Service):
         if not self.ports:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
+        self._watch.start()
         self._reactor.callWhenRunning(self._run)
 
     def stopService(self) -> Deferred[Any]:
@@ -115,6 +122,7 @@ class RendezvousService(Service):
         return self._close()
 
     def _close(self) -> Deferred[Any]:
+        self._watch.stop()
         ports, self.ports = self.ports, []
         own = [port for port in ports if not self._listeners.is_passed(port)]
         # Refused, they go elsewhere.
@@ -192,10 +200,8 @@ def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Po
     found: dict[str, dict[int, None]] = {"tcp": {}, "ssl": {}}
     hosts: dict[int, frozenset[IPv4 | IPv6]] = {}
     if settings.observed_header is None:
-        descriptions = [each for text in settings.listen for each in endpoint_strings(text)]
-        for description, port in zip(descriptions, ports, strict=True):
+        for kind, port in zip(endpoint_kinds(settings), ports, strict=True):
             host = port.getHost()
-            kind = description.partition(":")[0]
             if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
             ip = parse_ip(host.host.partition("%")[0])

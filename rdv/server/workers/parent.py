@@ -5,7 +5,6 @@ the workers, starts them again when they die, and stops them. It serves nobody i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from socket import socket
 from typing import Any
 
@@ -24,10 +23,13 @@ from rdv.errors import ProtocolError, RdvError
 from rdv.server.access import make_door
 from rdv.server.inheritance import first_number
 from rdv.server.reloading import Reload, reload_all
+from rdv.server.site.certificate import make_certificate
+from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
-from rdv.server.site.listening import endpoint_strings, listen, make_endpoints
+from rdv.server.site.listening import listen, resolved, server_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.workers.child import Child
+from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
 from rdv.server.workers.worker import ABORT, DRAIN, RELOAD, Start
 from rdv.settings import ServerSettings
@@ -52,6 +54,7 @@ class WorkersService(Service):
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
     :ivar reloads: what this process reads anew; the workers have lists of their own.
+    :ivar certificate: their certificate, if they listen for TLS.
     :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
         cannot be read.
     """
@@ -72,11 +75,13 @@ class WorkersService(Service):
         if handle_signals:
             self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
         make_door(settings, [])  # what is wrong with it is told here, and once
+        # Now: what starts as root may be somebody else when it runs.
+        self.certificate = make_certificate(settings)
+        self._watch = CertificateWatch(reactor, self.certificate)
+        self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
         self._listeners = Listeners(reactor, accepting=False)
-        self._endpoints = make_endpoints(self._listeners, settings.listen)
-        # Whether this host has IPv6 is looked up once.
-        strings = [string for text in settings.listen for string in endpoint_strings(text)]
-        self._settings = replace(settings, listen=strings)
+        self._endpoints = server_endpoints(self._listeners, settings, self.certificate)
+        self._settings = resolved(settings)
         self._mailboxes: list[tuple[socket, socket]] = []
         self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
@@ -87,7 +92,6 @@ class WorkersService(Service):
         self._kill_call: IDelayedCall | None = None
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
-        self.reloads: list[Reload] = []
 
     def privilegedStartService(self) -> None:
         """
@@ -108,6 +112,7 @@ class WorkersService(Service):
         if not self.ports:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
+        self._watch.start()
         self._reactor.callWhenRunning(self._run)
 
     def stopService(self) -> Deferred[None]:
@@ -116,6 +121,7 @@ class WorkersService(Service):
         has but one process, and the ports are closed.
         """
         super().stopService()  # type: ignore[no-untyped-call]
+        self._watch.stop()
         return self._stop()
 
     def reload(self) -> None:
@@ -146,7 +152,9 @@ class WorkersService(Service):
         child = Child(start, self._serves, self._ended)
         self._children[index] = child
         try:
-            child.spawn(self._reactor, dict(enumerate(inherited, first + 1)), passed)
+            with pem_for_child(self.certificate) as pem:
+                numbers = enumerate([*inherited, *pem], first + 1)
+                child.spawn(self._reactor, dict(numbers), passed)
         except OSError as error:
             self._ended(child, f"cannot be started, {error.strerror}")
 

@@ -4,8 +4,8 @@ One worker of a server with several: a process of its own, started by
 
 What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
 the parent is dead; from 3 on there may be sockets that systemd has passed; then come the pipe where
-readiness and the log go to, the other listening sockets, its own inbox, and the ways to the inboxes
-of the others, in their order.
+readiness and the log go to, the other listening sockets, its own inbox, the ways to the inboxes of
+the others, in their order, and for TLS the certificate and its key.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access import make_door
 from rdv.server.reloading import Reload, reload_all
+from rdv.server.site.certificate import make_certificate
+from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
-from rdv.server.site.listening import listen, make_endpoints
+from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.service import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
+from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import log_outlet, report
 from rdv.settings import ServerSettings
@@ -122,7 +125,13 @@ class Worker:
         )
         numbers = range(start.reports + 1, ports_end)
         self._listeners = Listeners(reactor, zip(start.ports, numbers, strict=True))
-        ports = listen(make_endpoints(self._listeners, start.settings.listen), self._site)
+        pem = inherited_pem(ports_end + start.workers) if start.settings.tls else None
+        certificate = make_certificate(start.settings, pem)
+        if certificate is not None:
+            self.reloads.append(certificate.reload)
+        self._watch = CertificateWatch(reactor, certificate, is_quiet=True)
+        self._watch.start()
+        ports = listen(server_endpoints(self._listeners, start.settings, certificate), self._site)
         self._site.serves(ports)
         self._rendezvous.ports = named_ports(start.settings, ports)
         self._inbox.start()
@@ -154,6 +163,7 @@ class Worker:
         if self._stopping:
             return
         self._stopping = True
+        self._watch.stop()
         log.info(
             "{pairs} pairs may end within {drain} s",
             pairs=self._rendezvous.pairs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -10,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import RdvError
 from rdv.server.configuration import checking
-from rdv.server.configuration.checking import refusals
+from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import PREFIX, Configuration
 from rdv.tap import Options, makeService
+from rdv.test.certificates import CertificateFiles
 from twisted import internet
 
 
@@ -37,6 +39,45 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(found[0], "RDV_SERVE_LISTEN: not a port: 65536")
         self.assertIn("RDV_SERVE_LISTEN: cannot listen on 'nonsense:8080': ", found[1])
         self.assertIn("No such file or directory: '/no'", found[2])
+
+    def test_tls(self) -> None:
+        """Its files are read, and what they hold has to fit."""
+        files = CertificateFiles(self.mktemp())
+        good = {"CERT": files.chain, "KEY": files.key, "TLS": "443"}
+        self.assertEqual(self.check(**good), [])
+        said = "tls: needs cert, the file of the certificate, and key"
+        self.assertEqual(self.check(TLS="443"), [said])
+        self.assertEqual(self.check(KEY=files.key), ["key: only together with tls"])
+        self.assertEqual(
+            self.check(**{**good, "TLS": "ssl:443"}),
+            ["RDV_SERVE_TLS: cannot listen on 'ssl:443': it is TLS without this"],
+        )
+        files.write(files.key, files.issue()[1])
+        said = f"RDV_SERVE_CERT: {files.key} is not the key of {files.chain}"
+        self.assertEqual(self.check(**good), [said])
+        self.assertEqual(
+            self.check(**{**good, "CERT": "/nowhere"}),
+            ["RDV_SERVE_CERT: /nowhere: No such file or directory"],
+        )
+
+    def test_warnings(self) -> None:
+        files = CertificateFiles(self.mktemp())
+        environ = {
+            "RDV_SERVE_CERT": files.chain,
+            "RDV_SERVE_TLS": "443",
+            "RDV_SERVE_KEY": files.key,
+        }
+        configuration = Configuration({}, environ)
+        self.assertEqual(warnings(configuration), [])
+        os.chmod(files.key, 0o604)
+        self.assertEqual(len(warnings(configuration)), 1)
+        self.assertEqual(warnings(Configuration({}, {})), [])
+
+    def test_no_plain_port(self) -> None:
+        """Beside TLS there is one only if somebody has asked for it."""
+        self.assertEqual(Configuration({"tls": ("443",)}, {}).settings.listen, ())
+        both = Configuration({"tls": ("443",)}, {"RDV_SERVE_LISTEN": "80"})
+        self.assertEqual(both.settings.listen, ("80",))
 
     def test_alone(self) -> None:
         """What makes no sense without another one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands.arguments import parse
@@ -207,8 +208,15 @@ class ChangeTests(ConfigurationTestCase):
         self.write(read, 'drain = 2\nlobby-timeout = 2\npath = "/rdv"\nno-align = true')
         self.assertEqual(read.changed(), ["path", "drain", "no-align"])
         self.assertEqual(read.settings.drain, 1.0)
+        with capturedLogs() as events:
+            read.reload()
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            ["path, drain, no-align: changed, for the next start"],
+        )
         self.write(read, "drain = x")
         self.assertRaises(BadSettings, read.changed)
+        self.assertRaises(BadSettings, read.reload)
         self.assertEqual(read.settings.drain, 1.0)
         self.write(read, "drain = 1")
         self.assertEqual(read.changed(), [])

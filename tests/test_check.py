@@ -184,8 +184,10 @@ class TLSTests(CheckTestCase):
         """The certificate, and so the server cannot be used. The client says so too."""
         unreadable = bytes.fromhex("3004a3023000")
         another = ("--ca", self.file_of(Authority("another").pem))
+        unsent = "the server does not send the certificate of test authority"
         for problem, trust, name, options in (
-            ("its issuer is not trusted here", another, "127.0.0.1", {}),
+            ("its issuer, test authority, is not trusted here", another, "127.0.0.1", {}),
+            (f"its chain is incomplete: {unsent}", another, "127.0.0.1", {"names_issuer": True}),
             ("it has expired", self.trust, "127.0.0.1", {"days": -2}),
             ("it is not for the name 127.0.0.1", self.trust, "server.test", {}),
             ("it is not for the name 127.0.0.1", self.trust, "127.0.0.1", {"names": b""}),

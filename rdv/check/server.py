@@ -22,21 +22,20 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from rdv._transport.certificates import UNREADABLE, name_text
 from rdv._transport.handover import one_protocol
 from rdv.addresses import Address
 from rdv.check.ends import Closing, End, all_of
 from rdv.check.observations import Dial, Tls
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.http.verification import check_name
+from rdv.client.http.verification import NO_ISSUER, check_name, issuer_problem
 from rdv.client.reasons import describe, loss_text, printable
 
 __all__ = ["dial_all", "examine", "lookup"]
 
 #: No more addresses of a server than this are dialled.
 _MOST = 6
-#: What reading a certificate's extensions raises, too, when they make no sense.
-_UNREADABLE = (x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 #: OpenSSL's numbers, in words.
 _PROBLEMS = {
@@ -44,8 +43,6 @@ _PROBLEMS = {
     10: "it has expired",
     18: "it is self-signed",
     19: "a self-signed certificate ends its chain, which is not trusted here",
-    20: "its issuer is not trusted here",
-    21: "its issuer is not trusted here",
     23: "it was revoked",
     26: "it is not meant for a server",
 }
@@ -169,8 +166,10 @@ class _Recorder:
         return connection
 
     def _verified(self, *result: Any) -> bool:
-        _, _, number, _, good = result
-        if not good:
+        _, certificate, number, depth, good = result
+        if not good and number in NO_ISSUER:
+            self._problems[issuer_problem(certificate.to_cryptography(), depth)] = None
+        elif not good:
             self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
         return True
 
@@ -194,7 +193,7 @@ class _Recorder:
             version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "",
             subject=_subject(certificate),
-            issuer=_name(certificate.issuer),
+            issuer=name_text(certificate.issuer),
             expires=end.date().isoformat(),
             days=(end - datetime.now(UTC)).days,
             problems=tuple(self._problems),
@@ -213,14 +212,8 @@ def _subject(certificate: x509.Certificate) -> str:
     """The names that count, if it has any."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, *_UNREADABLE):
-        return _name(certificate.subject)
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return name_text(certificate.subject)
     found = [str(getattr(name, "value", name)) for name in names]
     more = ["..."] if len(found) > 3 else []
-    return printable(", ".join(found[:3] + more).encode()) or _name(certificate.subject)
-
-
-def _name(name: x509.Name) -> str:
-    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    text = str(common[0].value) if common else name.rfc4514_string()
-    return printable(text.encode()) or "nobody"
+    return printable(", ".join(found[:3] + more).encode()) or name_text(certificate.subject)

@@ -29,10 +29,14 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
+from rdv._transport.certificates import name_text, names_issuer
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["check_name", "tls_policy"]
+__all__ = ["NO_ISSUER", "check_name", "issuer_problem", "tls_policy"]
+
+#: OpenSSL's numbers for it: the issuer of a certificate is not at hand.
+NO_ISSUER = (20, 21)
 
 
 def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> IPolicyForHTTPS:
@@ -90,7 +94,15 @@ class _Named:
         told = ref(tls)  # which has the connection, and that has the callback
         host = self._host
 
+        def fail(failure: Exception) -> bool:
+            protocol = told()
+            if protocol is not None:
+                protocol.failVerification(Failure(failure))
+            return False
+
         def verified(_: object, certificate: Any, error: int, depth: int, good: int) -> bool:
+            if not good and error in NO_ISSUER:
+                return fail(_Untrusted(issuer_problem(certificate.to_cryptography(), depth)))
             if depth or not good:
                 return bool(good)
             try:
@@ -98,14 +110,33 @@ class _Named:
             except Exception as failure:
                 if not isinstance(failure, VerificationError):
                     failure = VerificationError(errors=[])
-                protocol = told()
-                if protocol is not None:
-                    protocol.failVerification(Failure(failure))
-                return False
+                return fail(failure)
             return True
 
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verified)
         return connection
+
+
+class _Untrusted(SSL.Error):
+    """As one of OpenSSL, which says no more than that it failed."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__([("SSL routines", "", f"certificate verify failed: {problem}")])
+
+
+def issuer_problem(certificate: x509.Certificate, depth: int) -> str:
+    """
+    What is wrong when nobody at hand has issued a certificate.
+
+    If it is the server's own one, and from an authority below another, the server should have sent
+    that one's, too.
+
+    :param depth: which one of the chain it is; 0 is the server's own.
+    """
+    issuer = name_text(certificate.issuer)
+    if not depth and names_issuer(certificate):
+        return f"its chain is incomplete: the server does not send the certificate of {issuer}"
+    return f"its issuer, {issuer}, is not trusted here"
 
 
 def check_name(certificate: x509.Certificate, host: str) -> None:

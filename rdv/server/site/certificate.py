@@ -26,6 +26,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from rdv._transport.certificates import names_issuer
 from rdv.errors import BadSettings, RdvError
 from rdv.settings import ServerSettings
 
@@ -203,18 +204,5 @@ def _gaps(chain: Sequence[x509.Certificate]) -> Iterator[str]:
             yield "its certificates are not in order, each issued by the next"
             return
     first = chain[0]
-    if len(chain) == 1 and first.issuer != first.subject and _names_issuer(first):
+    if len(chain) == 1 and first.issuer != first.subject and names_issuer(first):
         yield "only the server's own certificate is in it; clients need the ones between, too"
-
-
-def _names_issuer(certificate: x509.Certificate) -> bool:
-    """
-    Whether it says where its issuer's certificate is to be had: those that everybody trusts are not
-    looked up.
-    """
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-    except (ValueError, x509.ExtensionNotFound):
-        return False
-    ca_issuers = x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
-    return any(each.access_method == ca_issuers for each in access.value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import gatherResults
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface.verify import verifyObject
@@ -98,7 +99,30 @@ class TLSTests(LoopbackTestCase):
         """The platform does not know it either."""
         for policy in (tls_policy(ca=Authority("another").pem), tls_policy()):
             text = await self.error(self.server(), tls=policy)
-            self.assertIn("certificate verify failed", text)
+            said = "certificate verify failed: its issuer, test authority, is not trusted here"
+            self.assertTrue(text.endswith(f": TLS: {said}"), text)
+
+    async def test_incomplete_chain(self) -> None:
+        """As of a server that sends ``cert.pem`` instead of ``fullchain.pem``."""
+        between = Authority("between", self.authority)
+        pem = between.issue("127.0.0.1", names_issuer=True)
+        server = RealServer(self, PrivateCertificate.loadPEM(pem).options())
+        text = await self.error(server, tls=tls_policy(ca=self.authority.pem))
+        said = "its chain is incomplete: the server does not send the certificate of between"
+        self.assertTrue(text.endswith(f": TLS: certificate verify failed: {said}"), text)
+
+    async def test_unknown_root(self) -> None:
+        """The chain is whole, but nobody knows where it ends."""
+        between = Authority("between", self.authority)
+        own = PrivateCertificate.loadPEM(between.issue("127.0.0.1", names_issuer=True))
+        chain = CertificateOptions(
+            privateKey=own.privateKey.original,
+            certificate=own.original,
+            extraCertChain=[Certificate.loadPEM(between.pem).original],
+        )
+        text = await self.error(RealServer(self, chain), tls=tls_policy(ca=Authority("x").pem))
+        said = "its issuer, test authority, is not trusted here"
+        self.assertTrue(text.endswith(f": TLS: certificate verify failed: {said}"), text)
 
     async def test_another_name(self) -> None:
         """Or none, as in the certificate of a user; or one that nobody can read."""

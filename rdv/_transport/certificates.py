@@ -1,0 +1,37 @@
+"""
+What a certificate says of itself and of who has issued it.
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from rdv._text import visible
+
+__all__ = ["UNREADABLE", "name_text", "names_issuer"]
+
+#: What reading a certificate's extensions raises, too, when they make no sense.
+UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+_MOST = 200
+
+
+def name_text(name: x509.Name) -> str:
+    """A name for a person."""
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(common[0].value) if common else name.rfc4514_string()
+    return visible(text[:_MOST]) or "nobody"
+
+
+def names_issuer(certificate: x509.Certificate) -> bool:
+    """
+    Whether it says where its issuer's certificate is to be had. Those do that are issued by an
+    authority below another one, as public ones have them.
+    """
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return False
+    ca_issuers = AuthorityInformationAccessOID.CA_ISSUERS
+    return any(each.access_method == ca_issuers for each in access.value)

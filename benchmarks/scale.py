@@ -261,7 +261,7 @@ def main() -> None:
         Crowd(int(port), name).obey()
         return
     pairs = min(options.pairs, (first_reserved() - _OWN) // 4)
-    waiting = min(options.waiting, first_reserved() - _OWN - 2 * pairs)
+    waiting = min(options.waiting, first_reserved() * 3 // 4, first_reserved() - _OWN - 2 * pairs)
     processes = max(2, next(n for n in count(1) if (waiting + 2 * pairs) / n < hard - _OWN))
     print(machine())
     print(

@@ -6,8 +6,9 @@ without any counting, how near the process is to its limit, whoever has used it 
 few hundred, which are *kept free*, is no place for somebody who stays. That is looked at before the
 request is detached (``rdv.server.budget``), so the refusal is plain HTTP. The reserve works as long
 as what passes fits into it, and what passes is mostly connections whose request has not come yet;
-so a server of its own (``rdv.server.site``) slows its ports down when the reserve is touched, and
-stops them when half of it is in use. The kernel's queue is the better place to wait. What else
+so a server of its own (``rdv.server.site``) drops connections that are no clients before the
+reserve is touched (``rdv.server.shedding``), slows its ports down when it is, and stops them when
+half of it is in use. The kernel's queue is the better place to wait. What else
 opens descriptors in a server has to leave the reserve alone, and to do without when it gets one of
 its numbers (:func:`first_reserved`).
 """

@@ -1,11 +1,12 @@
 """
-What a server does when descriptors run out: it refuses clients, and accepts more slowly.
+What a server does when descriptors run out: it drops connections that are no clients, refuses
+clients, and accepts more slowly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.tcp import Port
@@ -77,6 +78,16 @@ class DescriptorBudget:
         self._complaint.tell()
         return False
 
+    def may_wait(self, waiting: int) -> bool:
+        """
+        Whether somebody whose partner has not come may wait beside so many others. They take three
+        quarters at most of what clients have, so that pairs find room, and so do requests.
+        """
+        if waiting < self._first_reserved() * 3 // 4:
+            return True
+        self._complaint.tell()
+        return False
+
     def _first_reserved(self) -> int:
         now = self._clock.seconds()
         if now >= self._first_until:
@@ -92,14 +103,20 @@ class AcceptThrottle:
     clients that are about to be refused. When that is in use nobody is accepted until some have
     gone. The third is for those who come before this is noticed, as a port accepts many in one turn
     of the reactor, and is not looked at for each. The fourth is nobody's.
+
+    Before any of it is touched, connections are dropped that are no clients: as long as there are
+    such, clients find room.
+
+    :param shed: drops up to so many of those; returns how many there were.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, shed: Callable[[int], int]) -> None:
         self._clock = clock
+        self._shed = shed
+        self._shedding = _Complaint(clock, "dropping connections without a request")
         self._complaint = _Complaint(clock, "accepting nobody for now")
         self._ports: list[Port] = []
         self._call: IDelayedCall | None = None
-        self._is_scarce = False
         self._until_look = 0  # so many may still come
 
     def watch(self, ports: Iterable[IListeningPort]) -> None:
@@ -115,21 +132,23 @@ class AcceptThrottle:
             self._call.cancel()
             self._call = None
 
-    def accepted(self) -> bool:
-        """
-        A port has accepted a connection.
-
-        :return: whether descriptors are scarce.
-        """
+    def accepted(self) -> None:
+        """A port has accepted a connection."""
         if not self._ports:
-            return False
+            return
         self._until_look -= 1
         if self._until_look < 0:
-            self._is_scarce = self._lowest_free() > first_reserved()
-            self._until_look = 0 if self._is_scarce else _between_looks()
-            if self._call is None and (self._is_scarce or self._is_fast()):
+            free = self._lowest_free()
+            is_scarce = free > first_reserved()
+            self._until_look = 0 if is_scarce else _between_looks()
+            self._make_room(free)
+            if self._call is None and (is_scarce or self._is_fast()):
                 self._call = self._clock.callLater(0, self._look)  # when the port's turn is over
-        return self._is_scarce
+
+    def _make_room(self, free: int) -> None:
+        missing = free - first_reserved() + reserve() // 2
+        if missing > 0 and self._shed(missing + _between_looks()):
+            self._shedding.tell()
 
     def _lowest_free(self) -> int:
         return lowest_free(self._ports[0].fileno())
@@ -146,6 +165,7 @@ class AcceptThrottle:
         full = is_full(free)
         if full:
             self._complaint.tell()
+            self._make_room(free)
         most = 1 if free > first else self._most_at_once()
         for port in self._ports:
             # A port would take more each time, the more there are.

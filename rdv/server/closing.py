@@ -4,7 +4,8 @@ Legs that have been answered and only have to end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from rdv._flows.joint import LegOwner
 from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
+from rdv.server.shedding import YOUNG, Holder
 from rdv.wire import refusal
 
 __all__ = ["ClosingLegs"]
@@ -29,6 +31,7 @@ class ClosingLegs(LegOwner[Leg]):
     """
 
     def __init__(self, clock: IReactorTime, ended: Callable[[], object]) -> None:
+        self._clock = clock
         self._lingering: Deadlines[Leg] = Deadlines(clock, _LINGER, _cut)
         self._legs: set[Leg] = set()
         self._ended = ended
@@ -59,6 +62,20 @@ class ClosingLegs(LegOwner[Leg]):
         """Cut them all."""
         for leg in list(self._legs):
             _cut(leg)
+
+    def holders(self) -> Iterator[Holder]:
+        """Those who have not closed yet: nothing is lost with them but a descriptor."""
+        for leg, since in self._lingering.begun():
+            host = leg.observed.rpartition(":")[0].strip("[]")
+            yield Holder(since, host, partial(self._drop, leg, since))
+
+    def _drop(self, leg: Leg, since: float) -> bool:
+        if self._clock.seconds() - since < YOUNG:
+            leg.transport.loseConnection()  # behind the answer, if that has still to be sent
+        else:
+            self._lingering.discard(leg)
+            _cut(leg)
+        return True
 
     def leg_ended(self, leg: Leg) -> None:
         leg.transport.loseConnection()

@@ -44,6 +44,10 @@ class Deadlines(Generic[T]):
         """In a copy that may be worked through while members leave."""
         return iter(list(self._ends))
 
+    def begun(self) -> Iterator[tuple[T, float]]:
+        """Members, and when they came; nobody may come or leave while that is worked through."""
+        return ((member, end - self._timeout) for member, end in self._ends.items())
+
     def add(self, member: T) -> None:
         """Start the member's time now."""
         self._ends.pop(member, None)  # to the end of the queue, if it is in

@@ -5,10 +5,6 @@ The ``Lobby`` knows tokens, roles and one timer for all who wait. When a partner
 are looked at once more (a FIN, a reset or early bytes may sit in the kernel unread): nobody is
 matched with a dead client. If a ``serve`` hook is set it is asked first and may refuse; a client
 that leaves meanwhile cancels the hook and puts its partner back into the lobby. Then both are told.
-
-Events reach a leg's current ``owner`` (``Rendezvous``, ``Decision``, ``HeldBack``, ``Pair``,
-``Joint``, or ``ClosingLegs``), so that each phase is one class and no phase asks in which state it
-is.
 """
 
 from __future__ import annotations
@@ -68,6 +64,7 @@ class Rendezvous(LegOwner[Leg]):
     :ivar listeners: each is called with the record of every pair that has ended; the first writes a
         line to the log.
     :ivar worker: the number of this process, among several that serve as one.
+    :ivar holders: gives connections of clients that were refused and have not closed yet.
     :ivar closing: whether :meth:`close` was called: whoever comes now is refused.
     """
 
@@ -96,6 +93,7 @@ class Rendezvous(LegOwner[Leg]):
         late = methodcaller("abort", EndReason.HANDSHAKE_TIMEOUT)
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, late)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
+        self.holders = self._closing_legs.holders
         self._decisions = serve and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off
         )
@@ -124,6 +122,8 @@ class Rendezvous(LegOwner[Leg]):
 
         :param transport: its connection, which the leg need not have yet.
         """
+        if not (self._lobby.knows(leg.token) or self._budget.may_wait(len(self._lobby))):
+            return False
         return self._budget.has_place(transport, self._lobby.partner(leg) is not None)
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:

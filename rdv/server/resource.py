@@ -11,7 +11,7 @@ closed with unread input is reset, and the answer may be lost with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -33,6 +33,7 @@ from rdv.errors import BadRequest
 from rdv.server.door import PATIENCE, Door, Later, Visitor
 from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
+from rdv.server.shedding import Holder
 from rdv.wire import RETRY_AFTER, parse_offer
 
 __all__ = ["IRendezvous", "RendezvousResource"]
@@ -56,6 +57,9 @@ class IRendezvous(LegOwner[Leg], Protocol):
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """Whether the client on ``transport`` may enter; see there, too."""
+
+    def holders(self) -> Iterable[Holder]:
+        """Connections of refused clients; see there, too."""
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """Take a client in, whose owner it is; see :meth:`rdv.server.Rendezvous.enter`."""

@@ -186,7 +186,7 @@ def make_site(
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
         short_way = None  # it knows of no proxies
     root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
-    return RendezvousSite(root, reactor, short_way)
+    return RendezvousSite(root, reactor, short_way, rendezvous.holders)
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:

@@ -11,7 +11,7 @@ or a UNIX socket.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,19 +22,24 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
+from rdv._system.sockets import unread
 from rdv._transport.handover import receive_from
+from rdv._transport.prompt import hasten
 from rdv.addresses import endpoint_text
 from rdv.errors import BadRequest
 from rdv.server.deadlines import Deadlines
 from rdv.server.door import Door, Visitor
 from rdv.server.leg import Leg
 from rdv.server.resource import IRendezvous
+from rdv.server.shedding import Holder
 from rdv.server.site.head import plain_head
-from rdv.wire import parse_offer
+from rdv.wire import parse_offer, refusal
 
-__all__ = ["InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
+__all__ = ["NO_ROOM", "InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
 
 InternetAddress: TypeAlias = IPv4Address | IPv6Address
+#: For whom there is no descriptor.
+NO_ROOM = (503, "no room for more clients, try again later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,11 @@ class SlimChannels:
         self.widen = widen
         self.waiting: Deadlines[SlimChannel] = Deadlines(clock, patience, SlimChannel.expire)
 
+    def holders(self) -> Iterator[Holder]:
+        """Those who have not sent anything yet."""
+        for channel, since in self.waiting.begun():
+            yield Holder(since, channel.host, channel.drop)
+
 
 @implementer(IProtocol)
 class SlimChannel:
@@ -136,6 +146,21 @@ class SlimChannel:
 
     def connectionLost(self, reason: Failure) -> None:
         self._channels.waiting.discard(self)
+
+    @property
+    def host(self) -> str:
+        """Where it comes from."""
+        return self._peer.host
+
+    def drop(self) -> bool:
+        """Tell it to come again, and close at once; not if what it has to say is there unread."""
+        if unread(self.transport):
+            return False
+        self._channels.waiting.discard(self)
+        hasten(self.transport)
+        self.transport.write(refusal(*NO_ROOM))
+        self.transport.loseConnection()
+        return True
 
     def expire(self) -> None:
         """Nothing has come in time."""

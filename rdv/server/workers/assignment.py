@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from rdv._transport.handover import adopt, can_migrate, migrate
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import Rendezvous
+from rdv.server.shedding import Holder
 from rdv.server.workers.bridge import Bridges
 from rdv.server.workers.mailbox import Outbox
 from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, refuse
@@ -64,6 +66,10 @@ class Assignment(LegOwner[Leg]):
         """See :class:`IRendezvous`. Whose socket is passed on takes up no room here."""
         is_passed_on = self._owner(leg) != self._index and can_migrate(transport)
         return is_passed_on or self._rendezvous.has_room(leg, transport)
+
+    def holders(self) -> Iterable[Holder]:
+        """See :class:`IRendezvous`."""
+        return chain(self._closing_legs.holders(), self._rendezvous.holders())
 
     def _owner(self, leg: Leg) -> int:
         return owner_of(leg.token, len(self._outboxes) + 1)

@@ -73,6 +73,14 @@ class BudgetTests(SynchronousTestCase):
                 self.clock.advance(1)
                 self.assertEqual(self.budget.has_place(wrapped, expected=False), may_stay)
 
+    def test_waiting(self) -> None:
+        """Three quarters of what clients have, and no more."""
+        most = FIRST * 3 // 4
+        self.assertTrue(self.budget.may_wait(most - 1))
+        self.assertEqual(self.events, [])
+        self.assertFalse(self.budget.may_wait(most))
+        self.assertEqual(len(self.events), 1)
+
     def test_limit_stands(self) -> None:
         """For a second: it is asked for that seldom, however many come."""
         asked: list[None] = []
@@ -138,6 +146,22 @@ class RefusalTests(WebTestCase):
         self.number = FIRST - 1
         self.assert_waiting(self.browse(request(rdv_token=b"another")))
 
+    def test_many_wait(self) -> None:
+        """
+        Whoever would wait too is refused; not who is waited for, nor who comes in the place of
+        another.
+        """
+        self.patch(budget, "first_reserved", lambda: 4)
+        waiting = [self.browse(request(rdv_token=b"token %d" % n)) for n in range(3)]
+        self.assert_refused(self.browse(request()))
+        self.assertEqual(self.rendezvous.waiting, 3)
+        again = self.browse(request(rdv_token=b"token 0"))
+        self.assertEqual((waiting[0].answer().status, again.received), (409, b""))
+        self.browse(request(b"ACCEPT", rdv_token=b"token 1"))
+        self.assertTrue(waiting[1].received.startswith(b"HTTP/1.1 101 "))
+        self.browse(request())
+        self.assertEqual(self.rendezvous.waiting, 3)
+
     def test_bad_request(self) -> None:
         """What is wrong with it is told first, and the connection stays."""
         self.number = FIRST
@@ -162,7 +186,13 @@ class ThrottleTests(TestCase):
         self.free = 10
         self.patch(budget, "lowest_free", lambda fd: self.free)
         self.clock: Any = Clock()
-        self.throttle = AcceptThrottle(self.clock)
+        self.wanted: list[int] = []
+        self.throttle = AcceptThrottle(self.clock, self.shed)
+
+    def shed(self, number: int) -> int:
+        """One fewer than is wanted can be dropped."""
+        self.wanted.append(number)
+        return number - 1
 
     def watched(self, number: int = 1) -> list[Port]:
         """So many ports, watched."""
@@ -172,12 +202,12 @@ class ThrottleTests(TestCase):
         self.throttle.watch(ports)
         return ports
 
-    def accept(self, free: int) -> bool:
+    def accept(self, free: int) -> None:
         """Some have come; so many are free then, and the port's turn ends."""
         self.free = free
-        is_scarce = [self.throttle.accepted() for _ in range(RESERVE // 8)][-1]
+        for _ in range(RESERVE // 8):
+            self.throttle.accepted()
         self.clock.advance(0)
-        return is_scarce
 
     def test_looks(self) -> None:
         """Few, as long as there is room; for each client, when there is little."""
@@ -204,7 +234,7 @@ class ThrottleTests(TestCase):
         """
         (port,) = self.watched()
         self.assertEqual(port.numberAccepts, RESERVE // 4)
-        self.assertFalse(self.throttle.accepted())
+        self.throttle.accepted()
         port.numberAccepts += 20  # as it does at the end of its turn
         self.clock.advance(0)
         self.assertEqual(port.numberAccepts, RESERVE // 4)
@@ -227,8 +257,9 @@ class ThrottleTests(TestCase):
     def test_scarce(self) -> None:
         """One at a time; then none, until there is room again. The operator hears of it once."""
         ports = self.watched(2)
-        for free, is_scarce, most in ((FIRST, False, RESERVE // 8), (FIRST + 1, True, 1)):
-            self.assertEqual(self.accept(free), is_scarce)
+        self.patch(self.throttle, "_shed", lambda number: 0)
+        for free, most in ((FIRST, RESERVE // 8), (FIRST + 1, 1)):
+            self.accept(free)
             self.assertEqual([port.numberAccepts for port in ports], [most] * 2)
         self.accept(FULL - 1)
         self.assertTrue(all(port in REACTOR.getReaders() for port in ports))
@@ -244,6 +275,25 @@ class ThrottleTests(TestCase):
         (event,) = self.events
         self.assertEqual(event["effect"], "accepting nobody for now")
 
+    def test_sheds(self) -> None:
+        """
+        Before the reserve is touched: so many that half as much is free again, and as many as come
+        until the next look; while nobody is accepted, each time. The operator hears of it once.
+        """
+        self.watched()
+        before, more = FIRST - RESERVE // 2, RESERVE // 8 - 1
+        for free, wanted in ((before, []), (before + 1, [1 + more]), (FIRST, [64 + more])):
+            self.wanted.clear()
+            self.accept(free)
+            self.assertEqual(self.wanted, wanted)
+        self.accept(FULL)
+        self.wanted.clear()
+        self.clock.advance(0.02)
+        self.assertEqual(self.wanted, [128 + more])
+        told = [event["effect"] for event in self.events]
+        self.assertEqual(told.count("dropping connections without a request"), 1)
+        self.throttle.stop()
+
     def test_stop(self) -> None:
         """No port is listened on again, and nothing is due later."""
         self.watched()
@@ -251,12 +301,12 @@ class ThrottleTests(TestCase):
         for _ in range(2):
             self.throttle.stop()
             self.assertEqual(self.clock.getDelayedCalls(), [])
-            self.assertFalse(self.throttle.accepted())
+            self.throttle.accepted()
 
     def test_other_kinds_of_ports(self) -> None:
         """They are left as they are."""
         other: Any = object()
         self.throttle.watch([other])
         self.free = FULL
-        self.assertFalse(self.throttle.accepted())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.throttle.accepted()
+        self.assertEqual((self.wanted, self.clock.getDelayedCalls()), ([], []))

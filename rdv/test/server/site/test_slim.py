@@ -175,12 +175,6 @@ class ShortWayTests(WebTestCase):
         self.site = self.factory = make_site(self.clock, settings, self.rendezvous)
         self.assertNotIsInstance(self.site.buildProtocol(CLIENT), SlimChannel)
 
-    def test_scarce(self) -> None:
-        """Then there is less time."""
-        self.patch(self.world.site._throttle, "accepted", lambda: True)
-        channel: Any = self.site.buildProtocol(CLIENT)
-        self.assertEqual(channel.timeOut, 5)
-
     def test_gone_before(self) -> None:
         """Without a word."""
         self.browse()
@@ -193,7 +187,7 @@ class ShortWayTests(WebTestCase):
         """In the words of the other one."""
         browser = self.browse()
         with capturedLogs() as events:
-            self.clock.advance(59)
+            self.clock.advance(9)
             self.assertTrue(self.at_server.connected)
             self.clock.advance(1)
         self.assertEqual(len(events), 1)
@@ -204,17 +198,17 @@ class ShortWayTests(WebTestCase):
     def test_time_that_is_left(self) -> None:
         """Counts from the beginning, and for the first request only."""
         browser = self.browse()
-        self.clock.advance(40)
+        self.clock.advance(6)
         self.send(browser, b"GET")
-        self.clock.advance(19)
+        self.clock.advance(3)
         self.assertTrue(self.at_server.connected)
         self.clock.advance(1)
         self.assertFalse(self.at_server.connected)
         browser = self.browse()
-        self.clock.advance(40)
+        self.clock.advance(6)
         self.send(browser, request(b"GET"))
         browser.answer()
-        self.clock.advance(59)
+        self.clock.advance(9)
         self.assertTrue(self.at_server.connected)
         self.clock.advance(1)
         self.assertFalse(self.at_server.connected)

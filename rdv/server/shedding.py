@@ -1,0 +1,83 @@
+"""
+Who has to go when descriptors run short: connections that hold one and are no clients, as their
+request has not come yet, or has been refused already.
+
+A client is that for the time of a round trip or two. So whoever has many such connections goes
+before others, and of those of one address the oldest.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heapreplace
+from typing import NamedTuple
+
+__all__ = ["YOUNG", "Holder", "network_of", "whom_to_drop"]
+
+#: Seconds in which a request may come from an address that has but few connections, and in which
+#: what was answered may be on its way.
+YOUNG = 1.0
+
+
+class Holder(NamedTuple):
+    """
+    A connection.
+
+    :ivar since: when it came, or was refused.
+    :ivar host: the address that it comes from; empty when that is unknown.
+    :ivar drop: closes it without waiting for anything; False when that would be wrong just now.
+    """
+
+    since: float
+    host: str
+    drop: Callable[[], bool]
+
+
+def whom_to_drop(holders: Iterable[Holder], number: int, few: int, now: float) -> list[Holder]:
+    """
+    Choose up to ``number``: always from the network that has most of those that are left, and there
+    the oldest.
+
+    :param few: a network with no more than so many keeps those that are young.
+    """
+    by_host: dict[str, list[Holder]] = {}
+    for each in holders:
+        by_host.setdefault(each.host, []).append(each)
+    groups: dict[str | bytes, list[Holder]] = {}
+    for host, members in by_host.items():
+        groups.setdefault(network_of(host), []).extend(members)
+    for members in groups.values():
+        members.sort(key=_since, reverse=True)
+    # The number of a group decides before the groups themselves would be compared.
+    queue = [
+        (-len(members), members[-1].since, index, members)
+        for index, members in enumerate(groups.values())
+    ]
+    heapify(queue)
+    chosen: list[Holder] = []
+    while queue and len(chosen) < number:
+        size, since, index, members = queue[0]
+        if -size <= few and since > now - YOUNG:
+            heappop(queue)
+            continue
+        chosen.append(members.pop())
+        if members:
+            heapreplace(queue, (size + 1, members[-1].since, index, members))
+        else:
+            heappop(queue)
+    return chosen
+
+
+def _since(holder: Holder) -> float:
+    return holder.since
+
+
+def network_of(host: str) -> str | bytes:
+    """What one client has of addresses: one of IPv4, or a /64 of IPv6."""
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except (OSError, ValueError):
+        return host
+    is_mapped = packed.startswith(b"\0" * 10 + b"\xff\xff")
+    return socket.inet_ntop(socket.AF_INET, packed[12:]) if is_mapped else packed[:8]

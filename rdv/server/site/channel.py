@@ -1,0 +1,184 @@
+"""
+An HTTP connection to a server of its own: what Twisted's has no limits for.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+from typing import cast
+
+from twisted.internet.interfaces import IDelayedCall, ISSLTransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
+
+from rdv._transport.interfaces import StreamTransport
+from rdv.server.deadlines import Deadlines
+from rdv.server.shedding import YOUNG, Holder
+from rdv.wire import refusal
+
+__all__ = ["PATIENCE", "Channel", "SmallRequest"]
+
+#: Seconds that a client has until its request is complete.
+PATIENCE = 10
+#: Bytes of the lines of a request at most, and of one of them.
+_HEAD_LIMIT = 1 << 14
+#: Bytes of a request's body that are read before it is refused.
+_BODY_LIMIT = 1 << 10
+#: What is still read, and dropped, of a client that has been answered: bytes, and seconds.
+_DROP_LIMIT = 1 << 20
+_LINGER = 5.0
+
+
+class Channel(HTTPChannel):
+    """
+    Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
+    socket that is closed with unread input is reset. So it only ends its own direction then, and
+    drops what still comes, up to a limit. A request has to be complete in time, however steadily it
+    comes.
+
+    :ivar timeOut: seconds for the first one.
+    :ivar idle: all those that are no clients: a request is to come, or the other side has still to
+        close.
+    """
+
+    transport: StreamTransport  # type: ignore[assignment]
+    timeOut: float | None  # type: ignore[assignment]
+    idle: Deadlines[Channel]
+    MAX_LENGTH = _HEAD_LIMIT
+    maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._head_size = 0
+        self._dropped = 0
+        self._lingers = False
+        self._deadline: IDelayedCall | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken from the client."""
+        return self._deadline is not None
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer with an error, whatever the client still has to say, and close."""
+        if not self.closed:
+            self.transport.write(refusal(status, status.phrase))
+            self._close(lingering=True)
+
+    def loseConnection(self) -> None:
+        """Close behind what was written."""
+        if not self.closed:
+            self._close(lingering=False)
+
+    def _close(self, *, lingering: bool) -> None:
+        self.setTimeout(None)
+        self._deadline = self.callLater(_LINGER, self._cut)  # type: ignore[no-untyped-call]
+        self.idle.add(self)
+        # TLS reads on by itself, until the client has closed as well.
+        self._lingers = lingering and not ISSLTransport.providedBy(self.transport)
+        if self._lingers:
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
+
+    def _cut(self) -> None:
+        self.idle.discard(self)
+        self.transport.abortConnection()
+
+    def holder(self, since: float, now: float) -> Holder:
+        """What it is while it is idle, since then."""
+        host = getattr(self.transport.getPeer(), "host", "")
+        return Holder(since, host, partial(self._drop, is_young=now - since < YOUNG))
+
+    def _drop(self, *, is_young: bool) -> bool:
+        if self._lingers:
+            self._lingers = False
+            self.idle.add(self)
+            self.transport.loseConnection()
+            return True
+        # What was written may have to be sent still, which takes a turn, or a reader who reads.
+        if self.closed and is_young:
+            return False
+        self._cut()
+        return True
+
+    # What comes.
+
+    def setTimeout(self, period: float | None) -> float | None:
+        """A request is to come within so many seconds; None: it has come, or nothing will."""
+        if period is None:
+            self.idle.discard(self)
+        else:
+            self.idle.add(self)
+        before: float | None = super().setTimeout(period)  # type: ignore[no-untyped-call]
+        return before
+
+    def resetTimeout(self) -> None:
+        """Not by a byte now and then: a request has to be complete in time."""
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.closed:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+            return
+        self._dropped += len(data)
+        if self._dropped > _DROP_LIMIT:
+            self._cut()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self.connected = 0
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def lineReceived(self, line: bytes) -> bool:
+        """
+        A line of a request.
+
+        :return: whether it was the last one that is looked at.
+        """
+        self._head_size += len(line)
+        if self._head_size > _HEAD_LIMIT:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif not self.closed:
+            super().lineReceived(line)  # type: ignore[no-untyped-call]
+        return self.closed
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """It has no end within the limit."""
+        is_first = not self._head_size
+        self.refuse(
+            HTTPStatus.REQUEST_URI_TOO_LONG
+            if is_first
+            else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        )
+
+    def allHeadersReceived(self) -> None:
+        """They have come."""
+        self._head_size = 0
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def allContentReceived(self) -> None:
+        """So has the body, unless it was too much."""
+        if not self.closed:
+            self.timeOut = PATIENCE
+            super().allContentReceived()  # type: ignore[no-untyped-call]
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(HTTPStatus.BAD_REQUEST)
+
+
+class SmallRequest(Request):
+    """A request as rdv/1 has it: without a body. Twisted would store any amount of one."""
+
+    def gotLength(self, length: int | None) -> None:
+        # In memory: a large one would be a file, and another descriptor.
+        super().gotLength(0)  # type: ignore[no-untyped-call]
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.content is not None and self.content.tell() + len(data) > _BODY_LIMIT:
+            cast(Channel, self.channel).refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        else:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]

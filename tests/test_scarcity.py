@@ -1,0 +1,91 @@
+"""
+Attackers from other addresses take whatever descriptors a server has, and clients still meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import gatherResults
+
+from tests.callers import call, join
+from tests.processes import PYTHON, Program
+from tests.test_descriptors import LimitedTestCase, open_files
+
+#: What the server may have, and how many connections an attacker has: more.
+LIMIT, MANY = 300, 450
+PAIRS = 10
+
+
+class ScarcityTests(LimitedTestCase):
+    timeout = 60
+
+    async def attack(self, kind: str, *hosts: str) -> Program:
+        """Begin, and let all of them have come."""
+        options = ("--port", str(self.port), "--kind", kind, "--count", str(MANY))
+        attackers = Program(self, PYTHON, "-m", "tests.attackers", *options, *hosts)
+        await attackers.line("READY")
+        return attackers
+
+    async def assert_harmless(self, kind: str, *hosts: str, options: Sequence[str] = ()) -> str:
+        """
+        Pairs meet one after the other, each at the first attempt, and one goes on that was there
+        before. What the server has said.
+        """
+        server = await self.serve_within(f"-n {LIMIT}", *options)
+        old = await join(self.port, "an old pair")
+        attackers = await self.attack(kind, *hosts)
+        await server.line("too few descriptors")
+        for number in range(PAIRS):
+            await self.assert_meet(await call(self.port, "ACCEPT", f"honest {number}"))
+        heard = old[1].hear(b"still there\n")
+        old[0].write(b"still there\n")
+        await heard
+        self.assertLess(open_files(server), LIMIT)
+        attackers.close_stdin()
+        self.assertEqual(await attackers.ended, 0, attackers.report())
+        await gatherResults([caller.leave() for caller in old])
+        return await self.assert_stops(server)
+
+    async def assert_dropped(self, kind: str, *hosts: str) -> None:
+        """It is because those of the attacker are dropped."""
+        said = await self.assert_harmless(kind, *hosts)
+        dropping = "too few descriptors, dropping connections without a request" in said
+        self.assertEqual((dropping, "EMFILE" in said), (True, False))
+
+    async def test_silent(self) -> None:
+        await self.assert_dropped("silent", "127.0.0.9")
+
+    async def test_trickle(self) -> None:
+        await self.assert_dropped("trickle", "127.0.0.9")
+
+    async def test_several_addresses(self) -> None:
+        """From each there are few."""
+        await self.assert_dropped("trickle", *(f"127.0.1.{n}" for n in range(1, 101)))
+
+    async def test_body(self) -> None:
+        await self.assert_dropped("body", "127.0.0.9")
+
+    async def test_nonsense(self) -> None:
+        """Those who have been refused, and do not close."""
+        await self.assert_dropped("nonsense", "127.0.0.9")
+
+    async def test_replaced(self) -> None:
+        """Those whose place in the lobby has been taken."""
+        await self.assert_dropped("replaced", "127.0.0.9")
+
+    async def test_waiting(self) -> None:
+        """
+        Real clients to whom nobody comes get three quarters of what there is. Then nobody else may
+        wait, but whoever does is found.
+        """
+        server = await self.serve_within(f"-n {LIMIT}")
+        waiting = [await call(self.port, "ACCEPT", f"honest {n}") for n in range(PAIRS)]
+        await self.attack("waiting", "127.0.0.9")
+        await server.line("too few descriptors, refusing clients")
+        for caller in waiting:
+            await self.assert_meet(caller)
+        await self.assert_stops(server)
+
+    async def test_workers(self) -> None:
+        await self.assert_harmless("trickle", "127.0.0.9", options=("--workers", "2"))

@@ -46,6 +46,17 @@ def size(text: str) -> int:
     return int(value)
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """What reads one of ``words``, and raises ValueError for any other."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"not {', '.join(words[:-1])} or {words[-1]}: {text!r}")
+        return text
+
+    return read
+
+
 def port(text: str) -> int:
     """
     A port number; 0 means any.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from rdv.options import seconds, workers
+from rdv.options import one_of, seconds, workers
 
 __all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 
@@ -21,6 +21,7 @@ TIMES = "how long it waits"
 PROXIES = "behind a proxy"
 ACCESS = "who may use it"
 PROCESSES = "processes"
+LOG = "what it logs"
 FILE = "configuration"
 
 
@@ -111,6 +112,8 @@ class ServerSettings:
     :ivar observed_port_header: see there.
     :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
+    :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
+    :ivar log_addresses: how much of clients' addresses is logged: ``full``, ``prefix`` or ``none``.
     :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
     """
 
@@ -204,6 +207,20 @@ class ServerSettings:
         PROCESSES,
         workers,
         metavar="N",
+    )
+    log_format: str | None = _setting(
+        None,
+        "text, json (an object a line), or access (a line for each pair, all else to stderr)",
+        LOG,
+        one_of("text", "json", "access"),
+        metavar="FORMAT",
+    )
+    log_addresses: str = _setting(
+        "prefix",
+        "how much of clients' addresses is logged: full, prefix (/24 and /48) or none",
+        LOG,
+        one_of("full", "prefix", "none"),
+        metavar="DETAIL",
     )
     config: str | None = _setting(
         None,

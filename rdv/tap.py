@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -17,13 +18,15 @@ from twisted.python.usage import Options as UsageOptions
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
+from rdv._system.verbosity import show_from
 from rdv.errors import BadSettings, RdvError
 from rdv.options import seconds
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
+from rdv.server.logs.addresses import MaskedFile
+from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
-from rdv.server.workers.reports import log_outlet
 from rdv.settings import ServerSettings, Setting, server_settings
 
 __all__ = ["Options", "makeService"]
@@ -111,7 +114,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     of_twist = getattr(options, "parent", None) or {}  # the options of ``twist`` itself
-    if "logFile" in of_twist:  # the server does not wait for whoever reads it
+    if "logFile" in of_twist:  # nobody waits for whoever reads it
         of_twist["logFile"] = log_outlet(of_twist["logFile"])
     use_monotonic_clock(reactor)
     if options.subCommand:
@@ -120,7 +123,11 @@ def makeService(options: Options) -> IService:
     if options["check-config"]:
         raise SystemExit(_check(reactor, options))
     try:
-        service: IService = _server(reactor, options, of_twist.get("logLevel", LogLevel.info).name)
+        configuration = options.configuration()
+        level = of_twist.get("logLevel", LogLevel.info).name
+        if "logFile" in of_twist:
+            _log(configuration.settings, of_twist, level)
+        service: IService = _server(reactor, configuration, level)
     except RdvError as error:
         raise SystemExit(f"twist rdv: {error}") from error
     return service
@@ -140,10 +147,21 @@ def _check(reactor: Any, options: Options) -> int:
     return status
 
 
-def _server(reactor: Any, options: Options, level: str) -> RendezvousService | WorkersService:
+def _log(settings: ServerSettings, of_twist: dict[str, Any], level: str) -> None:
+    """Set what ``twist`` looks up when it begins to log."""
+    show_from(level)
+    detail = settings.log_addresses
+    if settings.log_format is None:  # what twist has been told, or what suits the file
+        of_twist["logFile"] = MaskedFile(of_twist["logFile"], detail)
+    else:
+        of_twist["fileLogObserverFactory"] = partial(observer, settings.log_format, detail)
+
+
+def _server(
+    reactor: Any, configuration: Configuration, level: str
+) -> RendezvousService | WorkersService:
     hold_signals()
     raise_limit(reactor)
-    configuration = options.configuration()
     settings = configuration.settings
     service: RendezvousService | WorkersService
     if settings.workers == 1:

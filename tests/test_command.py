@@ -83,7 +83,7 @@ class OptionTests(SystemTestCase):
 
     async def test_observed_header(self) -> None:
         """One that is set, here by one of the clients itself; the other one notices."""
-        server = await self.serve("--observed-header", "X-Somebody")
+        server = await self.serve("--observed-header", "X-Somebody", "--log-addresses", "full")
         dialer = self.dial(*RELAYED, "--header", "X-Somebody: 192.0.2.1, 192.0.2.9:5555")
         await server.line(r"waiting: dialer .*192\.0\.2\.9:5555,")
         acceptor = self.accept(*RELAYED)

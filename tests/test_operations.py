@@ -4,6 +4,7 @@ What the page for operators says: its commands and configurations are run, on po
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -168,9 +169,9 @@ class OperationsTests(TestCase):
             for server in servers:
                 await server.line("bytes from dialer")
 
-    @runs(OPERATIONS, "waiting: acceptor")
-    async def test_log(self, lines: str) -> None:
-        """What a server logs of a pair."""
+    @runs(OPERATIONS, "waiting: acceptor", '{"event": "ended"')
+    async def test_log(self, lines: str, ended: str) -> None:
+        """What a server logs of a pair, as text and as JSON."""
         program = self.start("rdv -v serve -l 127.0.0.1:0")
         url = f"http://127.0.0.1:{await listening_port(program)}"
         client = Client(REACTOR, spaces=AddressSpace.NONE)
@@ -185,3 +186,36 @@ class OperationsTests(TestCase):
         told = [re.sub("id [0-9a-f]{8}", "id 7f3a9c21", line) for line in said]
         self.assertEqual([shape(line) for line in told], shape(lines).splitlines())
         self.assertNotIn("MY_TOKEN", program.stderr.decode())
+        logged = await self.log_of_pair("json")
+        (event,) = [each for each in map(json.loads, logged) if each["event"] == "ended"]
+        wanted = json.loads(ended.replace("\n", " "))
+        self.assertEqual(list(event), list(wanted))
+        self.assertTrue(event["message"].startswith("relayed: MY_T…, bytes from dialer: 0"))
+
+    @runs(OPERATIONS, "2026-11-30T03:28:05Z", "awk ", "goaccess ")
+    async def test_access_log(self, line: str, awk: str, goaccess: str) -> None:
+        """The form for programs that read columns, and two of those."""
+        logged = await self.log_of_pair("access")
+        self.assertEqual(len(logged[0].split()), len(line.split()))
+        content = f"{line}\n{line}\n{logged[0].replace('acceptor_', 'dialer_')}\n"
+        (self.shell.folder / "access.log").write_text(content)
+        counting = self.shell.start(awk)
+        self.assertEqual(await counting.ended, 0, counting.report())
+        self.assertEqual(counting.stdout, b"3 relayed dialer_closed\n")
+        reading = self.shell.start(goaccess.replace("report.html", "report.json"))
+        self.assertEqual(await reading.ended, 0, reading.report())
+        report = json.loads((self.shell.folder / "report.json").read_text())
+        self.assertEqual(report["general"]["valid_requests"], 3)
+        self.assertEqual(report["requests"]["data"][0]["data"], "relayed")
+
+    async def log_of_pair(self, form: str) -> list[str]:
+        """The lines of a log of that form, when a pair has come and gone."""
+        program = self.start(f"rdv serve -l 127.0.0.1:0 --log-format {form}")
+        port = (await program.line(r"127\.0\.0\.1:(\d+)"))[1]
+        for connection in await meet(f"http://127.0.0.1:{port}", "MY_TOKEN"):
+            connection.loseConnection()
+        await program.line(r"\brelayed\b")
+        program.signal("TERM")
+        await program.ended
+        log = program.stdout if form == "access" else program.stderr
+        return log.decode().splitlines()

@@ -126,7 +126,8 @@ class ProxyTests(SystemTestCase):
 
     async def test_twist(self) -> None:
         """``twist rdv`` knows the client's own port from PROXY, and two clients meet directly."""
-        server = await self.twist(listen="haproxy:tcp:0:interface=127.0.0.1")
+        listen = "haproxy:tcp:0:interface=127.0.0.1"
+        server = await self.twist("--log-addresses", "full", listen=listen)
         self.haproxy(send="send-proxy-v2")
         acceptor = self.accept(*DIRECT)
         seen = (await server.line(r"waiting: acceptor .* from 127\.0\.0\.1:(\d+),"))[1]

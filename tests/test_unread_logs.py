@@ -5,6 +5,7 @@ Servers whose log goes to a pipe that nobody reads, or to a full disk: they go o
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from rdv.server.logs.lines import COLUMNS
 from tests.callers import call, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase
@@ -41,7 +43,9 @@ class UnreadTests(SystemTestCase):
         )
         os.close(writer)
         head = b""
-        while not (found := re.search(rb"(?:LISTENING: .*:|starting on )(\d+)\n", head)):
+        while not (
+            found := re.search(rb"(?:LISTENING: .*:|\"127\.0\.0\.1:|starting on )(\d+)[\n\"]", head)
+        ):
             head += await deferToThread(os.read, reader, 65536)
         port = int(found[1])
         for number in range(MANY):
@@ -51,16 +55,17 @@ class UnreadTests(SystemTestCase):
         heard = acceptor.hear(b"goes on")
         dialer.write(b"goes on")
         await heard
-        told = b""
+        told = head
         os.set_blocking(reader, False)
-        while b"SKIPPED: " not in told:
+        while not (found := re.search(rb"(?:SKIPPED: |\"skipped\", .*\"count\": )(\d+)\b", told)):
             caller = await call(port, "ACCEPT", "one more")
             await caller.leave()
             told += self.read(reader)
-        self.assertGreater(int(re.search(rb"SKIPPED: (\d+) lines", told)[1]), 100)  # type: ignore[index]
+        self.assertGreater(int(found[1]), 100)
         await gatherResults([dialer.leave(), acceptor.leave()])
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
+        self.told = (told + self.read(reader)).decode()
 
     def read(self, reader: int) -> bytes:
         try:
@@ -76,9 +81,46 @@ class UnreadTests(SystemTestCase):
             *(PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--workers", "2")
         )
 
+    async def test_json(self) -> None:
+        """Each line that comes is whole."""
+        listen = ("-l", "127.0.0.1:0", "--workers", "2", "--log-format", "json")
+        await self.check(PYTHON, "-m", "rdv", "serve", "-v", *listen)
+        self.assertGreater(len(self.told.splitlines()), 20)
+        for line in self.told.splitlines():
+            self.assertIsInstance(json.loads(line), dict)
+
+    async def test_access(self) -> None:
+        """The pipe is full of pairs; what is missing is told on stderr."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        options = ("-l", "127.0.0.1:0", "--log-format", "access")
+        server = Program(self, PYTHON, "-m", "rdv", "serve", *options, stdout=writer)
+        os.close(writer)
+        port = int((await server.line("LISTENING: .*:(\\d+)"))[1])
+        for number in range(60):
+            await self.meet_and_part(port, f"token {number}")
+        told = os.read(reader, 65536)
+        await self.meet_and_part(port, "another one")
+        skipped = await server.line(r"SKIPPED: (\d+) lines")
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+        lines = (told + os.read(reader, 65536)).decode().splitlines()
+        self.assertGreater(int(skipped[1]), 30)
+        for line in lines:
+            self.assertEqual(len(line.split(" ")), len(COLUMNS), line)
+
+    async def meet_and_part(self, port: int, token: str) -> None:
+        """A pair that is relayed, and ends in good order."""
+        for caller in await join(port, token):
+            await caller.leave()
+
     async def test_disk_is_full(self) -> None:
         """A log that nobody will ever read; with workers, and without."""
-        for options in ((), ("--workers", "2")):
+        for options in (
+            *((), ("--workers", "2"), ("--log-format", "json")),
+            ("--log-format", "access", "--workers", "2"),
+        ):
             reserved = socket.socket()  # does not listen, so that the server may
             self.addCleanup(reserved.close)
             reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,7 +128,7 @@ class UnreadTests(SystemTestCase):
             port = reserved.getsockname()[1]
             serve = ("-m", "rdv", "serve", "-v", "-l", f"127.0.0.1:{port}", *options)
             with open("/dev/full", "wb") as full:
-                server = Program(self, PYTHON, *serve, stderr=full.fileno())
+                server = Program(self, PYTHON, *serve, stdout=full.fileno(), stderr=full.fileno())
             await self.reached(port)
             for number in range(20):
                 dialer, acceptor = await join(port, f"token {number}")

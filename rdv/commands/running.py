@@ -22,6 +22,7 @@ from twisted.logger import (
     LogLevelFilterPredicate,
     eventAsText,
     globalLogBeginner,
+    globalLogPublisher,
     textFileLogObserver,
 )
 from zope.interface import provider
@@ -39,7 +40,8 @@ __all__ = [
     "OK",
     "BadUsage",
     "Interrupted",
-    "log_level",
+    "lines_of",
+    "log_to",
     "observer_for",
     "run",
     "status_of",
@@ -104,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     :return: the exit status.
     """
     console = Console(getattr(arguments, "form", Form.TEXT))
-    _begin_logging(arguments.verbose, console)
+    log_to(observer_for(console), "debug" if arguments.verbose else "critical")
     try:
         react(
             lambda reactor: Deferred.fromCoroutine(_exit_with_status(reactor, arguments, console))
@@ -136,24 +138,31 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
     raise SystemExit(status)
 
 
-def _begin_logging(verbose: bool, console: Console) -> None:
-    level = LogLevel.levelWithName(log_level(verbose))
-    observer = FilteringLogObserver(
-        observer_for(console), [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)]
-    )
-    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    show_from(level.name)
+#: What logs now.
+_observers: list[ILogObserver] = []
 
 
-def log_level(verbose: bool) -> str:
-    """The name of the level from which on a command logs."""
-    return "debug" if verbose else "critical"
+def log_to(observer: ILogObserver, level: str) -> None:
+    """
+    Log there, and no longer where it was logged before.
+
+    :param level: the name of the level from which on events are logged.
+    """
+    lowest = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    shown = cast(ILogObserver, FilteringLogObserver(observer, [unless_quiet, lowest]))
+    if _observers:
+        globalLogPublisher.removeObserver(_observers.pop())
+        globalLogPublisher.addObserver(shown)
+    else:
+        globalLogBeginner.beginLoggingTo([shown], redirectStandardIO=False)
+    _observers.append(shown)
+    show_from(level)
 
 
 def observer_for(console: Console) -> ILogObserver:
     """What logs beside ``console``, in its form: lines of text, or events."""
     if console.form is not Form.JSON:
-        return textFileLogObserver(cast(IO[str], _Lines(console)))
+        return textFileLogObserver(lines_of(console))
 
     @provider(ILogObserver)
     def tell(event: LogEvent) -> None:
@@ -168,9 +177,14 @@ def observer_for(console: Console) -> ILogObserver:
     return cast(ILogObserver, tell)
 
 
-class _Lines:
-    """As much of a file as a log needs. A line of it does not go behind what is just shown."""
+def lines_of(console: Console) -> IO[str]:
+    """
+    What takes the lines of a log, as a file would. None of them goes behind what is just shown.
+    """
+    return cast(IO[str], _Lines(console))
 
+
+class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
 

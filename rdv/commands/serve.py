@@ -7,19 +7,21 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
-from rdv._stdio.console import Console
+from rdv._stdio.console import Console, Form
 from rdv._system.descriptors import raise_limit
 from rdv.addresses import Address, parse_ip
-from rdv.commands.running import OK, log_level
+from rdv.commands.running import OK, lines_of, log_to
 from rdv.errors import BadSettings
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
+from rdv.server.logs.observers import ACCESS, JSON, TEXT, log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings, server_settings
 
@@ -35,9 +37,10 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     if arguments.check_config:
         return _check(reactor, configuration, console)
     console.never_wait()
+    settings = configuration.settings
+    level = _log(settings, console, arguments.verbose)
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
-    settings = configuration.settings
     service: RendezvousService | WorkersService
     if settings.workers == 1:
         service = RendezvousService(reactor, settings, handle_signals=True)
@@ -48,7 +51,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
             reactor,
             settings,
             settings.workers,
-            level=log_level(arguments.verbose),
+            level=level,
             handle_signals=True,
         )
     service.reloads.append(configuration.reload)
@@ -60,6 +63,22 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
         console.tell("listening", f"LISTENING: {_place(port)}", address=_place(port))
     await Deferred()  # until a signal stops the reactor
     return OK
+
+
+def _log(settings: ServerSettings, console: Console, verbose: bool) -> str:
+    """
+    Log as ``settings`` want it.
+
+    :return: the name of the level from which on. Who asks for a form wants to see pairs.
+    """
+    level = "debug" if verbose else "info" if settings.log_format else "critical"
+    form = settings.log_format or (JSON if console.form is Form.JSON else TEXT)
+    lines = lines_of(console)
+    if form == JSON:
+        console.form = Form.JSON
+    file = log_outlet(sys.stdout) if form == ACCESS else lines
+    log_to(observer(form, settings.log_addresses, file, lines), level)
+    return level
 
 
 def configuration_of(arguments: argparse.Namespace) -> Configuration:

@@ -59,7 +59,12 @@ def note_end(record: PairRecord) -> None:
     if is_shown("info"):
         fields = record._asdict()
         del fields["worker"]  # the parent says so, of every event
+        for name in ("dialer_user", "acceptor_user"):
+            if not fields[name]:
+                del fields[name]
         fields |= {
+            "waited": round(record.waited, 3),
+            "lasted": round(record.lasted, 3),
             "outcome": record.outcome.value,
             "reason": record.reason.value,
             "dialer_address": record.dialer_address or "unknown",

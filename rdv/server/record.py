@@ -77,8 +77,8 @@ def record_of(pair: Pair, seconds: float, worker: int | None = None) -> PairReco
         pair.acceptor_bytes,
         dialer.observed,
         acceptor.observed,
-        getattr(dialer, "user", None) or "",
-        getattr(acceptor, "user", None) or "",
+        dialer.user or "",
+        acceptor.user or "",
         worker,
     )
 

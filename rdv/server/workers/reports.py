@@ -4,15 +4,9 @@ What a worker logs, on its way to the log of its parent: a line of JSON for each
 
 from __future__ import annotations
 
-from typing import IO
+from twisted.logger import LogEvent, eventAsJSON, eventAsText, eventFromJSON
 
-from twisted.logger import LogEvent, Logger, eventAsJSON, eventAsText, eventFromJSON
-
-from rdv._system.terminal import Outlet
-
-__all__ = ["log_outlet", "report", "reported"]
-
-log = Logger()
+__all__ = ["report", "reported"]
 
 #: What an event keeps whose failure has become text.
 _KEPT = ("log_level", "log_namespace", "log_system", "log_time")
@@ -38,12 +32,3 @@ def reported(line: str, worker: int) -> LogEvent:
     level = getattr(event.get("log_level"), "name", "-")
     system = event.get("log_system") or f"{event.get('log_namespace', '-')}#{level}"
     return {**event, "worker": worker, "log_system": f"worker {worker}, {system}"}
-
-
-def log_outlet(file: IO[str]) -> Outlet:
-    """Where a log goes that must not stop a server: it loses lines when nobody reads it."""
-    return Outlet(file, _say_missing)
-
-
-def _say_missing(count: int) -> None:
-    log.critical("SKIPPED: {count} lines, as nobody was reading", count=count)

@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import IO, Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import (
@@ -36,6 +36,7 @@ from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access import make_door
+from rdv.server.logs.observers import log_outlet
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
@@ -45,7 +46,7 @@ from rdv.server.site.service import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.mailbox import Inbox, Outbox
-from rdv.server.workers.reports import log_outlet, report
+from rdv.server.workers.reports import report
 from rdv.settings import ServerSettings
 
 __all__ = ["ABORT", "COMMANDS", "DRAIN", "READY", "RELOAD", "Start", "main"]
@@ -203,7 +204,7 @@ def main(argv: Sequence[str]) -> int:
     level = LogLevel.levelWithName(start.level)
     show_from(start.level)
     observer = FilteringLogObserver(
-        FileLogObserver(cast(IO[str], log_outlet(reports)), lambda event: f"{report(event)}\n"),
+        FileLogObserver(log_outlet(reports), lambda event: f"{report(event)}\n"),
         [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)],
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

@@ -6,8 +6,9 @@ A client, whose role is ``dial`` unless it says ``accept``, and a server::
     rdv:https\\://example.com/rdv:token=MY_TOKEN
     rdv:https\\://example.com/rdv:token=MY_TOKEN:role=accept
 
-The URL comes first. As everywhere in such descriptions, a colon that does not separate options, and
-an ``=`` within a value, has a backslash before it. The options:
+The URL comes first; of several servers, their URLs joined by commas. As everywhere in such
+descriptions, a colon that does not separate options, and an ``=`` within a value, has a backslash
+before it. The options:
 
 ``token=TOKEN`` or ``tokenFile=PATH``
     what both peers know, a secret or a plain token; from the first line of a file it is not seen in
@@ -52,7 +53,7 @@ from zope.interface import implementer
 
 if TYPE_CHECKING:
     from rdv._secure.secret import Secret
-    from rdv.client import Client
+    from rdv.client import Client, Servers
 
 __all__ = ["ClientParser", "ServerParser"]
 
@@ -135,11 +136,12 @@ class _Options:
             raise ValueError(f"rdv endpoint: {name}={text}: not {' or '.join(values)}")
         return values[text]
 
-    def rest(self, reactor: Any) -> tuple[str, Secret | bytes, Any, Client]:
-        """The URL, the token, headers, and a client; nothing else may be given."""
+    def rest(self, reactor: Any) -> tuple[Servers, Secret | bytes, Any, Client]:
+        """The URL or several, the token, headers, and a client; nothing else may be given."""
         from rdv._secure.secret import Secret, read_token
         from rdv.addresses import AddressSpace
         from rdv.client import Client, parsing
+        from rdv.client.servers import parse_servers, split_servers
         from rdv.errors import RdvError
 
         relay, secure = (self.one_of(each, _YES_OR_NO, "no") for each in ("relay", "secure"))
@@ -151,7 +153,8 @@ class _Options:
         if self._given:
             raise ValueError(f"rdv endpoint: unknown option: {', '.join(self._given)}")
         try:
-            parsing.parse_server_url(self._url)
+            servers = split_servers(self._url)
+            parse_servers(servers)
             shared = read_token(token)
             if secure and not isinstance(shared, Secret):
                 raise ValueError("secure=yes: the token is not a secret")
@@ -168,7 +171,7 @@ class _Options:
             )
         except (ValueError, RdvError) as error:
             raise ValueError(f"rdv endpoint: {error}") from error
-        return self._url, shared, headers, client
+        return servers if len(servers) > 1 else servers[0], shared, headers, client
 
     def _token(self) -> str:
         token, path = self.take("token"), self.take("tokenFile")

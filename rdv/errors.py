@@ -17,6 +17,7 @@ __all__ = [
     "BadToken",
     "BadURL",
     "NoConnection",
+    "NoServer",
     "NotProven",
     "ProtocolError",
     "ProxyRefused",
@@ -83,6 +84,21 @@ class ServerUnreachable(RdvError):
     """
     The server cannot be resolved or connected to, or the connection to it ended without an answer.
     """
+
+
+class NoServer(ServerUnreachable):
+    """
+    None of several servers lets us wait.
+
+    :ivar errors: what has become of each.
+    :ivar retry_after: seconds after which the first of them may be asked again, if each says so.
+    """
+
+    def __init__(self, errors: list[RdvError]) -> None:
+        super().__init__("no server lets us wait: " + "; ".join(map(str, errors)))
+        self.errors = errors
+        asked_for = [getattr(each, "retry_after", None) or 0.0 for each in errors]
+        self.retry_after: float | None = min(asked_for) or None
 
 
 class ServerRefused(RdvError):

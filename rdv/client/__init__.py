@@ -20,6 +20,7 @@ from rdv.client.path_listener import IPathListener
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses
+from rdv.client.servers import Servers, rank_servers
 
 __all__ = [
     "Candidate",
@@ -31,7 +32,9 @@ __all__ = [
     "PortMapping",
     "RequestOptions",
     "SelfAddresses",
+    "Servers",
     "own_addresses",
+    "rank_servers",
     "relay_penalty",
     "tls_policy",
 ]

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hyperlink import URL
@@ -52,7 +52,10 @@ from rdv.client.reach import Reach, ignoring_cancellation
 from rdv.client.reasons import describe
 from rdv.wire import MAX_SELF_ADDRESSES, Answer
 
-__all__ = ["Attempt"]
+__all__ = ["NO_PATH", "Attempt"]
+
+#: What is lacking when the server has named the peer.
+NO_PATH = "no path to the peer"
 
 
 class Attempt:
@@ -61,12 +64,19 @@ class Attempt:
 
     :param options: for treq's ``request``.
     :param ends: when it will be cancelled because time is up, by the reactor's clock.
+    :param met: called when the server has named the peer.
     """
 
     def __init__(
-        self, context: Context, url: URL, options: Mapping[str, Any], ends: float = math.inf
+        self,
+        context: Context,
+        url: URL,
+        options: Mapping[str, Any],
+        ends: float = math.inf,
+        met: Callable[[], object] = lambda: None,
     ) -> None:
         self._context = context
+        self._met = met
         self._url = url
         self._server = url.to_text()
         self._options = options
@@ -106,6 +116,7 @@ class Attempt:
             own = await self._own_addresses(reach)
             relay, answer, headers = await self._ask(reach.port, own)
             self._racing = True
+            self._met()
             contest = Contest(context, reach.port, reach.inbound, relay, answer, own)
             winner = await contest.run()
             if relay.connected and not winner.is_relay and winner.confirmed() is not None:
@@ -131,7 +142,7 @@ class Attempt:
     def lacking(self) -> str:
         """What it has not got so far, for a person."""
         if self._racing:
-            return "no path to the peer"
+            return NO_PATH
         if self._agent is not None and self._agent.asked:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"

@@ -10,36 +10,30 @@ from typing import Any, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv import _knobs as knobs
-from rdv._secure.exchange import SecureAttempt
-from rdv._secure.secret import Secret, Token, read_token, server_token
+from rdv._secure.secret import Token
 from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
-from rdv.client.attempt import Attempt
-from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
+from rdv.client.call import Call, Shared
 from rdv.client.cancelling import CancelledLater
 from rdv.client.connection import Connection
-from rdv.client.context import Context, Settings, Syns
+from rdv.client.context import Settings
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
-from rdv.client.move import Move
-from rdv.client.parsing import parse_proxy, parse_server_url
+from rdv.client.parsing import parse_proxy
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.self_addresses import SelfAddresses, own_addresses
+from rdv.client.servers import Servers
 from rdv.client.trace import Trace
-from rdv.errors import AttemptTimeout, BadToken, ServerRefused
+from rdv.errors import AttemptTimeout
 from rdv.wire import Role
 
 __all__ = ["Client"]
-
-#: A server that lets nobody wait is not asked more often than this, in seconds.
-_REENTRY_PAUSE = 1.0
 
 _MAX_PORT = 0xFFFF
 _REACTOR_METHODS = ("callLater", "seconds", "listenTCP", "connectTCP")
@@ -113,13 +107,10 @@ class Client:
         )
         self._trace = knobs.function("trace", trace)
         self._secure = _checked(secure)
-        self._numbers = count(1)
-        self._syns = Syns()
-        self._moves: dict[Move, None] = {}
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
             raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
-        self._settings = Settings(
+        settings = Settings(
             tls=tls or tls_policy(),
             spaces=knobs.instance("spaces", spaces, AddressSpace, "an AddressSpace"),
             self_addresses=knobs.function("self_addresses", self_addresses) or found,
@@ -135,9 +126,10 @@ class Client:
             proxy=None if proxy is None else parse_proxy(proxy),
             witness=knobs.instance("witness", witness, bool, "True or False"),
         )
+        self._shared = Shared(self._reactor, settings, count(1))
 
     def __repr__(self) -> str:
-        return f"<Client spaces={self._settings.spaces.name}>"
+        return f"<Client spaces={self._shared.settings.spaces.name}>"
 
     @property
     def clock(self) -> IReactorTime:
@@ -146,7 +138,7 @@ class Client:
 
     def dial(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = 60.0,
@@ -157,7 +149,9 @@ class Client:
         """
         Connect to the peer that accepts with the same token.
 
-        :param url: of the server: ``http://host[:port][/path]`` or ``https://...``.
+        :param url: of the server: ``http://host[:port][/path]`` or ``https://...``; or of several,
+            of which any may be out of order: :mod:`rdv.client.several`. The peer needs the same
+            ones, in any order. Not with a ``local_port``.
         :param token: a :class:`rdv.Secret`, or its text, for a stream that is encrypted from end to
             end; any other text for a plain one (:func:`rdv.wire.check_token`).
         :param timeout: seconds for everything, waiting for the peer included; None for as long as
@@ -169,10 +163,11 @@ class Client:
         :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL``, ``BadToken`` or ``BadSecret`` before any I/O,
             ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
-            sense, ``NoConnection`` when there is no path to the peer, with a secret ``NotProven``
-            when nobody who came proved to know it, or ``AttemptTimeout``. None but a 408 is tried
-            again here: who wants to wait for a peer that proves itself calls again, after a pause,
-            as the endpoints and ``rdv dial`` do. An argument that cannot be is told likewise before
+            sense, ``NoServer`` when none of several lets us wait, ``NoConnection`` when there is no
+            path to the peer, with a secret ``NotProven`` when nobody who came proved to know it, or
+            ``AttemptTimeout``. With one server none but a 408 is tried again here: who wants to
+            wait for a peer that proves itself calls again, after a pause, as the endpoints and
+            ``rdv dial`` do. An argument that cannot be is told likewise before
             any I/O, as a ``TypeError`` or ``ValueError`` that names it.
             Cancelling it closes everything; it errbacks when that is done.
         """
@@ -180,7 +175,7 @@ class Client:
 
     def accept(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = None,
@@ -198,7 +193,7 @@ class Client:
     def _connect(
         self,
         role: Role,
-        url: str,
+        url: Servers,
         token: Token,
         timeout: float | None,
         trace: Trace | None,
@@ -213,61 +208,21 @@ class Client:
             secure = _checked(secure) or self._secure
         except (TypeError, ValueError):
             return fail()
-        moves = self._settings.move and bool(self._settings.spaces)
-        phase = ""
-        current = NO_TRACE
         traces = tuple(each for each in (self._trace, trace) if each is not None)
-
-        async def enter() -> Connection:
-            nonlocal phase, current
-            read = read_token(token)
-            secret = read if isinstance(read, Secret) else None
-            if secure and secret is None:
-                raise BadToken("the token is not a secret: rdv token prints one")
-            server = parse_server_url(url)
-            ends = math.inf if timeout is None else self._reactor.seconds() + timeout
-            while True:
-                begun = self._reactor.seconds()
-                if traces:
-                    current = AttemptTrace(self._reactor, next(self._numbers), traces, role)
-                secured = None if secret is None else SecureAttempt(role, secret, moves=moves)
-                attempt = Attempt(
-                    Context(
-                        self._reactor,
-                        self._settings,
-                        role,
-                        server_token(read),
-                        secured,
-                        current,
-                        syns=self._syns,
-                        moves=self._moves,
-                    ),
-                    server,
-                    options,
-                    ends,
-                )
-                try:
-                    return await attempt.run()
-                except ServerRefused as refused:
-                    if refused.status != 408:
-                        raise
-                finally:
-                    phase = attempt.lacking
-                pause = begun + _REENTRY_PAUSE - self._reactor.seconds()
-                if pause > 0:
-                    await deferLater(self._reactor, pause)
+        call = Call(self._shared, role, traces, options, secure=bool(secure))
 
         def timed_out(result: object, seconds: float) -> object:
             if isinstance(result, Failure) and result.check(CancelledError):
-                raise AttemptTimeout(seconds, phase)
+                raise AttemptTimeout(seconds, call.lacking)
             return result
 
-        entered = Deferred.fromCoroutine(enter())
+        running = call.run(url, token, math.inf if timeout is None else timeout)
+        entered = Deferred.fromCoroutine(running)
         if timeout is not None:
             entered.addTimeout(timeout, self._reactor, timed_out)
         if not traces:
             return entered
-        return CancelledLater(self._reactor, entered, lambda: current.telling)
+        return CancelledLater(self._reactor, entered, lambda: call.telling)
 
 
 def _checked(secure: bool | None) -> bool | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import DeferredLock
+
 from rdv._allowance import Allowance
 from rdv._secure.exchange import SecureAttempt
 from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
@@ -71,6 +73,7 @@ class Context:
     :ivar candidates: those that are not closed.
     :ivar syns: for the dials of all attempts of one client.
     :ivar moves: the streams of all attempts of one client that may move, the oldest first.
+    :ivar turn: of the attempts for one connection, to choose a path.
     """
 
     reactor: IClientReactor
@@ -82,6 +85,7 @@ class Context:
     candidates: set[Candidate] = field(default_factory=set)
     syns: Syns = field(default_factory=Syns)
     moves: dict[Move, None] = field(default_factory=dict)
+    turn: DeferredLock = field(default_factory=DeferredLock)
 
     def new_candidate(
         self,

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from rdv._secure.secret import Token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
+from rdv.client.servers import Servers
 from rdv.client.trace import Trace
 
 __all__ = ["IClient"]
@@ -29,7 +30,7 @@ class IClient(Protocol):
 
     def dial(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = 60.0,
@@ -41,7 +42,7 @@ class IClient(Protocol):
 
     def accept(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = None,

@@ -16,9 +16,10 @@ from rdv.addresses import AddressSpace
 from rdv.check import Observations, findings, verdict
 from rdv.check.probes import Probes
 from rdv.check.report import as_json, as_text
+from rdv.client.servers import split_servers
 from rdv.commands.client import headers_of, spaces_of, tls_of
 from rdv.commands.proxies import proxy_for
-from rdv.commands.running import NO_CONNECTION, OK, until_signal
+from rdv.commands.running import NO_CONNECTION, OK, BadUsage, until_signal
 from rdv.errors import RdvError
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
@@ -77,6 +78,8 @@ async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) 
 async def _server(reactor: Any, url: str | None) -> AsyncIterator[str]:
     """The URL of the server to be asked; without one, of our own."""
     if url is not None:
+        if len(split_servers(url)) > 1:
+            raise BadUsage("one server is checked at a time: run rdv check once for each")
         yield url
         return
     service = RendezvousService(reactor, ServerSettings(listen=("127.0.0.1:0",)))

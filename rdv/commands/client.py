@@ -15,13 +15,14 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv._stdio.console import Console
 from rdv.addresses import AddressSpace
-from rdv.client import Client, parsing
-from rdv.commands.proxies import proxy_for
+from rdv.client import Client, Servers, parsing
+from rdv.client.servers import split_servers
+from rdv.commands.proxies import proxy_for_all
 from rdv.commands.running import BadUsage
 from rdv.endpoints.retry import Tell
 from rdv.errors import RdvError
 
-__all__ = ["client_of", "headers_of", "news_of", "spaces_of", "tls_of", "trouble_of"]
+__all__ = ["client_of", "headers_of", "news_of", "servers_of", "spaces_of", "tls_of", "trouble_of"]
 
 T = TypeVar("T")
 
@@ -31,17 +32,25 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     :param options: further ones for the client.
     :raises BadUsage: when an argument makes no sense.
     """
+    if arguments.local_port and not isinstance(servers_of(arguments), str):
+        raise BadUsage("--local-port: that is for one server only")
     return Client(
         reactor,
         tls=tls_of(arguments),
         spaces=spaces_of(arguments),
         local_port=arguments.local_port,
         penalty=arguments.penalty,
-        proxy=proxy_for(arguments.url, arguments.proxy),
+        proxy=proxy_for_all(arguments.url, arguments.proxy),
         secure=arguments.secure or None,
         move=arguments.move,
         **options,
     )
+
+
+def servers_of(arguments: argparse.Namespace) -> Servers:
+    """The server, or several, as a client takes them."""
+    servers = split_servers(arguments.url)
+    return servers if len(servers) > 1 else servers[0]
 
 
 def headers_of(arguments: argparse.Namespace) -> Headers:

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from rdv._secure.secret import server_token
 from rdv._stdio.console import Console
 from rdv._system.descriptors import raise_limit
-from rdv.commands.client import client_of, headers_of, news_of, trouble_of
+from rdv.commands.client import client_of, headers_of, news_of, servers_of, trouble_of
 from rdv.commands.meeting import settle
 from rdv.commands.running import OK, until_signal
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
@@ -58,7 +58,7 @@ def _connect(
     endpoint = RendezvousEndpoint(
         client_of(reactor, arguments),
         Role.DIALER,
-        arguments.url,
+        servers_of(arguments),
         arguments.token,
         timeout=arguments.timeout or None,
         headers=headers_of(arguments),
@@ -97,7 +97,7 @@ def _expose(
     )
     endpoint = RendezvousServerEndpoint(
         client_of(reactor, arguments),
-        arguments.url,
+        servers_of(arguments),
         arguments.token,
         headers=headers_of(arguments),
         trouble=tell,

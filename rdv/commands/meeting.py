@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from rdv._secure.secret import Secret, read_token
 from rdv._stdio.console import Console, Form
-from rdv.client.parsing import parse_server_url
+from rdv.client.servers import parse_servers, split_servers
 from rdv.commands.client import spaces_of
 from rdv.commands.other_side import on_the_other_side
 from rdv.commands.running import BadUsage
@@ -59,7 +59,7 @@ def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         arguments.url, arguments.token = default, url
     elif is_secret(url):  # which an error about URLs would show
         raise BadUsage("a secret in the place of the server's URL: the URL comes first")
-    parse_server_url(arguments.url)
+    parse_servers(split_servers(arguments.url))
 
 
 def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str | None:

@@ -13,9 +13,22 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.request import getproxies_environment
 
 from rdv.client.parsing import parse_proxy, parse_server_url
+from rdv.client.servers import split_servers
 from rdv.commands.running import BadUsage
 
-__all__ = ["proxy_for"]
+__all__ = ["proxy_for", "proxy_for_all"]
+
+
+def proxy_for_all(text: str, given: str | None) -> str | None:
+    """
+    The same for one server or several, whose URLs are joined by commas.
+
+    :raises BadUsage: also when they do not have the same.
+    """
+    proxies = {proxy_for(url, given) for url in split_servers(text)}
+    if len(proxies) > 1:
+        raise BadUsage("these servers do not have the same proxy: give --proxy, '' for none")
+    return proxies.pop()
 
 
 def proxy_for(url: str | None, given: str | None) -> str | None:

@@ -51,7 +51,8 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "url",
         metavar="URL",
         nargs="?",
-        help="the server: http://HOST[:PORT][/PATH], https:// (default: $RDV_SERVER)",
+        help="the server: http://HOST[:PORT][/PATH], https://; or several, of which any may be "
+        "down, joined by commas, the same ones for both peers (default: $RDV_SERVER)",
     )
     parser.add_argument(
         "token",

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from rdv._stdio.console import Console, Form
 from rdv._stdio.stream import StreamBroken, stream
 from rdv._system.process import empty_stdin
-from rdv.commands.client import client_of, headers_of, news_of
+from rdv.commands.client import client_of, headers_of, news_of, servers_of
 from rdv.commands.meeting import settle
 from rdv.commands.running import BROKEN, OK, Interrupted, status_of, until_signal
 from rdv.endpoints.retry import keep_trying
@@ -108,7 +108,7 @@ def _connecting(
 ) -> Deferred[Connection]:
     role = Role.DIALER if arguments.command == "dial" else Role.ACCEPTOR
     connect = client.dial if role is Role.DIALER else client.accept
-    headers = headers_of(arguments)
+    servers, headers = servers_of(arguments), headers_of(arguments)
 
     def attempt(timeout: float | None, trace: Trace) -> Deferred[Connection]:
         def happened(event: Event) -> None:
@@ -116,9 +116,7 @@ def _connecting(
             if explaining is not None:
                 explaining(event)
 
-        return connect(
-            arguments.url, arguments.token, timeout=timeout, headers=headers, trace=happened
-        )
+        return connect(servers, arguments.token, timeout=timeout, headers=headers, trace=happened)
 
     where = f" at {arguments.url}" if arguments.verbose else ""
     tell = news_of(console, f"WAITING: for the peer{where}", arguments.url)

@@ -16,6 +16,7 @@ from rdv._secure.secret import Token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
+from rdv.client.servers import Servers
 from rdv.client.trace import Event, Trace, What
 from rdv.endpoints.retry import Tell, harmless, keep_trying
 from rdv.errors import AttemptTimeout, RdvError
@@ -79,7 +80,7 @@ class DialQueue:
         self,
         client: IClient,
         role: Role,
-        url: str,
+        url: Servers,
         token: Token,
         options: RequestOptions,
         trouble: Tell | None = None,

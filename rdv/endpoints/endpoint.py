@@ -23,7 +23,8 @@ from rdv import _knobs as knobs
 from rdv._secure.secret import Token, server_token
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.iclient import IClient
-from rdv.client.parsing import parse_server_url, role_of
+from rdv.client.parsing import role_of
+from rdv.client.servers import Servers, parse_servers, shown
 from rdv.endpoints.dial_queue import DialQueue
 from rdv.endpoints.listener import Trouble
 from rdv.endpoints.port import RendezvousPort, attach, build, check_factory
@@ -45,7 +46,7 @@ class RendezvousEndpoint:
 
     :param client: makes the connections.
     :param role: whether to dial or to accept; the words ``"dial"`` and ``"accept"`` will do.
-    :param url: of the server.
+    :param url: of the server, or several, as ``Client.dial`` takes them.
     :param token: what both peers know.
     :param timeout: seconds for a connection, waiting for the turn and for the peer included; None
         for as long as it takes. The default is 60 for a dialer and None for an acceptor.
@@ -64,7 +65,7 @@ class RendezvousEndpoint:
         self,
         client: IClient,
         role: Role | str,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | EllipsisType | None = ...,
@@ -80,7 +81,7 @@ class RendezvousEndpoint:
         if timeout is not None:
             knobs.seconds("timeout", timeout)
         self._timeout = timeout
-        self._text = f"{role.value.decode().lower()} {url}"
+        self._text = f"{role.value.decode().lower()} {shown(url)}"
         options = RequestOptions(headers=headers)
         self._queue = DialQueue(client, role, url, token, options, trouble)
 
@@ -121,7 +122,7 @@ class RendezvousServerEndpoint:
 
     :param client: makes the connections; not one with a ``local_port``, as there are several
         attempts at a time.
-    :param url: of the server.
+    :param url: of the server; or of several, at each of which it waits.
     :param token: what both sides know. Only one program should accept with it.
     :param headers: for the requests to the server.
     :param trouble: called with the error when peers cannot reach us, as the server cannot be
@@ -135,7 +136,7 @@ class RendezvousServerEndpoint:
     def __init__(
         self,
         client: IClient,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         headers: Headers | Mapping[str, Any] | None = None,
@@ -149,7 +150,7 @@ class RendezvousServerEndpoint:
         self._trouble = knobs.function("trouble", trouble)
 
     def __repr__(self) -> str:
-        return f"<RendezvousServerEndpoint accept {self._url}>"
+        return f"<RendezvousServerEndpoint accept {shown(self._url)}>"
 
     def listen(  # type: ignore[override]  # more than the interface asks for
         self, protocolFactory: IProtocolFactory | Factory[Any]
@@ -172,10 +173,10 @@ class RendezvousServerEndpoint:
 
 
 def _check(
-    client: IClient, url: str, token: Token, headers: Headers | Mapping[str, Any] | None
+    client: IClient, url: Servers, token: Token, headers: Headers | Mapping[str, Any] | None
 ) -> None:
     """What a program has got wrong is said where it says it, and not when it connects."""
     knobs.with_methods("client", client, ("dial", "accept"), "a Client")
-    parse_server_url(url)
+    parse_servers(url)
     server_token(token)
     check_options({"headers": headers})

@@ -17,8 +17,9 @@ from rdv._secure.secret import Token, server_token
 from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
-from rdv.client.parsing import parse_server_url
+from rdv.client.servers import Servers, parse_servers
 from rdv.endpoints.listener import Listener, Trouble
+from rdv.endpoints.listeners import Listeners
 from rdv.wire import token_hint
 
 __all__ = ["RendezvousAddress", "RendezvousPort", "attach", "build", "check_factory"]
@@ -38,18 +39,23 @@ class RendezvousPort:
     def __init__(
         self,
         client: IClient,
-        url: str,
+        url: Servers,
         token: Token,
         options: RequestOptions,
         trouble: Trouble | None,
         factory: IProtocolFactory,
     ) -> None:
         check_factory(factory)
-        server = parse_server_url(url).to_text()
+        servers = [each.to_text() for each in parse_servers(url)]
+        server = ",".join(servers)
         self._address = RendezvousAddress(server, token_hint(server_token(token)))
         self._factory = factory
         self._started = False
-        self._listener = Listener(client, url, token, options, self._deliver, trouble)
+        self._listener: Listener | Listeners
+        if len(servers) == 1:
+            self._listener = Listener(client, server, token, options, self._deliver, trouble)
+        else:
+            self._listener = Listeners(client, servers, token, options, self._deliver, trouble)
 
     def __repr__(self) -> str:
         return f"<RendezvousPort accept {self._address.server}>"
@@ -111,7 +117,7 @@ class RendezvousAddress:
     """
     Where a port can be reached.
 
-    :ivar server: the URL of the server.
+    :ivar server: the URL of the server; of several, joined by commas.
     :ivar token_hint: the beginning of the token, as logs may show it.
     """
 

@@ -15,15 +15,16 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from rdv import _knobs as knobs
+from rdv._backoff import Backoff
 from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
 from rdv.client.trace import Event, Trace, What
-from rdv.endpoints.backoff import Backoff
 from rdv.errors import (
     AttemptTimeout,
     BadToken,
     BadURL,
+    NoServer,
     NotProven,
     ProtocolError,
     RdvError,
@@ -99,6 +100,7 @@ class RetryPolicy:
     * any other answer: until it has let us wait for long, or named a peer. From a server that has,
       it is what a proxy says while the server behind it restarts (404), or the portal of the
       network that this host has moved to;
+    * that none of several servers lets us wait: when it is for each of them;
     * what is no fault of the server, as when a peer comes and there is no path to it, or the local
       port cannot be had: not for one that is patient.
 
@@ -180,6 +182,8 @@ class RetryPolicy:
         """Whether there is no point in trying again."""
         if isinstance(error, (BadURL, BadToken)):
             return True
+        if isinstance(error, NoServer):
+            return all(map(self.is_final, error.errors))
         if isinstance(error, NotProven):
             return False
         if isinstance(error, ServerRefused):
@@ -199,7 +203,7 @@ class RetryPolicy:
 
     def pause(self, error: BaseException) -> float:
         """Seconds until the next attempt: longer each time, and as long as the server asks for."""
-        asked_for = error.retry_after if isinstance(error, ServerRefused) else None
+        asked_for = error.retry_after if isinstance(error, (ServerRefused, NoServer)) else None
         return self._backoff.next() + min(asked_for or 0.0, _LONGEST_RETRY_AFTER)
 
     def fails(self, error: RdvError) -> None:

@@ -20,11 +20,15 @@ _OUTCOMES = (What.CONNECTED, What.MOVED, What.SWITCHED)
 
 def last_attempt(events: Iterable[Event]) -> list[Event]:
     """
-    The events of the attempt with the highest number, in the order in which they came. If the clock
-    was set back meanwhile, it is taken to have stood still then.
+    The events of the attempt that was begun last, in the order in which they came; or of one that
+    came to a connection since, while that one was under way at another server. If the clock was set
+    back meanwhile, it is taken to have stood still then.
     """
     known = list(events)
     last = max((event.attempt for event in known), default=0)
+    for event in known:
+        if event.what in (What.BEGUN, What.CONNECTED):
+            last = event.attempt
     told: list[Event] = []
     late, now = 0.0, -math.inf
     for event in known:

@@ -56,10 +56,14 @@ class Choice:
     """
     The choice among the candidates of one attempt. One at a time is being chosen; the one that was
     is the only one, unless its stream may move: then others join it.
+
+    :param turn: of the attempts for one connection, which goes to the one that chooses, and stays
+        there when it has chosen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turn: DeferredLock) -> None:
         self._lock = DeferredLock()
+        self._turn = turn
         self._stream: Stream | None = None
         self._moved: Callable[[Candidate], object] = lambda candidate: None
 
@@ -90,9 +94,17 @@ class Choice:
         return candidate
 
     async def _choose(self, candidate: Candidate) -> None:
-        await candidate.choose()
-        if candidate.suspect and candidate.role is Role.DIALER:
-            await _acknowledged(candidate)
+        if candidate.role is Role.ACCEPTOR:
+            await candidate.choose()
+        else:
+            await self._turn.acquire()
+            try:
+                await candidate.choose()
+                if candidate.suspect:
+                    await _acknowledged(candidate)
+            except BaseException:
+                self._turn.release()
+                raise
         candidate.trace.won()
 
     def move(self, stream: Stream, role: Role, moved: Callable[[Candidate], object]) -> None:

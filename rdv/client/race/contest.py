@@ -87,7 +87,7 @@ class Contest:
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
         needs_one = settings.witness and context.secured is None and context.role is Role.ACCEPTOR
         self._witness = Witness(context, relay, answer) if needs_one else None
-        self._choice = Choice()
+        self._choice = Choice(context.turn)
         self._contending: list[Deferred[Candidate]] = []
         self._patience: float | None = None  # of the relay, when it is ready
         self._relay_is_due = False

@@ -133,8 +133,12 @@ class RealServer:
         """The next client that has come and been answered, or waits; each only once."""
         return self._resource.arrivals.get()
 
+    async def stop_listening(self) -> None:
+        """Nobody can connect any more."""
+        await maybeDeferred(self._port.stopListening)
+
     async def _stop(self) -> None:
-        await self._port.stopListening()
+        await self.stop_listening()
         closed = self.rendezvous.close()
         self.clock.advance(10)
         await closed

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._secure.secret import Secret
 from rdv._stdio.console import Console, Form
 from rdv.commands.arguments import parse
+from rdv.commands.client import servers_of
 from rdv.commands.meeting import settle
 from rdv.commands.running import BadUsage
 from rdv.errors import BadSecret, BadToken, BadURL
@@ -73,6 +74,17 @@ class SettleTests(SynchronousTestCase):
         )
         self.refused("no server", "dial")
         self.refused("no server", "expose", "80", RDV_TOKEN=SECRET)
+
+    def test_several_servers(self) -> None:
+        """Joined by commas, on the command line or in the environment."""
+        more = f"{URL},https://b.example/rdv"
+        self.assertEqual(self.meeting("dial", more, SECRET), (more, SECRET))
+        self.assertEqual(self.meeting("dial", SECRET, RDV_SERVER=more), (more, SECRET))
+        arguments = parse(["dial", f"{URL}, https://b.example/rdv", SECRET])
+        self.assertEqual(servers_of(arguments), [URL, "https://b.example/rdv"])
+        self.assertEqual(servers_of(parse(["dial", URL, SECRET])), URL)
+        for wrong in (f"b.example,{URL}", f"{URL},http://", "http://a,http://b,ftp://c"):
+            self.assertRaises(BadURL, self.settle, "dial", wrong, SECRET)
 
     def test_token_of_the_environment(self) -> None:
         """It is used when none is given."""

@@ -13,7 +13,7 @@ from rdv._stdio.console import Console, Form
 from rdv.commands import check
 from rdv.commands.arguments import parse
 from rdv.commands.client import client_of
-from rdv.commands.proxies import proxy_for
+from rdv.commands.proxies import proxy_for, proxy_for_all
 from rdv.commands.running import BadUsage
 from rdv.errors import BadURL
 from rdv.test.client.doubles import ClientReactor
@@ -86,6 +86,16 @@ class EnvironmentTests(SynchronousTestCase):
             self.assertEqual(self.proxy(url, "proxy:3128", **environment), "proxy:3128")
         self.assertIsNone(self.proxy("http://server.example/", "", http_proxy=HTTP))
 
+    def test_several_servers(self) -> None:
+        """They have the same, or it has to be said."""
+        same, other = "http://a.example,http://b.example", "http://a.example,https://b.example"
+        self.patch(os, "environ", {"http_proxy": HTTP, "no_proxy": "c.example"})
+        self.assertEqual(proxy_for_all(same, None), HTTP)
+        self.assertEqual(proxy_for_all(other, HTTPS), HTTPS)
+        for differ in (other, f"{same},http://c.example"):
+            error = self.assertRaises(BadUsage, proxy_for_all, differ, None)
+            self.assertIn("give --proxy", str(error))
+
     def test_nonsense(self) -> None:
         """The error says where it is, and not what."""
         url = "https://server.example/"
@@ -117,7 +127,7 @@ class CommandTests(SynchronousTestCase):
             for command in COMMANDS:
                 if command[0] != "check":
                     client = client_of(ClientReactor(), parse([*command, *options]))
-                    self.assertEqual(str(client._settings.proxy), expected)
+                    self.assertEqual(str(client._shared.settings.proxy), expected)
             self.assertEqual(self.checked(*options), expected)
 
     def checked(self, *options: str) -> str | None:

@@ -18,6 +18,7 @@ from twisted.web.http_headers import Headers
 from rdv._secure.secret import Token
 from rdv.client.candidate import Candidate
 from rdv.client.connection import Connection
+from rdv.client.servers import Servers
 from rdv.client.trace import Event, Trace, What
 from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener
@@ -121,7 +122,7 @@ class FakeClient:
 
     def dial(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = 60.0,
@@ -137,7 +138,7 @@ class FakeClient:
 
     def accept(
         self,
-        url: str,
+        url: Servers,
         token: Token,
         *,
         timeout: float | None = None,

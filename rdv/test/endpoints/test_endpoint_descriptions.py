@@ -45,7 +45,7 @@ class DescriptionTestCase(SynchronousTestCase):
 
     def settings(self, endpoint: Any) -> Any:
         """Of its client."""
-        return self.made(endpoint)._settings
+        return self.made(endpoint)._shared.settings
 
     def made(self, endpoint: Any) -> Any:
         """Its client."""
@@ -88,6 +88,16 @@ class ReadingTests(DescriptionTestCase):
         endpoint = self.server(f"{BASE}:token=abc")
         self.assertEqual((endpoint._url, endpoint._token), ("http://example.com:8080/rdv", b"abc"))
         self.assertIs(self.made(endpoint).clock, self.reactor)
+
+    def test_several_servers(self) -> None:
+        """As a client takes them."""
+        more = BASE + r",https\://b.example/rdv"
+        urls = ["http://example.com:8080/rdv", "https://b.example/rdv"]
+        self.assertEqual(self.server(f"{more}:token=abc")._url, urls)
+        self.assertEqual(self.client(f"{more}:token=abc")._queue._url, urls)
+        text = repr(self.client(f"{more}:token=abc"))
+        self.assertEqual(text, f"<RendezvousEndpoint dial {','.join(urls)}>")
+        self.assertRaises(ValueError, self.client, BASE + r",http\://:token=abc")
 
     def test_token(self) -> None:
         """With any character, or from the first line of a file."""

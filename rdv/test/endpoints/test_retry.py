@@ -20,6 +20,7 @@ from rdv.errors import (
     BadToken,
     BadURL,
     NoConnection,
+    NoServer,
     NotProven,
     ProtocolError,
     RdvError,
@@ -65,6 +66,10 @@ HISTORIES: list[tuple[str, Iterable[Exception], bool, bool]] = [
     ("asked 30 over", STRANGE, False, False),
     ("asked 10 asked 10 asked 10 over", STRANGE, False, False),
     ("met", STRANGE, False, False),
+    # Of several servers, one that may come right is enough.
+    ("", (NoServer([GONE, refused(403)]), NoServer([GONE, GONE])), True, False),
+    ("", (NoServer([GONE, refused(503)]), NoServer([refused(403), refused(429)])), False, False),
+    ("", (NoServer([refused(401), refused(403)]),), True, True),
     # No fault of the server's.
     ("asked 0.5 over", (NoConnection("no path"), OSError("too many open files")), True, False),
 ]
@@ -87,6 +92,18 @@ class PolicyTests(SynchronousTestCase):
         policy = RetryPolicy(Clock(), lambda error: None, secured=True)
         self.assertFalse(policy.is_final(refused(409)))
         self.assertTrue(policy.is_final(refused(403)))
+
+    def test_asked_for(self) -> None:
+        """One of several servers that does not ask us to stay away is asked first."""
+        late, later = (ServerRefused(URL, 503, "full", "", seconds) for seconds in (20.0, 30.0))
+        for error, pause in (
+            (late, 21),
+            (NoServer([late, later]), 21),
+            (NoServer([late, GONE]), 1),
+            (NoServer([GONE]), 1),
+        ):
+            policy = RetryPolicy(Clock(), lambda error: None, chance=lambda: 1.0)
+            self.assertEqual(policy.pause(error), pause)
 
     def policy_after(self, history: str, patient: bool) -> RetryPolicy:
         """One that has lived through this."""

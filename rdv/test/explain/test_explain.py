@@ -233,6 +233,13 @@ class WaterfallTests(SynchronousTestCase):
         self.assertEqual({event.attempt for event in told.events}, {2})
         self.assertEqual(len(last_attempt(events)), len(RELAYED))
 
+    def test_attempts_side_by_side(self) -> None:
+        """At two servers: the one that came to a connection is told, or the one begun last."""
+        other = [Event(event.time, 2, event.what, event.fields) for event in REFUSED]
+        first, rest = RELAYED[0], RELAYED[1:]
+        self.assertEqual(last_attempt([first, *other, *rest]), list(RELAYED))
+        self.assertEqual(last_attempt([first, *other]), other)
+
     def test_clock_set_back(self) -> None:
         """By an hour, between two events of one moment: it looks as if it had not been."""
         number = [event.what for event in DIRECT].index(What.MET)

@@ -4,7 +4,7 @@ Who wins.
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -149,7 +149,7 @@ class ChooseTests(SynchronousTestCase):
         """It is closed; one that waits for its turn says nothing, be it lost or cancelled."""
         self.patch(Candidate, "answered", lambda each: False)
         for lost in (True, False):
-            choice = Choice()
+            choice = Choice(DeferredLock())
             transports, choosing = [], []
             for _ in range(2):
                 candidate = Candidate(Clock(), Role.DIALER, b"token")
@@ -188,7 +188,7 @@ class SuspectTests(SynchronousTestCase):
         self.at_wire, _ = connect(self.clock, self.wire, self.candidate)
         self.at_wire.write(self.peer.hello)
         self.clock.advance(0)
-        self.choosing = Deferred.fromCoroutine(Choice().take(self.candidate))
+        self.choosing = Deferred.fromCoroutine(Choice(DeferredLock()).take(self.candidate))
         self.clock.advance(0)
         self.assertNoResult(self.choosing)
 

@@ -4,7 +4,7 @@ Direct candidates are offered to a stream that has begun on the relay.
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -60,7 +60,7 @@ class JoiningTestCase(SynchronousTestCase):
         other = Role.ACCEPTOR if self.role is Role.DIALER else Role.DIALER
         self.ours = SecureAttempt(self.role, SECRET, moves=True)
         self.theirs = SecureAttempt(other, SECRET, moves=True)
-        self.choice = Choice()
+        self.choice = Choice(DeferredLock())
         self.stream = FakeStream()
         self.relay = self.ready(is_relay=True)
         self.successResultOf(self.relay.taken)

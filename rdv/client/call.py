@@ -1,0 +1,142 @@
+"""
+One call of ``Client.dial`` or ``accept``: attempts at one server, or at several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from hyperlink import URL
+from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
+
+from rdv._secure.exchange import SecureAttempt
+from rdv._secure.secret import Secret, Token, read_token, server_token
+from rdv.client.attempt import NO_PATH, Attempt
+from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
+from rdv.client.connection import Connection
+from rdv.client.context import Context, Settings, Syns
+from rdv.client.dial.shared_port import IClientReactor
+from rdv.client.http.request import RequestOptions
+from rdv.client.move import Move
+from rdv.client.servers import Servers, parse_servers, ranked
+from rdv.client.several import Several
+from rdv.client.trace import Trace
+from rdv.errors import BadToken, ServerRefused
+from rdv.wire import Role
+
+__all__ = ["Call", "Shared"]
+
+#: A server that lets nobody wait is not asked more often than this, in seconds.
+_REENTRY_PAUSE = 1.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """
+    What all calls of a client share.
+
+    :ivar numbers: of attempts.
+    """
+
+    reactor: IClientReactor
+    settings: Settings
+    numbers: Iterator[int]
+    syns: Syns = field(default_factory=Syns)
+    moves: dict[Move, None] = field(default_factory=dict)
+
+
+class Call:
+    """
+    :param traces: are told of each attempt.
+    :param secure: whether to refuse a plain token.
+    :param options: for treq's ``request``.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        role: Role,
+        traces: tuple[Trace, ...],
+        options: RequestOptions,
+        *,
+        secure: bool,
+    ) -> None:
+        self._shared = shared
+        self._role = role
+        self._traces = traces
+        self._options = options
+        self._secure = secure
+        self._turn = DeferredLock()
+        self._attempts: dict[URL, Attempt] = {}  # the last one at each server
+        self._told: dict[URL, AttemptTrace] = {}
+
+    @property
+    def lacking(self) -> str:
+        """What it has not got so far, for a person."""
+        texts = list(dict.fromkeys(each.lacking for each in self._attempts.values()))
+        return NO_PATH if NO_PATH in texts else "; ".join(texts)
+
+    @property
+    def telling(self) -> bool:
+        """Whether a trace is being called."""
+        return any(each.telling for each in self._told.values())
+
+    async def run(self, url: Servers, token: Token, timeout: float) -> Connection:
+        """
+        :param timeout: seconds after which it will be cancelled, as time is up then.
+        :raises RdvError: as ``Client.dial``.
+        """
+        read = read_token(token)
+        secret = read if isinstance(read, Secret) else None
+        if self._secure and secret is None:
+            raise BadToken("the token is not a secret: rdv token prints one")
+        servers = parse_servers(url)
+        clock = self._shared.reactor
+        ends = clock.seconds() + timeout
+        on_wire = server_token(read)
+
+        async def visit(server: URL, met: Callable[[], object]) -> Connection:
+            while True:
+                begun = clock.seconds()
+                context = self._context(server, on_wire, secret)
+                attempt = Attempt(context, server, self._options, ends, met)
+                self._attempts[server] = attempt
+                try:
+                    return await attempt.run()
+                except ServerRefused as refused:
+                    if refused.status != 408:
+                        raise
+                pause = begun + _REENTRY_PAUSE - clock.seconds()
+                if pause > 0:
+                    await deferLater(clock, pause)
+
+        if len(servers) == 1:
+            return await visit(servers[0], lambda: None)
+        if self._shared.settings.local_port:
+            raise ValueError("url: with a local_port only one server can be asked")
+        return await Several(clock, ranked(on_wire, servers), visit, Connection.discard).run()
+
+    def _context(self, server: URL, on_wire: bytes, secret: Secret | None) -> Context:
+        shared, settings = self._shared, self._shared.settings
+        trace = NO_TRACE
+        if self._traces:
+            number = next(shared.numbers)
+            trace = AttemptTrace(shared.reactor, number, self._traces, self._role)
+            self._told[server] = trace
+        secured = None
+        if secret is not None:
+            moves = settings.move and bool(settings.spaces)
+            secured = SecureAttempt(self._role, secret, moves=moves)
+        return Context(
+            shared.reactor,
+            settings,
+            self._role,
+            on_wire,
+            secured,
+            trace,
+            syns=shared.syns,
+            moves=shared.moves,
+            turn=self._turn,
+        )

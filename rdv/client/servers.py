@@ -1,0 +1,123 @@
+"""
+Several servers for one token: which one is asked first.
+
+Both peers know the same token and the same servers, and have no other way to agree. So each orders
+them by the hash of token and URL (rendezvous hashing, "highest random weight"): the order is the
+same for both, another one for each token, and a server that is added or taken away changes nothing
+for tokens that did not, or do not, have it first. :doc:`protocol` has the rule byte by byte.
+
+A name with several addresses is ordered in the same way, as resolvers return them in any order.
+Addresses are compared within a space only, which stays where the resolver put it: an address of a
+private network beside a public one is not another machine but another way. IPv4 goes before IPv6 as
+always, for the same reason. Where all the addresses belong to one service, as those of a CDN do,
+any order is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from hyperlink import URL
+
+from rdv import _knobs as knobs
+from rdv._secure.secret import Token, server_token
+from rdv.addresses import Address, parse_ip, space_of
+from rdv.client.parsing import parse_server_url
+from rdv.errors import BadURL
+
+__all__ = [
+    "Servers",
+    "address_order",
+    "canonical",
+    "parse_servers",
+    "rank_servers",
+    "ranked",
+    "shown",
+    "split_servers",
+]
+
+#: One server, or several for the same peers.
+Servers = str | Sequence[str]
+
+#: A waiting client takes a place at each.
+_MOST = 8
+
+_BETWEEN = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)
+
+
+def split_servers(text: str) -> list[str]:
+    """URLs as people write several: ``https://a.example/rdv,https://b.example/rdv``."""
+    return _BETWEEN.split(text.strip())
+
+
+def shown(servers: Servers) -> str:
+    """The same, the other way round."""
+    return servers if isinstance(servers, str) else ",".join(servers)
+
+
+def parse_servers(given: Servers) -> list[URL]:
+    """
+    One URL or several, each once.
+
+    :raises BadURL: when one is none, there is none at all, or there are too many.
+    :raises TypeError: when it is something else.
+    """
+    if isinstance(given, str):
+        return [parse_server_url(given)]
+    texts = list(knobs.instance("url", given, Sequence, "text, or a list of texts"))
+    urls = [parse_server_url(each) for each in texts]
+    by_name = {canonical(url): url for url in reversed(urls)}
+    if not 0 < len(by_name) <= _MOST:
+        raise BadURL(f"1 to {_MOST} servers are needed, not {len(by_name)}")
+    return [by_name[name] for name in dict.fromkeys(map(canonical, urls))]
+
+
+def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
+    """
+    The URLs in the order in which the peers of a token ask these servers. Whoever runs more of them
+    than a client takes has the first few of this list told to both peers.
+
+    :param urls: any number of them.
+    :raises BadURL: when one is none.
+    :raises BadToken: when the token cannot be one, or ``BadSecret``.
+    """
+    by_url = {parse_server_url(each): each for each in urls}
+    return [by_url[url] for url in ranked(server_token(token), by_url)]
+
+
+def ranked(token: bytes, urls: Iterable[URL]) -> list[URL]:
+    """
+    The order in which servers are asked.
+
+    :param token: as it travels.
+    """
+    names = {url: canonical(url) for url in urls}
+    return sorted(names, key=lambda url: _weight(token, names[url]), reverse=True)
+
+
+def address_order(token: bytes, addresses: Sequence[Address]) -> list[Address]:
+    """The order in which addresses of one name and one kind, IPv4 or IPv6, are tried."""
+    spaces = list(dict.fromkeys(space_of(address.ip) for address in addresses))
+    ordered = sorted(addresses, key=lambda address: _weight(token, str(address)), reverse=True)
+    return sorted(ordered, key=lambda address: spaces.index(space_of(address.ip)))
+
+
+def canonical(url: URL) -> str:
+    """
+    The name by which a server is known to the hash: scheme, host, port and path; what is the same
+    by RFC 3986, 6.2.2, has the same name. A query may be each peer's own.
+
+    :param url: as ``parse_server_url`` reads it.
+    """
+    plain = url.to_uri().normalize()
+    host = plain.host.removesuffix(".")
+    if ":" in host:
+        ip = parse_ip(host)
+        host = f"[{ip}]" if ip.version == 6 else str(ip)
+    return f"{plain.scheme}://{host}:{plain.port}/{'/'.join(plain.path)}"
+
+
+def _weight(token: bytes, name: str) -> bytes:
+    return sha256(token + b"\n" + name.encode()).digest()

@@ -2,34 +2,25 @@
 Several servers for one token: which one is asked first.
 
 Both peers know the same token and the same servers, and have no other way to agree. So each orders
-them by the hash of token and URL (rendezvous hashing, "highest random weight"): the order is the
-same for both, another one for each token, and a server that is added or taken away changes nothing
-for tokens that did not, or do not, have it first. :doc:`protocol` has the rule byte by byte.
-
-A name with several addresses is ordered in the same way, as resolvers return them in any order.
-Addresses are compared within a space only, which stays where the resolver put it: an address of a
-private network beside a public one is not another machine but another way. IPv4 goes before IPv6 as
-always, for the same reason. Where all the addresses belong to one service, as those of a CDN do,
-any order is right.
+them by a hash of token and URL. :doc:`protocol` has the rule byte by byte.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 
 from hyperlink import URL
 
 from rdv import _knobs as knobs
 from rdv._secure.secret import Token, server_token
-from rdv.addresses import Address, parse_ip, space_of
+from rdv.addresses import parse_ip
+from rdv.client.order import weight
 from rdv.client.parsing import parse_server_url
 from rdv.errors import BadURL
 
 __all__ = [
     "Servers",
-    "address_order",
     "canonical",
     "parse_servers",
     "rank_servers",
@@ -94,14 +85,7 @@ def ranked(token: bytes, urls: Iterable[URL]) -> list[URL]:
     :param token: as it travels.
     """
     names = {url: canonical(url) for url in urls}
-    return sorted(names, key=lambda url: _weight(token, names[url]), reverse=True)
-
-
-def address_order(token: bytes, addresses: Sequence[Address]) -> list[Address]:
-    """The order in which addresses of one name and one kind, IPv4 or IPv6, are tried."""
-    spaces = list(dict.fromkeys(space_of(address.ip) for address in addresses))
-    ordered = sorted(addresses, key=lambda address: _weight(token, str(address)), reverse=True)
-    return sorted(ordered, key=lambda address: spaces.index(space_of(address.ip)))
+    return sorted(names, key=lambda url: weight(token, names[url]), reverse=True)
 
 
 def canonical(url: URL) -> str:
@@ -117,7 +101,3 @@ def canonical(url: URL) -> str:
         ip = parse_ip(host)
         host = f"[{ip}]" if ip.version == 6 else str(ip)
     return f"{plain.scheme}://{host}:{plain.port}/{'/'.join(plain.path)}"
-
-
-def _weight(token: bytes, name: str) -> bytes:
-    return sha256(token + b"\n" + name.encode()).digest()

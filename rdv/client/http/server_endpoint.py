@@ -28,10 +28,14 @@ from rdv.client.context import Context
 from rdv.client.dial.shared_port import IClientReactor, SharedPort
 from rdv.client.http.proxy import Proxy
 from rdv.client.http.tunnel import TunnelEndpoint
+from rdv.client.order import address_order
 from rdv.client.trace import What
 from rdv.errors import BadURL
 
 __all__ = ["ServerEndpoints", "resolve"]
+
+#: Seconds for an address that does not answer while there is another one.
+_SKIPPED_AFTER = 2.5
 
 
 @implementer(IAgentEndpointFactory)
@@ -41,9 +45,14 @@ class ServerEndpoints:
 
     :param proxy: through which they are reached.
 
+    Of a name's addresses, both peers try the same one first
+    (:func:`rdv.client.order.address_order`): each may be another machine. A proxy's are tried as
+    the resolver has them.
+
     ``server_timeout`` is for resolving and connecting. What resolving leaves is shared evenly among
     the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left then among
-    its IPv6 addresses.
+    its IPv6 addresses. One that is not the last of its kind gets 2.5 seconds at most: time for one
+    retransmission.
     """
 
     def __init__(self, context: Context, port: SharedPort, proxy: Proxy | None = None) -> None:
@@ -66,14 +75,24 @@ class ServerEndpoints:
     def _plain(self, host: str, number: int) -> IStreamClientEndpoint:
         context, port, proxy = self._context, self._port, self._proxy
         if proxy is None:
-            return _ServerEndpoint(context, port, host, number)
+            return _ServerEndpoint(context, port, host, number, context.token)
         below = _ServerEndpoint(context, port, proxy.host, proxy.port)
         return TunnelEndpoint(context, proxy, below, host, number)
 
 
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
-    def __init__(self, context: Context, port: SharedPort, host: str, number: int) -> None:
+    """:param token: gives the order of a name's addresses; None for that of the resolver."""
+
+    def __init__(
+        self,
+        context: Context,
+        port: SharedPort,
+        host: str,
+        number: int,
+        token: bytes | None = None,
+    ) -> None:
+        self._token = token
         self._context = context
         self._reactor = context.reactor
         self._port = port
@@ -103,14 +122,18 @@ class _ServerEndpoint:
                 break
             if addresses:
                 self._context.trace(What.RESOLVED, host=self._host, addresses=list(addresses))
+            if self._token is not None:
+                addresses = address_order(self._token, addresses)
             reason: ConnectError | None = None
             more = kind is IPv4Address and not _is_address(self._host)
             for number, address in enumerate(addresses):
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
-                shares = len(addresses) - number + more
+                others = len(addresses) - number - 1
+                share = left() / (1 + others + more)
                 try:
-                    return await self._call(address, protocol, left() / shares)
+                    most = _SKIPPED_AFTER if others else share
+                    return await self._call(address, protocol, min(share, most))
                 except ConnectError as error:
                     reason = error
             failure = failure or reason

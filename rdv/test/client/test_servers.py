@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv import Secret
 from rdv.addresses import parse_address
 from rdv.client import rank_servers
+from rdv.client.order import address_order
 from rdv.client.parsing import parse_server_url
-from rdv.client.servers import address_order, canonical, parse_servers, split_servers
+from rdv.client.servers import canonical, parse_servers, split_servers
 from rdv.errors import BadURL
 
 A, B, C = (f"https://{name}.example/rdv" for name in "abc")

@@ -27,6 +27,7 @@ from zope.interface.verify import verifyObject
 
 from rdv._transport.handover import one_protocol
 from rdv.client.dial.shared_port import SharedPort
+from rdv.client.http.proxy import Proxy
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.http.verification import tls_policy
 from rdv.test.client.doubles import ClientReactor, context
@@ -100,13 +101,16 @@ class AddressTests(EndpointTestCase):
                 self.assertIs(self.successResultOf(connecting), self.wire)
 
     def test_name(self) -> None:
-        """Each address once, IPv4 first; in the end one refusal is told, by its place."""
+        """
+        Each address once, IPv4 first, in the order that the peer has too; in the end one refusal is
+        told, by its place.
+        """
         for host, addresses, told in (
             ("one.example", ["192.0.2.1"], 0),
             ("both.example", ["192.0.2.1", "2001:db8::1"], 0),
-            ("dual.example", ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"], 1),
-            ("four.example", ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 2),
-            ("six.example", ["2001:db8::1", "2001:db8::2"], 1),
+            ("dual.example", ["192.0.2.2", "192.0.2.1", "2001:db8::2", "2001:db8::1"], 1),
+            ("four.example", ["192.0.2.2", "192.0.2.1", "192.0.2.3"], 2),
+            ("six.example", ["2001:db8::2", "2001:db8::1"], 1),
         ):
             for refusals in range(len(addresses) + 1):
                 self.setUp()
@@ -124,6 +128,17 @@ class AddressTests(EndpointTestCase):
                     self.assertIs(self.successResultOf(connecting), self.wire)
                     self.assertIs(self.successResultOf(self.wire.made), self.wire)
                     self.assertIsNone(self.wire.reason)
+
+    def test_order_of_a_proxy(self) -> None:
+        """It is nobody's meeting place: the resolver knows best."""
+        proxy = Proxy("four.example", 3128)
+        port = SharedPort(self.reactor, cast(Any, Factory()))
+        self.endpoints = ServerEndpoints(context(self.reactor, server_timeout=9), port, proxy)
+        self.connect("http://one.example/").addErrback(lambda _: None)
+        for _ in range(3):
+            self.reactor.failed(Refused())
+        addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+        self.assertEqual(self.dialled(), [(each, 3128) for each in addresses])
 
     def test_ipv6_is_not_asked_for_early(self) -> None:
         self.connect("http://both.example/")
@@ -154,14 +169,14 @@ class TimeTests(EndpointTestCase):
     def test_shares(self) -> None:
         """
         IPv6 counts as one address of a name, as nobody has asked for it yet, and gets what the
-        others leave.
+        others leave. One that is silent is left soon for another of its kind.
         """
         for host, took, shares in (
             ("192.0.2.80", (), [9]),
             ("[2001:db8::80]", (), [9]),
             ("four.example", (9 / 4, 9 / 4, 9 / 4), [9 / 4, 9 / 4, 9 / 4]),
-            ("four.example", (0, 0), [9 / 4, 9 / 3, 9 / 2]),  # what one leaves is for the next
-            ("dual.example", (3, 3, 1.5), [3, 3, 1.5, 1.5]),
+            ("four.example", (0, 0), [9 / 4, 2.5, 9 / 2]),  # what one leaves is for the next
+            ("dual.example", (2.5, 3.25, 1.625), [2.5, 3.25, 1.625, 1.625]),
         ):
             self.setUp()
             self.connect(f"http://{host}/").addErrback(lambda _: None)

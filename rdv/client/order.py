@@ -1,0 +1,39 @@
+"""
+The order in which two peers try what they both know: rendezvous hashing ("highest random weight").
+
+It is the same for both, whatever the order in which they have got it, and another one for each
+token. What is added or taken away changes nothing in the order of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from rdv.addresses import Address, space_of
+
+__all__ = ["address_order", "weight"]
+
+
+def weight(token: bytes, name: str) -> bytes:
+    """
+    That with the highest one comes first.
+
+    :param token: as it travels.
+    :param name: ASCII.
+    """
+    return sha256(token + b"\n" + name.encode()).digest()
+
+
+def address_order(token: bytes, addresses: Sequence[Address]) -> list[Address]:
+    """
+    The order in which addresses of one name and one kind, IPv4 or IPv6, are tried. Resolvers return
+    them in any order, and each may be another machine.
+
+    The order of spaces is left to the resolver: an address of a private network beside a public one
+    is not another machine but another way, which not everybody can go. Where all addresses belong
+    to one service, as those of a CDN do, any order is right.
+    """
+    spaces = list(dict.fromkeys(space_of(address.ip) for address in addresses))
+    ordered = sorted(addresses, key=lambda address: weight(token, str(address)), reverse=True)
+    return sorted(ordered, key=lambda address: spaces.index(space_of(address.ip)))

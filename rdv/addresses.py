@@ -20,6 +20,7 @@ __all__ = [
     "is_local",
     "network_of",
     "network_text",
+    "packed_ip",
     "parse_address",
     "parse_ip",
     "space_of",
@@ -138,6 +139,15 @@ def canonical_address(text: str) -> str:
     """
     host, port = _split(text)
     return _format(_pack(host), port)
+
+
+def packed_ip(text: str) -> bytes:
+    """
+    The bytes of the IP address in ``1.2.3.4:80`` or ``[2001:db8::7]:80``, 4 or 16 of them.
+
+    :raises ValueError: as :func:`parse_address`.
+    """
+    return _pack(_split(text)[0])
 
 
 def endpoint_text(host: str, port: int) -> str:

@@ -110,6 +110,9 @@ class ServerSettings:
     :ivar drain: what running transfers get when the server is told to stop.
     :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
+    :ivar allow: see :mod:`rdv.server.access`, as for the next two.
+    :ivar deny: see there too.
+    :ivar bearer_file: see there too.
     :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
     :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
@@ -191,6 +194,32 @@ class ServerSettings:
         PROXIES,
         str,
         metavar="NAME",
+    )
+    allow: Sequence[str] = _setting(
+        (),
+        "let in clients from this network only, or those in this file; repeatable",
+        ACCESS,
+        str,
+        metavar="CIDR|FILE",
+        repeats=True,
+    )
+    deny: Sequence[str] = _setting(
+        (),
+        "keep out clients from this network, or those in this file, also if they are allowed; "
+        "repeatable",
+        ACCESS,
+        str,
+        metavar="CIDR|FILE",
+        repeats=True,
+    )
+    bearer_file: Sequence[str] = _setting(
+        (),
+        "let in who sends Authorization: Bearer with a token of this file, whose lines are TOKEN "
+        "or NAME:TOKEN; repeatable",
+        ACCESS,
+        str,
+        metavar="FILE",
+        repeats=True,
     )
     token_key: Sequence[str] = _setting(
         (),

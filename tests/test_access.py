@@ -101,6 +101,62 @@ class TokenKeyTests(AccessTestCase):
         await self.meet(STEADY, PATHS[0][1])
 
 
+class BearerTests(AccessTestCase):
+    """``--bearer-file``."""
+
+    def headers(self, token: str) -> tuple[str, str]:
+        """The option with which a client shows it."""
+        return ("--header-file", self.private(f"Authorization: Bearer {token}\n"))
+
+    async def test_clients(self) -> None:
+        """Whoever shows one meets whoever does; until it is taken away."""
+        first, second = "the-first-token-of-alice", "another-token-of-hers"
+        tokens = self.private(f"alice:{first}\n")
+        server = await self.serve("--bearer-file", tokens, "--workers", "2")
+        for options, said in PATHS:
+            await self.meet((*options, *self.headers(first)), said)
+        missing = "this server wants Authorization: Bearer, and a token: ask its operator for one"
+        await self.assert_refused(self.dial(), 401, missing)
+        unknown = "the bearer token is not known here: ask the server's operator for another one"
+        await self.assert_refused(self.dial(*self.headers(second)), 401, unknown)
+        Path(tokens).write_text(f"alice:{second}\n")
+        server.signal("HUP")
+        for worker in range(2):
+            await server.line(rf"\[worker {worker}, .*reloaded$")
+        await self.assert_refused(self.dial(*self.headers(first)), 401, unknown)
+        await self.meet((*PATHS[1][0], *self.headers(second)), PATHS[1][1])
+        Path(tokens).write_text("short\n")
+        server.signal("HUP")
+        await server.line("not reloaded, what was read before stands: .*line 1: a token has")
+        await self.meet((*PATHS[1][0], *self.headers(second)), PATHS[1][1])
+        server.signal("TERM")
+        await server.ended
+        for text in (first, second):
+            self.assertNotIn(text, server.stderr.decode())
+
+
+class AddressTests(AccessTestCase):
+    """``--allow`` and ``--deny``."""
+
+    async def test_lists(self) -> None:
+        """Who comes from elsewhere is turned away, until the list says otherwise."""
+        networks = Path(self.file_of(b"10.0.0.0/8\n"))
+        server = await self.serve("--allow", str(networks))
+        await self.assert_refused(self.dial(), 403, "this server does not serve your address")
+        networks.write_text("127.0.0.0/8\n")
+        server.signal("HUP")
+        await server.line("reloaded$")
+        await self.meet(RELAYED, PATHS[1][1])
+
+    async def test_behind_a_proxy(self) -> None:
+        """It is the client's address that counts, and not the proxy's."""
+        await self.serve("--observed-header", "X-Real", "--deny", "192.0.2.0/24")
+        header = ("--header", "X-Real: 192.0.2.7:1234")
+        refused = "this server does not serve your address"
+        await self.assert_refused(self.dial(*header), 403, refused)
+        await self.meet((*RELAYED, "--header", "X-Real: 192.0.3.7:1234"), PATHS[1][1])
+
+
 class StartTests(AccessTestCase):
     """What is wrong with a file is said in a line, before anybody is served."""
 
@@ -114,15 +170,16 @@ class StartTests(AccessTestCase):
                 f"{readable} holds secrets, but every .+",
             ),
         ):
-            for workers in ("1", "2"):
-                server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", workers, *option)
+            options = ("-l", "127.0.0.1:0", *option)
+            servers = [self.rdv("serve", "--workers", count, *options) for count in ("1", "2")]
+            for server in servers:
                 await self.assert_ended(server, 1, text)
 
     async def test_twist(self) -> None:
         """Likewise."""
-        for workers in ("1", "2"):
-            options = ("--port", "0", "--workers", workers, "--token-key", "/none")
-            server = self.twist_program("rdv", *options)
+        options = ("--port", "0", "--token-key", "/none")
+        servers = [self.twist_program("rdv", "--workers", count, *options) for count in ("1", "2")]
+        for server in servers:
             self.assertNotEqual(await server.ended, 0)
             self.assertIn(b"twist rdv: cannot read /none: No such file", server.stderr)
             self.assertEqual(len(server.stderr.splitlines()), 1, server.report())

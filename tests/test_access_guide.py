@@ -39,7 +39,7 @@ class AccessGuideTests(TestCase):
         self.assertEqual(await program.ended, 0, program.report())
         return program.stdout.decode().strip()
 
-    @runs(OPERATIONS, "openssl rand", "--user alice", "def signed_token")
+    @runs(OPERATIONS, ">token.key", "--user alice", "def signed_token")
     async def test_signed_tokens(self, block: str, command: str, source: str) -> None:
         """By the command, and by a program that knows nothing of rdv."""
         url = await self.serve(block)
@@ -50,3 +50,19 @@ class AccessGuideTests(TestCase):
         await self.meet(url, names["signed_token"](key, "bob", 60))  # type: ignore[operator]
         with self.assertRaises(ServerRefused):
             await Client(REACTOR).dial(url, "a token")
+
+    @runs(OPERATIONS, ">>bearer.tokens", "--header-file alice.header")
+    async def test_bearer_tokens(self, block: str, client: str) -> None:
+        """Whoever shows one, as it stands in its file."""
+        url = await self.serve(block)
+        header, command = client.splitlines()
+        await self.printed(header)
+        command = replaced(command, ("http://example.com:8080", url))
+        acceptor = self.shell.start(f"{command} -r </dev/null")
+        token = (await acceptor.line(r"^On the other side, .*(rdvs1-\S+)"))[1]
+        dialer = replaced(command, ("accept", "dial"))
+        said = await self.printed(f"echo hello | {dialer} -r {token}")
+        self.assertEqual((said, await acceptor.ended), ("", 0))
+        self.assertEqual(acceptor.stdout, b"hello\n")
+        with self.assertRaises(ServerRefused):
+            await Client(REACTOR).dial(url, token)

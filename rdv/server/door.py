@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from twisted.internet.interfaces import IAddress
 
-from rdv.addresses import parse_address
+from rdv.addresses import packed_ip
 from rdv.wire import HeaderLookup, Offer
 
 __all__ = ["PATIENCE", "Check", "Door", "Later", "Visitor"]
@@ -52,7 +52,7 @@ class Visitor:
     @property
     def ip(self) -> bytes | None:
         """Its observed IP address, 4 or 16 bytes; None when unknown."""
-        return parse_address(self.observed).ip.packed if self.observed else None
+        return packed_ip(self.observed) if self.observed else None
 
 
 #: Asks one thing about a visitor; see :mod:`rdv.server.door`.

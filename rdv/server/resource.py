@@ -177,6 +177,8 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
     # twisted.web has no phrase for 426.
     request.setResponseCode(error.status, HTTPStatus(error.status).phrase.encode())
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    if error.status == 401:  # RFC 9110, 15.5.2
+        request.setHeader("WWW-Authenticate", "Bearer")
     if error.status == 426:
         request.responseHeaders.addRawHeader("Connection", "Upgrade")
         request.setHeader("Upgrade", "rdv/1")

@@ -17,6 +17,7 @@ from rdv.addresses import (
     host_of,
     network_of,
     network_text,
+    packed_ip,
     parse_address,
     parse_ip,
     space_of,
@@ -149,6 +150,12 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(network_text(network_of(host_of(text))), network)
         self.assertEqual(host_of(""), "")
         self.assertRaises(ValueError, network_of, "")
+
+    @given(addresses)
+    def test_packed_ip(self, address: Address) -> None:
+        """Without the rest."""
+        self.assertEqual(packed_ip(str(address)), address.ip.packed)
+        self.assertRaises(ValueError, packed_ip, "1.2.3.4")
 
     def test_unreadable(self) -> None:
         for text in ("", "1.2.3.4: 80", *UNREADABLE.split()):

@@ -10,12 +10,22 @@ sent is compared in constant time; neither that nor what a file holds is in a lo
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from rdv.server.access.bearer import BearerTokens
+from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
-from rdv.server.door import Check, Door
+from rdv.server.door import Check, Door, Later, Visitor
 from rdv.server.reloading import Reload
 from rdv.settings import ServerSettings
 
 __all__ = ["make_door"]
+
+
+class _FromFiles(Protocol):
+    def __call__(self, visitor: Visitor) -> Later | None: ...
+
+    def reload(self) -> None: ...
 
 
 def make_door(settings: ServerSettings, reloads: list[Reload]) -> Door | None:
@@ -26,8 +36,15 @@ def make_door(settings: ServerSettings, reloads: list[Reload]) -> Door | None:
     :raises RdvError: when a file cannot be read, or what it says makes no sense.
     """
     checks: list[Check] = []
+
+    def add(check: _FromFiles) -> None:
+        checks.append(check)
+        reloads.append(check.reload)
+
+    if settings.allow or settings.deny:
+        add(AddressLists(settings.allow, settings.deny))
+    if settings.bearer_file:
+        add(BearerTokens(settings.bearer_file))
     if settings.token_key:
-        keys = TokenKeys(settings.token_key)
-        checks.append(keys)
-        reloads.append(keys.reload)
+        add(TokenKeys(settings.token_key))
     return Door(checks) if checks else None

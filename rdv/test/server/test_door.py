@@ -133,6 +133,8 @@ class ResourceTests(WebTestCase):
         """It has got that, and nobody waits."""
         answer = browser.answer()
         self.assertEqual((answer.status, answer.body), (status, f"{text}\n"))
+        wanted = "bearer" if status == 401 else None
+        self.assertEqual(answer.headers.get("www-authenticate"), wanted)
         self.assertEqual(answer.headers.get("retry-after"), "10" if status == 503 else None)
         self.assertEqual(self.rendezvous.waiting, 0)
 
@@ -152,6 +154,13 @@ class ResourceTests(WebTestCase):
         self.guard([self.fakes.no])
         self.assert_refused(self.browse(request()), 403, "not you")
         self.assert_nothing_left()
+
+    def test_unauthorized(self) -> None:
+        """Such an answer names a way to be authorized (RFC 9110, 15.5.2)."""
+        browser = self.browse(request())
+        self.fakes.answer.errback(BadRequest("a token, please", 401))
+        self.clock.advance(0)
+        self.assert_refused(browser, 401, "a token, please")
 
     def test_what_it_is_asked(self) -> None:
         """The request's offer, its headers, and where it comes from."""

@@ -1,0 +1,1 @@
+``rdv serve`` and ``twist rdv`` have ``--bearer-file FILE``, for clients that send ``Authorization: Bearer``, and ``--allow`` and ``--deny``, for networks from which clients come. All such files are read again at SIGHUP.

@@ -1,0 +1,80 @@
+"""
+``--bearer-file``: clients that show a token of HTTP's own (RFC 6750).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+
+from rdv._secret_file import secret_lines
+from rdv._signed_token import check_user
+from rdv.errors import BadRequest, RdvError
+from rdv.server.door import Visitor
+
+__all__ = ["BearerTokens"]
+
+_MISSING = ("this server wants Authorization: Bearer, and a token: ask its operator for one", 401)
+_UNKNOWN = ("the bearer token is not known here: ask the server's operator for another one", 401)
+
+_TOKEN = re.compile(r"[-0-9A-Za-z._~+/]+=*")
+#: Bytes of a token at least.
+_SHORTEST = 16
+
+
+class BearerTokens:
+    """
+    A check: the client has shown one of the tokens in the files. If that has a name, it is the
+    visitor's user. Tokens are compared by their hashes, so the time it takes says nothing of them.
+
+    :param files: their names; a line is ``TOKEN`` or ``NAME:TOKEN``.
+    :raises RdvError: when one cannot be read, or has another line.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = files
+        self.reload()
+
+    def reload(self) -> None:
+        """
+        Read the files anew.
+
+        :raises RdvError: when one cannot be read; then the tokens are what they were.
+        """
+        self._users = {_hash(token): user for token, user in _tokens(self._files)}
+
+    def __call__(self, visitor: Visitor) -> None:
+        """
+        Let it in.
+
+        :raises BadRequest: or refuse it.
+        """
+        values = visitor.header(b"Authorization")
+        scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+        if scheme.lower() != b"bearer":
+            raise BadRequest(*_MISSING)
+        known = _hash(token.strip(b" "))
+        if known not in self._users:
+            raise BadRequest(*_UNKNOWN)
+        visitor.user = self._users[known] or visitor.user
+
+
+def _hash(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _tokens(files: Sequence[str]) -> Iterator[tuple[bytes, str | None]]:
+    for file in files:
+        for number, line in secret_lines(file):
+            name, colon, token = line.rpartition(":")
+            try:
+                user = check_user(name) if colon else None
+            except ValueError as error:
+                raise RdvError(f"{file}, line {number}: {error}") from None
+            if not _TOKEN.fullmatch(token) or len(token) < _SHORTEST:
+                raise RdvError(
+                    f"{file}, line {number}: a token has at least {_SHORTEST} letters, digits and "
+                    "-._~+/ (openssl rand -hex 32 makes one)"
+                )
+            yield token.encode(), user

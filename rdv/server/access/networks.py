@@ -1,0 +1,121 @@
+"""
+``--allow`` and ``--deny``: by the address from which a client comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias
+
+from rdv._secret_file import lines_of
+from rdv.errors import BadRequest, RdvError
+from rdv.server.door import Visitor
+
+__all__ = ["AddressLists", "Networks", "parse_network"]
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_REFUSED = ("this server does not serve your address", 403)
+#: What is meant as a network, if it is one or not, and is no name of a file.
+_LIKE_ONE = re.compile(r"[0-9][0-9.]*(/.*)?|[0-9a-f]*:[0-9a-f:.]*(/.*)?", re.IGNORECASE)
+#: Within it IPv6 has the addresses of IPv4.
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def parse_network(text: str) -> Network:
+    """
+    Read ``192.0.2.0/24`` or ``2001:db8::/32``; an address is a network of one.
+
+    :raises ValueError: when it is none; the text says how one looks.
+    """
+    shown = repr(text[:64])
+    try:
+        network = ip_network(text, strict=False) if "%" not in text else None
+    except ValueError:
+        network = None
+    if network is None:
+        raise ValueError(f"not a network, as 192.0.2.0/24 or 2001:db8::/32: {shown}")
+    if network.prefixlen < network.max_prefixlen and "/" in text:
+        base = text.partition("/")[0]
+        if ip_network(base).network_address != network.network_address:
+            raise ValueError(f"not a network, but an address in one, {network}: {shown}")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
+    return network
+
+
+class Networks:
+    """
+    A set of addresses. Whether one is in it takes as long as there are lengths of prefixes,
+    however many networks there are.
+    """
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        # By the bytes of an address, and the bits behind a network's: what is before those.
+        self._heads: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
+        for network in networks:
+            base = network.network_address.packed
+            behind = network.max_prefixlen - network.prefixlen
+            heads = self._heads[len(base)].setdefault(behind, set())
+            heads.add(int.from_bytes(base) >> behind)
+
+    def __contains__(self, ip: bytes) -> bool:
+        number = int.from_bytes(ip)
+        return any(number >> behind in heads for behind, heads in self._heads[len(ip)].items())
+
+
+class AddressLists:
+    """
+    A check: the client's address is in a network that is allowed, if any is, and in none that is
+    denied. One that is not known is in no network.
+
+    :param allow: networks, and names of files that hold one a line.
+    :param deny: likewise.
+    :raises RdvError: when one is neither, or a file cannot be read.
+    """
+
+    def __init__(self, allow: Sequence[str], deny: Sequence[str]) -> None:
+        self._named = allow, deny
+        self.reload()
+
+    def reload(self) -> None:
+        """
+        Read the files anew.
+
+        :raises RdvError: when one cannot be read; then all is as it was.
+        """
+        allow, deny = [Networks(_networks(named)) for named in self._named]
+        self._allowed = allow if self._named[0] else None
+        self._denied = deny
+
+    def __call__(self, visitor: Visitor) -> None:
+        """
+        Let it in.
+
+        :raises BadRequest: or refuse it.
+        """
+        ip = visitor.ip
+        if ip is None:
+            refused = self._allowed is not None
+        else:
+            refused = ip in self._denied or (self._allowed is not None and ip not in self._allowed)
+        if refused:
+            raise BadRequest(*_REFUSED)
+
+
+def _networks(named: Sequence[str]) -> Iterator[Network]:
+    for text in named:
+        if _LIKE_ONE.fullmatch(text):
+            yield _network(text, "")
+        else:
+            for number, line in lines_of(text):
+                yield _network(line, f"{text}, line {number}: ")
+
+
+def _network(text: str, where: str) -> Network:
+    try:
+        return parse_network(text)
+    except ValueError as error:
+        raise RdvError(f"{where}{error}") from None

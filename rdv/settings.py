@@ -105,6 +105,7 @@ class ServerSettings:
     :ivar cert: see :class:`rdv.server.site.certificate.ServerCertificate`, as for the next one.
     :ivar key: see there.
     :ivar path: the one path that is served; ``/`` for any.
+    :ivar health_path: below which health checks are answered; empty for nowhere.
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: what running transfers get when the server is told to stop.
@@ -151,6 +152,13 @@ class ServerSettings:
         TLS,
         str,
         metavar="FILE",
+    )
+    health_path: str = _setting(
+        "/",
+        "below which path GET healthz and readyz say how it is; empty: nowhere",
+        LISTENING,
+        str,
+        metavar="PATH",
     )
     lobby_timeout: float = _setting(
         300.0,

@@ -113,10 +113,15 @@ def start_haproxy(test: TestCase, config: str) -> int:
     :param config: with ``fd@0`` as the address to listen on.
     :return: its port.
     """
+    return run_haproxy(test, config)[1]
+
+
+def run_haproxy(test: TestCase, config: str) -> tuple[Program, int]:
+    """The same, for who listens to what it says."""
     haproxy = installed("haproxy")
     path = Path(test.mktemp()).absolute()
     path.write_text(config + "\n")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
-        Program(test, haproxy, "-db", "-f", str(path), stdin=listening.fileno())
-    return port
+        program = Program(test, haproxy, "-db", "-f", str(path), stdin=listening.fileno())
+    return program, port

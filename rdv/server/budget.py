@@ -64,19 +64,23 @@ class DescriptorBudget:
 
     def has_place(self, transport: object, expected: bool) -> bool:
         """
-        Whether the client on ``transport`` may stay.
+        Whether the client on ``transport`` may stay. If not, the operator is told.
 
         :param expected: whether its partner waits. The two will often find a direct path, and then
             there are two descriptors more, while in a server that is full of those who wait nobody
             would ever meet. So they get a quarter of what is kept free.
         """
+        fits = self.fits(transport, expected)
+        if not fits:
+            self._complaint.tell()
+        return fits
+
+    def fits(self, transport: object, expected: bool) -> bool:
+        """The same, for who only wants to know."""
         sock = socket_of(transport)
         number = -1 if sock is None else sock.fileno()
         first = self._first_reserved()
-        if number < first or (expected and number < first + reserve() // 4):
-            return True
-        self._complaint.tell()
-        return False
+        return number < first or (expected and number < first + reserve() // 4)
 
     def may_wait(self, waiting: int) -> bool:
         """

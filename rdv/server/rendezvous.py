@@ -126,6 +126,10 @@ class Rendezvous(LegOwner[Leg]):
             return False
         return self._budget.has_place(transport, self._lobby.partner(leg) is not None)
 
+    def is_full(self, transport: object) -> bool:
+        """Whether there is no room for a client on ``transport``, unless its partner waits."""
+        return not self._budget.fits(transport, False)
+
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """
         Take a client in: match it, or let it wait.

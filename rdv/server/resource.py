@@ -61,6 +61,9 @@ class IRendezvous(LegOwner[Leg], Protocol):
     def holders(self) -> Iterable[Holder]:
         """Connections of refused clients; see there, too."""
 
+    def is_full(self, transport: object) -> bool:
+        """Whether a client on ``transport`` would be refused, unless somebody waits for it."""
+
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """Take a client in, whose owner it is; see :meth:`rdv.server.Rendezvous.enter`."""
 

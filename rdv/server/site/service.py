@@ -33,6 +33,7 @@ from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
+from rdv.server.site.health import HealthChecks
 from rdv.server.site.listeners import Listeners
 from rdv.server.site.listening import endpoint_kinds, listen, server_endpoints
 from rdv.server.site.signals import ServerSignals
@@ -186,7 +187,8 @@ def make_site(
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
         short_way = None  # it knows of no proxies
     root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
-    return RendezvousSite(root, reactor, short_way, rendezvous.holders)
+    health = HealthChecks(rendezvous, settings.health_path)
+    return RendezvousSite(root, reactor, short_way, rendezvous.holders, health)
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:

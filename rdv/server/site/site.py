@@ -15,6 +15,7 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IReactorTime,
 )
+from twisted.web import http
 from twisted.web.http import combinedLogFormatter, datetimeToLogString
 from twisted.web.iweb import IAccessLogFormatter, IRequest
 from twisted.web.resource import Resource
@@ -28,6 +29,7 @@ from rdv.server.budget import AcceptThrottle
 from rdv.server.deadlines import Deadlines
 from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
+from rdv.server.site.health import HealthChecks
 from rdv.server.site.leaving import take_queued, when
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 
@@ -46,6 +48,7 @@ class RendezvousSite(Site):
 
     :param short_way: which clients may take that send nothing but a plain request.
     :param holders: connections that are no clients any more, beside its own.
+    :ivar health: what answers health checks, which leave nothing in the log.
     """
 
     protocol = Channel  # type: ignore[assignment]
@@ -56,6 +59,7 @@ class RendezvousSite(Site):
         reactor: IReactorTime,
         short_way: ShortWay | None = None,
         holders: Callable[[], Iterable[Holder]] = tuple,
+        health: HealthChecks | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             root,
@@ -69,6 +73,7 @@ class RendezvousSite(Site):
         self._other_holders = holders
         self._throttle = AcceptThrottle(reactor, self._shed)
         self._channels: WeakSet[Channel] = WeakSet()
+        self.health = health
         self._slim: SlimChannels | None = None
         if short_way is not None:
             self._slim = SlimChannels(reactor, short_way, PATIENCE, self._widened)
@@ -104,6 +109,16 @@ class RendezvousSite(Site):
         """The ports are closed."""
         self._throttle.stop()
         super().stopFactory()
+
+    def getResourceFor(self, request: http.Request) -> Resource:
+        """What answers it."""
+        check = self.health and self.health.resource(request)
+        return check or cast(Resource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
+
+    def log(self, request: http.Request) -> None:
+        """It has been answered."""
+        if self.health is None or self.health.resource(request) is None:
+            super().log(request)
 
     def acceptableProtocols(self) -> list[bytes]:
         """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""

@@ -71,6 +71,10 @@ class Assignment(LegOwner[Leg]):
         """See :class:`IRendezvous`."""
         return chain(self._closing_legs.holders(), self._rendezvous.holders())
 
+    def is_full(self, transport: object) -> bool:
+        """See :class:`IRendezvous`: whoever is passed on finds as much room as there is here."""
+        return self._rendezvous.is_full(transport)
+
     def _owner(self, leg: Leg) -> int:
         return owner_of(leg.token, len(self._outboxes) + 1)
 

@@ -49,7 +49,17 @@ from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.reports import report
 from rdv.settings import ServerSettings
 
-__all__ = ["ABORT", "COMMANDS", "DRAIN", "READY", "RELOAD", "Start", "main"]
+__all__ = [
+    "ABORT",
+    "ALL_ANSWER",
+    "COMMANDS",
+    "DRAIN",
+    "HANGING",
+    "READY",
+    "RELOAD",
+    "Start",
+    "main",
+]
 
 log = Logger()
 
@@ -57,6 +67,8 @@ log = Logger()
 COMMANDS = 0
 #: What comes on COMMANDS: a byte each.
 DRAIN, ABORT, RELOAD = b"d", b"a", b"r"
+#: Likewise, for the health checks: another worker does not answer; all of them do again.
+HANGING, ALL_ANSWER = b"h", b"H"
 #: What is reported beside events as JSON: a line.
 READY = b"ready"
 
@@ -149,6 +161,9 @@ class Worker:
             self._rendezvous.abort()
             self._assignment.abort()
             self._site.abort()
+        health = self._site.health
+        if health and (HANGING in data or ALL_ANSWER in data):  # the last one counts
+            health.hanging = data.rfind(HANGING) > data.rfind(ALL_ANSWER)
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """See :class:`rdv._flows.sources.Consumer`."""

@@ -1,0 +1,83 @@
+"""
+Health checks at the public ports: what balancers and supervisors ask for, again and again.
+
+``/readyz`` is for who sends clients here: whether one more would be taken in. ``/healthz`` is for
+who would start the server anew: it is fine with one that drains or is full, which a restart would
+only make worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.web.http import Request
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+
+from rdv.server.resource import IRendezvous
+
+__all__ = ["HealthChecks"]
+
+_OK, _DRAINING, _FULL, _HANGING = "ok", "draining", "full", "hanging"
+#: What is no check: it may well be an offer, where any path is served.
+_METHODS = (b"GET", b"HEAD")
+
+
+class HealthChecks:
+    """
+    Those of one site.
+
+    :param path: below which they are; empty for nowhere.
+    :ivar hanging: whether another worker of this server does not answer.
+    """
+
+    def __init__(self, rendezvous: IRendezvous, path: str) -> None:
+        self._rendezvous = rendezvous
+        self.hanging = False
+        self._checks: dict[bytes, Resource] = {}
+        if path:
+            folder = "/".join(["", *filter(None, path.split("/"))])
+            self._checks = {
+                f"{folder}/healthz".encode(): _Check(self._is_alive),
+                f"{folder}/readyz".encode(): _Check(self._is_ready),
+            }
+
+    def resource(self, request: Request) -> Resource | None:
+        """What answers ``request``; None when it is no health check."""
+        return self._checks.get(request.path) if request.method in _METHODS else None
+
+    def _is_alive(self, transport: object) -> str:
+        return _HANGING if self.hanging else _OK
+
+    def _is_ready(self, transport: object) -> str:
+        if self._rendezvous.closing:
+            return _DRAINING
+        if self._rendezvous.is_full(transport):
+            return _FULL
+        return self._is_alive(transport)
+
+
+class _Check(Resource):
+    """
+    Says one word.
+
+    :param word: says which, of the connection that the request came on.
+    """
+
+    isLeaf = True
+
+    def __init__(self, word: Callable[[object], str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._word = word
+
+    def render(self, request: IRequest) -> bytes:
+        channel = request.channel  # type: ignore[attr-defined]
+        word = self._word(None if channel is None else channel.transport)
+        request.setResponseCode(200 if word == _OK else 503)
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        request.setHeader("Cache-Control", "no-store")
+        body = f"{word}\n".encode()
+        if request.method != b"HEAD":
+            return body
+        request.setHeader("Content-Length", str(len(body)))
+        return b""

@@ -60,10 +60,14 @@ class Decision(Interlude):
     While the hook decides. The clients know nothing yet: one that speaks or leaves ends it.
 
     :param broken_off: called with this and the leg in question; gives both legs another owner.
+    :param began: the time now.
     """
 
-    def __init__(self, pair: Pair, broken_off: Callable[[Decision, Leg], object]) -> None:
+    def __init__(
+        self, pair: Pair, broken_off: Callable[[Decision, Leg], object], began: float
+    ) -> None:
         super().__init__(pair)
+        self.began = began
         self.cancelled = False
         self._broken_off = broken_off
         self._hook: Deferred[object] | None = None
@@ -97,6 +101,7 @@ class Decisions:
         decide in time, it has rejected.
     :param broken_off: called with a pair and the leg of it that has spoken or left; gives both legs
         another owner.
+    :param took: gets how many seconds each has taken that was made.
     """
 
     def __init__(
@@ -106,7 +111,10 @@ class Decisions:
         serve: ServeHook,
         made: Callable[[Pair], object],
         broken_off: Callable[[Pair, Leg], object],
+        took: Callable[[float], object],
     ) -> None:
+        self._clock = clock
+        self._took = took
         self._serve = serve
         self._made = made
         self._broken_off = broken_off
@@ -114,7 +122,7 @@ class Decisions:
 
     def ask(self, pair: Pair) -> None:
         """Call the hook; its time begins."""
-        decision = Decision(pair, self._break_off)
+        decision = Decision(pair, self._break_off, self._clock.seconds())
         self._open.add(decision)
         decision.ask(self._serve, self._decided)
 
@@ -142,11 +150,15 @@ class Decisions:
             log.failure("the serve hook failed", failure=result)
             decision.pair.explain(EndReason.HOOK_FAILED)
             decision.pair.reject(*_UNDECIDED)
-        self._made(decision.pair)
+        self._end(decision)
 
     def _expire(self, decision: Decision) -> None:
         log.error("the serve hook did not decide in time")
         decision.cancel()
         decision.pair.explain(EndReason.HOOK_FAILED)
         decision.pair.reject(*_UNDECIDED)
+        self._end(decision)
+
+    def _end(self, decision: Decision) -> None:
+        self._took(self._clock.seconds() - decision.began)
         self._made(decision.pair)

@@ -52,6 +52,10 @@ class Lobby(Generic[M]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def count(self, role: Role) -> int:
+        """How many of that role wait."""
+        return sum(member.role is role for member in self._waiting.values())
+
     def __iter__(self) -> Iterator[M]:
         """Everybody who waits now, in a copy that may be worked through while members leave."""
         return iter(list(self._waiting.values()))

@@ -9,7 +9,6 @@ that leaves meanwhile cancels the hook and puts its partner back into the lobby.
 
 from __future__ import annotations
 
-from collections import Counter
 from operator import methodcaller
 
 from twisted.internet.defer import Deferred
@@ -29,18 +28,15 @@ from rdv.server.drain import Drain
 from rdv.server.leg import Leg, new_id
 from rdv.server.lobby import Lobby
 from rdv.server.notes import note_client, note_end, note_match
-from rdv.server.outcome import EndReason, Outcome
+from rdv.server.outcome import EndReason
 from rdv.server.pair import Pair
 from rdv.server.ports import Ports
 from rdv.server.record import PairListener, record_of, tell_of_end
+from rdv.server.refusals import EARLY, NOBODY, REPLACED, SHUTDOWN
 from rdv.server.release import HeldBack, hold_back
+from rdv.server.statistics import Present, Statistics
 
 __all__ = ["Rendezvous", "ServeHook"]
-
-_REPLACED = (409, "replaced by another conn")
-_NOBODY = (408, "no matching peer found")
-_SHUTDOWN = (503, "shutting down, try again")
-_EARLY = (400, "bytes before the response")
 
 
 class Rendezvous(LegOwner[Leg]):
@@ -61,10 +57,10 @@ class Rendezvous(LegOwner[Leg]):
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
-    :ivar listeners: each is called with the record of every pair that has ended; the first writes a
-        line to the log.
+    :ivar listeners: each gets the record of every pair that has ended; the first one logs it.
     :ivar worker: the number of this process, among several that serve as one.
     :ivar holders: gives connections of clients that were refused and have not closed yet.
+    :ivar statistics: what is counted; :attr:`present` is who is there.
     :ivar closing: whether :meth:`close` was called: whoever comes now is refused.
     """
 
@@ -87,23 +83,25 @@ class Rendezvous(LegOwner[Leg]):
         self._idle_timeout = knobs.seconds("idle_timeout", idle_timeout)
         knobs.function("serve", serve)
         self._align = knobs.instance("align", align, bool, "True or False")
+        self.statistics = Statistics()
         self._lobby: Lobby[Leg] = Lobby(
-            reactor, lobby_timeout, lambda leg: self._refuse(leg, *_NOBODY), self._replaced
+            reactor, lobby_timeout, lambda leg: self._refuse(leg, *NOBODY), self._replaced
         )
         late = methodcaller("abort", EndReason.HANDSHAKE_TIMEOUT)
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, late)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self.holders = self._closing_legs.holders
+        took = self.statistics.hook_times.add
         self._decisions = serve and Decisions(
-            reactor, handshake_timeout, serve, self._decided, self._broken_off
+            reactor, handshake_timeout, serve, self._decided, self._broken_off, took
         )
         self._budget = DescriptorBudget(reactor)
         self._pairs: set[Pair] = set()
         self._drain = Drain(reactor, self._abort_pairs, self.abort)
         self.closing = False
-        #: How many pairs ended in which way, since the start.
-        self.outcomes: Counter[Outcome] = Counter()
-        self.listeners: list[PairListener] = [note_end]
+        self.present = Present(self._lobby, self._pairs, self._handshakes)
+        self.outcomes = self.statistics.outcomes  #: How many pairs ended in which way.
+        self.listeners: list[PairListener] = [note_end, self.statistics.ended]
         self.worker: int | None = None
 
     @property
@@ -138,14 +136,15 @@ class Rendezvous(LegOwner[Leg]):
         :param early: what the client has sent behind its request; anything is too much.
         """
         leg.arrived = self.clock.seconds()
+        self.statistics.came(leg)
         tune(leg.transport)
         self._take_in(leg, early)
 
     def _take_in(self, leg: Leg, early: bytes = b"") -> None:
         if self.closing:
-            self._refuse(leg, *_SHUTDOWN)
+            self._refuse(leg, *SHUTDOWN)
         elif early:
-            self._refuse(leg, *_EARLY)
+            self._refuse(leg, *EARLY)
         elif not self._lobby.knows(leg.token):
             self._wait(leg)  # what it has done since then, the reactor reads next
         elif self._is_silent(leg):
@@ -168,9 +167,9 @@ class Rendezvous(LegOwner[Leg]):
             self.closing = True
             for leg in self._lobby:
                 self._lobby.leave(leg)
-                self._refuse(leg, *_SHUTDOWN)
+                self._refuse(leg, *SHUTDOWN)
             for pair in self._decisions.cancel() if self._decisions else ():
-                self._refuse_both(pair, *_SHUTDOWN)
+                self._refuse_both(pair, *SHUTDOWN)
             self._drain.begin(drain)
             self._check_empty()
         return self._drain.when_over()
@@ -189,7 +188,7 @@ class Rendezvous(LegOwner[Leg]):
     def leg_received(self, leg: Leg, data: bytes) -> None:
         """See :class:`LegOwner`: a waiting client must be silent."""
         self._lobby.leave(leg)
-        self._refuse(leg, *_EARLY)
+        self._refuse(leg, *EARLY)
 
     def leg_ended(self, leg: Leg) -> None:
         """See :class:`LegOwner`: it does not want to wait any longer."""
@@ -219,18 +218,17 @@ class Rendezvous(LegOwner[Leg]):
         note_client("waiting", leg)
 
     def _replaced(self, leg: Leg) -> None:
-        self._refuse(leg, *_REPLACED)
+        self._refuse(leg, *REPLACED)
 
     def _refuse(self, leg: Leg, status: int, reason: str) -> None:
         note_client("refused", leg, status=status, reason=reason)
+        self.statistics.refused(status, reason)
         self._closing_legs.refuse(leg, status, reason)
 
     def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
         self._refuse(pair.dialer, status, reason)
         self._refuse(pair.acceptor, status, reason)
         pair.conclude()
-
-    # How a pair goes on.
 
     def _meet(self, first: Leg, second: Leg) -> None:
         pair = Pair(self, first, second, self._idle_timeout)
@@ -275,6 +273,7 @@ class Rendezvous(LegOwner[Leg]):
     def _start(self, pair: Pair) -> None:
         hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
         note_match(pair, hold)
+        self.statistics.matched(pair)
         self._pairs.add(pair)
         self._handshakes.add(pair)
         if hold is None:
@@ -292,9 +291,7 @@ class Rendezvous(LegOwner[Leg]):
         self._check_empty()
 
     def _tell_of_end(self, pair: Pair) -> None:
-        record = record_of(pair, self.clock.seconds(), self.worker)
-        self.outcomes[record.outcome] += 1
-        tell_of_end(record, self.listeners)
+        tell_of_end(record_of(pair, self.clock.seconds(), self.worker), self.listeners)
 
     def _check_empty(self) -> None:
         if not self.closing or self._drain.is_over or self._pairs or len(self._closing_legs):

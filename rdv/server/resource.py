@@ -33,15 +33,15 @@ from rdv.errors import BadRequest
 from rdv.server.door import PATIENCE, Door, Later, Visitor
 from rdv.server.leg import Leg
 from rdv.server.observed import ObservedAddress, peer_address
+from rdv.server.refusals import FULL, SHUTDOWN
 from rdv.server.shedding import Holder
+from rdv.server.statistics import Statistics
 from rdv.wire import RETRY_AFTER, parse_offer
 
 __all__ = ["IRendezvous", "RendezvousResource"]
 
 log = Logger()
 
-_SHUTDOWN = ("shutting down, try again", 503)
-_FULL = ("no room for more clients, try again later", 503)
 _TOO_LATE = ("could not find out in time whether you may come in, try again", 503)
 _UNDECIDED = ("the server could not decide about this client", 500)
 
@@ -54,6 +54,10 @@ class IRendezvous(LegOwner[Leg], Protocol):
     @property
     def closing(self) -> bool:
         """Whether whoever comes now is refused."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """What is counted."""
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """Whether the client on ``transport`` may enter; see there, too."""
@@ -110,9 +114,9 @@ class RendezvousResource(Resource):
             visitor = self._visitor(request)
             later = None if self._door is None else self._door.ask(visitor)
         except BadRequest as error:
-            return _refuse(request, error)
+            return self._refuse(request, error)
         except Exception:
-            return _refuse(request, _undecided(Failure()))
+            return self._refuse(request, _undecided(Failure()))
         if later is None:
             return self._let_in(request, visitor)
         self._hold(request, visitor, later)
@@ -128,7 +132,7 @@ class RendezvousResource(Resource):
         if headers.hasHeader("expect") or (request.content is not None and request.content.read(1)):
             raise BadRequest("bytes before the response: an offer has no body")
         if self._rendezvous.closing:
-            raise BadRequest(*_SHUTDOWN)
+            raise _error(SHUTDOWN)
         return Visitor(offer, values, self._observe(request), request.getClientAddress())
 
     def _hold(self, request: Request, visitor: Visitor, later: Later) -> None:
@@ -138,9 +142,9 @@ class RendezvousResource(Resource):
             if request.channel is None:
                 return
             if isinstance(result, Failure):
-                answer: int | bytes = _refuse(request, _undecided(result))
+                answer: int | bytes = self._refuse(request, _undecided(result))
             elif self._rendezvous.closing:
-                answer = _refuse(request, BadRequest(*_SHUTDOWN))
+                answer = self._refuse(request, _error(SHUTDOWN))
             else:
                 answer = self._let_in(request, visitor)
             if isinstance(answer, bytes):
@@ -154,15 +158,24 @@ class RendezvousResource(Resource):
     def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
         leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
         if not self._rendezvous.has_room(leg, request.channel.transport):
-            return _refuse(request, BadRequest(*_FULL))
+            return self._refuse(request, _error(FULL))
         self._rendezvous.enter(leg, _detach(request, leg))
         return NOT_DONE_YET
+
+    def _refuse(self, request: Request, error: BadRequest) -> bytes:
+        self._rendezvous.statistics.refused(error.status, str(error))
+        return _refuse(request, error)
 
     def _observe(self, request: Request) -> str:
         address = self._observed_address(request)
         if address is None or not space_of(address.ip) or not address.port:
             return ""
         return str(address)
+
+
+def _error(refusal: tuple[int, str]) -> BadRequest:
+    status, text = refusal
+    return BadRequest(text, status)
 
 
 def _undecided(failure: Failure) -> BadRequest:

@@ -19,6 +19,7 @@ from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
+from rdv.server.statistics import Statistics
 from rdv.server.workers.bridge import Bridges
 from rdv.server.workers.mailbox import Outbox
 from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, refuse
@@ -61,6 +62,10 @@ class Assignment(LegOwner[Leg]):
     @property
     def closing(self) -> bool:
         return self._rendezvous.closing
+
+    @property
+    def statistics(self) -> Statistics:
+        return self._rendezvous.statistics
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """See :class:`IRendezvous`. Whose socket is passed on takes up no room here."""

@@ -1,0 +1,104 @@
+"""
+What a server tells of itself in numbers: the names, and how those of several processes are added.
+
+A :data:`Sample` is all numbers of one process, or the sum of several, and nothing but text and
+numbers: it goes through a pipe as JSON. Names and units are as Prometheus has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+__all__ = ["METRICS", "NO_LABELS", "Kind", "Metric", "Sample", "added", "lasting"]
+
+#: Numbers by the name of a metric, and then by the values of its labels, joined by blanks. Of a
+#: histogram: how many were up to each bound and above the one before, and ``sum``.
+Sample: TypeAlias = dict[str, dict[str, float]]
+
+#: The values of the labels of what has none.
+NO_LABELS = ""
+
+Kind: TypeAlias = str
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+
+
+class Metric(NamedTuple):
+    """
+    One of them.
+
+    :ivar name: without the ``_total`` of a counter.
+    :ivar kind: ``counter``, ``gauge`` or ``histogram``.
+    :ivar labels: their names. Their values are of a small set, and never what a client has said.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    labels: Sequence[str] = ()
+
+
+METRICS = (
+    Metric("rdv_requests", COUNTER, "Clients that were taken in.", ("role",)),
+    Metric("rdv_refusals", COUNTER, "Clients that were refused.", ("status", "reason")),
+    Metric(
+        "rdv_observed_addresses",
+        COUNTER,
+        "Clients by the kind of address from which they were seen to come.",
+        ("kind",),
+    ),
+    Metric("rdv_limit_hits", COUNTER, "Clients that a limit has kept out.", ("limit",)),
+    Metric("rdv_clients_waiting", GAUGE, "Clients that wait for their peer.", ("role",)),
+    Metric("rdv_pairs", GAUGE, "Pairs that choose a path, or are relayed.", ("state",)),
+    Metric("rdv_matches", COUNTER, "Pairs that were told of each other."),
+    Metric("rdv_outcomes", COUNTER, "Pairs that have ended, by outcome.", ("outcome",)),
+    Metric("rdv_pair_ends", COUNTER, "Pairs that have ended, by reason.", ("reason",)),
+    Metric(
+        "rdv_relayed_bytes",
+        COUNTER,
+        "Bytes of streams that went through the relay, by who sent them.",
+        ("sender",),
+    ),
+    Metric("rdv_wait_seconds", HISTOGRAM, "How long the first client of a pair waited."),
+    Metric("rdv_relay_duration_seconds", HISTOGRAM, "How long relayed pairs lasted."),
+    Metric("rdv_relayed_pair_bytes", HISTOGRAM, "Bytes of relayed pairs, both ways together."),
+    Metric("rdv_hook_duration_seconds", HISTOGRAM, "How long the serve hook took for a pair."),
+    Metric("rdv_draining", GAUGE, "Whether the process refuses everybody and ends.", ("worker",)),
+    Metric("rdv_open_descriptors", GAUGE, "Descriptors in use.", ("worker",)),
+    Metric("rdv_max_descriptors", GAUGE, "Descriptors that there may be.", ("worker",)),
+    Metric("rdv_cpu_seconds", COUNTER, "User and system time.", ("worker",)),
+    Metric("rdv_resident_memory_bytes", GAUGE, "Memory in use.", ("worker",)),
+    Metric("rdv_worker_up", GAUGE, "Whether the worker has answered.", ("worker",)),
+    Metric("rdv_worker_restarts", COUNTER, "Workers that died and were started again."),
+    Metric(
+        "rdv_certificate_expiry_timestamp_seconds",
+        GAUGE,
+        "When the first certificate expires, in seconds since 1970.",
+    ),
+    Metric("rdv_start_time_seconds", GAUGE, "When the server started, in seconds since 1970."),
+    Metric("rdv_build_info", GAUGE, "Always 1.", ("version", "python", "twisted")),
+)
+
+_KINDS = {metric.name: metric.kind for metric in METRICS}
+#: Of these gauges the least one of all processes counts.
+_LEAST = {"rdv_certificate_expiry_timestamp_seconds", "rdv_start_time_seconds"}
+
+
+def added(samples: Iterable[Sample]) -> Sample:
+    """What several processes come to together."""
+    total: Sample = {}
+    for sample in samples:
+        for name, values in sample.items():
+            into = total.setdefault(name, {})
+            for labels, value in values.items():
+                before = into.get(labels)
+                if before is None:
+                    into[labels] = value
+                else:
+                    into[labels] = min(before, value) if name in _LEAST else before + value
+    return total
+
+
+def lasting(sample: Sample) -> Sample:
+    """What is still true of a process that is gone: counts, which never fall."""
+    return {name: values for name, values in sample.items() if _KINDS.get(name) != GAUGE}

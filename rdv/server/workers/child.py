@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from rdv.server.inheritance import spawn
 from rdv.server.workers.reports import reported
-from rdv.server.workers.worker import COMMANDS, READY, Start
+from rdv.server.workers.worker import COMMANDS, COUNTED, READY, Start
 
 __all__ = ["Child"]
 
@@ -29,6 +29,7 @@ class Child(ProcessProtocol):
     :param start: what it is told.
     :param became_ready: called with this when it serves.
     :param ended: called with this and the reason, in words, when it is gone.
+    :param counted: called with its index and what it has counted, encoded, when it was asked.
     :ivar index: which worker it is.
     :ivar is_ready: whether it has begun to serve.
     """
@@ -40,7 +41,9 @@ class Child(ProcessProtocol):
         start: Start,
         became_ready: Callable[[Child], object],
         ended: Callable[[Child, str], object],
+        counted: Callable[[int, bytes], object],
     ) -> None:
+        self._counted = counted
         self._start = start
         self._became_ready = became_ready
         self._ended = ended
@@ -81,6 +84,8 @@ class Child(ProcessProtocol):
             if line == READY:
                 self.is_ready = True
                 self._became_ready(self)
+            elif line.startswith(COUNTED):
+                self._counted(self.index, line[len(COUNTED) :])
             else:
                 self._log(line)
 

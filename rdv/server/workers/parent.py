@@ -5,6 +5,7 @@ the workers, starts them again when they die, and stops them. It serves nobody i
 
 from __future__ import annotations
 
+from functools import partial
 from socket import socket
 from typing import Any
 
@@ -31,7 +32,8 @@ from rdv.server.site.signals import ServerSignals
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
-from rdv.server.workers.worker import ABORT, DRAIN, RELOAD, Start
+from rdv.server.workers.polling import Polling
+from rdv.server.workers.worker import ABORT, DRAIN, RELOAD, STATISTICS, Start
 from rdv.settings import ServerSettings
 
 __all__ = ["WorkersService"]
@@ -53,6 +55,7 @@ class WorkersService(Service):
     :param handle_signals: as there.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
+    :ivar polling: what the workers count.
     :ivar reloads: what this process reads anew; the workers have lists of their own.
     :ivar certificate: their certificate, if they listen for TLS.
     :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
@@ -86,6 +89,7 @@ class WorkersService(Service):
         self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
         self._restarts: dict[int, IDelayedCall] = {}
+        self.polling = Polling(reactor, partial(self._tell, STATISTICS), self._serving, count)
         self._stopping = False
         self._stopped: OneShotObserver[None] = OneShotObserver()
         self._closed: Deferred[Any] = Deferred()
@@ -149,7 +153,7 @@ class WorkersService(Service):
         start = Start(index, self._count, first, names, self._level, self._settings)
         outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
         inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes]
-        child = Child(start, self._serves, self._ended)
+        child = Child(start, self._serves, self._ended, self.polling.answered)
         self._children[index] = child
         try:
             with pem_for_child(self.certificate) as pem:
@@ -170,6 +174,7 @@ class WorkersService(Service):
     def _ended(self, child: Child, reason: str) -> None:
         index = child.index
         del self._children[index]
+        self.polling.ended(index, died=self.ready.called and not self._stopping)
         if self._stopping:
             self._refuse_left(index)
             self._check_ended()
@@ -204,6 +209,9 @@ class WorkersService(Service):
             self._kill_call = self._reactor.callLater(patience, self._kill)
             self._check_ended()
         return self._stopped.when_fired()
+
+    def _serving(self) -> list[int]:
+        return [index for index, child in self._children.items() if child.is_ready]
 
     def _tell(self, command: bytes) -> None:
         for child in self._children.values():

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ from rdv.errors import RdvError
 from rdv.server.access import make_door
 from rdv.server.logs.observers import log_outlet
 from rdv.server.reloading import Reload, reload_all
+from rdv.server.sampling import sample_of
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
@@ -46,6 +47,7 @@ from rdv.server.site.service import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.mailbox import Inbox, Outbox
+from rdv.server.workers.polling import encode
 from rdv.server.workers.reports import report
 from rdv.settings import ServerSettings
 
@@ -53,10 +55,12 @@ __all__ = [
     "ABORT",
     "ALL_ANSWER",
     "COMMANDS",
+    "COUNTED",
     "DRAIN",
     "HANGING",
     "READY",
     "RELOAD",
+    "STATISTICS",
     "Start",
     "main",
 ]
@@ -69,8 +73,12 @@ COMMANDS = 0
 DRAIN, ABORT, RELOAD = b"d", b"a", b"r"
 #: Likewise, for the health checks: another worker does not answer; all of them do again.
 HANGING, ALL_ANSWER = b"h", b"H"
+#: Likewise: to say what it has counted.
+STATISTICS = b"s"
 #: What is reported beside events as JSON: a line.
 READY = b"ready"
+#: What such a line begins with that says what it has counted.
+COUNTED = b"counted "
 
 #: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
 _BRIDGES_LATER = 2.0
@@ -113,11 +121,13 @@ class Worker:
     """
     Serves, until it is told not to.
 
+    :param say: reports a line to the parent, without its end; or drops it, when that does not read.
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :raises RdvError: when it cannot.
     """
 
-    def __init__(self, reactor: Any, start: Start) -> None:
+    def __init__(self, reactor: Any, start: Start, say: Callable[[str], object]) -> None:
+        self._say = say
         self._reactor = reactor
         self._drain = start.settings.drain
         self._stopping = False
@@ -161,6 +171,8 @@ class Worker:
             self._rendezvous.abort()
             self._assignment.abort()
             self._site.abort()
+        if STATISTICS in data:
+            self._say(COUNTED.decode() + encode(sample_of(self._rendezvous)))
         health = self._site.health
         if health and (HANGING in data or ALL_ANSWER in data):  # the last one counts
             health.hanging = data.rfind(HANGING) > data.rfind(ALL_ANSWER)
@@ -218,8 +230,9 @@ def main(argv: Sequence[str]) -> int:
     reports = os.fdopen(start.reports, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
     show_from(start.level)
+    outlet = log_outlet(reports)
     observer = FilteringLogObserver(
-        FileLogObserver(log_outlet(reports), lambda event: f"{report(event)}\n"),
+        FileLogObserver(outlet, lambda event: f"{report(event)}\n"),
         [unless_quiet, LogLevelFilterPredicate(defaultLogLevel=level)],
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
@@ -229,7 +242,7 @@ def main(argv: Sequence[str]) -> int:
     running: Any = reactor
     use_monotonic_clock(running)
     try:
-        worker = Worker(running, start)
+        worker = Worker(running, start, lambda line: outlet.write(f"{line}\n"))
     except RdvError as error:
         sys.stderr.write(f"rdv: worker {start.index}: {error}\n")
         return 1

@@ -1,0 +1,134 @@
+"""
+The numbers of all workers, collected by their parent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from rdv._observer import OneShotObserver
+from rdv.server.metrics import NO_LABELS, Sample, added, lasting
+
+__all__ = ["Polling", "decode", "encode"]
+
+log = Logger()
+
+#: Seconds that workers have for an answer. Who has none is left out.
+_PATIENCE = 1.0
+
+
+def encode(sample: Sample) -> str:
+    """An answer, as a line without its end."""
+    return json.dumps(sample)
+
+
+def decode(line: bytes) -> Sample:
+    """
+    Read one.
+
+    :raises ValueError: when it is none.
+    """
+    sample: Sample = json.loads(line)
+    if not isinstance(sample, dict):
+        raise ValueError("no numbers")
+    return sample
+
+
+class Polling:
+    """
+    Asks all workers when somebody wants to know, and all at once when several do.
+
+    What a worker has counted stays in the sum when it does not answer, or is gone: no count ever
+    falls.
+
+    :param ask: tells all workers to answer.
+    :param serving: which workers serve now.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ask: Callable[[], object],
+        serving: Callable[[], Collection[int]],
+        count: int,
+    ) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._serving = serving
+        self._count = count
+        self._gone: Sample = {}
+        self._last: dict[int, Sample] = {}
+        self._missing: set[int] = set()
+        self._polling: OneShotObserver[Sample] | None = None
+        self._timer: IDelayedCall | None = None
+        self._deaths = 0
+
+    def sample(self) -> Deferred[Sample]:
+        """
+        What all workers come to together.
+
+        :return: fires within a second or so. Cancelling it only forgets it.
+        """
+        if self._polling is None:
+            polling: OneShotObserver[Sample] = OneShotObserver()
+            self._polling = polling
+            self._missing = set(self._serving())
+            self._timer = self._clock.callLater(_PATIENCE, self._finish)
+            self._ask()
+            self._check()
+            return polling.when_fired()
+        return self._polling.when_fired()
+
+    def answered(self, index: int, line: bytes) -> None:
+        """A worker has said something; it may be late."""
+        try:
+            self._last[index] = decode(line)
+        except ValueError:
+            log.error("worker {worker} does not know what it counts", worker=index)
+            return
+        self._missing.discard(index)
+        self._check()
+
+    def ended(self, index: int, *, died: bool) -> None:
+        """
+        A worker is gone.
+
+        :param died: whether nobody wanted that, so that it is started again.
+        """
+        self._deaths += died
+        self._gone = added([self._gone, lasting(self._last.pop(index, {}))])
+        self._missing.discard(index)
+        self._check()
+
+    def stop(self) -> None:
+        """Ask no more. Who still waits gets what is known."""
+        if self._polling is not None:
+            self._finish()
+
+    def _check(self) -> None:
+        if self._polling is not None and not self._missing:
+            self._finish()
+
+    def _finish(self) -> None:
+        assert self._polling is not None
+        assert self._timer is not None
+        if self._timer.active():
+            self._timer.cancel()
+        polling, self._polling = self._polling, None
+        polling.fire(self._sum())
+
+    def _sum(self) -> Sample:
+        silent = self._missing
+        samples = [
+            lasting(sample) if index in silent else sample for index, sample in self._last.items()
+        ]
+        up = {str(index): 0.0 for index in range(self._count)}
+        total = added([self._gone, *samples])
+        total["rdv_worker_up"] = {**up, **total.get("rdv_worker_up", {})}
+        total["rdv_worker_restarts"] = {NO_LABELS: self._deaths}
+        return total

@@ -114,6 +114,11 @@ class ServerSettings:
     :ivar allow: see :mod:`rdv.server.access`, as for the next two.
     :ivar deny: see there too.
     :ivar bearer_file: see there too.
+    :ivar auth_url: see :class:`rdv.server.access.auth_url.AuthURL`, as for the next four.
+    :ivar auth_header_file: see there too.
+    :ivar auth_pass: see there too.
+    :ivar auth_timeout: see there too.
+    :ivar auth_cache: see there too.
     :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
     :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
@@ -237,6 +242,38 @@ class ServerSettings:
         str,
         metavar="FILE",
         repeats=True,
+    )
+    auth_url: str | None = _setting(
+        None,
+        "ask this URL about each client: 2xx lets it in, 401 and 403 do not",
+        ACCESS,
+        str,
+        metavar="URL",
+    )
+    auth_header_file: str | None = _setting(
+        None,
+        "send that URL the headers in this file, one a line",
+        ACCESS,
+        str,
+        metavar="FILE",
+    )
+    auth_pass: Sequence[str] = _setting(
+        (),
+        "pass on this header of a client to that URL, beside Authorization and Cookie; repeatable",
+        ACCESS,
+        str,
+        metavar="NAME",
+        repeats=True,
+    )
+    auth_timeout: float = _setting(
+        5.0, "how long that URL may take", ACCESS, seconds, metavar="SECONDS"
+    )
+    auth_cache: float = _setting(
+        60.0,
+        "how long its answers hold, and refusals 10 s at most; 0: not at all",
+        ACCESS,
+        seconds,
+        metavar="SECONDS",
     )
     workers: int = _setting(
         1,

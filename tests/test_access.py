@@ -7,12 +7,22 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
+from twisted.internet import reactor
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from rdv._secure.secret import server_token
+from rdv.test.server.doubles import request
 from tests.processes import PYTHON, Program
 from tests.secure import PATHS, STEADY, SecureTestCase
-from tests.servers import RELAYED
+from tests.servers import LISTENING, RELAYED
 from tests.test_secrets_hidden import assert_hidden
 
+REACTOR: Any = reactor
 UNSIGNED = "this server takes only tokens that it has signed: ask its operator for one"
 
 
@@ -155,6 +165,73 @@ class AddressTests(AccessTestCase):
         refused = "this server does not serve your address"
         await self.assert_refused(self.dial(*header), 403, refused)
         await self.meet((*RELAYED, "--header", "X-Real: 192.0.3.7:1234"), PATHS[1][1])
+
+
+class Judge(Resource):
+    """Says who may come, and remembers what it was told of them."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = 200
+        self.asked: list[dict[bytes, bytes]] = []
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """Answer in a few words, which do not count."""
+        headers = cast(Headers, request.requestHeaders)
+        self.asked.append({name: values[0] for name, values in headers.getAllRawHeaders()})
+        request.setHeader("Rdv-User", "alice")
+        request.setResponseCode(self.status)
+        return b"some words"
+
+
+class AuthURLTests(AccessTestCase):
+    """``--auth-url``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.judge = Judge()
+        port: Any = REACTOR.listenTCP(0, Site(self.judge, timeout=5), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.options = (
+            *("--auth-url", f"http://127.0.0.1:{port.getHost().port}/may-come"),
+            *("--auth-header-file", self.private("X-Key: a password of ours\n")),
+        )
+
+    async def test_clients(self) -> None:
+        """Both of a pair are asked about, directly and relayed; it is told who they are."""
+        server = await self.serve("--workers", "2", *self.options)
+        header = ("--header-file", self.private("Authorization: Bearer what-alice-shows\n"))
+        for options, said in PATHS:
+            await self.meet((*options, *header), said)
+        for asked in self.judge.asked:
+            self.assertEqual(asked[b"Authorization"], b"Bearer what-alice-shows")
+            self.assertEqual(asked[b"X-Key"], b"a password of ours")
+            self.assertEqual(asked[b"Rdv-Token"], server_token(self.secret))
+            self.assertRegex(asked[b"Rdv-Observed-Addr"], rb"^127\.0\.0\.1:\d+$")
+        roles = {asked[b"Rdv-Role"] for asked in self.judge.asked}
+        self.assertEqual(roles, {b"dialer", b"acceptor"})
+        server.signal("TERM")
+        await server.ended
+        for text in ("what-alice-shows", "a password of ours"):
+            self.assertNotIn(text, server.stderr.decode())
+
+    async def test_refused(self) -> None:
+        """And not let in when nobody can say, which the operator learns without -v; over TLS."""
+        await self.serve_https("--auth-cache", "0", *self.options)
+        for status in (401, 403):
+            self.judge.status = status
+            text = "you may not use this server: ask its operator"
+            await self.assert_refused(self.dial(*self.trust), status, text)
+        self.judge.status = 200
+        await self.meet(RELAYED, PATHS[1][1])
+        server = self.rdv("serve", "-l", "127.0.0.1:0", "--auth-url", "http://127.0.0.1:1/")
+        self.port = int((await server.line(LISTENING))[1])
+        said = await self.ask(request(more=b"Connection: close\r\n"))
+        self.assertEqual(said.split(b" ", 2)[1], b"503")
+        self.assertIn(b"could not find out whether you may come in, try again", said)
+        await server.line("the auth URL does not say who may come, refusing clients: .*refused")
 
 
 class StartTests(AccessTestCase):

@@ -10,8 +10,10 @@ sent is compared in constant time; neither that nor what a file holds is in a lo
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from rdv.errors import RdvError
+from rdv.server.access.auth_url import AuthURL
 from rdv.server.access.bearer import BearerTokens
 from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
@@ -28,7 +30,7 @@ class _FromFiles(Protocol):
     def reload(self) -> None: ...
 
 
-def make_door(settings: ServerSettings, reloads: list[Reload]) -> Door | None:
+def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> Door | None:
     """
     The door that the settings ask for; None when they let everybody in.
 
@@ -47,4 +49,17 @@ def make_door(settings: ServerSettings, reloads: list[Reload]) -> Door | None:
         add(BearerTokens(settings.bearer_file))
     if settings.token_key:
         add(TokenKeys(settings.token_key))
+    if settings.auth_url:
+        add(
+            AuthURL(
+                reactor,
+                settings.auth_url,
+                settings.auth_header_file,
+                settings.auth_pass,
+                settings.auth_timeout,
+                settings.auth_cache,
+            )
+        )
+    elif settings.auth_header_file:
+        raise RdvError("a file with headers for the auth URL, but no auth URL")
     return Door(checks) if checks else None

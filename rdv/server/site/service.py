@@ -90,7 +90,7 @@ class RendezvousService(Service):
         self._watch = CertificateWatch(reactor, self.certificate)
         self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
         self._site = make_site(
-            reactor, settings, self.rendezvous, make_door(settings, self.reloads)
+            reactor, settings, self.rendezvous, make_door(reactor, settings, self.reloads)
         )
         self._listeners = Listeners(reactor)
         self._endpoints = server_endpoints(self._listeners, settings, self.certificate)

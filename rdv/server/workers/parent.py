@@ -77,7 +77,7 @@ class WorkersService(Service):
         self._signals: ServerSignals | None = None
         if handle_signals:
             self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
-        make_door(settings, [])  # what is wrong with it is told here, and once
+        make_door(reactor, settings, [])  # what is wrong with it is told here, and once
         # Now: what starts as root may be somebody else when it runs.
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)

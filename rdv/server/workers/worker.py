@@ -144,7 +144,10 @@ class Worker:
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
         self._site = make_site(
-            reactor, start.settings, self._assignment, make_door(start.settings, self.reloads)
+            reactor,
+            start.settings,
+            self._assignment,
+            make_door(reactor, start.settings, self.reloads),
         )
         numbers = range(start.reports + 1, ports_end)
         self._listeners = Listeners(reactor, zip(start.ports, numbers, strict=True))

@@ -16,8 +16,8 @@ from rdv.wire import Offer, Role
 def visitor(
     token: bytes = b"token", observed: str = "192.0.2.1:7", **headers: list[bytes]
 ) -> Visitor:
-    """One with such headers."""
-    values = {name.lower().encode(): value for name, value in headers.items()}
+    """One with such headers, in whose names an underscore stands for a hyphen."""
+    values = {name.replace("_", "-").encode(): value for name, value in headers.items()}
     offer = Offer(Role.DIALER, token)
     return Visitor(offer, lambda name: values.get(name.lower(), ()), observed, None)
 

@@ -89,7 +89,7 @@ class BearerTests(AccessTestCase):
         self.assertRaises(RdvError, BearerTokens, [self.file()])
 
     def test_setting(self) -> None:
-        door = make_door(ServerSettings(bearer_file=(self.path,)), [])
+        door = make_door(None, ServerSettings(bearer_file=(self.path,)), [])
         assert door is not None
         self.assertFalse(door.is_open(visitor()))
         self.assertTrue(door.is_open(visitor(authorization=[f"Bearer {ALICE}".encode()])))

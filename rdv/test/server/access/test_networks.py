@@ -158,6 +158,6 @@ class AddressListsTests(AccessTestCase):
 
     def test_setting(self) -> None:
         for settings in (ServerSettings(deny=("192.0.2.1",)), ServerSettings(allow=("10.0.0.1",))):
-            door = make_door(settings, [])
+            door = make_door(None, settings, [])
             assert door is not None
             self.assertFalse(door.is_open(visitor()))

@@ -74,7 +74,7 @@ class SettingTests(AccessTestCase):
         """It can be read anew."""
         path = self.file(NEW)
         reloads: list[object] = []
-        door = make_door(ServerSettings(token_key=(path,)), reloads)  # type: ignore[arg-type]
+        door = make_door(None, ServerSettings(token_key=(path,)), reloads)  # type: ignore[arg-type]
         assert door is not None
         self.assertFalse(door.is_open(visitor()))
         self.assertTrue(door.is_open(visitor(signed(NEW, 1 << 36))))
@@ -82,4 +82,4 @@ class SettingTests(AccessTestCase):
 
     def test_off(self) -> None:
         """Then nobody is asked anything."""
-        self.assertIsNone(make_door(ServerSettings(), []))
+        self.assertIsNone(make_door(None, ServerSettings(), []))

@@ -1,0 +1,185 @@
+"""
+``--auth-url``: a URL of the operator's is asked about each client, as nginx does with
+``auth_request``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+
+from rdv._secret_file import secret_lines
+from rdv._signed_token import check_user
+from rdv.addresses import host_of
+from rdv.errors import BadRequest, RdvError
+from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
+from rdv.server.access.verdicts import Verdict, Verdicts
+from rdv.server.door import Later, Visitor
+
+__all__ = ["AuthURL"]
+
+log = Logger()
+
+#: How many are asked about at once; others wait.
+AT_ONCE = 32
+#: Seconds between two complaints.
+_SILENCE = 60.0
+_UNKNOWN = ("could not find out whether you may come in, try again", 503)
+
+_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+#: Headers of a client that always go along.
+_PASSED = ("Authorization", "Cookie")
+
+
+class AuthURL:
+    """
+    A check: the URL answers with 2xx. With 401 or 403 the client is refused, and with anything
+    else, or none in time, it gets a 503.
+
+    :param url: is asked with GET. It gets ``Rdv-Role`` (``dialer`` or ``acceptor``), ``Rdv-Token``,
+        ``Rdv-Observed-Addr`` if it is known, ``Rdv-User`` if an earlier check has found one, and
+        what the client says in ``Authorization`` and ``Cookie``. ``Rdv-User`` in its answer names
+        the visitor's user.
+    :param header_file: has headers to send along, one a line, in the place of a client's.
+    :param passed: further headers of a client that are passed on.
+    :param timeout: seconds for one request; 0 for as long as the door waits.
+    :param keep: seconds for which an answer holds, for all that would be asked alike from the same
+        IP address.
+    :raises RdvError: when one of them cannot be, or the file not be read.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        url: str,
+        header_file: str | None = None,
+        passed: Sequence[str] = (),
+        timeout: float = 5.0,
+        keep: float = 60.0,
+        agent: IAgent | None = None,
+    ) -> None:
+        self._clock = reactor
+        self._url = checked_url(url)
+        self._agent = agent_for(reactor) if agent is None else agent
+        self._header_file = header_file
+        self._timeout = timeout
+        for name in passed:
+            if not _NAME.fullmatch(name) or name.lower().startswith("rdv-"):
+                raise RdvError(f"not a header that can be passed on: {name[:64]!r}")
+        self._passed = [name.encode() for name in (*_PASSED, *passed)]
+        self._verdicts = Verdicts(reactor.seconds, keep)
+        self._turns = DeferredSemaphore(AT_ONCE)
+        self._complained = -math.inf
+        self.reload()
+
+    def reload(self) -> None:
+        """
+        Read the file anew, and forget all answers.
+
+        :raises RdvError: when it cannot be read; then all is as it was.
+        """
+        file = self._header_file
+        self._own = [] if file is None else [_header(file, *line) for line in secret_lines(file)]
+        self._verdicts.clear()
+
+    def __call__(self, visitor: Visitor) -> Later | None:
+        """
+        Let it in, or ask.
+
+        :raises BadRequest: or refuse it.
+        """
+        headers = self._headers(visitor)
+        key = _key(visitor, headers)
+        verdict = self._verdicts.find(key)
+        if verdict is None:
+            return self._ask(visitor, headers, key)
+        verdict.apply(visitor)
+        return None
+
+    def _headers(self, visitor: Visitor) -> list[tuple[bytes, bytes]]:
+        found = [
+            (b"Rdv-Role", visitor.offer.role.name.lower().encode()),
+            (b"Rdv-Token", visitor.offer.token),
+        ]
+        if visitor.user:
+            found.append((b"Rdv-User", visitor.user.encode()))
+        for name in self._passed:
+            found.extend((name, value) for value in visitor.header(name))
+        return found
+
+    async def _ask(self, visitor: Visitor, headers: list[tuple[bytes, bytes]], key: bytes) -> None:
+        try:
+            verdict = await self._answer(visitor, headers)
+        except CancelledError:  # the client has left, or there is no time any more
+            raise
+        except DeferredTimeout:
+            self._complain(f"no answer within {self._timeout:g} s")
+            raise BadRequest(*_UNKNOWN) from None
+        except Exception as error:
+            self._complain(reason_of(error))
+            raise BadRequest(*_UNKNOWN) from None
+        self._verdicts.keep(key, verdict)
+        verdict.apply(visitor)
+
+    async def _answer(self, visitor: Visitor, headers: list[tuple[bytes, bytes]]) -> Verdict:
+        sent = Headers()
+        for name, value in headers:
+            sent.addRawHeader(name, value)
+        if visitor.observed:
+            sent.addRawHeader(b"Rdv-Observed-Addr", visitor.observed.encode())
+        for name, value in self._own:
+            sent.setRawHeaders(name, [value])
+        await self._turns.acquire()
+        try:
+            asking = Deferred.fromCoroutine(ask(self._agent, self._url, sent))
+            if self._timeout:
+                asking.addTimeout(self._timeout, self._clock)
+            return _verdict(await asking)
+        finally:
+            self._turns.release()
+
+    def _complain(self, reason: str) -> None:
+        now = self._clock.seconds()
+        if now - self._complained >= _SILENCE:
+            self._complained = now
+            log.critical(
+                "the auth URL does not say who may come, refusing clients: {reason}", reason=reason
+            )
+
+
+def _verdict(response: IResponse) -> Verdict:
+    """
+    What a response says.
+
+    :raises RdvError: when it says nothing of the kind.
+    """
+    if response.code in (401, 403):
+        return Verdict(response.code)
+    if not 200 <= response.code < 300:
+        raise RdvError(f"status {response.code}")
+    names = response.headers.getRawHeaders(b"Rdv-User", [])
+    try:
+        return Verdict(0, check_user(names[-1].decode()) if names and names[-1] else None)
+    except ValueError as error:
+        raise RdvError(f"Rdv-User: {error}") from None
+
+
+def _key(visitor: Visitor, headers: list[tuple[bytes, bytes]]) -> bytes:
+    said = repr((host_of(visitor.observed), headers))  # which no two of them have in common
+    return hashlib.sha256(said.encode()).digest()
+
+
+def _header(file: str, number: int, line: str) -> tuple[bytes, bytes]:
+    name, colon, value = line.partition(":")
+    if not colon or not _NAME.fullmatch(name) or not value.isprintable():
+        raise RdvError(f"{file}, line {number}: not NAME: VALUE")
+    return name.encode(), value.strip().encode()

@@ -18,6 +18,7 @@ from twisted.python.usage import Options as UsageOptions
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
+from rdv._system.service_manager import ServiceManager
 from rdv._system.verbosity import show_from
 from rdv.errors import BadSettings, RdvError
 from rdv.options import seconds
@@ -26,6 +27,7 @@ from rdv.server.configuration.reading import Configuration
 from rdv.server.logs.addresses import MaskedFile
 from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
+from rdv.server.supervision import supervise
 from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings, Setting, server_settings
 
@@ -170,6 +172,7 @@ def _server(
         count = settings.workers
         service = _WorkersService(reactor, settings, count, level=level, handle_signals=True)
     service.reloads.append(configuration.reload)
+    supervise(reactor, service, ServiceManager(os.environ))
     return service
 
 

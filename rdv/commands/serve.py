@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 
 from rdv._stdio.console import Console, Form
 from rdv._system.descriptors import raise_limit
+from rdv._system.service_manager import ServiceManager
 from rdv.addresses import Address, parse_ip
 from rdv.commands.running import OK, lines_of, log_to
 from rdv.errors import BadSettings
@@ -23,6 +24,7 @@ from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.logs.observers import ACCESS, JSON, TEXT, log_outlet, observer
 from rdv.server.site.service import RendezvousService
+from rdv.server.supervision import supervise
 from rdv.settings import ServerSettings, server_settings
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
             handle_signals=True,
         )
     service.reloads.append(configuration.reload)
+    supervise(reactor, service, ServiceManager(os.environ))
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

@@ -39,6 +39,7 @@ from rdv.server.site.listening import endpoint_kinds, listen, server_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
+from rdv.server.supervision import Condition
 from rdv.settings import ServerSettings
 
 __all__ = [
@@ -133,6 +134,11 @@ class RendezvousService(Service):
     def reload(self) -> None:
         """Have all of ``reloads`` read anew. One that cannot keeps what it has, and says so."""
         reload_all(self.reloads)
+
+    def condition(self) -> Condition:
+        """See :class:`rdv.server.supervision.Supervised`."""
+        text = f"{self.rendezvous.waiting} waiting, {self.rendezvous.pairs} pairs"
+        return Condition(text, True, self._stopping)
 
     def _run(self) -> None:
         if self._signals is not None:

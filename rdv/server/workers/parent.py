@@ -29,6 +29,7 @@ from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
 from rdv.server.site.listening import listen, resolved, server_endpoints
 from rdv.server.site.signals import ServerSignals
+from rdv.server.supervision import Condition
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
@@ -132,6 +133,12 @@ class WorkersService(Service):
         """See :meth:`rdv.server.site.service.RendezvousService.reload`; each worker does it."""
         reload_all(self.reloads)
         self._tell(RELOAD)
+
+    def condition(self) -> Condition:
+        """See :class:`rdv.server.supervision.Supervised`."""
+        serving = sum(child.is_ready for child in self._children.values())
+        text = f"{serving} of {self._count} workers serve"
+        return Condition(text, serving == self._count, self._stopping)
 
     def _run(self) -> None:
         if self._signals is not None:

@@ -1,0 +1,104 @@
+"""
+The server under systemd: what it says to it, and the files for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import DatagramProtocol
+from twisted.trial.unittest import SkipTest, TestCase
+
+from tests.documents import REACTOR, meet
+from tests.processes import ROOT, Program
+from tests.servers import SystemTestCase
+
+UNITS = ROOT / "contrib/systemd"
+
+
+class Manager(DatagramProtocol):
+    """
+    What systemd is to a service.
+
+    :ivar said: each of its messages.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self._waiting: list[tuple[str, Deferred[re.Match[str]]]] = []
+
+    def datagramReceived(self, datagram: bytes, addr: object) -> None:
+        self.said.append(datagram.decode())
+        waiting, self._waiting = self._waiting, []
+        for pattern, deferred in waiting:
+            self._look(pattern, deferred, self.said[-1:])
+
+    def heard(self, pattern: str) -> Deferred[re.Match[str]]:
+        """The first message, also of those that were there before, in which that is found."""
+        deferred: Deferred[re.Match[str]] = Deferred()
+        self._look(pattern, deferred, self.said)
+        return deferred
+
+    def _look(self, pattern: str, deferred: Deferred[re.Match[str]], messages: list[str]) -> None:
+        for message in messages:
+            if match := re.search(pattern, message):
+                deferred.callback(match)
+                return
+        self._waiting.append((pattern, deferred))
+
+
+class NotifyTests(SystemTestCase):
+    def setUp(self) -> None:
+        self.manager = Manager()
+        path = os.path.abspath(self.mktemp())
+        port: Any = REACTOR.listenUNIXDatagram(path, self.manager)
+        self.addCleanup(port.stopListening)
+        self.environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"}
+
+    async def test_life(self) -> None:
+        """It is ready, reads its files again, is alive, stops, and asks for time to do so."""
+        for workers in ("1", "2"):
+            self.manager.said.clear()
+            server = self.rdv(
+                "serve", "-l", "127.0.0.1:0", "--workers", workers, env=self.environment
+            )
+            place = (await server.line(r"^LISTENING: (\S+)"))[1]
+            await self.manager.heard("^READY=1$")
+            both = await meet(f"http://{place}", "token")
+            wanted = "0 waiting, 1 pairs" if workers == "1" else "2 of 2 workers serve"
+            await self.manager.heard(f"^STATUS={wanted}")
+            await self.manager.heard("WATCHDOG=1$")
+            server.signal("HUP")
+            await self.manager.heard(r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
+            ready = self.manager.said.index("READY=1")
+            self.manager.said = self.manager.said[ready + 1 :]
+            await self.manager.heard("^READY=1$")
+            server.signal("TERM")
+            await self.manager.heard(r"^STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000")
+            for connection in both:
+                connection.abortConnection()
+            self.assertEqual(await server.ended, 0, server.report())
+
+
+class UnitTests(TestCase):
+    timeout = 60
+
+    async def test_verify(self) -> None:
+        """systemd understands the units, and finds nothing odd."""
+        program = shutil.which("systemd-analyze")
+        if program is None:
+            raise SkipTest("systemd-analyze is not installed")
+        folder = self.mktemp()
+        os.mkdir(folder)
+        for name in ("rdv.service", "rdv.socket"):
+            content = (UNITS / name).read_text()
+            with open(f"{folder}/{name}", "w") as file:
+                file.write(content.replace("/opt/rdv/bin/rdv", "/bin/true"))
+        paths = [os.path.abspath(f"{folder}/{name}") for name in ("rdv.service", "rdv.socket")]
+        verifying = Program(self, program, "--man=no", "verify", *paths)
+        self.assertEqual(await verifying.ended, 0, verifying.report())
+        self.assertEqual((verifying.stdout, verifying.stderr), (b"", b""), verifying.report())

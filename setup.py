@@ -23,6 +23,8 @@ TEST = [
     # An example is an SSH session, and its test starts the server for it.
     "Twisted[conch]",
     "hypothesis",
+    # Reads what contrib has for containers.
+    "PyYAML",
     # Another Noise, to compare the handshake with.
     "noiseprotocol>=0.3.1",
     *PROGRESS,

@@ -118,15 +118,16 @@ class OperationsTests(TestCase):
         error: Any = await self.assertFailure(elsewhere, ServerRefused)
         self.assertEqual(error.status, 404)
 
-    @runs(OPERATIONS, "--tls 443", "letsencrypt")
+    @runs(OPERATIONS, "twist rdv --config rdv.toml", "letsencrypt")
     async def test_tls(self, command: str, content: str) -> None:
         """With what certbot makes, and nothing but TLS."""
         live = self.shell.folder / "live"
         files = CertificateFiles(str(live))
         names = ("fullchain", "chain"), ("privkey", "key")
-        content = replaced(content, ("/etc/letsencrypt/live/example.com", str(live)), *names)
+        here = ("/etc/letsencrypt/live/example.com", str(live)), ("*:443", "127.0.0.1:0")
+        content = replaced(content, *here, *names)
         (self.shell.folder / "rdv.toml").write_text(content)
-        port = await listening_port(self.start(command, ("443", "127.0.0.1:0")))
+        port = await listening_port(self.start(command))
         policy = tls_policy(ca=files.root.pem)
         await self.meet_and_part(f"https://127.0.0.1:{port}/rdv", tls=policy)
 

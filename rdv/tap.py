@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
 
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
@@ -58,6 +60,20 @@ _SWITCHES = [each for each in server_settings() if each.parse is None]
 _VALUES = [each for each in server_settings() if each.parse is not None]
 
 
+def _value_of(setting: Setting) -> Callable[[str], Any]:
+    """Reads a value; what is wrong with it says which one it is."""
+    parse = setting.parse
+    assert parse is not None
+
+    def value(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"--{setting.flag}: {error}") from error
+
+    return value
+
+
 class Options(UsageOptions):
     """The options of ``twist rdv``."""
 
@@ -71,7 +87,9 @@ class Options(UsageOptions):
         *([each.flag, None, each.described] for each in _SWITCHES),
     ]
     optParameters = [
-        [each.flag, None, None, each.described, each.parse] for each in _VALUES if not each.repeats
+        [each.flag, None, None, each.described, _value_of(each)]
+        for each in _VALUES
+        if not each.repeats
     ]
     subCommands = [
         ["dial", None, _StreamOptions, "Connect stdin and stdout to the accepting peer."],
@@ -96,8 +114,13 @@ class Options(UsageOptions):
 def _add_repeatable(setting: Setting, name: str) -> None:
     """Twisted's options have a method for what may be given several times."""
 
+    value_of = _value_of(setting)
+
     def add(self: Options, text: str) -> None:
-        self[setting.flag] = [*self.get(setting.flag, ()), text]
+        try:
+            self[setting.flag] = [*self.get(setting.flag, ()), value_of(text)]
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     add.__doc__ = setting.described
     letters = [each for each in setting.also if each == name[0]]

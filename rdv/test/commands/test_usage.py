@@ -111,7 +111,9 @@ class TwistTests(SynchronousTestCase):
     def test_seconds(self) -> None:
         for option in ("--lobby-timeout", "--handshake-timeout", "--idle-timeout", "--drain"):
             for text in BAD_SECONDS:
-                self.assertRaises(UsageError, Options().parseOptions, [f"{option}={text}"])
+                words = [f"{option}={text}"]
+                error = self.assertRaises(UsageError, Options().parseOptions, words)
+                self.assertIn(f": {option}: not a length of time", str(error))
             options = Options()
             options.parseOptions([f"{option}=1.5"])
             self.assertEqual(options[option[2:]], 1.5)

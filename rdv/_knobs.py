@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import TypeVar
 
-__all__ = ["function", "instance", "number", "seconds", "whole", "with_methods"]
+__all__ = ["function", "instance", "number", "optional_seconds", "seconds", "whole", "with_methods"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object] | None)
@@ -22,6 +22,11 @@ def seconds(name: str, value: float, *, above_zero: bool = False) -> float:
     :raises ValueError: if it is negative, NaN, or 0 where that makes no sense.
     """
     return number(name, value, "seconds", above_zero=above_zero)
+
+
+def optional_seconds(name: str, value: float | None) -> float | None:
+    """As :func:`seconds`, or None."""
+    return None if value is None else seconds(name, value)
 
 
 def number(name: str, value: float, unit: str, *, above_zero: bool = False) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from rdv.options import one_of, seconds, workers
+from rdv.options import one_of, seconds, size, workers
 
 __all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 
@@ -18,6 +18,7 @@ T = TypeVar("T")
 LISTENING = "where it listens"
 TLS = "TLS"
 TIMES = "how long it waits"
+RELAY = "what it relays"
 PROXIES = "behind a proxy"
 ACCESS = "who may use it"
 PROCESSES = "processes"
@@ -109,6 +110,9 @@ class ServerSettings:
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: what running transfers get when the server is told to stop.
+    :ivar relay_rate: bytes a second; see :class:`rdv.server.RelayLimits`, as for the next two.
+    :ivar relay_rate_total: see there.
+    :ivar relay_quota: bytes; see there.
     :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
     :ivar allow: see :mod:`rdv.server.access`, as for the next two.
@@ -179,9 +183,10 @@ class ServerSettings:
         seconds,
         metavar="SECONDS",
     )
-    idle_timeout: float = _setting(
-        3600.0,
-        "how long a relayed pair may be silent; 0: for ever",
+    idle_timeout: float | None = _setting(
+        None,
+        "how long a relayed pair may be silent; 0: for ever (default 600, or 3600 if the server "
+        "knows who one of the two is)",
         TIMES,
         seconds,
         metavar="SECONDS",
@@ -193,6 +198,28 @@ class ServerSettings:
         True,
         "answer both clients of a pair at once, without making up for different round trips",
         TIMES,
+    )
+    relay_rate: int = _setting(
+        0,
+        "bytes a second that are relayed in each direction of a pair; 0: any number",
+        RELAY,
+        size,
+        metavar="BYTES",
+    )
+    relay_rate_total: int = _setting(
+        0,
+        "bytes a second that are relayed for all pairs together, who share them fairly; 0: any "
+        "number",
+        RELAY,
+        size,
+        metavar="BYTES",
+    )
+    relay_quota: int = _setting(
+        0,
+        "bytes that are relayed for a pair before it is cut; 0: any number",
+        RELAY,
+        size,
+        metavar="BYTES",
     )
     observed_header: str | None = _setting(
         None,

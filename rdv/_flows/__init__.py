@@ -49,6 +49,8 @@ logged, its pair ends with a reset of both legs, and the others go on); no descr
 (copying goes on); a socket is closed in the middle of the reactor's events, and the next connection
 gets its number and an event that was meant for it (so the number is kept for that turn).
 
-A limit (``Pair.rate_limit``) pauses the source after each piece for as long as the piece was too
-early, in both kinds of flow.
+A limit (``rate``) pauses the source after each piece for as long as the piece was too early, in
+both kinds of flow. Pieces are as small as the rate wants them, and with those that are as large as
+the buffer a limited flow takes the same ways as any other. A rate that many flows share
+(``sharing``) lets those go on first that have had least.
 """

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Limit
 from rdv._transport.interfaces import StreamTransport
 
 __all__ = ["Flow"]
@@ -25,7 +25,7 @@ class Flow:
     :ivar count: bytes moved.
     :ivar ended: whether the source has ended.
     :param tap: sees each piece before it goes out.
-    :param limit: how fast it may go.
+    :param limit: how fast it may go, and how far.
     """
 
     __slots__ = ("_valve", "count", "ended", "limit", "sink", "source", "tap")
@@ -38,7 +38,7 @@ class Flow:
         source: StreamTransport,
         sink: StreamTransport,
         tap: Callable[[bytes], object] | None = None,
-        limit: RateLimit | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.source = source
         self.sink = sink
@@ -76,30 +76,26 @@ class Flow:
 class _Valve:
     """A source that its sink steers, and that pauses too when it has been too fast."""
 
-    __slots__ = ("_call", "_limit", "_paused", "_source")
+    __slots__ = ("_limit", "_paused", "_rests", "_source")
 
-    def __init__(self, limit: RateLimit, source: StreamTransport) -> None:
+    def __init__(self, limit: Limit, source: StreamTransport) -> None:
         self._limit = limit
         self._source = source
         self._paused = False
-        self._call: IDelayedCall | None = None
+        self._rests = False
 
     def passed(self, size: int) -> None:
         """The source has sent so many bytes."""
-        seconds = self._limit.pause(size)
-        if seconds:
-            self.stay()
+        if self._limit.passed(size, self._go_on):
+            self._rests = True
             self._source.pauseProducing()
-            self._call = self._limit.clock.callLater(seconds, self._go_on)
 
     def stay(self) -> None:
         """Stay paused, if it is."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._limit.stop()
 
     def _go_on(self) -> None:
-        self._call = None
+        self._rests = False
         if not self._paused:
             self._source.resumeProducing()
 
@@ -109,7 +105,7 @@ class _Valve:
 
     def resumeProducing(self) -> None:
         self._paused = False
-        if self._call is None:
+        if not self._rests:
             self._source.resumeProducing()
 
     def stopProducing(self) -> None:

@@ -1,34 +1,70 @@
 """
-So many bytes a second.
+How much a flow may move, and how fast.
+
+A flow tells its limit of each piece that has come, and when that says so it reads nothing more
+until it may go on. A piece is as large as the limit has it, so that a low rate is kept in small
+steps, and a high one costs next to nothing.
 """
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IReactorTime
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
-__all__ = ["RateLimit"]
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+__all__ = ["BURST", "LARGEST", "Limit", "Limits", "Quota", "RateLimit", "piece_of"]
 
 #: Seconds' worth of bytes that may come at once before there has to be a pause.
-_BURST = 0.1
+BURST = 0.1
+#: Bytes of the smallest piece that a rate makes, and of the largest one that there is.
+_SMALLEST, LARGEST = 1 << 12, 1 << 20
+
+
+class Limit(Protocol):
+    """
+    Of one flow.
+
+    :ivar piece: bytes that may come at once.
+    """
+
+    piece: int
+
+    def passed(self, size: int, go_on: Callable[[], object]) -> bool:
+        """
+        So many bytes have come.
+
+        :return: whether no more may come until ``go_on`` is called.
+        """
+
+    def stop(self) -> None:
+        """Nothing more comes, and nobody is to be called."""
+
+
+def piece_of(bytes_: float) -> int:
+    """So many, within bounds."""
+    return int(min(max(bytes_, _SMALLEST), LARGEST))
 
 
 class RateLimit:
     """
-    How long to pause after each piece, so that no more than ``rate`` bytes a second come on
-    average. Time in which less comes cannot be saved up beyond a tenth of a second.
+    A :class:`Limit` that makes a flow pause after each piece, so that no more than ``rate`` bytes a
+    second come on average. Time in which less comes cannot be saved up beyond a tenth of a second.
 
-    :param clock: tells the time, and may be asked to call later.
     :param rate: bytes a second; more than 0.
     """
 
-    __slots__ = ("_paid", "_rate", "clock")
+    __slots__ = ("_call", "_clock", "_paid", "_rate", "piece")
 
     def __init__(self, clock: IReactorTime, rate: float) -> None:
         if not rate > 0:
             raise ValueError(f"not a rate: {rate}")
-        self.clock = clock
+        self.piece = piece_of(rate * BURST)
+        self._clock = clock
         self._rate = rate
         self._paid = 0.0
+        self._call: IDelayedCall | None = None
 
     def pause(self, size: int) -> float:
         """
@@ -36,6 +72,78 @@ class RateLimit:
 
         :return: seconds in which no more may come.
         """
-        now = self.clock.seconds()
+        now = self._clock.seconds()
         self._paid = max(self._paid, now) + size / self._rate
-        return max(0.0, self._paid - now - _BURST)
+        return max(0.0, self._paid - now - BURST)
+
+    def passed(self, size: int, go_on: Callable[[], object]) -> bool:
+        seconds = self.pause(size)
+        if not seconds:
+            return False
+        self.stop()
+        self._call = self._clock.callLater(seconds, self._go_on, go_on)
+        return True
+
+    def _go_on(self, go_on: Callable[[], object]) -> None:
+        self._call = None
+        go_on()
+
+    def stop(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+
+class Quota:
+    """
+    A :class:`Limit` of several flows together: so many bytes, and no more.
+
+    :param size: bytes.
+    :param spent: called once, when more have come.
+    """
+
+    __slots__ = ("_left", "_spent", "piece")
+
+    def __init__(self, size: float, spent: Callable[[], object]) -> None:
+        self.piece = LARGEST
+        self._left = size
+        self._spent: Callable[[], object] | None = spent
+
+    def passed(self, size: int, go_on: Callable[[], object]) -> bool:
+        self._left -= size
+        if self._left >= 0:
+            return False
+        if self._spent is not None:
+            spent, self._spent = self._spent, None
+            spent()
+        return True
+
+    def stop(self) -> None:
+        """See :class:`Limit`: it calls nobody."""
+
+
+class Limits:
+    """Several of them as one :class:`Limit`: a flow goes on when all let it."""
+
+    __slots__ = ("_limits", "_pausing", "piece")
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self.piece = min(each.piece for each in limits)
+        self._limits = limits
+        self._pausing: set[Limit] = set()
+
+    def passed(self, size: int, go_on: Callable[[], object]) -> bool:
+        for each in self._limits:
+            if each.passed(size, partial(self._ends, each, go_on)):
+                self._pausing.add(each)
+        return bool(self._pausing)
+
+    def _ends(self, limit: Limit, go_on: Callable[[], object]) -> None:
+        self._pausing.discard(limit)
+        if not self._pausing:
+            go_on()
+
+    def stop(self) -> None:
+        self._pausing.clear()
+        for each in self._limits:
+            each.stop()

@@ -15,6 +15,7 @@ from rdv.server.outcome import EndReason, Outcome
 from rdv.server.pair import Pair, Tap
 from rdv.server.ports import Ports
 from rdv.server.record import PairListener, PairRecord
+from rdv.server.relay_limits import RelayLimits
 from rdv.server.rendezvous import Rendezvous, ServeHook
 from rdv.server.resource import RendezvousResource
 
@@ -26,6 +27,7 @@ __all__ = [
     "PairListener",
     "PairRecord",
     "Ports",
+    "RelayLimits",
     "Rendezvous",
     "RendezvousResource",
     "ServeHook",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.tcp import Port
@@ -14,10 +15,13 @@ from twisted.logger import Logger
 
 from rdv._system.descriptors import first_reserved, limit, lowest_free, reserve
 from rdv._system.sockets import socket_of
+from rdv.server.lobby import Lobby, Member
 
 __all__ = ["PAUSE", "AcceptThrottle", "DescriptorBudget", "is_full"]
 
 log = Logger()
+
+M = TypeVar("M", bound=Member)
 
 #: Seconds between two complaints.
 _SILENCE = 60.0
@@ -61,6 +65,12 @@ class DescriptorBudget:
         self._complaint = _Complaint(clock, "refusing clients")
         self._first = 0
         self._first_until = -math.inf
+
+    def has_room(self, transport: object, client: M, lobby: Lobby[M]) -> bool:
+        """Whether ``client``, on ``transport``, may wait in the lobby, or meet who waits there."""
+        if not (lobby.knows(client.token) or self.may_wait(len(lobby))):
+            return False
+        return self.has_place(transport, lobby.partner(client) is not None)
 
     def has_place(self, transport: object, expected: bool) -> bool:
         """

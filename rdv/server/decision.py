@@ -51,6 +51,7 @@ def _check(pair: Pair) -> None:
     """
     knobs.seconds("idle_timeout", pair.idle_timeout)
     knobs.number("rate_limit", pair.rate_limit, "bytes a second")
+    knobs.number("quota", pair.quota, "bytes")
     knobs.function("tap_dialer", pair.tap_dialer)
     knobs.function("tap_acceptor", pair.tap_acceptor)
 

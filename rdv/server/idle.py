@@ -10,7 +10,22 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from rdv._flows.joint import Joint
 
-__all__ = ["IdleWatch"]
+__all__ = ["IdleWatch", "idle_time"]
+
+#: Seconds for strangers, and for those whom the server knows.
+_STRANGERS, _KNOWN = 600.0, 3600.0
+
+
+def idle_time(wanted: float | None, user: str | None) -> float:
+    """
+    How long a pair may be silent.
+
+    :param wanted: what the operator says; None when that is nothing.
+    :param user: who one of the two is; None when nobody knows.
+    """
+    if wanted is not None:
+        return wanted
+    return _STRANGERS if user is None else _KNOWN
 
 
 class IdleWatch:

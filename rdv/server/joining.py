@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Limit
 from rdv.server.leg import Leg
 
 __all__ = ["Tap", "join"]
@@ -24,17 +24,17 @@ def join(
     clock: IReactorTime,
     legs: tuple[Leg, Leg],
     taps: tuple[Tap | None, Tap | None],
-    rate: float,
+    limits: tuple[Limit | None, Limit | None],
     gone: Callable[[Joint], object],
 ) -> Joint:
     """
     Join them; nothing moves before it is told to begin.
 
     :param taps: for what comes from each of the legs.
-    :param rate: bytes a second in each direction; 0 for any number.
+    :param limits: likewise.
     :param gone: see :class:`Joint`.
     """
     one, other = (leg.transport for leg in legs)
-    there = Flow(one, other, taps[0], RateLimit(clock, rate) if rate else None)
-    back = Flow(other, one, taps[1], RateLimit(clock, rate) if rate else None)
+    there = Flow(one, other, taps[0], limits[0])
+    back = Flow(other, one, taps[1], limits[1])
     return Joint(clock, legs, (there, back), gone)

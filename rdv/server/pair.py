@@ -28,7 +28,7 @@ from rdv._system.sockets import push
 from rdv._transport.liveness import watch
 from rdv._transport.prompt import hasten
 from rdv.errors import ProtocolError
-from rdv.server.idle import IdleWatch
+from rdv.server.idle import IdleWatch, idle_time
 from rdv.server.joining import Tap, join
 from rdv.server.leg import Leg
 from rdv.server.outcome import EndReason, Outcome, lost, tells_more, without_lines
@@ -45,17 +45,16 @@ class Pair(LegOwner[Leg]):
     A dialer and an acceptor with one token, joined by the server.
 
     A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
-    :attr:`rate_limit`, :attr:`tap_dialer` and :attr:`tap_acceptor`, call :meth:`reject`, and follow
-    the end with :meth:`when_ended`.
+    :attr:`rate_limit`, :attr:`quota`, :attr:`tap_dialer` and :attr:`tap_acceptor`, call
+    :meth:`reject`, and follow the end with :meth:`when_ended`.
 
     :ivar token: the token, as it travelled.
-    :ivar dialer: the dialer's leg: ``addresses``, ``observed`` and ``user`` say who it is.
-    :ivar acceptor: the acceptor's leg.
+    :ivar dialer, acceptor: their legs: ``addresses``, ``observed`` and ``user`` say who they are.
     :ivar idle_timeout: seconds without a byte in either direction after which a relayed pair is
         cut; 0 for never.
     :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
-    :ivar tap_dialer: called with each piece of application bytes that the dialer sends.
-    :ivar tap_acceptor: the same for the acceptor.
+    :ivar quota: bytes that are relayed in both directions together, likewise.
+    :ivar tap_dialer, tap_acceptor: called with each piece of application bytes that one sends.
     :ivar outcome: None until it is known.
     :ivar end_reason: why it ended, likewise.
     :ivar id: a short random number by which the log knows it.
@@ -79,6 +78,7 @@ class Pair(LegOwner[Leg]):
         "idle_timeout",
         "matched",
         "outcome",
+        "quota",
         "rate_limit",
         "rejection",
         "tap_acceptor",
@@ -87,7 +87,7 @@ class Pair(LegOwner[Leg]):
         "waited",
     )
 
-    def __init__(self, owner: PairOwner, first: Leg, second: Leg, idle_timeout: float) -> None:
+    def __init__(self, owner: PairOwner, first: Leg, second: Leg, idle: float | None) -> None:
         self._owner = owner
         self.token = first.token
         self.id = first.id
@@ -95,8 +95,9 @@ class Pair(LegOwner[Leg]):
         self.waited = self.matched - first.arrived
         is_dialer = first.role is Role.DIALER
         self.dialer, self.acceptor = (first, second) if is_dialer else (second, first)
-        self.idle_timeout = idle_timeout
-        self.rate_limit = 0.0
+        self.idle_timeout = idle_time(idle, first.user or second.user)
+        self.rate_limit = owner.relaying.limits.rate
+        self.quota = owner.relaying.limits.quota
         self.tap_dialer: Tap | None = None
         self.tap_acceptor: Tap | None = None
         self.outcome: Outcome | None = None
@@ -220,7 +221,8 @@ class Pair(LegOwner[Leg]):
     def _joined(self) -> Joint:
         if self._joint is None:
             legs, taps = (self.dialer, self.acceptor), (self.tap_dialer, self.tap_acceptor)
-            self._joint = join(self._owner.clock, legs, taps, self.rate_limit, self._joint_gone)
+            limits = self._owner.relaying.flow_limits(self)
+            self._joint = join(self._owner.clock, legs, taps, limits, self._joint_gone)
         return self._joint
 
     def _relay(self) -> None:

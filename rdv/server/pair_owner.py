@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from rdv._flows.kernel.takeover import Splicer
 from rdv.server.pair import Pair
 from rdv.server.ports import Ports
+from rdv.server.relay_limits import Relaying
 
 __all__ = ["PairOwner"]
 
@@ -20,6 +21,7 @@ class PairOwner(Protocol):
 
     clock: IReactorTime
     splicer: Splicer | None
+    relaying: Relaying
     ports: Ports
 
     def pair_joined(self, pair: Pair) -> None:

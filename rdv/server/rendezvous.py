@@ -33,6 +33,7 @@ from rdv.server.pair import Pair
 from rdv.server.ports import Ports
 from rdv.server.record import PairListener, record_of, tell_of_end
 from rdv.server.refusals import EARLY, NOBODY, REPLACED, SHUTDOWN
+from rdv.server.relay_limits import Relaying, RelayLimits
 from rdv.server.release import HeldBack, hold_back
 from rdv.server.statistics import Present, Statistics
 
@@ -41,19 +42,19 @@ __all__ = ["Rendezvous", "ServeHook"]
 
 class Rendezvous(LegOwner[Leg]):
     """
-    Where clients meet. One is shared by all the resources of a server; it needs no network of its
-    own.
+    Where clients meet. All the resources of a server share one. It needs no network of its own.
 
     :param reactor: for its timers, and to watch descriptors where it can.
     :param lobby_timeout: seconds a client waits for its partner before it gets a 408; 0 for ever.
     :param handshake_timeout: seconds from the 101 until both lines must have come, or one side have
         left; also what the ``serve`` hook may take; 0 for ever.
-    :param idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never. A
-        ``serve`` hook may set another one for its pair.
+    :param idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never; None
+        for 600, or 3600 if one has a user. A ``serve`` hook may set another one for its pair.
     :param serve: called with each :class:`Pair` before the clients are told. It may return None, a
         Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
         failure is logged.
     :param align: tell the nearer client later, so that both get their 101 at the same moment.
+    :param relay: what relayed pairs may use.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
@@ -70,9 +71,10 @@ class Rendezvous(LegOwner[Leg]):
         *,
         lobby_timeout: float = 300.0,
         handshake_timeout: float = 30.0,
-        idle_timeout: float = 3600.0,
+        idle_timeout: float | None = None,
         serve: ServeHook | None = None,
         align: bool = True,
+        relay: RelayLimits | None = None,
     ) -> None:
         knobs.with_methods("reactor", reactor, ("callLater", "seconds"), "a reactor")
         knobs.seconds("lobby_timeout", lobby_timeout)
@@ -80,7 +82,8 @@ class Rendezvous(LegOwner[Leg]):
         self.clock = reactor = monotonic(reactor)
         self.splicer = Splicer.for_reactor(reactor)
         self.ports = Ports()
-        self._idle_timeout = knobs.seconds("idle_timeout", idle_timeout)
+        self._idle_timeout = knobs.optional_seconds("idle_timeout", idle_timeout)
+        self.relaying = Relaying(reactor, relay)
         knobs.function("serve", serve)
         self._align = knobs.instance("align", align, bool, "True or False")
         self.statistics = Statistics()
@@ -115,14 +118,8 @@ class Rendezvous(LegOwner[Leg]):
         return len(self._pairs)
 
     def has_room(self, leg: Leg, transport: object) -> bool:
-        """
-        Whether the process has a descriptor to spare for a client, so that it may :meth:`enter`.
-
-        :param transport: its connection, which the leg need not have yet.
-        """
-        if not (self._lobby.knows(leg.token) or self._budget.may_wait(len(self._lobby))):
-            return False
-        return self._budget.has_place(transport, self._lobby.partner(leg) is not None)
+        """Whether there is a descriptor for a client on ``transport``, so that it may enter."""
+        return self._budget.has_room(transport, leg, self._lobby)
 
     def is_full(self, transport: object) -> bool:
         """Whether there is no room for a client on ``transport``, unless its partner waits."""

@@ -139,8 +139,11 @@ class ConstructorTests(KnobsTestCase):
             return Rendezvous(**{"reactor": Clock(), **options})
 
         self.check(make, "reactor", types=(None, 1))
-        for name in ("lobby_timeout", "handshake_timeout", "idle_timeout"):
+        for name in ("lobby_timeout", "handshake_timeout"):
             self.check(make, name, types=NO_NUMBERS, values=NO_SECONDS)
+        optional = tuple(each for each in NO_NUMBERS if each is not None)
+        self.check(make, "idle_timeout", types=optional, values=NO_SECONDS)
+        self.check(make, "relay", types=(0, "x"))
         self.check(make, "serve", types=(1, "x"))
         self.check(make, "align", types=(1, "yes", None))
 

@@ -38,7 +38,7 @@ class Writer(Protocol):
         """It has room again."""
 
 
-def _read_into(fd: int, buffer: bytearray) -> int:
+def _read_into(fd: int, buffer: bytearray | memoryview) -> int:
     return os.readv(fd, (buffer,))
 
 
@@ -57,7 +57,7 @@ class Descriptor:
     :param directions: how many directions there are: what ``leave`` is called for.
     """
 
-    read_into: Callable[[bytearray], int]
+    read_into: Callable[[bytearray | memoryview], int]
     write: Callable[[bytes | memoryview], int]
 
     __slots__ = (

@@ -5,9 +5,6 @@ What comes in small pieces is read into a buffer and written from there: two sys
 little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
 source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
 flow goes back to the buffer; for good when a descriptor has no ``splice`` (a file appended to).
-
-The source is not read while something is held for the sink, so a receiver that is slow, or does
-not read at all, stops its sender, and what is held here is one piece.
 """
 
 from __future__ import annotations
@@ -16,13 +13,11 @@ import errno
 import os
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall
-
 from rdv._flows.kernel.batching import Batching
 from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import EPOLLIN, EPOLLOUT, Watcher
 from rdv._flows.kernel.pipes import Pipe, Pipes
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Limit
 
 __all__ = ["Splice"]
 
@@ -49,14 +44,14 @@ class Splice:
 
     :param ended: called when the source has ended and everything has been written.
     :param count: bytes moved before.
-    :param limit: how fast it may go. Then it never uses a pipe: at what a limit is for, copying
-        costs little, and pieces have to be small.
+    :param limit: how fast it may go, and how far; with pieces below the buffer, without a pipe.
     :ivar count: bytes moved.
     :ivar active: the time at which the last of them came, in seconds of the reactor's clock.
     """
 
     __slots__ = (
         "_batching",
+        "_buffer",
         "_bulk",
         "_copies",
         "_ended",
@@ -64,6 +59,7 @@ class Splice:
         "_in_pipe",
         "_limit",
         "_long_run",
+        "_piece",
         "_pipe",
         "_pipes",
         "_read_into",
@@ -89,7 +85,7 @@ class Splice:
         sink: Descriptor,
         ended: Callable[[], object],
         count: int = 0,
-        limit: RateLimit | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self._watcher = watcher
         self._pipes = pipes
@@ -98,7 +94,9 @@ class Splice:
         self._sink = sink
         self._ended = ended
         self._limit = limit
-        self._resting: IDelayedCall | None = None
+        self._resting = False
+        self._piece = _PIECE if limit is None else min(limit.piece, _PIECE)
+        self._buffer = _BUFFER if self._piece >= len(_BUFFER) else _VIEW[: self._piece]
         self._bulk = self._copies = False
         self._small = self._run = self._seen = self._unread = self._in_pipe = 0
         self._long_run = _LONG_RUN
@@ -116,7 +114,7 @@ class Splice:
         if self._bulk and self._spliced():
             return
         try:
-            size = self._read_into(_BUFFER)
+            size = self._read_into(self._buffer)
         except BlockingIOError:
             return
         except OSError as error:
@@ -138,10 +136,9 @@ class Splice:
         if written < size:
             self._held = bytes(_VIEW[written:size])
             self._block()
-        if self._limit is not None:
-            self._rest(self._limit.pause(size))
-        elif size == len(_BUFFER):
+        if size == len(_BUFFER):
             self._bulk = not self._copies
+        self._pay(size)
 
     def writable(self) -> None:
         """The sink has room."""
@@ -170,9 +167,8 @@ class Splice:
         self._sink.want(EPOLLOUT, False)
         self._held = b""
         self._batching.forget(self)
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._limit is not None:
+            self._limit.stop()
         if self._pipe is not None:
             self._pipes.discard(self._pipe)
             self._pipe = None
@@ -186,7 +182,7 @@ class Splice:
         if pipe is None:
             return False
         try:
-            size = os.splice(self._source.fd, pipe.write_end, _PIECE, None, None, _FLAGS)
+            size = os.splice(self._source.fd, pipe.write_end, self._piece, None, None, _FLAGS)
         except BlockingIOError:
             size = 0
         except OSError as error:
@@ -205,6 +201,7 @@ class Splice:
         self._in_pipe = size
         self._from_pipe(pipe)
         self._adapt(size)
+        self._pay(size)
         return True
 
     def _adapt(self, size: int) -> None:
@@ -214,7 +211,8 @@ class Splice:
         self._run += size
         if size >= _SMALL:
             self._small = 0
-            if self._run - size < self._long_run <= self._run and self._source.socket is not None:
+            begins = self._run - size < self._long_run <= self._run
+            if begins and self._piece == _PIECE and self._source.socket is not None:
                 self._batching.begin(self, self._source.socket)
         else:
             self._small += 1
@@ -222,7 +220,7 @@ class Splice:
                 self._calm_down()
 
     def sweep(self) -> None:
-        if self._pipe is not None or self._held:  # it is the sink that is slow
+        if self._pipe is not None or self._held or self._resting:  # it is not the source
             self._unread = 0
         elif self.count != self._seen:
             self._unread = self._source.unread()
@@ -283,16 +281,19 @@ class Splice:
 
     def _unblock(self) -> None:
         self._sink.want(EPOLLOUT, False)
-        if self._resting is None:
+        if not self._resting:
             self._source.want(EPOLLIN)
 
-    def _rest(self, seconds: float) -> None:
-        if seconds:
+    def _pay(self, size: int) -> None:
+        # If there is more to come, and it is limited.
+        if self._limit is None or self._source.reader is not self:
+            return
+        if self._limit.passed(size, self._rested):
+            self._resting = True
             self._source.want(EPOLLIN, False)
-            self._resting = self._watcher.reactor.callLater(seconds, self._rested)
 
     def _rested(self) -> None:
-        self._resting = None
+        self._resting = False
         self.active = self._watcher.reactor.seconds()
-        if not self._held:
+        if not self._held and self._pipe is None:
             self._source.want(EPOLLIN)

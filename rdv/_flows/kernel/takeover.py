@@ -26,7 +26,7 @@ from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import IReactor, Watcher
 from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.splice import Splice
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Limit
 
 __all__ = ["SplicedFlow", "Splicer", "is_plain"]
 
@@ -103,7 +103,7 @@ class Splicer:
         sink: Descriptor,
         ended: Callable[[], object],
         count: int = 0,
-        limit: RateLimit | None = None,
+        limit: Limit | None = None,
     ) -> Splice:
         return Splice(self.watcher, self.pipes, self.batching, source, sink, ended, count, limit)
 

@@ -28,6 +28,7 @@ from rdv.server.access import make_door
 from rdv.server.door import Door
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
+from rdv.server.relay_limits import RelayLimits
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
@@ -162,14 +163,24 @@ class RendezvousService(Service):
         self._close().addCallback(lambda _: self._reactor.stop())
 
 
-def make_rendezvous(reactor: IReactorTime, settings: ServerSettings) -> Rendezvous:
-    """Where clients meet, as ``settings`` want it."""
+def make_rendezvous(
+    reactor: IReactorTime, settings: ServerSettings, processes: int = 1
+) -> Rendezvous:
+    """
+    Where clients meet, as ``settings`` want it.
+
+    :param processes: how many such places there are: each gets a part of what all share.
+    """
+    relay = RelayLimits(
+        settings.relay_rate, settings.relay_rate_total / processes, settings.relay_quota
+    )
     return Rendezvous(
         reactor,
         lobby_timeout=settings.lobby_timeout,
         handshake_timeout=settings.handshake_timeout,
         idle_timeout=settings.idle_timeout,
         align=settings.align,
+        relay=relay,
     )
 
 

@@ -139,7 +139,7 @@ class Worker:
             index: Outbox(reactor, _inherited(number))
             for index, number in zip(others, rest, strict=True)
         }
-        self._rendezvous = make_rendezvous(reactor, start.settings)
+        self._rendezvous = make_rendezvous(reactor, start.settings, start.workers)
         self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)

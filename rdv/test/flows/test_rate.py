@@ -134,14 +134,16 @@ class LimitedFlowTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class LimitedSpliceTests(SpliceTestCase):
-    """What the kernel moves, with a limit of ten thousand bytes a second."""
+class LimitedCase(SpliceTestCase):
+    """What the kernel moves, with a limit."""
+
+    rate = 600_000
 
     def setUp(self) -> None:
         super().setUp()
         self.reactor.step = 0
         self.left, self.right = self.new_side(), self.new_side(SMALL)
-        self.limit = RateLimit(self.reactor, 10_000)
+        self.limit = RateLimit(self.reactor, self.rate)
         self.moving = self.splice(self.left, self.right, self.limit)
         self.got = 0
 
@@ -161,6 +163,12 @@ class LimitedSpliceTests(SpliceTestCase):
         self.reactor.advance(seconds)
         self.settle()
 
+
+class SlowSpliceTests(LimitedCase):
+    """Ten thousand bytes a second."""
+
+    rate = 10_000
+
     def test_rests_after_each_piece(self) -> None:
         """For the time that it was too early, but for a tenth of a second."""
         self.send(2000)
@@ -171,6 +179,42 @@ class LimitedSpliceTests(SpliceTestCase):
             self.assertEqual(self.moving.count, count)
             self.wait(0.06)
             self.assertEqual(self.moving.count, count + 1000)
+
+    def test_small_pieces(self) -> None:
+        """Not all that there is at once, and then nothing for a long time."""
+        self.send(60_000)
+        self.assertEqual(self.moving.count, 1 << 12)
+        self.wait(0.4)
+        self.assertEqual(self.moving.count, 1 << 13)
+
+
+class FastSpliceTests(LimitedCase):
+    """A million."""
+
+    rate = 1_000_000
+
+    def test_pipe(self) -> None:
+        """Pieces are large enough for one, and it rests then, too, but is not swept up."""
+        self.send(200_000)
+        while self.moving.count < 200_000:
+            self.get()
+            self.wait(1)
+        self.get()
+        self.assertGreater(self.pipes.takes, 0)
+        self.left.send(NOISE[:700_000])
+        while self.moving.count < 900_000:
+            before = self.moving.count
+            self.get()
+            self.settle()
+            if self.moving.count == before:
+                self.moving.sweep()
+                self.assertEqual(self.moving.count, before)
+                self.wait(1)
+        self.get()
+
+
+class LimitedSpliceTests(LimitedCase):
+    """So many that the pieces are just too small for pipes."""
 
     def test_no_pipe(self) -> None:
         """However much comes."""
@@ -195,6 +239,8 @@ class LimitedSpliceTests(SpliceTestCase):
     def test_room_before_the_rest_ends(self) -> None:
         """Nothing more is read before it has ended."""
         self.send(200_000)
+        self.get()
+        self.settle()
         held = self.moving.count
         self.get()
         self.settle()

@@ -22,7 +22,7 @@ from rdv._flows.kernel.pipes import Pipes
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.sockets import linger, socket_of, tune
 from rdv._transport.handover import one_protocol
-from rdv.server import Outcome, Pair, Rendezvous
+from rdv.server import Outcome, Pair, RelayLimits, Rendezvous
 from rdv.server.leg import Leg
 from rdv.test.doubles import present
 from rdv.test.sockets import descriptors, tcp_pair
@@ -206,6 +206,7 @@ class HandRelay:
     :param late: let the reactor come to its other descriptors before it comes to those of the
         kernel's flows; else it is up to the system what is first.
     :param pipes: how many pipes there may be.
+    :param limits: what it may use; None for any amount.
     :param pair: attributes for the pair.
     """
 
@@ -219,6 +220,7 @@ class HandRelay:
         buffer: int = 0,
         late: bool = False,
         pipes: int | None = None,
+        limits: RelayLimits | None = None,
         **pair: object,
     ) -> None:
         self.reactor = reactor
@@ -232,6 +234,7 @@ class HandRelay:
             idle_timeout=0,
             serve=self._serve,
             align=False,
+            relay=limits,
         )
         if copy:
             self.rendezvous.splicer = None

@@ -6,6 +6,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from rdv.server import RelayLimits
+from rdv.server.outcome import EndReason
 from rdv.test.doubles import besides_the_look
 from rdv.test.server.hand_relay import HandRelay, HandTestCase
 
@@ -19,9 +21,9 @@ class TimeChecks:
 
     copy: bool
 
-    def open(self: Any, **pair: object) -> HandRelay:
+    def open(self: Any, **options: object) -> HandRelay:
         """A relay whose time only the test moves, and which has moved a byte each way."""
-        relay: HandRelay = self.relay(copy=self.copy, **pair)
+        relay: HandRelay = self.relay(copy=self.copy, **options)
         relay.join()
         for far in relay.fars:
             far.send(1)
@@ -107,10 +109,10 @@ class TimeChecks:
         relay = self.open(rate_limit=50_000)
         self.wait(relay, 10)
         relay.dialer.send(500_000)
-        for step in range(1, 49):
-            self.wait(relay, 0.25)
+        for step in range(1, 241):
+            self.wait(relay, 0.05)
             relay.until(lambda: relay.acceptor.received == relay.pair.dialer_bytes)
-            self.assertLess(relay.acceptor.received, 50_000 * (step * 0.25 + 0.1) + (1 << 16))
+            self.assertLess(relay.acceptor.received, 50_000 * (step * 0.05 + 0.1) + (1 << 16))
         self.assertEqual(relay.acceptor.received, relay.dialer.sent)
 
     def test_rate_limit_is_that_of_one_direction(self: Any) -> None:
@@ -121,6 +123,44 @@ class TimeChecks:
         relay.acceptor.send(1000)
         relay.until(lambda: relay.dialer.received == relay.acceptor.sent)
         self.assertLess(relay.pair.dialer_bytes, 1 << 17)
+
+    def test_rates_of_all(self: Any) -> None:
+        """That of one direction, and that of both together."""
+        relay = self.open(limits=RelayLimits(rate=60_000, total_rate=100_000))
+        self.wait(relay, 10)
+        for far in relay.fars:
+            far.send(1_000_000)
+        for _ in range(200):
+            self.wait(relay, 0.025)
+        counts = relay.pair.dialer_bytes, relay.pair.acceptor_bytes
+        self.assertLess(sum(counts), 510_000 + 4 * (1 << 16))
+        self.assertGreater(min(counts), 200_000)
+
+    def test_quota(self: Any) -> None:
+        """All of it may come, in either direction, and the stream ends well."""
+        relay = self.open(limits=RelayLimits(quota=100_002))
+        for far in relay.fars:
+            far.send(50_000)
+        relay.deliver()
+        for far in relay.fars:
+            far.end()
+        relay.until_over()
+        self.assertEqual([far.received for far in relay.fars], [50_001] * 2)
+        self.assertNotEqual(relay.pair.end_reason, EndReason.QUOTA)
+
+    def test_more_than_the_quota(self: Any) -> None:
+        """Both are cut, and nothing is left."""
+        relay = self.open(quota=100_002)
+        for far in relay.fars:
+            far.send(50_000)
+        relay.deliver()
+        relay.turns(20)
+        self.assertFalse(relay.dialer.broken or relay.acceptor.broken)
+        relay.acceptor.send(1)
+        relay.until_they("broken", *relay.fars)
+        relay.until_over()
+        self.assertEqual(relay.pair.end_reason, EndReason.QUOTA)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_break_while_it_rests(self: Any) -> None:
         """Both are told; nothing is left of the pause."""

@@ -93,6 +93,7 @@ class ServeTests(ServerTestCase):
         for name, value in (
             ("rate_limit", "fast"),
             ("rate_limit", -1),
+            ("quota", -1),
             ("idle_timeout", None),
             ("idle_timeout", float("nan")),
             ("tap_dialer", 1),

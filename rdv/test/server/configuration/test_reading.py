@@ -81,7 +81,7 @@ class PrecedenceTests(ConfigurationTestCase):
                 settings.lobby_timeout,
                 settings.idle_timeout,
             ),
-            (3.0, 2.0, 1.0, 3600.0),
+            (3.0, 2.0, 1.0, None),
         )
         self.assertEqual(read.place("drain"), "--drain")
         self.assertEqual(read.place("handshake_timeout"), "RDV_SERVE_HANDSHAKE_TIMEOUT")

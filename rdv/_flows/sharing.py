@@ -1,0 +1,162 @@
+"""
+A rate that many share fairly.
+
+Each pair has a share, and each piece moves the share's *mark* on by its bytes. When more comes than
+the rate allows, flows pause, and go on in the order of their marks: who has had least is first
+(start-time fair queueing). So pairs that always have something to move get the same each, whoever
+has less gets all of it and hardly waits, and what is left over is used by the others. Nothing can
+be saved up: whoever begins, or was silent, begins about where those are that are served now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from rdv._flows.rate import BURST, piece_of
+
+__all__ = ["Share", "SharedRate"]
+
+#: Seconds' worth of bytes that are let through at once when flows wait, and the shortest time until
+#: then.
+_STEP, _SHORTEST = 0.01, 0.001
+#: By so many pieces a share may be behind those that are served now. What it is behind them further
+#: is lost.
+_BEHIND = 4
+
+
+class SharedRate:
+    """
+    :param rate: bytes a second, of all together; more than 0.
+    """
+
+    def __init__(self, clock: IReactorTime, rate: float) -> None:
+        if not rate > 0:
+            raise ValueError(f"not a rate: {rate}")
+        self.piece = piece_of(rate * _STEP)
+        self._clock = clock
+        self._rate = rate
+        self._paid = 0.0
+        self._mark = 0.0  # of those who are served now
+        self._queue: list[tuple[float, int, _Turn]] = []
+        self._numbers = count()
+        self._waiting = 0
+        self._call: IDelayedCall | None = None
+
+    def share(self) -> Share:
+        """A new one."""
+        return Share(self)
+
+    def pay(self, share: Share, size: int) -> bool:
+        """
+        So many bytes have come.
+
+        :return: whether that was too early, or others wait, so that the share has to wait, too.
+        """
+        now = self._clock.seconds()
+        self._paid = max(self._paid, now) + size / self._rate
+        # Who was served a moment ago is behind those who wait, until its next piece comes.
+        start = max(self._mark - _BEHIND * self.piece, share.mark)
+        share.mark = start + size
+        if self._waiting or self._paid - now > BURST:
+            return True
+        self._mark = max(self._mark, start)
+        return False
+
+    def wait(self, turn: _Turn) -> None:
+        """Call it when it is its turn."""
+        self._waiting += 1
+        heappush(self._queue, (turn.share.mark, next(self._numbers), turn))
+        if self._call is None:
+            self._call_in(self._paid - self._clock.seconds() - BURST)
+
+    def leave(self) -> None:
+        """One of those who wait does so no longer."""
+        self._waiting -= 1
+        if not self._waiting:
+            self._queue.clear()
+            if self._call is not None:
+                self._call.cancel()
+                self._call = None
+
+    def _call_in(self, seconds: float) -> None:
+        self._call = self._clock.callLater(max(seconds, _SHORTEST), self._serve)
+
+    def _serve(self) -> None:
+        self._call = None
+        early = self._paid - self._clock.seconds() - BURST
+        served, most = 0.0, min(-early, BURST / 2)  # what a late timer has missed, too
+        while self._queue and served < most:
+            mark, _, turn = heappop(self._queue)
+            if turn.go_on is None:
+                continue
+            self._waiting -= 1
+            self._mark = max(self._mark, mark)
+            served += turn.used / self._rate
+            turn.begin()
+        if self._waiting and self._call is None:
+            self._call_in(min(served, _STEP) if served else early)
+
+
+class Share:
+    """
+    Of one pair.
+
+    :ivar mark: how far it has come.
+    """
+
+    __slots__ = ("_whole", "mark")
+
+    def __init__(self, whole: SharedRate) -> None:
+        self._whole = whole
+        self.mark = 0.0
+
+    def limit(self) -> _Turn:
+        """For one of its flows."""
+        return _Turn(self._whole, self)
+
+
+class _Turn:
+    """
+    A :class:`rdv._flows.rate.Limit`.
+
+    :ivar used: bytes that have come since it was its turn the last time. Next time it will hardly
+        be more.
+    :ivar go_on: to be called when it is its turn; None when it does not wait.
+    """
+
+    __slots__ = ("_whole", "go_on", "piece", "share", "used")
+
+    def __init__(self, whole: SharedRate, share: Share) -> None:
+        self._whole = whole
+        self.share = share
+        self.piece = whole.piece
+        self.used = 0
+        self.go_on: Callable[[], object] | None = None
+
+    def passed(self, size: int, go_on: Callable[[], object]) -> bool:
+        self.used += size
+        is_early = self._whole.pay(self.share, size)
+        if self.go_on is not None:  # read while it waits already
+            return True
+        # Who has little at a time may move as much in a turn as who has a whole piece.
+        if not is_early or self.used < self.piece:
+            return False
+        self.go_on = go_on
+        self._whole.wait(self)
+        return True
+
+    def begin(self) -> None:
+        """It is its turn."""
+        self.used = 0
+        go_on, self.go_on = self.go_on, None
+        if go_on is not None:
+            go_on()
+
+    def stop(self) -> None:
+        if self.go_on is not None:
+            self.go_on = None
+            self._whole.leave()

@@ -8,11 +8,19 @@ are run: :mod:`tests.test_operations`, :mod:`tests.test_readme`.
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
 from rdv.test.certificates import Authority
+from rdv.test.server.doubles import request
 from tests.processes import Program
 from tests.proxies import start_haproxy, start_nginx
 from tests.servers import BROKEN, DIRECT, MEGABYTE, RELAY, RELAYED, SystemTestCase, noise
+from tests.talker import talk_to
+
+REACTOR: Any = reactor
 
 HAPROXY = """
 global
@@ -134,6 +142,30 @@ class ProxyTests(SystemTestCase):
         # The client listens where the server has seen it come from.
         await self.dial(*DIRECT).line(rf"CONNECTED: p2p .*:{seen}, ")
         self.assertNotIn(b"NOTICE: missing observed address", acceptor.stderr)
+
+    async def test_health_check(self) -> None:
+        """HAProxy's own requests have a PROXY header that names nobody."""
+        for send in ("send-proxy", "send-proxy-v2"):
+            server = await self.serve(listen="haproxy:tcp:0:interface=127.0.0.1")
+            check = "check inter 100ms\n  option httpchk\n  http-check expect status 426"
+            self.haproxy(send=f"{send} {check}")
+            await server.line(r'"OPTIONS / HTTP/1\.\d" 426')
+
+    async def test_pieces(self) -> None:
+        """A PROXY header arrives in two segments, and one that names nobody; with workers too."""
+        for options in ((), ("--workers", "2")):
+            server = await self.serve(
+                *("--log-addresses", "full", *options), listen="haproxy:tcp:0:interface=127.0.0.1"
+            )
+            for first, second, seen in (
+                (b"PROXY", b" TCP4 192.0.2.7 192.0.2.1 7777 80\r\n", "192.0.2.7:7777"),
+                (b"PROXY UNKN", b"OWN\r\n", "unknown"),
+            ):
+                talker = await talk_to(self, self.port)
+                talker.write(first)
+                await deferLater(REACTOR, 0.05)  # it is sent by itself, and read
+                talker.write(second + request(b"ACCEPT", rdv_token=seen.encode()))
+                await server.line(f"waiting: acceptor .* from {seen}, ")
 
     async def test_haproxy(self) -> None:
         """It speaks HTTP; or TLS with the clients, and passes on what is in it."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -29,7 +30,8 @@ def peer_address(request: IRequest) -> Address | None:
     """
     client = request.getClientAddress()
     if isinstance(client, (IPv4Address, IPv6Address)):
-        return Address(parse_ip(client.host.partition("%")[0]), client.port)
+        with suppress(ValueError):  # some PROXY header says so
+            return Address(parse_ip(client.host.partition("%")[0]), client.port)
     return None
 
 

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.errors import BadEndpoint, RdvError
+from rdv.server.site.proxy_header import PREFIX, proxy_endpoint
 from rdv.settings import ServerSettings
 
 __all__ = [
@@ -97,7 +98,8 @@ def make_endpoints(
             try:
                 if tls is not None and description.startswith("ssl:"):
                     raise ValueError("it is TLS without this")
-                endpoint = serverFromString(reactor, description)
+                make = proxy_endpoint if description.startswith(PREFIX) else serverFromString
+                endpoint = make(reactor, description)
             except Exception as error:  # each parser of endpoint strings has its own
                 raise BadEndpoint(f"cannot listen on {description!r}: {error}") from error
             endpoints.append((text, endpoint if tls is None else TLSEndpoint(endpoint, tls)))

@@ -16,11 +16,8 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.web import http
-from twisted.web.http import combinedLogFormatter, datetimeToLogString
-from twisted.web.iweb import IAccessLogFormatter, IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import provider
 
 from rdv._system.descriptors import reserve
 from rdv._system.sockets import tune_port
@@ -31,6 +28,7 @@ from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
 from rdv.server.site.leaving import take_queued, when
+from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 
 __all__ = ["RendezvousSite"]
@@ -64,7 +62,6 @@ class RendezvousSite(Site):
         super().__init__(  # type: ignore[no-untyped-call]
             root,
             requestFactory=SmallRequest,
-            logFormatter=_dated,
             reactor=reactor,
             timeout=PATIENCE,
         )
@@ -118,7 +115,7 @@ class RendezvousSite(Site):
     def log(self, request: http.Request) -> None:
         """It has been answered."""
         if self.health is None or self.health.resource(request) is None:
-            super().log(request)
+            note_request(request)
 
     def acceptableProtocols(self) -> list[bytes]:
         """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""
@@ -154,9 +151,3 @@ class RendezvousSite(Site):
         number = max(number, len(holders) // _AT_ONCE)
         dropped = whom_to_drop(holders, number, reserve() // 8, self._clock.seconds())
         return sum([each.drop() for each in dropped])
-
-
-@provider(IAccessLogFormatter)
-def _dated(timestamp: str, request: IRequest) -> str:
-    """A line of the access log. Twisted's timestamp is the reactor's, whose clock is no date."""
-    return str(combinedLogFormatter(datetimeToLogString(), request))

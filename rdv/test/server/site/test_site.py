@@ -10,11 +10,12 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.ssl import TLSVersion
-from twisted.logger import capturedLogs
+from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from rdv._system.verbosity import show_from
 from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
 from rdv.test.doubles import CLIENT, connect, ends, present
@@ -165,7 +166,7 @@ class OrdinaryTests(SiteTestCase):
         self.assertTrue(head.startswith(b"HTTP/1.1 426 "), head)
         self.assertIn(b"Content-Length: 28", head)
         self.assertEqual(body, b"")
-        self.assertEqual(said, [])
+        self.assertEqual([each for each in said if each.get("event") != "request"], [])
 
 
 class TLSTests(SiteTestCase):
@@ -214,22 +215,47 @@ class TLSTests(SiteTestCase):
         self.assertEqual(self.site.acceptableProtocols(), [b"http/1.1"])
 
 
-class AccessLogTests(WebTestCase):
+class AccessLogTests(SiteTestCase):
     """A line for each request that is not a client's."""
+
+    def logged(self, status: int, *arguments: Any, **changes: Any) -> list[LogEvent]:
+        """What is logged of a request that gets that answer."""
+        with capturedLogs() as events:
+            self.assertEqual(self.browse(request(*arguments, **changes)).answer().status, status)
+        return [event for event in events if event.get("event") == "request"]
 
     def test_date(self) -> None:
         """It is today's, whatever the reactor's clock counts from."""
-        self.factory = self.site = RendezvousSite(Resource(), self.clock)
-        self.site.startFactory()
-        self.addCleanup(self.site.stopFactory)
-        self.site.logFile = io.StringIO()
         before = datetime.now(UTC).replace(microsecond=0)
-        self.assertEqual(self.browse(request(b"GET")).answer().status, 404)
-        line = self.site.logFile.getvalue()
-        found = re.search(r"\[(.*?)\] \"GET /rdv HTTP/1\.1\" 404 ", line)
+        (event,) = self.logged(404, b"GET", path=b"/other")
+        line = str(formatEvent(event))
+        found = re.search(r"\[(.*?)\] \"GET /other HTTP/1\.1\" 404 ", line)
         assert found is not None, line
         logged = datetime.strptime(found[1], "%d/%b/%Y:%H:%M:%S %z")
         self.assertTrue(before <= logged <= datetime.now(UTC), line)
+
+    def test_level(self) -> None:
+        """Who only looks whether somebody is there is not worth much."""
+        plain: dict[str, bytes | None] = {"connection": b"close"}
+        for status, method, changes, level in (
+            (426, b"GET", plain, "debug"),
+            (426, b"OPTIONS", plain, "debug"),
+            (426, b"POST", plain, "info"),
+            (404, b"GET", {"path": b"/other"}, "info"),
+            (400, b"DIAL", {"rdv_token": None}, "info"),
+        ):
+            (event,) = self.logged(status, method, **changes)
+            self.assertEqual(event["log_level"].name, level, event)
+            self.assertEqual((event["method"], event["status"]), (method.decode(), status))
+            self.assertEqual(event["peer"], CLIENT.host)
+
+    def test_not_made(self) -> None:
+        """Where nobody sees it."""
+        self.addCleanup(show_from, "debug")
+        show_from("info")
+        self.assertEqual(self.logged(426, b"GET", connection=b"close"), [])
+        show_from("critical")
+        self.assertEqual(self.logged(404, b"GET", path=b"/other"), [])
 
 
 class BodyTests(WebTestCase):

@@ -146,7 +146,7 @@ def rdv(files: Files, kinds: tuple[str, str], relay: bool, env: dict[str, str]) 
     """One run of the commands."""
     options = ("-r",) if relay else ("--spaces", "loopback")
     with (
-        listening(*COMMAND, "serve", "-l", "127.0.0.1:0") as (server, port),
+        listening(*COMMAND, "serve", "-l", "127.0.0.1:0", "--no-limits") as (server, port),
         source(kinds[0], files.source) as stdin,
         target(kinds[1], files) as stdout,
         open(os.devnull) as null,

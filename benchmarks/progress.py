@@ -99,7 +99,7 @@ def send(files: Files, way: str, env: dict[str, str]) -> tuple[float, float]:
     """
     terminal, options = _WAYS[way]
     with (
-        listening(*COMMAND, "serve", "-l", "127.0.0.1:0") as (_, port),
+        listening(*COMMAND, "serve", "-l", "127.0.0.1:0", "--no-limits") as (_, port),
         files.source.open("rb") as stdin,
         files.target.open("r+b") as stdout,
         open(os.devnull, "r+b") as null,

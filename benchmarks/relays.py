@@ -143,7 +143,17 @@ def build(folder: Path) -> None:
 @contextmanager
 def rdv(tools: Tools, *options: str) -> Iterator[Running]:
     """``rdv serve``."""
-    argv = (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600", "--drain", "0")
+    argv = (
+        *COMMAND,
+        "-l",
+        "127.0.0.1:0",
+        "serve",
+        "--lobby-timeout",
+        "600",
+        "--drain",
+        "0",
+        "--no-limits",
+    )
     with tools.relay(*argv, *options) as program:
         yield Running(tools, program, "rdv", int(program.line(r"LISTENING: .*:(\d+)")[1]))
 

@@ -58,7 +58,7 @@ from benchmarks.workers import compare
 
 #: What is measured, and what it is compared with.
 _SERVERS = {
-    "rdv": (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600"),
+    "rdv": (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600", "--no-limits"),
     "bare": (sys.executable, "-m", "benchmarks.bare"),
 }
 _OTHER = "other"

@@ -187,7 +187,16 @@ def _open_files(server: Program) -> int:
 def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> None:
     """Fill a server, look at it, and empty it; print what was seen."""
     with ExitStack() as stack:
-        options = ("-l", "127.0.0.1:0", "serve", "--lobby-timeout", "0", "--drain", "0")
+        options = (
+            "-l",
+            "127.0.0.1:0",
+            "serve",
+            "--lobby-timeout",
+            "0",
+            "--drain",
+            "0",
+            "--no-limits",
+        )
         server, port = stack.enter_context(listening(*COMMAND, *options))
         reference = stack.enter_context(listening(*COMMAND, *options))
         argv = (sys.executable, "-m", "benchmarks.scale", "--crowd", str(port))

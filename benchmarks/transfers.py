@@ -94,7 +94,9 @@ def report_transfers(wormhole: Path | None, runs: int, size: int, env: dict[str,
         where = stack.enter_context(
             tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         )
-        _, port = stack.enter_context(listening(*COMMAND, "serve", "-l", "127.0.0.1:0"))
+        _, port = stack.enter_context(
+            listening(*COMMAND, "serve", "-l", "127.0.0.1:0", "--no-limits")
+        )
         transfers = {
             "rdv": _rdv(port, ("--spaces", "loopback"), env),
             "rdv, relay": _rdv(port, ("-r",), env),

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", int, float)
 
-__all__ = ["forwards", "port", "seconds", "size", "workers"]
+__all__ = ["forwards", "limit", "port", "seconds", "size", "workers"]
 
 #: More than this (thirty years, for the seconds) is a slip of the finger.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
 _MOST_BYTES = 1 << 60
+_MOST_OF_ANYTHING = 1_000_000
 
 
 def seconds(text: str) -> float:
@@ -73,6 +74,15 @@ def forwards(text: str) -> int:
     :raises ValueError: if it is not a number, less than one, or too large.
     """
     return _within(text, 1, _MOST_FORWARDS, "a number of forwards")
+
+
+def limit(text: str) -> int:
+    """
+    How many there may be of something; 0 means any number.
+
+    :raises ValueError: if it is not a number, or too large.
+    """
+    return _within(text, 0, _MOST_OF_ANYTHING, "a limit")
 
 
 def workers(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from rdv.options import one_of, seconds, size, workers
+from rdv.options import limit, one_of, seconds, size, workers
 
 __all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 
@@ -19,6 +19,7 @@ LISTENING = "where it listens"
 TLS = "TLS"
 TIMES = "how long it waits"
 RELAY = "what it relays"
+LIMITS = "limits for each address, or /64 of IPv6; 0: none"
 PROXIES = "behind a proxy"
 ACCESS = "who may use it"
 PROCESSES = "processes"
@@ -94,6 +95,10 @@ def _setting(
     return value
 
 
+def _limit(default: int, text: str) -> int:
+    return _setting(default, text, LIMITS, limit, metavar="N")
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """
@@ -113,6 +118,8 @@ class ServerSettings:
     :ivar relay_rate: bytes a second; see :class:`rdv.server.RelayLimits`, as for the next two.
     :ivar relay_rate_total: see there.
     :ivar relay_quota: bytes; see there.
+    :ivar limits: whether there are any for each address.
+    :ivar limit_connections: see :class:`rdv.server.Limits`, as for the next four.
     :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
     :ivar observed_port_header: see there.
     :ivar allow: see :mod:`rdv.server.access`, as for the next two.
@@ -221,6 +228,14 @@ class ServerSettings:
         size,
         metavar="BYTES",
     )
+    limit_connections: int = _limit(256, "connections at a time")
+    limit_waiting: int = _limit(128, "clients at a time that wait for their peer")
+    limit_pairs: int = _limit(64, "clients at a time that are in pairs")
+    limit_requests: int = _limit(20, "requests a second, ten seconds' worth of them at once")
+    limit_failures: int = _limit(
+        60, "clients a minute that meet nobody, three minutes' worth of them at once"
+    )
+    limits: bool = _setting(True, "have none of these limits", LIMITS)
     observed_header: str | None = _setting(
         None,
         "take the client's ip:port from this header, which a reverse proxy must set",

@@ -27,6 +27,7 @@ __all__ = [
     "OTHER_PORTS",
     "PROTOCOL",
     "RETRY_AFTER",
+    "RETRY_LATER",
     "Answer",
     "HeaderLookup",
     "Offer",
@@ -55,7 +56,9 @@ MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 MAX_TOKEN = 8192
 #: In a 101, the server's other ports. No part of rdv/1: a client need not know it.
 OTHER_PORTS = b"Rdv-Other-Ports"
-#: Seconds after which a client that got a 503 may ask again.
+#: With these a server refuses for the moment (RFC 6585, 4, and RFC 9110, 15.6.4), and says so:
+RETRY_LATER = frozenset((429, 503))
+#: after so many seconds the client may ask again.
 RETRY_AFTER = 10
 
 _SECRET = re.compile(r"rdvs[0-9]+-", re.IGNORECASE)
@@ -244,7 +247,7 @@ def refusal(status: int, reason: str) -> bytes:
     except ValueError:
         phrase = "Refused"
     body = " ".join(reason.split()).encode(errors="replace") + b"\n"
-    later = f"Retry-After: {RETRY_AFTER}\r\n" if status == 503 else ""
+    later = f"Retry-After: {RETRY_AFTER}\r\n" if status in RETRY_LATER else ""
     return (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n{later}"
         "Content-Type: text/plain; charset=utf-8\r\n"

@@ -34,7 +34,18 @@ class LimitedTestCase(SystemTestCase):
 
     async def serve_within(self, limit: str, *options: str) -> Program:
         """``rdv serve``, which tells what happens."""
-        serve = (PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--lobby-timeout", "0")
+        serve = (
+            PYTHON,
+            "-m",
+            "rdv",
+            "serve",
+            "-v",
+            "-l",
+            "127.0.0.1:0",
+            "--lobby-timeout",
+            "0",
+            "--no-limits",
+        )
         server = self.limited(limit, *serve, *options)
         self.port = int((await server.line(LISTENING))[1])
         return server

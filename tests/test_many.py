@@ -135,7 +135,7 @@ class CrossTalkTests(ManyTestCase):
 
     async def test_pairs(self) -> None:
         """Twice, and each time all descriptors come back."""
-        server = await self.serve()
+        server = await self.serve("--no-limits")
         pid = server.transport.pid
         await self.check(0, 1, server)  # Twisted keeps one descriptor in reserve, once.
         before = self.descriptors(pid), self.descriptors()

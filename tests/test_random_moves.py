@@ -30,7 +30,7 @@ class MoveTests(SecureTestCase):
             self.assertRegex(moves.stdout.decode(), rf"^12 runs: {counts}, 0 wrong\n$")
 
     async def test_own_server(self) -> None:
-        await self.serve()
+        await self.serve("--no-limits")
         await self.check()
 
     async def test_plain_server(self) -> None:

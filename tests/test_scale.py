@@ -49,7 +49,7 @@ class ScaleTests(SystemTestCase):
 
     async def test_all_at_the_same_time(self) -> None:
         """Nobody is lost, nobody is disturbed by the others, nothing goes wrong."""
-        server = await self.serve("--lobby-timeout", "0")
+        server = await self.serve("--lobby-timeout", "0", "--no-limits")
         pairs = [await join(self.port, f"pair {number}") for number in range(PAIRS)]
         tokens = [f"token {number}" for number in range(WAITING)]
         acceptors = await self.call_batches("ACCEPT", tokens)

@@ -74,16 +74,15 @@ class UnreadTests(SystemTestCase):
             return b""
 
     async def test_serve(self) -> None:
-        await self.check(PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0")
+        await self.check(PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--no-limits")
 
     async def test_serve_with_workers(self) -> None:
-        await self.check(
-            *(PYTHON, "-m", "rdv", "serve", "-v", "-l", "127.0.0.1:0", "--workers", "2")
-        )
+        options = ("-l", "127.0.0.1:0", "--no-limits", "--workers", "2")
+        await self.check(PYTHON, "-m", "rdv", "serve", "-v", *options)
 
     async def test_json(self) -> None:
         """Each line that comes is whole."""
-        listen = ("-l", "127.0.0.1:0", "--workers", "2", "--log-format", "json")
+        listen = ("-l", "127.0.0.1:0", "--no-limits", "--workers", "2", "--log-format", "json")
         await self.check(PYTHON, "-m", "rdv", "serve", "-v", *listen)
         self.assertGreater(len(self.told.splitlines()), 20)
         for line in self.told.splitlines():
@@ -152,5 +151,5 @@ class UnreadTests(SystemTestCase):
 
     async def test_twist(self) -> None:
         options = ("--log-level", "debug", "--log-format", "text")
-        listen = ("rdv", "--port", "tcp:0:interface=127.0.0.1")
+        listen = ("rdv", "--port", "tcp:0:interface=127.0.0.1", "--no-limits")
         await self.check(TWIST, *options, *listen, on_stdout=True)

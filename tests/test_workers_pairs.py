@@ -21,7 +21,7 @@ class PairsTests(test_many.CrossTalkTests):
 
     async def test_pairs(self) -> None:
         """Direct and relayed ones, each with its own bytes; all descriptors come back."""
-        server = await self.serve("--workers", str(WORKERS))
+        server = await self.serve("--workers", str(WORKERS), "--no-limits")
         pids = [
             server.transport.pid,
             *re.findall(r"serves as process (\d+)", server.stderr.decode()),

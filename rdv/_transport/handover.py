@@ -24,7 +24,15 @@ from zope.interface import alsoProvides, directlyProvidedBy, implementer, noLong
 
 from rdv._system.sockets import flush
 
-__all__ = ["adopt", "can_migrate", "hand_over", "migrate", "one_protocol", "receive_from"]
+__all__ = [
+    "adopt",
+    "came_by_proxy",
+    "can_migrate",
+    "hand_over",
+    "migrate",
+    "one_protocol",
+    "receive_from",
+]
 
 
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:
@@ -78,6 +86,16 @@ def can_migrate(transport: object) -> bool:
     while type(current) is _proxy_wrapper():
         current = current.transport
     return not isinstance(current, ProtocolWrapper) and not getattr(current, "TLS", False)
+
+
+def came_by_proxy(transport: object) -> bool:
+    """Whether where it comes from is said by a PROXY header, which may be still to come."""
+    current: Any = transport
+    while isinstance(current, ProtocolWrapper):
+        if type(current) is _proxy_wrapper():
+            return True
+        current = current.transport
+    return False
 
 
 def migrate(transport: object) -> socket.socket | None:

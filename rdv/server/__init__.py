@@ -10,6 +10,7 @@ The server: a rendezvous point and relay, as a ``twisted.web`` resource.
     root.putChild(b"rdv", RendezvousResource(Rendezvous(reactor)))
 """
 
+from rdv.server.limits.numbers import Limits
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.outcome import EndReason, Outcome
 from rdv.server.pair import Pair, Tap
@@ -21,6 +22,7 @@ from rdv.server.resource import RendezvousResource
 
 __all__ = [
     "EndReason",
+    "Limits",
     "ObservedAddress",
     "Outcome",
     "Pair",

@@ -55,6 +55,7 @@ class ClosingLegs(LegOwner[Leg]):
 
     def _adopt(self, leg: Leg) -> None:
         leg.owner = self
+        leg.lease.become(None)
         self._legs.add(leg)
         self._lingering.add(leg)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 from random import getrandbits
 
 from twisted.internet.interfaces import ITransport
+from twisted.python.failure import Failure
 
 from rdv._flows.joint import LegOwner, PlainLeg
-from rdv._system.sockets import name
+from rdv._system.sockets import name, unread
+from rdv.server.limits.lease import NOBODY, Lease
 from rdv.wire import Offer, Role
 
 __all__ = ["Leg", "new_id"]
@@ -28,13 +30,14 @@ class Leg(PlainLeg):
         its waiting.
     :ivar arrived: when it came to its rendezvous, in seconds of the clock there.
     :ivar addresses: the client's own addresses, formatted.
+    :ivar lease: by which it is counted, which ends with the connection.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
     :ivar user: who it is, as whoever let it in says; None when nobody does.
     :ivar written: whether what it gets is all with the kernel, and our end behind it.
     """
 
-    __slots__ = ("addresses", "arrived", "id", "observed", "role", "token", "user")
+    __slots__ = ("addresses", "arrived", "id", "lease", "observed", "role", "token", "user")
 
     owner: LegOwner[Leg]
 
@@ -47,6 +50,7 @@ class Leg(PlainLeg):
         self.role: Role = offer.role
         self.token: bytes = offer.token
         self.addresses = offer.addresses
+        self.lease: Lease = NOBODY
         self.observed = observed
         self.user = user
 
@@ -58,3 +62,21 @@ class Leg(PlainLeg):
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)
         name(transport, self.observed or "client")
+
+    def is_silent(self) -> bool:
+        """
+        Whether the client is still there and has sent nothing, as far as the kernel knows. If not,
+        the owner is told.
+        """
+        data = unread(self.transport)
+        if data is None:
+            return True
+        if data:
+            self.dataReceived(data)
+        else:
+            self.readConnectionLost()
+        return False
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lease.end()  # before anybody is told that all have gone
+        super().connectionLost(reason)

@@ -19,13 +19,15 @@ from rdv import _knobs as knobs
 from rdv._flows.joint import LegOwner
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.clock import monotonic
-from rdv._system.sockets import tune, unread
+from rdv._system.sockets import tune
 from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decisions, ServeHook
 from rdv.server.drain import Drain
 from rdv.server.leg import Leg, new_id
+from rdv.server.limits.admission import Admission, refusal_of
+from rdv.server.limits.numbers import NO_LIMITS, Limit, Limits
 from rdv.server.lobby import Lobby
 from rdv.server.notes import note_client, note_end, note_match
 from rdv.server.outcome import EndReason
@@ -55,8 +57,10 @@ class Rendezvous(LegOwner[Leg]):
         failure is logged.
     :param align: tell the nearer client later, so that both get their 101 at the same moment.
     :param relay: what relayed pairs may use.
+    :param limits: what clients of one address may have; by default there are no limits.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
+    :ivar admission: what applies the limits.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
     :ivar listeners: each gets the record of every pair that has ended; the first one logs it.
     :ivar worker: the number of this process, among several that serve as one.
@@ -75,6 +79,7 @@ class Rendezvous(LegOwner[Leg]):
         serve: ServeHook | None = None,
         align: bool = True,
         relay: RelayLimits | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         knobs.with_methods("reactor", reactor, ("callLater", "seconds"), "a reactor")
         knobs.seconds("lobby_timeout", lobby_timeout)
@@ -99,6 +104,7 @@ class Rendezvous(LegOwner[Leg]):
             reactor, handshake_timeout, serve, self._decided, self._broken_off, took
         )
         self._budget = DescriptorBudget(reactor)
+        self.admission = Admission(reactor, knobs.instance("limits", limits, Limits, "Limits"))
         self._pairs: set[Pair] = set()
         self._drain = Drain(reactor, self._abort_pairs, self.abort)
         self.closing = False
@@ -127,7 +133,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """
-        Take a client in: match it, or let it wait.
+        Match a client, or let it wait.
 
         :param leg: connected; this rendezvous is its owner.
         :param early: what the client has sent behind its request; anything is too much.
@@ -144,14 +150,17 @@ class Rendezvous(LegOwner[Leg]):
             self._refuse(leg, *EARLY)
         elif not self._lobby.knows(leg.token):
             self._wait(leg)  # what it has done since then, the reactor reads next
-        elif self._is_silent(leg):
+        elif leg.is_silent():
             waiting = self._lobby.partner(leg)
             # A client that has just gone is still in the lobby until the reactor reads its end.
-            if waiting is not None and self._is_silent(waiting):
-                self._lobby.leave(waiting)
-                self._meet(waiting, leg)
-            else:
+            if waiting is None or not waiting.is_silent():
                 self._wait(leg)
+            elif self._may(Limit.PAIRS, leg):
+                self._lobby.leave(waiting)
+                if self._may(Limit.PAIRS, waiting):
+                    self._meet(waiting, leg)
+                else:
+                    self._wait(leg)
 
     def close(self, drain: float = 0.0) -> Deferred[None]:
         """
@@ -180,8 +189,6 @@ class Rendezvous(LegOwner[Leg]):
         for pair in list(self._pairs):
             pair.abort(EndReason.SHUTDOWN)
 
-    # What legs in the lobby tell.
-
     def leg_received(self, leg: Leg, data: bytes) -> None:
         """See :class:`LegOwner`: a waiting client must be silent."""
         self._lobby.leave(leg)
@@ -197,22 +204,17 @@ class Rendezvous(LegOwner[Leg]):
         self._lobby.leave(leg)
         note_client("left", leg)
 
-    # How a leg's stay goes on.
-
-    def _is_silent(self, leg: Leg) -> bool:
-        """Whether the client is still there and has sent nothing; if not, it is out."""
-        data = unread(leg.transport)
-        if data is None:
-            return True
-        if data:
-            self.leg_received(leg, data)
-        else:
-            self.leg_ended(leg)
-        return False
-
     def _wait(self, leg: Leg) -> None:
-        self._lobby.enter(leg)
-        note_client("waiting", leg)
+        if self._may(Limit.WAITING, leg):
+            leg.lease.become(Limit.WAITING)
+            self._lobby.enter(leg)
+            note_client("waiting", leg)
+
+    def _may(self, limit: Limit, leg: Leg) -> bool:
+        if leg.lease.may(limit, leg.observed):
+            return True
+        self._refuse(leg, *refusal_of(limit))
+        return False
 
     def _replaced(self, leg: Leg) -> None:
         self._refuse(leg, *REPLACED)
@@ -259,7 +261,7 @@ class Rendezvous(LegOwner[Leg]):
             self._tell_of_end(pair)
             return
         pair.dialer.owner = pair.acceptor.owner = self
-        silent = [leg for leg in (pair.dialer, pair.acceptor) if self._is_silent(leg)]
+        silent = [leg for leg in (pair.dialer, pair.acceptor) if leg.is_silent()]
         if len(silent) == 2:
             self._start(pair)
             return

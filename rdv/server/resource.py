@@ -28,15 +28,17 @@ from rdv import _knobs as knobs
 from rdv._awaiting import deferred_of
 from rdv._flows.joint import LegOwner
 from rdv._transport.handover import hand_over
-from rdv.addresses import space_of
+from rdv.addresses import host_of, space_of
 from rdv.errors import BadRequest
 from rdv.server.door import PATIENCE, Door, Later, Visitor
 from rdv.server.leg import Leg
+from rdv.server.limits.admission import Admission
+from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.server.refusals import FULL, SHUTDOWN
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
-from rdv.wire import RETRY_AFTER, parse_offer
+from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
 
 __all__ = ["IRendezvous", "RendezvousResource"]
 
@@ -50,6 +52,10 @@ class IRendezvous(LegOwner[Leg], Protocol):
     """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
 
     clock: IReactorTime
+
+    @property
+    def admission(self) -> Admission:
+        """What applies limits for each address."""
 
     @property
     def closing(self) -> bool:
@@ -123,7 +129,9 @@ class RendezvousResource(Resource):
         return NOT_DONE_YET
 
     def _visitor(self, request: Request) -> Visitor:
-        headers = request.requestHeaders
+        observed, headers = self._observe(request), request.requestHeaders
+        if not _lease(request).key:
+            self._rendezvous.admission.ask(host_of(observed))
 
         def values(name: bytes) -> Sequence[bytes]:
             return headers.getRawHeaders(name, [])
@@ -133,7 +141,7 @@ class RendezvousResource(Resource):
             raise BadRequest("bytes before the response: an offer has no body")
         if self._rendezvous.closing:
             raise _error(SHUTDOWN)
-        return Visitor(offer, values, self._observe(request), request.getClientAddress())
+        return Visitor(offer, values, observed, request.getClientAddress())
 
     def _hold(self, request: Request, visitor: Visitor, later: Later) -> None:
         """Answer when it is known whether the client may come in, or not at all if it leaves."""
@@ -159,6 +167,11 @@ class RendezvousResource(Resource):
         leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
         if not self._rendezvous.has_room(leg, request.channel.transport):
             return self._refuse(request, _error(FULL))
+        admission, host = self._rendezvous.admission, host_of(leg.observed)
+        admission.named(host, leg.addresses)
+        leg.lease = _lease(request)
+        if not leg.lease.key:
+            leg.lease = admission.lease(host, counted=False)
         self._rendezvous.enter(leg, _detach(request, leg))
         return NOT_DONE_YET
 
@@ -198,7 +211,7 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
     if error.status == 426:
         request.responseHeaders.addRawHeader("Connection", "Upgrade")
         request.setHeader("Upgrade", "rdv/1")
-    if error.status == 503:
+    if error.status in RETRY_LATER:
         request.setHeader("Retry-After", str(RETRY_AFTER))
         # Nor is there anything else for this client.
         request.setHeader("Connection", "close")
@@ -207,6 +220,12 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
     body = f"{error}\n".encode()
     request.setHeader("Content-Length", str(len(body)))
     return body if request.method != b"HEAD" else b""
+
+
+def _lease(request: Request) -> Lease:
+    """By which the connection is counted already: in a server of its own."""
+    lease: Lease = getattr(request.channel, "lease", NOBODY)
+    return lease
 
 
 def _detach(request: Request, leg: Leg) -> bytes:

@@ -13,7 +13,7 @@ from mmap import PAGESIZE, mmap
 
 from rdv.server.limits.sketch import SLOTS
 
-__all__ = ["COUNTS", "HIDING", "RATES", "Memory", "create"]
+__all__ = ["COUNTS", "HIDING", "RATES", "Memory"]
 
 #: How many sketches of each kind there are.
 COUNTS, RATES = 3, 3
@@ -31,8 +31,9 @@ class Memory:
     """
     For so many workers.
 
-    :param descriptor: of a file made by :func:`create`; None for memory that nobody else has.
     :param own: which worker this is.
+    :param descriptor: that of what :meth:`to_share` has made in another process, for the caller to
+        close; None for memory that nobody else has.
     """
 
     def __init__(self, workers: int = 1, own: int = 0, descriptor: int | None = None) -> None:
@@ -42,6 +43,23 @@ class Memory:
         self._parts = [parts[n * _PART_SIZE :][:_PART_SIZE] for n in range(workers)]
         if descriptor is None:
             self._view[:_SECRET] = os.urandom(_SECRET)
+
+    @classmethod
+    def to_share(cls, workers: int) -> tuple[Memory, int]:
+        """
+        Make some that other processes can have as well.
+
+        :return: it, and its descriptor, which they inherit.
+        :raises OSError: when it cannot be had.
+        """
+        descriptor = _anonymous_file()
+        try:
+            os.ftruncate(descriptor, _size(workers))
+            os.pwrite(descriptor, os.urandom(_SECRET), 0)
+            return cls(workers, 0, descriptor), descriptor
+        except OSError:
+            os.close(descriptor)
+            raise
 
     @property
     def secret(self) -> bytes:
@@ -67,21 +85,11 @@ class Memory:
         self._parts[worker][:] = bytes(_PART_SIZE)
 
 
-def create(workers: int) -> int:
-    """
-    Make memory that processes can share.
-
-    :return: its descriptor, which they inherit.
-    :raises OSError: when it cannot be had.
-    """
+def _anonymous_file() -> int:
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("rdv limits")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, _size(workers))
-    os.pwrite(descriptor, os.urandom(_SECRET), 0)
-    return descriptor
+        return os.memfd_create("rdv limits")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _size(workers: int) -> int:

@@ -33,7 +33,8 @@ class Limit(IntEnum):
 @dataclass(frozen=True)
 class Limits:
     """
-    What one address may have, of IPv4, or a /64 of IPv6; 0 for any number.
+    What one address may have, of IPv4, or a /64 of IPv6; 0 for any number. Whoever wants more gets
+    a 429.
 
     :ivar connections: that are open, in a server of its own. (A ``RendezvousResource`` in another
         ``Site`` has no say about them.)

@@ -10,12 +10,12 @@ from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
-from rdv._transport.interfaces import StreamTransport
 from rdv.server.deadlines import Deadlines
+from rdv.server.limits.admission import TooMany
 from rdv.server.shedding import YOUNG, Holder
+from rdv.server.site.wide import WideChannel
 from rdv.wire import refusal
 
 __all__ = ["PATIENCE", "Channel", "SmallRequest"]
@@ -31,7 +31,7 @@ _DROP_LIMIT = 1 << 20
 _LINGER = 5.0
 
 
-class Channel(HTTPChannel):
+class Channel(WideChannel):
     """
     Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
     socket that is closed with unread input is reset. So it only ends its own direction then, and
@@ -43,7 +43,6 @@ class Channel(HTTPChannel):
         close.
     """
 
-    transport: StreamTransport  # type: ignore[assignment]
     timeOut: float | None  # type: ignore[assignment]
     idle: Deadlines[Channel]
     MAX_LENGTH = _HEAD_LIMIT
@@ -61,11 +60,18 @@ class Channel(HTTPChannel):
         """Whether nothing more is taken from the client."""
         return self._deadline is not None
 
-    def refuse(self, status: HTTPStatus) -> None:
+    def refuse(self, status: HTTPStatus, reason: str = "") -> None:
         """Answer with an error, whatever the client still has to say, and close."""
         if not self.closed:
-            self.transport.write(refusal(status, status.phrase))
+            self.transport.write(refusal(status, reason or status.phrase))
             self._close(lingering=True)
+
+    def turn_away(self, error: TooMany) -> None:
+        """There are too many from there."""
+        if error.answered:
+            self.refuse(HTTPStatus(error.status), str(error))
+        else:
+            self._cut()
 
     def loseConnection(self) -> None:
         """Close behind what was written."""
@@ -131,7 +137,7 @@ class Channel(HTTPChannel):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self.connected = 0
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        super().connectionLost(reason)
 
     def lineReceived(self, line: bytes) -> bool:
         """
@@ -162,7 +168,7 @@ class Channel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """So has the body, unless it was too much."""
-        if not self.closed:
+        if not self.closed and self.may_ask():
             self.timeOut = PATIENCE
             super().allContentReceived()  # type: ignore[no-untyped-call]
 

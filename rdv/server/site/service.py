@@ -26,6 +26,9 @@ from rdv.addresses import AddressSpace, parse_ip, space_of
 from rdv.errors import BadSettings
 from rdv.server.access import make_door
 from rdv.server.door import Door
+from rdv.server.limits.admission import Admission
+from rdv.server.limits.memory import Memory
+from rdv.server.limits.numbers import NO_LIMITS, Limits
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
 from rdv.server.relay_limits import RelayLimits
@@ -164,23 +167,42 @@ class RendezvousService(Service):
 
 
 def make_rendezvous(
-    reactor: IReactorTime, settings: ServerSettings, processes: int = 1
+    reactor: IReactorTime,
+    settings: ServerSettings,
+    processes: int = 1,
+    memory: Memory | None = None,
 ) -> Rendezvous:
     """
     Where clients meet, as ``settings`` want it.
 
     :param processes: how many such places there are: each gets a part of what all share.
+    :param memory: where several processes count by address.
     """
     relay = RelayLimits(
         settings.relay_rate, settings.relay_rate_total / processes, settings.relay_quota
     )
-    return Rendezvous(
+    rendezvous = Rendezvous(
         reactor,
         lobby_timeout=settings.lobby_timeout,
         handshake_timeout=settings.handshake_timeout,
         idle_timeout=settings.idle_timeout,
         align=settings.align,
         relay=relay,
+    )
+    rendezvous.admission = Admission(rendezvous.clock, limits_of(settings), memory)
+    return rendezvous
+
+
+def limits_of(settings: ServerSettings) -> Limits:
+    """What one address may have, as ``settings`` want it."""
+    if not settings.limits:
+        return NO_LIMITS
+    return Limits(
+        settings.limit_connections,
+        settings.limit_waiting,
+        settings.limit_pairs,
+        settings.limit_requests,
+        settings.limit_failures,
     )
 
 
@@ -200,12 +222,13 @@ def make_site(
         raise BadSettings(["observed-port-header: only together with observed-header"])
     observed: ObservedAddress = peer_address
     short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path), door)
+    admission: Admission | None = rendezvous.admission
     if settings.observed_header:
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
-        short_way = None  # it knows of no proxies
+        short_way = admission = None  # they know of no proxies
     root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
     health = HealthChecks(rendezvous, settings.health_path)
-    return RendezvousSite(root, reactor, short_way, rendezvous.holders, health)
+    return RendezvousSite(root, reactor, short_way, rendezvous.holders, health, admission)
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:

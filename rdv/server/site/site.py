@@ -24,6 +24,7 @@ from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
 from rdv.server.budget import AcceptThrottle
 from rdv.server.deadlines import Deadlines
+from rdv.server.limits.admission import Admission
 from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
@@ -46,6 +47,7 @@ class RendezvousSite(Site):
 
     :param short_way: which clients may take that send nothing but a plain request.
     :param holders: connections that are no clients any more, beside its own.
+    :param admission: who may come in, where clients are not hidden by a proxy.
     :ivar health: what answers health checks, which leave nothing in the log.
     """
 
@@ -58,6 +60,7 @@ class RendezvousSite(Site):
         short_way: ShortWay | None = None,
         holders: Callable[[], Iterable[Holder]] = tuple,
         health: HealthChecks | None = None,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             root,
@@ -69,6 +72,7 @@ class RendezvousSite(Site):
         self._idle: Deadlines[Channel] = Deadlines(reactor, 0, lambda _: None)
         self._other_holders = holders
         self._throttle = AcceptThrottle(reactor, self._shed)
+        self._admission = admission
         self._channels: WeakSet[Channel] = WeakSet()
         self.health = health
         self._slim: SlimChannels | None = None
@@ -135,6 +139,7 @@ class RendezvousSite(Site):
         channel.timeOut = seconds
         self._channels.add(channel)
         channel.idle = self._idle
+        channel.admission = self._admission
         return channel
 
     def holders(self) -> Iterator[Holder]:

@@ -19,7 +19,6 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IProtocol, IReactorTime, ITransport
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from rdv._system.sockets import unread
@@ -30,9 +29,12 @@ from rdv.errors import BadRequest
 from rdv.server.deadlines import Deadlines
 from rdv.server.door import Door, Visitor
 from rdv.server.leg import Leg
+from rdv.server.limits.admission import TooMany
+from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.resource import IRendezvous
 from rdv.server.shedding import Holder
 from rdv.server.site.head import plain_head
+from rdv.server.site.wide import WideChannel
 from rdv.wire import parse_offer, refusal
 
 __all__ = ["NO_ROOM", "InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
@@ -55,10 +57,11 @@ class ShortWay:
     path: bytes
     door: Door | None = None
 
-    def take(self, transport: Connection, peer: InternetAddress, data: bytes) -> bool:
+    def take(self, transport: Connection, peer: InternetAddress, lease: Lease, data: bytes) -> bool:
         """
         Let a client in by what it has sent.
 
+        :param lease: by which the connection is counted.
         :return: False when this is not for us to decide; then nothing has happened.
         """
         head = plain_head(data)
@@ -77,6 +80,8 @@ class ShortWay:
         leg = Leg(offer, observed, self.rendezvous, user)
         if not self.rendezvous.has_room(leg, transport):
             return False
+        self.rendezvous.admission.named(peer.host, leg.addresses)
+        leg.lease = lease
         receive_from(transport, leg)
         leg.makeConnection(transport)
         self.rendezvous.enter(leg)
@@ -99,7 +104,7 @@ class SlimChannels:
         clock: IReactorTime,
         way: ShortWay,
         patience: float,
-        widen: Callable[[float], HTTPChannel],
+        widen: Callable[[float], WideChannel],
     ) -> None:
         self.way = way
         self.widen = widen
@@ -115,19 +120,28 @@ class SlimChannels:
 class SlimChannel:
     """A connection until its first bytes come."""
 
-    __slots__ = ("_channels", "_peer", "transport")
+    __slots__ = ("_channels", "_lease", "_peer", "transport")
 
     transport: ITransport
 
     def __init__(self, channels: SlimChannels, peer: InternetAddress) -> None:
         self._channels = channels
         self._peer = peer
+        self._lease = NOBODY
 
     def makeConnection(self, transport: ITransport) -> None:
         self.transport = transport
         self._channels.waiting.add(self)
         if not isinstance(transport, Connection):
-            self._widen()
+            self._widen(admitted=False)
+            return
+        try:
+            self._lease = self._channels.way.rendezvous.admission.admit(self._peer.host)
+        except TooMany as error:
+            if error.answered:
+                self._widen().turn_away(error)
+            else:
+                transport.abortConnection()
 
     def connectionMade(self) -> None:
         """See :class:`IProtocol`."""
@@ -135,17 +149,18 @@ class SlimChannel:
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
         try:
-            taken = self._channels.way.take(transport, self._peer, data)
+            taken = self._channels.way.take(transport, self._peer, self._lease, data)
         except BaseException:
             self._channels.waiting.discard(self)  # nobody else would, as this is a leg by now
             raise
         if taken:
             self._channels.waiting.discard(self)
         else:
-            self._widen().dataReceived(data)
+            self._widen().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure) -> None:
         self._channels.waiting.discard(self)
+        self._lease.end()
 
     @property
     def host(self) -> str:
@@ -164,12 +179,13 @@ class SlimChannel:
 
     def expire(self) -> None:
         """Nothing has come in time."""
-        self._widen().timeoutConnection()
+        self._widen().timeoutConnection()  # type: ignore[no-untyped-call]
 
-    def _widen(self) -> HTTPChannel:
+    def _widen(self, *, admitted: bool = True) -> WideChannel:
         """Go on as if the connection had had a channel of ``twisted.web`` from the start."""
         channel = self._channels.widen(self._channels.waiting.left(self))
+        channel.lease, channel.admitted = self._lease, admitted
         self._channels.waiting.discard(self)
         receive_from(self.transport, channel)
-        channel.makeConnection(self.transport)
+        channel.makeConnection(self.transport)  # type: ignore[no-untyped-call]
         return channel

@@ -15,8 +15,10 @@ from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner
 from rdv._transport.handover import adopt, can_migrate, migrate
+from rdv.addresses import host_of
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
+from rdv.server.limits.admission import Admission
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
@@ -58,6 +60,11 @@ class Assignment(LegOwner[Leg]):
         self._closing_legs = ClosingLegs(reactor, lambda: None)
         self.clock = rendezvous.clock
         self.bridges = Bridges(reactor)
+
+    @property
+    def admission(self) -> Admission:
+        """See :class:`IRendezvous`."""
+        return self._rendezvous.admission
 
     @property
     def closing(self) -> bool:
@@ -102,6 +109,7 @@ class Assignment(LegOwner[Leg]):
             except OSError:  # it has been reset, or there are too many descriptors
                 refuse(sock, *BUSY)
                 return
+        leg.lease = self.admission.lease(host_of(client.observed))
         if self._rendezvous.has_room(leg, leg.transport):
             self._rendezvous.enter(leg)
         else:
@@ -135,4 +143,5 @@ class Assignment(LegOwner[Leg]):
                 log.error("no connection on loopback: {reason}", reason=error.strerror)
                 self._closing_legs.refuse(leg, *BUSY)
                 return
+        leg.lease.end()
         self._outboxes[owner].send(client, sock)

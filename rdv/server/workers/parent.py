@@ -5,6 +5,7 @@ the workers, starts them again when they die, and stops them. It serves nobody i
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from socket import socket
 from typing import Any
@@ -23,6 +24,7 @@ from rdv._observer import OneShotObserver
 from rdv.errors import ProtocolError, RdvError
 from rdv.server.access import make_door
 from rdv.server.inheritance import first_number
+from rdv.server.limits.memory import Memory
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
@@ -87,6 +89,7 @@ class WorkersService(Service):
         self._endpoints = server_endpoints(self._listeners, settings, self.certificate)
         self._settings = resolved(settings)
         self._mailboxes: list[tuple[socket, socket]] = []
+        self._memory: tuple[Memory, int] | None = None  # in which workers count by address
         self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
         self._restarts: dict[int, IDelayedCall] = {}
@@ -108,6 +111,7 @@ class WorkersService(Service):
             self._signals.take_others()
         try:
             self._mailboxes = [inbox_pair() for _ in range(self._count)]
+            self._memory = Memory.to_share(self._count)
         except OSError as error:
             raise RdvError(f"cannot have several workers: {error.strerror}") from error
         self.ports = listen(self._endpoints, Site(Resource()))
@@ -159,7 +163,8 @@ class WorkersService(Service):
         first = first_number(passed)
         start = Start(index, self._count, first, names, self._level, self._settings)
         outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
-        inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes]
+        assert self._memory is not None
+        inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes, self._memory[1]]
         child = Child(start, self._serves, self._ended, self.polling.answered)
         self._children[index] = child
         try:
@@ -182,6 +187,8 @@ class WorkersService(Service):
         index = child.index
         del self._children[index]
         self.polling.ended(index, died=self.ready.called and not self._stopping)
+        if self._memory is not None:
+            self._memory[0].clear(index)
         if self._stopping:
             self._refuse_left(index)
             self._check_ended()
@@ -239,6 +246,9 @@ class WorkersService(Service):
             for end in mailbox:
                 end.close()
         self._mailboxes = []
+        if self._memory is not None:
+            os.close(self._memory[1])
+            self._memory = None
         self._closed.addCallback(lambda _: self._stopped.fire(None))
 
     def _refuse_left(self, index: int) -> None:

@@ -5,7 +5,8 @@ One worker of a server with several: a process of its own, started by
 What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
 the parent is dead; from 3 on there may be sockets that systemd has passed; then come the pipe where
 readiness and the log go to, the other listening sockets, its own inbox, the ways to the inboxes of
-the others, in their order, and for TLS the certificate and its key.
+the others, in their order, the memory in which all of them count by address, and for TLS the
+certificate and its key.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access import make_door
+from rdv.server.limits.memory import Memory
 from rdv.server.logs.observers import log_outlet
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.sampling import sample_of
@@ -133,13 +135,15 @@ class Worker:
         self._stopping = False
         self.reloads: list[Reload] = []
         ports_end = start.reports + 1 + len(start.ports)
-        inbox, *rest = range(ports_end, ports_end + start.workers)
+        inbox, *rest, shared = range(ports_end, ports_end + start.workers + 1)
+        memory = Memory(start.workers, start.index, shared)
+        os.close(shared)  # the memory has a descriptor of its own
         others = [index for index in range(start.workers) if index != start.index]
         outboxes = {
             index: Outbox(reactor, _inherited(number))
             for index, number in zip(others, rest, strict=True)
         }
-        self._rendezvous = make_rendezvous(reactor, start.settings, start.workers)
+        self._rendezvous = make_rendezvous(reactor, start.settings, start.workers, memory)
         self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
@@ -151,7 +155,7 @@ class Worker:
         )
         numbers = range(start.reports + 1, ports_end)
         self._listeners = Listeners(reactor, zip(start.ports, numbers, strict=True))
-        pem = inherited_pem(ports_end + start.workers) if start.settings.tls else None
+        pem = inherited_pem(shared + 1) if start.settings.tls else None
         certificate = make_certificate(start.settings, pem)
         if certificate is not None:
             self.reloads.append(certificate.reload)

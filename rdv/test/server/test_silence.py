@@ -12,7 +12,8 @@ import socket
 from twisted.internet.defer import Deferred
 
 from rdv._system.sockets import linger
-from rdv.server import Pair, rendezvous
+from rdv.server import Pair
+from rdv.server import leg as leg_module
 from rdv.server.leg import Leg
 from rdv.test.server.doubles import Guest, ServerTestCase
 from rdv.test.sockets import tcp_pair
@@ -124,7 +125,7 @@ class SilenceTests(ServerTestCase):
     def test_first_one_gone(self) -> None:
         """Of one whom nobody waits for the reactor tells soon enough: it is not looked at twice."""
         looks: list[object] = []
-        self.patch(rendezvous, "unread", looks.append)
+        self.patch(leg_module, "unread", looks.append)
         self.come_over_socket(Role.DIALER)
         self.assertEqual(looks, [])
         self.come_over_socket(Role.ACCEPTOR)

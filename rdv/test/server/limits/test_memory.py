@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.limits.memory import COUNTS, HIDING, RATES, Memory, create
+from rdv.server.limits.memory import COUNTS, HIDING, RATES, Memory
 from rdv.server.limits.sketch import SLOTS
 
 
@@ -15,9 +15,9 @@ class MemoryTests(SynchronousTestCase):
     """Three workers in one memory."""
 
     def setUp(self) -> None:
-        descriptor = create(3)
+        first, descriptor = Memory.to_share(3)
         self.addCleanup(os.close, descriptor)
-        self.workers = [Memory(3, own, descriptor) for own in range(3)]
+        self.workers = [first, *(Memory(3, own, descriptor) for own in (1, 2))]
 
     def pieces(self, memory: Memory) -> list[memoryview[Any]]:
         """All that is in it."""

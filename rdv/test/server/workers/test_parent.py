@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import Any
 
@@ -13,6 +14,7 @@ from rdv.server.workers import parent as workers
 from rdv.server.workers.passing import PassedClient, encode, send
 from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, READY, RELOAD, Start
 from rdv.settings import ServerSettings
+from rdv.test.doubles import present
 from rdv.test.server.workers.doubles import ParentTestCase
 from rdv.test.sockets import tcp_pair
 from rdv.wire import Role, refusal
@@ -22,11 +24,12 @@ class StartTests(ParentTestCase):
     """The beginning."""
 
     def test_what_they_get(self) -> None:
-        """Ports, inboxes and ways to the other inboxes; and what the operator wants."""
+        """Ports, inboxes, ways to the other inboxes, memory; and what the operator wants."""
         processes = self.start()
         self.assertEqual([process.start.index for process in processes], [0, 1, 2])
         inboxes = [process.descriptors[4 + 2] for process in processes]
         ways: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
+        memories = {process.descriptors[4 + 5] for process in processes}
         for process in processes:
             self.assertEqual(process.start.workers, 3)
             self.assertEqual(process.start.settings.drain, 20.0)
@@ -41,8 +44,9 @@ class StartTests(ParentTestCase):
             others = [index for index in range(3) if index != process.start.index]
             for index, number in zip(others, (4 + 3, 4 + 4), strict=True):
                 ways[index].add(process.descriptors[number])
-            self.assertNotIn(4 + 5, process.descriptors)
+            self.assertNotIn(4 + 6, process.descriptors)
         self.assertEqual(len(set(inboxes)), 3)
+        self.assertEqual(len(memories), 1)
         # One way to each, the same for all.
         self.assertEqual([len(way) for way in ways.values()], [1, 1, 1])
         # The parent accepts nothing itself.
@@ -116,6 +120,22 @@ class RestartTests(ParentTestCase):
         self.assertEqual(again.descriptors, second.descriptors)
         self.assertEqual((first.told, third.told), (b"", b""))
         again.serve()
+
+    def test_its_counts(self) -> None:
+        """What it has counted goes with it, and nothing else; at the end the memory is closed."""
+        processes = self.start()
+        memory, descriptor = present(self.service._memory)
+        for part in memory.counts(0):
+            part[5] = 1
+        self.reactor.advance(60)
+        processes[1].end(killed_by=9)
+        self.assertEqual([part[5] for part in memory.counts(0)], [1, 0, 1])
+        self.reactor.advance(0)
+        stopped = self.service.stopService()
+        for process in (processes[0], processes[2], self.reactor.processes[-1]):
+            process.end()
+        self.successResultOf(stopped)
+        self.assertRaises(OSError, os.fstat, descriptor)
 
     def test_dies_at_once(self) -> None:
         """It is started once a second at most, and for ever."""

@@ -4,9 +4,11 @@ The server under systemd: what it says to it, and the files for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -69,7 +71,7 @@ class NotifyTests(SystemTestCase):
             place = (await server.line(r"^LISTENING: (\S+)"))[1]
             await self.manager.heard("^READY=1$")
             both = await meet(f"http://{place}", "token")
-            wanted = "0 waiting, 1 pairs" if workers == "1" else "2 of 2 workers serve"
+            wanted = "0 waiting, 1 pairs" + "; 2 of 2 workers serve" * (workers == "2")
             await self.manager.heard(f"^STATUS={wanted}")
             await self.manager.heard("WATCHDOG=1$")
             server.signal("HUP")
@@ -82,6 +84,27 @@ class NotifyTests(SystemTestCase):
             for connection in both:
                 connection.abortConnection()
             self.assertEqual(await server.ended, 0, server.report())
+
+    async def test_hanging(self) -> None:
+        """No sign of life while a worker gives none."""
+        server = self.rdv(
+            "-v", "serve", "-l", "127.0.0.1:0", "--workers", "2", env=self.environment
+        )
+        pid = int((await server.line(r"worker 1 serves as process (\d+)"))[1])
+        await self.manager.heard("^STATUS=.*2 of 2 workers serve\nWATCHDOG=1$")
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.wake, pid)
+        await self.manager.heard("^STATUS=.*1 of 2 workers serve$")
+        os.kill(pid, signal.SIGCONT)
+        self.manager.said.clear()
+        await self.manager.heard("^STATUS=.*2 of 2 workers serve\nWATCHDOG=1$")
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+
+    def wake(self, pid: int) -> None:
+        """So that nothing is left over."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 class UnitTests(TestCase):

@@ -25,6 +25,7 @@ from rdv.errors import ProtocolError, RdvError
 from rdv.server.access import make_door
 from rdv.server.inheritance import first_number
 from rdv.server.limits.memory import Memory
+from rdv.server.metrics import Sample
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
@@ -93,6 +94,7 @@ class WorkersService(Service):
         self._children: dict[int, Child] = {}
         self._started: dict[int, float] = {}
         self._restarts: dict[int, IDelayedCall] = {}
+        self._sample: Sample = {}
         self.polling = Polling(reactor, partial(self._tell, STATISTICS), self._serving, count)
         self._stopping = False
         self._stopped: OneShotObserver[None] = OneShotObserver()
@@ -139,10 +141,19 @@ class WorkersService(Service):
         self._tell(RELOAD)
 
     def condition(self) -> Condition:
-        """See :class:`rdv.server.supervision.Supervised`."""
-        serving = sum(child.is_ready for child in self._children.values())
-        text = f"{serving} of {self._count} workers serve"
+        """See :class:`rdv.server.supervision.Supervised`. It is as the workers said last time."""
+        self.polling.sample().addCallback(self._note)
+        waiting, pairs, serving = (
+            int(sum(self._sample.get(name, {}).values()))
+            for name in ("rdv_clients_waiting", "rdv_pairs", "rdv_worker_up")
+        )
+        if not self._sample:
+            serving = self._count
+        text = f"{waiting} waiting, {pairs} pairs; {serving} of {self._count} workers serve"
         return Condition(text, serving == self._count, self._stopping)
+
+    def _note(self, sample: Sample) -> None:
+        self._sample = sample
 
     def _run(self) -> None:
         if self._signals is not None:

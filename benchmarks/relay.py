@@ -4,7 +4,8 @@ What does the relay cost, and how fast is it, beside those that one could take i
 Each relay in turn gets the same load, from ``benchmarks/load.c``: *rdv* (``rdv serve``), *haproxy*
 in TCP mode with splicing, *transit* (magic-wormhole-transit-relay), *socat*, and the *C loop*,
 which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one
-thread, but socat, which forks for every pair and is left out where that are too many.
+thread, but socat, which forks for every pair and is left out where that are too many. *limited*,
+which has to be asked for, is rdv with limits of bandwidth that are never reached.
 
 ``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
 and system time of the relay for that, and ``generator`` that of the load generator; the two share
@@ -182,7 +183,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--transit-python", default=sys.executable, metavar="PROGRAM")
     parser.add_argument("--json", metavar="FILE", help="write every run there")
     options = parser.parse_args()
-    options.relays = [name for name in RELAYS if name in options.only] or list(RELAYS)
+    everybody = [name for name in RELAYS if name != "limited"]
+    options.relays = [name for name in RELAYS if name in options.only] or everybody
     chosen = [name for name in groups if name in options.only] or groups
     options.cases = [
         replace(case, copies=options.copying)

@@ -158,6 +158,11 @@ def rdv(tools: Tools, *options: str) -> Iterator[Running]:
         yield Running(tools, program, "rdv", int(program.line(r"LISTENING: .*:(\d+)")[1]))
 
 
+def _limited(tools: Tools) -> AbstractContextManager[Running]:
+    """The same with limits that are never reached."""
+    return rdv(tools, *(f"--relay-{what}=100T" for what in ("rate", "rate-total", "quota")))
+
+
 @contextmanager
 def _splice(tools: Tools) -> Iterator[Running]:
     argv = (str(tools.folder / "splice"), str(tools.backend_port))
@@ -212,6 +217,7 @@ def _await_listener(port: int) -> None:
 #: How to start each; what is measured comes first.
 RELAYS: dict[str, Callable[[Tools], AbstractContextManager[Running]]] = {
     "rdv": rdv,
+    "limited": _limited,
     "haproxy": _haproxy,
     "transit": _transit,
     "socat": _socat,

@@ -10,7 +10,7 @@ import re
 from twisted.internet.defer import gatherResults
 
 from rdv.server.logs.lines import COLUMNS
-from tests.callers import join
+from tests.callers import call_all, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase
 
@@ -89,6 +89,18 @@ class FormTests(SystemTestCase):
             self.assertEqual((told["dialer_host"], told["acceptor_host"]), (here, here))
             self.assertEqual(told["worker"] in "01", "--workers" in argv)
             self.assertIn(b"SIGTERM: ", server.stderr)
+
+    async def test_hidden_clients(self) -> None:
+        """A proxy that nobody has told the server about: said once, and what to do."""
+        server = self.rdv("serve", "-l", "127.0.0.1:0", "--log-format", "text")
+        port = int((await server.line(PORT))[1])
+        await call_all(port, "ACCEPT", [f"token {number}" for number in range(60)])
+        await server.line(
+            "the first 50 clients all come from .*--listen haproxy:.*--observed-header"
+        )
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+        self.assertEqual(server.stderr.count(b"the first 50"), 1)
 
     async def test_text(self) -> None:
         """And what ``twist`` has by itself, without addresses too."""

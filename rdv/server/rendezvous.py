@@ -9,6 +9,7 @@ that leaves meanwhile cancels the hook and puts its partner back into the lobby.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import methodcaller
 
 from twisted.internet.defer import Deferred
@@ -62,6 +63,7 @@ class Rendezvous(LegOwner[Leg]):
     :raises ValueError: when one is out of range; likewise.
     :ivar admission: what applies the limits.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
+    :ivar newcomers: each gets every client that comes; the first one counts it.
     :ivar listeners: each gets the record of every pair that has ended; the first one logs it.
     :ivar worker: the number of this process, among several that serve as one.
     :ivar holders: gives connections of clients that were refused and have not closed yet.
@@ -111,6 +113,7 @@ class Rendezvous(LegOwner[Leg]):
         self.present = Present(self._lobby, self._pairs, self._handshakes)
         self.outcomes = self.statistics.outcomes  #: How many pairs ended in which way.
         self.listeners: list[PairListener] = [note_end, self.statistics.ended]
+        self.newcomers: list[Callable[[Leg], object]] = [self.statistics.came]
         self.worker: int | None = None
 
     @property
@@ -139,7 +142,8 @@ class Rendezvous(LegOwner[Leg]):
         :param early: what the client has sent behind its request; anything is too much.
         """
         leg.arrived = self.clock.seconds()
-        self.statistics.came(leg)
+        for newcomer in self.newcomers:
+            newcomer(leg)
         tune(leg.transport)
         self._take_in(leg, early)
 

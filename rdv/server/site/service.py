@@ -29,6 +29,7 @@ from rdv.server.door import Door
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.memory import Memory
 from rdv.server.limits.numbers import NO_LIMITS, Limits
+from rdv.server.logs.first_clients import FirstClients
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
 from rdv.server.relay_limits import RelayLimits
@@ -189,6 +190,7 @@ def make_rendezvous(
         align=settings.align,
         relay=relay,
     )
+    rendezvous.newcomers.append(FirstClients(settings))
     rendezvous.admission = Admission(rendezvous.clock, limits_of(settings), memory)
     return rendezvous
 

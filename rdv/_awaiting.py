@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-__all__ = ["deferred_of"]
+__all__ = ["deferred_of", "install_asyncio", "is_asyncio"]
 
 T = TypeVar("T")
 
@@ -53,13 +53,23 @@ def _translated(failure: Failure) -> NoReturn:
     failure.raiseException()
 
 
-def _asyncio_reactor() -> Any:
-    """That of this process, if it is one. To import either module would change that, or cost."""
-    reactor = sys.modules.get("twisted.internet.reactor")
+def is_asyncio(reactor: object) -> bool:
+    """Whether it is Twisted's asyncio reactor. To import its module for that would cost."""
     module: Any = sys.modules.get("twisted.internet.asyncioreactor")
-    if module is None or not isinstance(reactor, module.AsyncioSelectorReactor):
-        return None
-    return reactor
+    return module is not None and isinstance(reactor, module.AsyncioSelectorReactor)
+
+
+def install_asyncio() -> None:
+    """Make that the reactor of this process, which has none yet."""
+    from twisted.internet.asyncioreactor import install
+
+    install()
+
+
+def _asyncio_reactor() -> Any:
+    """That of this process, if it is one. To import it would decide that."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    return reactor if is_asyncio(reactor) else None
 
 
 def _closed(result: T, *awaited: object) -> T:

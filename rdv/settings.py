@@ -125,6 +125,7 @@ class ServerSettings:
     :ivar allow: see :mod:`rdv.server.access`, as for the next two.
     :ivar deny: see there too.
     :ivar bearer_file: see there too.
+    :ivar serve: see :func:`rdv.server.access.hook.load_hook`.
     :ivar auth_url: see :class:`rdv.server.access.auth_url.AuthURL`, as for the next four.
     :ivar auth_header_file: see there too.
     :ivar auth_pass: see there too.
@@ -284,6 +285,13 @@ class ServerSettings:
         str,
         metavar="FILE",
         repeats=True,
+    )
+    serve: str | None = _setting(
+        None,
+        "ask this function of a Python module about each pair (a serve hook)",
+        ACCESS,
+        str,
+        metavar="MODULE:CALLABLE",
     )
     auth_url: str | None = _setting(
         None,

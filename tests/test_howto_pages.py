@@ -7,15 +7,20 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.web.server import Site
 
 from rdv import Secret
+from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.client.trace import What
+from rdv.errors import ServerRefused
 from rdv.server import Pair
 from rdv.testing import MemoryRendezvous
-from tests.documents import SECRET, Shell, execute, named_block, replaced, runs, serve
+from tests.documents import REACTOR, SECRET, Shell, execute, named_block, replaced, runs, serve
+from tests.servers import LISTENING
 
 IDENTITY, POLICY, PORTS, TESTING = (
     f"docs/howto/{name}.rst" for name in ("identity", "policy", "ports", "testing")
@@ -118,6 +123,54 @@ class HookTests(SynchronousTestCase):
         self.successResultOf(running)["rendezvous"].assert_nothing_left()
         self.assertEqual(len(said), 1)
         self.assertIn("no such account: mallory-1", said[0])
+
+
+class PolicyTests(TestCase):
+    timeout = 120
+
+    @runs(POLICY, "class Realm")
+    async def test_behind_a_guard(self, source: str) -> None:
+        """The hook knows who has logged in."""
+        checker = InMemoryUsernamePasswordDatabaseDontUse(alice=b"one", bob=b"two")
+        names = await execute(source, reactor=REACTOR, checker=checker)
+        site = Site(names["guard"], timeout=5)
+        port = REACTOR.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.addCleanup(names["rendezvous"].close)
+        url = f"http://127.0.0.1:{port.getHost().port}"
+        alice, bob = ("alice", "one"), ("bob", "two")
+        client = Client(REACTOR, spaces=AddressSpace.NONE)
+
+        async def refusal(*logins: tuple[str, str]) -> str:
+            """Two come; what the dialer is told."""
+            accepting = client.accept(url, "a token", auth=logins[0])
+            dialling = client.dial(url, "a token", auth=logins[1])
+            try:
+                (await dialling).abortConnection()
+            except ServerRefused as refused:
+                accepting.addErrback(lambda _: None)
+                accepting.cancel()
+                return f"{refused.status} {refused.reason}"
+            (await accepting).abortConnection()
+            return ""
+
+        self.assertEqual(await refusal(alice, alice), "")
+        self.assertEqual(await refusal(alice, bob), "403 this is somebody else's token")
+        self.assertIn("401", await refusal(alice, ("bob", "one")))
+
+    @runs(POLICY, "--serve my_policy:serve")
+    async def test_loaded(self, command: str) -> None:
+        """By a server of its own."""
+        shell = Shell(self)
+        source = "def serve(pair):\n    pair.reject(403, 'never')\n"
+        (shell.folder / "my_policy.py").write_text(source)
+        server = shell.start(replaced(command, ("8080", "127.0.0.1:0")))
+        url = f"http://127.0.0.1:{(await server.line(LISTENING))[1]}"
+        client = Client(REACTOR)
+        coming = [client.accept(url, "a token"), client.dial(url, "a token")]
+        for each in coming:
+            with self.assertRaises(ServerRefused):
+                await each
 
 
 class Router:

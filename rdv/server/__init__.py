@@ -18,10 +18,11 @@ from rdv.server.ports import Ports
 from rdv.server.record import PairListener, PairRecord
 from rdv.server.relay_limits import RelayLimits
 from rdv.server.rendezvous import Rendezvous, ServeHook
-from rdv.server.resource import RendezvousResource
+from rdv.server.resource import Identify, RendezvousResource
 
 __all__ = [
     "EndReason",
+    "Identify",
     "Limits",
     "ObservedAddress",
     "Outcome",

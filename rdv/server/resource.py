@@ -11,9 +11,10 @@ closed with unread input is reset, and the answer may be lost with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -27,6 +28,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rdv import _knobs as knobs
 from rdv._awaiting import deferred_of
 from rdv._flows.joint import LegOwner
+from rdv._signed_token import check_user
 from rdv._transport.handover import hand_over
 from rdv.addresses import host_of, space_of
 from rdv.errors import BadRequest
@@ -40,12 +42,15 @@ from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
 from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
 
-__all__ = ["IRendezvous", "RendezvousResource"]
+__all__ = ["IRendezvous", "Identify", "RendezvousResource"]
 
 log = Logger()
 
 _TOO_LATE = ("could not find out in time whether you may come in, try again", 503)
 _UNDECIDED = ("the server could not decide about this client", 500)
+
+#: Says whose request it is, if anybody's.
+Identify: TypeAlias = Callable[[IRequest], Awaitable[str | None] | str | None]
 
 
 class IRendezvous(LegOwner[Leg], Protocol):
@@ -87,7 +92,11 @@ class RendezvousResource(Resource):
 
     :param rendezvous: where clients meet.
     :param observed_address: says from which address a request came; see :mod:`rdv.server.observed`.
-    :param door: who may come in; None for everybody.
+    :param identify: says whose request it is: text of at most 256 bytes without control characters,
+        or None, at once or as an awaitable, which is cancelled when the client leaves. A ``serve``
+        hook finds it in ``user`` of the pair's ``dialer`` and ``acceptor``. If it raises
+        :class:`~rdv.errors.BadRequest`, the client is refused with that; if it fails, with 500.
+    :param door: who may come in; None for everybody. For servers of their own.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     """
 
@@ -98,6 +107,7 @@ class RendezvousResource(Resource):
         rendezvous: IRendezvous,
         observed_address: ObservedAddress = peer_address,
         *,
+        identify: Identify | None = None,
         door: Door | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -105,6 +115,7 @@ class RendezvousResource(Resource):
             "rendezvous", rendezvous, ("enter", "has_room"), "a Rendezvous"
         )
         self._observed_address = knobs.function("observed_address", observed_address)
+        self._identify = knobs.function("identify", identify)
         self._door = door
 
     def render(self, request: IRequest) -> int | bytes:
@@ -118,7 +129,7 @@ class RendezvousResource(Resource):
             return NOT_DONE_YET
         try:
             visitor = self._visitor(request)
-            later = None if self._door is None else self._door.ask(visitor)
+            later = self._ask(request, visitor)
         except BadRequest as error:
             return self._refuse(request, error)
         except Exception:
@@ -142,6 +153,20 @@ class RendezvousResource(Resource):
         if self._rendezvous.closing:
             raise _error(SHUTDOWN)
         return Visitor(offer, values, observed, request.getClientAddress())
+
+    def _ask(self, request: Request, visitor: Visitor) -> Later | None:
+        if self._identify is not None:
+            user = self._identify(request)
+            if inspect.isawaitable(user):
+                return self._ask_behind(user, visitor)
+            visitor.user = _checked(user)
+        return None if self._door is None else self._door.ask(visitor)
+
+    async def _ask_behind(self, user: Awaitable[str | None], visitor: Visitor) -> None:
+        visitor.user = _checked(await user)
+        later = None if self._door is None else self._door.ask(visitor)
+        if later is not None:
+            await later
 
     def _hold(self, request: Request, visitor: Visitor, later: Later) -> None:
         """Answer when it is known whether the client may come in, or not at all if it leaves."""
@@ -189,6 +214,11 @@ class RendezvousResource(Resource):
 def _error(refusal: tuple[int, str]) -> BadRequest:
     status, text = refusal
     return BadRequest(text, status)
+
+
+def _checked(user: str | None) -> str | None:
+    knobs.instance("the user", user, (str, type(None)), "text or None")
+    return None if user is None else check_user(user)
 
 
 def _undecided(failure: Failure) -> BadRequest:

@@ -25,6 +25,7 @@ from twisted.web.resource import Resource
 from rdv.addresses import AddressSpace, parse_ip, space_of
 from rdv.errors import BadSettings
 from rdv.server.access import make_door
+from rdv.server.access.hook import load_hook
 from rdv.server.door import Door
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.memory import Memory
@@ -178,6 +179,7 @@ def make_rendezvous(
 
     :param processes: how many such places there are: each gets a part of what all share.
     :param memory: where several processes count by address.
+    :raises RdvError: when there is no such ``serve`` hook.
     """
     relay = RelayLimits(
         settings.relay_rate, settings.relay_rate_total / processes, settings.relay_quota
@@ -187,6 +189,7 @@ def make_rendezvous(
         lobby_timeout=settings.lobby_timeout,
         handshake_timeout=settings.handshake_timeout,
         idle_timeout=settings.idle_timeout,
+        serve=load_hook(settings.serve) if settings.serve else None,
         align=settings.align,
         relay=relay,
     )

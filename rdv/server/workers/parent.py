@@ -20,9 +20,11 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from rdv._awaiting import is_asyncio
 from rdv._observer import OneShotObserver
 from rdv.errors import ProtocolError, RdvError
 from rdv.server.access import make_door
+from rdv.server.access.hook import load_hook
 from rdv.server.inheritance import first_number
 from rdv.server.limits.memory import Memory
 from rdv.server.metrics import Sample
@@ -81,7 +83,10 @@ class WorkersService(Service):
         self._signals: ServerSignals | None = None
         if handle_signals:
             self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
-        make_door(reactor, settings, [])  # what is wrong with it is told here, and once
+        # What is wrong with these is told here, and once.
+        make_door(reactor, settings, [])
+        if settings.serve:
+            load_hook(settings.serve)
         # Now: what starts as root may be somebody else when it runs.
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
@@ -172,7 +177,9 @@ class WorkersService(Service):
         ports = [number for _, number in self._listeners.named]
         passed = self._listeners.passed
         first = first_number(passed)
-        start = Start(index, self._count, first, names, self._level, self._settings)
+        start = Start(
+            index, self._count, first, names, self._level, self._settings, is_asyncio(self._reactor)
+        )
         outboxes = [out.fileno() for n, (_, out) in enumerate(self._mailboxes) if n != index]
         assert self._memory is not None
         inherited = [*ports, self._mailboxes[index][0].fileno(), *outboxes, self._memory[1]]

@@ -30,6 +30,7 @@ from twisted.logger import (
     globalLogBeginner,
 )
 
+from rdv._awaiting import install_asyncio
 from rdv._flows.sources import open_source
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, release_signals, spare_signals
@@ -96,6 +97,7 @@ class Start:
     :ivar reports: the number of the pipe for readiness and log, behind which its descriptors begin.
     :ivar ports: the names of the listening sockets that it inherits.
     :ivar level: the name of the lowest level that is logged.
+    :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may want it.
     """
 
     index: int
@@ -104,6 +106,7 @@ class Start:
     ports: Sequence[str]
     level: str
     settings: ServerSettings
+    asyncio: bool = False
 
     def to_json(self) -> str:
         """As an argument of the command line."""
@@ -244,6 +247,8 @@ def main(argv: Sequence[str]) -> int:
     )
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 
+    if start.asyncio:
+        install_asyncio()
     from twisted.internet import reactor
 
     running: Any = reactor

@@ -1,0 +1,1 @@
+``RendezvousResource(rendezvous, identify=...)`` says whose a request is, and a ``serve`` hook finds it in ``pair.dialer.user`` and ``pair.acceptor.user``; so does what a server learns from bearer tokens, signed tokens and ``--auth-url``.

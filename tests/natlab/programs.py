@@ -104,7 +104,8 @@ class Server:
         port = _BACKEND if proxy else PORT
         if kind == "rdv":
             hide = ("--observed-header", _NOBODYS_HEADER) if proxy is Proxy.UNKNOWN else ()
-            argv = ["-m", "rdv", "serve", "-v", "-l", str(port), *hide, *options]
+            shown = ("--log-addresses", "full")
+            argv = ["-m", "rdv", "serve", "-v", "-l", str(port), *shown, *hide, *options]
             listening, self._waiting = r"^LISTENING: ", r"waiting: acceptor"
         elif any(":" in ip for ip in lab.server.addresses) or proxy is Proxy.UNKNOWN:
             raise LabError("the plain server has IPv4 only, and always reports an address")

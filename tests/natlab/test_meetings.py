@@ -95,7 +95,7 @@ class MeetingTests(SynchronousTestCase):
             (None, r"from 203\.0\.113\.1:"),
             (Proxy.LOOPBACK, r"from 127\.0\.0\.1:"),
             (Proxy.PUBLIC, r"from 198\.51\.100\.1:"),
-            (Proxy.UNKNOWN, r"from unknown$"),
+            (Proxy.UNKNOWN, r"from unknown,"),
         ):
             plan = topology(server=Server(proxy=proxy))
             with natlab.Meetings(plan, dialer_options={"spaces": ["none"]}) as meetings:

@@ -5,6 +5,7 @@ What settings name, looked at before a server starts: addresses to listen on, fi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from rdv.errors import BadSettings, RdvError
@@ -20,15 +21,14 @@ __all__ = ["refusals", "warnings"]
 def refusals(reactor: Any, configuration: Configuration) -> list[str]:
     """
     What keeps a server with these settings from starting, a line each. Nothing is opened but files,
-    so an address that is in use is not found out.
+    so an address that is in use is not found out. Sockets that systemd passes to the server are not
+    passed to whoever asks.
     """
-    found = [
-        f"{configuration.place(field)}: {text}"
-        for field, text in _wrong(reactor, configuration.settings)
-    ]
+    settings = _without_passed(configuration.settings)
+    found = [f"{configuration.place(field)}: {text}" for field, text in _wrong(reactor, settings)]
     if not found:
         try:
-            RendezvousService(reactor, configuration.settings)  # it reads what it needs
+            RendezvousService(reactor, settings)  # it reads what it needs
         except BadSettings as error:
             found.extend(error.refusals)
         except RdvError as error:
@@ -40,6 +40,15 @@ def warnings(configuration: Configuration) -> list[str]:
     """What works, but is worth a word. Only for settings that are not refused."""
     certificate = make_certificate(configuration.settings)
     return certificate.warnings() if certificate is not None else []
+
+
+def _without_passed(settings: ServerSettings) -> ServerSettings:
+    """With any port in the place of a socket from systemd."""
+    listen, tls = (
+        tuple("0" if "systemd:" in text else text for text in texts)
+        for texts in (settings.listen, settings.tls)
+    )
+    return replace(settings, listen=listen, tls=tls)
 
 
 def _wrong(reactor: Any, settings: ServerSettings) -> Iterator[tuple[str, str]]:

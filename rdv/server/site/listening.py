@@ -101,7 +101,10 @@ def make_endpoints(
                 make = proxy_endpoint if description.startswith(PREFIX) else serverFromString
                 endpoint = make(reactor, description)
             except Exception as error:  # each parser of endpoint strings has its own
-                raise BadEndpoint(f"cannot listen on {description!r}: {error}") from error
+                reason = str(error)
+                if isinstance(error, LookupError) and "systemd:" in description:
+                    reason = "systemd has passed no such socket"
+                raise BadEndpoint(f"cannot listen on {description!r}: {reason}") from error
             endpoints.append((text, endpoint if tls is None else TLSEndpoint(endpoint, tls)))
     return endpoints
 

@@ -60,6 +60,10 @@ class CheckTests(SynchronousTestCase):
             ["RDV_SERVE_CERT: /nowhere: No such file or directory"],
         )
 
+    def test_systemd(self) -> None:
+        """Its sockets are the server's, and not those of who checks."""
+        self.assertEqual(self.check(LISTEN="systemd:domain=INET:index=0"), [])
+
     def test_warnings(self) -> None:
         files = CertificateFiles(self.mktemp())
         environ = {

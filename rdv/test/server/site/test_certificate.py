@@ -203,6 +203,7 @@ class SentTests(TestCase):
             listen=(), tls=["127.0.0.1:0"], cert=self.files.chain, key=self.files.key
         )
         service = RendezvousService(REACTOR, settings)
+        os.rename(self.files.key, f"{self.files.key}.secret")  # as for a user who may not read it
         service.privilegedStartService()
         self.addCleanup(close_ports, service.ports)
         port = service.ports[0].getHost().port  # type: ignore[attr-defined]

@@ -118,6 +118,14 @@ class ListenTests(SynchronousTestCase):
             self.assertIn("cannot listen on ", str(error))
             self.assertNotIn("\n", str(error))
 
+    def test_nothing_from_systemd(self) -> None:
+        """As of a server that is started by hand."""
+        for which in ("index=0", "name=rdv"):
+            text = f"systemd:domain=INET:{which}"
+            error = self.assertRaises(RdvError, self.listening, text)
+            said = f"cannot listen on '{text}': systemd has passed no such socket"
+            self.assertEqual(str(error), said)
+
 
 class SharedTests(TestCase):
     """Opened, and then adopted by two; here all of them are this process."""

@@ -10,7 +10,7 @@ import re
 from twisted.internet.defer import gatherResults
 
 from rdv.server.logs.lines import COLUMNS
-from tests.callers import call_all, join
+from tests.callers import call, call_all, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase
 
@@ -101,6 +101,22 @@ class FormTests(SystemTestCase):
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
         self.assertEqual(server.stderr.count(b"the first 50"), 1)
+
+    async def test_limits(self) -> None:
+        """One that bites is summed up, at the latest when the server stops."""
+        options = ("--limit-waiting", "1", "--log-format", "json")
+        server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", "1", *options)
+        port = int((await server.line(PORT))[1])
+        await call(port, "ACCEPT", "the first")
+        for number in range(3):
+            late = await call(port, "ACCEPT", f"token {number}")
+            self.assertIn(b" 429 ", await late.head())
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
+        events = map(json.loads, server.stderr.decode().splitlines())
+        (bite,) = [event for event in events if event["event"] == "limit"]
+        self.assertEqual((bite["level"], bite["limit"], bite["refused"]), ("warn", "waiting", 3))
+        self.assertEqual(bite["worst"], "127.0.0.0/24 (3)")
 
     async def test_text(self) -> None:
         """And what ``twist`` has by itself, without addresses too."""

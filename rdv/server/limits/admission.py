@@ -125,6 +125,11 @@ class Admission:
                 key = self._key(network)
                 self.hiding.came(network, key, host, addresses, self._clock.seconds())
 
+    @property
+    def proxies(self) -> list[str]:
+        """Addresses that are taken for those of proxies, so that no limit holds for them."""
+        return self.hiding.addresses if self._limits else []
+
     # What leases ask.
 
     def is_reached(self, limit: Limit, key: int, observed: str) -> bool:

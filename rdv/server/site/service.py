@@ -31,6 +31,7 @@ from rdv.server.limits.admission import Admission
 from rdv.server.limits.memory import Memory
 from rdv.server.limits.numbers import NO_LIMITS, Limits
 from rdv.server.logs.first_clients import FirstClients
+from rdv.server.logs.summary import Summary
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
 from rdv.server.relay_limits import RelayLimits
@@ -95,6 +96,7 @@ class RendezvousService(Service):
         # Now: what starts as root may be somebody else when it runs.
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
+        self._summary = Summary(reactor, self.rendezvous.admission)
         self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
         self._site = make_site(
             reactor, settings, self.rendezvous, make_door(reactor, settings, self.reloads)
@@ -120,6 +122,7 @@ class RendezvousService(Service):
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
         self._watch.start()
+        self._summary.start()
         self._reactor.callWhenRunning(self._run)
 
     def stopService(self) -> Deferred[Any]:
@@ -131,6 +134,7 @@ class RendezvousService(Service):
 
     def _close(self) -> Deferred[Any]:
         self._watch.stop()
+        self._summary.stop()
         ports, self.ports = self.ports, []
         own = [port for port in ports if not self._listeners.is_passed(port)]
         # Refused, they go elsewhere.

@@ -40,6 +40,7 @@ from rdv.errors import RdvError
 from rdv.server.access import make_door
 from rdv.server.limits.memory import Memory
 from rdv.server.logs.observers import log_outlet
+from rdv.server.logs.summary import Summary
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.sampling import sample_of
 from rdv.server.site.certificate import make_certificate
@@ -164,6 +165,8 @@ class Worker:
             self.reloads.append(certificate.reload)
         self._watch = CertificateWatch(reactor, certificate, is_quiet=True)
         self._watch.start()
+        self._summary = Summary(reactor, self._rendezvous.admission)
+        self._summary.start()
         ports = listen(server_endpoints(self._listeners, start.settings, certificate), self._site)
         self._site.serves(ports)
         self._rendezvous.ports = named_ports(start.settings, ports)
@@ -202,6 +205,7 @@ class Worker:
             return
         self._stopping = True
         self._watch.stop()
+        self._summary.stop()
         log.info(
             "{pairs} pairs may end within {drain} s",
             pairs=self._rendezvous.pairs,

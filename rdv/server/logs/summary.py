@@ -1,0 +1,60 @@
+"""
+What limits for each address do, summed up: who is refused a thousand times a second does not get a
+line each time.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from rdv.server.limits.admission import Admission
+
+__all__ = ["Summary"]
+
+log = Logger()
+
+#: Seconds that are summed up.
+_INTERVAL = 60.0
+
+
+class Summary:
+    """
+    A line for each limit that has refused somebody, once a minute; and one for each address that
+    is taken for a proxy's from now on.
+    """
+
+    def __init__(self, clock: IReactorTime, admission: Admission) -> None:
+        self._admission = admission
+        self._proxies: set[str] = set()
+        self._loop = LoopingCall(self._tell)
+        self._loop.clock = clock
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.start(_INTERVAL, now=False)
+
+    def stop(self) -> None:
+        """Say what has not been said, and end. Does nothing when it does not run."""
+        if self._loop.running:
+            self._loop.stop()
+            self._tell()
+
+    def _tell(self) -> None:
+        for bite in self._admission.bites.take():
+            log.warn(
+                "{limit}: {refused} refused within a minute, most often: {worst}",
+                event="limit",
+                limit=bite.limit,
+                refused=bite.refused,
+                worst=", ".join(f"{address} ({count})" for address, count in bite.worst),
+            )
+        proxies = set(self._admission.proxies)
+        for address in proxies - self._proxies:
+            log.warn(
+                "{address} seems to be a proxy's, which hides its clients: no limits hold for it",
+                event="proxy",
+                address=address,
+            )
+        self._proxies = proxies  # they are few, and forgotten when nobody comes from there

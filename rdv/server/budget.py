@@ -97,10 +97,14 @@ class DescriptorBudget:
         Whether somebody whose partner has not come may wait beside so many others. They take three
         quarters at most of what clients have, so that pairs find room, and so do requests.
         """
-        if waiting < self._first_reserved() * 3 // 4:
-            return True
-        self._complaint.tell()
-        return False
+        fits = self.fit_to_wait(waiting)
+        if not fits:
+            self._complaint.tell()
+        return fits
+
+    def fit_to_wait(self, waiting: int) -> bool:
+        """The same, for who only wants to know."""
+        return waiting < self._first_reserved() * 3 // 4
 
     def _first_reserved(self) -> int:
         now = self._clock.seconds()

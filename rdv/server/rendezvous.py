@@ -132,7 +132,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def is_full(self, transport: object) -> bool:
         """Whether there is no room for a client on ``transport``, unless its partner waits."""
-        return not self._budget.fits(transport, False)
+        return not (self._budget.fits(transport, False) and self._budget.fit_to_wait(self.waiting))
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         """

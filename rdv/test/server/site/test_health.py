@@ -75,6 +75,10 @@ class HealthTests(WebTestCase):
         self.assertEqual(self.check(b"/readyz"), (200, "ok\n"))
         number = FIRST
         self.assertEqual(self.check_both(), [(200, "ok\n"), (503, "full\n")])
+        # Or of those that there are too many wait.
+        number = FIRST - 1
+        self.patch(self.rendezvous.present.lobby.__class__, "__len__", lambda lobby: FIRST)
+        self.assertEqual(self.check(b"/readyz"), (503, "full\n"))
         self.assertEqual(events, [])
 
     def test_hanging(self) -> None:

@@ -19,6 +19,11 @@ PROGRESS = [
     # after a transfer has begun; rich takes 26 ms, and with what it needs 14 MB of disk to 0.6.
     "tqdm",
 ]
+METRICS = [
+    # Writes what Prometheus reads. It is one package without any other; a server without it still
+    # has its status page.
+    "prometheus-client>=0.21",
+]
 TEST = [
     # An example is an SSH session, and its test starts the server for it.
     "Twisted[conch]",
@@ -27,6 +32,7 @@ TEST = [
     "PyYAML",
     # Another Noise, to compare the handshake with.
     "noiseprotocol>=0.3.1",
+    *METRICS,
     *PROGRESS,
 ]
 DOCS = [
@@ -96,6 +102,7 @@ setup(
         "rdv.server.limits",
         "rdv.server.logs",
         "rdv.server.site",
+        "rdv.server.site.admin",
         "rdv.server.workers",
         "rdv.test",
         "rdv.test.check",
@@ -116,6 +123,7 @@ setup(
         "rdv.test.server.limits",
         "rdv.test.server.logs",
         "rdv.test.server.site",
+        "rdv.test.server.site.admin",
         "rdv.test.server.workers",
         "rdv.test.stdio",
         "rdv.test.system",
@@ -127,7 +135,7 @@ setup(
     # Makes an editable install put this directory on sys.path. Without it setuptools maps each
     # package by name, and Twisted, which looks along sys.path, does not find the plugin.
     package_dir={"": "."},
-    package_data={"rdv": ["py.typed"]},
+    package_data={"rdv": ["py.typed"], "rdv.server.site.admin": ["page.html"]},
     entry_points={"console_scripts": ["rdv = rdv.commands.cli:main"]},
     python_requires=">=3.11",
     # Everything that is imported, by name, from the lowest version that works: CI runs the unit
@@ -155,6 +163,7 @@ setup(
         "ifaddr>=0.1.4",
     ],
     extras_require={
+        "metrics": METRICS,
         "progress": PROGRESS,
         "test": TEST,
         "docs": DOCS,

@@ -18,9 +18,9 @@ from pathlib import Path
 
 #: Folders, and the extras that their modules may need.
 FOLDERS = {
-    "rdv": {"progress"},
-    "rdv/test": {"progress", "test"},
-    "tests": {"progress", "test"},
+    "rdv": {"metrics", "progress"},
+    "rdv/test": {"metrics", "progress", "test"},
+    "tests": {"metrics", "progress", "test"},
     "examples": {"progress", "test"},
     "benchmarks": {"progress", "test"},
 }

@@ -112,6 +112,7 @@ class ServerSettings:
     :ivar key: see there.
     :ivar path: the one path that is served; ``/`` for any.
     :ivar health_path: below which health checks are answered; empty for nowhere.
+    :ivar admin: where the operator may look, like one of ``listen``; None for nowhere.
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: what running transfers get when the server is told to stop.
@@ -176,6 +177,13 @@ class ServerSettings:
         LISTENING,
         str,
         metavar="PATH",
+    )
+    admin: str | None = _setting(
+        None,
+        "where to serve metrics and status to the operator, such as 127.0.0.1:9180 or unix:PATH",
+        LISTENING,
+        str,
+        metavar="ADDRESS",
     )
     lobby_timeout: float = _setting(
         300.0,

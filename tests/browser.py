@@ -31,8 +31,8 @@ _OPTIONS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--enable-logging=stderr",
-    # Nothing but files is to be asked for.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    # Nothing but files, and servers of a test, are to be asked for anything.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 
 
@@ -50,10 +50,10 @@ class Browser:
         self._folder = Path(test.mktemp()).absolute()
         self._folder.mkdir(parents=True)
 
-    async def _run(self, page: Path, *options: str) -> Program:
+    async def _run(self, page: Path | str, *options: str) -> Program:
         assert self.program is not None
         profile = f"--user-data-dir={self._folder / 'profile'}"
-        url = page.absolute().as_uri()
+        url = page if isinstance(page, str) else page.absolute().as_uri()
         program = Program(self._test, self.program, *_OPTIONS, profile, *options, url)
         status = await program.ended
         if status:
@@ -84,6 +84,11 @@ class Browser:
         if found is None:
             raise AssertionError(f"the script did not run: {program.report()}")
         return json.loads(unescape(found[1]))
+
+    async def contents(self, url: str, seconds: float) -> str:
+        """What a page of a server has become, as HTML, after so many seconds of its own clock."""
+        budget = f"--virtual-time-budget={seconds * 1000:.0f}"
+        return (await self._run(url, "--dump-dom", budget)).stdout.decode()
 
     async def screenshot(self, page: Path, *, dark: bool = False, width: int = 1040) -> bytes:
         """A picture of the page as it is, as PNG."""

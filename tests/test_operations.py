@@ -87,6 +87,14 @@ class OperationsTests(TestCase):
         program = self.shell.script(replaced(command, *here, ("twist", "exec twist")))
         await self.meet_and_part(f"http://127.0.0.1:{await listening_port(program)}")
 
+    @runs(OPERATIONS, "--admin 127.0.0.1:9180")
+    async def test_admin(self, command: str) -> None:
+        """Beside the port for clients."""
+        program = self.start(command, ("8080", "127.0.0.1:0"), ("127.0.0.1:9180", "127.0.0.1:0"))
+        port = await listening_port(program)
+        await self.meet_and_part(f"http://127.0.0.1:{port}")
+        await program.line(r"AdminSite .*starting on \d+")
+
     @runs(OPERATIONS, "--workers 2")
     async def test_workers(self, command: str) -> None:
         """Two processes, one port."""

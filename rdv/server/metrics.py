@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["METRICS", "NO_LABELS", "Kind", "Metric", "Sample", "added", "lasting"]
+__all__ = [
+    "COUNTER",
+    "GAUGE",
+    "HISTOGRAM",
+    "METRICS",
+    "NO_LABELS",
+    "Metric",
+    "Sample",
+    "added",
+    "lasting",
+]
 
 #: Numbers by the name of a metric, and then by the values of its labels, joined by blanks. Of a
 #: histogram: how many were up to each bound and above the one before, and ``sum``.
@@ -19,7 +29,6 @@ Sample: TypeAlias = dict[str, dict[str, float]]
 #: The values of the labels of what has none.
 NO_LABELS = ""
 
-Kind: TypeAlias = str
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
 
@@ -33,7 +42,7 @@ class Metric(NamedTuple):
     """
 
     name: str
-    kind: Kind
+    kind: str
     text: str
     labels: Sequence[str] = ()
 

@@ -4,6 +4,7 @@ An HTTP connection to a server of its own: what Twisted's has no limits for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -39,11 +40,13 @@ class Channel(WideChannel):
     comes.
 
     :ivar timeOut: seconds for the first one.
+    :ivar refused: called with the status and reason of each refusal.
     :ivar idle: all those that are no clients: a request is to come, or the other side has still to
         close.
     """
 
     timeOut: float | None  # type: ignore[assignment]
+    refused: Callable[[int, str], object]
     idle: Deadlines[Channel]
     MAX_LENGTH = _HEAD_LIMIT
     maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
@@ -64,6 +67,7 @@ class Channel(WideChannel):
         """Answer with an error, whatever the client still has to say, and close."""
         if not self.closed:
             self.transport.write(refusal(status, reason or status.phrase))
+            self.refused(status, reason)
             self._close(lingering=True)
 
     def turn_away(self, error: TooMany) -> None:

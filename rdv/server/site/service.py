@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorCore,
@@ -38,6 +38,8 @@ from rdv.server.relay_limits import RelayLimits
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
+from rdv.server.sampling import sample_of
+from rdv.server.site.admin.service import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.health import HealthChecks
@@ -101,6 +103,9 @@ class RendezvousService(Service):
         self._site = make_site(
             reactor, settings, self.rendezvous, make_door(reactor, settings, self.reloads)
         )
+        self._admin = make_admin(
+            reactor, settings, lambda: succeed(sample_of(self.rendezvous)), self.certificate
+        )
         self._listeners = Listeners(reactor)
         self._endpoints = server_endpoints(self._listeners, settings, self.certificate)
 
@@ -115,6 +120,8 @@ class RendezvousService(Service):
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
         self.rendezvous.ports = named_ports(self._settings, self.ports)
+        if self._admin is not None:
+            self._admin.start()
 
     def startService(self) -> None:
         """See :class:`IService`. ``twist`` calls nothing else."""
@@ -130,7 +137,8 @@ class RendezvousService(Service):
         See :class:`IService`: fires when the transfers have ended or were cut.
         """
         super().stopService()  # type: ignore[no-untyped-call]
-        return self._close()
+        closed = self._close()
+        return closed.addCallback(lambda _: self._admin and self._admin.stop())
 
     def _close(self) -> Deferred[Any]:
         self._watch.stop()
@@ -237,7 +245,15 @@ def make_site(
         short_way = admission = None  # they know of no proxies
     root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
     health = HealthChecks(rendezvous, settings.health_path)
-    return RendezvousSite(root, reactor, short_way, rendezvous.holders, health, admission)
+    return RendezvousSite(
+        root,
+        reactor,
+        short_way,
+        rendezvous.holders,
+        health,
+        admission,
+        rendezvous.statistics,
+    )
 
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:

@@ -31,6 +31,7 @@ from rdv.server.site.health import HealthChecks
 from rdv.server.site.leaving import take_queued, when
 from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
+from rdv.server.statistics import Statistics
 
 __all__ = ["RendezvousSite"]
 
@@ -48,6 +49,7 @@ class RendezvousSite(Site):
     :param short_way: which clients may take that send nothing but a plain request.
     :param holders: connections that are no clients any more, beside its own.
     :param admission: who may come in, where clients are not hidden by a proxy.
+    :param statistics: where refusals are counted that the site makes itself.
     :ivar health: what answers health checks, which leave nothing in the log.
     """
 
@@ -61,6 +63,7 @@ class RendezvousSite(Site):
         holders: Callable[[], Iterable[Holder]] = tuple,
         health: HealthChecks | None = None,
         admission: Admission | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             root,
@@ -73,6 +76,7 @@ class RendezvousSite(Site):
         self._other_holders = holders
         self._throttle = AcceptThrottle(reactor, self._shed)
         self._admission = admission
+        self._statistics = statistics or Statistics()
         self._channels: WeakSet[Channel] = WeakSet()
         self.health = health
         self._slim: SlimChannels | None = None
@@ -139,6 +143,7 @@ class RendezvousSite(Site):
         channel.timeOut = seconds
         self._channels.add(channel)
         channel.idle = self._idle
+        channel.refused = self._statistics.refused
         channel.admission = self._admission
         return channel
 

@@ -29,6 +29,7 @@ from rdv.server.inheritance import first_number
 from rdv.server.limits.memory import Memory
 from rdv.server.metrics import Sample
 from rdv.server.reloading import Reload, reload_all
+from rdv.server.site.admin.service import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners
@@ -101,6 +102,7 @@ class WorkersService(Service):
         self._restarts: dict[int, IDelayedCall] = {}
         self._sample: Sample = {}
         self.polling = Polling(reactor, partial(self._tell, STATISTICS), self._serving, count)
+        self._admin = make_admin(reactor, settings, self.polling.sample, self.certificate)
         self._stopping = False
         self._stopped: OneShotObserver[None] = OneShotObserver()
         self._closed: Deferred[Any] = Deferred()
@@ -122,6 +124,8 @@ class WorkersService(Service):
         except OSError as error:
             raise RdvError(f"cannot have several workers: {error.strerror}") from error
         self.ports = listen(self._endpoints, Site(Resource()))
+        if self._admin is not None:
+            self._admin.start()
 
     def startService(self) -> None:
         """See :class:`IService`. ``twist`` calls nothing else."""
@@ -138,7 +142,7 @@ class WorkersService(Service):
         """
         super().stopService()  # type: ignore[no-untyped-call]
         self._watch.stop()
-        return self._stop()
+        return self._stop().addCallback(lambda _: self._admin and self._admin.stop())
 
     def reload(self) -> None:
         """See :meth:`rdv.server.site.service.RendezvousService.reload`; each worker does it."""

@@ -12,9 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import Address, space_of
 from rdv.server import Pair
+from rdv.server.limits.admission import Admission
+from rdv.server.limits.numbers import Limits
 from rdv.server.metrics import METRICS, NO_LABELS, Sample, added, lasting
 from rdv.server.sampling import sample_of
+from rdv.server.site.service import make_site
 from rdv.server.statistics import Histogram, Statistics, kind_of
+from rdv.settings import ServerSettings
 from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase, WebTestCase, request
 
 
@@ -191,6 +195,27 @@ class ResourceTests(WebTestCase):
         refusals = sample_of(self.rendezvous)["rdv_refusals"]
         wanted = {"426 upgrade_required": 1, "400 bad_request": 1, "503 draining": 1}
         self.assertEqual(refusals, wanted)
+
+
+class SiteTests(WebTestCase):
+    def test_refused(self) -> None:
+        """By the site, which answers what is no request."""
+        self.factory = make_site(self.clock, ServerSettings(), self.rendezvous)
+        self.browse(b"nonsense\r\n")
+        self.browse(request(more=b"X: %s\r\n" % (b"x" * (1 << 14))))
+        refusals = sample_of(self.rendezvous)["rdv_refusals"]
+        wanted = {"400 bad_request": 1, "431 request_header_fields_too_large": 1}
+        self.assertEqual(refusals, wanted)
+
+    def test_limits(self) -> None:
+        """Each by its name, and what it has kept out."""
+        self.rendezvous.admission = Admission(self.clock, Limits(connections=1))
+        self.factory = make_site(self.clock, ServerSettings(), self.rendezvous)
+        for _ in range(3):
+            self.browse()
+        hits = sample_of(self.rendezvous)["rdv_limit_hits"]
+        self.assertEqual({name: count for name, count in hits.items() if count}, {"connections": 2})
+        self.assertIn("waiting", hits)
 
 
 class SumTests(SynchronousTestCase):

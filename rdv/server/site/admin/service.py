@@ -1,0 +1,138 @@
+"""
+The admin port of a server: where it listens, and when it looks.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from time import time
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import twisted
+from rdv import __version__
+from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.server.metrics import NO_LABELS, Sample
+from rdv.server.site.admin import prometheus
+from rdv.server.site.admin.history import SECONDS_BETWEEN, History
+from rdv.server.site.admin.site import Look, admin_site
+from rdv.server.site.certificate import ServerCertificate
+from rdv.server.site.listening import close_ports, listen, make_endpoints
+from rdv.settings import ServerSettings
+
+__all__ = ["Admin", "make_admin"]
+
+log = Logger()
+
+
+class Admin:
+    """
+    The admin port.
+
+    :param place: where it listens: a port number of 127.0.0.1, ``HOST:PORT``, or a server endpoint
+        string of Twisted.
+    :param look: gets all numbers of the server.
+    :param expires: says when its certificate expires, in seconds since 1970; None when it has none.
+    :raises BadEndpoint: when ``place`` cannot be understood.
+    """
+
+    def __init__(
+        self, reactor: Any, place: str, look: Look, expires: Callable[[], float | None]
+    ) -> None:
+        self._expires = expires
+        self._reactor = reactor
+        self._look = look
+        self._started = time()
+        self._history = History()
+        self._ports: list[IListeningPort] = []
+        self._looking: Deferred[None] | None = None
+        self._loop: LoopingCall | None = None
+        where = f"127.0.0.1:{place}" if re.fullmatch(r"\d+", place) else place
+        self._endpoints = make_endpoints(reactor, [where])
+
+    def start(self) -> None:
+        """
+        Listen.
+
+        :raises RdvError: when that is not possible.
+        """
+        self._ports = listen(self._endpoints, admin_site(self._reactor, self.sample, self._history))
+        if not prometheus.is_available():
+            log.warn("{reason}", reason=prometheus.MISSING)
+        for port in self._ports:
+            host = port.getHost()
+            if not isinstance(host, (IPv4Address, IPv6Address)):
+                continue
+            if space_of(parse_ip(host.host.partition("%")[0])) is not AddressSpace.LOOPBACK:
+                log.warn(
+                    "the admin port {host}:{port} is open to whoever can reach it",
+                    host=host.host,
+                    port=host.port,
+                )
+        self._loop = LoopingCall(self._remember)
+        self._loop.clock = self._reactor
+        self._loop.start(SECONDS_BETWEEN)
+
+    def stop(self) -> Deferred[Any]:
+        """Listen no longer."""
+        if self._loop is not None and self._loop.running:
+            self._loop.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+        ports, self._ports = self._ports, []
+        return close_ports(ports)
+
+    def sample(self) -> Deferred[Sample]:
+        """All numbers, and what this process knows beside."""
+        return self._look().addCallback(self._complete)
+
+    def _complete(self, sample: Sample) -> Sample:
+        python = ".".join(map(str, sys.version_info[:3]))
+        build = f"{__version__} {python} {twisted.__version__}"
+        expires = self._expires()
+        found: Sample = {
+            **sample,
+            "rdv_start_time_seconds": {NO_LABELS: self._started},
+            "rdv_build_info": {build: 1},
+        }
+        if expires is not None:
+            found["rdv_certificate_expiry_timestamp_seconds"] = {NO_LABELS: expires}
+        return found
+
+    def _remember(self) -> Deferred[None]:
+        self._looking = looking = self.sample().addCallback(self._add)
+        looking.addErrback(_say_why)
+        return looking
+
+    def _add(self, sample: Sample) -> None:
+        self._history.add(time(), sample)
+
+
+def make_admin(
+    reactor: Any, settings: ServerSettings, look: Look, certificate: ServerCertificate | None
+) -> Admin | None:
+    """
+    What ``settings`` ask for.
+
+    :raises BadEndpoint: when that cannot be understood.
+    """
+    if not settings.admin:
+        return None
+
+    def expires() -> float | None:
+        return None if certificate is None else certificate.expires.timestamp()
+
+    return Admin(reactor, settings.admin, look, expires)
+
+
+def _say_why(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        log.failure("the admin port cannot look", failure=failure)

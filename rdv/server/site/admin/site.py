@@ -1,0 +1,154 @@
+"""
+The HTTP of the admin port: what it serves, to whom, and to how many at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from time import time
+from typing import Any, TypeAlias, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from rdv import __version__
+from rdv.server.metrics import Sample
+from rdv.server.site.admin import prometheus
+from rdv.server.site.admin.history import History
+from rdv.server.site.admin.hosts import is_own
+from rdv.server.site.admin.page import PAGE, POLICY
+from rdv.server.site.admin.status import status_of
+from rdv.server.site.site import RendezvousSite
+
+__all__ = ["AdminResource", "Look", "admin_site"]
+
+log = Logger()
+
+#: Connections at once; those beyond are closed.
+_MOST = 64
+
+#: Gets all numbers of a server.
+Look: TypeAlias = Callable[[], Deferred[Sample]]
+#: Makes a body of them for a request.
+_Answer: TypeAlias = Callable[[Request, Sample], bytes]
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class AdminResource(Resource):
+    """
+    All that there is.
+
+    :param look: gets the numbers.
+    :param history: what they were.
+    """
+
+    isLeaf = True
+
+    def __init__(self, look: Look, history: History) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._look = look
+        self._history = history
+        self._answers: dict[bytes, _Answer] = {b"/status": self._status}
+        if prometheus.is_available():
+            self._answers[b"/metrics"] = _metrics
+
+    def render(self, request: IRequest) -> int | bytes:
+        """Answer a GET or HEAD from this host's own."""
+        request = cast(Request, request)
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        # Who reads slowly is cut some seconds behind the answer.
+        request.setHeader("Connection", "close")
+        channel: Any = request.channel
+        channel.persistent = False
+        if request.method not in (b"GET", b"HEAD"):
+            request.setHeader("Allow", "GET, HEAD")
+            return _say(request, 405, "there is nothing to change here")
+        if not is_own(request.getHeader("Host") or ""):
+            return _say(request, 403, "ask for this host by its address")
+        if request.path in (b"/", b"/status.html"):
+            request.setHeader("Content-Type", "text/html; charset=utf-8")
+            request.setHeader("Content-Security-Policy", POLICY)
+            return _body(request, PAGE)
+        answer = self._answers.get(request.path)
+        if answer is None:
+            is_missing = request.path == b"/metrics"
+            return _say(request, *((501, prometheus.MISSING) if is_missing else (404, "nothing")))
+        looking = self._look()
+        request.notifyFinish().addErrback(lambda _: looking.cancel())
+        answering: Deferred[bytes] = looking.addCallback(partial(answer, request))
+        answering.addErrback(_failed, request).addCallback(_finish, request)
+        return NOT_DONE_YET
+
+    def _status(self, request: Request, sample: Sample) -> bytes:
+        request.setHeader("Content-Type", "application/json")
+        return json.dumps(status_of(sample, self._history, __version__, time())).encode() + b"\n"
+
+
+def _metrics(request: Request, sample: Sample) -> bytes:
+    text, content_type = prometheus.exposition(sample, request.getHeader("Accept") or "")
+    request.setHeader("Content-Type", content_type)
+    return text
+
+
+def _failed(failure: Failure, request: Request) -> bytes:
+    if request.channel is None:
+        return b""
+    log.failure("the admin port cannot answer", failure=failure)
+    request.setResponseCode(500)
+    request.setHeader("Content-Type", _TEXT)
+    return b"internal error\n"
+
+
+def _finish(body: bytes, request: Request) -> None:
+    if request.channel is not None:
+        request.write(_body(request, body))
+        request.finish()
+
+
+def _say(request: Request, status: int, text: str) -> bytes:
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode())
+    request.setHeader("Content-Type", _TEXT)
+    return _body(request, f"{text}\n".encode())
+
+
+def _body(request: Request, body: bytes) -> bytes:
+    request.setHeader("Content-Length", str(len(body)))
+    return b"" if request.method == b"HEAD" else body
+
+
+class AdminSite(RendezvousSite):
+    """Nothing that is asked here is for the log of what strangers do."""
+
+    def log(self, request: http.Request) -> None:
+        """It has been answered."""
+
+
+class AdminConnections(WrappingFactory):
+    """No more connections than that."""
+
+    def buildProtocol(  # type: ignore[override]
+        self, addr: IAddress | None
+    ) -> ProtocolWrapper | None:
+        if len(self.protocols) >= _MOST:
+            return None
+        protocol: ProtocolWrapper | None = super().buildProtocol(addr)
+        return protocol
+
+
+def admin_site(clock: IReactorTime, look: Look, history: History) -> IProtocolFactory:
+    """What listens at the admin port; see :class:`AdminResource`."""
+    site = AdminSite(AdminResource(look, history), clock)
+    bounded: IProtocolFactory = AdminConnections(site)  # type: ignore[no-untyped-call]
+    return bounded

@@ -1,0 +1,222 @@
+"""
+The admin port of a real server: numbers equal to those of a load, however they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.threads import deferToThread
+
+from rdv.test.doubles import HalfWire
+from rdv.wire import hello_line, token_hint
+from tests.browser import Browser
+from tests.processes import Program
+from tests.proxies import installed
+from tests.workers import WorkersTestCase
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self._path)
+
+
+class AdminTestCase(WorkersTestCase):
+    """
+    A server with an admin port.
+
+    :ivar admin: its number.
+    """
+
+    async def serve_with_admin(self, *options: str) -> Program:
+        server = await self.serve(*options, "--admin", "127.0.0.1:0")
+        found = await server.line(r"AdminSite .*starting on (\d+)$")
+        self.admin = int(found[1])
+        self.server = server
+        return server
+
+    async def fetch(self, path: str, connection: HTTPConnection | None = None) -> bytes:
+        """The body of a good answer."""
+
+        def get() -> bytes:
+            asking = connection or HTTPConnection("127.0.0.1", self.admin, timeout=20)
+            try:
+                asking.request("GET", path)
+                answer = asking.getresponse()
+                self.assertEqual(answer.status, 200)
+                return answer.read()
+            finally:
+                asking.close()
+
+        return await deferToThread(get)
+
+    async def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self.fetch("/status"))
+        return found
+
+    async def direct(self, token: bytes) -> None:
+        """A pair that finds a direct path."""
+        acceptor, dialer = [await self.ask(method, token) for method in (b"ACCEPT", b"DIAL")]
+        await acceptor.until(b"\r\n\r\n")
+        acceptor.write(hello_line(token))
+        await dialer.until(hello_line(token))
+        await self.part(dialer, acceptor)
+        await self.counted("direct", token)
+
+    async def part(self, *wires: HalfWire) -> None:
+        """They leave in good order."""
+        for wire in wires:
+            gone = wire.lost()
+            wire.transport.loseConnection()  # type: ignore[union-attr]
+            await gone
+
+    async def counted(self, event: str, token: bytes) -> None:
+        """The server knows of it. The first letters of the token are its own."""
+        await self.server.line(f"[] ]{event}: .*{re.escape(token_hint(token))}")
+
+
+class NumbersTests(AdminTestCase):
+    if Browser.program is None:
+        skip = "chromium is not installed"
+
+    async def load(self) -> None:
+        """Three direct pairs, two relayed ones of which one has ended, and two who wait."""
+        for number in range(3):
+            await self.direct(b"%d direct" % number)
+        tokens = b"3 relayed", b"4 relayed"
+        pairs = [await self.relayed(token) for token in tokens]
+        for pair in pairs:
+            await self.exchange(pair, b"x" * 1000)
+        await self.part(*pairs[0])
+        await self.counted("relayed", tokens[0])
+        for token in (b"5 waiting", b"6 waiting", b"6 waiting"):  # the last one replaces another
+            await self.ask(b"ACCEPT", token)
+            await self.counted("waiting", token)
+        await self.counted("refused", b"6 waiting")
+
+    async def test_numbers(self) -> None:
+        """As JSON, for Prometheus, and on the page, over all workers."""
+        await self.serve_with_admin("--workers", "2")
+        await self.load()
+        status = await self.status()
+        self.assertEqual(
+            status["outcomes"], {"direct": 3, "relayed": 1, "failed": 0, "abandoned": 0}
+        )
+        self.assertEqual(status["matches"], 5)
+        self.assertEqual(status["pairs"], {"meeting": 0, "relayed": 1})
+        self.assertEqual(status["relayed_bytes"], {"dialer": 2000, "acceptor": 2000})
+        self.assertEqual(status["requests"], {"dialer": 5, "acceptor": 8})
+        self.assertEqual(status["direct_share"], 0.75)
+        self.assertEqual([each["up"] for each in status["workers"]], [True, True])
+        text = await self.fetch("/metrics")
+        found = {
+            (each.name, *each.labels.values()): each.value
+            for family in text_string_to_metric_families(text.decode())
+            for each in family.samples
+        }
+        for name, value in (
+            (("rdv_outcomes_total", "direct"), 3),
+            (("rdv_outcomes_total", "relayed"), 1),
+            (("rdv_matches_total",), 5),
+            (("rdv_clients_waiting", "acceptor"), 2),
+            (("rdv_pairs", "relayed"), 1),
+            (("rdv_relayed_bytes_total", "dialer"), 2000),
+            (("rdv_refusals_total", "replaced", "409"), 1),
+            (("rdv_observed_addresses_total", "loopback"), 13),
+            (("rdv_relayed_pair_bytes_sum",), 2000),
+            (("rdv_worker_up", "1"), 1),
+        ):
+            self.assertEqual(found[name], value, name)
+        self.assertNotIn(b"127.0.0.1", text)
+        await self.check_page()
+        checking = Program(self, installed("promtool"), "check", "metrics")
+        checking.write(text)
+        checking.close_stdin()
+        self.assertEqual(await checking.ended, 0, checking.report())
+        self.assertEqual(bytes(checking.stderr), b"")
+
+    async def check_page(self) -> None:
+        """It says the same, and the browser has nothing to complain about."""
+        page = await Browser(self).contents(f"http://127.0.0.1:{self.admin}/", 3)
+        for place, text in (
+            ("state", "ok"),
+            ("waiting", "2"),
+            ("relaying", "1"),
+            ("matches", "5"),
+            ("share", "75 %"),
+            ("volume", "3.9 KiB"),
+            ("n-direct", "3"),
+            ("n-relayed", "1"),
+            ("from-dialer", "2.0 KiB"),
+        ):
+            found = re.search(rf'id="{place}"[^>]*>([^<]*)<', page)
+            assert found is not None, place
+            self.assertEqual(found[1], text, place)
+        for row in ("<td>409 replaced</td><td>1</td>", "<td>loopback</td><td>13</td>"):
+            self.assertIn(row, page)
+
+
+class LifeTests(AdminTestCase):
+    async def test_a_worker_stops_and_dies(self) -> None:
+        """The others are there, and nothing that was counted is lost."""
+        await self.serve_with_admin("--workers", "2")
+        for number in range(6):
+            await self.direct(b"%d direct" % number)
+        self.assertEqual((await self.status())["outcomes"]["direct"], 6)  # each has said so once
+        stopped = Program(self, "/bin/kill", "-STOP", str(self.processes()[1]))
+        await stopped.ended
+        status = await self.status()
+        self.assertEqual([each["up"] for each in status["workers"]], [True, False])
+        self.assertEqual(status["outcomes"]["direct"], 6)
+        killed = Program(self, "/bin/kill", "-KILL", str(self.processes()[1]))
+        await killed.ended
+        await self.server.line("worker 1 died")
+        status = await self.status()
+        self.assertEqual((status["worker_restarts"], status["outcomes"]["direct"]), (1, 6))
+
+    async def test_unix(self) -> None:
+        """In the file system; with a server of one process."""
+        folder = mkdtemp()  # the path of a socket must not be long
+        self.addCleanup(shutil.rmtree, folder)
+        path = f"{folder}/admin.sock"
+        self.server = await self.serve("--admin", f"unix:{path}")
+        await self.direct(b"token")
+        status = json.loads(await self.fetch("/status", UnixConnection(path)))
+        self.assertEqual(status["requests"], {"dialer": 1, "acceptor": 1})
+        self.server.signal("TERM")
+        self.assertEqual(await self.server.ended, 0)
+        self.assertFalse(Path(path).exists())
+
+    async def test_in_use(self) -> None:
+        """It is one clear line, and no server."""
+        place = f"127.0.0.1:{self.taken_port()}"
+        server = self.rdv("serve", "-l", "127.0.0.1:0", "--admin", place)
+        await self.assert_ended(server, 1, f"cannot listen on {place}: Address already in use")
+
+    async def test_many(self) -> None:
+        """Who holds connections to it is no burden to clients, nor for ever to the operator."""
+        await self.serve_with_admin()
+        held = []
+        for _ in range(100):
+            held.append(socket.create_connection(("127.0.0.1", self.admin)))
+            self.addCleanup(held[-1].close)
+        await self.direct(b"token")
+        for each in held:
+            each.close()
+        self.assertEqual((await self.status())["matches"], 1)

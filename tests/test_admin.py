@@ -15,13 +15,74 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
 
+from rdv.server.metrics import METRICS
 from rdv.test.doubles import HalfWire
 from rdv.wire import hello_line, token_hint
 from tests.browser import Browser
-from tests.processes import Program
+from tests.documents import runs
+from tests.processes import ROOT, Program
 from tests.proxies import installed
 from tests.workers import WorkersTestCase
+
+RULES = ROOT / "contrib" / "prometheus" / "rules.yml"
+DASHBOARD = ROOT / "contrib" / "grafana" / "rdv.json"
+#: Alerts, when they are looked at, their labels, what they say, and the series that bring them.
+ALERTS = (
+    (
+        "RdvCertificateExpires",
+        "2h",
+        {"severity": "warning", "instance": "one"},
+        "The certificate of one expires in 9d 22h 0m 0s",
+        [("rdv_certificate_expiry_timestamp_seconds", "", "864000x300")],
+    ),
+    (
+        "RdvWorkersRestart",
+        "1h",
+        {"severity": "warning", "instance": "one"},
+        "60 workers of one died within an hour",
+        [("rdv_worker_restarts_total", "", "0+1x100")],
+    ),
+    (
+        "RdvWorkerSilent",
+        "5m",
+        {"severity": "critical", "instance": "one", "worker": "1"},
+        "Worker 1 of one does not answer",
+        [("rdv_worker_up", ', worker="1"', "0x100"), ("rdv_worker_up", ', worker="0"', "1x100")],
+    ),
+    (
+        "RdvDirectPathsRare",
+        "1h",
+        {"severity": "warning", "instance": "one"},
+        "Of the pairs of one only 10% find a direct path",
+        [
+            ("rdv_outcomes_total", ', outcome="direct"', "0+1x100"),
+            ("rdv_outcomes_total", ', outcome="relayed"', "0+9x100"),
+            ("rdv_outcomes_total", ', outcome="failed"', "0+90x100"),
+        ],
+    ),
+    (
+        "RdvClientsHidden",
+        "1h",
+        {"severity": "warning", "instance": "one"},
+        "one sees hardly any public address: a proxy seems to hide its clients",
+        [
+            ("rdv_observed_addresses_total", ', kind="private4"', "0+99x100"),
+            ("rdv_observed_addresses_total", ', kind="public4"', "0+1x100"),
+        ],
+    ),
+    (
+        "RdvDescriptorsShort",
+        "10m",
+        {"severity": "warning", "instance": "one", "worker": "0"},
+        "Worker 0 of one uses 80% of its descriptors",
+        [
+            ("rdv_open_descriptors", ', worker="0"', "800x100"),
+            ("rdv_max_descriptors", ', worker="0"', "1000x100"),
+        ],
+    ),
+)
 
 
 class UnixConnection(HTTPConnection):
@@ -220,3 +281,68 @@ class LifeTests(AdminTestCase):
         for each in held:
             each.close()
         self.assertEqual((await self.status())["matches"], 1)
+
+
+class ContribTests(TestCase):
+    """What is offered for Prometheus and Grafana."""
+
+    timeout = 60
+
+    async def promtool(self, *arguments: str) -> None:
+        program = Program(self, installed("promtool"), *arguments)
+        self.assertEqual(await program.ended, 0, program.report())
+
+    async def test_rules(self) -> None:
+        """They can be read, and warn of what they are to warn of."""
+        await self.promtool("check", "rules", str(RULES))
+        tests = [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": f'{name}{{instance="one"{labels}}}', "values": values}
+                    for name, labels, values in series
+                ],
+                "alert_rule_test": [
+                    {
+                        "eval_time": time,
+                        "alertname": alert,
+                        "exp_alerts": [
+                            {"exp_labels": wanted, "exp_annotations": {"summary": summary}}
+                        ],
+                    }
+                ],
+            }
+            for alert, time, wanted, summary, series in ALERTS
+        ]
+        path = Path(self.mktemp()).absolute()
+        content = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
+        path.write_text(json.dumps(content))  # which is YAML
+        await self.promtool("test", "rules", str(path))
+
+    @runs("docs/operations.rst", "scrape_configs")
+    async def test_configuration(self, config: str) -> None:
+        path = Path(self.mktemp()).absolute()
+        path.write_text(config + "\n")
+        await self.promtool("check", "config", str(path))
+
+    def test_names(self) -> None:
+        """Of metrics and labels: all are ours, and every alert is explained."""
+        dashboard = json.loads(DASHBOARD.read_text())
+        queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        rules = RULES.read_text()
+        labels = {
+            f"{metric.name}{suffix}": {*metric.labels, "instance", "job", "le"}
+            for metric in METRICS
+            for suffix in ("", "_total", "_bucket", "_sum", "_count")
+        }
+        self.assertGreater(len(queries), 20)
+        for text in (*queries, rules):
+            for name, selected in re.findall(r"\b(rdv_\w+)(?:\{([^}]*)\})?", text):
+                self.assertIn(name, labels, text)
+                self.assertLessEqual(set(re.findall(r"(\w+)[!=~]+\"", selected)), labels[name])
+        page = (ROOT / "docs" / "operations.rst").read_text()
+        for alert in re.findall(r"alert: (\w+)", rules):
+            self.assertIn(f"``{alert}``", page)
+        for metric in METRICS:
+            name = f"{metric.name}_total" if metric.kind == "counter" else metric.name
+            self.assertIn(f"``{name}``", page)

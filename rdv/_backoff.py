@@ -6,7 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "later"]
+
+
+def later(asked_for: float | None, longest: float, chance: Callable[[], float]) -> float:
+    """
+    Seconds that a server wants us to stay away, and up to a quarter more: it has asked everybody
+    for the same, and those that it has refused together shall not come back together.
+
+    :param asked_for: what its ``Retry-After`` says; None when it says nothing.
+    :param longest: no server keeps us away for longer.
+    :param chance: a random number from 0 to 1.
+    """
+    return min((asked_for or 0.0) * (1 + chance() / 4), longest)
 
 
 class Backoff:

@@ -49,7 +49,8 @@ _STATUSES = {
     **dict.fromkeys((400, 405, 426, 501), "pass-upgrade"),
     **dict.fromkeys((401, 403, 407), "credentials"),
     404: "check-path",
-    **dict.fromkeys((408, 429, 503, 504), "try-later"),
+    **dict.fromkeys((408, 503, 504), "try-later"),
+    429: "too-many",
 }
 _MAPPINGS = {
     Mapping.KEPT: "nat-keeps-ports",

@@ -216,6 +216,8 @@ _ADVICE = {
     "the method, or the headers Connection and Upgrade.",
     "pass-upgrade/after": "A proxy in front of it has to pass on what follows a 101.",
     "try-later": "It, or a proxy in front of it, is overloaded: try later.",
+    "too-many": "Too many clients come from your address, or from behind your NAT: try later, or "
+    "ask its operator for more.",
     "ask-operator": "Only the server's operator can know more, from its log.",
     "affinity": "Check that it is an rdv server. If there are several servers, all clients of a "
     "token have to reach the same one.",

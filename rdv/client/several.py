@@ -39,7 +39,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rdv._backoff import Backoff
+from rdv._backoff import Backoff, later
 from rdv.client.reach import ignoring_cancellation
 from rdv.errors import NoServer, RdvError, ServerRefused
 
@@ -128,7 +128,9 @@ class Several(Generic[T]):
                 except RdvError as error:
                     if not self._goes_on(server, error):
                         return
-                    await deferLater(self._clock, backoff.next() + _asked_for(error))
+                    asked_for = error.retry_after if isinstance(error, ServerRefused) else None
+                    away = later(asked_for, _LONGEST_RETRY_AFTER, self._chance)
+                    await deferLater(self._clock, backoff.next() + away)
                     continue
                 if self._result.called:
                     await ignoring_cancellation(self._discard(result))
@@ -188,8 +190,3 @@ def _is_replaced(error: RdvError) -> bool:
 def _sum(errors: list[RdvError]) -> RdvError:
     """The error for all. Who was replaced everywhere is told so."""
     return errors[-1] if all(map(_is_replaced, errors)) else NoServer(errors)
-
-
-def _asked_for(error: RdvError) -> float:
-    asked_for = error.retry_after if isinstance(error, ServerRefused) else None
-    return min(asked_for or 0.0, _LONGEST_RETRY_AFTER)

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from rdv import _knobs as knobs
-from rdv._backoff import Backoff
+from rdv._backoff import Backoff, later
 from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
@@ -127,6 +127,7 @@ class RetryPolicy:
         self._tell = tell
         self._patient = patient
         self._secured = secured
+        self._chance = chance
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._asked: float | None = None
         self._settling: IDelayedCall | None = None
@@ -204,7 +205,7 @@ class RetryPolicy:
     def pause(self, error: BaseException) -> float:
         """Seconds until the next attempt: longer each time, and as long as the server asks for."""
         asked_for = error.retry_after if isinstance(error, (ServerRefused, NoServer)) else None
-        return self._backoff.next() + min(asked_for or 0.0, _LONGEST_RETRY_AFTER)
+        return self._backoff.next() + later(asked_for, _LONGEST_RETRY_AFTER, self._chance)
 
     def fails(self, error: RdvError) -> None:
         """It went wrong, and will be tried again."""

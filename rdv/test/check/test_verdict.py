@@ -213,7 +213,8 @@ UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
             "check-path": (404,),
             "credentials": (401, 403, 407),
             "pass-upgrade": (400, 405, 426, 501),
-            "try-later": (408, 429, 503, 504),
+            "try-later": (408, 503, 504),
+            "too-many": (429,),
             "ask-operator": (500, 502),
         }.items()
         for status in statuses

@@ -103,7 +103,7 @@ class SeveralTests(SynchronousTestCase):
 
     def test_as_late_as_it_wants(self) -> None:
         self.fails(A, FULL)
-        self.clock.advance(11.9)
+        self.clock.advance(14.4)
         self.assertEqual(self.asked, [A, B, C])
         self.clock.advance(0.1)
         self.assertEqual(self.asked, [A, B, C, A])

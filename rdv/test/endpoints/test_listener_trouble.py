@@ -50,10 +50,16 @@ class TroubleTests(ListenerTestCase):
         self.client.again_after(0.5)
 
     def test_retry_after(self) -> None:
-        """What the server asks for comes on top, up to a bound."""
-        for seconds, pause in ((10.0, 1 + 10), (0.0, 2), (1e9, 4 + 300)):
-            self.client.last.fails(refused(503, seconds))
-            self.client.again_after(pause)
+        """What the server asks for comes on top, and a quarter at most, up to a bound."""
+        for status in (429, 503):
+            for seconds, pause in ((10.0, 1 + 12.5), (0.0, 2), (1e9, 4 + 300)):
+                self.client.last.fails(refused(status, seconds))
+                self.client.again_after(pause)
+            self.client.last.happens(What.ASKED)
+            self.clock.advance(0.5)
+        self.listener._policy._chance = lambda: 0.0
+        self.client.last.fails(refused(429, 10.0))
+        self.client.again_after(1 + 10)
 
     def test_over_when_asked(self) -> None:
         """Not at once, as a refusal may be on its way; then the pauses are short again."""

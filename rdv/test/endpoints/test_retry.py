@@ -97,8 +97,8 @@ class PolicyTests(SynchronousTestCase):
         """One of several servers that does not ask us to stay away is asked first."""
         late, later = (ServerRefused(URL, 503, "full", "", seconds) for seconds in (20.0, 30.0))
         for error, pause in (
-            (late, 21),
-            (NoServer([late, later]), 21),
+            (late, 26),
+            (NoServer([late, later]), 26),
             (NoServer([late, GONE]), 1),
             (NoServer([GONE]), 1),
         ):
@@ -195,12 +195,12 @@ class KeepTryingTests(SynchronousTestCase):
             self.waits()
             last = refused(503, 10.0)
             self.client.last.fails(last)
-            self.client.again_after(1 + 10)
+            self.client.again_after(1 + 12.5)
             for error, pause in ((GONE, 2), (refused(502), 4), (refused(500), 8)):
                 self.client.last.fails(error)
                 self.client.again_after(pause)
             self.assertEqual(self.told, [None, last])
-            self.assertAlmostEqual(self.client.last.timeout or 0, 60 - 0.5 - 25 * 1.01)
+            self.assertAlmostEqual(self.client.last.timeout or 0, 60 - 0.5 - 27.5 * 1.01)
             self.waits()
             self.assertEqual(self.told, [None, last, None])
             self.connects(trying)

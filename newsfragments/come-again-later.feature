@@ -1,0 +1,1 @@
+Clients that a server asks to come again later (``Retry-After``, with a 429 or 503) stay away for up to a quarter longer than that, so that they do not all come back at once. ``rdv check`` says of a 429 that too many clients come from the same address.

@@ -134,6 +134,7 @@ class ServerSettings:
     :ivar auth_cache: see there too.
     :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
+    :ivar worker_timeout: after how long without an answer one of them is replaced; 0 for never.
     :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
     :ivar log_addresses: how much of clients' addresses is logged: ``full``, ``prefix`` or ``none``.
     :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
@@ -339,6 +340,13 @@ class ServerSettings:
         PROCESSES,
         workers,
         metavar="N",
+    )
+    worker_timeout: float = _setting(
+        30.0,
+        "replace a process that has not answered for so long; 0: never",
+        PROCESSES,
+        seconds,
+        metavar="SECONDS",
     )
     log_format: str | None = _setting(
         None,

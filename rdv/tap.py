@@ -219,7 +219,8 @@ class _WorkersService(_SaysWhy, WorkersService):
     def startService(self) -> None:
         super().startService()
         run = self._reactor.run
-        self.ready.addErrback(self._give_up)
+        for can_fail in (self.ready, self.failed):
+            can_fail.addErrback(self._give_up)
 
         def run_to_the_end() -> None:
             run()

@@ -12,7 +12,8 @@ from twisted.internet.error import ConnectionDone
 
 from rdv.test.doubles import present
 from rdv.test.server.workers.doubles import token_of
-from tests.servers import LISTENING
+from tests.processes import PYTHON, ROOT, Program
+from tests.servers import LISTENING, TWIST
 from tests.workers import WORKERS, WorkersTestCase
 
 
@@ -68,6 +69,57 @@ class DeathTests(WorkersTestCase):
         self.server.signal("TERM")
         self.assertEqual(await self.server.ended, 0)
         self.assertEqual(len(self.server.stderr.splitlines()), 2, self.server.report())
+
+
+class HangTests(WorkersTestCase):
+    async def test_stopped(self) -> None:
+        """One that does not go on is replaced, and who has come to its inbox is served."""
+        await self.serve_with_workers("--worker-timeout", "2")
+        victim, token = self.processes()[1], token_of(1, WORKERS)
+        others = [await self.relayed(token_of(index, WORKERS)) for index in (0, 2)]
+        os.kill(victim, signal.SIGSTOP)
+        acceptor, dialer = [await self.ask(method, token) for method in (b"ACCEPT", b"DIAL")]
+        await self.server.line("worker 1 does not answer: killed")
+        await self.server.line("worker 1 died: signal 9")
+        await self.shake_hands(token, acceptor, dialer)
+        await self.exchange((acceptor, dialer), b"words")
+        for pair in others:
+            await self.exchange(pair, b"words")
+
+
+class EndTests(WorkersTestCase):
+    async def test_nobody_can_be_started(self) -> None:
+        """A supervisor shall know, whichever command it was."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        broken = folder / "sitecustomize.py"
+        code = "import os, sys\nif 'rdv.server.workers.worker' in sys.orig_argv: os._exit(7)\n"
+        environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
+        twist = (
+            "--log-format",
+            "text",
+            "rdv",
+            "--port",
+            "tcp:0:interface=127.0.0.1",
+            "--workers",
+            "2",
+        )
+        for command in (
+            (PYTHON, "-m", "rdv", "-v", "serve", "-l", "127.0.0.1:0", "--workers", "2"),
+            (TWIST, *twist),
+        ):
+            broken.write_text("")
+            server = Program(self, *command, env=environment)
+            found = [
+                int((await server.line(rf"worker {index} serves as process (\d+)"))[1])
+                for index in range(2)
+            ]
+            broken.write_text(code)
+            for pid in found:
+                os.kill(pid, signal.SIGKILL)
+            self.assertEqual(await server.ended, 1, server.report())
+            said = server.stderr + server.stdout
+            self.assertIn(b" did not start: exit status 7", said)
 
 
 class ParentTests(WorkersTestCase):

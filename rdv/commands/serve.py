@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 
 from rdv._stdio.console import Console, Form
@@ -64,7 +63,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     await service.ready  # so that its signal handlers are there
     for port in service.ports:
         console.tell("listening", f"LISTENING: {_place(port)}", address=_place(port))
-    await Deferred()  # until a signal stops the reactor
+    await service.failed  # unless a signal stops the reactor before that
     return OK
 
 

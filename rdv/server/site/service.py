@@ -77,6 +77,7 @@ class RendezvousService(Service):
         do nothing.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
+    :ivar failed: fails when it can serve no longer; see :class:`WorkersService`.
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :ivar certificate: its certificate, if it listens for TLS.
     :raises BadEndpoint: when an endpoint string cannot be understood.
@@ -94,6 +95,7 @@ class RendezvousService(Service):
         self._settings = settings
         self.ports: list[IListeningPort] = []
         self.ready: Deferred[None] = Deferred()
+        self.failed: Deferred[None] = Deferred()
         self.rendezvous = make_rendezvous(reactor, settings)
         # Now: what starts as root may be somebody else when it runs.
         self.certificate = make_certificate(settings)

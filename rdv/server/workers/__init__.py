@@ -9,11 +9,12 @@ is passed on. ::
     client  --------> worker 0  ============>  worker 2  <========>
                       (HTTP)     descriptor    (Leg)
 
-The parent (``parent``) opens the ports and accepts nothing. It makes an inbox for each worker, a
-pair of ``SOCK_SEQPACKET`` sockets, and starts the workers, each of which inherits the
-listening sockets, the receiving end of its own inbox, and the sending ends of all others. It keeps
-all of them open itself. So neither a client in the accept queue nor one in an inbox is lost with a
-worker, and a worker that is started again finds everything as it was: no link is made anew.
+The parent (``parent``) opens the ports and accepts nothing. Its ``crew`` makes an inbox for each
+worker, a pair of ``SOCK_SEQPACKET`` sockets, and starts the workers, each of which inherits the
+listening sockets, the receiving end of its own inbox, and the sending ends of all others. The
+parent keeps all of them open itself. So neither a client in the accept queue nor one in an inbox is
+lost with a worker, and a worker that is started again finds everything as it was: no link is made
+anew.
 
 The token decides: a checksum of it modulo N is its *owner*, the same in every process
 (``assignment``). Whichever worker is free accepts, reads the request, refuses it if there is
@@ -48,7 +49,12 @@ What can go wrong:
 
 * A worker dies: its waiting clients and its pairs are gone, the pairs by a reset. The others do
   not notice. It is started again, once a second at most.
-* One dies before all of them have served for the first time: the parent says why, and ends.
+* One hangs, in a hook that loops, say: the parent asks each now and then, by the pipe of commands,
+  and its reactor answers by that of reports. Who does not is killed. Questions are counted, and not
+  seconds: a parent that was stopped for a while, too, does not take its workers for dead.
+* One dies before all of them have served for the first time: the parent says why, and ends. Later
+  it does so when none serves and each has failed to start twice in a row. While one serves the
+  others are tried for ever, down to once a minute: its clients are worth more than a clean end.
 * The parent dies: the pipe ends. The workers do as if they were told to stop, so that another
   parent can have the ports.
 * A client is in the queue of a port at the end: the parent closes it first, and each worker accepts

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from rdv.server.inheritance import spawn
 from rdv.server.workers.reports import reported
-from rdv.server.workers.worker import COMMANDS, COUNTED, READY, Start
+from rdv.server.workers.worker import COMMANDS, COUNTED, PING, PONG, READY, Start
 
 __all__ = ["Child"]
 
@@ -32,6 +32,7 @@ class Child(ProcessProtocol):
     :param counted: called with its index and what it has counted, encoded, when it was asked.
     :ivar index: which worker it is.
     :ivar is_ready: whether it has begun to serve.
+    :ivar unanswered: how often it was asked whether it is there, since it was heard of last.
     """
 
     transport: IProcessTransport
@@ -50,6 +51,7 @@ class Child(ProcessProtocol):
         self._unfinished = b""
         self.index = start.index
         self.is_ready = False
+        self.unanswered = 0
 
     def spawn(
         self, reactor: IReactorProcess, descriptors: Mapping[int, int], passed: Mapping[int, int]
@@ -72,6 +74,11 @@ class Child(ProcessProtocol):
         with suppress(KeyError):
             self.transport.writeToChild(COMMANDS, command)
 
+    def ask(self) -> None:
+        """Ask whether it is there. Its reactor answers."""
+        self.unanswered += 1
+        self.tell(PING)
+
     def kill(self) -> None:
         """End it, whatever it does."""
         with suppress(ProcessExitedAlready):
@@ -86,6 +93,8 @@ class Child(ProcessProtocol):
                 self._became_ready(self)
             elif line.startswith(COUNTED):
                 self._counted(self.index, line[len(COUNTED) :])
+            elif line == PONG:
+                self.unanswered = 0
             else:
                 self._log(line)
 

@@ -62,6 +62,8 @@ __all__ = [
     "COUNTED",
     "DRAIN",
     "HANGING",
+    "PING",
+    "PONG",
     "READY",
     "RELOAD",
     "STATISTICS",
@@ -74,13 +76,13 @@ log = Logger()
 #: The number of a descriptor.
 COMMANDS = 0
 #: What comes on COMMANDS: a byte each.
-DRAIN, ABORT, RELOAD = b"d", b"a", b"r"
+DRAIN, ABORT, RELOAD, PING = b"d", b"a", b"r", b"p"
 #: Likewise, for the health checks: another worker does not answer; all of them do again.
 HANGING, ALL_ANSWER = b"h", b"H"
 #: Likewise: to say what it has counted.
 STATISTICS = b"s"
 #: What is reported beside events as JSON: a line.
-READY = b"ready"
+READY, PONG = b"ready", b"pong"
 #: What such a line begins with that says what it has counted.
 COUNTED = b"counted "
 
@@ -176,6 +178,8 @@ class Worker:
 
     def write(self, data: bytes) -> None:
         """Obey."""
+        if PING in data:
+            self._say(PONG.decode())
         if DRAIN in data:
             self._stop()
         if RELOAD in data:

@@ -23,12 +23,13 @@ from twisted.web.server import Site
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.release import Hold, hold_back
 from rdv.server.workers.assignment import Assignment, owner_of
+from rdv.server.workers.crew import Crew
 from rdv.server.workers.mailbox import Inbox, Outbox
 from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.passing import inbox_pair
-from rdv.server.workers.worker import COMMANDS, READY, Start
+from rdv.server.workers.worker import ALL_ANSWER, COMMANDS, HANGING, PING, PONG, READY, Start
 from rdv.settings import ServerSettings
-from rdv.test.doubles import HalfWire
+from rdv.test.doubles import HalfWire, present
 from rdv.test.server.doubles import request
 from rdv.test.sockets import REACTOR
 
@@ -155,7 +156,9 @@ class FakeProcess:
     """
     A process that does nothing.
 
-    :ivar told: the commands it has got.
+    :ivar told: the commands it has got, but for these:
+    :ivar asked: how often it was asked whether it is there.
+    :ivar silences: what it was told of others.
     :ivar start: what it was told when it was started.
     :ivar descriptors: what it inherits.
     """
@@ -164,6 +167,8 @@ class FakeProcess:
         self._protocol = protocol
         self.pid = 4711
         self.told = b""
+        self.asked = 0
+        self.silences: list[int] = []
         self.killed = False
         self.start = Start.from_json(command[-1])
         self.descriptors = descriptors
@@ -171,7 +176,9 @@ class FakeProcess:
 
     def writeToChild(self, childFD: int, data: bytes) -> None:
         assert childFD == COMMANDS
-        self.told += data
+        self.asked += data.count(PING)
+        self.silences += [byte for byte in data if byte in HANGING + ALL_ANSWER]
+        self.told += bytes(byte for byte in data if byte not in PING + HANGING + ALL_ANSWER)
 
     def signalProcess(self, name: str) -> None:
         assert name == "KILL"
@@ -186,6 +193,10 @@ class FakeProcess:
     def serve(self) -> None:
         """It is ready."""
         self.say(READY + b"\n")
+
+    def answer(self) -> None:
+        """It is there."""
+        self.say(PONG + b"\n")
 
     def end(self, status: int = 0, killed_by: int | None = None) -> None:
         """It is no more."""
@@ -258,11 +269,16 @@ class ParentTestCase(SynchronousTestCase):
         self.addCleanup(self.end)
         return processes
 
+    @property
+    def crew(self) -> Crew:
+        """The parent's view of them."""
+        return present(self.service._crew)
+
     def end(self) -> None:
         """Of all of them."""
         done = self.service.stopService()
         for process in self.reactor.processes:
-            if process.start.index in self.service._children:
+            if process.start.index in self.crew._children:
                 process.end()
         self.successResultOf(done)
         self.assertEqual(self.reactor.getDelayedCalls(), [])

@@ -10,12 +10,22 @@ from typing import Any
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
-from rdv.server.workers import parent as workers
+from rdv.server.workers import crew
+from rdv.server.workers.parent import WorkersService
 from rdv.server.workers.passing import PassedClient, encode, send
-from rdv.server.workers.worker import ABORT, COMMANDS, DRAIN, READY, RELOAD, Start
+from rdv.server.workers.worker import (
+    ABORT,
+    ALL_ANSWER,
+    COMMANDS,
+    DRAIN,
+    HANGING,
+    READY,
+    RELOAD,
+    Start,
+)
 from rdv.settings import ServerSettings
 from rdv.test.doubles import present
-from rdv.test.server.workers.doubles import ParentTestCase
+from rdv.test.server.workers.doubles import FakeProcess, ParentTestCase
 from rdv.test.sockets import tcp_pair
 from rdv.wire import Role, refusal
 
@@ -90,7 +100,7 @@ class StartTests(ParentTestCase):
         def no_pair() -> None:
             raise OSError(93, "Protocol not supported")
 
-        self.patch(workers, "inbox_pair", no_pair)
+        self.patch(crew, "inbox_pair", no_pair)
         error = self.assertRaises(RdvError, self.service.startService)
         self.assertEqual(str(error), "cannot have several workers: Protocol not supported")
         self.assertEqual(self.reactor.ports, [])
@@ -124,7 +134,7 @@ class RestartTests(ParentTestCase):
     def test_its_counts(self) -> None:
         """What it has counted goes with it, and nothing else; at the end the memory is closed."""
         processes = self.start()
-        memory, descriptor = present(self.service._memory)
+        memory, descriptor = self.crew.memory
         for part in memory.counts(0):
             part[5] = 1
         self.reactor.advance(60)
@@ -138,18 +148,50 @@ class RestartTests(ParentTestCase):
         self.assertRaises(OSError, os.fstat, descriptor)
 
     def test_dies_at_once(self) -> None:
-        """It is started once a second at most, and for ever."""
+        """It is started for ever, but less and less often as long as it does not get to serve."""
         _, second, _ = self.start()
         self.reactor.advance(60)
         second.end(status=1)
         self.reactor.advance(0)
-        for _ in range(5):
+        count = 0
+        for pause in (2, 4, 8, 16, 32, 60, 60):
             count = len(self.reactor.processes)
             self.reactor.processes[-1].end(status=1)
-            self.reactor.advance(0.9)
+            self.reactor.advance(pause - 0.1)
             self.assertEqual(len(self.reactor.processes), count)
             self.reactor.advance(0.2)
             self.assertEqual(len(self.reactor.processes), count + 1)
+        self.reactor.processes[-1].serve()
+        self.reactor.processes[-1].end(status=1)
+        self.reactor.advance(1)
+        self.assertEqual(len(self.reactor.processes), count + 2)
+
+    def test_nobody_is_left(self) -> None:
+        """And none can be started: that is the end, and known as one."""
+        processes = self.start()
+        self.reactor.advance(60)
+        for process in processes:
+            process.end(killed_by=9)
+        self.reactor.advance(0)
+        for _ in range(2):
+            self.assertNoResult(self.service.failed)
+            for process in self.reactor.processes[-3:]:
+                process.end(status=1)
+            self.reactor.advance(60)
+        error = self.failureResultOf(self.service.failed, RdvError)
+        self.assertEqual(error.getErrorMessage(), "worker 2 did not start: exit status 1")
+
+    def test_one_is_left(self) -> None:
+        """Its clients shall not suffer because the others cannot be started."""
+        first, *others = self.start()
+        self.reactor.advance(60)
+        for _ in range(5):
+            for process in others:
+                process.end(status=1)
+            self.reactor.advance(60)
+            others = self.reactor.processes[-2:]
+        self.assertNoResult(self.service.failed)
+        self.assertEqual(first.told, b"")
 
     def test_several(self) -> None:
         """Be it that they end well, which nobody has told them; as soon as it can be had."""
@@ -159,11 +201,84 @@ class RestartTests(ParentTestCase):
             process.end(killed_by=None if process is processes[0] else 9)
         self.reactor.refusing = True
         self.reactor.advance(0)
-        self.reactor.advance(1)
         self.reactor.refusing = False
         self.assertEqual(len(self.reactor.processes), 3)
-        self.reactor.advance(1)
+        self.reactor.advance(2)
         self.assertEqual([p.start.index for p in self.reactor.processes[3:]], [0, 1, 2])
+
+
+class SilenceTests(ParentTestCase):
+    """One hangs."""
+
+    def ask(self, *answering: FakeProcess) -> None:
+        """Ask all once more; these are there."""
+        self.reactor.advance(5)
+        for process in answering:
+            process.answer()
+
+    def test_all_answer(self) -> None:
+        """They are left alone, whatever happens, and all know that they are there."""
+        processes = self.start()
+        for _ in range(20):
+            self.ask(*processes)
+        for process in processes:
+            self.assertEqual((process.killed, process.asked), (False, 20))
+            self.assertEqual(process.silences[-1], ALL_ANSWER[0])
+
+    def test_one_does_not(self) -> None:
+        """The others are told, and it is replaced."""
+        first, second, third = self.start()
+        for _ in range(2):
+            self.ask(first, third)
+        self.assertEqual((first.silences[-1], third.silences[-1]), (ALL_ANSWER[0], ALL_ANSWER[0]))
+        with capturedLogs() as events:
+            for _ in range(5):
+                self.assertFalse(second.killed)
+                self.ask(first, third)
+                self.assertEqual((first.silences[-1], third.silences[-1]), (HANGING[0], HANGING[0]))
+        self.assertTrue(second.killed)
+        said = [formatEvent(event) for event in events]
+        self.assertIn("worker 1 does not answer: killed", said)
+        second.end(killed_by=9)
+        self.reactor.advance(0)
+        self.reactor.processes[-1].serve()
+        for process in (first, third, self.reactor.processes[-1]):
+            self.assertEqual(process.silences[-1], ALL_ANSWER[0])
+
+    def test_late(self) -> None:
+        """One that has been busy for a while stays."""
+        first, second, third = self.start()
+        for _ in range(6):
+            self.ask(first, third)
+        second.answer()
+        self.ask(first, second, third)
+        self.assertFalse(second.killed)
+        self.assertEqual(first.silences[-1], ALL_ANSWER[0])
+
+    def test_all_have_stopped(self) -> None:
+        """The parent, too: when they go on, nobody has missed more than one question."""
+        processes = self.start()
+        self.reactor.advance(3600)
+        self.ask(*processes)
+        self.assertFalse(any(process.killed for process in processes))
+
+    def test_slow_start(self) -> None:
+        """It takes time until there is somebody to answer."""
+        first, second, third = self.start()
+        second.end(killed_by=9)
+        self.reactor.advance(1)
+        again = self.reactor.processes[-1]
+        for _ in range(24):
+            self.ask(first, third)
+            self.assertFalse(again.killed)
+        self.ask(first, third)
+        self.assertTrue(again.killed)
+
+    def test_switched_off(self) -> None:
+        self.service = WorkersService(self.reactor, ServerSettings(worker_timeout=0.0), 3)
+        processes = self.start()
+        self.reactor.advance(3600)
+        self.assertEqual([process.asked for process in processes], [0, 0, 0])
 
 
 class StopTests(ParentTestCase):
@@ -210,7 +325,7 @@ class StopTests(ParentTestCase):
     def test_left_in_an_inbox(self) -> None:
         """Who was passed on to a worker that has ended is told so, as soon as that is known."""
         first, second, third = self.start()
-        outbox = self.service._mailboxes[1][1]
+        outbox = present(self.service._crew).mailboxes[1][1]
         client, server = tcp_pair()
         with client:
             done = self.service.stopService()

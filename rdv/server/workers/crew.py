@@ -1,0 +1,262 @@
+"""
+The workers of a server, as their parent sees them: each is started, started again when it dies or
+hangs, and told to end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from socket import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from rdv._awaiting import is_asyncio
+from rdv._observer import OneShotObserver
+from rdv.errors import ProtocolError, RdvError
+from rdv.server.inheritance import first_number
+from rdv.server.limits.memory import Memory
+from rdv.server.site.certificate import ServerCertificate
+from rdv.server.site.listeners import Listeners
+from rdv.server.workers.child import Child
+from rdv.server.workers.key_pipe import pem_for_child
+from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
+from rdv.server.workers.polling import Polling
+from rdv.server.workers.worker import ALL_ANSWER, HANGING, Start
+from rdv.settings import ServerSettings
+
+__all__ = ["Crew"]
+
+log = Logger()
+
+#: Seconds from one start of a worker to its next; twice as many each time that it does not get to
+#: serve, up to this.
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+#: How often each may fail to start, when none serves.
+_ATTEMPTS = 2
+#: Seconds beyond the drain time after which a worker that has not ended is killed.
+_PATIENCE = 10.0
+#: How often a worker is asked whether it is there, until it is killed; and how many of these are
+#: without an answer until others are told. One that starts has more time.
+_QUESTIONS, _SUSPICIOUS, _STARTING = 6, 2, 4
+
+
+class Crew:
+    """
+    All of them.
+
+    :param count: how many.
+    :param level: the name of the lowest level that they log.
+    :param listeners: what they accept from.
+    :param certificate: theirs, if they listen for TLS.
+    :param polling: hears what they have counted, and which of them end.
+    :param gave_up: called with an error when one cannot be started for the first time, or later
+        when none serves and all have failed to start,
+        again and again.
+    :ivar mailboxes: of each worker the two ends of its inbox, which outlast it.
+    :ivar memory: in which they count by address, and its descriptor.
+    :ivar ready: fires when all of them serve.
+    :raises RdvError: where the system has no such inboxes.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: ServerSettings,
+        count: int,
+        level: str,
+        listeners: Listeners,
+        certificate: ServerCertificate | None,
+        polling: Polling,
+        gave_up: Callable[[RdvError], object],
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._level = level
+        self._listeners = listeners
+        self._certificate = certificate
+        self._polling = polling
+        self._gave_up = gave_up
+        self._children: dict[int, Child] = {}
+        self._started: dict[int, float] = {}
+        self._failures: dict[int, int] = dict.fromkeys(range(count), 0)
+        self._restarts: dict[int, IDelayedCall] = {}
+        self._is_one_silent = True
+        self._question: IDelayedCall | None = None
+        self._kill_call: IDelayedCall | None = None
+        self._stopping = False
+        self._stopped: OneShotObserver[None] = OneShotObserver()
+        self.ready: Deferred[None] = Deferred()
+        self.mailboxes: list[tuple[socket, socket]] = []
+        try:
+            self.mailboxes = [inbox_pair() for _ in range(count)]
+            self.memory = Memory.to_share(count)
+        except OSError as error:
+            raise RdvError(f"cannot have several workers: {error.strerror}") from error
+
+    def start(self) -> None:
+        """Start all."""
+        for index in self._failures:
+            self._start(index)
+        if self._settings.worker_timeout and not self._stopping:
+            self._ask_later()
+
+    def tell(self, command: bytes) -> None:
+        """Give all of them a command."""
+        for child in self._children.values():
+            child.tell(command)
+
+    def stop(self, command: bytes, drain: float) -> Deferred[None]:
+        """
+        Start none again.
+
+        :param command: what tells them to end.
+        :param drain: seconds within which they should.
+        :return: fires when all have ended.
+        """
+        self._stopping = True
+        for call in self._restarts.values():
+            call.cancel()
+        self._restarts.clear()
+        if self._kill_call is None:
+            self.tell(command)
+            self._kill_call = self._reactor.callLater(drain + _PATIENCE, self._kill)
+            self._check_ended()
+        return self._stopped.when_fired()
+
+    # The life of a worker.
+
+    def _start(self, index: int) -> None:
+        self._restarts.pop(index, None)
+        if self._stopping:
+            return
+        self._started[index] = self._reactor.seconds()
+        passed = self._listeners.passed
+        first = first_number(passed)
+        names = [name for name, _ in self._listeners.named]
+        start = Start(
+            index,
+            len(self._failures),
+            first,
+            names,
+            self._level,
+            self._settings,
+            is_asyncio(self._reactor),
+        )
+        ports = [number for _, number in self._listeners.named]
+        outboxes = [out.fileno() for n, (_, out) in enumerate(self.mailboxes) if n != index]
+        inherited = [*ports, self.mailboxes[index][0].fileno(), *outboxes, self.memory[1]]
+        child = Child(start, self._serves, self._ended, self._polling.answered)
+        self._children[index] = child
+        try:
+            with pem_for_child(self._certificate) as pem:
+                numbers = enumerate([*inherited, *pem], first + 1)
+                child.spawn(self._reactor, dict(numbers), passed)
+        except OSError as error:
+            self._ended(child, f"cannot be started, {error.strerror}")
+
+    def _serves(self, child: Child) -> None:
+        log.info(
+            "worker {worker} serves as process {pid}", worker=child.index, pid=child.transport.pid
+        )
+        self._failures[child.index] = 0
+        child.tell(HANGING if self._is_one_silent else ALL_ANSWER)
+        self._look_for_silence()
+        if not self.ready.called and self._all_serve():
+            self.ready.callback(None)
+
+    def _all_serve(self) -> bool:
+        return len(self.serving) == len(self._failures)
+
+    @property
+    def serving(self) -> list[int]:
+        """Those that do."""
+        return [index for index, child in self._children.items() if child.is_ready]
+
+    def _ended(self, child: Child, reason: str) -> None:
+        index = child.index
+        del self._children[index]
+        self._polling.ended(index, died=self.ready.called and not self._stopping)
+        self.memory[0].clear(index)
+        if self._stopping:
+            self._refuse_left(index)
+            self._check_ended()
+            return
+        self._look_for_silence()
+        self._failures[index] += not child.is_ready
+        if not self.ready.called or self._have_all_failed():
+            self._gave_up(RdvError(f"worker {index} did not start: {reason}"))
+            return
+        # Its clients are lost, but those in its inbox are not: that outlasts it.
+        log.critical("worker {worker} died: {reason}", worker=index, reason=reason)
+        wanted = min(_PAUSE * 2 ** self._failures[index], _LONGEST_PAUSE)
+        pause = max(0.0, self._started[index] + wanted - self._reactor.seconds())
+        self._restarts[index] = self._reactor.callLater(pause, self._start, index)
+
+    def _have_all_failed(self) -> bool:
+        """Whether none serves, and none could be started the last few times."""
+        return not self.serving and min(self._failures.values()) >= _ATTEMPTS
+
+    # Whether they are there.
+
+    def _ask_later(self) -> None:
+        pause = self._settings.worker_timeout / _QUESTIONS
+        self._question = self._reactor.callLater(pause, self._ask)
+
+    def _ask(self) -> None:
+        for child in self._children.values():
+            # They are counted rather than timed: who has been stopped along with us may go on.
+            if child.unanswered >= _QUESTIONS * (1 if child.is_ready else _STARTING):
+                log.critical("worker {worker} does not answer: killed", worker=child.index)
+                child.kill()
+            else:
+                child.ask()
+        self._look_for_silence()
+        self._ask_later()
+
+    def _look_for_silence(self) -> None:
+        """Tell those that serve when one does not answer, or when all do again."""
+        answering = [
+            child
+            for child in self._children.values()
+            if child.is_ready and child.unanswered <= _SUSPICIOUS
+        ]
+        is_one_silent = len(answering) < len(self._failures)
+        if is_one_silent is not self._is_one_silent:
+            self._is_one_silent = is_one_silent
+            for index in self.serving:  # a new one hears of it when it does
+                self._children[index].tell(HANGING if is_one_silent else ALL_ANSWER)
+
+    # The end.
+
+    def _kill(self) -> None:
+        for child in self._children.values():
+            log.critical("worker {worker} does not end: killed", worker=child.index)
+            child.kill()
+
+    def _check_ended(self) -> None:
+        if self._children:
+            return
+        for call in (self._kill_call, self._question):
+            if call is not None and call.active():
+                call.cancel()
+        for index, mailbox in enumerate(self.mailboxes):
+            self._refuse_left(index)
+            for end in mailbox:
+                end.close()
+        self.mailboxes = []
+        os.close(self.memory[1])
+        self._stopped.fire(None)
+
+    def _refuse_left(self, index: int) -> None:
+        """Answer those who were passed on to a worker that has ended."""
+        with suppress(BlockingIOError):
+            while True:
+                with suppress(ProtocolError):
+                    sock = receive(self.mailboxes[index][0])[1]
+                    if sock is not None:
+                        refuse(sock, *SHUTTING_DOWN)

@@ -110,6 +110,14 @@ class TokenKeyTests(AccessTestCase):
         self.secret = f"{own}@{signed}"
         await self.meet(STEADY, PATHS[0][1])
 
+    async def test_check(self) -> None:
+        """``rdv check`` can be given a token."""
+        await self.serve("--token-key", self.keys)
+        path = self.private(self.token)
+        check = self.rdv("check", "-r", "-q", "--no-throughput", "--token-file", path, self.url)
+        self.assertEqual(await check.ended, 0, check.report())
+        self.assertIn(b"Through the relay, dialer and acceptor connect in", check.stdout)
+
 
 class BearerTests(AccessTestCase):
     """``--bearer-file``."""

@@ -77,6 +77,7 @@ async def meet(
     local_port: int = 0,
     acceptor_url: str | None = None,
     proxy: str | None = None,
+    token: bytes | None = None,
 ) -> tuple[Meeting, Pair | None]:
     """
     The acceptor asks first, and then the dialer.
@@ -89,9 +90,10 @@ async def meet(
     :param local_port: for both; 0 for two new ones.
     :param acceptor_url: if it is not the dialer's.
     :param proxy: through which the server is reached.
+    :param token: under which they meet; None for a new one.
     :return: what was observed, and the connection if there is one.
     """
-    token = secrets.token_hex(16)
+    token = token or secrets.token_hex(16).encode()
     watched = acceptor, dialer = _Watched(), _Watched()
     client = Client(
         reactor,

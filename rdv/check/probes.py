@@ -61,6 +61,7 @@ class Probes:
     :param throughput: whether to fill the relay.
     :param proxy: through which the server is reached; the way to it is examined then.
     :param progress: told what comes next, in a few words.
+    :param token: for all meetings, if the server wants a certain one.
     :raises BadURL: when ``url`` is none.
     """
 
@@ -77,6 +78,7 @@ class Probes:
         throughput: bool,
         progress: Callable[[str], object],
         proxy: str | None = None,
+        token: bytes | None = None,
     ) -> None:
         self._reactor = reactor
         self._parsed: URL = parse_server_url(url)
@@ -89,7 +91,12 @@ class Probes:
         self._doing = ""
         self._round_trip = 0.0
         self._detour = 1
-        self._how: dict[str, Any] = {"headers": headers, "tls": tls, "proxy": proxy}
+        self._how: dict[str, Any] = {
+            "headers": headers,
+            "tls": tls,
+            "proxy": proxy,
+            "token": token,
+        }
         shown_proxy = None if proxy is None else str(parse_proxy(proxy))  # without a password
         self.observations = Observations(url=shown, proxy=shown_proxy)
 

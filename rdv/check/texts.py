@@ -211,7 +211,7 @@ _ADVICE = {
     "check-url/web": "That is a web server: check the URL.",
     "check-url/moved": "It is elsewhere; redirects are not followed.",
     "check-path": "The path of the URL is probably not the server's --path.",
-    "credentials": "It wants to know who asks: see --header and --cert.",
+    "credentials": "It wants to know who asks: see --header, --token-file and --cert.",
     "pass-upgrade": "Either it is not an rdv server, or a proxy in front of it does not pass on "
     "the method, or the headers Connection and Upgrade.",
     "pass-upgrade/after": "A proxy in front of it has to pass on what follows a 101.",

@@ -233,6 +233,12 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not measure throughput, which takes 1.5 s or up to 4 MB each way",
     )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="meet under the token in the first line of a file, or of stdin for -, if the server "
+        "wants one that is signed; nobody else may use it meanwhile",
+    )
     add_form(
         parser, json="print the result as one JSON object, and progress as JSON lines on stderr"
     )

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from rdv._secure.secret import server_token
 from rdv._stdio.console import Console, Form
 from rdv._system.terminal import page_columns
 from rdv.addresses import AddressSpace
@@ -18,6 +19,7 @@ from rdv.check.probes import Probes
 from rdv.check.report import as_json, as_text
 from rdv.client.servers import split_servers
 from rdv.commands.client import headers_of, spaces_of, tls_of
+from rdv.commands.meeting import token_in
 from rdv.commands.proxies import proxy_for
 from rdv.commands.running import NO_CONNECTION, OK, BadUsage, until_signal
 from rdv.errors import RdvError
@@ -70,6 +72,7 @@ async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) 
             throughput=arguments.throughput,
             progress=progress,
             proxy=proxy_for(arguments.url, arguments.proxy),
+            token=server_token(token_in(arguments.token_file)) if arguments.token_file else None,
         )
         return await probes.run()
 

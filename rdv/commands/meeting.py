@@ -20,7 +20,7 @@ from rdv.commands.other_side import on_the_other_side
 from rdv.commands.running import BadUsage
 from rdv.wire import is_secret
 
-__all__ = ["settle"]
+__all__ = ["settle", "token_in"]
 
 #: A token of fewer bytes can be found by trying.
 _LEAST_UNGUESSABLE = 16
@@ -68,11 +68,16 @@ def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str
     if path is not None:
         if given is not None:
             raise BadUsage("a token and --token-file: give one of them")
-        return _line_of(path)
+        return token_in(path)
     return environment.get("RDV_TOKEN") if given is None else given
 
 
-def _line_of(path: str) -> str:
+def token_in(path: str) -> str:
+    """
+    The first line of a file, or of stdin for ``-``.
+
+    :raises BadUsage: when it cannot be read.
+    """
     try:
         if path == "-":
             line = _line_of_stdin()

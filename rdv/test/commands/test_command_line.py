@@ -162,7 +162,7 @@ class TokenTests(SynchronousTestCase):
         try:
             said = read(*words)
         except Refused as error:
-            self.assertRegex(str(error), r"are required: .*|expected")
+            self.assertRegex(str(error), r"are required: .*|expected|ambiguous option")
             if not is_option(token):
                 self.assertIn("stands behind --", str(error))
         except AssertionError:

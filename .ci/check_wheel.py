@@ -13,6 +13,7 @@ def differences(wheel: Path, checkout: Path) -> list[str]:
     """One line per file that is missing or too many."""
     sources = [
         *checkout.glob("rdv/**/*.py"),
+        *checkout.glob("rdv/**/*.html"),
         *checkout.glob("twisted/plugins/*.py"),
         checkout / "rdv/py.typed",
     ]

@@ -4,9 +4,7 @@ Settings from a command line, the environment and a file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from twisted.logger import Logger
@@ -99,6 +97,8 @@ def _in_environment(environ: Mapping[str, str], refusals: list[str]) -> _Found:
 
 
 def _in_file(path: str, refusals: list[str]) -> _Found:
+    import tomllib  # most servers have no file
+
     try:
         with open(path, "rb") as file:
             content = tomllib.load(file)
@@ -128,9 +128,7 @@ def _values(
     for place, name, value in items:
         setting = known.get(name)
         if setting is None:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else "rdv serve --help lists them"
-            refusals.append(f"{place}: no such setting; {hint}")
+            refusals.append(f"{place}: no such setting; {_hint(name, known)}")
         elif setting.field in found:
             refusals.append(f"{place}: the same as {found[setting.field][1]}; only one may be set")
         else:
@@ -139,6 +137,13 @@ def _values(
             except ValueError as error:
                 refusals.append(f"{place}: {error}")
     return found
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else "rdv serve --help lists them"
 
 
 def _value(setting: Setting, value: object) -> Any:

@@ -196,6 +196,9 @@ class TLSTests(CheckTestCase):
             await self.serve_tls(name, **options)
             described = await self.checked(*trust, self.url, status=1)
             self.assertEqual(described["verdict"], "no-tls")
+            (advice,) = described["advice"]
+            wanted = "whole-chain" if "names_issuer" in options else "trust"
+            self.assertEqual(advice["key"], wanted)
             text = self.text_of(described, "tls-untrusted")
             self.assertIn(f"The certificate is not trusted: {problem}.", text)
             self.text_of(described, "server-unreachable")

@@ -36,6 +36,7 @@ _REMEDIES = {
     "no-answer/proxy": "check-server",
     "no-tls": "check-scheme",
     "no-tls/untrusted": "trust",
+    "no-tls/untrusted/incomplete": "whole-chain",
     "unreachable": "check-server",
     "no-time": "more-time",
     "no-answer": "check-url/port",
@@ -94,6 +95,7 @@ def _unusable(o: Observations) -> Verdict:
         name = "no-name"
     elif tls is not None and (tls.failure or tls.problems):
         name = "no-tls" if tls.failure else "no-tls/untrusted"
+        name += "/incomplete" * tls.incomplete
     elif o.server is None and o.dials:
         name = "unreachable"
     elif failure is None:

@@ -50,6 +50,7 @@ class Tls:
     A TLS handshake in which any certificate was taken.
 
     :ivar problems: what would have been wrong with the certificate, in words.
+    :ivar incomplete: whether one of them is that the server does not send its whole chain.
     :ivar failure: why there was no handshake at all. Then most of the rest is empty.
     :ivar expires: a date.
     :ivar days: until then.
@@ -62,6 +63,7 @@ class Tls:
     expires: str = ""
     days: int = 0
     problems: tuple[str, ...] = ()
+    incomplete: bool = False
     failure: str | None = None
 
 

@@ -29,7 +29,12 @@ from rdv.check.ends import Closing, End, all_of
 from rdv.check.observations import Dial, Tls
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.http.verification import NO_ISSUER, check_name, issuer_problem
+from rdv.client.http.verification import (
+    NO_ISSUER,
+    check_name,
+    is_issuer_unsent,
+    issuer_problem,
+)
 from rdv.client.reasons import describe, loss_text, printable
 
 __all__ = ["dial_all", "examine", "lookup"]
@@ -157,6 +162,7 @@ class _Recorder:
     def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
         self._creator = creator
         self._problems: dict[str, None] = {}
+        self._incomplete = False
         self._connection: SSL.Connection | None = None
 
     def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -168,7 +174,9 @@ class _Recorder:
     def _verified(self, *result: Any) -> bool:
         _, certificate, number, depth, good = result
         if not good and number in NO_ISSUER:
-            self._problems[issuer_problem(certificate.to_cryptography(), depth)] = None
+            found = certificate.to_cryptography()
+            self._problems[issuer_problem(found, depth)] = None
+            self._incomplete = self._incomplete or is_issuer_unsent(found, depth)
         elif not good:
             self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
         return True
@@ -197,6 +205,7 @@ class _Recorder:
             expires=end.date().isoformat(),
             days=(end - datetime.now(UTC)).days,
             problems=tuple(self._problems),
+            incomplete=self._incomplete,
         )
 
 

@@ -179,6 +179,8 @@ _VERDICTS = {
     "no-name/proxy": "The server cannot be used: the name of the proxy has no address.",
     "no-tls": "The server cannot be used: its TLS does not work.",
     "no-tls/untrusted": "The server cannot be used: its TLS certificate is not trusted.",
+    "no-tls/untrusted/incomplete": "The server cannot be used: it sends its TLS certificate, but "
+    "not those that lead from there to one that is trusted.",
     "unreachable": "The server cannot be used: it does not accept connections from here.",
     "unreachable/proxy": "The server cannot be used: the proxy does not accept connections.",
     "behind-proxy": "The server cannot be used: the proxy does not let us through.",
@@ -205,6 +207,8 @@ _ADVICE = {
     "check-scheme": "Check whether that port speaks TLS, and which versions.",
     "trust": "Get the server a certificate that is valid for its name, or say whom to trust "
     "(--ca).",
+    "whole-chain": "Its operator has to let it send the whole chain: with rdv serve, --cert takes "
+    "fullchain.pem rather than cert.pem.",
     "check-server": "Check that it runs and listens on that port, and for filters in between.",
     "check-url": "Check the URL.",
     "check-url/port": "Check that it is an rdv server, and nothing else, on that port.",

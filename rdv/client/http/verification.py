@@ -33,7 +33,7 @@ from rdv._transport.certificates import name_text, names_issuer
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["NO_ISSUER", "check_name", "issuer_problem", "tls_policy"]
+__all__ = ["NO_ISSUER", "check_name", "is_issuer_unsent", "issuer_problem", "tls_policy"]
 
 #: OpenSSL's numbers for it: the issuer of a certificate is not at hand.
 NO_ISSUER = (20, 21)
@@ -124,17 +124,24 @@ class _Untrusted(SSL.Error):
         super().__init__([("SSL routines", "", f"certificate verify failed: {problem}")])
 
 
+def is_issuer_unsent(certificate: x509.Certificate, depth: int) -> bool:
+    """
+    Whether, as nobody at hand has issued a certificate, the server should have sent who has: it is
+    its own one, and from an authority below another.
+
+    :param depth: which one of the chain it is; 0 is the server's own.
+    """
+    return not depth and names_issuer(certificate)
+
+
 def issuer_problem(certificate: x509.Certificate, depth: int) -> str:
     """
     What is wrong when nobody at hand has issued a certificate.
 
-    If it is the server's own one, and from an authority below another, the server should have sent
-    that one's, too.
-
-    :param depth: which one of the chain it is; 0 is the server's own.
+    :param depth: as above.
     """
     issuer = name_text(certificate.issuer)
-    if not depth and names_issuer(certificate):
+    if is_issuer_unsent(certificate, depth):
         return f"its chain is incomplete: the server does not send the certificate of {issuer}"
     return f"its issuer, {issuer}, is not trusted here"
 

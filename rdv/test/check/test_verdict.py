@@ -40,6 +40,7 @@ CUT_OFF = {**ENDED, "acceptor": HalfClose.BOTH}
 NOT_BY_IPV6 = {**DUAL, "dials": [DUAL["dials"][0], Dial(SERVER, None)]}
 NOT_PUBLIC = {**DUAL, "own": [parse_ip("fd00::1")]}
 NOT_TOLD = by_two_ports(None, f"{ROUTER}:5")
+UNSENT = replace(SOUND, problems=("x",), incomplete=True)
 PROXY = "http://192.0.2.3:3128"
 DEAD = Dial(SERVER, None)
 NAMED, BYPASS = {"other_ports": (8081,)}, {"without_proxy": [Dial(SERVER, 0.1)]}
@@ -192,6 +193,7 @@ UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (unmet(Cause.UNREACHABLE), "no-answer", "check-url"),
     (replace(unmet(Cause.UNREACHABLE), tls=replace(SOUND, failure="x")), "no-tls", "check-scheme"),
     (behind(tls=replace(SOUND, problems=("x",)), relayed=[], direct=[]), "no-tls", "trust"),
+    (behind(tls=UNSENT, relayed=[], direct=[]), "no-tls", "whole-chain"),
     (unmet(Cause.NOT_RDV), "not-rdv", "check-url"),
     (unmet(Cause.NEVER_MET), "never-met", "affinity"),
     (unmet(Cause.NO_PATH), "no-path", "pass-upgrade"),

@@ -116,6 +116,7 @@ class ServerSettings:
     :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
     :ivar align: see there too.
     :ivar drain: what running transfers get when the server is told to stop.
+    :ivar relay: whether pairs are relayed that find no direct path.
     :ivar relay_rate: bytes a second; see :class:`rdv.server.RelayLimits`, as for the next two.
     :ivar relay_rate_total: see there.
     :ivar relay_quota: bytes; see there.
@@ -215,6 +216,11 @@ class ServerSettings:
         True,
         "answer both clients of a pair at once, without making up for different round trips",
         TIMES,
+    )
+    relay: bool = _setting(
+        True,
+        "help clients to connect directly, and relay nothing",
+        RELAY,
     )
     relay_rate: int = _setting(
         0,

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from rdv import _knobs as knobs
+from rdv._extras import elements, other_ports, relays, said_beyond
 from rdv._signed_token import read_signed
 from rdv._text import visible
 from rdv.addresses import Address, canonical_address, parse_address
@@ -24,7 +25,6 @@ __all__ = [
     "MAX_PEER_ADDRESSES",
     "MAX_SELF_ADDRESSES",
     "MAX_TOKEN",
-    "OTHER_PORTS",
     "PROTOCOL",
     "RETRY_AFTER",
     "RETRY_LATER",
@@ -54,8 +54,6 @@ MAX_SELF_ADDRESSES = 9
 MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 #: The longest token, in bytes.
 MAX_TOKEN = 8192
-#: In a 101, the server's other ports. No part of rdv/1: a client need not know it.
-OTHER_PORTS = b"Rdv-Other-Ports"
 #: With these a server refuses for the moment (RFC 6585, 4, and RFC 9110, 15.6.4), and says so:
 RETRY_LATER = frozenset((429, 503))
 #: after so many seconds the client may ask again.
@@ -100,10 +98,12 @@ class Answer:
 
     :ivar observed: this client's address as the server saw it, None when the server does not know.
     :ivar peer_addresses: the peer's own addresses in its order, then its observed one.
+    :ivar relays: whether the server relays.
     """
 
     observed: Address | None
     peer_addresses: Sequence[Address]
+    relays: bool = True
 
 
 def check_token(token: str | bytes, *, may_be_secret: bool = False) -> bytes:
@@ -172,9 +172,9 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     if version != b"HTTP/1.1":
         raise BadRequest("an upgrade needs HTTP/1.1", 426)
     _only(header, b"Host")  # RFC 9112, 3.2
-    if b"upgrade" not in _elements(header(b"Connection")):
+    if b"upgrade" not in elements(header(b"Connection")):
         raise BadRequest("missing Connection: upgrade", 426)
-    upgrades = _elements(header(b"Upgrade"))
+    upgrades = elements(header(b"Upgrade"))
     if PROTOCOL not in upgrades:
         named = "another protocol" if upgrades else "none"
         raise BadRequest(f"missing Upgrade: rdv/1 (got {named})", 426)
@@ -201,38 +201,33 @@ def parse_answer(header: HeaderLookup) -> Answer:
         are more than :data:`MAX_PEER_ADDRESSES`. One with a zone, as old servers pass them on, is
         left out: it means nothing on another host.
     """
-    if b"upgrade" not in _elements(header(b"Connection")):
+    if b"upgrade" not in elements(header(b"Connection")):
         raise ProtocolError("the server's 101 lacks Connection: upgrade")
-    if _elements(header(b"Upgrade")) != [PROTOCOL]:
+    if elements(header(b"Upgrade")) != [PROTOCOL]:
         raise ProtocolError("the server's 101 does not switch to rdv/1")
     try:
         observed = _addresses(header(b"Rdv-Observed-Addr"), 1)
         peers = _addresses(header(b"Rdv-Peer-Addrs"), MAX_PEER_ADDRESSES)
     except ValueError as error:
         raise ProtocolError(f"unreadable addresses in the server's 101: {error}") from None
-    return Answer(observed[0] if observed else None, peers)
+    return Answer(observed[0] if observed else None, peers, relays(header))
 
 
-def other_ports(header: HeaderLookup) -> list[int]:
-    """The ports that a 101 names beside the one that was asked; what is no port is ignored."""
-    digits = (each for each in _elements(header(OTHER_PORTS)) if each.isdigit() and len(each) <= 5)
-    ports = map(int, digits)
-    return [port for port in ports if 0 < port <= 0xFFFF]
-
-
-def switching_protocols(observed: str, peer_addresses: str, others: Sequence[int] = ()) -> bytes:
+def switching_protocols(
+    observed: str, peer_addresses: str, others: Sequence[int] = (), *, has_relay: bool = True
+) -> bytes:
     """
     The whole head of a 101 (section 2), to be sent in one write.
 
     :param observed: the receiver's observed address, empty when it is not known.
     :param peer_addresses: its peer's addresses, already formatted.
     :param others: the server's other ports.
+    :param has_relay: whether the server relays.
     """
     seen = f"Rdv-Observed-Addr: {observed}\r\n" if observed else ""
-    named = f"{OTHER_PORTS.decode()}: {', '.join(map(str, others))}\r\n" if others else ""
     return (
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
-        f"{seen}{named}Rdv-Peer-Addrs: {peer_addresses}\r\n\r\n"
+        f"{seen}{said_beyond(others, has_relay)}Rdv-Peer-Addrs: {peer_addresses}\r\n\r\n"
     ).encode()
 
 
@@ -271,12 +266,6 @@ def _only(header: HeaderLookup, name: bytes) -> bytes:
     if len(values) != 1:
         raise BadRequest(f"{'more than one' if values else 'missing'} {name.decode()}")
     return values[0]
-
-
-def _elements(values: Iterable[bytes]) -> list[bytes]:
-    """The elements of a list-valued header of case-insensitive tokens (RFC 9110, 5.6.1)."""
-    elements = (e.strip(b" \t").lower() for value in values for e in value.split(b","))
-    return [element for element in elements if element]
 
 
 def _listed(values: Iterable[bytes], most: int) -> list[str]:

@@ -119,7 +119,8 @@ class Attempt:
             self._met()
             contest = Contest(context, reach.port, reach.inbound, relay, answer, own)
             winner = await contest.run()
-            if relay.connected and not winner.is_relay and winner.confirmed() is not None:
+            can_relay = relay.connected and answer.relays
+            if can_relay and not winner.is_relay and winner.confirmed() is not None:
                 reserve = relay
             observed = answer.observed if context.settings.proxy is None else None
             connection = Connection(winner, observed, headers, reserve)

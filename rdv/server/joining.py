@@ -5,14 +5,14 @@ The two legs of a pair as one connection.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
-
-from twisted.internet.interfaces import IReactorTime
+from typing import TYPE_CHECKING, TypeAlias
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint
-from rdv._flows.rate import Limit
-from rdv.server.leg import Leg
+
+if TYPE_CHECKING:
+    from rdv.server.pair import Pair
+    from rdv.server.pair_owner import PairOwner
 
 __all__ = ["Tap", "join"]
 
@@ -20,21 +20,15 @@ __all__ = ["Tap", "join"]
 Tap: TypeAlias = Callable[[bytes], object]
 
 
-def join(
-    clock: IReactorTime,
-    legs: tuple[Leg, Leg],
-    taps: tuple[Tap | None, Tap | None],
-    limits: tuple[Limit | None, Limit | None],
-    gone: Callable[[Joint], object],
-) -> Joint:
+def join(pair: Pair, owner: PairOwner, gone: Callable[[Joint], object]) -> Joint:
     """
-    Join them; nothing moves before it is told to begin.
+    Join them, the dialer first; nothing moves before it is told to begin.
 
-    :param taps: for what comes from each of the legs.
-    :param limits: likewise.
     :param gone: see :class:`Joint`.
     """
+    limits = owner.relaying.flow_limits(pair)
+    legs = (pair.dialer, pair.acceptor)
     one, other = (leg.transport for leg in legs)
-    there = Flow(one, other, taps[0], limits[0])
-    back = Flow(other, one, taps[1], limits[1])
-    return Joint(clock, legs, (there, back), gone)
+    there = Flow(one, other, pair.tap_dialer, limits[0])
+    back = Flow(other, one, pair.tap_acceptor, limits[1])
+    return Joint(owner.clock, legs, (there, back), gone)

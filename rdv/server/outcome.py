@@ -44,6 +44,8 @@ class EndReason(enum.Enum):
     ACCEPTOR_VANISHED = "acceptor_vanished"
     #: No byte has come for too long.
     IDLE = "idle"
+    #: It found no direct path, and the server does not relay.
+    NO_RELAY = "no_relay"
     #: It was allowed no more bytes.
     QUOTA = "quota"
     #: The server stopped.

@@ -5,10 +5,6 @@ A ``Pair`` owns both legs until both lines have come. Each is forwarded when it 
 that has heard ``HELLO`` and closes in good order found a direct path: that is the outcome
 ``DIRECT``. Any other leg that goes before both lines are there makes it ``ABANDONED``. Both lines
 right: ``RELAYED``, and a ``Joint`` has the legs. Anything else: ``FAILED``.
-
-The socket of each client that has got the other's line lingers 0 seconds until both directions have
-ended and all that it is sent is with the kernel: a server that is killed resets it. An acceptor
-that ends behind its HELLO does not end the dialer in good order, who may be choosing the relay.
 """
 
 from __future__ import annotations
@@ -26,14 +22,14 @@ from rdv._line_matcher import LineMatcher
 from rdv._observer import OneShotObserver
 from rdv._system.sockets import push
 from rdv._transport.liveness import watch
-from rdv._transport.prompt import hasten
 from rdv.errors import ProtocolError
 from rdv.server.idle import IdleWatch, idle_time
 from rdv.server.joining import Tap, join
 from rdv.server.leg import Leg
 from rdv.server.limits.numbers import Limit
 from rdv.server.outcome import EndReason, Outcome, lost, tells_more, without_lines
-from rdv.wire import Role, confirm_line, hello_line, switching_protocols
+from rdv.server.telling import tell
+from rdv.wire import Role, confirm_line, hello_line
 
 if TYPE_CHECKING:
     from rdv.server.pair_owner import PairOwner
@@ -51,13 +47,11 @@ class Pair(LegOwner[Leg]):
 
     :ivar token: the token, as it travelled.
     :ivar dialer, acceptor: their legs: ``addresses``, ``observed`` and ``user`` say who they are.
-    :ivar idle_timeout: seconds without a byte in either direction after which a relayed pair is
-        cut; 0 for never.
+    :ivar idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never.
     :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
     :ivar quota: bytes that are relayed in both directions together, likewise.
     :ivar tap_dialer, tap_acceptor: called with each piece of application bytes that one sends.
-    :ivar outcome: None until it is known.
-    :ivar end_reason: why it ended, likewise.
+    :ivar outcome, end_reason: how it ended, and why; None until it is known.
     :ivar id: a short random number by which the log knows it.
     :ivar waited: how many seconds the first of the two had waited.
     :ivar matched: when the second one came, in seconds of the reactor.
@@ -132,9 +126,8 @@ class Pair(LegOwner[Leg]):
 
     def reject(self, status: int, reason: str) -> None:
         """
-        Refuse the pair: both get that and no 101. Only for a ``serve`` hook before it is done.
-
-        :param status: an HTTP status of 400 or above.
+        Refuse the pair with an HTTP status of 400 or above: both get that and no 101. Only for a
+        ``serve`` hook before it is done.
         """
         knobs.whole("status", status, 400, 599)
         knobs.instance("reason", reason, str, "text")
@@ -153,16 +146,10 @@ class Pair(LegOwner[Leg]):
     def tell(self, leg: Leg) -> None:
         """Tell a client about the other one, in one write."""
         self._living = (self.dialer, self.acceptor)
-        hasten(leg.transport)
-        others = self._owner.ports.beside(leg.transport)
-        leg.transport.write(switching_protocols(leg.observed, self.other(leg).candidates, others))
+        tell(leg, self.other(leg), self._owner.ports, self._owner.relaying.limits.allowed)
 
     def start(self, told: Leg | None = None) -> None:
-        """
-        Tell both clients about each other, and begin to read what they say.
-
-        :param told: who has been told already.
-        """
+        """Tell both about each other, but who is ``told`` already, and read what they say."""
         self.dialer.owner = self.acceptor.owner = self
         for leg in (self.dialer, self.acceptor):
             if leg is not told:
@@ -186,6 +173,15 @@ class Pair(LegOwner[Leg]):
             for leg in self._living:
                 leg.transport.abortConnection()
 
+    def give_up(self) -> None:
+        """No path was chosen in time. Where there is no relay that is an end in good order."""
+        if self._owner.relaying.limits.allowed:
+            self.abort(EndReason.HANDSHAKE_TIMEOUT)
+            return
+        self.explain(EndReason.NO_RELAY)
+        self._decide(Outcome.FAILED)
+        self._close()
+
     # What the legs tell until both lines have come.
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
@@ -193,7 +189,8 @@ class Pair(LegOwner[Leg]):
             return
         line = self._lines.get(leg)
         if line is None:
-            self._joined().leg_received(leg, data)
+            if self._owner.relaying.limits.allowed:
+                self._joined().leg_received(leg, data)
             return
         try:
             rest = line.feed(data)
@@ -205,12 +202,15 @@ class Pair(LegOwner[Leg]):
 
     def _line_came(self, leg: Leg, line: bytes, rest: bytes) -> None:
         del self._lines[leg]
-        other = self.other(leg)
-        # Whoever has a line counts on this relay: should our process die, that is no end.
-        other.break_on_exit(True)
-        other.transport.write(line)
-        if rest:
-            self._joined().leg_received(leg, rest)
+        if self._owner.relaying.limits.allowed:
+            # Whoever has a line counts on this relay: should our process die, that is no end.
+            self.other(leg).break_on_exit(True)
+            self.other(leg).transport.write(line)
+            if rest:
+                self._joined().leg_received(leg, rest)
+        elif leg is self.dialer:
+            self.give_up()
+            return
         if not self._one_has_ended:
             if not self._lines:
                 self._relay()
@@ -223,9 +223,7 @@ class Pair(LegOwner[Leg]):
 
     def _joined(self) -> Joint:
         if self._joint is None:
-            legs, taps = (self.dialer, self.acceptor), (self.tap_dialer, self.tap_acceptor)
-            limits = self._owner.relaying.flow_limits(self)
-            self._joint = join(self._owner.clock, legs, taps, limits, self._joint_gone)
+            self._joint = join(self, self._owner, self._joint_gone)
         return self._joint
 
     def _relay(self) -> None:

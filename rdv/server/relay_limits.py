@@ -24,25 +24,28 @@ __all__ = ["RelayLimits", "Relaying"]
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
     """
-    Bandwidth of relayed pairs. 0 is no limit.
+    Bandwidth of relayed pairs, where 0 is no limit, and whether there are any.
 
     :ivar rate: bytes a second in each direction of a pair. A ``serve`` hook may set another one for
         its pair, as for the quota.
     :ivar total_rate: bytes a second of all pairs and both directions together. Pairs share it
         fairly.
     :ivar quota: bytes of a pair, both directions together. With more it is cut.
-    :raises TypeError: when one is no number; the text names it.
+    :ivar allowed: whether pairs are relayed that find no direct path.
+    :raises TypeError: when one is of the wrong type; the text names it.
     :raises ValueError: when one is negative; likewise.
     """
 
     rate: float = 0.0
     total_rate: float = 0.0
     quota: float = 0
+    allowed: bool = True
 
     def __post_init__(self) -> None:
         for name in ("rate", "total_rate"):
             knobs.number(name, getattr(self, name), "bytes a second")
         knobs.number("quota", self.quota, "bytes")
+        knobs.instance("allowed", self.allowed, bool, "True or False")
 
 
 class Relaying:

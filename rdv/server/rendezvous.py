@@ -10,7 +10,6 @@ that leaves meanwhile cancels the hook and puts its partner back into the lobby.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import methodcaller
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -97,8 +96,7 @@ class Rendezvous(LegOwner[Leg]):
         self._lobby: Lobby[Leg] = Lobby(
             reactor, lobby_timeout, lambda leg: self._refuse(leg, *NOBODY), self._replaced
         )
-        late = methodcaller("abort", EndReason.HANDSHAKE_TIMEOUT)
-        self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, late)
+        self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.give_up)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self.holders = self._closing_legs.holders
         took = self.statistics.hook_times.add

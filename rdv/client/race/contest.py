@@ -62,6 +62,7 @@ class Contest:
         own: Collection[Address],
     ) -> None:
         settings = context.settings
+        self._relays = answer.relays
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = context.role is Role.DIALER and settings.spaces
         self._chooser = settings.chooser if chooses else _at_once
@@ -192,6 +193,8 @@ class Contest:
         return await self._choice.take(candidate)
 
     async def _relay_contends(self) -> Candidate:
+        if not self._relays:
+            raise NoConnection("this server does not relay")
         relay = await self._relay.shaken()
         if self._witness is not None:
             self._witness.relay_confirmed()

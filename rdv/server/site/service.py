@@ -196,7 +196,10 @@ def make_rendezvous(
     :raises RdvError: when there is no such ``serve`` hook.
     """
     relay = RelayLimits(
-        settings.relay_rate, settings.relay_rate_total / processes, settings.relay_quota
+        settings.relay_rate,
+        settings.relay_rate_total / processes,
+        settings.relay_quota,
+        settings.relay,
     )
     rendezvous = Rendezvous(
         reactor,

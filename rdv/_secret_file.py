@@ -34,7 +34,7 @@ def lines_of(path: str, *, is_secret: bool = False) -> list[tuple[int, str]]:
             data = file.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise RdvError(f"cannot read {path}: larger than {_LARGEST >> 20} MiB")
-        lines = data.decode().splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise RdvError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeError:

@@ -34,6 +34,7 @@ class SecretFileTests(SynchronousTestCase):
         path = self.file(b"# the keys\r\n\r\n  one \n#\ntwo", 0o644)
         self.assertEqual(lines_of(path), [(3, "one"), (5, "two")])
         self.assertEqual(lines_of(self.file(b"")), [])
+        self.assertEqual(lines_of(self.file(b"\xef\xbb\xbfone")), [(1, "one")])
 
     def test_keys(self) -> None:
         """The first one signs."""

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
-from rdv.server import Rendezvous, RendezvousResource
+from rdv.server import Identify, Rendezvous, RendezvousResource
 from rdv.testing.host import Host
 from rdv.testing.network import Network
 
@@ -40,6 +40,7 @@ class MemoryRendezvous:
     Each client is on a host of its own. By default two of them find a direct path; those that are
     made with ``spaces=AddressSpace.NONE`` are left with the relay.
 
+    :param identify: for :class:`rdv.server.RendezvousResource`: names the users of a hook's pair.
     :param options: for :class:`rdv.server.Rendezvous`: ``serve``, ``lobby_timeout`` and so on.
     :ivar url: for :meth:`Client.dial <rdv.client.Client.dial>` and ``accept``.
     :ivar server: the :class:`rdv.server.Rendezvous`, for instance for its ``waiting`` and
@@ -49,10 +50,11 @@ class MemoryRendezvous:
 
     url = f"http://{_NAME}/rdv"
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, identify: Identify | None = None, **options: Any) -> None:
         self._network = Network()
         self._server_host = self._network.host(_SERVER, _NAME)
         self.clock: IReactorTime = self._network.clock
+        self._identify = identify
         self._options = options
         self._refusal: tuple[int, str] | None = None
         self._blocked = False
@@ -150,7 +152,7 @@ class MemoryRendezvous:
     def start(self) -> None:
         """The server is there; for after a :meth:`stop`."""
         server = Rendezvous(self._server_host, **self._options)
-        door = _Door(RendezvousResource(server), lambda: self._refusal)
+        door = _Door(RendezvousResource(server, identify=self._identify), lambda: self._refusal)
         site = Site(door, reactor=self._server_host)
         site.noisy = False
         self._port = self._server_host.listenTCP(_PORT, site)

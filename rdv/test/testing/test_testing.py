@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.internet.error import ConnectionLost
+from twisted.web.iweb import IRequest
+from twisted.web.server import Request
 
 from rdv.client import Client, Connection
 from rdv.client.trace import Event
@@ -89,6 +93,26 @@ class ConnectingTests(MemoryTestCase):
         self.assertGreater(len(first), 6)
         for _ in range(20):
             self.assertEqual(first, told())
+
+    def test_identify(self) -> None:
+        """A policy that goes by users can be tested, too."""
+
+        def user(request: IRequest) -> str:
+            headers = cast(Request, request).requestHeaders
+            return str(present(headers.getRawHeaders("X-User"))[0])
+
+        met: list[tuple[str | None, str | None]] = []
+        rendezvous = MemoryRendezvous(
+            identify=user, serve=lambda pair: met.append((pair.dialer.user, pair.acceptor.user))
+        )
+        client = rendezvous.client()
+        connecting = [
+            client.accept(rendezvous.url, "t", headers={"X-User": "alice"}),
+            client.dial(rendezvous.url, "t", headers={"X-User": "bob"}),
+        ]
+        rendezvous.flush()
+        self.close(*map(self.successResultOf, connecting))
+        self.assertEqual(met, [("bob", "alice")])
 
     def test_program_that_makes_its_own_client(self) -> None:
         """It only has to be given the reactor."""

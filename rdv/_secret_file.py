@@ -29,7 +29,7 @@ def lines_of(path: str, *, is_secret: bool = False) -> list[tuple[int, str]]:
     try:
         with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if is_secret and stat.S_ISREG(mode) and mode & stat.S_IROTH:
+            if is_secret and mode & stat.S_IROTH:
                 raise RdvError(f"{path} holds secrets, but every user can read it: chmod o-r")
             data = file.read(_LARGEST + 1)
         if len(data) > _LARGEST:

@@ -176,8 +176,6 @@ class RendezvousResource(Resource):
                 return
             if isinstance(result, Failure):
                 answer: int | bytes = self._refuse(request, _undecided(result))
-            elif self._rendezvous.closing:
-                answer = self._refuse(request, _error(SHUTDOWN))
             else:
                 answer = self._let_in(request, visitor)
             if isinstance(answer, bytes):

@@ -143,6 +143,18 @@ class AddressListsTests(AccessTestCase):
         self.assertEqual(str(error), said)
         self.assert_served(lists, "2001:db9::7", "203.0.113.9")
 
+    def test_bad_file(self) -> None:
+        """Nobody comes in, or is kept out, because one of the two could not be read."""
+        allow, deny = self.file("192.0.2.0/24"), self.file("192.0.2.128/25")
+        lists = AddressLists([allow], [deny])
+        self.file("203.0.113.0/24", path=allow)
+        self.file("x", path=deny)
+        self.assertRaises(RdvError, lists.reload)
+        self.file("x", path=allow)
+        self.file(path=deny)
+        self.assertRaises(RdvError, lists.reload)
+        self.assert_served(lists, "192.0.2.1")
+
     def test_neither(self) -> None:
         """What looks like a network is none of a file."""
         for text, said in (

@@ -90,7 +90,7 @@ class Browser:
         budget = f"--virtual-time-budget={seconds * 1000:.0f}"
         return (await self._run(url, "--dump-dom", budget)).stdout.decode()
 
-    async def screenshot(self, page: Path, *, dark: bool = False, width: int = 1040) -> bytes:
+    async def screenshot(self, page: Path | str, *, dark: bool = False, width: int = 1040) -> bytes:
         """A picture of the page as it is, as PNG."""
         path = self._folder / "screenshot.png"
         scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"

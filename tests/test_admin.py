@@ -20,7 +20,7 @@ from twisted.trial.unittest import TestCase
 from rdv.server.metrics import METRICS
 from rdv.test.doubles import HalfWire
 from rdv.wire import hello_line, token_hint
-from tests.browser import Browser
+from tests.browser import Browser, colours
 from tests.documents import runs
 from tests.processes import ROOT, Program
 from tests.proxies import installed
@@ -215,7 +215,7 @@ class NumbersTests(AdminTestCase):
     async def check_page(self) -> None:
         """It says the same, and the browser has nothing to complain about."""
         page = await Browser(self).contents(f"http://127.0.0.1:{self.admin}/", 3)
-        for place, text in (
+        for name, text in (
             ("state", "ok"),
             ("waiting", "2"),
             ("relaying", "1"),
@@ -226,9 +226,16 @@ class NumbersTests(AdminTestCase):
             ("n-relayed", "1"),
             ("from-dialer", "2.0 KiB"),
         ):
-            found = re.search(rf'id="{place}"[^>]*>([^<]*)<', page)
-            assert found is not None, place
-            self.assertEqual(found[1], text, place)
+            found = re.search(rf'id="{name}"[^>]*>([^<]*)<', page)
+            assert found is not None, name
+            self.assertEqual(found[1], text, name)
+        place = f"http://127.0.0.1:{self.admin}/"
+        for dark, back in ((False, b"\xf6\xf7\xf9"), (True, b"\x14\x18\x1f")):
+            for width in (360, 1040):
+                picture = await Browser(self).screenshot(place, dark=dark, width=width)
+                seen = colours(picture)
+                self.assertIn(back, sorted(seen, key=lambda each: seen[each])[-2:])
+                self.assertGreater(len(seen), 50)
         for row in ("<td>409 replaced</td><td>1</td>", "<td>loopback</td><td>13</td>"):
             self.assertIn(row, page)
 

@@ -4,13 +4,17 @@ Health checks, as real balancers make them.
 
 from __future__ import annotations
 
+import os
+import signal
 from http.client import HTTPConnection
 
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.processes import Program
 from tests.proxies import run_haproxy, start_nginx
 from tests.servers import RELAYED, SystemTestCase
+from tests.workers import REACTOR, WorkersTestCase
 
 HAPROXY = """
 global
@@ -107,6 +111,24 @@ class HealthTests(SystemTestCase):
             self.assertEqual(await ask(self.port, path), (200, b"ok\n"))
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
+
+
+class HangingTests(WorkersTestCase):
+    async def test_hanging(self) -> None:
+        """Of three workers one does not go on: the others say so until it has been replaced."""
+        await self.serve_with_workers("--worker-timeout", "4")
+        await self.until_ready((200, b"ok\n"))
+        victim = self.processes()[1]
+        os.kill(victim, signal.SIGSTOP)
+        await self.until_ready((503, b"hanging\n"))
+        await self.server.line("worker 1 does not answer: killed")
+        await self.server.line(rf"worker 1 serves as process (?!{victim}$)")
+        await self.until_ready((200, b"ok\n"))
+
+    async def until_ready(self, wanted: tuple[int, bytes]) -> None:
+        """Ask as a balancer does, until that is the answer."""
+        while await ask(self.port, "/readyz") != wanted:
+            await deferLater(REACTOR, 0.1)
 
 
 async def ask(where: int | HTTPConnection, path: str) -> tuple[int, bytes]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import time
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,6 +21,7 @@ from twisted.python.failure import Failure
 import twisted
 from rdv import __version__
 from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.errors import RdvError
 from rdv.server.metrics import NO_LABELS, Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import SECONDS_BETWEEN, History
@@ -31,6 +33,9 @@ from rdv.settings import ServerSettings
 __all__ = ["Admin", "make_admin"]
 
 log = Logger()
+
+#: Seconds until the next attempt to listen where somebody else still does.
+_PAUSE = 0.5
 
 
 class Admin:
@@ -53,36 +58,45 @@ class Admin:
         self._started = time()
         self._history = History()
         self._ports: list[IListeningPort] = []
+        self._again: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
         self._loop: LoopingCall | None = None
         where = f"127.0.0.1:{place}" if re.fullmatch(r"\d+", place) else place
         self._endpoints = make_endpoints(reactor, [where])
 
-    def start(self) -> None:
+    def start(self, *, patient: bool = False) -> None:
         """
         Listen.
 
+        :param patient: try again and again, as somebody is about to leave the place.
         :raises RdvError: when that is not possible.
         """
-        self._ports = listen(self._endpoints, admin_site(self._reactor, self.sample, self._history))
+        self._again = None
+        site = admin_site(self._reactor, self.sample, self._history)
+        try:
+            self._ports = listen(self._endpoints, site)
+        except RdvError:
+            if not patient:
+                raise
+            self._again = self._reactor.callLater(_PAUSE, partial(self.start, patient=True))
+            return
         if not prometheus.is_available():
-            log.warn("{reason}", reason=prometheus.MISSING)
+            log.critical("{reason}", reason=prometheus.MISSING)
         for port in self._ports:
             host = port.getHost()
             if not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
             if space_of(parse_ip(host.host.partition("%")[0])) is not AddressSpace.LOOPBACK:
-                log.warn(
-                    "the admin port {host}:{port} is open to whoever can reach it",
-                    host=host.host,
-                    port=host.port,
-                )
+                log.critical("the admin port is not on loopback: whoever can reach it can read it")
         self._loop = LoopingCall(self._remember)
         self._loop.clock = self._reactor
         self._loop.start(SECONDS_BETWEEN)
 
     def stop(self) -> Deferred[Any]:
-        """Listen no longer."""
+        """Listen no longer. It may start again."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         if self._loop is not None and self._loop.running:
             self._loop.stop()
         if self._looking is not None:

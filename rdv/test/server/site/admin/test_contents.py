@@ -17,7 +17,7 @@ from rdv.errors import BadEndpoint, RdvError
 from rdv.server import Rendezvous
 from rdv.server.metrics import METRICS, NO_LABELS, Sample
 from rdv.server.sampling import sample_of
-from rdv.server.site.admin import service
+from rdv.server.site.admin import prometheus, service
 from rdv.server.site.admin.history import History
 from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.prometheus import exposition
@@ -189,7 +189,8 @@ class AdminTests(SynchronousTestCase):
         with capturedLogs() as said:
             admin.start()
         self.addCleanup(admin.stop)
-        warnings = [each for each in said if each["log_level"] is LogLevel.warn]
+        # Shown even where only failures are.
+        warnings = [each for each in said if each["log_level"] is LogLevel.critical]
         return admin, list(map(formatEvent, warnings))
 
     def test_a_port_alone(self) -> None:
@@ -200,7 +201,35 @@ class AdminTests(SynchronousTestCase):
     def test_open(self) -> None:
         """To others, perhaps: it is said."""
         _, said = self.start("192.0.2.1:9180")
-        self.assertEqual(said, ["the admin port 192.0.2.1:9180 is open to whoever can reach it"])
+        self.assertEqual(
+            said, ["the admin port is not on loopback: whoever can reach it can read it"]
+        )
+
+    def test_without_the_library(self) -> None:
+        """It is said at once how to get it."""
+        self.patch(prometheus, "is_available", lambda: False)
+        self.assertEqual(self.start("9180")[1], [prometheus.MISSING])
+
+    def test_in_use(self) -> None:
+        """It is a failure, unless somebody is about to leave."""
+
+        def in_use(places: list[str], factory: object) -> list[FakePorts]:
+            raise RdvError("cannot listen on 9180: Address already in use")
+
+        self.patch(service, "listen", in_use)
+        admin = Admin(self.clock, "9180", self.look, lambda: None)
+        self.assertRaises(RdvError, admin.start)
+        admin.start(patient=True)
+        self.clock.advance(1)
+        self.patch(service, "listen", self.listen)
+        self.assertEqual(self.ports, [])
+        self.clock.advance(1)
+        self.assertEqual((len(self.ports), self.looks), (1, 1))
+        self.successResultOf(admin.stop())
+        self.patch(service, "listen", in_use)
+        admin.start(patient=True)
+        self.successResultOf(admin.stop())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_looks(self) -> None:
         """Every ten seconds, as long as it listens."""

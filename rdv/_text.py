@@ -12,4 +12,6 @@ def visible(text: str) -> str:
     The text with a question mark for each character that shows nothing by itself: what a terminal
     would obey, what changes the direction of writing, and what XML does not allow.
     """
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "?" for char in text)

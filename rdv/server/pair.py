@@ -51,7 +51,7 @@ class Pair(LegOwner[Leg]):
     :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
     :ivar quota: bytes that are relayed in both directions together, likewise.
     :ivar tap_dialer, tap_acceptor: called with each piece of application bytes that one sends.
-    :ivar outcome, end_reason: how it ended, and why; None until it is known.
+    :ivar outcome, end_reason: how and why it ended; None until that is known.
     :ivar id: a short random number by which the log knows it.
     :ivar waited: how many seconds the first of the two had waited.
     :ivar matched: when the second one came, in seconds of the reactor.
@@ -253,15 +253,14 @@ class Pair(LegOwner[Leg]):
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         # Closing the other one may lose it at once.
         living = self._living = tuple(each for each in self._living if each is not leg)
-        self.explain(lost(leg, reason))
+        self.end_reason = self.end_reason or lost(leg, reason)
         if self.outcome is None:
             in_order = reason.check(ConnectionDone) is not None
             self._end_without_lines(dialer_closed=in_order and leg is self.dialer)
             if in_order or leg in self._lines:
                 self._close()
             else:
-                # A reset. The other side may count on this leg already: its line can be on the
-                # way, since its direct path was reset as well.
+                # A reset: of its direct path too, perhaps, and its peer's line can be on the way.
                 push(self.other(leg).transport)
                 self.abort()
         if not living:

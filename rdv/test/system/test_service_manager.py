@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,10 +21,11 @@ class NotifyTests(SynchronousTestCase):
         return sock
 
     def test_told(self) -> None:
-        """At a path, and at an abstract name."""
+        """At a path, and at an abstract name, as Linux has them."""
         name = f"rdv-test-{os.getpid()}"
         path = self.mktemp()
-        for address, variable in ((path, os.path.abspath(path)), (f"\0{name}", f"@{name}")):
+        places = [(path, os.path.abspath(path)), (f"\0{name}", f"@{name}")]
+        for address, variable in places if sys.platform == "linux" else places[:1]:
             sock = self.listen(address)
             manager = ServiceManager({"NOTIFY_SOCKET": variable})
             self.assertTrue(manager.is_there)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", int, float)
 
-__all__ = ["forwards", "limit", "port", "seconds", "size", "workers"]
+__all__ = ["file_name", "forwards", "limit", "port", "seconds", "size", "workers"]
 
 #: More than this (thirty years, for the seconds) is a slip of the finger.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
@@ -65,6 +65,17 @@ def port(text: str) -> int:
     :raises ValueError: if it is not one.
     """
     return _within(text, 0, 0xFFFF, "a port")
+
+
+def file_name(text: str) -> str:
+    """
+    The name of a file, which need not be there.
+
+    :raises ValueError: if no file can be called so.
+    """
+    if not text or "\0" in text:
+        raise ValueError(f"not the name of a file: {text!r}")
+    return text
 
 
 def forwards(text: str) -> int:

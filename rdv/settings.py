@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from rdv.options import limit, one_of, seconds, size, workers
+from rdv.options import file_name, limit, one_of, seconds, size, workers
 
 __all__ = ["FILE", "ServerSettings", "Setting", "server_settings"]
 
@@ -163,14 +163,14 @@ class ServerSettings:
         None,
         "PEM file of the certificate, with those between it and one that clients trust",
         TLS,
-        str,
+        file_name,
         metavar="FILE",
     )
     key: str | None = _setting(
         None,
         "PEM file of its private key, if that is not in the same one",
         TLS,
-        str,
+        file_name,
         metavar="FILE",
     )
     health_path: str = _setting(
@@ -372,7 +372,7 @@ class ServerSettings:
         None,
         "file of settings, in TOML: the names of these options, without dashes in front",
         FILE,
-        str,
+        file_name,
         metavar="FILE",
     )
 

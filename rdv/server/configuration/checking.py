@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from rdv._text import visible
 from rdv.errors import BadSettings, RdvError
 from rdv.server.configuration.reading import Configuration
 from rdv.server.site.certificate import make_certificate
@@ -33,7 +34,7 @@ def refusals(reactor: Any, configuration: Configuration) -> list[str]:
             found.extend(error.refusals)
         except RdvError as error:
             found.append(str(error))
-    return found
+    return [visible(line) for line in found]
 
 
 def warnings(configuration: Configuration) -> list[str]:

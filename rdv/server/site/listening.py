@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._text import visible
 from rdv.errors import BadEndpoint, RdvError
 from rdv.server.site.proxy_header import PREFIX, proxy_endpoint
 from rdv.settings import ServerSettings
@@ -101,7 +102,7 @@ def make_endpoints(
                 make = proxy_endpoint if description.startswith(PREFIX) else serverFromString
                 endpoint = make(reactor, description)
             except Exception as error:  # each parser of endpoint strings has its own
-                reason = str(error)
+                reason = visible(str(error))
                 if isinstance(error, LookupError) and "systemd:" in description:
                     reason = "systemd has passed no such socket"
                 raise BadEndpoint(f"cannot listen on {description!r}: {reason}") from error

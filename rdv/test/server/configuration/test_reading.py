@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands.arguments import parse
 from rdv.commands.serve import configuration_of
 from rdv.errors import BadSettings
+from rdv.server.configuration.checking import refusals
 from rdv.server.configuration.reading import PREFIX, Configuration
 from rdv.settings import ServerSettings, server_settings
 from rdv.tap import Options
+
+VARIABLES = [
+    f"{PREFIX}{name.upper().replace('-', '_')}" for each in server_settings() for name in each.names
+]
+KEYS = [name for each in server_settings() for name in each.names]
 
 
 class ConfigurationTestCase(SynchronousTestCase):
@@ -201,6 +212,33 @@ class RefusalTests(ConfigurationTestCase):
         error = BadSettings(["first", "second", "third"])
         self.assertEqual(str(error), "first (and 2 more)")
         self.assertEqual(str(BadSettings(["first"])), "first")
+
+
+class AnythingTests(ConfigurationTestCase):
+    """Whatever stands there, it is taken, or refused in lines."""
+
+    def assert_lines(self, given: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        with contextlib.suppress(BadSettings):
+            configuration = Configuration(given, environ)
+            reactor: Any = MemoryReactorClock()
+            for line in refusals(reactor, configuration):
+                self.assertNotIn("\n", line)
+
+    @given(st.dictionaries(st.sampled_from(VARIABLES), st.text()))
+    def test_environment(self, environ: dict[str, str]) -> None:
+        self.assert_lines({}, environ)
+
+    @given(st.binary())
+    def test_bytes(self, content: bytes) -> None:
+        path: str = self.mktemp()
+        with open(path, "wb") as file:
+            file.write(content)
+        self.assert_lines({"config": path}, {})
+
+    @given(st.sampled_from(KEYS), st.text())
+    def test_text(self, key: str, text: str) -> None:
+        quoted = json.dumps(text.encode("utf-8", "replace").decode())
+        self.assert_lines({"config": self.file(f"{key} = {quoted}")}, {})
 
 
 class ChangeTests(ConfigurationTestCase):

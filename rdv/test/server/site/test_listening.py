@@ -113,7 +113,15 @@ class ListenTests(SynchronousTestCase):
         self.assertEqual(self.listening("tcp:8080"), [(8080, "")])
 
     def test_nonsense(self) -> None:
-        for text in ("", "nonsense", "nonsense:8080", "tcp:", "tcp:x", "ssl:8443:privateKey=/no"):
+        for text in (
+            "",
+            "\n",
+            "nonsense",
+            "nonsense:8080",
+            "tcp:",
+            "tcp:x",
+            "ssl:8443:privateKey=/no",
+        ):
             error = self.assertRaises(RdvError, self.listening, text)
             self.assertIn("cannot listen on ", str(error))
             self.assertNotIn("\n", str(error))

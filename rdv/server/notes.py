@@ -19,11 +19,6 @@ log = Logger("rdv.server.rendezvous")
 
 _CLIENT = "{event}: {role} {token} from {observed}, id {id}"
 _HELD = ", {held} held back for {hold:.3f} s"
-_END = (
-    "{outcome}: {token}, bytes from dialer: {dialer_bytes}, acceptor: {acceptor_bytes}, {reason}, "
-    "waited {waited:.3f} s, lasted {lasted:.3f} s, dialer {dialer_address}, "
-    "acceptor {acceptor_address}, id {id}"
-)
 
 
 def note_client(event: str, leg: Leg, **fields: object) -> None:
@@ -57,6 +52,14 @@ def _note(text: str, event: str, leg: Leg, number: int, fields: dict[str, object
 def note_end(record: PairRecord) -> None:
     """A pair has ended."""
     if is_shown("info"):
+        dialer, acceptor = record.dialer_address or "unknown", record.acceptor_address or "unknown"
+        # A format with many fields takes several times as long.
+        text = (
+            f"{record.outcome.value}: {record.token}, bytes from dialer: {record.dialer_bytes}, "
+            f"acceptor: {record.acceptor_bytes}, {record.reason.value}, "
+            f"waited {record.waited:.3f} s, lasted {record.lasted:.3f} s, dialer {dialer}, "
+            f"acceptor {acceptor}, id {record.id}"
+        )
         fields = record._asdict()
         del fields["worker"]  # the parent says so, of every event
         for name in ("dialer_user", "acceptor_user"):
@@ -67,7 +70,7 @@ def note_end(record: PairRecord) -> None:
             "lasted": round(record.lasted, 3),
             "outcome": record.outcome.value,
             "reason": record.reason.value,
-            "dialer_address": record.dialer_address or "unknown",
-            "acceptor_address": record.acceptor_address or "unknown",
+            "dialer_address": dialer,
+            "acceptor_address": acceptor,
         }
-        log.info(_END, event="ended", **fields)
+        log.info("{text}", event="ended", text=text, **fields)

@@ -61,7 +61,9 @@ def _start(text: str, inside: int, least: int) -> int:
 
 
 def _replacement(detail: str, match: re.Match[str]) -> str | None:
-    text = match["bracketed"] or match["v4"] or match["v6"]
+    if match["v4"]:  # or four numbers like those of one: most are
+        return "-" if detail == NONE else f"{match['v4'].rpartition('.')[0]}.0/24"
+    text = match["bracketed"] or match["v6"]
     ip, rest = _parsed(text), ""
     if ip is None and text[-1] in ".:":  # the end of a sentence, or of a part of one
         ip, rest = _parsed(text[:-1]), text[-1]

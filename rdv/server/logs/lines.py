@@ -21,8 +21,11 @@ COLUMNS = (
     *("dialer_user", "acceptor_user", "token", "worker"),
 )
 
-#: What Twisted's older log has in an event, beside all that begins with ``log_``.
-_OLD = ("failure", "format", "isError", "message", "system", "time", "why")
+#: What Twisted's older log has in an event, beside all that begins with ``log_``; and what is the
+#: message.
+_LEFT_OUT = frozenset(
+    ("failure", "format", "isError", "line", "message", "system", "text", "time", "why")
+)
 _PLAIN = (str, int, float, type(None))
 
 
@@ -39,7 +42,7 @@ def json_line(event: LogEvent) -> str:
         "message": eventAsText(event, includeTimestamp=False, includeSystem=False),
     }
     for name, value in event.items():
-        if not name.startswith("log_") and name not in _OLD:
+        if not name.startswith("log_") and name not in _LEFT_OUT:
             line[name] = value if isinstance(value, _PLAIN) else str(value)
     return json.dumps(line) + "\n"
 

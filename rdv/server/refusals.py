@@ -4,10 +4,81 @@ How clients are refused: each with a status and one line for a person.
 
 from __future__ import annotations
 
-__all__ = ["EARLY", "FULL", "NOBODY", "REPLACED", "SHUTDOWN"]
+from typing import TypeAlias
+
+from rdv.errors import BadRequest
+
+__all__ = [
+    "BEARER_MISSING",
+    "BEARER_UNKNOWN",
+    "DENIED",
+    "EARLY",
+    "EXPIRED",
+    "FORGED",
+    "FULL",
+    "NOBODY",
+    "REPLACED",
+    "SHUTDOWN",
+    "TOO_LATE",
+    "UNANSWERED",
+    "UNDECIDED",
+    "UNSIGNED",
+    "UNWANTED",
+    "WORDS",
+    "Refusal",
+    "bad_request",
+]
+
+#: A status, and the line.
+Refusal: TypeAlias = tuple[int, str]
 
 REPLACED = (409, "replaced by another conn")
 NOBODY = (408, "no matching peer found")
 SHUTDOWN = (503, "shutting down, try again")
 EARLY = (400, "bytes before the response")
 FULL = (503, "no room for more clients, try again later")
+
+# At the door.
+TOO_LATE = (503, "could not find out in time whether you may come in, try again")
+UNDECIDED = (500, "the server could not decide about this client")
+DENIED = (403, "this server does not serve your address")
+BEARER_MISSING = (
+    401,
+    "this server wants Authorization: Bearer, and a token: ask its operator for one",
+)
+BEARER_UNKNOWN = (
+    401,
+    "the bearer token is not known here: ask the server's operator for another one",
+)
+UNSIGNED = (403, "this server takes only tokens that it has signed: ask its operator for one")
+FORGED = (403, "the token's signature is wrong: ask the server's operator for a new one")
+EXPIRED = (403, "the token has expired: ask the server's operator for a new one")
+UNANSWERED = (503, "could not find out whether you may come in, try again")
+#: By status, as it was asked about.
+UNWANTED = {
+    status: (status, "you may not use this server: ask its operator") for status in (401, 403)
+}
+
+#: By what those that are worth it are counted.
+WORDS: dict[Refusal, str] = {
+    NOBODY: "nobody_came",
+    REPLACED: "replaced",
+    EARLY: "early_bytes",
+    SHUTDOWN: "draining",
+    FULL: "full",
+    TOO_LATE: "auth_late",
+    DENIED: "address_denied",
+    BEARER_MISSING: "bearer_missing",
+    BEARER_UNKNOWN: "bearer_unknown",
+    UNSIGNED: "token_unsigned",
+    FORGED: "token_forged",
+    EXPIRED: "token_expired",
+    UNANSWERED: "auth_unanswered",
+    **dict.fromkeys(UNWANTED.values(), "auth_refused"),
+}
+
+
+def bad_request(refusal: Refusal) -> BadRequest:
+    """The same as an error."""
+    status, text = refusal
+    return BadRequest(text, status)

@@ -37,7 +37,7 @@ from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.observed import ObservedAddress, peer_address
-from rdv.server.refusals import FULL, SHUTDOWN
+from rdv.server.refusals import FULL, SHUTDOWN, TOO_LATE, UNDECIDED, bad_request
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
 from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
@@ -45,9 +45,6 @@ from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
 __all__ = ["IRendezvous", "Identify", "RendezvousResource"]
 
 log = Logger()
-
-_TOO_LATE = ("could not find out in time whether you may come in, try again", 503)
-_UNDECIDED = ("the server could not decide about this client", 500)
 
 #: Says whose request it is, if anybody's.
 Identify: TypeAlias = Callable[[IRequest], Awaitable[str | None] | str | None]
@@ -151,7 +148,7 @@ class RendezvousResource(Resource):
         if headers.hasHeader("expect") or (request.content is not None and request.content.read(1)):
             raise BadRequest("bytes before the response: an offer has no body")
         if self._rendezvous.closing:
-            raise _error(SHUTDOWN)
+            raise bad_request(SHUTDOWN)
         return Visitor(offer, values, observed, request.getClientAddress())
 
     def _ask(self, request: Request, visitor: Visitor) -> Later | None:
@@ -189,7 +186,7 @@ class RendezvousResource(Resource):
     def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
         leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
         if not self._rendezvous.has_room(leg, request.channel.transport):
-            return self._refuse(request, _error(FULL))
+            return self._refuse(request, bad_request(FULL))
         admission, host = self._rendezvous.admission, host_of(leg.observed)
         admission.named(host, leg.addresses)
         leg.lease = _lease(request)
@@ -209,11 +206,6 @@ class RendezvousResource(Resource):
         return str(address)
 
 
-def _error(refusal: tuple[int, str]) -> BadRequest:
-    status, text = refusal
-    return BadRequest(text, status)
-
-
 def _checked(user: str | None) -> str | None:
     knobs.instance("the user", user, (str, type(None)), "text or None")
     return None if user is None else check_user(user)
@@ -225,9 +217,9 @@ def _undecided(failure: Failure) -> BadRequest:
         return failure.value
     if failure.check(DeferredTimeout, CancelledError):
         log.error("it was not found out in time whether a client may come in")
-        return BadRequest(*_TOO_LATE)
+        return bad_request(TOO_LATE)
     log.failure("it could not be found out whether a client may come in", failure=failure)
-    return BadRequest(*_UNDECIDED)
+    return bad_request(UNDECIDED)
 
 
 def _refuse(request: Request, error: BadRequest) -> bytes:

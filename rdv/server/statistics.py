@@ -20,10 +20,10 @@ from rdv.server.lobby import Lobby
 from rdv.server.outcome import EndReason, Outcome
 from rdv.server.pair import Pair
 from rdv.server.record import PairRecord
-from rdv.server.refusals import EARLY, FULL, NOBODY, REPLACED, SHUTDOWN
+from rdv.server.refusals import WORDS
 from rdv.wire import Role
 
-__all__ = ["REASONS", "Histogram", "Present", "Statistics", "kind_of"]
+__all__ = ["Histogram", "Present", "Statistics", "kind_of"]
 
 #: Upper bounds, in seconds and bytes.
 _WAITS = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
@@ -31,14 +31,7 @@ _DURATIONS = (0.1, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86
 _SIZES = tuple(float(1 << power) for power in range(10, 37, 2))
 _HOOK_TIMES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-#: Refusals that have a word of their own; all others are counted by the phrase of their status.
-REASONS = {
-    NOBODY: "nobody_came",
-    REPLACED: "replaced",
-    EARLY: "early_bytes",
-    SHUTDOWN: "draining",
-    FULL: "full",
-}
+#: What refusals without a word of their own are counted by: the phrase of their status.
 _OTHERS = {status.value: status.name.lower() for status in HTTPStatus if status >= 400}
 
 #: What addresses begin with whose space is known by that; the others are looked up.
@@ -125,7 +118,7 @@ class Statistics:
 
     def refused(self, status: int, text: str) -> None:
         """A client was refused, before or after that."""
-        reason = REASONS.get((status, text)) or _OTHERS.get(status, "other")
+        reason = WORDS.get((status, text)) or _OTHERS.get(status, "other")
         self.refusals[status, reason] += 1
 
     def matched(self, pair: Pair) -> None:

@@ -20,10 +20,11 @@ from twisted.web.iweb import IAgent, IResponse
 from rdv._secret_file import secret_lines
 from rdv._signed_token import check_user
 from rdv.addresses import host_of
-from rdv.errors import BadRequest, RdvError
+from rdv.errors import RdvError
 from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
 from rdv.server.access.verdicts import Verdict, Verdicts
 from rdv.server.door import Later, Visitor
+from rdv.server.refusals import UNANSWERED, UNWANTED, bad_request
 
 __all__ = ["AuthURL"]
 
@@ -33,7 +34,6 @@ log = Logger()
 AT_ONCE = 32
 #: Seconds between two complaints.
 _SILENCE = 60.0
-_UNKNOWN = ("could not find out whether you may come in, try again", 503)
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 #: Headers of a client that always go along.
@@ -123,10 +123,10 @@ class AuthURL:
             raise
         except DeferredTimeout:
             self._complain(f"no answer within {self._timeout:g} s")
-            raise BadRequest(*_UNKNOWN) from None
+            raise bad_request(UNANSWERED) from None
         except Exception as error:
             self._complain(reason_of(error))
-            raise BadRequest(*_UNKNOWN) from None
+            raise bad_request(UNANSWERED) from None
         self._verdicts.keep(key, verdict)
         verdict.apply(visitor)
 
@@ -162,7 +162,7 @@ def _verdict(response: IResponse) -> Verdict:
 
     :raises RdvError: when it says nothing of the kind.
     """
-    if response.code in (401, 403):
+    if response.code in UNWANTED:
         return Verdict(response.code)
     if not 200 <= response.code < 300:
         raise RdvError(f"status {response.code}")

@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from rdv._secret_file import secret_lines
 from rdv._signed_token import check_user
-from rdv.errors import BadRequest, RdvError
+from rdv.errors import RdvError
 from rdv.server.door import Visitor
+from rdv.server.refusals import BEARER_MISSING, BEARER_UNKNOWN, bad_request
 
 __all__ = ["BearerTokens"]
 
-_MISSING = ("this server wants Authorization: Bearer, and a token: ask its operator for one", 401)
-_UNKNOWN = ("the bearer token is not known here: ask the server's operator for another one", 401)
 
 _TOKEN = re.compile(r"[-0-9A-Za-z._~+/]+=*")
 #: Bytes of a token at least.
@@ -53,10 +52,10 @@ class BearerTokens:
         values = visitor.header(b"Authorization")
         scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         if scheme.lower() != b"bearer":
-            raise BadRequest(*_MISSING)
+            raise bad_request(BEARER_MISSING)
         known = _hash(token.strip(b" "))
         if known not in self._users:
-            raise BadRequest(*_UNKNOWN)
+            raise bad_request(BEARER_UNKNOWN)
         visitor.user = self._users[known] or visitor.user
 
 

@@ -10,14 +10,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from rdv._secret_file import lines_of
-from rdv.errors import BadRequest, RdvError
+from rdv.errors import RdvError
 from rdv.server.door import Visitor
+from rdv.server.refusals import DENIED, bad_request
 
 __all__ = ["AddressLists", "Networks", "parse_network"]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-_REFUSED = ("this server does not serve your address", 403)
 #: What is meant as a network, if it is one or not, and is no name of a file.
 _LIKE_ONE = re.compile(r"[0-9][0-9.]*(/.*)?|[0-9a-f]*:[0-9a-f:.]*(/.*)?", re.IGNORECASE)
 #: Within it IPv6 has the addresses of IPv4.
@@ -102,7 +102,7 @@ class AddressLists:
         else:
             refused = ip in self._denied or (self._allowed is not None and ip not in self._allowed)
         if refused:
-            raise BadRequest(*_REFUSED)
+            raise bad_request(DENIED)
 
 
 def _networks(named: Sequence[str]) -> Iterator[Network]:

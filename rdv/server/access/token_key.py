@@ -9,14 +9,10 @@ from collections.abc import Callable, Sequence
 
 from rdv._secret_file import signing_keys
 from rdv._signed_token import read_signed, verifies
-from rdv.errors import BadRequest
 from rdv.server.door import Visitor
+from rdv.server.refusals import EXPIRED, FORGED, UNSIGNED, bad_request
 
 __all__ = ["TokenKeys"]
-
-_UNSIGNED = ("this server takes only tokens that it has signed: ask its operator for one", 403)
-_FORGED = ("the token's signature is wrong: ask the server's operator for a new one", 403)
-_EXPIRED = ("the token has expired: ask the server's operator for a new one", 403)
 
 
 class TokenKeys:
@@ -51,9 +47,9 @@ class TokenKeys:
         token = visitor.offer.token
         signed = read_signed(token)
         if signed is None:
-            raise BadRequest(*_UNSIGNED)
+            raise bad_request(UNSIGNED)
         if not any(verifies(key, token) for key in self._keys):
-            raise BadRequest(*_FORGED)
+            raise bad_request(FORGED)
         if signed.expiry <= self._now():
-            raise BadRequest(*_EXPIRED)
+            raise bad_request(EXPIRED)
         visitor.user = signed.user

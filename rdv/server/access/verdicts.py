@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rdv.errors import BadRequest
 from rdv.server.door import Visitor
+from rdv.server.refusals import UNWANTED, bad_request
 
 __all__ = ["Verdict", "Verdicts"]
 
@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
         :raises BadRequest: or refuse it.
         """
         if self.refused:
-            raise BadRequest("you may not use this server: ask its operator", self.refused)
+            raise bad_request(UNWANTED[self.refused])
         visitor.user = self.user or visitor.user
 
 

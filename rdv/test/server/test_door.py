@@ -14,6 +14,7 @@ from rdv.errors import BadRequest
 from rdv.server import Identify, Pair, Rendezvous, RendezvousResource
 from rdv.server.door import PATIENCE, Check, Door, Later, Visitor
 from rdv.server.leg import Leg
+from rdv.server.refusals import EXPIRED, bad_request
 from rdv.server.site.service import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT
@@ -200,6 +201,17 @@ class ResourceTests(WebTestCase):
         self.send(browser, request(b"GET", path=b"/"))
         self.assertEqual(browser.answer().status, 404)
         self.assert_nothing_left()
+
+    def test_counted(self) -> None:
+        """By a word, at once and later."""
+        browser = self.browse(request())
+        self.fakes.answer.errback(bad_request(EXPIRED))
+        self.clock.advance(0)
+        self.assert_refused(browser, *EXPIRED)
+        self.guard([self.fakes.no])
+        self.browse(request())
+        counted = self.rendezvous.statistics.refusals
+        self.assertEqual(counted, {(403, "token_expired"): 1, (403, "forbidden"): 1})
 
     def test_early_bytes(self) -> None:
         """Are early however long it took."""

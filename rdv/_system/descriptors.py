@@ -22,7 +22,7 @@ import sys
 
 from twisted.logger import Logger
 
-__all__ = ["first_reserved", "limit", "lowest_free", "raise_limit", "reserve"]
+__all__ = ["first_reserved", "in_use", "limit", "lowest_free", "raise_limit", "reserve"]
 
 log = Logger()
 
@@ -59,6 +59,20 @@ def first_reserved() -> int:
 def _part_of(number: int) -> int:
     least, most = _RESERVE
     return min(max(number // 8, least), most, number // 2)
+
+
+def in_use() -> int | None:
+    """How many this process has open; None where the system does not say."""
+    # Since Linux 6.2 the directory says how many there are without being read, which takes 10 ms
+    # for 15,000.
+    with contextlib.suppress(OSError):
+        count = os.stat("/proc/self/fd").st_size
+        if count:
+            return count
+    try:
+        return len(os.listdir("/dev/fd")) - 1
+    except OSError:
+        return None
 
 
 def lowest_free(fd: int) -> int:

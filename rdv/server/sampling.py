@@ -4,12 +4,11 @@ What one process has to tell of itself, at the moment in which it is asked.
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from contextlib import suppress
 
-from rdv._system.descriptors import limit
+from rdv._system.descriptors import in_use, limit
 from rdv.server.metrics import NO_LABELS, Sample
 from rdv.server.outcome import Outcome
 from rdv.server.rendezvous import Rendezvous
@@ -65,8 +64,9 @@ def _process(worker: str) -> Sample:
         "rdv_cpu_seconds": {worker: usage.ru_utime + usage.ru_stime},
         "rdv_max_descriptors": {worker: limit()},
     }
-    with suppress(OSError):  # where there is none such directory
-        sample["rdv_open_descriptors"] = {worker: len(os.listdir("/dev/fd")) - 1}
+    descriptors = in_use()
+    if descriptors is not None:
+        sample["rdv_open_descriptors"] = {worker: descriptors}
     if sys.platform == "linux":
         with suppress(OSError), open("/proc/self/statm", "rb") as file:
             pages = int(file.read().split()[1])

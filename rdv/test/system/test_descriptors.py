@@ -11,7 +11,14 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system import descriptors
-from rdv._system.descriptors import first_reserved, limit, lowest_free, raise_limit, reserve
+from rdv._system.descriptors import (
+    first_reserved,
+    in_use,
+    limit,
+    lowest_free,
+    raise_limit,
+    reserve,
+)
 from rdv.server import Rendezvous, RendezvousResource
 from rdv.test.server.doubles import WebTestCase, request
 
@@ -61,6 +68,42 @@ class LowestFreeTests(LimitTestCase):
         free = lowest_free(0)
         self.set_limit(free)
         self.assertEqual((lowest_free(0), limit()), (free, free))
+
+
+class InUseTests(SynchronousTestCase):
+    """How many there are."""
+
+    def count(self) -> int:
+        """As many more as were opened."""
+        before = in_use()
+        opened = [os.dup(0) for _ in range(10)]
+        after = in_use()
+        for each in opened:
+            os.close(each)
+        assert before is not None
+        assert after is not None
+        self.assertGreater(before, 2)
+        return after - before
+
+    def test_more(self) -> None:
+        self.assertEqual(self.count(), 10)
+
+    def test_where_the_directory_has_no_size(self) -> None:
+        """As before Linux 6.2, or where there is no such directory."""
+
+        def stat(path: str) -> object:
+            raise FileNotFoundError(path)
+
+        self.patch(os, "stat", stat)
+        self.assertEqual(self.count(), 10)
+
+    def test_unknown(self) -> None:
+        def nothing(path: str) -> object:
+            raise FileNotFoundError(path)
+
+        self.patch(os, "stat", nothing)
+        self.patch(os, "listdir", nothing)
+        self.assertIsNone(in_use())
 
 
 class RaiseTests(LimitTestCase):

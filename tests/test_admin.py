@@ -230,12 +230,14 @@ class NumbersTests(AdminTestCase):
             assert found is not None, name
             self.assertEqual(found[1], text, name)
         place = f"http://127.0.0.1:{self.admin}/"
-        for dark, back in ((False, b"\xf6\xf7\xf9"), (True, b"\x14\x18\x1f")):
-            for width in (360, 1040):
-                picture = await Browser(self).screenshot(place, dark=dark, width=width)
-                seen = colours(picture)
-                self.assertIn(back, sorted(seen, key=lambda each: seen[each])[-2:])
-                self.assertGreater(len(seen), 50)
+        for dark, width, back in (
+            (False, 1040, b"\xf6\xf7\xf9"),
+            (True, 360, b"\x14\x18\x1f"),
+        ):
+            picture = await Browser(self).screenshot(place, dark=dark, width=width)
+            seen = colours(picture)
+            self.assertIn(back, sorted(seen, key=lambda each: seen[each])[-2:])
+            self.assertGreater(len(seen), 50)
         for row in ("<td>409 replaced</td><td>1</td>", "<td>loopback</td><td>13</td>"):
             self.assertIn(row, page)
 

@@ -21,6 +21,10 @@ __all__ = ["EndReason", "Outcome", "lost", "tells_more", "without_lines"]
 class Outcome(enum.Enum):
     """How a pair's meeting ended."""
 
+    # A member is equal to itself only. Enum's own is a function of Python, and counters ask it
+    # several times for each pair.
+    __hash__ = object.__hash__
+
     #: The acceptor had said HELLO, and the dialer closed in good order without a word: it had
     #: chosen a direct path.
     DIRECT = "direct"
@@ -34,6 +38,8 @@ class Outcome(enum.Enum):
 
 class EndReason(enum.Enum):
     """Why a pair ended: what came first. A relayed pair that one closed has ended in good order."""
+
+    __hash__ = object.__hash__
 
     DIALER_CLOSED = "dialer_closed"
     ACCEPTOR_CLOSED = "acceptor_closed"

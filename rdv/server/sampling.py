@@ -28,7 +28,7 @@ def sample_of(rendezvous: Rendezvous) -> Sample:
     meeting = len(present.meeting)
     worker = str(rendezvous.worker or 0)
     return {
-        "rdv_requests": {role.name.lower(): n for role, n in counted.requests.items()},
+        "rdv_requests": {"dialer": counted.dialers, "acceptor": counted.acceptors},
         "rdv_refusals": {
             f"{status} {reason}": n for (status, reason), n in counted.refusals.items()
         },

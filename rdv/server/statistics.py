@@ -83,8 +83,9 @@ class Statistics:
     """
     Of one rendezvous, since its start.
 
-    :ivar requests: clients that were taken in, by role.
-    :ivar kinds: the same by the kind of their observed address; see :func:`kind_of`.
+    :ivar dialers: that were taken in.
+    :ivar acceptors: likewise.
+    :ivar kinds: both by the kind of their observed address; see :func:`kind_of`.
     :ivar refusals: by status and reason, a word.
     :ivar matches: pairs that were told of each other.
     :ivar outcomes: pairs that have ended, by outcome.
@@ -98,7 +99,8 @@ class Statistics:
     """
 
     def __init__(self) -> None:
-        self.requests = dict.fromkeys(Role, 0)
+        self.dialers = 0
+        self.acceptors = 0
         self.kinds: Counter[str] = Counter()
         self.refusals: Counter[tuple[int, str]] = Counter()
         self.matches = 0
@@ -113,7 +115,10 @@ class Statistics:
 
     def came(self, leg: Leg) -> None:
         """A client was taken in."""
-        self.requests[leg.role] += 1
+        if leg.role is Role.DIALER:
+            self.dialers += 1
+        else:
+            self.acceptors += 1
         self.kinds[kind_of(leg.observed)] += 1
 
     def refused(self, status: int, text: str) -> None:

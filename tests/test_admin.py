@@ -334,18 +334,27 @@ class ContribTests(TestCase):
         path.write_text(config + "\n")
         await self.promtool("check", "config", str(path))
 
+    async def test_dashboard(self) -> None:
+        """Prometheus understands what it asks for."""
+        rules = []
+        for number, query in enumerate(queries()):
+            for name, value in (("$instance", ".*"), ("$__rate_interval", "1m")):
+                query = query.replace(name, value)
+            rules.append({"record": f"dashboard:{number}", "expr": query})
+        path = Path(self.mktemp()).absolute()
+        path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+        await self.promtool("check", "rules", str(path))
+
     def test_names(self) -> None:
         """Of metrics and labels: all are ours, and every alert is explained."""
-        dashboard = json.loads(DASHBOARD.read_text())
-        queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
         rules = RULES.read_text()
         labels = {
             f"{metric.name}{suffix}": {*metric.labels, "instance", "job", "le"}
             for metric in METRICS
             for suffix in ("", "_total", "_bucket", "_sum", "_count")
         }
-        self.assertGreater(len(queries), 20)
-        for text in (*queries, rules):
+        self.assertGreater(len(queries()), 20)
+        for text in (*queries(), rules):
             for name, selected in re.findall(r"\b(rdv_\w+)(?:\{([^}]*)\})?", text):
                 self.assertIn(name, labels, text)
                 self.assertLessEqual(set(re.findall(r"(\w+)[!=~]+\"", selected)), labels[name])
@@ -355,3 +364,9 @@ class ContribTests(TestCase):
         for metric in METRICS:
             name = f"{metric.name}_total" if metric.kind == "counter" else metric.name
             self.assertIn(f"``{name}``", page)
+
+
+def queries() -> list[str]:
+    """Those of the dashboard."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]

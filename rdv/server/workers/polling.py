@@ -105,11 +105,6 @@ class Polling:
         self._missing.discard(index)
         self._check()
 
-    def stop(self) -> None:
-        """Ask no more. Who still waits gets what is known."""
-        if self._polling is not None:
-            self._finish()
-
     def _check(self) -> None:
         if self._polling is not None and not self._missing:
             self._finish()

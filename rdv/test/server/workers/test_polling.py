@@ -122,6 +122,13 @@ class PollingTests(ParentTestCase):
         self.assertEqual(sample["rdv_worker_restarts"], {NO_LABELS: 3})
         self.assertEqual(set(sample["rdv_worker_up"].values()), {0})
 
+    def test_all_end(self) -> None:
+        """While they are asked: what is known is told, and no timer is left."""
+        asked = self.ask()
+        self.say(0, 5)
+        self.end()
+        self.assert_sum(asked, 5, 0, "000")
+
     def test_forgotten(self) -> None:
         """Who does not want to know any longer takes it from nobody else."""
         first, second = self.ask(), self.ask()

@@ -1,6 +1,6 @@
 """
-HAProxy and nginx before a server, and tinyproxy before clients, on ports of this host that nobody
-else can get.
+HAProxy, nginx and Envoy before a server, and tinyproxy before clients, on ports of this host that
+nobody else can get.
 
 HAProxy inherits a listening socket: a client that comes before it is ready waits in the queue. The
 others listen themselves, on a port that is kept for them.
@@ -16,7 +16,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.documents import replaced
-from tests.processes import Program
+from tests.processes import PYTHON, Program
 
 NGINX = """
 daemon off;
@@ -51,7 +51,8 @@ def installed(program: str) -> str:
 
     :raises SkipTest: when it is not installed.
     """
-    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    beside = Path(PYTHON).parent  # what PyPI has
+    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:{beside}")
     if path is None:
         raise SkipTest(f"{program} is not installed")
     return path
@@ -73,6 +74,23 @@ async def start_nginx(test: TestCase, content: str) -> int:
     config.write_text(NGINX.format(content=content))
     program = Program(test, nginx, "-e", "stderr", "-p", str(folder), "-c", str(config))
     await program.line('using the "epoll" event method')  # it listens by then
+    return port
+
+
+async def start_envoy(test: TestCase, config: str) -> int:
+    """
+    Start Envoy and wait until it listens.
+
+    :param config: with ``LISTEN`` as the port to listen on.
+    :return: its port.
+    """
+    envoy = installed("envoy")
+    port = _reserved(test, socket.SO_REUSEPORT)
+    path = Path(test.mktemp()).absolute().with_suffix(".yaml")
+    path.write_text(replaced(config, ("LISTEN", str(port))))
+    options = ("--concurrency", "1", "--use-dynamic-base-id", "-l", "info")
+    program = Program(test, envoy, "-c", str(path), *options)
+    await program.line("starting main dispatch loop")
     return port
 
 

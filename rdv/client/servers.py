@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from hyperlink import URL
 
@@ -74,8 +75,8 @@ def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
     :raises BadURL: when one is none.
     :raises BadToken: when the token cannot be one, or ``BadSecret``.
     """
-    by_url = {parse_server_url(each): each for each in urls}
-    return [by_url[url] for url in ranked(server_token(token), by_url)]
+    on_wire = server_token(token)
+    return sorted(urls, key=lambda url: weight(on_wire, _name_of(url)), reverse=True)
 
 
 def ranked(token: bytes, urls: Iterable[URL]) -> list[URL]:
@@ -86,6 +87,11 @@ def ranked(token: bytes, urls: Iterable[URL]) -> list[URL]:
     """
     names = {url: canonical(url) for url in urls}
     return sorted(names, key=lambda url: weight(token, names[url]), reverse=True)
+
+
+@lru_cache(maxsize=1 << 14)  # a fleet: to read a URL takes fifty times as long as the rest
+def _name_of(text: str) -> str:
+    return canonical(parse_server_url(text))
 
 
 def canonical(url: URL) -> str:

@@ -164,6 +164,11 @@ class Peer:
         self.turn = DeferredLock()
         self.result: Deferred[int] | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has a connection."""
+        return self.result is not None and self.result.called
+
     def start(self) -> None:
         self.result = Deferred.fromCoroutine(self._run())
 

@@ -18,7 +18,20 @@ CONTENT = bytes(200_000)
 SOME = 75_000
 
 
-class EmptySourceTests(PipingTestCase):
+class _Case(PipingTestCase):
+    async def send_some(self, end: bool = True) -> None:
+        """
+        In two pieces, the first of which is with the pipe when the other one comes: both at once
+        would be too much for the sink, which would stop its producer, and the end not be read.
+        """
+        for start, stop in ((0, 60_000), (60_000, SOME)):
+            await self.send(CONTENT[start:stop], end and stop == SOME)
+            while self.piping.received < stop:
+                await turns(1)
+            await turns(5)
+
+
+class EmptySourceTests(_Case):
     """Our end is the peer's receipt."""
 
     def assert_no_end(self) -> None:
@@ -99,9 +112,7 @@ class EmptySourceTests(PipingTestCase):
         self.splicer = None
         reader, sink = self.pipe()
         await self.begin(self.null(), sink)
-        await self.send(CONTENT[:SOME])
-        while self.piping.received < SOME:
-            await turns(1)
+        await self.send_some()
         await turns(5)
         self.reset()
         self.assertEqual(await self.read(reader), CONTENT[:SOME])
@@ -145,14 +156,7 @@ class EmptySourceTests(PipingTestCase):
         reader, sink = self.pipe()
         source, _ = self.pipe()
         await self.begin(source, sink, interactive=True)
-        # In two pieces, the first of which is with the pipe when the other one comes.
-        await self.send(CONTENT[:60_000], end=False)
-        while self.piping.received < 60_000:
-            await turns(1)
-        await turns(5)
-        await self.send(CONTENT[60_000:SOME])
-        while self.piping.received < SOME:
-            await turns(1)
+        await self.send_some()
         await turns(20)
         self.assert_no_end()
         self.assertEqual(await self.read(reader), CONTENT[:SOME])
@@ -208,7 +212,7 @@ class BrokenOffTests(PipingTestCase):
         self.assertEqual(self.piping.sent, 3 * len(CONTENT))
 
 
-class ReaderLeavesTests(PipingTestCase):
+class ReaderLeavesTests(_Case):
     """It has read everything that has come so far."""
 
     async def begin_copied(self) -> None:
@@ -240,9 +244,7 @@ class ReaderLeavesTests(PipingTestCase):
         self.splicer = None
         for end in (True, False):
             await self.begin_copied()
-            await self.send(CONTENT[:SOME], end)
-            while self.piping.received < SOME:
-                await turns(1)
+            await self.send_some(end)
             await turns(3)
             self.close(self.reader)
             await self.broken("cannot write what the peer sends: broken pipe")

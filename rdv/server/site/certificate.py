@@ -118,24 +118,22 @@ class ServerCertificate:
         chain_file, key_file = self._files
         chain = _chain(pem.chain, chain_file)
         key = _key(pem.key, key_file)
-        if not _is_of(chain[0], key):
-            if any(_is_of(each, key) for each in chain):
-                raise RdvError(f"{chain_file}: the server's own certificate has to come first")
-            raise RdvError(f"{key_file} is not the key of {chain_file}")
-        first, *others = [X509.from_cryptography(each) for each in chain]
         try:
-            private = PKey.from_cryptography_key(key)
-            options = CertificateOptions(
-                privateKey=private, certificate=first, extraCertChain=others
-            )
-            options.getContext()
-        except TypeError as error:
-            raise RdvError(f"{key_file}: this kind of private key cannot be used") from error
+            if not _is_of(chain[0], key):
+                if any(_is_of(each, key) for each in chain):
+                    raise RdvError(f"{chain_file}: the server's own certificate has to come first")
+                raise RdvError(f"{key_file} is not the key of {chain_file}")
+            options = _options(chain, key)
+            gaps = list(_gaps(chain))
+            expires = min(each.not_valid_after_utc for each in chain)
         except SSL.Error as error:
             reason = error.args[0][0][-1] if error.args and error.args[0] else "no reason given"
             raise RdvError(f"{chain_file}: OpenSSL refuses it: {reason}") from error
-        self._options, self._gaps, self.pem = options, list(_gaps(chain)), pem
-        self.expires = min(each.not_valid_after_utc for each in chain)
+        except RdvError:
+            raise
+        except Exception as error:  # each part of a certificate has its own
+            raise RdvError(f"{chain_file}: malformed, or of a kind that is not known") from error
+        self._options, self._gaps, self.expires, self.pem = options, gaps, expires, pem
 
 
 def make_certificate(settings: ServerSettings, pem: Pem | None = None) -> ServerCertificate | None:
@@ -166,7 +164,7 @@ def _content(name: str) -> bytes:
 def _chain(pem: bytes, name: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise RdvError(f"{name}: no certificate in PEM") from error
 
 
@@ -181,12 +179,18 @@ def _key(pem: bytes, name: str) -> Any:
         raise RdvError(f"{name}: no private key in PEM") from error
 
 
+def _options(chain: Sequence[x509.Certificate], key: Any) -> CertificateOptions:
+    """What speaks TLS with them. All that OpenSSL has against them is found out here."""
+    first, *others = [X509.from_cryptography(each) for each in chain]
+    private = PKey.from_cryptography_key(key)
+    options = CertificateOptions(privateKey=private, certificate=first, extraCertChain=others)
+    options.getContext()
+    return options
+
+
 def _is_of(certificate: x509.Certificate, key: Any) -> bool:
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    try:
-        own = certificate.public_key().public_bytes(*form)
-    except (ValueError, UnsupportedAlgorithm):  # a kind that this library does not know
-        return False
+    own = certificate.public_key().public_bytes(*form)
     return bool(own == key.public_key().public_bytes(*form))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import Certificate, optionsForClientTLS
@@ -20,7 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from rdv.errors import BadSettings, RdvError
-from rdv.server.site.certificate import ServerCertificate, make_certificate
+from rdv.server.site.certificate import Pem, ServerCertificate, make_certificate
 from rdv.server.site.listening import close_ports, endpoint_kinds, resolved
 from rdv.server.site.service import RendezvousService, named_ports
 from rdv.settings import ServerSettings
@@ -29,6 +31,8 @@ from rdv.test.certificates import Authority, CertificateFiles
 from rdv.test.doubles import Wire
 from rdv.test.server.test_ports import at
 from rdv.test.sockets import REACTOR
+
+BEGIN, END = (f"-----{word} CERTIFICATE-----" for word in ("BEGIN", "END"))
 
 
 class FilesTestCase(SynchronousTestCase):
@@ -83,6 +87,26 @@ class ReadTests(FilesTestCase):
         for text in (b"", b"nonsense", leaf, key[:-40]):
             self.files.write(self.files.key, text)
             self.assert_refused("key.pem: no private key in PEM")
+
+    def test_any_byte_is_another(self) -> None:
+        """Nothing but one line comes of it; many make no difference to a server."""
+        leaf, key = self.files.issue()
+        der = load_pem_x509_certificate(leaf).public_bytes(Encoding.DER)
+        counts = {True: 0, False: 0}
+        for position in range(len(der)):
+            for mask in (0x01, 0xFF):
+                changed = bytearray(der)
+                changed[position] ^= mask
+                text = f"{BEGIN}\n{b64encode(changed).decode()}\n{END}\n".encode()
+                try:
+                    certificate = ServerCertificate("chain", "key", Pem(text, key))
+                    certificate.warnings()
+                except RdvError as error:
+                    self.assertNotIn("\n", str(error))
+                    counts[False] += 1
+                else:
+                    counts[True] += 1
+        self.assertGreater(min(counts.values()), 10)
 
     def test_encrypted(self) -> None:
         leaf, key = self.files.issue()

@@ -29,12 +29,7 @@ from rdv.check.ends import Closing, End, all_of
 from rdv.check.observations import Dial, Tls
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.http.verification import (
-    NO_ISSUER,
-    check_name,
-    is_issuer_unsent,
-    issuer_problem,
-)
+from rdv.client.http.verification import NO_ISSUER, check_name, issuer_problem
 from rdv.client.reasons import describe, loss_text, printable
 
 __all__ = ["dial_all", "examine", "lookup"]
@@ -174,9 +169,9 @@ class _Recorder:
     def _verified(self, *result: Any) -> bool:
         _, certificate, number, depth, good = result
         if not good and number in NO_ISSUER:
-            found = certificate.to_cryptography()
-            self._problems[issuer_problem(found, depth)] = None
-            self._incomplete = self._incomplete or is_issuer_unsent(found, depth)
+            problem = issuer_problem(certificate, depth)
+            self._problems[problem.text] = None
+            self._incomplete = self._incomplete or problem.is_unsent
         elif not good:
             self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
         return True

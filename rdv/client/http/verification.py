@@ -4,7 +4,7 @@ How an ``https`` server is verified, and how a client shows who it is.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from cryptography import x509
@@ -33,7 +33,7 @@ from rdv._transport.certificates import name_text, names_issuer
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["NO_ISSUER", "check_name", "is_issuer_unsent", "issuer_problem", "tls_policy"]
+__all__ = ["NO_ISSUER", "IssuerProblem", "check_name", "issuer_problem", "tls_policy"]
 
 #: OpenSSL's numbers for it: the issuer of a certificate is not at hand.
 NO_ISSUER = (20, 21)
@@ -102,7 +102,7 @@ class _Named:
 
         def verified(_: object, certificate: Any, error: int, depth: int, good: int) -> bool:
             if not good and error in NO_ISSUER:
-                return fail(_Untrusted(issuer_problem(certificate.to_cryptography(), depth)))
+                return fail(_Untrusted(issuer_problem(certificate, depth).text))
             if depth or not good:
                 return bool(good)
             try:
@@ -124,26 +124,34 @@ class _Untrusted(SSL.Error):
         super().__init__([("SSL routines", "", f"certificate verify failed: {problem}")])
 
 
-def is_issuer_unsent(certificate: x509.Certificate, depth: int) -> bool:
-    """
-    Whether, as nobody at hand has issued a certificate, the server should have sent who has: it is
-    its own one, and from an authority below another.
-
-    :param depth: which one of the chain it is; 0 is the server's own.
-    """
-    return not depth and names_issuer(certificate)
-
-
-def issuer_problem(certificate: x509.Certificate, depth: int) -> str:
+class IssuerProblem(NamedTuple):
     """
     What is wrong when nobody at hand has issued a certificate.
 
-    :param depth: as above.
+    :ivar text: for a person.
+    :ivar is_unsent: whether the server should have sent who has: it is its own one, and from an
+        authority below another.
     """
-    issuer = name_text(certificate.issuer)
-    if is_issuer_unsent(certificate, depth):
-        return f"its chain is incomplete: the server does not send the certificate of {issuer}"
-    return f"its issuer, {issuer}, is not trusted here"
+
+    text: str
+    is_unsent: bool
+
+
+def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
+    """
+    :param certificate: as pyOpenSSL has it.
+    :param depth: which one of the chain it is; 0 is the server's own.
+    """
+    try:
+        found = certificate.to_cryptography()
+        issuer = name_text(found.issuer)
+        is_unsent = not depth and names_issuer(found)
+    except Exception:  # it may be anything
+        return IssuerProblem("its issuer is not trusted here", False)
+    if is_unsent:
+        text = f"its chain is incomplete: the server does not send the certificate of {issuer}"
+        return IssuerProblem(text, True)
+    return IssuerProblem(f"its issuer, {issuer}, is not trusted here", False)
 
 
 def check_name(certificate: x509.Certificate, host: str) -> None:

@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
+from rdv.client.http.verification import IssuerProblem, issuer_problem
 from rdv.client.trace import Event, What
 from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
 from rdv.test.certificates import Authority
@@ -34,6 +35,16 @@ class PolicyTests(SynchronousTestCase):
 
     def test_certificate_without_its_key(self) -> None:
         self.assertRaises(RdvError, tls_policy, certificate=Authority().pem)
+
+    def test_unreadable_issuer(self) -> None:
+        """What a server shows may be anything."""
+
+        class Unreadable:
+            def to_cryptography(self) -> None:
+                raise ValueError("error parsing asn1 value")
+
+        said = IssuerProblem("its issuer is not trusted here", False)
+        self.assertEqual(issuer_problem(Unreadable(), 0), said)
 
 
 class TLSTests(LoopbackTestCase):

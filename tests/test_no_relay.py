@@ -50,3 +50,10 @@ class NoRelayTests(SystemTestCase):
             _, _, rest = (await caller.ended()).partition(b"\r\n\r\n")
             self.assertEqual((rest, caller.is_reset), (b"", False))
         await server.line("failed: .*no_relay")
+
+    async def test_check(self) -> None:
+        """It says so, and blames nobody."""
+        await self.serve("--no-relay")
+        check = self.rdv("check", self.url)
+        await check.line("it introduces peers, and relays nothing")
+        await check.ended

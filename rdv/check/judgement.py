@@ -43,6 +43,7 @@ _REMEDIES = {
     "not-rdv": "check-url",
     "never-met": "affinity",
     "no-path": "pass-upgrade/after",
+    "no-relay": "try-direct",
 }
 _STATUSES = {
     **dict.fromkeys(range(300), "check-url/web"),

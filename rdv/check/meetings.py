@@ -15,6 +15,7 @@ from rdv.addresses import Address, AddressSpace
 from rdv.check.ends import Pair, all_of
 from rdv.check.observations import Cause, Failure, Meeting, Sighting
 from rdv.client import Client, Connection
+from rdv.client.reasons import NO_RELAY
 from rdv.client.trace import Event, What
 from rdv.errors import (
     AttemptTimeout,
@@ -149,7 +150,7 @@ def _failure(error: RdvError, watched: tuple[_Watched, ...]) -> Failure:
     if isinstance(error, ServerRefused):
         return Failure(Cause.REFUSED, text, error.status, error.reason)
     if isinstance(error, NoConnection):
-        return Failure(Cause.NO_PATH, text)
+        return Failure(Cause.NO_RELAY if NO_RELAY in text else Cause.NO_PATH, text)
     if isinstance(error, AttemptTimeout):
         if any(each.met for each in watched):
             return Failure(Cause.NO_PATH, text)

@@ -82,6 +82,8 @@ class Cause(StrEnum):
     NEVER_MET = "never-met"
     #: It introduced them to each other, but they could not connect.
     NO_PATH = "no-path"
+    #: It introduces peers, and relays nothing.
+    NO_RELAY = "no-relay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ _FINDINGS = {
     "server-not-rdv/request": "- The answer is not rdv/1: {problem}.",
     "server-never-met/request": "- The server left dialer and acceptor waiting: {problem}.",
     "server-no-path/request": "- Dialer and acceptor met, but even the relay failed: {problem}.",
+    "server-no-relay/request": "- Dialer and acceptor met: {problem}.",
     "tls-failed": "- The TLS handshake failed: {problem}.",
     "tls": "  TLS is {tls.version}, {tls.cipher}. The certificate is for {tls.subject}, issued by "
     "{tls.issuer}, valid until {tls.expires}.",
@@ -190,6 +191,7 @@ _VERDICTS = {
     "refused": "The server cannot be used: it answers with {status}.",
     "never-met": "The server cannot be used: it answers neither dialer nor acceptor.",
     "no-path": "The server cannot be used: nothing gets through after its answer.",
+    "no-relay": "The server could not be examined: it introduces peers, and relays nothing.",
     "not-rdv": "The server cannot be used: it does not speak rdv/1.",
     "no-time": "The server could not be examined in the given time.",
 }
@@ -219,6 +221,7 @@ _ADVICE = {
     "pass-upgrade": "Either it is not an rdv server, or a proxy in front of it does not pass on "
     "the method, or the headers Connection and Upgrade.",
     "pass-upgrade/after": "A proxy in front of it has to pass on what follows a 101.",
+    "try-direct": "Try it with rdv accept on one host and rdv dial on the other.",
     "try-later": "It, or a proxy in front of it, is overloaded: try later.",
     "too-many": "Too many clients come from your address, or from behind your NAT: try later, or "
     "ask its operator for more.",

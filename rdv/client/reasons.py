@@ -25,6 +25,7 @@ from rdv._transport.liveness import PeerVanished
 from rdv._transport.secured import PeerNotProven
 
 __all__ = [
+    "NO_RELAY",
     "break_text",
     "describe",
     "is_of_tls",
@@ -33,6 +34,10 @@ __all__ = [
     "refusal_text",
     "retry_after",
 ]
+
+
+#: Why the relay is none.
+NO_RELAY = "this server does not relay"
 
 
 def loss_text(reason: Failure) -> str:

@@ -27,7 +27,7 @@ from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
 from rdv.client.race.joining import Stream
 from rdv.client.race.witness import Witness
-from rdv.client.reasons import describe
+from rdv.client.reasons import NO_RELAY, describe
 from rdv.client.trace import What
 from rdv.errors import NoConnection, NotProven
 from rdv.wire import Answer, Role
@@ -194,7 +194,7 @@ class Contest:
 
     async def _relay_contends(self) -> Candidate:
         if not self._relays:
-            raise NoConnection("this server does not relay")
+            raise NoConnection(NO_RELAY)
         relay = await self._relay.shaken()
         if self._witness is not None:
             self._witness.relay_confirmed()

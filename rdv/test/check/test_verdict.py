@@ -197,6 +197,7 @@ UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (unmet(Cause.NOT_RDV), "not-rdv", "check-url"),
     (unmet(Cause.NEVER_MET), "never-met", "affinity"),
     (unmet(Cause.NO_PATH), "no-path", "pass-upgrade"),
+    (unmet(Cause.NO_RELAY), "no-relay", "try-direct"),
     (behind_proxy(lookup_problem="there is none"), "no-name", "check-proxy"),
     (behind_proxy(dials=[Dial(SERVER, None)]), "unreachable", "check-proxy"),
     (

@@ -274,10 +274,25 @@ class LifeTests(AdminTestCase):
         self.assertFalse(Path(path).exists())
 
     async def test_in_use(self) -> None:
-        """It is one clear line, and no server."""
-        place = f"127.0.0.1:{self.taken_port()}"
-        server = self.rdv("serve", "-l", "127.0.0.1:0", "--admin", place)
-        await self.assert_ended(server, 1, f"cannot listen on {place}: Address already in use")
+        """Clients are served all the same; it is there when the place is free."""
+        for place in ("127.0.0.1:{port}", "unix:{path}"):
+            folder = mkdtemp()
+            self.addCleanup(shutil.rmtree, folder)
+            taken = socket.create_server(("127.0.0.1", 0))
+            self.addCleanup(taken.close)
+            self.admin = taken.getsockname()[1]
+            path = f"{folder}/admin.sock"
+            place = place.format(port=self.admin, path=path)
+            first = await self.serve("--admin", f"unix:{path}")
+            self.server = await self.serve("--admin", place)
+            await self.server.line("no admin port yet: cannot listen on ")
+            await self.direct(b"token")
+            taken.close()
+            first.signal("TERM")
+            await self.server.line("the admin port is there")
+            connection = UnixConnection(path) if "unix" in place else None
+            status = json.loads(await self.fetch("/status", connection))
+            self.assertEqual(status["matches"], 1)
 
     async def test_many(self) -> None:
         """Who holds connections to it is no burden to clients, nor for ever to the operator."""

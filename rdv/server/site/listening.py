@@ -180,7 +180,7 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
             reason = getattr(reason, "strerror", None) or reason
             # No port of such a number can be bound to.
             kind = BadEndpoint if failure.check(OverflowError) else RdvError
-            raise kind(f"cannot listen on {text}: {reason}")
+            raise kind(f"cannot listen on {text}: {reason}") from failure.value
     return ports
 
 

@@ -4,10 +4,10 @@ The admin port of a server: where it listens, and when it looks.
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
 from time import time
 from typing import Any
 
@@ -64,24 +64,35 @@ class Admin:
         where = f"127.0.0.1:{place}" if re.fullmatch(r"\d+", place) else place
         self._endpoints = make_endpoints(reactor, [where])
 
-    def start(self, *, patient: bool = False) -> None:
+    def start(self) -> None:
         """
-        Listen.
+        Listen, as soon as nobody else does there: that keeps no client from the server, and may be
+        the generation before, which still has transfers.
 
-        :param patient: try again and again, as somebody is about to leave the place.
-        :raises RdvError: when that is not possible.
+        :raises RdvError: when that is not possible for another reason.
         """
-        self._again = None
-        site = admin_site(self._reactor, self.sample, self._history)
-        try:
-            self._ports = listen(self._endpoints, site)
-        except RdvError:
-            if not patient:
-                raise
-            self._again = self._reactor.callLater(_PAUSE, partial(self.start, patient=True))
-            return
         if not prometheus.is_available():
             log.critical("{reason}", reason=prometheus.MISSING)
+        try:
+            self._listen()
+        except RdvError as error:
+            if not _is_taken(error):
+                raise
+            log.critical("no admin port yet: {reason}", reason=error)
+            self._again = self._reactor.callLater(_PAUSE, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        try:
+            self._listen()
+        except RdvError:
+            self._again = self._reactor.callLater(_PAUSE, self._try_again)
+        else:
+            log.info("the admin port is there")
+
+    def _listen(self) -> None:
+        site = admin_site(self._reactor, self.sample, self._history)
+        self._ports = listen(self._endpoints, site)
         for port in self._ports:
             host = port.getHost()
             if not isinstance(host, (IPv4Address, IPv6Address)):
@@ -128,6 +139,12 @@ class Admin:
 
     def _add(self, sample: Sample) -> None:
         self._history.add(time(), sample)
+
+
+def _is_taken(error: RdvError) -> bool:
+    """Whether somebody else listens there. Of a UNIX socket Twisted has it from a lock."""
+    reason = getattr(error.__cause__, "socketError", None)
+    return isinstance(reason, str) or getattr(reason, "errno", None) == errno.EADDRINUSE
 
 
 def make_admin(

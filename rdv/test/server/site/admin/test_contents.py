@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -211,25 +213,38 @@ class AdminTests(SynchronousTestCase):
         self.assertEqual(self.start("9180")[1], [prometheus.MISSING])
 
     def test_in_use(self) -> None:
-        """It is a failure, unless somebody is about to leave."""
+        """It is there as soon as whoever has the place has left, be it a port or a file."""
+        for reason in (OSError(errno.EADDRINUSE, "in use"), "Cannot acquire lock"):
+            failing = self.failing(CannotListenError(None, 9180, reason))
+            self.patch(service, "listen", failing)
+            self.ports, self.looks = [], 0
+            admin, said = self.start("9180")
+            self.assertEqual(said, ["no admin port yet: cannot listen"])
+            self.clock.advance(1)
+            self.patch(service, "listen", self.listen)
+            self.assertEqual(self.ports, [])
+            self.clock.advance(1)
+            self.assertEqual((len(self.ports), self.looks), (1, 1))
+            self.successResultOf(admin.stop())
+            self.patch(service, "listen", failing)
+            admin.start()
+            self.successResultOf(admin.stop())
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
-        def in_use(places: list[str], factory: object) -> list[FakePorts]:
-            raise RdvError("cannot listen on 9180: Address already in use")
-
-        self.patch(service, "listen", in_use)
-        admin = Admin(self.clock, "9180", self.look, lambda: None)
-        self.assertRaises(RdvError, admin.start)
-        admin.start(patient=True)
-        self.clock.advance(1)
-        self.patch(service, "listen", self.listen)
-        self.assertEqual(self.ports, [])
-        self.clock.advance(1)
-        self.assertEqual((len(self.ports), self.looks), (1, 1))
-        self.successResultOf(admin.stop())
-        self.patch(service, "listen", in_use)
-        admin.start(patient=True)
-        self.successResultOf(admin.stop())
+    def test_cannot_be_had(self) -> None:
+        """That is for the operator to mend."""
+        reason = CannotListenError(None, 80, OSError(errno.EACCES, "denied"))
+        self.patch(service, "listen", self.failing(reason))
+        self.assertRaises(RdvError, Admin(self.clock, "80", self.look, lambda: None).start)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def failing(self, reason: Exception) -> Any:
+        """Stands in for what listens."""
+
+        def listen(places: list[str], factory: object) -> list[FakePorts]:
+            raise RdvError("cannot listen") from reason
+
+        return listen
 
     def test_looks(self) -> None:
         """Every ten seconds, as long as it listens."""

@@ -39,7 +39,7 @@ from rdv.server.reloading import Reload, reload_all
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.sampling import sample_of
-from rdv.server.site.admin.service import make_admin
+from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.health import HealthChecks

@@ -21,7 +21,7 @@ from rdv.server.access import make_door
 from rdv.server.access.hook import load_hook
 from rdv.server.metrics import Sample
 from rdv.server.reloading import Reload, reload_all
-from rdv.server.site.admin.service import make_admin
+from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listeners import Listeners

@@ -26,11 +26,9 @@ from rdv.server.metrics import NO_LABELS, Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import SECONDS_BETWEEN, History
 from rdv.server.site.admin.site import Look, admin_site
-from rdv.server.site.certificate import ServerCertificate
 from rdv.server.site.listening import close_ports, listen, make_endpoints
-from rdv.settings import ServerSettings
 
-__all__ = ["Admin", "make_admin"]
+__all__ = ["Admin"]
 
 log = Logger()
 
@@ -145,23 +143,6 @@ def _is_taken(error: RdvError) -> bool:
     """Whether somebody else listens there. Of a UNIX socket Twisted has it from a lock."""
     reason = getattr(error.__cause__, "socketError", None)
     return isinstance(reason, str) or getattr(reason, "errno", None) == errno.EADDRINUSE
-
-
-def make_admin(
-    reactor: Any, settings: ServerSettings, look: Look, certificate: ServerCertificate | None
-) -> Admin | None:
-    """
-    What ``settings`` ask for.
-
-    :raises BadEndpoint: when that cannot be understood.
-    """
-    if not settings.admin:
-        return None
-
-    def expires() -> float | None:
-        return None if certificate is None else certificate.expires.timestamp()
-
-    return Admin(reactor, settings.admin, look, expires)
 
 
 def _say_why(failure: Failure) -> None:

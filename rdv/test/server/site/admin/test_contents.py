@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,9 +23,10 @@ from rdv.server.metrics import METRICS, NO_LABELS, Sample
 from rdv.server.sampling import sample_of
 from rdv.server.site.admin import prometheus, service
 from rdv.server.site.admin.history import History
+from rdv.server.site.admin.making import make_admin
 from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.prometheus import exposition
-from rdv.server.site.admin.service import Admin, make_admin
+from rdv.server.site.admin.service import Admin
 from rdv.server.site.admin.status import status_of
 from rdv.server.statistics import Histogram
 from rdv.settings import ServerSettings
@@ -281,6 +284,16 @@ class AdminTests(SynchronousTestCase):
 class MakeTests(SynchronousTestCase):
     def test_not_by_default(self) -> None:
         self.assertIsNone(make_admin(Clock(), ServerSettings(), lambda: succeed({}), None))
+
+    def test_not_loaded(self) -> None:
+        """By a server that has none."""
+        code = (
+            "import sys, rdv.server.site.service, rdv.server.workers.parent\n"
+            "print([each for each in sys.modules if each.startswith(('rdv.server.site.admin.', "
+            "'prometheus'))])"
+        )
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        self.assertEqual(found.stdout, b"['rdv.server.site.admin.making']\n")
 
     def test_nonsense(self) -> None:
         settings = ServerSettings(admin="nonsense:1")

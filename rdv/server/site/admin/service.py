@@ -62,11 +62,11 @@ class Admin:
         where = f"127.0.0.1:{place}" if re.fullmatch(r"\d+", place) else place
         self._endpoints = make_endpoints(reactor, [where])
 
-    def start(self) -> None:
+    def start(self, *, patient: bool = False) -> None:
         """
-        Listen, as soon as nobody else does there: that keeps no client from the server, and may be
-        the generation before, which still has transfers.
+        Listen, as soon as nobody else does there: that keeps no client from the server.
 
+        :param patient: say nothing of who does: it is about to leave.
         :raises RdvError: when that is not possible for another reason.
         """
         if not prometheus.is_available():
@@ -76,7 +76,8 @@ class Admin:
         except RdvError as error:
             if not _is_taken(error):
                 raise
-            log.critical("no admin port yet: {reason}", reason=error)
+            if not patient:
+                log.critical("no admin port yet: {reason}", reason=error)
             self._again = self._reactor.callLater(_PAUSE, self._try_again)
 
     def _try_again(self) -> None:

@@ -11,7 +11,7 @@ from rdv.addresses import AddressSpace
 from rdv.client import Client, rank_servers
 from tests.documents import REACTOR, Shell, execute, replaced, runs
 from tests.processes import Program
-from tests.servers import RELAYED, SystemTestCase
+from tests.servers import DIRECT, RELAYED, SystemTestCase
 
 CLIENT = "docs/client.rst"
 
@@ -78,6 +78,15 @@ class SeveralServersTests(SystemTestCase):
         self.url = second
         dialer = self.dial(*RELAYED)
         await self.connected("relay", acceptor, dialer)
+
+    async def test_hangs(self) -> None:
+        """The first takes every request and answers none; they have a direct path all the same."""
+        await self.serve_all(2)
+        first, second = self.order("a token")
+        self.servers[first].signal("STOP")
+        self.url = f"{first},{second}"
+        await self.connected("p2p", self.accept(*DIRECT), self.dial(*DIRECT))
+        await self.servers[second].line("matched: ")
 
     async def test_service(self) -> None:
         """What is exposed can be reached while any of its servers is there."""

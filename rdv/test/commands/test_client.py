@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.commands import client
+from rdv._stdio.console import Console, Form
+from rdv.commands import check, client
 from rdv.commands.arguments import parse
 from rdv.commands.client import headers_of
 from rdv.commands.running import BadUsage
+from rdv.test.client.doubles import ClientReactor
 
 #: What stands before the options of each command that asks a server.
 COMMANDS = (
@@ -35,6 +38,26 @@ class MoveTests(SynchronousTestCase):
             client.client_of(None, parse(command))
             client.client_of(None, parse([*command, "--no-move"]))
         self.assertEqual(given, [True, False] * 4)
+
+
+class SeveralServersTests(SynchronousTestCase):
+    """What cannot be done with more than one."""
+
+    def test_local_port(self) -> None:
+        """Two attempts cannot have it at the same time."""
+        for command in COMMANDS[:2]:
+            arguments = parse([command[0], "http://a,http://b", "t", "--local-port", "4000"])
+            error = self.assertRaises(BadUsage, client.client_of, None, arguments)
+            self.assertIn("one server only", str(error))
+
+    def test_check(self) -> None:
+        """What it says is about one."""
+        arguments = parse(["check", "http://a,http://b"])
+        checking = Deferred.fromCoroutine(
+            check.run(ClientReactor(), arguments, Console(Form.QUIET))
+        )
+        error = self.failureResultOf(checking, BadUsage).value
+        self.assertIn("once for each", str(error))
 
 
 class HeadersTests(SynchronousTestCase):

@@ -49,8 +49,9 @@ class LobbyStay:
         return self._leaving is not None
 
     def met(self) -> None:
-        """The server has named the peer."""
-        self._leaving = self._clock.callLater(HEAD_START, self.leave)
+        """The server has named the peer; or another one has, of several."""
+        if self._leaving is None:
+            self._leaving = self._clock.callLater(HEAD_START, self.leave)
 
     def leave(self, error: BaseException | None = None) -> None:
         """Make room for the next one, if that has not been done."""

@@ -64,6 +64,16 @@ class TakingTurnsTests(DialQueueTestCase):
         for each in connecting:
             self.assertIsInstance(self.successResultOf(each), Connection)
 
+    def test_two_meetings(self) -> None:
+        """At two servers, by one attempt: it has one turn, and leaves nothing behind."""
+        first, second = self.queue.connect(60), self.queue.connect(60)
+        for _ in range(2):
+            self.client.last.happens(What.MET)
+            self.clock.advance(HEAD_START / 4)
+        self.connects(first)
+        self.assertEqual(len(self.client.attempts), 2)
+        self.connects(second)
+
     def test_failure_makes_room(self) -> None:
         first, second = self.queue.connect(60), self.queue.connect(60)
         self.client.last.fails(refused(403))

@@ -117,6 +117,7 @@ class ServerSettings:
     :ivar align: see there too.
     :ivar drain: what running transfers get when the server is told to stop.
     :ivar relay: whether pairs are relayed that find no direct path.
+    :ivar drain_replaced: what they get when a new generation has taken its place.
     :ivar relay_rate: bytes a second; see :class:`rdv.server.RelayLimits`, as for the next two.
     :ivar relay_rate_total: see there.
     :ivar relay_quota: bytes; see there.
@@ -136,6 +137,7 @@ class ServerSettings:
     :ivar token_key: files of keys, with one of which each token has to be signed.
     :ivar workers: how many processes serve.
     :ivar worker_timeout: after how long without an answer one of them is replaced; 0 for never.
+    :ivar pid_file: where the number of the process that serves is written to.
     :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
     :ivar log_addresses: how much of clients' addresses is logged: ``full``, ``prefix`` or ``none``.
     :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
@@ -211,6 +213,13 @@ class ServerSettings:
     )
     drain: float = _setting(
         5.0, "how long running transfers get at shutdown", TIMES, seconds, metavar="SECONDS"
+    )
+    drain_replaced: float = _setting(
+        86400.0,
+        "how long they get when a new generation has taken over (SIGUSR2)",
+        TIMES,
+        seconds,
+        metavar="SECONDS",
     )
     align: bool = _setting(
         True,
@@ -353,6 +362,13 @@ class ServerSettings:
         PROCESSES,
         seconds,
         metavar="SECONDS",
+    )
+    pid_file: str | None = _setting(
+        None,
+        "a file for the number of the process to send signals to",
+        PROCESSES,
+        str,
+        metavar="PATH",
     )
     log_format: str | None = _setting(
         None,

@@ -26,6 +26,7 @@ from rdv.errors import BadSettings, RdvError
 from rdv.options import seconds
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
+from rdv.server.generations.heritage import take_heritage
 from rdv.server.logs.addresses import MaskedFile
 from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
@@ -187,13 +188,20 @@ def _server(
 ) -> RendezvousService | WorkersService:
     hold_signals()
     raise_limit(reactor)
+    heritage = take_heritage(os.environ)
     settings = configuration.settings
     service: RendezvousService | WorkersService
     if settings.workers == 1:
-        service = _ServerService(reactor, settings, handle_signals=True)
+        service = _ServerService(reactor, settings, handle_signals=True, heritage=heritage)
     else:
-        count = settings.workers
-        service = _WorkersService(reactor, settings, count, level=level, handle_signals=True)
+        service = _WorkersService(
+            reactor,
+            settings,
+            settings.workers,
+            level=level,
+            handle_signals=True,
+            heritage=heritage,
+        )
     service.reloads.append(configuration.reload)
     supervise(reactor, service, ServiceManager(os.environ))
     return service

@@ -231,20 +231,21 @@ def switching_protocols(
     ).encode()
 
 
-def refusal(status: int, reason: str) -> bytes:
+def refusal(status: int, reason: str, later: int = RETRY_AFTER) -> bytes:
     """
     A complete HTTP response that refuses an offer whose connection has already left HTTP.
 
     :param reason: one line for a person; line breaks in it become blanks.
+    :param later: seconds after which the client may ask again, with a 503.
     """
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "Refused"
     body = " ".join(reason.split()).encode(errors="replace") + b"\n"
-    later = f"Retry-After: {RETRY_AFTER}\r\n" if status in RETRY_LATER else ""
+    retry = f"Retry-After: {later}\r\n" if status in RETRY_LATER else ""
     return (
-        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n{later}"
+        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n{retry}"
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body

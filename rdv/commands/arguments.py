@@ -18,7 +18,7 @@ from rdv.commands.shared_arguments import (
     add_tls,
 )
 from rdv.options import forwards, port
-from rdv.settings import FILE, server_settings
+from rdv.settings import FILE, PROCESSES, server_settings
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--check-config",
         action="store_true",
         help="say what is wrong with the settings, a line each, or OK, and serve nobody",
+    )
+    groups[PROCESSES].add_argument(
+        "--replace",
+        metavar="PID_FILE",
+        help="have the server that wrote this file replaced by a new generation, and wait for that",
     )
 
 

@@ -21,6 +21,7 @@ from rdv.commands.running import OK, lines_of, log_to
 from rdv.errors import BadSettings
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
+from rdv.server.generations.heritage import take_heritage
 from rdv.server.logs.observers import ACCESS, JSON, TEXT, log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.server.supervision import supervise
@@ -34,6 +35,10 @@ __all__ = ["configuration_of", "run", "settings_of"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Serve until a signal ends it."""
+    if arguments.replace is not None:
+        from rdv.commands.replacing import replace
+
+        return await replace(reactor, arguments.replace, console)
     configuration = configuration_of(arguments)
     if arguments.check_config:
         return _check(reactor, configuration, console)
@@ -44,7 +49,9 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     gc.freeze()  # what is loaded stays to the end
     service: RendezvousService | WorkersService
     if settings.workers == 1:
-        service = RendezvousService(reactor, settings, handle_signals=True)
+        service = RendezvousService(
+            reactor, settings, handle_signals=True, heritage=take_heritage(os.environ)
+        )
     else:
         from rdv.server.workers.parent import WorkersService
 
@@ -54,6 +61,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
             settings.workers,
             level=level,
             handle_signals=True,
+            heritage=take_heritage(os.environ),
         )
     service.reloads.append(configuration.reload)
     supervise(reactor, service, ServiceManager(os.environ))

@@ -14,7 +14,7 @@ from rdv._flows.joint import LegOwner
 from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
 from rdv.server.shedding import YOUNG, Holder
-from rdv.wire import refusal
+from rdv.wire import RETRY_AFTER, refusal
 
 __all__ = ["ClosingLegs"]
 
@@ -39,13 +39,15 @@ class ClosingLegs(LegOwner[Leg]):
     def __len__(self) -> int:
         return len(self._legs)
 
-    def refuse(self, leg: Leg, status: int, reason: str) -> None:
+    def refuse(self, leg: Leg, status: int, reason: str, later: int = RETRY_AFTER) -> None:
         """
         Become the owner of ``leg``, answer with an HTTP error and end our direction. The client is
         expected to close.
+
+        :param later: seconds after which it may come again, if there is such a time.
         """
         self._adopt(leg)
-        leg.transport.write(refusal(status, reason))
+        leg.transport.write(refusal(status, reason, later))
         leg.transport.loseWriteConnection()
 
     def close(self, leg: Leg) -> None:

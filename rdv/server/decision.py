@@ -121,6 +121,9 @@ class Decisions:
         self._broken_off = broken_off
         self._open: Deadlines[Decision] = Deadlines(clock, timeout, self._expire)
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def ask(self, pair: Pair) -> None:
         """Call the hook; its time begins."""
         decision = Decision(pair, self._break_off, self._clock.seconds())

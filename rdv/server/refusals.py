@@ -13,6 +13,7 @@ __all__ = [
     "BEARER_UNKNOWN",
     "DENIED",
     "EARLY",
+    "ELSEWHERE",
     "EXPIRED",
     "FORGED",
     "FULL",
@@ -35,6 +36,7 @@ Refusal: TypeAlias = tuple[int, str]
 REPLACED = (409, "replaced by another conn")
 NOBODY = (408, "no matching peer found")
 SHUTDOWN = (503, "shutting down, try again")
+ELSEWHERE = (503, "the server is being replaced, try again")
 EARLY = (400, "bytes before the response")
 FULL = (503, "no room for more clients, try again later")
 
@@ -65,6 +67,7 @@ WORDS: dict[Refusal, str] = {
     REPLACED: "replaced",
     EARLY: "early_bytes",
     SHUTDOWN: "draining",
+    ELSEWHERE: "replaced_server",
     FULL: "full",
     TOO_LATE: "auth_late",
     DENIED: "address_denied",

@@ -24,9 +24,9 @@ from rdv.server.budget import DescriptorBudget
 from rdv.server.closing import ClosingLegs
 from rdv.server.deadlines import Deadlines
 from rdv.server.decision import Decisions, ServeHook
-from rdv.server.drain import Drain
+from rdv.server.drain import Drain, Successor
 from rdv.server.leg import Leg, new_id
-from rdv.server.limits.admission import Admission, refusal_of
+from rdv.server.limits.admission import Admission
 from rdv.server.limits.numbers import NO_LIMITS, Limit, Limits
 from rdv.server.lobby import Lobby
 from rdv.server.notes import note_client, note_end, note_match
@@ -34,7 +34,8 @@ from rdv.server.outcome import EndReason
 from rdv.server.pair import Pair
 from rdv.server.ports import Ports
 from rdv.server.record import PairListener, record_of, tell_of_end
-from rdv.server.refusals import EARLY, NOBODY, REPLACED, SHUTDOWN
+from rdv.server.refusals import EARLY, ELSEWHERE, NOBODY, REPLACED, SHUTDOWN
+from rdv.server.refusing import Refusing
 from rdv.server.relay_limits import Relaying, RelayLimits
 from rdv.server.release import HeldBack, hold_back
 from rdv.server.statistics import Present, Statistics
@@ -67,7 +68,8 @@ class Rendezvous(LegOwner[Leg]):
     :ivar worker: the number of this process, among several that serve as one.
     :ivar holders: gives connections of clients that were refused and have not closed yet.
     :ivar statistics: what is counted; :attr:`present` is who is there.
-    :ivar closing: whether :meth:`close` was called: whoever comes now is refused.
+    :ivar closing: whether whoever comes now is refused, as :meth:`close` was called.
+    :ivar successor: who takes those who come now, if it was told of one.
     """
 
     def __init__(
@@ -94,11 +96,17 @@ class Rendezvous(LegOwner[Leg]):
         self._align = knobs.instance("align", align, bool, "True or False")
         self.statistics = Statistics()
         self._lobby: Lobby[Leg] = Lobby(
-            reactor, lobby_timeout, lambda leg: self._refuse(leg, *NOBODY), self._replaced
+            reactor,
+            lobby_timeout,
+            lambda leg: self._refuse(leg, *NOBODY),
+            lambda leg: self._refuse(leg, *REPLACED),
         )
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.give_up)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
         self.holders = self._closing_legs.holders
+        refusing = Refusing(self.statistics, self._closing_legs)
+        self._refuse, self._may = refusing.refuse, refusing.may
+        self._refuse_both = refusing.refuse_both
         took = self.statistics.hook_times.add
         self._decisions = serve and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off, took
@@ -108,6 +116,7 @@ class Rendezvous(LegOwner[Leg]):
         self._pairs: set[Pair] = set()
         self._drain = Drain(reactor, self._abort_pairs, self.abort)
         self.closing = False
+        self.successor: Successor | None = None
         self.present = Present(self._lobby, self._pairs, self._handshakes)
         self.outcomes = self.statistics.outcomes  #: How many pairs ended in which way.
         self.listeners: list[PairListener] = [note_end, self.statistics.ended]
@@ -132,24 +141,27 @@ class Rendezvous(LegOwner[Leg]):
         """Whether there is no room for a client on ``transport``, unless its partner waits."""
         return not (self._budget.fits(transport, False) and self._budget.fit_to_wait(self.waiting))
 
-    def enter(self, leg: Leg, early: bytes = b"") -> None:
+    def enter(self, leg: Leg, early: bytes = b"", waited: float = 0.0) -> None:
         """
         Match a client, or let it wait.
 
         :param leg: connected; this rendezvous is its owner.
         :param early: what the client has sent behind its request; anything is too much.
+        :param waited: for how many seconds it has waited in another process.
         """
-        leg.arrived = self.clock.seconds()
+        leg.arrived = self.clock.seconds() - waited
         for newcomer in self.newcomers:
             newcomer(leg)
         tune(leg.transport)
-        self._take_in(leg, early)
+        self._take_in(leg, early, has_waited=waited > 0)
 
-    def _take_in(self, leg: Leg, early: bytes = b"") -> None:
-        if self.closing:
-            self._refuse(leg, *SHUTDOWN)
-        elif early:
+    def _take_in(self, leg: Leg, early: bytes = b"", *, has_waited: bool) -> None:
+        if has_waited and self._lobby.rival(leg) is not None:
+            self._refuse(leg, *REPLACED)  # whoever came meanwhile is the newer one
+        elif early and not self.closing:
             self._refuse(leg, *EARLY)
+        elif self._drain.has_begun:
+            self._send_away(leg)
         elif not self._lobby.knows(leg.token):
             self._wait(leg)  # what it has done since then, the reactor reads next
         elif leg.is_silent():
@@ -164,21 +176,23 @@ class Rendezvous(LegOwner[Leg]):
                 else:
                     self._wait(leg)
 
-    def close(self, drain: float = 0.0) -> Deferred[None]:
+    def close(self, drain: float = 0.0, successor: Successor | None = None) -> Deferred[None]:
         """
         Refuse everybody who waits or comes, and let the pairs end by themselves.
 
         :param drain: after so many seconds the pairs that are left are cut.
+        :param successor: gets those instead. Without one it may be called again.
         :return: fires when no connection is left. Cancelling it does nothing.
         """
         if not self.closing:
-            self.closing = True
+            self.closing, self.successor = successor is None, successor
+            self._drain.begin(drain)
             for leg in self._lobby:
                 self._lobby.leave(leg)
-                self._refuse(leg, *SHUTDOWN)
-            for pair in self._decisions.cancel() if self._decisions else ():
-                self._refuse_both(pair, *SHUTDOWN)
-            self._drain.begin(drain)
+                self._send_away(leg)
+            if self._decisions is not None and self.closing:
+                for pair in self._decisions.cancel():
+                    self._refuse_both(pair, *SHUTDOWN)
             self._check_empty()
         return self._drain.when_over()
 
@@ -212,24 +226,11 @@ class Rendezvous(LegOwner[Leg]):
             self._lobby.enter(leg)
             note_client("waiting", leg)
 
-    def _may(self, limit: Limit, leg: Leg) -> bool:
-        if leg.lease.may(limit, leg.observed):
-            return True
-        self._refuse(leg, *refusal_of(limit))
-        return False
-
-    def _replaced(self, leg: Leg) -> None:
-        self._refuse(leg, *REPLACED)
-
-    def _refuse(self, leg: Leg, status: int, reason: str) -> None:
-        note_client("refused", leg, status=status, reason=reason)
-        self.statistics.refused(status, reason)
-        self._closing_legs.refuse(leg, status, reason)
-
-    def _refuse_both(self, pair: Pair, status: int, reason: str) -> None:
-        self._refuse(pair.dialer, status, reason)
-        self._refuse(pair.acceptor, status, reason)
-        pair.conclude()
+    def _send_away(self, leg: Leg) -> None:
+        if self.successor is None:
+            self._refuse(leg, *SHUTDOWN)
+        elif not self.successor(leg):  # nothing keeps it from coming again at once
+            self._refuse(leg, *ELSEWHERE, later=0)
 
     def _meet(self, first: Leg, second: Leg) -> None:
         pair = Pair(self, first, second, self._idle_timeout)
@@ -248,14 +249,11 @@ class Rendezvous(LegOwner[Leg]):
         if told is not None:  # no success of a direct path: one of them knew of none
             self.pair_ended(pair)
         pair.conclude()
+        self._check_empty()
 
     def _wait_again(self, leg: Leg) -> None:
-        # Whoever came meanwhile is the newer one.
-        if self._lobby.rival(leg) is not None:
-            self._replaced(leg)
-        else:
-            leg.id = new_id()  # what it meets next is another pair
-            self._take_in(leg)
+        leg.id = new_id()  # what it meets next is another pair
+        self._take_in(leg, has_waited=True)
 
     def _decided(self, pair: Pair) -> None:
         if pair.rejection is not None:
@@ -270,6 +268,7 @@ class Rendezvous(LegOwner[Leg]):
         for leg in silent:
             self._wait_again(leg)
         pair.conclude()
+        self._check_empty()
 
     def _start(self, pair: Pair) -> None:
         hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
@@ -295,8 +294,8 @@ class Rendezvous(LegOwner[Leg]):
         tell_of_end(record_of(pair, self.clock.seconds(), self.worker), self.listeners)
 
     def _check_empty(self) -> None:
-        if not self.closing or self._drain.is_over or self._pairs or len(self._closing_legs):
-            return
-        if self.splicer is not None:
-            self.splicer.pipes.close()
-        self._drain.end()
+        is_anybody_there = self._pairs or self._decisions or len(self._closing_legs)
+        if self._drain.is_under_way and not is_anybody_there:
+            if self.splicer is not None:
+                self.splicer.pipes.close()
+            self._drain.end()

@@ -43,10 +43,14 @@ class Supervised(Protocol):
 
     :ivar ready: fires when it serves.
     :ivar reloads: what it reads again, in this order.
+    :ivar replaced: each is called with the process that has taken its place.
     """
 
     ready: Deferred[None]
     reloads: list[Reload]
+
+    @property
+    def replaced(self) -> list[Callable[[int], object]]: ...
 
     def condition(self) -> Condition:
         """How it is now."""
@@ -65,6 +69,7 @@ def supervise(reactor: IReactorTime, server: Supervised, manager: ServiceManager
     words = _Words(server.condition, manager)
     server.reloads.insert(0, words.reloading)
     server.reloads.append(words.ready)
+    server.replaced.append(words.replaced)
     telling = LoopingCall(words.tell)
     telling.clock = reactor
 
@@ -84,9 +89,15 @@ class _Words:
         self._manager = manager
         self._text = ""
         self._stopping = False
+        self._is_replaced = False
 
     def ready(self) -> None:
         self._manager.tell(READY=1)
+
+    def replaced(self, pid: int) -> None:
+        """From now on it speaks."""
+        self._manager.tell(MAINPID=pid)
+        self._is_replaced = True
 
     def reloading(self) -> None:
         """What comes next is that it is ready."""
@@ -94,6 +105,8 @@ class _Words:
         self._manager.tell(RELOADING=1, MONOTONIC_USEC=ServiceManager.microseconds(now))
 
     def tell(self) -> None:
+        if self._is_replaced:
+            return
         text, is_well, is_stopping = self._condition()
         fields: dict[str, object] = {}
         if is_stopping and not self._stopping:

@@ -1,22 +1,17 @@
 """
-The end of a site: whoever has come is answered, and nobody else is kept from going elsewhere.
+The end of a port: whoever has come is taken in, and nobody else is kept from going elsewhere.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-
-__all__ = ["take_queued", "when"]
+__all__ = ["take_queued"]
 
 #: Turns in which a port is emptied at most; in most of them it accepts more than one.
 _TURNS = 1 << 13
-#: Seconds between two looks.
-_PAUSE = 0.02
 
 
 def take_queued(ports: Iterable[Any]) -> None:
@@ -31,24 +26,3 @@ def take_queued(ports: Iterable[Any]) -> None:
             if not queue.poll(0):
                 break
             port.doRead()
-
-
-def when(clock: IReactorTime, over: Callable[[], bool], patience: float) -> Deferred[None]:
-    """
-    Wait.
-
-    :param over: whether what is waited for has come.
-    :param patience: seconds after which it is no longer waited for.
-    :return: fires then.
-    """
-    end = clock.seconds() + patience
-    waiting: Deferred[None] = Deferred()
-
-    def look() -> None:
-        if over() or clock.seconds() >= end:
-            waiting.callback(None)
-        else:
-            clock.callLater(_PAUSE, look)
-
-    look()
-    return waiting

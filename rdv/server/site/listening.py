@@ -2,7 +2,7 @@
 What a server listens on: endpoints from what an operator writes.
 
 Endpoints listen by calling ``listenTCP`` and the like of a reactor.
-:class:`rdv.server.site.listeners.Listeners` stands in for it there.
+:class:`rdv.server.generations.listeners.Listeners` stands in for it there.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ class ServerSignals:
 
     :param ending: called with the name of each SIGINT and SIGTERM.
     :param others: what is called for another signal, by its name.
+    :param late: likewise, from when the reactor runs; until then they do nothing.
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class ServerSignals:
         reactor: Any,
         ending: Callable[[str], object],
         others: Mapping[str, Callable[[], object]],
+        late: Mapping[str, Callable[[], object]],
     ) -> None:
         self._reactor = reactor
         self._ending = ending
         self._others = {Signals[name].value: call for name, call in others.items()}
+        self._late = {Signals[name].value: call for name, call in late.items()}
 
     def take_others(self) -> None:
         """From now on; those that have waited until here come at once."""
@@ -38,12 +41,13 @@ class ServerSignals:
         take_signals(self._other, self._others)
         release_signals()
 
-    def take_ending(self) -> None:
+    def take_all(self) -> None:
         """From now on. To be called when the reactor runs."""
         take_signals(self._end)
+        take_signals(self._other, self._late)
 
     def _other(self, number: int) -> None:
-        self._reactor.callFromThread(self._others[number])
+        self._reactor.callFromThread((self._others | self._late)[number])
 
     def _end(self, number: int) -> None:
         self._reactor.callFromThread(self._ending, Signals(number).name)

@@ -28,10 +28,11 @@ from rdv.server.limits.admission import Admission
 from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
-from rdv.server.site.leaving import take_queued, when
+from rdv.server.site.leaving import take_queued
 from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 from rdv.server.statistics import Statistics
+from rdv.server.until import when
 
 __all__ = ["RendezvousSite"]
 

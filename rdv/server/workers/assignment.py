@@ -14,18 +14,18 @@ from typing import Any
 from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner
-from rdv._transport.handover import adopt, can_migrate, migrate
-from rdv.addresses import host_of
+from rdv._transport.handover import can_migrate, migrate
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
+from rdv.server.passing.mailbox import Outbox
+from rdv.server.passing.message import BUSY, SHUTTING_DOWN, PassedClient
+from rdv.server.passing.ways import Entrance, client_of
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
 from rdv.server.workers.bridge import Bridges
-from rdv.server.workers.mailbox import Outbox
-from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, refuse
-from rdv.wire import Offer, token_hint
+from rdv.wire import token_hint
 
 __all__ = ["Assignment", "owner_of"]
 
@@ -47,6 +47,7 @@ class Assignment(LegOwner[Leg]):
     :param index: which worker this is.
     :param outboxes: the ways to the others, by their indexes.
     :ivar clock: the rendezvous'.
+    :ivar arrived: takes in a client that another worker has passed on.
     :ivar bridges: connections that had to stay here.
     """
 
@@ -58,6 +59,8 @@ class Assignment(LegOwner[Leg]):
         self._index = index
         self._outboxes = outboxes
         self._closing_legs = ClosingLegs(reactor, lambda: None)
+        self._entrance = Entrance(reactor, rendezvous)
+        self.arrived = self._entrance.arrived
         self.clock = rendezvous.clock
         self.bridges = Bridges(reactor)
 
@@ -92,28 +95,20 @@ class Assignment(LegOwner[Leg]):
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         owner = self._owner(leg)
-        # It does not take the owner to refuse a client that was too early.
-        if owner == self._index or early:
+        # It does not take the owner to refuse a client that was too early, or to send it elsewhere.
+        if owner == self._index or early or self._rendezvous.successor is not None:
             leg.owner = self._rendezvous
             self._rendezvous.enter(leg, early)
         else:
             self._pass_on(leg, owner)
 
-    def arrived(self, client: PassedClient, sock: socket.socket) -> None:
-        """Take in a client that another worker has passed on."""
-        offer = Offer(client.role, client.token, client.addresses)
-        leg = Leg(offer, client.observed, self._rendezvous, client.user)
-        with sock:
-            try:
-                adopt(self._reactor, sock, leg)
-            except OSError:  # it has been reset, or there are too many descriptors
-                refuse(sock, *BUSY)
-                return
-        leg.lease = self.admission.lease(host_of(client.observed))
-        if self._rendezvous.has_room(leg, leg.transport):
-            self._rendezvous.enter(leg)
+    def inherited(self, client: PassedClient, sock: socket.socket) -> None:
+        """Take in a client that the generation before has passed on to all workers of this one."""
+        owner = owner_of(client.token, len(self._outboxes) + 1)
+        if owner == self._index:
+            self.arrived(client, sock)
         else:
-            self._closing_legs.refuse(leg, *BUSY)
+            self._outboxes[owner].send(client, sock)
 
     def refuse_waiting(self) -> None:
         """Those who wait to be passed on need not wait any longer: nobody takes them."""
@@ -124,6 +119,7 @@ class Assignment(LegOwner[Leg]):
         """Cut whatever is not the rendezvous' own."""
         self.bridges.abort()
         self._closing_legs.abort()
+        self._entrance.abort()
 
     def _pass_on(self, leg: Leg, owner: int) -> None:
         log.debug(
@@ -132,7 +128,7 @@ class Assignment(LegOwner[Leg]):
             token=token_hint(leg.token),
             owner=owner,
         )
-        client = PassedClient(leg.role, leg.token, leg.addresses, leg.observed, leg.user)
+        client = client_of(leg)
         sock = migrate(leg.transport)
         if sock is not None:
             del leg.transport, leg.owner  # cycles

@@ -15,9 +15,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from rdv.server.inheritance import spawn
+from rdv.server.generations.spawning import spawn
+from rdv.server.workers.orders import COMMANDS, COUNTED, PING, PONG, READY, Start
 from rdv.server.workers.reports import reported
-from rdv.server.workers.worker import COMMANDS, COUNTED, PING, PONG, READY, Start
 
 __all__ = ["Child"]
 
@@ -60,7 +60,7 @@ class Child(ProcessProtocol):
         Start the process.
 
         :param descriptors: which of ours it inherits, by the numbers that it knows them by.
-        :param passed: see :func:`rdv.server.inheritance.spawn`.
+        :param passed: see :func:`rdv.server.generations.spawning.spawn`.
         :raises OSError: when the system does not let us.
         """
         # It shall find the same modules as this process, wherever that was told to look.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from socket import socket
 from typing import Any
 
@@ -17,16 +16,17 @@ from twisted.logger import Logger
 
 from rdv._awaiting import is_asyncio
 from rdv._observer import OneShotObserver
-from rdv.errors import ProtocolError, RdvError
-from rdv.server.inheritance import first_number
+from rdv.errors import RdvError
+from rdv.server.generations.generation import Generation
+from rdv.server.generations.spawning import first_number
 from rdv.server.limits.memory import Memory
+from rdv.server.passing.mailbox import Inbox, Outbox
+from rdv.server.passing.message import SHUTTING_DOWN, PassedClient, inbox_pair, refuse
 from rdv.server.site.certificate import ServerCertificate
-from rdv.server.site.listeners import Listeners
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
-from rdv.server.workers.passing import SHUTTING_DOWN, inbox_pair, receive, refuse
+from rdv.server.workers.orders import ALL_ANSWER, GO, HAND_OVER, HANGING, Start
 from rdv.server.workers.polling import Polling
-from rdv.server.workers.worker import ALL_ANSWER, HANGING, Start
 from rdv.settings import ServerSettings
 
 __all__ = ["Crew"]
@@ -51,7 +51,7 @@ class Crew:
 
     :param count: how many.
     :param level: the name of the lowest level that they log.
-    :param listeners: what they accept from.
+    :param generation: what they accept from, and whom they hand over to.
     :param certificate: theirs, if they listen for TLS.
     :param polling: hears what they have counted, and which of them end.
     :param gave_up: called with an error when one cannot be started for the first time, or later
@@ -69,7 +69,7 @@ class Crew:
         settings: ServerSettings,
         count: int,
         level: str,
-        listeners: Listeners,
+        generation: Generation,
         certificate: ServerCertificate | None,
         polling: Polling,
         gave_up: Callable[[RdvError], object],
@@ -77,7 +77,7 @@ class Crew:
         self._reactor = reactor
         self._settings = settings
         self._level = level
-        self._listeners = listeners
+        self._generation = generation
         self._certificate = certificate
         self._polling = polling
         self._gave_up = gave_up
@@ -92,7 +92,10 @@ class Crew:
         self._stopped: OneShotObserver[None] = OneShotObserver()
         self.ready: Deferred[None] = Deferred()
         self.mailboxes: list[tuple[socket, socket]] = []
+        self._left: list[Inbox] = []
+        self._forward: Callable[[PassedClient, socket], object] = _refuse
         try:
+            self._outbox = generation.outbox
             self.mailboxes = [inbox_pair() for _ in range(count)]
             self.memory = Memory.to_share(count)
         except OSError as error:
@@ -118,15 +121,23 @@ class Crew:
         :param drain: seconds within which they should.
         :return: fires when all have ended.
         """
+        if self._stopped.fired:
+            return self._stopped.when_fired()
         self._stopping = True
         for call in self._restarts.values():
             call.cancel()
         self._restarts.clear()
-        if self._kill_call is None:
-            self.tell(command)
-            self._kill_call = self._reactor.callLater(drain + _PATIENCE, self._kill)
-            self._check_ended()
+        if self._kill_call is not None and self._kill_call.active():
+            self._kill_call.cancel()
+        self._kill_call = self._reactor.callLater(drain + _PATIENCE, self._kill)
+        self.tell(command)
+        self._check_ended()
         return self._stopped.when_fired()
+
+    def hand_over(self, drain: float) -> Deferred[None]:
+        """Stop, as the next generation serves: it gets those who wait."""
+        self._forward = Outbox(self._reactor, self._outbox).send
+        return self.stop(HAND_OVER, drain)
 
     # The life of a worker.
 
@@ -135,9 +146,9 @@ class Crew:
         if self._stopping:
             return
         self._started[index] = self._reactor.seconds()
-        passed = self._listeners.passed
-        first = first_number(passed)
-        names = [name for name, _ in self._listeners.named]
+        listeners, arrivals = self._generation.listeners, self._generation.heritage.inbox
+        first = first_number(listeners.passed)
+        names = [name for name, _ in listeners.named]
         start = Start(
             index,
             len(self._failures),
@@ -146,16 +157,22 @@ class Crew:
             self._level,
             self._settings,
             is_asyncio(self._reactor),
+            has_arrivals=arrivals is not None,
         )
-        ports = [number for _, number in self._listeners.named]
-        outboxes = [out.fileno() for n, (_, out) in enumerate(self.mailboxes) if n != index]
-        inherited = [*ports, self.mailboxes[index][0].fileno(), *outboxes, self.memory[1]]
+        inherited = [
+            *(number for _, number in listeners.named),
+            self.mailboxes[index][0].fileno(),
+            *(out.fileno() for n, (_, out) in enumerate(self.mailboxes) if n != index),
+            self.memory[1],
+            self._outbox.fileno(),
+            *([] if arrivals is None else [arrivals]),
+        ]
         child = Child(start, self._serves, self._ended, self._polling.answered)
         self._children[index] = child
         try:
             with pem_for_child(self._certificate) as pem:
                 numbers = enumerate([*inherited, *pem], first + 1)
-                child.spawn(self._reactor, dict(numbers), passed)
+                child.spawn(self._reactor, dict(numbers), listeners.passed)
         except OSError as error:
             self._ended(child, f"cannot be started, {error.strerror}")
 
@@ -166,7 +183,10 @@ class Crew:
         self._failures[child.index] = 0
         child.tell(HANGING if self._is_one_silent else ALL_ANSWER)
         self._look_for_silence()
-        if not self.ready.called and self._all_serve():
+        if self.ready.called:
+            child.tell(GO)
+        elif self._all_serve():
+            self.tell(GO)
             self.ready.callback(None)
 
     def _all_serve(self) -> bool:
@@ -183,7 +203,11 @@ class Crew:
         self._polling.ended(index, died=self.ready.called and not self._stopping)
         self.memory[0].clear(index)
         if self._stopping:
-            self._refuse_left(index)
+            # A worker that is slower to stop may still send clients there.
+            left = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
+            left.start()
+            left.doRead()
+            self._left.append(left)
             self._check_ended()
             return
         self._look_for_silence()
@@ -244,19 +268,19 @@ class Crew:
         for call in (self._kill_call, self._question):
             if call is not None and call.active():
                 call.cancel()
-        for index, mailbox in enumerate(self.mailboxes):
-            self._refuse_left(index)
+        for inbox in self._left:
+            inbox.finish()
+        for mailbox in self.mailboxes:
             for end in mailbox:
                 end.close()
         self.mailboxes = []
         os.close(self.memory[1])
         self._stopped.fire(None)
 
-    def _refuse_left(self, index: int) -> None:
-        """Answer those who were passed on to a worker that has ended."""
-        with suppress(BlockingIOError):
-            while True:
-                with suppress(ProtocolError):
-                    sock = receive(self.mailboxes[index][0])[1]
-                    if sock is not None:
-                        refuse(sock, *SHUTTING_DOWN)
+    def _take_left(self, client: PassedClient, sock: socket) -> None:
+        """One that was passed on to a worker that has ended."""
+        self._forward(client, sock)
+
+
+def _refuse(client: PassedClient, sock: socket) -> None:
+    refuse(sock, *SHUTTING_DOWN)

@@ -5,7 +5,9 @@ sees to its crew of workers. It serves nobody itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from socket import socket
 from typing import Any
 
 from twisted.application.service import Service
@@ -19,18 +21,19 @@ from rdv._observer import OneShotObserver
 from rdv.errors import RdvError
 from rdv.server.access import make_door
 from rdv.server.access.hook import load_hook
+from rdv.server.generations.generation import Generation
+from rdv.server.generations.heritage import Heritage
 from rdv.server.metrics import Sample
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
-from rdv.server.site.listeners import Listeners
 from rdv.server.site.listening import listen, resolved, server_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.supervision import Condition
 from rdv.server.workers.crew import Crew
+from rdv.server.workers.orders import ABORT, DRAIN, RELOAD, STATISTICS
 from rdv.server.workers.polling import Polling
-from rdv.server.workers.worker import ABORT, DRAIN, RELOAD, STATISTICS
 from rdv.settings import ServerSettings
 
 __all__ = ["WorkersService"]
@@ -44,13 +47,15 @@ class WorkersService(Service):
 
     :param count: how many workers.
     :param level: the name of the lowest level that they log.
-    :param handle_signals: as there.
+    :param handle_signals: as there, and so is the next one.
+    :param heritage: see there.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
     :ivar polling: what the workers count.
     :ivar failed: fails with an :class:`RdvError` when there are no workers any more, later.
     :ivar reloads: what this process reads anew; the workers have lists of their own.
     :ivar certificate: their certificate, if they listen for TLS.
+    :ivar generation: what this process and its workers are among other generations.
     :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
         cannot be read.
     """
@@ -63,13 +68,23 @@ class WorkersService(Service):
         *,
         level: str = "info",
         handle_signals: bool = False,
+        heritage: Heritage | None = None,
     ) -> None:
         self._reactor = reactor
         self._count = count
         self._level = level
+        heritage = heritage or Heritage()
+        self.generation = Generation(
+            reactor, heritage, settings.pid_file, self._hand_over, accepting=False
+        )
         self._signals: ServerSignals | None = None
         if handle_signals:
-            self._signals = ServerSignals(reactor, self._signalled, {"SIGHUP": self.reload})
+            self._signals = ServerSignals(
+                reactor,
+                self._signalled,
+                {"SIGHUP": self.reload},
+                {"SIGUSR2": self.generation.replace},
+            )
         # What is wrong with these is told here, and once.
         make_door(reactor, settings, [])
         if settings.serve:
@@ -78,7 +93,7 @@ class WorkersService(Service):
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
         self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
-        self._listeners = Listeners(reactor, accepting=False)
+        self._listeners = self.generation.listeners
         self._endpoints = server_endpoints(self._listeners, settings, self.certificate)
         self._settings = resolved(settings)
         self._crew: Crew | None = None
@@ -99,19 +114,20 @@ class WorkersService(Service):
         """
         if self._signals is not None:
             self._signals.take_others()
+        self.generation.begin()
         self._crew = Crew(
             self._reactor,
             self._settings,
             self._count,
             self._level,
-            self._listeners,
+            self.generation,
             self.certificate,
             self.polling,
             self._cannot_go_on,
         )
         self.ports = listen(self._endpoints, Site(Resource()))
         if self._admin is not None:
-            self._admin.start()
+            self._admin.start(patient=self.generation.is_successor)
 
     def startService(self) -> None:
         """See :class:`IService`. ``twist`` calls nothing else."""
@@ -120,6 +136,11 @@ class WorkersService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._watch.start()
         self._reactor.callWhenRunning(self._run)
+
+    @property
+    def replaced(self) -> list[Callable[[int], object]]:
+        """Each is called with the process of the next generation, when that serves."""
+        return self.generation.replaced
 
     def stopService(self) -> Deferred[None]:
         """
@@ -155,10 +176,25 @@ class WorkersService(Service):
 
     def _run(self) -> None:
         if self._signals is not None:
-            self._signals.take_ending()
+            self._signals.take_all()
         if self._crew is not None:
-            self._crew.ready.addCallback(self.ready.callback)
+            self._crew.ready.addCallback(self._serve)
             self._crew.start()
+
+    def _serve(self, _: object) -> None:
+        self.generation.serve()
+        self.ready.callback(None)
+
+    def _hand_over(self, outbox: socket) -> None:
+        if self._stopping or self._crew is None:
+            return
+        self._watch.stop()
+        if self._admin is not None:
+            self._admin.stop()
+        drain = self._settings.drain_replaced
+        log.info("replaced: stopping {workers} workers", workers=self._count)
+        over = [self._crew.hand_over(drain), self._listeners.close(for_others=True)]
+        gatherResults(over).addCallback(lambda _: self._reactor.stop())
 
     def _cannot_go_on(self, error: RdvError) -> None:
         self._stop()
@@ -170,7 +206,9 @@ class WorkersService(Service):
             self._tell(ABORT)
             return
         log.info("{name}: stopping {workers} workers", name=name, workers=self._count)
-        self._stop().addCallback(lambda _: self._reactor.stop())
+        stopped = self._stop()
+        if not self.generation.is_replaced:  # it stops the reactor then as well
+            stopped.addCallback(lambda _: self._reactor.stop())
 
     def _tell(self, command: bytes) -> None:
         if self._crew is not None:
@@ -179,6 +217,7 @@ class WorkersService(Service):
     def _stop(self) -> Deferred[None]:
         if not self._stopping:
             self._stopping = True
+            self.generation.end()
             # First here: the last one who has a socket answers those who are in its queue.
             stopped: list[Deferred[Any]] = [self._listeners.close()]
             if self._crew is not None:

@@ -5,19 +5,19 @@ One worker of a server with several: a process of its own, started by
 What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
 the parent is dead; from 3 on there may be sockets that systemd has passed; then come the pipe where
 readiness and the log go to, the other listening sockets, its own inbox, the ways to the inboxes of
-the others, in their order, the memory in which all of them count by address, and for TLS the
+the others, in their order, the memory in which all of them count by address, the way to the next
+generation, the inbox of those who come from the one before, if there is one, and for TLS the
 certificate and its key.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -38,96 +38,50 @@ from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access import make_door
+from rdv.server.generations.listeners import Listeners
 from rdv.server.limits.memory import Memory
 from rdv.server.logs.observers import log_outlet
 from rdv.server.logs.summary import Summary
+from rdv.server.passing.mailbox import Inbox, Outbox
+from rdv.server.passing.ways import Exit
 from rdv.server.reloading import Reload, reload_all
 from rdv.server.sampling import sample_of
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
-from rdv.server.site.listeners import Listeners
 from rdv.server.site.listening import listen, server_endpoints
-from rdv.server.site.service import make_rendezvous, make_site, named_ports
+from rdv.server.site.parts import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.key_pipe import inherited_pem
-from rdv.server.workers.mailbox import Inbox, Outbox
+from rdv.server.workers.orders import (
+    ABORT,
+    ALL_ANSWER,
+    COMMANDS,
+    COUNTED,
+    DRAIN,
+    GO,
+    HAND_OVER,
+    HANGING,
+    PING,
+    PONG,
+    READY,
+    RELOAD,
+    STATISTICS,
+    Start,
+)
 from rdv.server.workers.polling import encode
 from rdv.server.workers.reports import report
-from rdv.settings import ServerSettings
 
-__all__ = [
-    "ABORT",
-    "ALL_ANSWER",
-    "COMMANDS",
-    "COUNTED",
-    "DRAIN",
-    "HANGING",
-    "PING",
-    "PONG",
-    "READY",
-    "RELOAD",
-    "STATISTICS",
-    "Start",
-    "main",
-]
+__all__ = ["main"]
 
 log = Logger()
-
-#: The number of a descriptor.
-COMMANDS = 0
-#: What comes on COMMANDS: a byte each.
-DRAIN, ABORT, RELOAD, PING = b"d", b"a", b"r", b"p"
-#: Likewise, for the health checks: another worker does not answer; all of them do again.
-HANGING, ALL_ANSWER = b"h", b"H"
-#: Likewise: to say what it has counted.
-STATISTICS = b"s"
-#: What is reported beside events as JSON: a line.
-READY, PONG = b"ready", b"pong"
-#: What such a line begins with that says what it has counted.
-COUNTED = b"counted "
 
 #: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
 _BRIDGES_LATER = 2.0
 
 
-@dataclass(frozen=True)
-class Start:
-    """
-    What a worker is told when it is started.
-
-    :ivar index: which one it is, from 0.
-    :ivar workers: how many there are.
-    :ivar reports: the number of the pipe for readiness and log, behind which its descriptors begin.
-    :ivar ports: the names of the listening sockets that it inherits.
-    :ivar level: the name of the lowest level that is logged.
-    :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may want it.
-    """
-
-    index: int
-    workers: int
-    reports: int
-    ports: Sequence[str]
-    level: str
-    settings: ServerSettings
-    asyncio: bool = False
-
-    def to_json(self) -> str:
-        """As an argument of the command line."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Start:
-        """What :meth:`to_json` has written."""
-        fields = json.loads(text)
-        settings: dict[str, Any] = fields["settings"]
-        for name, value in settings.items():  # JSON has no tuples
-            settings[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**{**fields, "settings": ServerSettings(**settings)})
-
-
 class Worker:
     """
-    Serves, until it is told not to.
+    Serves, from when it is told to, until it is told not to.
 
     :param say: reports a line to the parent, without its end; or drops it, when that does not read.
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
@@ -137,13 +91,16 @@ class Worker:
     def __init__(self, reactor: Any, start: Start, say: Callable[[str], object]) -> None:
         self._say = say
         self._reactor = reactor
-        self._drain = start.settings.drain
+        self._settings = start.settings
         self._stopping = False
         self.reloads: list[Reload] = []
         ports_end = start.reports + 1 + len(start.ports)
         inbox, *rest, shared = range(ports_end, ports_end + start.workers + 1)
         memory = Memory(start.workers, start.index, shared)
         os.close(shared)  # the memory has a descriptor of its own
+        numbers = count(shared + 1)
+        self._successor = _inherited(next(numbers))
+        arrivals = next(numbers) if start.has_arrivals else None
         others = [index for index in range(start.workers) if index != start.index]
         outboxes = {
             index: Outbox(reactor, _inherited(number))
@@ -159,9 +116,9 @@ class Worker:
             self._assignment,
             make_door(reactor, start.settings, self.reloads),
         )
-        numbers = range(start.reports + 1, ports_end)
-        self._listeners = Listeners(reactor, zip(start.ports, numbers, strict=True))
-        pem = inherited_pem(shared + 1) if start.settings.tls else None
+        ports = range(start.reports + 1, ports_end)
+        self._listeners = Listeners(reactor, zip(start.ports, ports, strict=True))
+        pem = inherited_pem(next(numbers)) if start.settings.tls else None
         certificate = make_certificate(start.settings, pem)
         if certificate is not None:
             self.reloads.append(certificate.reload)
@@ -169,9 +126,16 @@ class Worker:
         self._watch.start()
         self._summary = Summary(reactor, self._rendezvous.admission)
         self._summary.start()
-        ports = listen(server_endpoints(self._listeners, start.settings, certificate), self._site)
-        self._site.serves(ports)
-        self._rendezvous.ports = named_ports(start.settings, ports)
+        self._ports = listen(
+            server_endpoints(self._listeners, start.settings, certificate), self._site
+        )
+        for port in self._listeners.ports:
+            port.stopReading()
+        self._rendezvous.ports = named_ports(start.settings, self._ports)
+        self._arrivals: Inbox | None = None
+        if arrivals is not None:
+            inherited = self._assignment.inherited
+            self._arrivals = Inbox(reactor, _inherited(arrivals), inherited)
         self._inbox.start()
 
     # The consumer of what the parent says; see rdv._flows.sources.Consumer.
@@ -180,6 +144,10 @@ class Worker:
         """Obey."""
         if PING in data:
             self._say(PONG.decode())
+        if GO in data:
+            self._go()
+        if HAND_OVER in data:
+            self._hand_over()
         if DRAIN in data:
             self._stop()
         if RELOAD in data:
@@ -204,25 +172,46 @@ class Worker:
         """The parent is dead."""
         self._stop()
 
-    def _stop(self) -> None:
+    def _go(self) -> None:
         if self._stopping:
             return
+        for port in self._listeners.ports:
+            port.startReading()
+        self._site.serves(self._ports)
+        if self._arrivals is not None:
+            self._arrivals.start()
+
+    def _stop(self) -> None:
+        drain = self._settings.drain
+        if not self._stopping:
+            self._assignment.refuse_waiting()
+            ports = self._listeners.ports
+            own = [port for port in ports if not self._listeners.is_passed(port)]
+            self._end(drain, self._rendezvous.close(drain), own)
+        elif self._rendezvous.successor is not None:  # it has had its time
+            self._rendezvous.close(drain)
+            self._assignment.bridges.close(drain + _BRIDGES_LATER)
+
+    def _hand_over(self) -> None:
+        """The next generation serves."""
+        if not self._stopping:
+            drain = self._settings.drain_replaced
+            way = Exit(self._reactor, self._rendezvous, self._successor)
+            over = self._rendezvous.close(drain, way.send).addCallback(lambda _: way.emptied())
+            self._end(drain, over, [])
+
+    def _end(self, drain: float, over: Deferred[None], queued: Sequence[Any]) -> None:
         self._stopping = True
         self._watch.stop()
         self._summary.stop()
         log.info(
-            "{pairs} pairs may end within {drain} s",
-            pairs=self._rendezvous.pairs,
-            drain=self._drain,
+            "{pairs} pairs may end within {drain} s", pairs=self._rendezvous.pairs, drain=drain
         )
-        self._assignment.refuse_waiting()
-        ports = self._listeners.ports
-        own = [port for port in ports if not self._listeners.is_passed(port)]
         closed: list[Deferred[Any]] = [
-            self._rendezvous.close(self._drain),
-            self._site.leave(own),
+            over,
+            self._site.leave(queued),
             self._listeners.close(for_others=True),
-            self._assignment.bridges.close(self._drain + _BRIDGES_LATER),
+            self._assignment.bridges.close(drain + _BRIDGES_LATER),
         ]
         gatherResults(closed).addCallback(lambda _: self._reactor.stop())
 

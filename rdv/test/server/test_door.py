@@ -14,7 +14,7 @@ from rdv.server import Rendezvous, RendezvousResource
 from rdv.server.door import PATIENCE, Check, Door, Later, Visitor
 from rdv.server.leg import Leg
 from rdv.server.refusals import EXPIRED, bad_request
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT
 from rdv.test.server.doubles import Browser, WebTestCase, request

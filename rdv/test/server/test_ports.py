@@ -14,7 +14,7 @@ from zope.interface import alsoProvides
 
 from rdv.addresses import parse_ip
 from rdv.server.ports import Ports
-from rdv.server.site.service import named_ports
+from rdv.server.site.parts import named_ports
 from rdv.settings import ServerSettings
 from rdv.test.server.doubles import ServerTestCase
 from rdv.wire import other_ports, parse_answer, switching_protocols

@@ -14,7 +14,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv.server.shedding import Holder, network_of, whom_to_drop
 from rdv.server.site import site, slim
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT
 from rdv.test.server.doubles import Browser, WebTestCase, request

@@ -16,7 +16,7 @@ from rdv.server.limits.admission import Admission
 from rdv.server.limits.numbers import Limits
 from rdv.server.metrics import METRICS, NO_LABELS, Sample, added, lasting
 from rdv.server.sampling import sample_of
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.server.statistics import Histogram, Statistics, kind_of
 from rdv.settings import ServerSettings
 from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase, WebTestCase, request

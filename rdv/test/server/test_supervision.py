@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -35,6 +36,7 @@ class Server:
     def __init__(self) -> None:
         self.ready: Deferred[None] = Deferred()
         self.reloads: list[Reload] = [lambda: None]
+        self.replaced: list[Callable[[int], object]] = []
         self.now = Condition("0 pairs", True, False)
 
     def condition(self) -> Condition:
@@ -55,6 +57,15 @@ class SupervisionTests(SynchronousTestCase):
         self.server.ready.callback(None)
         said: list[dict[str, object]] = self.manager.take()
         return said
+
+    def test_replaced(self) -> None:
+        """Whoever has taken its place is named, and speaks from then on."""
+        self.start(watchdog=6.0)
+        for replaced in self.server.replaced:
+            replaced(4711)
+        self.server.now = Condition("1 pairs", True, True)
+        self.clock.advance(60)
+        self.assertEqual(self.manager.take(), [{"MAINPID": 4711}])
 
     def test_status(self) -> None:
         """When it has changed."""

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from rdv.server import Pair, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
 from rdv.server.notes import log as notes_log
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.server.doubles import request
 

@@ -44,9 +44,9 @@ class ClientsTests(ServerTestCase):
         self.legs.append(guest)
         return guest
 
-    def _count(self, leg: Any, early: bytes = b"") -> None:
+    def _count(self, leg: Any, early: bytes = b"", waited: float = 0.0) -> None:
         leg.lease = self.rendezvous.admission.lease(host_of(leg.observed))
-        self._enter(leg, early)
+        self._enter(leg, early, waited)
 
     def counted(self) -> tuple[tuple[int, ...], ...]:
         """How many are connected, wait and are in pairs, of each of the two addresses."""

@@ -24,7 +24,8 @@ from zope.interface.verify import verifyObject
 from rdv.errors import BadSettings, RdvError
 from rdv.server.site.certificate import Pem, ServerCertificate, make_certificate
 from rdv.server.site.listening import close_ports, endpoint_kinds, resolved
-from rdv.server.site.service import RendezvousService, named_ports
+from rdv.server.site.parts import named_ports
+from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
 from rdv.test import certificates
 from rdv.test.certificates import Authority, CertificateFiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import capturedLogs, formatEvent
 
 from rdv.server import budget
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import present
 from rdv.test.server.doubles import Answer, WebTestCase, request

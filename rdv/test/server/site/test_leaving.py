@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.site.leaving import when
 from rdv.server.site.site import RendezvousSite
+from rdv.server.until import when
 from rdv.test.server.doubles import request
 from rdv.test.server.site.test_site import SiteTestCase
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from rdv.server import Limits, forwarded_address
 from rdv.server.limits.admission import Admission
-from rdv.server.site.service import make_rendezvous, make_site
+from rdv.server.site.parts import make_rendezvous, make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import Browser, WebTestCase, request

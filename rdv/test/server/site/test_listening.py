@@ -27,7 +27,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from rdv.errors import RdvError
-from rdv.server.site.listeners import Listeners
+from rdv.server.generations.listeners import Listeners
 from rdv.server.site.listening import close_ports, endpoint_strings, listen, make_endpoints
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings

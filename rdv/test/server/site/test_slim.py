@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from rdv.server import Rendezvous
-from rdv.server.site.service import make_site
+from rdv.server.site.parts import make_site
 from rdv.server.site.slim import SlimChannel
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT, connect, present

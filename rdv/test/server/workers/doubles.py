@@ -21,13 +21,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.server import Site
 
 from rdv.server import Pair, Rendezvous, RendezvousResource
+from rdv.server.passing.mailbox import Inbox, Outbox
+from rdv.server.passing.message import inbox_pair
 from rdv.server.release import Hold, hold_back
 from rdv.server.workers.assignment import Assignment, owner_of
 from rdv.server.workers.crew import Crew
-from rdv.server.workers.mailbox import Inbox, Outbox
+from rdv.server.workers.orders import ALL_ANSWER, COMMANDS, GO, HANGING, PING, PONG, READY, Start
 from rdv.server.workers.parent import WorkersService
-from rdv.server.workers.passing import inbox_pair
-from rdv.server.workers.worker import ALL_ANSWER, COMMANDS, HANGING, PING, PONG, READY, Start
 from rdv.settings import ServerSettings
 from rdv.test.doubles import HalfWire, present
 from rdv.test.server.doubles import request
@@ -178,7 +178,8 @@ class FakeProcess:
         assert childFD == COMMANDS
         self.asked += data.count(PING)
         self.silences += [byte for byte in data if byte in HANGING + ALL_ANSWER]
-        self.told += bytes(byte for byte in data if byte not in PING + HANGING + ALL_ANSWER)
+        others = PING + GO + HANGING + ALL_ANSWER
+        self.told += bytes(byte for byte in data if byte not in others)
 
     def signalProcess(self, name: str) -> None:
         assert name == "KILL"
@@ -242,6 +243,12 @@ class FakeReactor(Clock):
 
     def callFromThread(self, function: Callable[..., object], *arguments: object) -> None:
         function(*arguments)
+
+    def addReader(self, reader: object) -> None:
+        """Nothing is to be read."""
+
+    def removeReader(self, reader: object) -> None:
+        """Nothing was."""
 
     def stop(self) -> None:
         self.stopped = True

@@ -7,8 +7,8 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from rdv.server import release
+from rdv.server.passing.message import BUSY
 from rdv.server.workers import bridge
-from rdv.server.workers.passing import BUSY
 from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request

@@ -10,10 +10,9 @@ from typing import Any
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
+from rdv.server.passing.message import PassedClient, encode, send
 from rdv.server.workers import crew
-from rdv.server.workers.parent import WorkersService
-from rdv.server.workers.passing import PassedClient, encode, send
-from rdv.server.workers.worker import (
+from rdv.server.workers.orders import (
     ABORT,
     ALL_ANSWER,
     COMMANDS,
@@ -23,6 +22,7 @@ from rdv.server.workers.worker import (
     RELOAD,
     Start,
 )
+from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings
 from rdv.test.doubles import present
 from rdv.test.server.workers.doubles import FakeProcess, ParentTestCase
@@ -54,7 +54,7 @@ class StartTests(ParentTestCase):
             others = [index for index in range(3) if index != process.start.index]
             for index, number in zip(others, (4 + 3, 4 + 4), strict=True):
                 ways[index].add(process.descriptors[number])
-            self.assertNotIn(4 + 6, process.descriptors)
+            self.assertNotIn(4 + 7, process.descriptors)  # behind the way to the next generation
         self.assertEqual(len(set(inboxes)), 3)
         self.assertEqual(len(memories), 1)
         # One way to each, the same for all.

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
 from rdv.server.metrics import NO_LABELS, Sample
-from rdv.server.workers.worker import COUNTED, STATISTICS
+from rdv.server.workers.orders import COUNTED, STATISTICS
 from rdv.test.server.workers.doubles import FakeProcess, ParentTestCase
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import os
+import re
 import socket
 from contextlib import suppress
 from typing import NamedTuple
@@ -36,6 +37,7 @@ BUSY = (503, "the server is busy, try again")
 SHUTTING_DOWN = (503, "shutting down, try again")
 
 _FIELDS = 5
+_HEX, _SECONDS = re.compile(rb"[0-9a-f]{1,8}"), re.compile(rb"[0-9]{1,9}(\.[0-9]{1,3})?")
 _RIGHTS = socket.CMSG_LEN(array.array("i").itemsize) if hasattr(socket, "CMSG_LEN") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -47,6 +49,8 @@ class PassedClient(NamedTuple):
     :ivar addresses: its own addresses, formatted.
     :ivar observed: its address as it was seen, formatted; empty when unknown.
     :ivar user: who it is, if that is known.
+    :ivar id: by which the log knows it; 0 for one that has none yet.
+    :ivar waited: seconds that it has waited for its peer; 0 for one that has just come.
     """
 
     role: Role
@@ -54,13 +58,20 @@ class PassedClient(NamedTuple):
     addresses: str
     observed: str
     user: str | None = None
+    id: int = 0
+    waited: float = 0.0
 
 
 def encode(client: PassedClient) -> bytes:
-    """The message about a client."""
+    """
+    The message about a client. Processes of two versions of this program may have to understand it:
+    more can be said at the end of its first line, where a reader leaves alone what it does not
+    know, and takes 0 for what is not there.
+    """
     # The token comes last: whatever is in it, no field behind it is moved.
-    head = f"{client.addresses}\n{client.observed}\n{client.user or ''}\n".encode()
-    return client.role.value + b"\n" + head + client.token
+    first = f"{client.role.value.decode()}\t{client.id:x}\t{client.waited:.3f}"
+    head = f"{first}\n{client.addresses}\n{client.observed}\n{client.user or ''}\n"
+    return head.encode() + client.token
 
 
 def decode(message: bytes) -> PassedClient:
@@ -72,14 +83,19 @@ def decode(message: bytes) -> PassedClient:
     fields = message.split(b"\n", _FIELDS - 1)
     if len(fields) != _FIELDS or len(message) > MAX_MESSAGE:
         raise ProtocolError("not a message about a client")
-    role, addresses, observed, user, token = fields
+    first, addresses, observed, user, token = fields
+    role, number, waited, *_ = [*first.split(b"\t"), b"0", b"0"]
     try:
+        if not (_HEX.fullmatch(number) and _SECONDS.fullmatch(waited)):
+            raise ValueError("no numbers")
         return PassedClient(
             Role(role),
             check_token(token),
             addresses.decode("ascii"),
             observed.decode("ascii"),
             check_user(user.decode()) if user else None,
+            int(number, 16),
+            float(waited),
         )
     except (BadToken, ValueError) as error:
         raise ProtocolError(f"not a message about a client: {error}") from None

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._signed_token import MAX_USER
 from rdv.addresses import format_addresses, parse_address
 from rdv.errors import ProtocolError
-from rdv.server.workers.passing import (
+from rdv.server.passing.message import (
     BUSY,
     MAX_MESSAGE,
     PassedClient,
@@ -48,14 +48,22 @@ class CodecTests(SynchronousTestCase):
     def test_there_and_back(
         self, role: Role, token: bytes, own: str, observed: str, user: str | None
     ) -> None:
-        client = PassedClient(role, token, own, observed, user)
+        client = PassedClient(role, token, own, observed, user, 0xFEDCBA98, 12.375)
         self.assertEqual(decode(encode(client)), client)
 
     @given(st.binary(max_size=40) | st.lists(st.binary(max_size=9)).map(b"\n".join))
     def test_anything(self, data: bytes) -> None:
-        """It is refused, unless it is what the codec itself would have said."""
+        """It is refused, or makes some sense."""
         with contextlib.suppress(ProtocolError):
-            self.assertEqual(encode(decode(data)), data)
+            client = decode(data)
+            self.assertEqual(decode(encode(client)), client)
+
+    def test_other_versions(self) -> None:
+        """One that says less, and one that says more."""
+        client = PassedClient(Role.DIALER, b"token", "", "1.2.3.4:5", "alice")
+        self.assertEqual(decode(b"DIAL\n\n1.2.3.4:5\nalice\ntoken"), client)
+        more = decode(b"DIAL\t1f\t2.5\tnews\tof 2031\n\n1.2.3.4:5\nalice\ntoken")
+        self.assertEqual(more, client._replace(id=0x1F, waited=2.5))
 
     def test_nonsense(self) -> None:
         for message in (
@@ -70,6 +78,12 @@ class CodecTests(SynchronousTestCase):
             b"DIAL\n\n\na\tb\ntoken",
             b"DIAL\n\n\n" + b"x" * (MAX_USER + 1) + b"\ntoken",
             b"DIAL\n\n\n\nto\nken",
+            b"DIAL\tx\n\n\n\ntoken",
+            b"DIAL\t1\tx\n\n\n\ntoken",
+            b"DIAL\t1\tnan\n\n\n\ntoken",
+            b"DIAL\t1\tinf\n\n\n\ntoken",
+            b"DIAL\t1\t-1\n\n\n\ntoken",
+            b"DIAL\t-1\n\n\n\ntoken",
             b"DIAL\n\n\n\n" + b"x" * (MAX_TOKEN + 1),
             b"DIAL\n" + b"1" * MAX_MESSAGE + b"\n\n\ntoken",
         ):

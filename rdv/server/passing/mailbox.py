@@ -18,7 +18,7 @@ from rdv._flows.kernel.epoll import IReactor
 from rdv.errors import ProtocolError
 from rdv.server.budget import PAUSE, is_full
 from rdv.server.deadlines import Deadlines
-from rdv.server.workers.passing import BUSY, PassedClient, decode, encode, receive, refuse, send
+from rdv.server.passing.message import BUSY, PassedClient, decode, encode, receive, refuse, send
 
 __all__ = ["Inbox", "Outbox"]
 
@@ -36,14 +36,21 @@ class Outbox:
 
     :param sock: the sending end; shared with all other workers. It is not closed.
     :param limit: how many clients may wait; those beyond it get a 503.
+    :param patience: for how many seconds each may.
     """
 
-    def __init__(self, reactor: IReactor, sock: socket.socket, limit: int = 1024) -> None:
+    def __init__(
+        self,
+        reactor: IReactor,
+        sock: socket.socket,
+        limit: int = 1024,
+        patience: float = _PATIENCE,
+    ) -> None:
         self._reactor = reactor
         self._sock = sock
         self._limit = limit
         self._waiting: deque[tuple[bytes, socket.socket]] = deque()
-        self._deadlines: Deadlines[socket.socket] = Deadlines(reactor, _PATIENCE, self._give_up)
+        self._deadlines: Deadlines[socket.socket] = Deadlines(reactor, patience, self._give_up)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -151,6 +158,12 @@ class Inbox:
             self._resting.cancel()
             self._resting = None
 
+    def finish(self) -> None:
+        """Take all out who are there, and then no more."""
+        while self._take():
+            pass
+        self.stop()
+
     def _rest(self) -> None:
         self.stop()
         self._resting = self._reactor.callLater(PAUSE, self.start)
@@ -164,35 +177,40 @@ class Inbox:
     def doRead(self) -> None:
         """There are some."""
         for _ in range(self.batch):
-            try:
-                message, sock = receive(self._sock)
-            except BlockingIOError:
+            if not self._take():
                 return
-            except ProtocolError as error:
-                log.error("{reason}", reason=error)
-                continue
-            if not message:
-                self.stop()  # nobody is left who could send
-                return
-            if sock is None:
-                log.error("a client was lost: too many open files")
-                self._rest()
-                return
-            full = is_full(sock.fileno())
-            try:
-                client = decode(message)
-            except ProtocolError as error:
-                log.error("{reason}", reason=error)
-                sock.close()
-                continue
-            try:
-                self._arrived(client, sock)
-            except Exception:  # which must not close the inbox
-                log.failure("a client was lost")
-                sock.close()
-            if full:
-                self._rest()
-                return
+
+    def _take(self) -> bool:
+        """Take one out; whether there may be another, for which there is room."""
+        try:
+            message, sock = receive(self._sock)
+        except BlockingIOError:
+            return False
+        except ProtocolError as error:
+            log.error("{reason}", reason=error)
+            return True
+        if not message:
+            self.stop()  # nobody is left who could send
+            return False
+        if sock is None:
+            log.error("a client was lost: too many open files")
+            self._rest()
+            return False
+        full = is_full(sock.fileno())
+        try:
+            client = decode(message)
+        except ProtocolError as error:
+            log.error("{reason}", reason=error)
+            sock.close()
+            return True
+        try:
+            self._arrived(client, sock)
+        except Exception:  # which must not close the inbox
+            log.failure("a client was lost")
+            sock.close()
+        if full:
+            self._rest()
+        return not full
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody can send any more."""

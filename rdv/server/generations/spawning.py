@@ -47,10 +47,10 @@ def spawn(
     :param passed: of those from systemd, by the numbers that these had.
     :raises OSError: when the system does not let us.
     """
-    environment = {name: each for name, each in environment.items() if "LISTEN_" not in name}
+    ours = {name: each for name, each in environment.items() if not name.startswith("LISTEN_")}
     if passed:
         names = _names(passed)
-        environment |= {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
+        ours |= {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
         command = [*_FOR_ITSELF, *command]
     waiting = hold_signals(ending=True)
     try:
@@ -58,7 +58,7 @@ def spawn(
             protocol,
             command[0],
             command,
-            env=environment,
+            env=ours,
             childFDs={**passed, **descriptors},
         )
     finally:

@@ -81,6 +81,7 @@ class Listeners:
         for path in () if for_others else self._paths:
             with suppress(OSError):
                 os.unlink(path)
+        self._paths = []
         ports, self._named, self._passed = self.ports, [], {}
         return gatherResults([maybeDeferred(port.stopListening) for port in ports])
 
@@ -121,7 +122,7 @@ class Listeners:
         mode: int = 0o666,
         wantPID: bool = False,
     ) -> IListeningPort:
-        from rdv.server.site.unix_port import open_unix_port
+        from rdv.server.generations.unix_port import open_unix_port
 
         path = os.fsencode(address)
         name = f"unix {address}"
@@ -149,7 +150,7 @@ class Listeners:
 
     def _adopt(self, fd: int, family: int, factory: IProtocolFactory) -> Any:
         if family == getattr(socket, "AF_UNIX", None):
-            from rdv.server.site.unix_port import adopt_unix_port
+            from rdv.server.generations.unix_port import adopt_unix_port
 
             return adopt_unix_port(self._reactor, fd, factory)
         return self._reactor.adoptStreamPort(fd, family, factory)

@@ -10,9 +10,10 @@ from typing import Any
 from twisted.internet.defer import DeferredQueue
 from twisted.trial.unittest import TestCase
 
-from rdv.server.workers import mailbox, passing
-from rdv.server.workers.mailbox import Inbox, Outbox
-from rdv.server.workers.passing import BUSY, SHUTTING_DOWN, PassedClient, encode, inbox_pair
+from rdv.server.passing import mailbox
+from rdv.server.passing import message as passing
+from rdv.server.passing.mailbox import Inbox, Outbox
+from rdv.server.passing.message import BUSY, SHUTTING_DOWN, PassedClient, encode, inbox_pair
 from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn, until
 from rdv.wire import Role, refusal
 

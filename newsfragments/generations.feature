@@ -1,0 +1,1 @@
+SIGUSR2, or ``rdv serve --replace PID_FILE``, has a running server replaced by a new generation of processes, with new code and settings, on the same ports: nobody is refused, waiting clients are handed over, and relayed connections go on in the old one. If the new one does not start, the old one goes on. ``--pid-file`` writes the number of the process that serves.

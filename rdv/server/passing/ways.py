@@ -1,0 +1,103 @@
+"""
+From a leg to a message and its descriptor, and back to a leg of another process.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rdv._flows.kernel.epoll import IReactor
+from rdv._transport.handover import adopt, migrate
+from rdv.addresses import host_of
+from rdv.server.closing import ClosingLegs
+from rdv.server.leg import Leg
+from rdv.server.passing.mailbox import Outbox
+from rdv.server.passing.message import BUSY, PassedClient, refuse
+from rdv.server.rendezvous import Rendezvous
+from rdv.server.until import when
+from rdv.wire import Offer, token_hint
+
+__all__ = ["Entrance", "Exit", "client_of"]
+
+log = Logger()
+
+#: How many may wait at an exit, and for how many seconds: all who are in a lobby go at once.
+_CROWD, _PATIENCE = 1 << 20, 60.0
+
+
+def client_of(leg: Leg, waited: float = 0.0) -> PassedClient:
+    """
+    What another process has to know of it.
+
+    :param waited: for how many seconds it has been in a lobby.
+    """
+    return PassedClient(leg.role, leg.token, leg.addresses, leg.observed, leg.user, leg.id, waited)
+
+
+class Entrance:
+    """Where clients arrive that another process has passed on to a rendezvous of this one."""
+
+    def __init__(self, reactor: Any, rendezvous: Rendezvous) -> None:
+        self._reactor = reactor
+        self._rendezvous = rendezvous
+        self._closing_legs = ClosingLegs(reactor, lambda: None)
+
+    def arrived(self, client: PassedClient, sock: socket.socket) -> None:
+        """Take one in, or refuse it."""
+        offer = Offer(client.role, client.token, client.addresses)
+        leg = Leg(offer, client.observed, self._rendezvous, client.user)
+        leg.id = client.id or leg.id
+        with sock:
+            try:
+                adopt(self._reactor, sock, leg)
+            except OSError:  # it has been reset, or there are too many descriptors
+                refuse(sock, *BUSY)
+                return
+        leg.lease = self._rendezvous.admission.lease(host_of(client.observed))
+        if self._rendezvous.has_room(leg, leg.transport):
+            self._rendezvous.enter(leg, waited=client.waited)
+        else:
+            self._closing_legs.refuse(leg, *BUSY)
+
+    def abort(self) -> None:
+        """Cut those who are being refused."""
+        self._closing_legs.abort()
+
+
+class Exit:
+    """
+    The way of clients to the next generation of the server.
+
+    :param sock: the sending end, which is not closed.
+    """
+
+    def __init__(self, reactor: IReactor, rendezvous: Rendezvous, sock: socket.socket) -> None:
+        self._clock = rendezvous.clock
+        self._outbox = Outbox(reactor, sock, _CROWD, _PATIENCE)
+
+    def send(self, leg: Leg) -> bool:
+        """
+        Let a client go there.
+
+        :return: False when it cannot, as there is more to its connection than a socket.
+        """
+        # It has been there for some time, be it a moment: whoever comes after it is newer.
+        client = client_of(leg, max(0.001, self._clock.seconds() - leg.arrived))
+        sock = migrate(leg.transport)
+        if sock is None:
+            return False
+        log.debug(
+            "handed over: {role} {token}", role=leg.role.name.lower(), token=token_hint(leg.token)
+        )
+        leg.lease.end()
+        del leg.transport, leg.owner  # cycles
+        self._outbox.send(client, sock)
+        return True
+
+    def emptied(self) -> Deferred[None]:
+        """Fires when all have gone, or will not."""
+        return when(self._clock, lambda: not len(self._outbox), 2 * _PATIENCE)

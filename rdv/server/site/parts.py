@@ -1,0 +1,150 @@
+"""
+What a server is made of, as its settings want it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address as IPv4
+from ipaddress import IPv6Address as IPv6
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.web.resource import Resource
+
+from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.errors import BadSettings
+from rdv.server.access.hook import load_hook
+from rdv.server.door import Door
+from rdv.server.limits.admission import Admission
+from rdv.server.limits.memory import Memory
+from rdv.server.limits.numbers import NO_LIMITS, Limits
+from rdv.server.logs.first_clients import FirstClients
+from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
+from rdv.server.ports import Ports
+from rdv.server.relay_limits import RelayLimits
+from rdv.server.rendezvous import Rendezvous
+from rdv.server.resource import IRendezvous, RendezvousResource
+from rdv.server.site.health import HealthChecks
+from rdv.server.site.listening import endpoint_kinds
+from rdv.server.site.site import RendezvousSite
+from rdv.server.site.slim import ShortWay
+from rdv.settings import ServerSettings
+
+__all__ = ["limits_of", "make_rendezvous", "make_site", "named_ports"]
+
+
+def make_rendezvous(
+    reactor: IReactorTime,
+    settings: ServerSettings,
+    processes: int = 1,
+    memory: Memory | None = None,
+) -> Rendezvous:
+    """
+    Where clients meet, as ``settings`` want it.
+
+    :param processes: how many such places there are: each gets a part of what all share.
+    :param memory: where several processes count by address.
+    :raises RdvError: when there is no such ``serve`` hook.
+    """
+    relay = RelayLimits(
+        settings.relay_rate,
+        settings.relay_rate_total / processes,
+        settings.relay_quota,
+        settings.relay,
+    )
+    rendezvous = Rendezvous(
+        reactor,
+        lobby_timeout=settings.lobby_timeout,
+        handshake_timeout=settings.handshake_timeout,
+        idle_timeout=settings.idle_timeout,
+        serve=load_hook(settings.serve) if settings.serve else None,
+        align=settings.align,
+        relay=relay,
+    )
+    rendezvous.newcomers.append(FirstClients(settings))
+    rendezvous.admission = Admission(rendezvous.clock, limits_of(settings), memory)
+    return rendezvous
+
+
+def limits_of(settings: ServerSettings) -> Limits:
+    """What one address may have, as ``settings`` want it."""
+    if not settings.limits:
+        return NO_LIMITS
+    return Limits(
+        settings.limit_connections,
+        settings.limit_waiting,
+        settings.limit_pairs,
+        settings.limit_requests,
+        settings.limit_failures,
+    )
+
+
+def make_site(
+    reactor: IReactorTime,
+    settings: ServerSettings,
+    rendezvous: IRendezvous,
+    door: Door | None = None,
+) -> RendezvousSite:
+    """
+    The site that takes clients to ``rendezvous``; it has to be told of its ports.
+
+    :param door: who may come in; None for everybody.
+    :raises BadSettings: when one makes no sense without another.
+    """
+    if settings.observed_port_header and not settings.observed_header:
+        raise BadSettings(["observed-port-header: only together with observed-header"])
+    observed: ObservedAddress = peer_address
+    short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path), door)
+    admission: Admission | None = rendezvous.admission
+    if settings.observed_header:
+        observed = forwarded_address(settings.observed_header, settings.observed_port_header)
+        short_way = admission = None  # they know of no proxies
+    root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
+    health = HealthChecks(rendezvous, settings.health_path)
+    return RendezvousSite(
+        root,
+        reactor,
+        short_way,
+        rendezvous.holders,
+        health,
+        admission,
+        rendezvous.statistics,
+    )
+
+
+def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:
+    """
+    Which of its ports a server names to its clients: those of the endpoint types ``tcp`` and
+    ``ssl``, as a port on loopback is nobody else's; and none behind a proxy, which they cannot
+    reach.
+
+    :param ports: what :func:`rdv.server.site.listening.listen` returned for these settings.
+    """
+    found: dict[str, dict[int, None]] = {"tcp": {}, "ssl": {}}
+    hosts: dict[int, frozenset[IPv4 | IPv6]] = {}
+    if settings.observed_header is None:
+        for kind, port in zip(endpoint_kinds(settings), ports, strict=True):
+            host = port.getHost()
+            if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
+                continue
+            ip = parse_ip(host.host.partition("%")[0])
+            if space_of(ip) is not AddressSpace.LOOPBACK:
+                found[kind][host.port] = None
+                hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}
+    return Ports(tuple(found["tcp"]), tuple(found["ssl"]), hosts)
+
+
+def _target(path: str) -> bytes:
+    """What a client asks for that is served at ``path``."""
+    return b"/" + "/".join(filter(None, path.split("/"))).encode()
+
+
+def _at_path(resource: Resource, path: str) -> Resource:
+    """A root that serves ``resource`` at ``path`` only, or everywhere for ``/``."""
+    for segment in reversed(path.split("/")):
+        if segment:
+            parent = Resource()
+            parent.putChild(segment.encode(), resource)
+            resource = parent
+    return resource

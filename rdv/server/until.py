@@ -1,0 +1,36 @@
+"""
+Waiting for what nobody tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+__all__ = ["when"]
+
+#: Seconds between two looks.
+_PAUSE = 0.02
+
+
+def when(clock: IReactorTime, over: Callable[[], bool], patience: float) -> Deferred[None]:
+    """
+    Wait.
+
+    :param over: whether what is waited for has come.
+    :param patience: seconds after which it is no longer waited for.
+    :return: fires then.
+    """
+    end = clock.seconds() + patience
+    waiting: Deferred[None] = Deferred()
+
+    def look() -> None:
+        if over() or clock.seconds() >= end:
+            waiting.callback(None)
+        else:
+            clock.callLater(_PAUSE, look)
+
+    look()
+    return waiting

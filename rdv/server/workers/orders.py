@@ -1,0 +1,79 @@
+"""
+What a parent and its workers say to each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rdv.settings import ServerSettings
+
+__all__ = [
+    "ABORT",
+    "ALL_ANSWER",
+    "COMMANDS",
+    "COUNTED",
+    "DRAIN",
+    "GO",
+    "HAND_OVER",
+    "HANGING",
+    "PING",
+    "PONG",
+    "READY",
+    "RELOAD",
+    "STATISTICS",
+    "Start",
+]
+
+#: The number of a descriptor.
+COMMANDS = 0
+#: What comes on COMMANDS: a byte each.
+GO, DRAIN, HAND_OVER, ABORT, RELOAD, PING = b"g", b"d", b"o", b"a", b"r", b"p"
+#: Likewise, for the health checks: another worker does not answer; all of them do again.
+HANGING, ALL_ANSWER = b"h", b"H"
+#: Likewise: to say what it has counted.
+STATISTICS = b"s"
+#: What is reported beside events as JSON: a line.
+READY, PONG = b"ready", b"pong"
+#: What such a line begins with that says what it has counted.
+COUNTED = b"counted "
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    What a worker is told when it is started.
+
+    :ivar index: which one it is, from 0.
+    :ivar workers: how many there are.
+    :ivar reports: the number of the pipe for readiness and log, behind which its descriptors begin.
+    :ivar ports: the names of the listening sockets that it inherits.
+    :ivar level: the name of the lowest level that is logged.
+    :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may want it.
+    :ivar has_arrivals: whether clients may come from the generation before.
+    """
+
+    index: int
+    workers: int
+    reports: int
+    ports: Sequence[str]
+    level: str
+    settings: ServerSettings
+    asyncio: bool = False
+    has_arrivals: bool = False
+
+    def to_json(self) -> str:
+        """As an argument of the command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Start:
+        """What :meth:`to_json` has written."""
+        fields = json.loads(text)
+        settings: dict[str, Any] = fields["settings"]
+        for name, value in settings.items():  # JSON has no tuples
+            settings[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**{**fields, "settings": ServerSettings(**settings)})

@@ -1,0 +1,3 @@
+"""
+Generations of a server.
+"""

@@ -1,0 +1,3 @@
+"""
+Clients that are passed from one process to another.
+"""

@@ -5,6 +5,7 @@ one drains, one comes back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -18,7 +19,7 @@ from rdv.client.trace import Trace
 from rdv.endpoints.retry import keep_trying
 from rdv.wire import Role
 from tests.documents import REACTOR, Shell, execute, listening_port, replaced, runs
-from tests.processes import Program
+from tests.processes import PYTHON, Program
 from tests.proxies import start_envoy, start_haproxy, start_nginx
 from tests.servers import RELAYED, SystemTestCase
 from tests.talker import Talker
@@ -126,6 +127,19 @@ class BalancerTests(TestCase):
     async def test_envoy(self, command: str, config: str) -> None:
         listen = '"::", ipv4_compat: true, port_value: 8080', "127.0.0.1, port_value: LISTEN"
         await self.check(command, config, start_envoy, listen)
+
+
+class PlacementTests(TestCase):
+    """The simulation that the page about capacity quotes."""
+
+    async def test_runs(self) -> None:
+        options = ("--servers", "60", "--tokens", "3000", "--runs", "3")
+        simulation = Program(self, PYTHON, "-m", "benchmarks.placement", *options)
+        self.assertEqual(await simulation.ended, 0, simulation.report())
+        said = simulation.stdout.decode()
+        self.assertRegex(said, r"(?m)^tokens that move when one is lost, of those it had +1\.00$")
+        for times in re.findall(r"(?m)^.* +([\d.]+) s +([\d.]+) s$", said):
+            self.assertLess(max(map(float, times)), 3)  # by the simulation's own clock
 
 
 class ListTests(SystemTestCase):

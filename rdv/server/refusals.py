@@ -67,7 +67,7 @@ WORDS: dict[Refusal, str] = {
     REPLACED: "replaced",
     EARLY: "early_bytes",
     SHUTDOWN: "draining",
-    ELSEWHERE: "replaced_server",
+    ELSEWHERE: "replacing",
     FULL: "full",
     TOO_LATE: "auth_late",
     DENIED: "address_denied",

@@ -68,8 +68,7 @@ class Rendezvous(LegOwner[Leg]):
     :ivar worker: the number of this process, among several that serve as one.
     :ivar holders: gives connections of clients that were refused and have not closed yet.
     :ivar statistics: what is counted; :attr:`present` is who is there.
-    :ivar closing: whether whoever comes now is refused, as :meth:`close` was called.
-    :ivar successor: who takes those who come now, if it was told of one.
+    :ivar closing: whether whoever comes now is refused; or goes to the :attr:`successor`, if any.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class Rendezvous(LegOwner[Leg]):
         Refuse everybody who waits or comes, and let the pairs end by themselves.
 
         :param drain: after so many seconds the pairs that are left are cut.
-        :param successor: gets those instead. Without one it may be called again.
+        :param successor: gets those instead; later this may be called without one.
         :return: fires when no connection is left. Cancelling it does nothing.
         """
         if not self.closing:

@@ -13,11 +13,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from rdv.server.metrics import METRICS
+from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire
 from rdv.wire import hello_line, token_hint
 from tests.browser import Browser, colours
@@ -26,6 +28,7 @@ from tests.processes import ROOT, Program
 from tests.proxies import installed
 from tests.workers import WorkersTestCase
 
+CERTIFICATE = b"-----BEGIN CERTIFICATE"
 RULES = ROOT / "contrib" / "prometheus" / "rules.yml"
 DASHBOARD = ROOT / "contrib" / "grafana" / "rdv.json"
 #: Alerts, when they are looked at, their labels, what they say, and the series that bring them.
@@ -267,13 +270,17 @@ class LifeTests(AdminTestCase):
         self.assertEqual((status["worker_restarts"], status["outcomes"]["direct"]), (1, 6))
 
     async def test_unix(self) -> None:
-        """In the file system; with a server of one process."""
+        """In the file system; with a server of one process, which has a certificate."""
         folder = mkdtemp()  # the path of a socket must not be long
         self.addCleanup(shutil.rmtree, folder)
         path = f"{folder}/admin.sock"
-        self.server = await self.serve("--admin", f"unix:{path}")
+        pem = Authority().issue("127.0.0.1")
+        tls = ("--tls", "127.0.0.1:0", "--cert", self.file_of(pem))
+        self.server = await self.serve("--admin", f"unix:{path}", *tls)
         await self.direct(b"token")
         status = json.loads(await self.fetch("/status", UnixConnection(path)))
+        expires = load_pem_x509_certificate(pem[pem.index(CERTIFICATE) :]).not_valid_after_utc
+        self.assertEqual(status["certificate_expires"], expires.timestamp())
         self.assertEqual(status["requests"], {"dialer": 1, "acceptor": 1})
         self.server.signal("TERM")
         self.assertEqual(await self.server.ended, 0)

@@ -61,7 +61,7 @@ class Admission:
 
     def __init__(self, clock: IReactorTime, limits: Limits, memory: Memory | None = None) -> None:
         self._clock = clock
-        self._limits = limits
+        self._is_on = bool(limits)
         self.bites = Bites()
         if not limits:
             return
@@ -83,7 +83,7 @@ class Admission:
         :return: by which it is counted, to be ended with it.
         :raises TooMany: when it may not come in.
         """
-        if not (self._limits and host):
+        if not (self._is_on and host):
             return NOBODY
         network = network_of(host)
         key = self._key(network)
@@ -98,7 +98,7 @@ class Admission:
 
         :raises TooMany: when it may not be.
         """
-        if self._limits and host:
+        if self._is_on and host:
             network = network_of(host)
             self._ask(self._key(network), network)
 
@@ -108,7 +108,7 @@ class Admission:
 
         :param counted: False when connections are not what is counted, but only what comes of them.
         """
-        if not (self._limits and host):
+        if not (self._is_on and host):
             return NOBODY
         return Lease(self, self._key(network_of(host)), counted=counted)
 
@@ -119,7 +119,7 @@ class Admission:
         :param host: from where it comes; empty when unknown.
         :param addresses: as they stand in an offer.
         """
-        if self._limits and addresses and host:
+        if self._is_on and addresses and host:
             network = network_of(host)
             if not is_public(network):
                 key = self._key(network)
@@ -128,7 +128,7 @@ class Admission:
     @property
     def proxies(self) -> list[str]:
         """Addresses that are taken for those of proxies, so that no limit holds for them."""
-        return self.hiding.addresses if self._limits else []
+        return self.hiding.addresses if self._is_on else []
 
     # What leases ask.
 

@@ -5,7 +5,9 @@ What the page for operators says: its commands and configurations are run, on po
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from typing import Any
 
 from twisted.internet.defer import gatherResults
@@ -94,6 +96,21 @@ class OperationsTests(TestCase):
         port = await listening_port(program)
         await self.meet_and_part(f"http://127.0.0.1:{port}")
         await program.line(r"AdminSite .*starting on \d+")
+
+    @runs(OPERATIONS, "--replace")
+    async def test_replace(self, commands: str) -> None:
+        """A new generation takes its place, and it is said so."""
+        first, install, replace = commands.splitlines()
+        self.assertEqual(install, "pip install --upgrade txrdv")
+        path = self.shell.folder / "rdv.pid"
+        here = ("/run/rdv/rdv.pid", str(path))
+        server = self.start(first, ("8080", "127.0.0.1:0"), here)
+        await server.line("^LISTENING: ")
+        replacing = self.start(replace, here)
+        self.assertEqual(await replacing.ended, 0, replacing.report())
+        os.kill(int(path.read_text()), signal.SIGTERM)
+        self.assertEqual(await server.ended, 0, server.report())
+        await replacing.line(r"^REPLACED: process \d+ by process \d+$")
 
     @runs(OPERATIONS, "--workers 2")
     async def test_workers(self, command: str) -> None:

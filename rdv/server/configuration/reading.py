@@ -68,7 +68,7 @@ class Configuration:
         :raises BadSettings: as the constructor does.
         """
         if changed := self.changed():
-            log.warn("{names}: changed, for the next start", names=", ".join(changed))
+            log.warn("{names}: changed, for the next generation", names=", ".join(changed))
 
     def _read(self) -> tuple[ServerSettings, dict[str, str]]:
         refusals: list[str] = []

@@ -253,7 +253,7 @@ class ChangeTests(ConfigurationTestCase):
             read.reload()
         self.assertEqual(
             [formatEvent(event) for event in events],
-            ["path, drain, no-align: changed, for the next start"],
+            ["path, drain, no-align: changed, for the next generation"],
         )
         self.write(read, "drain = x")
         self.assertRaises(BadSettings, read.changed)

@@ -5,8 +5,10 @@ and systemd, is a double; its folders are in the test's own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
@@ -24,6 +26,7 @@ DOUBLES = {
     "apt-get": "",
     "useradd": "",
     "systemctl": "",
+    "git": "",
     "journalctl": "",
     # What it has got, and then the hook, as certbot does.
     "certbot": 'export RENEWED_LINEAGE="$PWD/live"\neval "$6"',
@@ -83,6 +86,7 @@ class ServerTests(TestCase):
         "rdv dial",
         "rdv accept",
         "curl -fsS",
+        "USR2",
     )
     async def test_page(
         self,
@@ -95,6 +99,7 @@ class ServerTests(TestCase):
         dial: str,
         accept: str,
         watch: str,
+        upgrade: str,
     ) -> None:
         await self.run_block(install)
         await self.run_block(certbot)
@@ -118,6 +123,21 @@ class ServerTests(TestCase):
         )
         self.assertIn(b'rdv_outcomes_total{outcome="relayed"} 1.0', watched.stdout)
         self.assertTrue(watched.stdout.startswith(b"ok\n"))
+        await self.run_block(upgrade)
+        self.assertEqual(
+            self.calls("pip"), ["pip install .[metrics]", "pip install --upgrade .[metrics]"]
+        )
+        number, who, unit = self.calls("systemctl")[-1].split()[-3:]
+        self.assertEqual((who, unit), ("--kill-whom=main", "rdv"))
+        server.signal(number.removeprefix("--signal="))
+        pid = int((await server.line(r"the new generation serves: process (\d+)"))[1])
+        self.addCleanup(self.end, pid)
+        await self.meet(token, dial, accept, port)
+
+    def end(self, pid: int) -> None:
+        """That of a process that is no child of ours."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
     def configure(self, settings: str) -> None:
         """Write the file, with ports that are free here, and fewer processes."""

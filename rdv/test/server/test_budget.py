@@ -60,6 +60,18 @@ class BudgetTests(SynchronousTestCase):
             for number, may_stay in ((3, True), (first - 1, True), (first, False)):
                 self.assertEqual(self.budget.has_place(Numbered(number), expected), may_stay)
 
+    def test_too_early(self) -> None:
+        """Who came while others were still there may stay if there is room by now."""
+        self.patch(budget, "socket_of", lambda transport: transport)
+        for free, number, may_stay in (
+            (FIRST - 1, FIRST, True),
+            (FIRST - 1, FIRST + 31, True),
+            (FIRST - 1, FIRST + 32, False),
+            (FIRST, FIRST + 1, False),
+        ):
+            self.patch(budget, "lowest_free", lambda fd, free=free: free)
+            self.assertEqual(self.budget.has_place(Numbered(number), False), may_stay)
+
     def test_real_socket(self) -> None:
         """Below a wrapper. A connection in memory has no number."""
         self.patch(descriptors, "limit", lambda: 0)

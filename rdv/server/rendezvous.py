@@ -91,7 +91,6 @@ class Rendezvous(LegOwner[Leg]):
         self.ports = Ports()
         self._idle_timeout = knobs.optional_seconds("idle_timeout", idle_timeout)
         self.relaying = Relaying(reactor, relay)
-        knobs.function("serve", serve)
         self._align = knobs.instance("align", align, bool, "True or False")
         self.statistics = Statistics()
         self._lobby: Lobby[Leg] = Lobby(
@@ -107,7 +106,7 @@ class Rendezvous(LegOwner[Leg]):
         self._refuse, self._may = refusing.refuse, refusing.may
         self._refuse_both = refusing.refuse_both
         took = self.statistics.hook_times.add
-        self._decisions = serve and Decisions(
+        self._decisions = (serve := knobs.function("serve", serve)) and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off, took
         )
         self._budget = DescriptorBudget(reactor)

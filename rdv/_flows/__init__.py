@@ -28,18 +28,19 @@ events of the reactor be handled, while a relay is busy.
 A ``Splice`` moves one direction and chooses between two ways. *Buffer*: read into one shared 64 KiB
 buffer and write from it, for messages. *Pipe*: who fills that buffer is bulk, and goes ``splice``
 to a pipe and ``splice`` on, without a copy; eight pieces in a row below 8 KiB and it is messages
-again. After 16 MiB in bulk the socket is *batched* too: with ``SO_RCVLOWAT`` it is readable only
-when half a MiB has come, which saves most of the wake-ups, the larger part of the cost. The kernel
-tells of an end and of an error all the same, but not of bytes that are the last ones for now; so
-every 4 milliseconds those are swept up that had no event since the last sweep, and one to whom
-nothing more has come in that time, as its sender waits perhaps for an answer, is batched no longer,
-and the next time only after twice as much. The source is read only while nothing is held for the
-sink, so order cannot be lost, and what is held for a stalled reader is one piece: the unwritten
-part of a buffer, or at most one MiB in a pipe. Pipes come from a stock and go back as soon as they
-are empty, so idle pairs hold none. When there is none (their number is bounded, and descriptors may
-have run out), the piece is copied. What an end has no ``splice`` for (``EINVAL``), as a file that
-is appended to, is copied from then on; what is in the pipe by then comes first. A splice of nothing
-is no end, since an urgent byte stops it, too: then reading tells.
+again. Those that have something at the same time share 8 MiB a turn, so that nobody goes short.
+After 16 MiB in bulk the socket is *batched* too: with ``SO_RCVLOWAT`` it is readable only when half
+a MiB has come, which saves most of the wake-ups, the larger part of the cost. The kernel tells of
+an end and of an error all the same, but not of bytes that are the last ones for now; so every 4
+milliseconds those are swept up that had no event since the last sweep, and one to whom nothing more
+has come in that time, as its sender waits perhaps for an answer, is batched no longer, and the next
+time only after twice as much. The source is read only while nothing is held for the sink, so order
+cannot be lost, and what is held for a stalled reader is one piece: the unwritten part of a buffer,
+or at most one MiB in a pipe. Pipes come from a stock and go back as soon as they are empty, so idle
+pairs hold none. When there is none (their number is bounded, and descriptors may have run out), the
+piece is copied. What an end has no ``splice`` for (``EINVAL``), as a file that is appended to, is
+copied from then on; what is in the pipe by then comes first. A splice of nothing is no end, since
+an urgent byte stops it, too: then reading tells.
 
 What can go wrong: a leg is reset while its pipe is full (the pipe is thrown away, both legs are
 told); one has been read to its end and then resets (its descriptor stays watched for errors); both

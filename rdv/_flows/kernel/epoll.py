@@ -53,8 +53,9 @@ class Owner(Protocol):
         """It is watched no longer."""
 
 
-#: Events taken from the kernel at once.
-_EVENTS = 64
+#: Events taken from the kernel at once, and bytes that those who are told of them may move
+#: together: with a large piece for each, some would get next to nothing for seconds.
+_EVENTS, _BYTES = 64, 1 << 23
 #: Getting here through the reactor costs more than handling an event does. So when, ``_STREAK``
 #: times in a row, there was something to do within ``_BUSY`` seconds, the next event is waited for
 #: here, ``_LINGER`` seconds at most. (A shorter wait costs more: below the kernel's tick it takes a
@@ -79,6 +80,7 @@ class Watcher:
 
     :ivar reactor: the one given.
     :ivar now: the reactor's time when the events now being handled were looked up, in seconds.
+    :ivar share: how many bytes each of them should move at most.
     """
 
     def __init__(self, reactor: IReactor) -> None:
@@ -90,6 +92,7 @@ class Watcher:
         self._polite = 0
         self._computed = 0.0
         self.now = reactor.seconds()
+        self.share = _BYTES
 
     def __len__(self) -> int:
         return len(self._handlers)
@@ -168,6 +171,7 @@ class Watcher:
             if not events:
                 return
             self.now = now = clock()
+            self.share = _BYTES // len(events)
             for fd, what in events:
                 handler = handlers.get(fd)  # an earlier one may have forgotten it
                 if handler is not None:

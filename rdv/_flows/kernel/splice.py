@@ -181,8 +181,9 @@ class Splice:
         pipe = self._pipes.take()
         if pipe is None:
             return False
+        most = min(self._piece, self._watcher.share)
         try:
-            size = os.splice(self._source.fd, pipe.write_end, self._piece, None, None, _FLAGS)
+            size = os.splice(self._source.fd, pipe.write_end, most, None, None, _FLAGS)
         except BlockingIOError:
             size = 0
         except OSError as error:

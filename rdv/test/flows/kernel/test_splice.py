@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 
+from rdv._flows.kernel import epoll
 from rdv.test.flows.kernel.doubles import NOISE, SpliceTestCase, StreamTestCase
 
 #: What is read into the buffer at once.
@@ -146,6 +147,36 @@ class MovingTests(SpliceTestCase):
         before = self.pipes.takes
         self.move(1_000_000)
         self.assertGreater(self.pipes.takes, before)
+
+
+class ManyTests(SpliceTestCase):
+    """Flows that all have much to move."""
+
+    def test_share(self) -> None:
+        """Together they move so much in a turn, and none more than its part."""
+        self.patch(epoll, "_BYTES", 300_000)
+        pairs = [(self.new_side(), self.new_side()) for _ in range(3)]
+        flows = [self.splice(left, right) for left, right in pairs]
+        for left, _ in pairs:
+            left.send(NOISE[:400_000])
+        counts = [0, 0, 0]
+        for most in (1 << 16, 100_000, 100_000):  # into the buffer first
+            self.step()
+            moved = [flow.count - before for flow, before in zip(flows, counts, strict=True)]
+            self.assertTrue(all(0 < each <= most for each in moved), moved)
+            counts = [flow.count for flow in flows]
+        for _, right in pairs:
+            self.receive(right, 400_000)
+
+    def test_alone(self) -> None:
+        """It need not share."""
+        left, right = self.new_side(), self.new_side()
+        flow = self.splice(left, right)
+        left.send(NOISE[:600_000])
+        self.step()
+        self.step()
+        self.assertGreater(flow.count, (1 << 16) + 100_000)
+        self.receive(right, 600_000)
 
 
 class StalledTests(StreamTestCase):

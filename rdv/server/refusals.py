@@ -11,6 +11,7 @@ from rdv.errors import BadRequest
 __all__ = [
     "BEARER_MISSING",
     "BEARER_UNKNOWN",
+    "BUSY",
     "DENIED",
     "EARLY",
     "ELSEWHERE",
@@ -39,6 +40,7 @@ SHUTDOWN = (503, "shutting down, try again")
 ELSEWHERE = (503, "the server is being replaced, try again")
 EARLY = (400, "bytes before the response")
 FULL = (503, "no room for more clients, try again later")
+BUSY = (503, "the server is busy, try again")
 
 # At the door.
 TOO_LATE = (503, "could not find out in time whether you may come in, try again")
@@ -69,6 +71,7 @@ WORDS: dict[Refusal, str] = {
     SHUTDOWN: "draining",
     ELSEWHERE: "replacing",
     FULL: "full",
+    BUSY: "worker_busy",
     TOO_LATE: "auth_late",
     DENIED: "address_denied",
     BEARER_MISSING: "bearer_missing",

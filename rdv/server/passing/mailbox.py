@@ -37,6 +37,7 @@ class Outbox:
     :param sock: the sending end; shared with all other workers. It is not closed.
     :param limit: how many clients may wait; those beyond it get a 503.
     :param patience: for how many seconds each may.
+    :ivar refused: called with the status and reason for each that is refused.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Outbox:
         limit: int = 1024,
         patience: float = _PATIENCE,
     ) -> None:
+        self.refused: Callable[[int, str], object] = lambda status, reason: None
         self._reactor = reactor
         self._sock = sock
         self._limit = limit
@@ -67,7 +69,7 @@ class Outbox:
             return
         if len(self._waiting) >= self._limit:
             log.error("a worker takes no more clients: one was refused")
-            refuse(sock, *BUSY)
+            self._refuse(sock, *BUSY)
             return
         self._waiting.append((message, sock))
         self._deadlines.add(sock)
@@ -79,15 +81,19 @@ class Outbox:
         while self._waiting:
             _, sock = self._waiting.popleft()
             self._deadlines.discard(sock)
-            refuse(sock, status, reason)
+            self._refuse(sock, status, reason)
 
     def _give_up(self, sock: socket.socket) -> None:
         # The oldest one's time ends first.
         log.error("a worker takes no clients: one was refused")
         self._waiting.popleft()
-        refuse(sock, *BUSY)
+        self._refuse(sock, *BUSY)
         if not self._waiting:
             self._reactor.removeWriter(self)
+
+    def _refuse(self, sock: socket.socket, status: int, reason: str) -> None:
+        self.refused(status, reason)
+        refuse(sock, status, reason)
 
     def _sent(self, message: bytes, sock: socket.socket) -> bool:
         try:
@@ -96,7 +102,7 @@ class Outbox:
             return False
         except OSError as error:
             log.error("cannot pass a client on: {reason}", reason=error.strerror)
-            refuse(sock, *BUSY)
+            self._refuse(sock, *BUSY)
         else:
             sock.close()
         return True

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rdv._signed_token import check_user
 from rdv.errors import BadToken, ProtocolError
+from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.wire import MAX_TOKEN, Role, check_token, refusal
 
 __all__ = [
@@ -32,9 +33,8 @@ __all__ = [
 #: Bytes of a message at most. Addresses are ten at the most, of fifty characters each, and a user's
 #: name has 256 bytes.
 MAX_MESSAGE = MAX_TOKEN + 1024
-#: What a client is told that nobody has room for, and one that came too late.
-BUSY = (503, "the server is busy, try again")
-SHUTTING_DOWN = (503, "shutting down, try again")
+#: What a client is told that came too late; that nobody has room for it: :data:`BUSY`.
+SHUTTING_DOWN = SHUTDOWN
 
 _FIELDS = 5
 _HEX, _SECONDS = re.compile(rb"[0-9a-f]{1,8}"), re.compile(rb"[0-9]{1,9}(\.[0-9]{1,3})?")

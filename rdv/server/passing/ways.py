@@ -55,12 +55,14 @@ class Entrance:
             try:
                 adopt(self._reactor, sock, leg)
             except OSError:  # it has been reset, or there are too many descriptors
+                self._rendezvous.statistics.refused(*BUSY)
                 refuse(sock, *BUSY)
                 return
         leg.lease = self._rendezvous.admission.lease(host_of(client.observed))
         if self._rendezvous.has_room(leg, leg.transport):
             self._rendezvous.enter(leg, waited=client.waited)
         else:
+            self._rendezvous.statistics.refused(*BUSY)
             self._closing_legs.refuse(leg, *BUSY)
 
     def abort(self) -> None:

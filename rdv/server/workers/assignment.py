@@ -58,6 +58,8 @@ class Assignment(LegOwner[Leg]):
         self._rendezvous = rendezvous
         self._index = index
         self._outboxes = outboxes
+        for outbox in outboxes.values():
+            outbox.refused = rendezvous.statistics.refused
         self._closing_legs = ClosingLegs(reactor, lambda: None)
         self._entrance = Entrance(reactor, rendezvous)
         self.arrived = self._entrance.arrived
@@ -137,6 +139,7 @@ class Assignment(LegOwner[Leg]):
                 sock = self.bridges.join(leg)
             except OSError as error:
                 log.error("no connection on loopback: {reason}", reason=error.strerror)
+                self.statistics.refused(*BUSY)
                 self._closing_legs.refuse(leg, *BUSY)
                 return
         leg.lease.end()

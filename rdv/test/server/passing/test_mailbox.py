@@ -139,10 +139,15 @@ class MailboxTests(TestCase):
             sock.close()
 
     def test_refuse_waiting(self) -> None:
+        """They are told, and so is who counts."""
+        told: list[tuple[int, str]] = []
+        self.outbox.refused = lambda *refusal: told.append(refusal)
         list(self.fill())
         waiting = self.send(1000)
+        number = len(self.outbox)
         self.outbox.refuse_waiting(*SHUTTING_DOWN)
         self.assert_refused(waiting, *SHUTTING_DOWN)
+        self.assertEqual(told, [SHUTTING_DOWN] * number)
         self.assertEqual(len(self.outbox), 0)
         self.assertNotIn(self.outbox, REACTOR.getWriters())
 

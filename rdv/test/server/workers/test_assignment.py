@@ -203,6 +203,8 @@ class MeetingTests(HoldTestCase):
         self.assignments[1].arrived(PassedClient(Role.DIALER, token_of(1), "", ""), server)
         with client:
             self.assertEqual(client.recv(4096), refusal(*BUSY))
+            counted = [dict(each.statistics.refusals) for each in self.rendezvous]
+            self.assertIn({(503, "worker_busy"): 1}, counted)
         self.assertEqual(server.fileno(), -1)
 
     async def test_room(self) -> None:

@@ -88,9 +88,10 @@ async def start_envoy(test: TestCase, config: str) -> int:
     port = _reserved(test, socket.SO_REUSEPORT)
     path = Path(test.mktemp()).absolute().with_suffix(".yaml")
     path.write_text(replaced(config, ("LISTEN", str(port))))
-    options = ("--concurrency", "1", "--use-dynamic-base-id", "-l", "info")
-    program = Program(test, envoy, "-c", str(path), *options)
-    await program.line("starting main dispatch loop")
+    options = ("--concurrency", "1", "--use-dynamic-base-id", "-l", "error")
+    tells = ("--component-log-level", "main:debug")
+    program = Program(test, envoy, "-c", str(path), *options, *tells)
+    await program.line("worker entering dispatch loop")  # it listens by then
     return port
 
 

@@ -25,7 +25,8 @@ from tests.servers import RELAYED, SystemTestCase
 from tests.talker import Talker
 
 PAGE = "docs/howto/machines.rst"
-TOKENS = [f"token {number}" for number in range(16)]
+#: So many that each of three servers has its share, whatever its port.
+TOKENS = [f"token {number}" for number in range(32)]
 
 Start = Callable[[TestCase, str], Coroutine[Any, Any, int]]
 

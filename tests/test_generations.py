@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rdv.wire import confirm_line, hello_line
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase
 from tests.talker import Talker, talk_to
+from tests.test_draining import ACTIVATED
 
 #: A new generation that ends, or hangs, before it serves, as a file says.
 BAD = """
@@ -200,8 +202,26 @@ class OtherTests(GenerationsTestCase):
         await self.meets(acceptor, b"waits")
         await self.all_ended()
 
-    async def test_sockets_of_others(self) -> None:
-        """Those from systemd go over, too, and those in the file system keep their files."""
+    async def test_sockets_of_systemd(self) -> None:
+        """They are found by the next generation, whatever number its process has."""
+        sock = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.addCleanup(sock.close)
+        self.port = sock.getsockname()[1]
+        for workers in ("1", "2"):
+            where = ("-l", "systemd:domain=INET:index=0", "--workers", workers)
+            command = (PYTHON, "-m", "rdv", "-v", "serve", *where, "--pid-file", str(self.pid_file))
+            # Its stdin is the socket; a program under test inherits nothing else.
+            self.server = Program(self, PYTHON, ACTIVATED, "0", *command, stdin=sock.fileno())
+            await self.server.line(LISTENING)
+            acceptor = await self.waiting(b"ACCEPT", b"waits")
+            await self.server.line("waiting: acceptor")
+            for _ in range(2):  # also from one that has not got it from systemd itself
+                await self.replace()
+            await self.meets(acceptor, b"waits")
+            await self.all_ended()
+
+    async def test_file(self) -> None:
+        """A socket in the file system keeps its file, until the last generation ends."""
         path = Path(self.mktemp()).absolute()
         await self.start("-l", f"unix:{path}")
         identity = path.stat().st_ino
@@ -243,6 +263,24 @@ class FailureTests(GenerationsTestCase):
         acceptor = await self.begin("os.kill(os.getpid(), 9)")
         await self.server.line("the new generation did not start: signal 9; this one goes on")
         await self.goes_on(acceptor)
+
+    async def test_ends_later(self) -> None:
+        """That is as when any server ends; the streams of the old one go on."""
+        await self.start()
+        clients = self.dial(*RELAYED), self.accept(*RELAYED)
+        clients[0].write(b"x")
+        await clients[1].received(1)
+        new = await self.replace()
+        await self.server.line("replaced: 1 pairs may end within")
+        os.kill(new, signal.SIGKILL)
+        await self.server.line("the new generation has ended: signal 9")
+        clients[0].write(b"y")
+        self.assertEqual(await clients[1].received(2), b"xy")
+        for client in clients:
+            client.close_stdin()
+        for client in clients:
+            await self.assert_ended(client, 0, RELAY)
+        self.assertEqual(await self.server.ended, 0, self.server.report())
 
     async def test_signals_meanwhile(self) -> None:
         """Another one for the same starts no other; one to end ends both."""

@@ -37,7 +37,8 @@ MAX_MESSAGE = MAX_TOKEN + 1024
 SHUTTING_DOWN = SHUTDOWN
 
 _FIELDS = 5
-_HEX, _SECONDS = re.compile(rb"[0-9a-f]{1,8}"), re.compile(rb"[0-9]{1,9}(\.[0-9]{1,3})?")
+#: Role, id, seconds waited, and what a later version may say.
+_FIRST = re.compile(rb"([A-Z]+)(?:\t([0-9a-f]{1,8})(?:\t([0-9]{1,9}(?:\.[0-9]{1,3})?)(?:\t.*)?)?)?")
 _RIGHTS = socket.CMSG_LEN(array.array("i").itemsize) if hasattr(socket, "CMSG_LEN") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -84,10 +85,11 @@ def decode(message: bytes) -> PassedClient:
     if len(fields) != _FIELDS or len(message) > MAX_MESSAGE:
         raise ProtocolError("not a message about a client")
     first, addresses, observed, user, token = fields
-    role, number, waited, *_ = [*first.split(b"\t"), b"0", b"0"]
+    found = _FIRST.fullmatch(first)
+    if found is None:
+        raise ProtocolError("not a message about a client")
+    role, number, waited = found.groups(b"0")
     try:
-        if not (_HEX.fullmatch(number) and _SECONDS.fullmatch(waited)):
-            raise ValueError("no numbers")
         return PassedClient(
             Role(role),
             check_token(token),

@@ -16,7 +16,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.documents import REACTOR, meet
-from tests.processes import ROOT, Program
+from tests.processes import PYTHON, ROOT, Program
 from tests.servers import SystemTestCase
 
 UNITS = ROOT / "contrib/systemd"
@@ -84,6 +84,26 @@ class NotifyTests(SystemTestCase):
             for connection in both:
                 connection.abortConnection()
             self.assertEqual(await server.ended, 0, server.report())
+
+    async def test_new_generation(self) -> None:
+        """It is the main process from then on, and gives signs of life."""
+        as_systemd = 'WATCHDOG_PID=$$ exec "$@"'
+        command = (PYTHON, "-m", "rdv", "-v", "serve", "-l", "127.0.0.1:0")
+        argv = ("/bin/sh", "-c", as_systemd, "sh", *command)
+        server = Program(self, *argv, env=self.environment)
+        await self.manager.heard("WATCHDOG=1$")
+        server.signal("USR2")
+        pid = int((await self.manager.heard(r"^MAINPID=(\d+)$"))[1])
+        self.addCleanup(self.end, pid)
+        self.manager.said.clear()
+        await self.manager.heard("WATCHDOG=1$")
+        self.end(pid)
+        self.assertEqual(await server.ended, 0, server.report())
+
+    def end(self, pid: int) -> None:
+        """As systemd does, of a process that is no child of ours."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
     async def test_hanging(self) -> None:
         """No sign of life while a worker gives none."""

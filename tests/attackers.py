@@ -43,11 +43,12 @@ class Crowd:
     """
     All of them.
 
+    :param server: its address and port.
     :param hosts: where they come from, in turn.
     """
 
-    def __init__(self, port: int, hosts: list[str], kind: str, count: int) -> None:
-        self._port = port
+    def __init__(self, server: tuple[str, int], hosts: list[str], kind: str, count: int) -> None:
+        self._server = server
         self._hosts = hosts
         self._kind = kind
         self._poll = selectors.DefaultSelector()
@@ -62,7 +63,7 @@ class Crowd:
         sock.setblocking(False)
         sock.bind((self._hosts[number % len(self._hosts)], 0))
         with suppress(BlockingIOError):
-            sock.connect(("127.0.0.1", self._port))
+            sock.connect(self._server)
         events = selectors.EVENT_READ | selectors.EVENT_WRITE
         self._poll.register(sock, events, number)
         return sock
@@ -124,6 +125,7 @@ class Crowd:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--count", type=int, required=True)
@@ -134,7 +136,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Attack."""
     chosen = _arguments()
-    Crowd(chosen.port, chosen.hosts, chosen.kind, chosen.count).run()
+    Crowd((chosen.server, chosen.port), chosen.hosts, chosen.kind, chosen.count).run()
 
 
 if __name__ == "__main__":

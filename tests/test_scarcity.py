@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import gatherResults
 
+from rdv.test.certificates import Authority
 from tests.callers import call, join
 from tests.processes import PYTHON, Program
 from tests.test_descriptors import LimitedTestCase, open_files
@@ -20,9 +21,13 @@ PAIRS = 10
 class ScarcityTests(LimitedTestCase):
     timeout = 60
 
-    async def attack(self, kind: str, *hosts: str) -> Program:
-        """Begin, and let all of them have come."""
-        options = ("--port", str(self.port), "--kind", kind, "--count", str(MANY))
+    async def attack(self, kind: str, *hosts: str, server: Sequence[str] = ()) -> Program:
+        """
+        Begin, and let all of them have come.
+
+        :param server: options that say where to.
+        """
+        options = ("--port", str(self.port), *server, "--kind", kind, "--count", str(MANY))
         attackers = Program(self, PYTHON, "-m", "tests.attackers", *options, *hosts)
         await attackers.line("READY")
         return attackers
@@ -73,6 +78,18 @@ class ScarcityTests(LimitedTestCase):
     async def test_replaced(self) -> None:
         """Those whose place in the lobby has been taken."""
         await self.assert_dropped("replaced", "127.0.0.9")
+
+    async def test_tls(self) -> None:
+        """Those who begin no handshake, at a port with TLS."""
+        pem = self.file_of(Authority().issue("127.0.0.2"))
+        tls = f"ssl:0:interface=127.0.0.2:backlog=512:privateKey={pem}:certKey={pem}"
+        server = await self.serve_within(f"-n {LIMIT}", "-l", tls)
+        port = (await server.line(r"^LISTENING: 127\.0\.0\.2:(\d+)"))[1]
+        await self.attack("silent", "127.0.0.9", server=("--server", "127.0.0.2", "--port", port))
+        await server.line("too few descriptors, dropping connections without a request")
+        for number in range(PAIRS):
+            await self.assert_meet(await call(self.port, "ACCEPT", f"honest {number}"))
+        await self.assert_stops(server)
 
     async def test_waiting(self) -> None:
         """

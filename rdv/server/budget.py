@@ -78,8 +78,8 @@ class DescriptorBudget:
 
         :param expected: whether its partner waits. The two will often find a direct path, and then
             there are two descriptors more, while in a server that is full of those who wait nobody
-            would ever meet. So they get a quarter of what is kept free. So does who came a moment
-            too early, and would find room now.
+            would ever meet. So they get a quarter of what is kept free. Who came a moment too
+            early, and would find room now, may have got one of the second quarter, too.
         """
         fits = self.fits(transport, expected)
         if not fits:
@@ -91,10 +91,10 @@ class DescriptorBudget:
         sock = socket_of(transport)
         number = -1 if sock is None else sock.fileno()
         first = self._first_reserved()
-        if number < first or number >= first + reserve() // 4:
-            return number < first
+        if number < first or (expected and number < first + reserve() // 4):
+            return True
         # It may have come while others had still to be closed.
-        return expected or lowest_free(number) < first
+        return number < first + reserve() // 2 and lowest_free(number) < first
 
     def may_wait(self, waiting: int) -> bool:
         """

@@ -34,6 +34,7 @@ class ClosingLegs(LegOwner[Leg]):
         self._clock = clock
         self._lingering: Deadlines[Leg] = Deadlines(clock, _LINGER, _cut)
         self._legs: set[Leg] = set()
+        self._dropped: set[Leg] = set()
         self._ended = ended
 
     def __len__(self) -> int:
@@ -68,12 +69,16 @@ class ClosingLegs(LegOwner[Leg]):
 
     def holders(self) -> Iterator[Holder]:
         """Those who have not closed yet: nothing is lost with them but a descriptor."""
+        now = self._clock.seconds()
         for leg, since in self._lingering.begun():
+            if leg in self._dropped and now - since < YOUNG:
+                continue  # it is being closed
             host = leg.observed.rpartition(":")[0].strip("[]")
             yield Holder(since, host, partial(self._drop, leg, since))
 
     def _drop(self, leg: Leg, since: float) -> bool:
         if self._clock.seconds() - since < YOUNG:
+            self._dropped.add(leg)
             leg.transport.loseConnection()  # behind the answer, if that has still to be sent
         else:
             self._lingering.discard(leg)
@@ -85,6 +90,7 @@ class ClosingLegs(LegOwner[Leg]):
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
         self._legs.discard(leg)
+        self._dropped.discard(leg)
         self._lingering.discard(leg)
         self._ended()
 

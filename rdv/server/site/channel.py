@@ -5,7 +5,6 @@ An HTTP connection to a server of its own: what Twisted's has no limits for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import cast
 
@@ -98,21 +97,20 @@ class Channel(WideChannel):
         self.idle.discard(self)
         self.transport.abortConnection()
 
-    def holder(self, since: float, now: float) -> Holder:
-        """What it is while it is idle, since then."""
-        host = getattr(self.transport.getPeer(), "host", "")
-        return Holder(since, host, partial(self._drop, is_young=now - since < YOUNG))
+    def holder(self, since: float, now: float) -> Holder | None:
+        """What it is while it is idle, since then; None while it is being closed."""
+        # What was written may have to be sent still, which takes a turn, or a reader who reads.
+        if self.closed and not self._lingers and now - since < YOUNG:
+            return None
+        return Holder(since, getattr(self.transport.getPeer(), "host", ""), self._drop)
 
-    def _drop(self, *, is_young: bool) -> bool:
+    def _drop(self) -> bool:
         if self._lingers:
             self._lingers = False
             self.idle.add(self)
             self.transport.loseConnection()
-            return True
-        # What was written may have to be sent still, which takes a turn, or a reader who reads.
-        if self.closed and is_young:
-            return False
-        self._cut()
+        else:
+            self._cut()
         return True
 
     # What comes.

@@ -153,7 +153,9 @@ class RendezvousSite(Site):
         yield from self._slim.holders() if self._slim else ()
         now = self._clock.seconds()
         for channel, since in self._idle.begun():
-            yield channel.holder(since, now)
+            holder = channel.holder(since, now)
+            if holder is not None:
+                yield holder
         yield from self._other_holders()
 
     def _shed(self, number: int) -> int:

@@ -65,8 +65,8 @@ class BudgetTests(SynchronousTestCase):
         self.patch(budget, "socket_of", lambda transport: transport)
         for free, number, may_stay in (
             (FIRST - 1, FIRST, True),
-            (FIRST - 1, FIRST + 31, True),
-            (FIRST - 1, FIRST + 32, False),
+            (FIRST - 1, FIRST + 63, True),
+            (FIRST - 1, FIRST + 64, False),
             (FIRST, FIRST + 1, False),
         ):
             self.patch(budget, "lowest_free", lambda fd, free=free: free)

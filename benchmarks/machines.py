@@ -121,7 +121,7 @@ async def _run(name: str, pairs: int, seconds: float, seed: int) -> tuple[list[P
     client = Client(REACTOR, spaces=AddressSpace.NONE)
     proxied = () if name == "urls" else _BEHIND_A_BALANCER
     with ExitStack() as stack:
-        fleet = Fleet(stack, 4, "--drain", "5", *proxied)
+        fleet = Fleet(stack, 4, "--drain", "5", "--no-limits", *proxied)
         for index in range(3):
             fleet.start(index)
         for index in range(3):

@@ -47,11 +47,12 @@ class BalancerTests(TestCase):
     async def serve(self, command: str, port: int = 0) -> tuple[Program, int]:
         """Start a server as the page does, but for its port."""
         told = "twist --log-level debug --log-format text rdv"
-        # Pairs that have missed each other as a server came back try again that soon.
         changes = (
             ("8081", str(port)),
             ("twist rdv", told),
+            # Pairs that have missed each other as a server came back try again that soon.
             ("--lobby-timeout 30", "--lobby-timeout 1"),
+            ("--limit-failures 300", "--no-limits"),
         )
         server = self.shell.start(replaced(command, *changes))
         return server, await listening_port(server)

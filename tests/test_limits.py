@@ -5,6 +5,7 @@ Limits for each address: one takes what it can get, and clients from another one
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -62,12 +63,17 @@ class LimitsTests(WorkersTestCase):
         await self.assert_harmless(await self.serve(), "head")
 
     async def test_waiting(self) -> None:
-        """There are no more of them, however many processes there are."""
+        """
+        There are no more of them, however many processes there are: but for two who are let in at
+        the same moment, and for what is logged a little late.
+        """
         server = await self.serve_with_workers()
         await self.assert_harmless(server, "waiting")
-        said = server.stderr.decode()
-        waiting = said.count("waiting: dialer") - said.count("left: dialer")
-        self.assertLessEqual(waiting, 128)
+        waiting = most = 0
+        for word in re.findall("(waiting|left): dialer", server.stderr.decode()):
+            waiting += 1 if word == "waiting" else -1
+            most = max(most, waiting)
+        self.assertTrue(100 < most < 150, most)
 
     async def test_guessing(self) -> None:
         """Each token that nobody waits with is a failure, and there may be 30, and 10 a minute."""

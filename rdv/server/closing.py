@@ -58,7 +58,7 @@ class ClosingLegs(LegOwner[Leg]):
 
     def _adopt(self, leg: Leg) -> None:
         leg.owner = self
-        leg.lease.become(None)
+        leg.lease.leaves()
         self._legs.add(leg)
         self._lingering.add(leg)
 

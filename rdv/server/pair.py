@@ -26,7 +26,6 @@ from rdv.errors import ProtocolError
 from rdv.server.idle import IdleWatch, idle_time
 from rdv.server.joining import Tap, join
 from rdv.server.leg import Leg
-from rdv.server.limits.numbers import Limit
 from rdv.server.outcome import EndReason, Outcome, lost, tells_more, without_lines
 from rdv.server.telling import tell
 from rdv.wire import Role, confirm_line, hello_line
@@ -91,7 +90,7 @@ class Pair(LegOwner[Leg]):
         is_dialer = first.role is Role.DIALER
         self.dialer, self.acceptor = (first, second) if is_dialer else (second, first)
         for leg in (first, second):
-            leg.lease.become(Limit.PAIRS)
+            leg.lease.meets()
         self.idle_timeout = idle_time(idle, first.user or second.user)
         self.rate_limit = owner.relaying.limits.rate
         self.quota = owner.relaying.limits.quota

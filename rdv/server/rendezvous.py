@@ -220,7 +220,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def _wait(self, leg: Leg) -> None:
         if self._may(Limit.WAITING, leg):
-            leg.lease.become(Limit.WAITING)
+            leg.lease.waits()
             self._lobby.enter(leg)
             note_client("waiting", leg)
 

@@ -188,10 +188,10 @@ class RendezvousResource(Resource):
         if not self._rendezvous.has_room(leg, request.channel.transport):
             return self._refuse(request, bad_request(FULL))
         admission, host = self._rendezvous.admission, host_of(leg.observed)
-        admission.named(host, leg.addresses)
         leg.lease = _lease(request)
         if not leg.lease.key:
             leg.lease = admission.lease(host, counted=False)
+        admission.named(leg.lease, host, leg.addresses)
         self._rendezvous.enter(leg, _detach(request, leg))
         return NOT_DONE_YET
 

@@ -13,20 +13,21 @@ and ``hiding`` finds out that an address is a proxy's.
 
 Several workers have one memory. Of counts each worker has a part that nobody else writes, and the
 sum over all is what counts; so nobody waits for anybody, and when a worker dies the parent clears
-its part. Counters are found by a keyed hash of the address, in four rows: two addresses that share
-a counter in one row hardly share one in the others, and the least of the four is believed. So a
-count may be too high and never too low. Nobody can choose an address that shares counters with
-another, as the key is random and stays in the memory. With 100,000 addresses beside it, one that
-is within its limits is refused with a chance below 1e-4, as a test shows. All of it takes 3 MiB,
-and 1.5 MiB more for each worker, as far as it is used.
+its part. Counters are found by a keyed hash of the address, in two rows: two addresses that share a
+counter in one row hardly share one in the other, and the lesser of the two is believed. So a count
+may be too high and never too low. Nobody can choose an address that shares counters with another,
+as the key is random and stays in the memory. With 100,000 addresses beside it, one that is within
+its limits is refused with a chance below 1e-4, even if 1000 of them have all that they may; a test
+shows it. All of it takes 6 MiB, and 2 MiB more for each worker, as far as it is used.
 
 Rates are kept as times (GCRA): when an address would have used up what it has asked for, had it
 asked at the even rate. All workers write these. When two do so at the same moment one request is
 not counted, which is harmless.
 
-What can go wrong: a worker dies with counts (its part is cleared); a client on its way from one
-worker to another is counted by neither (a moment, a few hundred at most); two addresses share all
-four counters (both are counted too high).
+What can go wrong: two workers let one in at the same moment (there is one too many at most for each
+of the others); a worker dies with counts (its part is cleared); a client on its way from one
+worker to another is counted by neither (a moment, a few hundred at most); two addresses share both
+counters (both are counted too high).
 
 The library ``limits`` does not fit: it counts requests in windows of time but not connections that
 stay, and what its processes share is Redis or the like. Its memory within one process has no bound

@@ -4,6 +4,8 @@ Who may come in, by how much there is of the same address already.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from twisted.internet.interfaces import IReactorTime
 
 from rdv.addresses import host_of, network_of
@@ -22,6 +24,11 @@ _REQUESTS_WINDOW, _FAILURES_WINDOW = 10.0, 180.0
 #: How many of an address are told a second that they are too many, on average over some seconds.
 #: The others are cut: a flood is to cost little.
 _ANSWERS, _ANSWERS_WINDOW = 5.0, 10.0
+
+#: What keys have of addresses that are not public.
+_INSIDE = 1 << 63
+#: So many addresses need not be hashed again.
+_REMEMBERED = 1024
 
 _TEXTS = {
     Limit.CONNECTIONS: "too many connections from your address, try again later",
@@ -66,13 +73,17 @@ class Admission:
         if not limits:
             return
         memory = memory or Memory()
-        self._key = KeyedHash(memory.secret)
+        self._hash = KeyedHash(memory.secret)
+        self._key_of = lru_cache(_REMEMBERED)(self._find_key)
         self._most = (limits.connections, limits.waiting, limits.pairs)
-        self.counts = [Counts(memory.counts(n), memory.own) for n in range(len(self._most))]
+        self.counts = Counts(memory.counts(), memory.own)
         self._answers = Rate(memory.times(0), _ANSWERS, _ANSWERS_WINDOW)
-        requests, failures = limits.requests, limits.failures / 60
-        self._requests = requests and Rate(memory.times(1), requests, _REQUESTS_WINDOW)
-        self._failures = failures and Rate(memory.times(2), failures, _FAILURES_WINDOW)
+        self._requests: Rate | None = None
+        if limits.requests:
+            self._requests = Rate(memory.times(1), limits.requests, _REQUESTS_WINDOW)
+        self._failures: Rate | None = None
+        if limits.failures:
+            self._failures = Rate(memory.times(2), limits.failures / 60, _FAILURES_WINDOW)
         self.hiding = Hiding(memory.hiding(), memory.own)
 
     def admit(self, host: str) -> Lease:
@@ -85,11 +96,11 @@ class Admission:
         """
         if not (self._is_on and host):
             return NOBODY
-        network = network_of(host)
-        key = self._key(network)
-        if self._has(Limit.CONNECTIONS, key):
-            self._refuse(Limit.CONNECTIONS, key, network)
-        self._ask(key, network)
+        key = self._key_of(host)
+        most = self._most[Limit.CONNECTIONS]
+        if most and self.counts.has(key, Limit.CONNECTIONS, most):
+            self._refuse(Limit.CONNECTIONS, key, host)
+        self._ask(key, host)
         return Lease(self, key, counted=True)
 
     def ask(self, host: str) -> None:
@@ -99,8 +110,7 @@ class Admission:
         :raises TooMany: when it may not be.
         """
         if self._is_on and host:
-            network = network_of(host)
-            self._ask(self._key(network), network)
+            self._ask(self._key_of(host), host)
 
     def lease(self, host: str, *, counted: bool = True) -> Lease:
         """
@@ -110,31 +120,37 @@ class Admission:
         """
         if not (self._is_on and host):
             return NOBODY
-        return Lease(self, self._key(network_of(host)), counted=counted)
+        return Lease(self, self._key_of(host), counted=counted)
 
-    def named(self, host: str, addresses: str) -> None:
+    def named(self, lease: Lease, host: str, addresses: str) -> None:
         """
         A client says which are its own addresses.
 
-        :param host: from where it comes; empty when unknown.
         :param addresses: as they stand in an offer.
         """
-        if self._is_on and addresses and host:
-            network = network_of(host)
-            if not is_public(network):
-                key = self._key(network)
-                self.hiding.came(network, key, host, addresses, self._clock.seconds())
+        if lease.key & _INSIDE and addresses:
+            self.hiding.came(lease.key, host, addresses, self._clock.seconds())
 
     @property
     def proxies(self) -> list[str]:
         """Addresses that are taken for those of proxies, so that no limit holds for them."""
         return self.hiding.addresses if self._is_on else []
 
+    def _find_key(self, host: str) -> int:
+        network = network_of(host)
+        key = self._hash(network)
+        return key & ~_INSIDE if is_public(network) else key | _INSIDE
+
     # What leases ask.
 
-    def is_reached(self, limit: Limit, key: int, observed: str) -> bool:
-        """Whether a limit keeps one more from waiting, or from being in a pair."""
-        if not self._has(limit, key) or self.hiding.hides(key):
+    def has(self, limit: Limit, key: int) -> bool:
+        """Whether an address has as many of something as it may."""
+        most = self._most[limit]
+        return most > 0 and self.counts.has(key, limit, most)
+
+    def applies(self, limit: Limit, key: int, observed: str) -> bool:
+        """Whether somebody is refused for that."""
+        if self.hiding.hides(key):
             return False
         self.bites.add(limit, network_of(host_of(observed)))
         return True
@@ -144,18 +160,14 @@ class Admission:
         if self._failures:
             self._failures.spend(key, self._clock.seconds())
 
-    def _has(self, limit: Limit, key: int) -> bool:
-        most = self._most[limit]
-        return most > 0 and self.counts[limit].has(key, most)
-
-    def _ask(self, key: int, network: bytes) -> None:
+    def _ask(self, key: int, host: str) -> None:
         now = self._clock.seconds()
         if self._failures and not self._failures.allows(key, now):
-            self._refuse(Limit.FAILURES, key, network)
+            self._refuse(Limit.FAILURES, key, host)
         if self._requests and not self._requests.take(key, now):
-            self._refuse(Limit.REQUESTS, key, network)
+            self._refuse(Limit.REQUESTS, key, host)
 
-    def _refuse(self, limit: Limit, key: int, network: bytes) -> None:
+    def _refuse(self, limit: Limit, key: int, host: str) -> None:
         if not self.hiding.hides(key):
-            self.bites.add(limit, network)
+            self.bites.add(limit, network_of(host))
             raise TooMany(limit, answered=self._answers.take(key, self._clock.seconds()))

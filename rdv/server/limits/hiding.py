@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rdv.addresses import network_text
+from rdv.addresses import network_of, network_text
 from rdv.server.limits.memory import HIDING
 
 __all__ = ["Hiding", "is_public"]
 
 #: Seconds for which an address is remembered that has come.
 _REMEMBERED = 3600.0
+#: Seconds in which one more client of a proxy is no news.
+_SETTLED = 60.0
 #: So many different addresses, named by clients, make theirs a proxy's.
 _NAMED = 8
 
@@ -47,10 +49,10 @@ def is_public(network: bytes) -> bool:
 class _Seen:
     """An address that is not public."""
 
-    __slots__ = ("key", "last", "named")
+    __slots__ = ("host", "last", "named")
 
-    def __init__(self, key: int) -> None:
-        self.key = key
+    def __init__(self, host: str) -> None:
+        self.host = host
         self.last = 0.0
         self.named: set[str] = set()
 
@@ -66,10 +68,11 @@ class Hiding:
     def __init__(self, published: Sequence[memoryview[int]], own: int) -> None:
         self._published = published
         self._own = published[own]
-        self._seen: dict[bytes, _Seen] = {}
+        self._seen: dict[int, _Seen] = {}
         self._found: list[int] = []
+        self._settled: dict[int, float] = {}
 
-    def came(self, network: bytes, key: int, host: str, named: str, now: float) -> None:
+    def came(self, key: int, host: str, named: str, now: float) -> None:
         """
         A client has come from an address that is not public.
 
@@ -77,8 +80,10 @@ class Hiding:
         :param host: the address as text.
         :param named: its own addresses, as they stand in an offer.
         """
-        seen = self._seen.pop(network, None) or _Seen(key)
-        self._seen[network] = seen  # in the order in which they came last
+        if now < self._settled.get(key, 0.0):
+            return
+        seen = self._seen.pop(key, None) or _Seen(host)
+        self._seen[key] = seen  # in the order in which they came last
         seen.last = now
         first = named.partition(", ")[0].rpartition(":")[0]
         if first and len(seen.named) < _NAMED and host not in named:
@@ -86,13 +91,14 @@ class Hiding:
         while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self._publish()
+        self._settled = dict.fromkeys(self._found, now + _SETTLED)
 
     @property
     def _oldest(self) -> _Seen:
         return next(iter(self._seen.values()))
 
     def _publish(self) -> None:
-        found = [seen.key for seen in self._seen.values() if len(seen.named) == _NAMED]
+        found = [key for key, seen in self._seen.items() if len(seen.named) == _NAMED]
         if len(self._seen) > HIDING:
             found = []
         if found != self._found:
@@ -107,4 +113,4 @@ class Hiding:
     @property
     def addresses(self) -> list[str]:
         """Those that this worker has found out."""
-        return [network_text(each) for each, seen in self._seen.items() if seen.key in self._found]
+        return [network_text(network_of(self._seen[key].host)) for key in self._found]

@@ -7,11 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rdv.server.limits.numbers import Limit
+from rdv.server.limits.sketch import FIELD
 
 if TYPE_CHECKING:
     from rdv.server.limits.admission import Admission
 
 __all__ = ["NOBODY", "Lease"]
+
+_CONNECTION, _WAITING = 1 << FIELD * Limit.CONNECTIONS, 1 << FIELD * Limit.WAITING
+_PAIR = 1 << FIELD * Limit.PAIRS
 
 
 class Lease:
@@ -22,15 +26,15 @@ class Lease:
     :param counted: whether the connection itself is counted.
     """
 
-    __slots__ = ("_admission", "_counted", "_phase", "key")
+    __slots__ = ("_admission", "_holds", "key")
 
     def __init__(self, admission: Admission | None, key: int, *, counted: bool) -> None:
         self._admission = admission
         self.key = key
-        self._counted = counted
-        self._phase: Limit | None = None
+        self._holds = 0  # as it is added to the counts
         if counted and admission is not None:
-            admission.counts[Limit.CONNECTIONS].add(key)
+            self._holds = _CONNECTION
+            admission.counts.add(key, _CONNECTION)
 
     def may(self, phase: Limit, observed: str) -> bool:
         """
@@ -39,32 +43,42 @@ class Lease:
         :param observed: that address as text.
         """
         admission = self._admission
-        return admission is None or not admission.is_reached(phase, self.key, observed)
+        if admission is None or not admission.has(phase, self.key):
+            return True
+        return not admission.applies(phase, self.key, observed)
 
-    def become(self, phase: Limit | None) -> None:
-        """
-        It waits from now on, is in a pair, or neither. Who waits no more and has met nobody has
-        come in vain.
-        """
-        admission, before = self._admission, self._phase
-        if admission is None or phase is before:
-            return
-        self._phase = phase
-        if before is not None:
-            admission.counts[before].remove(self.key)
-        if phase is not None:
-            admission.counts[phase].add(self.key)
-        elif before is Limit.WAITING:
-            admission.failed(self.key)
+    def waits(self) -> None:
+        """It waits from now on."""
+        self._become(_WAITING)
+
+    def meets(self) -> None:
+        """It is in a pair from now on."""
+        self._become(_PAIR)
+
+    def leaves(self) -> None:
+        """It does neither any longer. If it has waited, it was in vain."""
+        if self._holds > _CONNECTION:
+            self._has_waited()
+            self._become(0)
+
+    def _has_waited(self) -> None:
+        if self._holds & _WAITING and self._admission is not None:
+            self._admission.failed(self.key)
+
+    def _become(self, phase: int) -> None:
+        admission = self._admission
+        if admission is not None:
+            change = (self._holds & _CONNECTION) + phase - self._holds
+            self._holds += change
+            admission.counts.add(self.key, change)
 
     def end(self) -> None:
         """The connection is gone, or somebody else counts it."""
         admission = self._admission
         if admission is not None:
-            self.become(None)
-            if self._counted:
-                admission.counts[Limit.CONNECTIONS].remove(self.key)
-            self._admission = None
+            self._has_waited()
+            admission.counts.add(self.key, -self._holds)
+            self._admission, self._holds = None, 0
 
 
 #: For whoever is not counted.

@@ -13,18 +13,18 @@ from mmap import PAGESIZE, mmap
 
 from rdv.server.limits.sketch import SLOTS
 
-__all__ = ["COUNTS", "HIDING", "RATES", "Memory"]
+__all__ = ["HIDING", "RATES", "Memory"]
 
-#: How many sketches of each kind there are.
-COUNTS, RATES = 3, 3
+#: How many rates there are.
+RATES = 3
 #: How many addresses a worker can say of that they are a proxy's.
 HIDING = 4
 
 _SECRET = 32
-_COUNTS_SIZE = SLOTS * 4
+_COUNTS_SIZE = SLOTS * 8
 _TIMES_SIZE = SLOTS * 8
 _SHARED_SIZE = PAGESIZE + RATES * _TIMES_SIZE
-_PART_SIZE = PAGESIZE + COUNTS * _COUNTS_SIZE
+_PART_SIZE = PAGESIZE + _COUNTS_SIZE
 
 
 class Memory:
@@ -71,10 +71,9 @@ class Memory:
         begin = PAGESIZE + which * _TIMES_SIZE
         return self._view[begin : begin + _TIMES_SIZE].cast("d")
 
-    def counts(self, which: int) -> list[memoryview[int]]:
-        """What is counted in each worker, of one kind: each alone writes its own."""
-        begin = PAGESIZE + which * _COUNTS_SIZE
-        return [part[begin : begin + _COUNTS_SIZE].cast("I") for part in self._parts]
+    def counts(self) -> list[memoryview[int]]:
+        """What is counted in each worker, which alone writes it."""
+        return [part[PAGESIZE:].cast("Q") for part in self._parts]
 
     def hiding(self) -> list[memoryview[int]]:
         """Which addresses each worker takes for those of proxies; 0 for none."""

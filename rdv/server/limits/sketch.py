@@ -2,9 +2,12 @@
 Counts and rates of any number of keys in a fixed amount of memory: a count-min sketch, and the
 generic cell rate algorithm (GCRA) on top of one.
 
-A key is a number of 60 random bits or more: :class:`KeyedHash` makes one of an address. Four parts
-of it say where the key is in four rows of slots. The least of the four is its count: others may
-have added to it, so it is never too low.
+A key is a number of 60 random bits or more: :class:`KeyedHash` makes one of an address. Two parts
+of it say where the key is in two rows of slots. The lesser of the two is its count: others may have
+added to it, so it is never too low. (Two long rows need half the time of four shorter ones, and
+collisions are rare enough.)
+
+Three counts share a slot, each with bits of its own, so that one addition changes them together.
 """
 
 from __future__ import annotations
@@ -12,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-__all__ = ["SLOTS", "Counts", "KeyedHash", "Rate"]
+__all__ = ["FIELD", "SLOTS", "Counts", "KeyedHash", "Rate"]
 
-_BITS = 15
+_BITS = 17
 _WIDTH = 1 << _BITS
 _MASK = _WIDTH - 1
-_ROWS = 4
 #: How many numbers a sketch takes.
-SLOTS = _ROWS * _WIDTH
+SLOTS = 2 * _WIDTH
+#: Bits of one count: more than a host can have connections.
+FIELD = 21
+_FIELD_MASK = (1 << FIELD) - 1
 
 
 class KeyedHash:
@@ -39,49 +44,44 @@ class KeyedHash:
         return int.from_bytes(state.digest(), "little") or 1
 
 
-def _places(key: int) -> tuple[int, int, int, int]:
-    return (
-        key & _MASK,
-        _WIDTH + (key >> _BITS & _MASK),
-        2 * _WIDTH + (key >> 2 * _BITS & _MASK),
-        3 * _WIDTH + (key >> 3 * _BITS & _MASK),
-    )
-
-
 class Counts:
     """
-    How many there are of each key, here and elsewhere.
+    How many there are of each key, here and elsewhere; of three kinds, 0 to 2.
 
-    :param parts: the counters of each process, :data:`SLOTS` unsigned numbers.
+    :param parts: the counters of each process, :data:`SLOTS` unsigned numbers of 64 bits.
     :param own: which of them is ours; only this one is written.
     """
 
     def __init__(self, parts: Sequence[memoryview[int]], own: int) -> None:
         self._parts = parts
         self._own = parts[own]
+        self._others = [part for index, part in enumerate(parts) if index != own]
 
-    def add(self, key: int) -> None:
-        """There is one more here."""
-        own = self._own
-        for place in _places(key):
-            own[place] += 1
+    def add(self, key: int, change: int) -> None:
+        """
+        There are more or less here.
 
-    def remove(self, key: int) -> None:
-        """There is one less, which was added before."""
-        own = self._own
-        for place in _places(key):
-            own[place] -= 1
+        :param change: ``1 << FIELD * kind`` for each that there is more, less that for each that
+            there is less, which was added before.
+        """
+        own, one, other = self._own, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        own[one] += change
+        own[other] += change
 
-    def has(self, key: int, number: int) -> bool:
-        """Whether there are so many or more, in all parts together."""
-        first = key & _MASK  # which says no nearly always
-        if sum([part[first] for part in self._parts]) < number:
-            return False
-        return self.count(key) >= number
+    def has(self, key: int, kind: int, number: int) -> bool:
+        """Whether there are so many of a kind or more, in all parts together."""
+        one = key & _MASK
+        total = self._own[one]
+        for part in self._others:
+            total += part[one]
+        # This row says no nearly always.
+        return total >> FIELD * kind & _FIELD_MASK >= number and self.count(key, kind) >= number
 
-    def count(self, key: int) -> int:
-        """How many there are in all parts together, or more."""
-        return min(sum(part[place] for part in self._parts) for place in _places(key))
+    def count(self, key: int, kind: int) -> int:
+        """How many there are of a kind in all parts together, or more."""
+        places = key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        sums = [sum([part[place] for part in self._parts]) for place in places]
+        return min([each >> FIELD * kind & _FIELD_MASK for each in sums])
 
 
 class Rate:
@@ -105,26 +105,32 @@ class Rate:
     def allows(self, key: int, now: float) -> bool:
         """Whether there may be one more now."""
         times, latest = self._times, now + self._ahead
-        if times[key & _MASK] <= latest:
-            return True
-        return any(times[place] <= latest for place in _places(key))
+        return times[key & _MASK] <= latest or times[_WIDTH + (key >> _BITS & _MASK)] <= latest
 
     def spend(self, key: int, now: float) -> None:
         """
         There is one now, whether it is allowed or not. However many there are, two windows later
         all is forgotten.
         """
-        times, places = self._times, _places(key)
-        used_up = min([times[place] for place in places])
-        until = min(max(used_up, now) + self._interval, now + self._most)
-        for place in places:
-            # Not more than this key has: others would have to pay for it.
-            if times[place] < until:
-                times[place] = until
+        times, one, other = self._times, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        first, second = times[one], times[other]
+        until = min(max(min(first, second), now) + self._interval, now + self._most)
+        # Not more than this key has: others would have to pay for it.
+        if first < until:
+            times[one] = until
+        if second < until:
+            times[other] = until
 
     def take(self, key: int, now: float) -> bool:
         """Spend one if it is allowed, and say whether it was."""
-        allowed = self.allows(key, now)
-        if allowed:
-            self.spend(key, now)
-        return allowed
+        times, one, other = self._times, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        first, second = times[one], times[other]
+        used_up = first if first < second else second
+        if used_up > now + self._ahead:
+            return False
+        until = (used_up if used_up > now else now) + self._interval
+        if first < until:
+            times[one] = until
+        if second < until:
+            times[other] = until
+        return True

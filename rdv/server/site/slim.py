@@ -80,7 +80,7 @@ class ShortWay:
         leg = Leg(offer, observed, self.rendezvous, user)
         if not self.rendezvous.has_room(leg, transport):
             return False
-        self.rendezvous.admission.named(peer.host, leg.addresses)
+        self.rendezvous.admission.named(lease, peer.host, leg.addresses)
         leg.lease = lease
         receive_from(transport, leg)
         leg.makeConnection(transport)

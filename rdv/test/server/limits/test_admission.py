@@ -23,6 +23,16 @@ class _Case(SynchronousTestCase):
         """Connections."""
         return [self.admission.admit(host) for _ in range(number)]
 
+    def named(self, host: str, addresses: str) -> None:
+        """A client names its own addresses."""
+        lease = self.admission.lease(host)
+        self.admission.named(lease, host, addresses)
+        lease.end()
+
+    def counted(self, lease: Lease) -> list[int]:
+        """How many connections its address has, and who wait, and are in pairs."""
+        return [self.admission.counts.count(lease.key, kind) for kind in range(3)]
+
     def refused(self, host: str = HOST) -> TooMany:
         """One more may not come in."""
         error: TooMany = self.assertRaises(TooMany, self.admission.admit, host)
@@ -69,12 +79,12 @@ class CountsTests(_Case):
         leases = self.leases(3)
         for lease in leases[:2]:
             self.assertTrue(lease.may(Limit.WAITING, f"{HOST}:5"))
-            lease.become(Limit.WAITING)
+            lease.waits()
         self.assertFalse(leases[2].may(Limit.WAITING, f"{HOST}:5"))
         self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
-        leases[0].become(Limit.PAIRS)
+        leases[0].meets()
         self.assertTrue(leases[2].may(Limit.WAITING, f"{HOST}:5"))
-        leases[1].become(Limit.PAIRS)
+        leases[1].meets()
         self.assertFalse(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
         leases[1].end()
         self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
@@ -85,12 +95,13 @@ class CountsTests(_Case):
 
     def test_nothing_left(self) -> None:
         """When all have ended there is nothing."""
-        for lease, phase in zip(self.leases(3), (None, Limit.PAIRS, Limit.WAITING), strict=True):
-            lease.become(phase)
-            lease.become(Limit.WAITING)
+        for lease in self.leases(3):
+            for step in (lease.waits, lease.meets, lease.waits, lease.leaves, lease.meets):
+                step()
             lease.end()
-        key = self.leases(1)[0].key
-        self.assertEqual([each.count(key) for each in self.admission.counts], [1, 0, 0])
+            for step in (lease.waits, lease.meets, lease.leaves, lease.end):
+                step()
+        self.assertEqual(self.counted(self.leases(1)[0]), [1, 0, 0])
 
     def test_passed_on(self) -> None:
         """Who was admitted elsewhere is counted, not limited."""
@@ -108,28 +119,28 @@ class CountsTests(_Case):
             self.assertIs(lease, NOBODY)
             self.assertIs(self.admission.lease(""), NOBODY)
             self.assertTrue(lease.may(Limit.WAITING, ""))
-            lease.become(Limit.WAITING)
+            lease.waits()
             lease.end()
         self.admission.ask("")
 
     def test_uncounted(self) -> None:
         """Of a resource in another site only what it has taken is counted."""
         lease = self.admission.lease(HOST, counted=False)
-        lease.become(Limit.WAITING)
-        self.assertEqual([each.count(lease.key) for each in self.admission.counts], [0, 1, 0])
+        lease.waits()
+        self.assertEqual(self.counted(lease), [0, 1, 0])
         lease.end()
 
     def test_proxy(self) -> None:
         """What is a proxy's is still counted, and no limit holds for it."""
         for host in range(8):
-            self.admission.named("10.0.0.1", f"192.168.0.{host}:7")
+            self.named("10.0.0.1", f"192.168.0.{host}:7")
         leases = self.leases(10, "10.0.0.1")
         for lease in leases:
             self.assertTrue(lease.may(Limit.WAITING, "10.0.0.1:5"))
-            lease.become(Limit.WAITING)
+            lease.waits()
         self.assertFalse(any(self.admission.bites.totals.values()))
         for host in range(8):
-            self.admission.named(HOST, f"192.168.0.{host}:7")
+            self.named(HOST, f"192.168.0.{host}:7")
         self.leases(3)
         self.refused()
 
@@ -164,17 +175,17 @@ class RatesTests(_Case):
         self.admission = Admission(self.clock, Limits(0, 0, 0, requests=0, failures=10))
         for _ in range(50):
             lease = self.leases(1)[0]
-            lease.become(Limit.WAITING)
-            lease.become(Limit.PAIRS)
+            lease.waits()
+            lease.meets()
             lease.end()
             self.leases(1)[0].end()
         for _ in range(30):
             lease = self.leases(1)[0]
-            lease.become(Limit.WAITING)
+            lease.waits()
             lease.end()
         self.assertIn("met nobody", str(self.refused()))
         self.clock.advance(6)
-        self.leases(1)[0].become(Limit.WAITING)
+        self.leases(1)[0].waits()
         self.leases(1, OTHER)
 
 
@@ -185,7 +196,7 @@ class NoLimitsTests(SynchronousTestCase):
         for _ in range(3000):
             self.assertIs(admission.admit(HOST), NOBODY)
         admission.ask(HOST)
-        admission.named("10.0.0.1", "1.2.3.4:5")
+        admission.named(NOBODY, "10.0.0.1", "1.2.3.4:5")
         self.assertIs(admission.lease(HOST), NOBODY)
 
     def test_wrong(self) -> None:

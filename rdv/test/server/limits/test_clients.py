@@ -52,7 +52,7 @@ class ClientsTests(ServerTestCase):
         """How many are connected, wait and are in pairs, of each of the two addresses."""
         admission = self.rendezvous.admission
         keys = [admission.lease(host_of(each), counted=False).key for each in (HOG, GUEST)]
-        return tuple(tuple(counts.count(key) for counts in admission.counts) for key in keys)
+        return tuple(tuple(admission.counts.count(key, n) for n in range(3)) for key in keys)
 
     def assert_refused_for(self, guest: Guest, limit: Limit) -> None:
         """That limit has hit it."""

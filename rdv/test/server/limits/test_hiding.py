@@ -36,8 +36,7 @@ class HidingTests(SynchronousTestCase):
 
     def come(self, host: str, named: str, worker: int = 0) -> None:
         """A client."""
-        network = network_of(host)
-        self.workers[worker].came(network, _key(host), host, named, self.now)
+        self.workers[worker].came(_key(host), host, named, self.now)
 
     def many(self, host: str, number: int, worker: int = 0) -> None:
         """Clients of many homes."""

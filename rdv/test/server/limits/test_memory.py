@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.limits.memory import COUNTS, HIDING, RATES, Memory
+from rdv.server.limits.memory import HIDING, RATES, Memory
 from rdv.server.limits.sketch import SLOTS
 
 
@@ -21,8 +21,7 @@ class MemoryTests(SynchronousTestCase):
 
     def pieces(self, memory: Memory) -> list[memoryview[Any]]:
         """All that is in it."""
-        counts = [part for which in range(COUNTS) for part in memory.counts(which)]
-        return [*map(memory.times, range(RATES)), *counts, *memory.hiding()]
+        return [*map(memory.times, range(RATES)), *memory.counts(), *memory.hiding()]
 
     def test_shared(self) -> None:
         """What one writes the others read, and everything has a place of its own."""
@@ -31,8 +30,8 @@ class MemoryTests(SynchronousTestCase):
             piece[0] = piece[-1] = number
         for number, piece in enumerate(second, 1):
             self.assertEqual((piece[0], piece[-1]), (number, number))
-        sizes = {"d": SLOTS, "I": SLOTS, "Q": HIDING}
-        self.assertEqual([len(each) for each in first], [sizes[each.format] for each in first])
+        sizes = [SLOTS] * RATES + [SLOTS] * 3 + [HIDING] * 3
+        self.assertEqual([len(each) for each in first], sizes)
 
     def test_secret(self) -> None:
         """One for all of them, which is random; nothing that is written touches it."""
@@ -48,8 +47,7 @@ class MemoryTests(SynchronousTestCase):
         for piece in self.pieces(self.workers[0]):
             piece[0] = piece[-1] = 7
         self.workers[2].clear(1)
-        for which in range(COUNTS):
-            parts = self.workers[0].counts(which)
-            self.assertEqual([(part[0], part[-1]) for part in parts], [(7, 7), (0, 0), (7, 7)])
+        parts = self.workers[0].counts()
+        self.assertEqual([(part[0], part[-1]) for part in parts], [(7, 7), (0, 0), (7, 7)])
         self.assertEqual([part[0] for part in self.workers[0].hiding()], [7, 0, 7])
         self.assertEqual(self.workers[0].times(RATES - 1)[-1], 7)

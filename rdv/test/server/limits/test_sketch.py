@@ -10,14 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.limits.sketch import SLOTS, Counts, KeyedHash, Rate
+from rdv.server.limits.sketch import FIELD, SLOTS, Counts, KeyedHash, Rate
 
 #: Keys that share some of their slots, or all, with others.
-_FEW = st.sampled_from([1, 2, 1 << 15 | 1, 1 << 30 | 1, 1 << 45 | 1, 1 << 60 | 1, (1 << 60) - 1])
+_FEW = st.sampled_from([1, 2, 1 << 17 | 1, 1 << 17 | 2, 1 << 34 | 1, 1 << 63 | 1, (1 << 34) - 1])
+#: That many keys further there is one that shares no slot.
+_STEP = 1 | 1 << 17
+#: One more of a kind.
+_MORE = [1 << FIELD * kind for kind in range(3)]
 
 
 def _parts(number: int) -> list[memoryview[int]]:
-    return [memoryview(array("I", bytes(4 * SLOTS))) for _ in range(number)]
+    return [memoryview(array("Q", bytes(8 * SLOTS))) for _ in range(number)]
 
 
 def _times() -> memoryview[float]:
@@ -34,33 +38,41 @@ class KeyedHashTests(SynchronousTestCase):
 
 
 class CountsTests(SynchronousTestCase):
-    @given(st.lists(st.tuples(st.integers(0, 2), _FEW)))
-    def test_never_too_low(self, added: list[tuple[int, int]]) -> None:
+    @given(st.lists(st.tuples(st.integers(0, 2), _FEW, st.integers(0, 2))))
+    def test_never_too_low(self, added: list[tuple[int, int, int]]) -> None:
         """However keys collide, and whoever has added them."""
         parts = _parts(3)
         counts = [Counts(parts, own) for own in range(3)]
-        exact: Counter[int] = Counter()
-        for own, key in added:
-            counts[own].add(key)
-            exact[key] += 1
-        for key, number in exact.items():
-            self.assertGreaterEqual(counts[0].count(key), number)
-            self.assertTrue(counts[1].has(key, number))
+        exact: Counter[tuple[int, int]] = Counter()
+        for own, key, kind in added:
+            counts[own].add(key, _MORE[kind])
+            exact[key, kind] += 1
+        for (key, kind), number in exact.items():
+            self.assertGreaterEqual(counts[0].count(key, kind), number)
+            self.assertTrue(counts[1].has(key, kind, number))
 
-    @given(st.lists(st.sampled_from([5 * (1 | 1 << 15 | 1 << 30 | 1 << 45) * n for n in range(9)])))
-    def test_exact(self, added: list[int]) -> None:
+    @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 2))))
+    def test_exact(self, added: list[tuple[int, int]]) -> None:
         """Without collisions; and when all have gone there is nothing left."""
         parts = _parts(1)
         counts = Counts(parts, 0)
-        for key in added:
-            counts.add(key)
-        for key, number in Counter(added).items():
-            self.assertEqual(counts.count(key), number)
-            self.assertTrue(counts.has(key, number))
-            self.assertFalse(counts.has(key, number + 1))
-        for key in added:
-            counts.remove(key)
+        keys = [(5 + number * _STEP, kind) for number, kind in added]
+        for key, kind in keys:
+            counts.add(key, _MORE[kind])
+        for (key, kind), number in Counter(keys).items():
+            self.assertEqual(counts.count(key, kind), number)
+            self.assertTrue(counts.has(key, kind, number))
+            self.assertFalse(counts.has(key, kind, number + 1))
+        for key, kind in keys:
+            counts.add(key, -_MORE[kind])
         self.assertFalse(any(parts[0]))
+
+    def test_from_one_to_another(self) -> None:
+        """In one step, with a count that is none of the others' business."""
+        counts = Counts(_parts(2), 1)
+        counts.add(7, _MORE[0] + _MORE[1])
+        counts.add(7, _MORE[2] - _MORE[1])
+        self.assertEqual([counts.count(7, kind) for kind in range(3)], [1, 0, 1])
 
     def test_many(self) -> None:
         """
@@ -71,14 +83,11 @@ class CountsTests(SynchronousTestCase):
         counts = Counts(_parts(1), 0)
         for _ in range(100_000):
             key = random.getrandbits(64)
-            for _ in range(random.randint(1, 4)):
-                counts.add(key)
+            counts.add(key, random.randint(1, 4))
         for _ in range(1000):
-            key = random.getrandbits(64)
-            for _ in range(64):
-                counts.add(key)
-        refused = sum(counts.has(random.getrandbits(64), 64) for _ in range(50_000))
-        self.assertLess(refused, 5)
+            counts.add(random.getrandbits(64), 256)
+        refused = sum(counts.has(random.getrandbits(64), 0, 256 - 3) for _ in range(100_000))
+        self.assertLess(refused, 10)
 
 
 class RateTests(SynchronousTestCase):
@@ -108,12 +117,13 @@ class RateTests(SynchronousTestCase):
     def test_own(self) -> None:
         """Of one address others know nothing."""
         self.taken(1, 1000)
-        self.assertEqual(self.taken(1 + (1 | 1 << 15 | 1 << 30 | 1 << 45), 1000), 10)
+        self.assertEqual(self.taken(1 + _STEP, 1000), 10)
 
     def test_collision(self) -> None:
-        """One that shares three of its slots with somebody who has used them up has its own."""
+        """One that shares one of its slots with somebody who has used it up has its own."""
         self.taken(0, 1000)
-        self.assertEqual(self.taken(1 << 45, 1000), 10)
+        self.assertEqual(self.taken(1, 1000), 10)
+        self.assertEqual(self.taken(1 << 17, 1000), 10)
 
     def test_debt(self) -> None:
         """What is spent without being asked is forgotten after two windows at most."""

@@ -51,8 +51,9 @@ class SummaryTests(SynchronousTestCase):
     def test_proxies(self) -> None:
         """Each that is found out, once."""
         self.summary.start()
+        lease = self.admission.lease("10.0.0.7")
         for number in range(10):
-            self.admission.named("10.0.0.7", f"192.168.{number}.1:80")
+            self.admission.named(lease, "10.0.0.7", f"192.168.{number}.1:80")
         (text,) = self.told(60)
         self.assertTrue(text.startswith("10.0.0.7 seems to be a proxy's, "), text)
         self.assertEqual(self.told(600), [])

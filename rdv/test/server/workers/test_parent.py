@@ -135,11 +135,11 @@ class RestartTests(ParentTestCase):
         """What it has counted goes with it, and nothing else; at the end the memory is closed."""
         processes = self.start()
         memory, descriptor = self.crew.memory
-        for part in memory.counts(0):
+        for part in memory.counts():
             part[5] = 1
         self.reactor.advance(60)
         processes[1].end(killed_by=9)
-        self.assertEqual([part[5] for part in memory.counts(0)], [1, 0, 1])
+        self.assertEqual([part[5] for part in memory.counts()], [1, 0, 1])
         self.reactor.advance(0)
         stopped = self.service.stopService()
         for process in (processes[0], processes[2], self.reactor.processes[-1]):

@@ -131,6 +131,6 @@ def _guess(port: int, number: int) -> list[int]:
                 sock.shutdown(socket.SHUT_WR)
                 if b" 101 " in sock.recv(4096):
                     found.append(token)
-            except ConnectionError:  # it was one of very many
+            except OSError:  # it was one of very many, and cut
                 continue
     return found

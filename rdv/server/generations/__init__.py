@@ -27,7 +27,8 @@ What can go wrong:
 * Somebody came to the new one with the same token and role before a client that waited arrives
   there: that one is the newer, and stays.
 * A connection is more than a socket (TLS): the client gets a 503 with ``Retry-After: 0``. It comes
-  again, to the new one.
+  again, to the new one. If it is one that several workers have bridged, the bridge stays in the old
+  one, and its far end goes over.
 * The new one ends when it had said that it serves, and before all clients have gone over: those get
   a 503. Nobody accepts then, as with any server that dies.
 * The old one dies while the new one starts: that makes no difference to it.

@@ -10,13 +10,14 @@ from typing import Any
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
-from rdv.server.passing.message import PassedClient, encode, send
+from rdv.server.passing.message import PassedClient, encode, inbox_pair, receive, send
 from rdv.server.workers import crew
 from rdv.server.workers.orders import (
     ABORT,
     ALL_ANSWER,
     COMMANDS,
     DRAIN,
+    HAND_OVER,
     HANGING,
     READY,
     RELOAD,
@@ -338,6 +339,56 @@ class StopTests(ParentTestCase):
         first.end()
         third.end()
         self.successResultOf(done)
+
+
+class HandOverTests(ParentTestCase):
+    """The next generation serves."""
+
+    def hand_over(self) -> None:
+        """As if one did."""
+        self.inbox, outbox = inbox_pair()
+        self.addCleanup(self.inbox.close)
+        self.addCleanup(outbox.close)
+        self.patch(self.crew, "_outbox", outbox)
+        self.service._hand_over(outbox)
+
+    def test_all_are_told(self) -> None:
+        """They have their time, and none is started again; then that is all."""
+        processes = self.start()
+        self.hand_over()
+        self.assertEqual([process.told for process in processes], [HAND_OVER] * 3)
+        self.assertFalse(any(port.open for port in self.reactor.ports))
+        processes[0].end(killed_by=9)
+        self.reactor.advance(80_000)
+        self.assertEqual(len(self.reactor.processes), 3)
+        for process in processes[1:]:
+            self.assertFalse(process.killed or self.reactor.stopped)
+            process.end()
+        self.assertTrue(self.reactor.stopped)
+
+    def test_left_in_an_inbox(self) -> None:
+        """Who was passed on to a worker that has ended goes to the next generation, too."""
+        processes = self.start()
+        outbox = self.crew.mailboxes[1][1]
+        client, server = tcp_pair()
+        with client:
+            self.hand_over()
+            message = encode(PassedClient(Role.DIALER, b"token", "", "", None, 7, 1.5))
+            send(outbox, message, server)
+            server.close()
+            processes[1].end()
+            found, sock = receive(self.inbox)
+            self.assertEqual(found, message)
+            present(sock).close()
+
+    def test_told_to_end(self) -> None:
+        """In the middle of that: what is left has less time."""
+        processes = self.start()
+        self.hand_over()
+        self.service.stopService()
+        self.assertEqual([process.told for process in processes], [HAND_OVER + DRAIN] * 3)
+        self.reactor.advance(31)
+        self.assertTrue(all(process.killed for process in processes))
 
 
 class SignalTests(ParentTestCase):

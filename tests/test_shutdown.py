@@ -91,13 +91,15 @@ class ShutdownTests(SystemTestCase):
         self.assertEqual(await server.ended, 0)
 
     async def test_other_signals(self) -> None:
-        """A server has no use for them: they do not disturb a stream, nor do those to a worker."""
+        """They do not disturb a stream, nor do any to a worker."""
         server = await self.start()
         clients = await self.stream()
         workers = re.findall(rb"serves as process (\d+)", server.stderr + server.stdout)
-        for name in ("HUP", "USR1", "USR2"):
-            for pid in (server.transport.pid, *map(int, workers)):
-                os.kill(pid, getattr(signal, f"SIG{name}"))
+        for name in ("HUP", "USR1"):
+            server.signal(name)
+        for name in ("HUP", "USR1", "USR2"):  # the last one is an order, to a parent
+            for pid in workers:
+                os.kill(int(pid), getattr(signal, f"SIG{name}"))
         dialer, acceptor = clients
         dialer.write(b"y")
         self.assertEqual(await acceptor.received(2), b"xy")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -45,11 +46,19 @@ class GenerationsTestCase(SystemTestCase):
         (folder / "sitecustomize.py").write_text(BAD.format(path=str(self.bad)))
         self.environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
         self.addCleanup(self.kill_last)
+        self.addCleanup(self.kill_begun)
 
     def kill_last(self) -> None:
         """Whoever is left is no child of ours."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.pid(), signal.SIGKILL)
+
+    def kill_begun(self) -> None:
+        """So is one that has not come to serve, in a test that has failed."""
+        said = (self.server.stderr + self.server.stdout).decode(errors="replace")
+        for pid in re.findall(r"starting a new generation: process (\d+)", said):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     async def all_ended(self) -> None:
         """The first generation by itself, and the last one as it is told to; they share stderr."""

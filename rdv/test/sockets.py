@@ -65,6 +65,19 @@ def tcp_pair(buffer: int = 0) -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
+def held_port() -> socket.socket:
+    """
+    A socket with a port on all addresses of IPv4, which it shares with whoever wants to share, and
+    with nobody else. The number of a port that was free a moment ago may be somebody's by now, on a
+    busy machine, or be taken at another address by a connection that has just ended.
+    """
+    holder = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        holder.setsockopt(socket.SOL_SOCKET, option, 1)
+    holder.bind(("", 0))
+    return holder
+
+
 def descriptors() -> dict[int, str]:
     """The descriptors that this process has open."""
     found = {}

@@ -26,6 +26,7 @@ from rdv.check.relaying import dial_mapping, half_close, measure
 from rdv.commands import running
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
+from rdv.test.sockets import held_port
 from rdv.testing import MemoryRendezvous
 
 reactor: Any = _reactor
@@ -145,9 +146,7 @@ class StrayTests(TestCase):
     """:func:`dial_mapping`, on loopback, where nothing is mapped."""
 
     async def answer(self, listens: bool) -> StrayAnswer:
-        with socket.socket() as held:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind(("127.0.0.1", 0))
+        with held_port() as held:
             port = held.getsockname()[1]
             target = parse_address(f"127.0.0.1:{port}")
             stray = await dial_mapping(reactor, Sighting(port if listens else 0, target), 5)

@@ -4,7 +4,6 @@ Servers that answer something else than a good 101, or do not answer, over real 
 
 from __future__ import annotations
 
-import socket
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,7 +18,7 @@ from rdv.errors import (
 )
 from rdv.test.client.doubles import answer
 from rdv.test.client.loopback import LoopbackTestCase, RawServer, RealServer
-from rdv.test.sockets import keep_alive_states
+from rdv.test.sockets import held_port, keep_alive_states
 
 
 class AnswersTestCase(LoopbackTestCase):
@@ -74,11 +73,13 @@ class EndTests(AnswersTestCase):
         TCP connects the port to itself. That is no server, and the request that was made on the
         connection is nobody's any more: no error of it may be left to the garbage collector.
         """
-        gone = RawServer(self)
-        await gone.stop()
-        attempt = self.client(local_port=gone.number).dial(gone.url, "token")
+        holder = held_port()
+        port = holder.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/rdv"
+        attempt = self.client(local_port=port).dial(url, "token")
+        attempt.addErrback(lambda reason: (holder.close(), reason)[1])
         error = await self.error(attempt, ServerUnreachable)
-        self.assertEqual(str(error), f"cannot reach {gone.url}: connection refused")
+        self.assertEqual(str(error), f"cannot reach {url}: connection refused")
 
     async def test_dies_before_the_answer(self) -> None:
         """Or in the middle of its head."""
@@ -112,12 +113,8 @@ class AgainTests(AnswersTestCase):
     """A 408."""
 
     async def test_comes_back_from_a_fixed_port(self) -> None:
-        # Held, in the way that shares it: nobody else is given it meanwhile.
-        holder = socket.socket()
+        holder = held_port()
         self.addCleanup(holder.close)
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            holder.setsockopt(socket.SOL_SOCKET, option, 1)
-        holder.bind(("", 0))
         port = holder.getsockname()[1]
         attempt = self.client(local_port=port).dial(self.server.url, "token")
         for _ in range(3):

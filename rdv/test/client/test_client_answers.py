@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from rdv.addresses import AddressSpace
 from rdv.client import Connection
@@ -74,10 +75,15 @@ class EndTests(AnswersTestCase):
         connection is nobody's any more: no error of it may be left to the garbage collector.
         """
         holder = held_port()
+
+        def close(reason: Failure) -> Failure:
+            holder.close()
+            return reason
+
         port = holder.getsockname()[1]
         url = f"http://127.0.0.1:{port}/rdv"
         attempt = self.client(local_port=port).dial(url, "token")
-        attempt.addErrback(lambda reason: (holder.close(), reason)[1])
+        attempt.addErrback(close)
         error = await self.error(attempt, ServerUnreachable)
         self.assertEqual(str(error), f"cannot reach {url}: connection refused")
 

@@ -9,7 +9,7 @@ before others, and of those of one address the oldest.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
@@ -34,12 +34,16 @@ class Holder(NamedTuple):
     drop: Callable[[], bool]
 
 
-def whom_to_drop(holders: Iterable[Holder], number: int, few: int, now: float) -> list[Holder]:
+def whom_to_drop(
+    holders: Iterable[Holder], number: int, few: Sequence[int], now: float
+) -> list[Holder]:
     """
     Choose up to ``number``: always from the network that has most of those that are left, and there
     the oldest.
 
-    :param few: a network with no more than so many keeps those that are young.
+    :param few: a network with no more than so many keeps those that are young. Where that does not
+        yield enough the next number counts, and so on: many networks, none of which has many, can
+        fill a server with young ones.
     """
     by_host: dict[str, list[Holder]] = {}
     for each in holders:
@@ -49,13 +53,21 @@ def whom_to_drop(holders: Iterable[Holder], number: int, few: int, now: float) -
         groups.setdefault(network_of(host), []).extend(members)
     for members in groups.values():
         members.sort(key=_since, reverse=True)
+    chosen: list[Holder] = []
+    for fewer in few:
+        _choose(chosen, filter(None, groups.values()), number, fewer, now)
+    return chosen
+
+
+def _choose(
+    chosen: list[Holder], groups: Iterable[list[Holder]], number: int, few: int, now: float
+) -> None:
+    """Move members of the groups to those that are chosen, until these are so many."""
     # The number of a group decides before the groups themselves would be compared.
     queue = [
-        (-len(members), members[-1].since, index, members)
-        for index, members in enumerate(groups.values())
+        (-len(members), members[-1].since, index, members) for index, members in enumerate(groups)
     ]
     heapify(queue)
-    chosen: list[Holder] = []
     while queue and len(chosen) < number:
         size, since, index, members = queue[0]
         if -size <= few and since > now - YOUNG:
@@ -66,7 +78,6 @@ def whom_to_drop(holders: Iterable[Holder], number: int, few: int, now: float) -
             heapreplace(queue, (size + 1, members[-1].since, index, members))
         else:
             heappop(queue)
-    return chosen
 
 
 def _since(holder: Holder) -> float:

@@ -162,5 +162,6 @@ class RendezvousSite(Site):
         """Drop up to so many of those; of very many some more, as choosing takes time."""
         holders = list(self.holders())
         number = max(number, len(holders) // _AT_ONCE)
-        dropped = whom_to_drop(holders, number, reserve() // 8, self._clock.seconds())
+        few = (reserve() // 8, reserve() // 64 + 1)
+        dropped = whom_to_drop(holders, number, few, self._clock.seconds())
         return sum([each.drop() for each in dropped])

@@ -45,8 +45,8 @@ class NetworkTests(SynchronousTestCase):
 class ChoiceTests(SynchronousTestCase):
     """Whom to drop."""
 
-    def chosen(self, holders: list[Holder], number: int, few: int = 0) -> list[tuple[float, str]]:
-        return [each[:2] for each in whom_to_drop(holders, number, few, now=100)]
+    def chosen(self, holders: list[Holder], number: int, *few: int) -> list[tuple[float, str]]:
+        return [each[:2] for each in whom_to_drop(holders, number, few or (0,), now=100)]
 
     def test_most_then_oldest(self) -> None:
         hog = [holder(n, "192.0.2.1") for n in (50, 20, 60)]
@@ -68,6 +68,16 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(self.chosen([*two, holder(99, "192.0.2.2")], 9, 2), [(99, "192.0.2.2")])
         self.assertEqual(self.chosen(two, 9, 1), [(99.4, "192.0.2.1")])
 
+    def test_many_networks(self) -> None:
+        """If too many are safe like that, then only those who are fewer still."""
+        two = [holder(99.5, "192.0.2.1"), holder(99.4, "192.0.2.1")]
+        alone, old = holder(99.3, "192.0.2.2"), holder(98, "192.0.2.3")
+        all_of_them = [*two, alone, old]
+        self.assertEqual(self.chosen(all_of_them, 1, 2, 1), [(98, "192.0.2.3")])
+        self.assertEqual(
+            self.chosen(all_of_them, 9, 2, 1), [(98, "192.0.2.3"), (99.4, "192.0.2.1")]
+        )
+
     def test_nobody(self) -> None:
         self.assertEqual(self.chosen([], 9), [])
         self.assertEqual(self.chosen([holder(0, "")], 0), [])
@@ -82,7 +92,7 @@ class ChoiceTests(SynchronousTestCase):
         Nobody twice, nobody young of a few, and never one of a network while another one has more
         of whom any could go.
         """
-        chosen = whom_to_drop(holders, number, few, now=100)
+        chosen = whom_to_drop(holders, number, (few,), now=100)
         self.assertLessEqual(len(chosen), number)
         left = Counter({id(each): each for each in holders}.keys())
         sizes = Counter(network_of(each.host) for each in holders)

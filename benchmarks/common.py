@@ -109,6 +109,12 @@ class Program:
         """Read whatever it says from now on, so that it never has to wait for that."""
         Thread(target=self._pipe(self._process.stdout).read, daemon=True).start()
 
+    def keep_output(self) -> list[str]:
+        """The same, and keep the lines, in a list that grows by itself."""
+        lines: list[str] = []
+        Thread(target=lines.extend, args=[self._pipe(self._process.stdout)], daemon=True).start()
+        return lines
+
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, in user and in kernel mode together."""
         stat = Path(f"/proc/{self.pid}/stat").read_text()
@@ -126,6 +132,15 @@ class Program:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def open_files(self, pipes: bool = True) -> int:
+        """
+        How many descriptors are in use by it and the processes that it has started.
+
+        :param pipes: whether those of pipes count as well.
+        """
+        links = (link for pid in _family(self.pid) for link in Path(f"/proc/{pid}/fd").iterdir())
+        return sum(pipes or not _names_pipe(link) for link in links)
+
 
 def _family(pid: int) -> list[int]:
     """A process and all that descend from it."""
@@ -138,6 +153,12 @@ def _family(pid: int) -> list[int]:
     for member in family:
         family += children.get(member, ())
     return family
+
+
+def _names_pipe(link: Path) -> bool:
+    with suppress(OSError):  # it was closed meanwhile
+        return os.readlink(link).startswith("pipe:")
+    return False
 
 
 def _share(pid: int) -> int:

@@ -35,7 +35,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
-from os import kill, listdir
+from os import kill
 
 from benchmarks.clients import Clients
 from benchmarks.common import (
@@ -180,10 +180,6 @@ def _all(crowds: list[Program], order: str, number: int) -> None:
         crowd.line(f"DONE: {order}")
 
 
-def _open_files(server: Program) -> int:
-    return len(listdir(f"/proc/{server.pid}/fd"))
-
-
 def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> None:
     """Fill a server, look at it, and empty it; print what was seen."""
     with ExitStack() as stack:
@@ -203,7 +199,7 @@ def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> N
         crowds = [stack.enter_context(Program(*argv, str(n))) for n in range(processes)]
         steps = _Steps((server, port), reference, each)
         steps.measure("nobody")
-        empty, files = server.resident(), _open_files(server)
+        empty, files = server.resident(), server.open_files()
 
         _all(crowds, "pairs", pairs)
         joined = server.resident()
@@ -221,7 +217,7 @@ def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> N
         time.sleep(idle)
         cpu = server.cpu() - cpu
         facts = [
-            ["open files of the server", f"{_open_files(server)}"],
+            ["open files of the server", f"{server.open_files()}"],
             ["memory for a relayed pair", f"{(joined - empty) / max(pairs, 1) / 1024:.2f} KiB"],
             [
                 "memory for a client that waits",
@@ -234,12 +230,12 @@ def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> N
         facts.append(["a byte both ways through each pair", f"{time.perf_counter() - begun:.2f} s"])
 
         leaving, *crowds = crowds
-        held = _open_files(server)
+        held = server.open_files()
         gone = (held - files) // processes
         fresh = _Fresh(port)
         begun = time.perf_counter()
         leaving.tell("leave 0")
-        while _open_files(server) > held - gone + _OWN:
+        while server.open_files() > held - gone + _OWN:
             fresh.meet(10)
             if time.perf_counter() - begun > _PATIENCE:
                 raise RuntimeError("clients that have left are still there")

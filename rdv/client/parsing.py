@@ -131,6 +131,8 @@ def parse_server_url(text: str) -> URL:
         url.to_uri()
     except ValueError as error:
         raise BadURL(f"not a URL: {text!r} ({error})") from None
+    except UnboundLocalError:  # hyperlink 21: a byte that is no UTF-8, in brackets
+        raise BadURL(f"not a URL: {text!r} (not an IPv6 address)") from None
     if url.host.isascii() and not _HOST.fullmatch(url.host):
         raise BadURL(f"not a URL: {text!r} (not a host: {url.host!r})")
     if url.scheme not in ("http", "https") or not url.host:

@@ -61,6 +61,7 @@ class HostTests(SynchronousTestCase):
             f"\xfc.{long}",
             "\xfc..example",
             "\xfc" * 64,
+            "[:\udcff]",
         ):
             for scheme in ("http", "HTTPS"):
                 text = f"{scheme}://{host}/rdv"

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from twisted.logger import Logger
 
+from rdv._text import visible
 from rdv.errors import BadSettings
 from rdv.settings import ServerSettings, Setting, server_settings
 
@@ -77,7 +78,7 @@ class Configuration:
         if path is not None:
             found = _in_file(path, refusals) | found
         if refusals:
-            raise BadSettings(refusals)
+            raise BadSettings([visible(line) for line in refusals])
         others = {field: each for field, each in found.items() if field not in self._given}
         values = {field: value for field, (value, _) in others.items()}
         places = {field: place for field, (_, place) in others.items()}
@@ -107,6 +108,9 @@ def _in_file(path: str, refusals: list[str]) -> _Found:
         return {}
     except ValueError as error:  # TOMLDecodeError, or no UTF-8
         refusals.append(f"{path}: not TOML: {error}")
+        return {}
+    except RecursionError:
+        refusals.append(f"{path}: not TOML: lists within lists without end")
         return {}
     # A file does not name another.
     keys = {name: each for name, each in _KEYS.items() if each.field != "config"}

@@ -200,6 +200,16 @@ class RefusalTests(ConfigurationTestCase):
         self.assertTrue(error.refusals[0].startswith(f"{path}: not TOML: "), error)
         self.assertNotIn("\n", str(error))
 
+    def test_too_deep(self) -> None:
+        self.assert_refused("a = " + "[" * 10_000, "FILE: not TOML: lists within lists without end")
+
+    def test_unprintable(self) -> None:
+        """A name may be anything, but it is shown in one line that does nothing to a terminal."""
+        unknown = "no such setting; rdv serve --help lists them"
+        self.assert_refused(r'"\n\u001b[2J" = 1', f"FILE: ??[2J: {unknown}")
+        hint = "no such setting; did you mean RDV_SERVE_TLS?"
+        self.assert_refused(None, f"RDV_SERVE_?: {hint}", **{"\n": "1"})
+
     def test_several(self) -> None:
         """All at once."""
         self.assert_refused(

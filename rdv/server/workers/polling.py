@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -33,10 +34,19 @@ def decode(line: bytes) -> Sample:
 
     :raises ValueError: when it is none.
     """
-    sample: Sample = json.loads(line)
-    if not isinstance(sample, dict):
+    try:
+        sample = json.loads(line)
+    except RecursionError:
+        raise ValueError("no numbers") from None
+    if not (isinstance(sample, dict) and all(map(_is_metric, sample.values()))):
         raise ValueError("no numbers")
-    return sample
+    return cast(Sample, sample)
+
+
+def _is_metric(values: object) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(each, int | float) for each in values.values()
+    )
 
 
 class Polling:

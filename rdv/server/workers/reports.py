@@ -26,9 +26,14 @@ def reported(line: str, worker: int) -> LogEvent:
     """
     The event of a line, with the number of its worker: in ``worker`` and before its system.
 
-    :raises ValueError: when the line is not whole.
+    :raises ValueError: when the line is not whole, or is no event.
     """
-    event = eventFromJSON(line)
+    try:
+        event = eventFromJSON(line)
+    except (LookupError, TypeError, AttributeError, RecursionError):  # JSON of something else
+        raise ValueError("no event") from None
+    if not isinstance(event, dict):
+        raise ValueError("no event")
     level = getattr(event.get("log_level"), "name", "-")
     system = event.get("log_system") or f"{event.get('log_namespace', '-')}#{level}"
     return {**event, "worker": worker, "log_system": f"worker {worker}, {system}"}

@@ -141,11 +141,13 @@ class PollingTests(ParentTestCase):
     def test_nonsense(self) -> None:
         """It is as good as no answer."""
         asked = self.ask()
+        values: list[Any] = ["no numbers", 5, {"a": 5}, {"a": {"": None}}, {"a": {"": {}}}]
         with capturedLogs() as said:
-            for nonsense in ("no numbers", 5):
+            for nonsense in values:
                 self.answer(self.processes[0], nonsense)
-            self.processes[0].say(COUNTED + b"{\n")
-        self.assertEqual(len(said), 3)
+            for line in (b"{\n", b"[" * 10_000 + b"\n"):
+                self.processes[0].say(COUNTED + line)
+        self.assertEqual(len(said), 7)
         for index in (1, 2):
             self.say(index, 1)
         self.reactor.advance(1.1)

@@ -74,3 +74,8 @@ class ReportTests(SynchronousTestCase):
     def test_part_of_a_line(self) -> None:
         self.log.info("text")
         self.assertRaises(ValueError, reported, report(self.events[-1])[:-1], 0)
+
+    def test_no_event(self) -> None:
+        """JSON of anything else."""
+        for line in ("null", "5", "[]", '{"__class_uuid__": 1}', "[" * 10_000):
+            self.assertRaises(ValueError, reported, line, 0)

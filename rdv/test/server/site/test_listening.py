@@ -211,7 +211,22 @@ class SharedTests(TestCase):
         wire.write(REQUEST)
         self.assertIn(b" 404 ", await wire.lost())
         self.assertTrue(os.path.exists(path))
+        adopted.drop_rest()
         await adopted.close()
+        self.assertFalse(os.path.exists(path))
+
+    async def test_file_of_another(self) -> None:
+        """Whoever ends before it serves leaves it to the one who has opened it."""
+        path = os.path.abspath(self.mktemp())
+        self.strings = (f"unix:{path}",)
+        self.opened = Listeners(REACTOR)
+        listen(make_endpoints(self.opened, self.strings), Site(Resource()))
+        inherited = [(name, os.dup(number)) for name, number in self.opened.named]
+        adopted = Listeners(REACTOR, inherited)
+        listen(make_endpoints(adopted, self.strings), self.site)
+        await adopted.close()
+        self.assertTrue(os.path.exists(path))
+        await self.opened.close()
         self.assertFalse(os.path.exists(path))
 
     async def test_rest(self) -> None:

@@ -11,7 +11,7 @@ from rdv.errors import ServerRefused
 from tests.documents import REACTOR, Shell, meet, replaced, runs
 from tests.servers import LISTENING
 
-OPERATIONS = "docs/operations.rst"
+ACCESS = "docs/access.rst"
 
 
 class AccessGuideTests(TestCase):
@@ -39,7 +39,7 @@ class AccessGuideTests(TestCase):
         self.assertEqual(await program.ended, 0, program.report())
         return program.stdout.decode().strip()
 
-    @runs(OPERATIONS, ">token.key", "--user alice", "def signed_token")
+    @runs(ACCESS, ">token.key", "--user alice", "def signed_token")
     async def test_signed_tokens(self, block: str, command: str, source: str) -> None:
         """By the command, and by a program that knows nothing of rdv."""
         url = await self.serve(block)
@@ -51,7 +51,7 @@ class AccessGuideTests(TestCase):
         with self.assertRaises(ServerRefused):
             await Client(REACTOR).dial(url, "a token")
 
-    @runs(OPERATIONS, ">>bearer.tokens", "--header-file alice.header")
+    @runs(ACCESS, ">>bearer.tokens", "--header-file alice.header")
     async def test_bearer_tokens(self, block: str, client: str) -> None:
         """Whoever shows one, as it stands in its file."""
         url = await self.serve(block)

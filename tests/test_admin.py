@@ -356,7 +356,7 @@ class ContribTests(TestCase):
         path.write_text(json.dumps(content))  # which is YAML
         await self.promtool("test", "rules", str(path))
 
-    @runs("docs/operations.rst", "scrape_configs")
+    @runs("docs/monitoring.rst", "scrape_configs")
     async def test_configuration(self, config: str) -> None:
         path = Path(self.mktemp()).absolute()
         path.write_text(config + "\n")
@@ -386,7 +386,7 @@ class ContribTests(TestCase):
             for name, selected in re.findall(r"\b(rdv_\w+)(?:\{([^}]*)\})?", text):
                 self.assertIn(name, labels, text)
                 self.assertLessEqual(set(re.findall(r"(\w+)[!=~]+\"", selected)), labels[name])
-        page = (ROOT / "docs" / "operations.rst").read_text()
+        page = (ROOT / "docs" / "monitoring.rst").read_text()
         for alert in re.findall(r"alert: (\w+)", rules):
             self.assertIn(f"``{alert}``", page)
         for metric in METRICS:

@@ -14,7 +14,8 @@ from tests.processes import ROOT
 
 PAGES = (
     "README.rst",
-    *(f"docs/{name}.rst" for name in ("client", "guide", "operations", "server")),
+    *(f"docs/{name}.rst" for name in ("client", "guide", "server")),
+    *(f"docs/{name}.rst" for name in ("operations", "access", "proxies", "monitoring")),
 )
 
 

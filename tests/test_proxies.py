@@ -184,5 +184,5 @@ class ProxyTests(SystemTestCase):
         await self.nginx()
         await self.check_one_end_for_both()
         await self.check_file(3)
-        # And it makes an end of a reset: what was cut looks complete, as operations.rst says.
+        # And it makes an end of a reset: what was cut looks complete, as proxies.rst says.
         await self.assert_ended(await self.killed(), 0, RELAY)

@@ -230,11 +230,11 @@ _ADVICE = {
     "token have to reach the same one.",
     "more-time": "Allow more time: --timeout.",
     "tell-server": "Have the server told its clients' addresses, by the PROXY protocol or a header "
-    "(--observed-header): see its page on operations.",
+    "(--observed-header): see docs/proxies.rst.",
     "give-url": "rdv check http://HOST:PORT/ asks a server that others can reach.",
     "allow-ports": "If a filter near here is the reason, allow all TCP ports out: direct "
     "connections need them. If it is the server's, open that port there.",
-    "half-close": "Have TCP or TLS passed on to the server as it is (see its page on operations), "
+    "half-close": "Have TCP or TLS passed on to the server as it is (see docs/proxies.rst), "
     "or use another server, if it is this one: with this relay, whoever answers after the other "
     "side has ended is cut off.",
     "half-close/proxy": "Share secrets, not plain tokens: the proxy, or the server, closes both "

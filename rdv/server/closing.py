@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rdv._flows.joint import LegOwner
+from rdv.addresses import host_of
 from rdv.server.deadlines import Deadlines
 from rdv.server.leg import Leg
 from rdv.server.shedding import YOUNG, Holder
@@ -73,8 +74,7 @@ class ClosingLegs(LegOwner[Leg]):
         for leg, since in self._lingering.begun():
             if leg in self._dropped and now - since < YOUNG:
                 continue  # it is being closed
-            host = leg.observed.rpartition(":")[0].strip("[]")
-            yield Holder(since, host, partial(self._drop, leg, since))
+            yield Holder(since, host_of(leg.observed), partial(self._drop, leg, since))
 
     def _drop(self, leg: Leg, since: float) -> bool:
         if self._clock.seconds() - since < YOUNG:

@@ -8,12 +8,13 @@ before others, and of those of one address the oldest.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
-__all__ = ["YOUNG", "Holder", "network_of", "whom_to_drop"]
+from rdv.addresses import network_of
+
+__all__ = ["YOUNG", "Holder", "whom_to_drop"]
 
 #: Seconds in which a request may come from an address that has but few connections, and in which
 #: what was answered may be on its way.
@@ -48,9 +49,9 @@ def whom_to_drop(
     by_host: dict[str, list[Holder]] = {}
     for each in holders:
         by_host.setdefault(each.host, []).append(each)
-    groups: dict[str | bytes, list[Holder]] = {}
+    groups: dict[bytes, list[Holder]] = {}
     for host, members in by_host.items():
-        groups.setdefault(network_of(host), []).extend(members)
+        groups.setdefault(_network(host), []).extend(members)
     for members in groups.values():
         members.sort(key=_since, reverse=True)
     chosen: list[Holder] = []
@@ -84,11 +85,8 @@ def _since(holder: Holder) -> float:
     return holder.since
 
 
-def network_of(host: str) -> str | bytes:
-    """What one client has of addresses: one of IPv4, or a /64 of IPv6."""
+def _network(host: str) -> bytes:
     try:
-        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except (OSError, ValueError):
-        return host
-    is_mapped = packed.startswith(b"\0" * 10 + b"\xff\xff")
-    return socket.inet_ntop(socket.AF_INET, packed[12:]) if is_mapped else packed[:8]
+        return network_of(host)
+    except ValueError:  # not known; that counts as a network of its own
+        return b""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rdv.addresses import network_of, network_text
+from rdv.addresses import host_of, network_of, network_text
 from rdv.server.limits.memory import HIDING
 
 __all__ = ["Hiding", "is_public"]
@@ -85,7 +85,7 @@ class Hiding:
         seen = self._seen.pop(key, None) or _Seen(host)
         self._seen[key] = seen  # in the order in which they came last
         seen.last = now
-        first = named.partition(", ")[0].rpartition(":")[0]
+        first = host_of(named.partition(", ")[0])
         if first and len(seen.named) < _NAMED and host not in named:
             seen.named.add(first)
         while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from rdv.server.shedding import Holder, network_of, whom_to_drop
+from rdv.addresses import network_of
+from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site import site, slim
 from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
@@ -26,7 +27,16 @@ def holder(since: float, host: str) -> Holder:
     return Holder(since, host, lambda: True)
 
 
-class NetworkTests(SynchronousTestCase):
+def network(host: str) -> bytes:
+    return network_of(host) if host else b""
+
+
+class ChoiceTests(SynchronousTestCase):
+    """Whom to drop."""
+
+    def chosen(self, holders: list[Holder], number: int, *few: int) -> list[tuple[float, str]]:
+        return [each[:2] for each in whom_to_drop(holders, number, few or (0,), now=100)]
+
     def test_networks(self) -> None:
         """One address of IPv4, however it is written, or a /64; what is no address is one place."""
         for one, other, same in (
@@ -39,14 +49,9 @@ class NetworkTests(SynchronousTestCase):
             ("", "", True),
             ("", "::", False),
         ):
-            self.assertEqual(network_of(one) == network_of(other), same, (one, other))
-
-
-class ChoiceTests(SynchronousTestCase):
-    """Whom to drop."""
-
-    def chosen(self, holders: list[Holder], number: int, *few: int) -> list[tuple[float, str]]:
-        return [each[:2] for each in whom_to_drop(holders, number, few or (0,), now=100)]
+            both = [holder(50, one), holder(60, other)]
+            [chosen] = self.chosen([*both, holder(10, "198.51.100.1")], 1)
+            self.assertEqual(chosen, (50, one) if same else (10, "198.51.100.1"), (one, other))
 
     def test_most_then_oldest(self) -> None:
         hog = [holder(n, "192.0.2.1") for n in (50, 20, 60)]
@@ -95,16 +100,16 @@ class ChoiceTests(SynchronousTestCase):
         chosen = whom_to_drop(holders, number, (few,), now=100)
         self.assertLessEqual(len(chosen), number)
         left = Counter({id(each): each for each in holders}.keys())
-        sizes = Counter(network_of(each.host) for each in holders)
+        sizes = Counter(network(each.host) for each in holders)
         for each in chosen:
             self.assertEqual(left.pop(id(each)), 1)
-            own = network_of(each.host)
+            own = network(each.host)
             self.assertTrue(sizes[own] > few or each.since <= 99)
-            others = [h for h in holders if id(h) in left and network_of(h.host) == own]
+            others = [h for h in holders if id(h) in left and network(h.host) == own]
             self.assertTrue(all(h.since >= each.since for h in others))
-            for network, size in sizes.items():
+            for place, size in sizes.items():
                 if size > sizes[own]:
-                    group = [h for h in holders if network_of(h.host) == network and id(h) in left]
+                    group = [h for h in holders if network(h.host) == place and id(h) in left]
                     self.assertTrue(size <= few and all(h.since > 99 for h in group))
             sizes[own] -= 1
 

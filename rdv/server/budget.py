@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from rdv._system.descriptors import first_reserved, limit, lowest_free, reserve
 from rdv._system.sockets import socket_of
+from rdv.server.complaint import Complaint
 from rdv.server.lobby import Lobby, Member
 
 __all__ = ["PAUSE", "AcceptThrottle", "DescriptorBudget", "is_full"]
@@ -23,35 +24,10 @@ log = Logger()
 
 M = TypeVar("M", bound=Member)
 
-#: Seconds between two complaints.
-_SILENCE = 60.0
 #: Seconds for which nobody changes the limit of this process.
 _LIMIT_STANDS = 1.0
 #: Seconds until the next look at whether a port may go on.
 PAUSE = 0.02
-
-
-class _Complaint:
-    """
-    Tells the operator that descriptors run out, now and then, even where only failures are shown.
-
-    :param effect: what comes of it.
-    """
-
-    def __init__(self, clock: IReactorTime, effect: str) -> None:
-        self._clock = clock
-        self._effect = effect
-        self._told: float | None = None
-
-    def tell(self) -> None:
-        now = self._clock.seconds()
-        if self._told is None or now - self._told >= _SILENCE:
-            self._told = now
-            log.critical(
-                "too few descriptors, {effect}: {limit} open files",
-                effect=self._effect,
-                limit=limit(),
-            )
 
 
 class DescriptorBudget:
@@ -62,7 +38,7 @@ class DescriptorBudget:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._complaint = _Complaint(clock, "refusing clients")
+        self._complaint = Complaint(clock, _complain)
         self._first = 0
         self._first_until = -math.inf
 
@@ -83,7 +59,7 @@ class DescriptorBudget:
         """
         fits = self.fits(transport, expected)
         if not fits:
-            self._complaint.tell()
+            self._complaint.tell("refusing clients")
         return fits
 
     def fits(self, transport: object, expected: bool) -> bool:
@@ -103,7 +79,7 @@ class DescriptorBudget:
         """
         fits = self.fit_to_wait(waiting)
         if not fits:
-            self._complaint.tell()
+            self._complaint.tell("refusing clients")
         return fits
 
     def fit_to_wait(self, waiting: int) -> bool:
@@ -135,8 +111,8 @@ class AcceptThrottle:
     def __init__(self, clock: IReactorTime, shed: Callable[[int], int]) -> None:
         self._clock = clock
         self._shed = shed
-        self._shedding = _Complaint(clock, "dropping connections without a request")
-        self._complaint = _Complaint(clock, "accepting nobody for now")
+        self._shedding = Complaint(clock, _complain)
+        self._complaint = Complaint(clock, _complain)
         self._ports: list[Port] = []
         self._call: IDelayedCall | None = None
         self._until_look = 0  # so many may still come
@@ -170,7 +146,7 @@ class AcceptThrottle:
     def _make_room(self, free: int) -> None:
         missing = free - first_reserved() + reserve() // 2
         if missing > 0 and self._shed(missing + _between_looks()):
-            self._shedding.tell()
+            self._shedding.tell("dropping connections without a request")
 
     def _lowest_free(self) -> int:
         return lowest_free(self._ports[0].fileno())
@@ -186,7 +162,7 @@ class AcceptThrottle:
         free, first = self._lowest_free(), first_reserved()
         full = is_full(free)
         if full:
-            self._complaint.tell()
+            self._complaint.tell("accepting nobody for now")
             self._make_room(free)
         most = 1 if free > first else self._most_at_once()
         for port in self._ports:
@@ -211,3 +187,8 @@ def is_full(free: int) -> bool:
 def _between_looks() -> int:
     """So many may come, while there is room, before it is looked again how much there is."""
     return max(0, reserve() // 8 - 1)
+
+
+def _complain(effect: str) -> None:
+    """Also where only failures are shown."""
+    log.critical("too few descriptors, {effect}: {limit} open files", effect=effect, limit=limit())

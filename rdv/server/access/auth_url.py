@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from rdv.addresses import host_of
 from rdv.errors import RdvError
 from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
 from rdv.server.access.verdicts import Verdict, Verdicts
+from rdv.server.complaint import Complaint
 from rdv.server.door import Later, Visitor
 from rdv.server.refusals import UNANSWERED, UNWANTED, bad_request
 
@@ -32,8 +32,6 @@ log = Logger()
 
 #: How many are asked about at once; others wait.
 AT_ONCE = 32
-#: Seconds between two complaints.
-_SILENCE = 60.0
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 #: Headers of a client that always go along.
@@ -78,7 +76,7 @@ class AuthURL:
         self._passed = [name.encode() for name in (*_PASSED, *passed)]
         self._verdicts = Verdicts(reactor.seconds, keep)
         self._turns = DeferredSemaphore(AT_ONCE)
-        self._complained = -math.inf
+        self._complaint = Complaint(reactor, _complain)
         self.reload()
 
     def reload(self) -> None:
@@ -122,10 +120,10 @@ class AuthURL:
         except CancelledError:  # the client has left, or there is no time any more
             raise
         except DeferredTimeout:
-            self._complain(f"no answer within {self._timeout:g} s")
+            self._complaint.tell(f"no answer within {self._timeout:g} s")
             raise bad_request(UNANSWERED) from None
         except Exception as error:
-            self._complain(reason_of(error))
+            self._complaint.tell(reason_of(error))
             raise bad_request(UNANSWERED) from None
         self._verdicts.keep(key, verdict)
         verdict.apply(visitor)
@@ -146,14 +144,6 @@ class AuthURL:
             return _verdict(await asking)
         finally:
             self._turns.release()
-
-    def _complain(self, reason: str) -> None:
-        now = self._clock.seconds()
-        if now - self._complained >= _SILENCE:
-            self._complained = now
-            log.critical(
-                "the auth URL does not say who may come, refusing clients: {reason}", reason=reason
-            )
 
 
 def _verdict(response: IResponse) -> Verdict:
@@ -183,3 +173,9 @@ def _header(file: str, number: int, line: str) -> tuple[bytes, bytes]:
     if not colon or not _NAME.fullmatch(name) or not value.isprintable():
         raise RdvError(f"{file}, line {number}: not NAME: VALUE")
     return name.encode(), value.strip().encode()
+
+
+def _complain(reason: str) -> None:
+    log.critical(
+        "the auth URL does not say who may come, refusing clients: {reason}", reason=reason
+    )

@@ -21,12 +21,11 @@ from rdv.server.interlude import Interlude
 from rdv.server.leg import Leg
 from rdv.server.outcome import EndReason
 from rdv.server.pair import Pair
+from rdv.server.refusals import UNDECIDED_PAIR
 
 __all__ = ["Decisions", "ServeHook"]
 
 log = Logger()
-
-_UNDECIDED = (500, "the server could not decide about this pair")
 
 #: Decides about a pair before it is told; see :class:`rdv.server.pair.Pair`. It may await
 #: Deferreds, and under Twisted's asyncio reactor whatever asyncio has.
@@ -153,14 +152,14 @@ class Decisions:
         if isinstance(result, Failure):
             log.failure("the serve hook failed", failure=result)
             decision.pair.explain(EndReason.HOOK_FAILED)
-            decision.pair.reject(*_UNDECIDED)
+            decision.pair.reject(*UNDECIDED_PAIR)
         self._end(decision)
 
     def _expire(self, decision: Decision) -> None:
         log.error("the serve hook did not decide in time")
         decision.cancel()
         decision.pair.explain(EndReason.HOOK_FAILED)
-        decision.pair.reject(*_UNDECIDED)
+        decision.pair.reject(*UNDECIDED_PAIR)
         self._end(decision)
 
     def _end(self, decision: Decision) -> None:

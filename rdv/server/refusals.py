@@ -24,6 +24,7 @@ __all__ = [
     "TOO_LATE",
     "UNANSWERED",
     "UNDECIDED",
+    "UNDECIDED_PAIR",
     "UNSIGNED",
     "UNWANTED",
     "WORDS",
@@ -41,6 +42,7 @@ ELSEWHERE = (503, "the server is being replaced, try again")
 EARLY = (400, "bytes before the response")
 FULL = (503, "no room for more clients, try again later")
 BUSY = (503, "the server is busy, try again")
+UNDECIDED_PAIR = (500, "the server could not decide about this pair")
 
 # At the door.
 TOO_LATE = (503, "could not find out in time whether you may come in, try again")

@@ -16,7 +16,8 @@ from rdv.server.generations.heritage import Heritage
 from rdv.server.generations.listeners import Listeners
 from rdv.server.generations.succession import Succession
 from rdv.server.passing.mailbox import Inbox
-from rdv.server.passing.message import SHUTTING_DOWN, refuse
+from rdv.server.passing.message import refuse
+from rdv.server.refusals import SHUTDOWN
 
 __all__ = ["Generation"]
 
@@ -112,7 +113,7 @@ class Generation:
     def _lost(self) -> None:
         # The next one has ended as well: nobody else takes those who were to go there.
         inbox = self._succession.inbox[0]
-        Inbox(self._reactor, inbox, lambda _, sock: refuse(sock, *SHUTTING_DOWN)).start()
+        Inbox(self._reactor, inbox, lambda _, sock: refuse(sock, *SHUTDOWN)).start()
 
     def _say_pid(self) -> None:
         # Also when there is no next one after all: whoever waits for it sees a new file.

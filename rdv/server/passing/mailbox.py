@@ -18,7 +18,15 @@ from rdv._flows.kernel.epoll import IReactor
 from rdv.errors import ProtocolError
 from rdv.server.budget import PAUSE, is_full
 from rdv.server.deadlines import Deadlines
-from rdv.server.passing.message import BUSY, PassedClient, decode, encode, receive, refuse, send
+from rdv.server.passing.message import (
+    PassedClient,
+    decode,
+    encode,
+    receive,
+    refuse,
+    send,
+)
+from rdv.server.refusals import BUSY
 
 __all__ = ["Inbox", "Outbox"]
 

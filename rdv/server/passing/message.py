@@ -14,13 +14,10 @@ from typing import NamedTuple
 
 from rdv._signed_token import check_user
 from rdv.errors import BadToken, ProtocolError
-from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.wire import MAX_TOKEN, Role, check_token, refusal
 
 __all__ = [
-    "BUSY",
     "MAX_MESSAGE",
-    "SHUTTING_DOWN",
     "PassedClient",
     "decode",
     "encode",
@@ -33,8 +30,6 @@ __all__ = [
 #: Bytes of a message at most. Addresses are ten at the most, of fifty characters each, and a user's
 #: name has 256 bytes.
 MAX_MESSAGE = MAX_TOKEN + 1024
-#: What a client is told that came too late; that nobody has room for it: :data:`BUSY`.
-SHUTTING_DOWN = SHUTDOWN
 
 _FIELDS = 5
 #: Role, id, seconds waited, and what a later version may say.

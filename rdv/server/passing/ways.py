@@ -16,7 +16,8 @@ from rdv.addresses import host_of
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.passing.mailbox import Outbox
-from rdv.server.passing.message import BUSY, PassedClient, refuse
+from rdv.server.passing.message import PassedClient, refuse
+from rdv.server.refusals import BUSY
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.until import when
 from rdv.wire import Offer, token_hint

@@ -19,8 +19,9 @@ from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
 from rdv.server.passing.mailbox import Outbox
-from rdv.server.passing.message import BUSY, SHUTTING_DOWN, PassedClient
+from rdv.server.passing.message import PassedClient
 from rdv.server.passing.ways import Entrance, client_of
+from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
@@ -115,7 +116,7 @@ class Assignment(LegOwner[Leg]):
     def refuse_waiting(self) -> None:
         """Those who wait to be passed on need not wait any longer: nobody takes them."""
         for outbox in self._outboxes.values():
-            outbox.refuse_waiting(*SHUTTING_DOWN)
+            outbox.refuse_waiting(*SHUTDOWN)
 
     def abort(self) -> None:
         """Cut whatever is not the rendezvous' own."""

@@ -21,7 +21,8 @@ from rdv.server.generations.generation import Generation
 from rdv.server.generations.spawning import first_number
 from rdv.server.limits.memory import Memory
 from rdv.server.passing.mailbox import Inbox, Outbox
-from rdv.server.passing.message import SHUTTING_DOWN, PassedClient, inbox_pair, refuse
+from rdv.server.passing.message import PassedClient, inbox_pair, refuse
+from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.certificate import ServerCertificate
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
@@ -287,4 +288,4 @@ class Crew:
 
 
 def _refuse(client: PassedClient, sock: socket) -> None:
-    refuse(sock, *SHUTTING_DOWN)
+    refuse(sock, *SHUTDOWN)

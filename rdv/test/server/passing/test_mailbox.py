@@ -13,7 +13,8 @@ from twisted.trial.unittest import TestCase
 from rdv.server.passing import mailbox
 from rdv.server.passing import message as passing
 from rdv.server.passing.mailbox import Inbox, Outbox
-from rdv.server.passing.message import BUSY, SHUTTING_DOWN, PassedClient, encode, inbox_pair
+from rdv.server.passing.message import PassedClient, encode, inbox_pair
+from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.test.sockets import REACTOR, open_descriptors, tcp_pair, turn, until
 from rdv.wire import Role, refusal
 
@@ -145,9 +146,9 @@ class MailboxTests(TestCase):
         list(self.fill())
         waiting = self.send(1000)
         number = len(self.outbox)
-        self.outbox.refuse_waiting(*SHUTTING_DOWN)
-        self.assert_refused(waiting, *SHUTTING_DOWN)
-        self.assertEqual(told, [SHUTTING_DOWN] * number)
+        self.outbox.refuse_waiting(*SHUTDOWN)
+        self.assert_refused(waiting, *SHUTDOWN)
+        self.assertEqual(told, [SHUTDOWN] * number)
         self.assertEqual(len(self.outbox), 0)
         self.assertNotIn(self.outbox, REACTOR.getWriters())
 

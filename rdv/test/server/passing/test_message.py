@@ -16,7 +16,6 @@ from rdv._signed_token import MAX_USER
 from rdv.addresses import format_addresses, parse_address
 from rdv.errors import ProtocolError
 from rdv.server.passing.message import (
-    BUSY,
     MAX_MESSAGE,
     PassedClient,
     decode,
@@ -26,6 +25,7 @@ from rdv.server.passing.message import (
     refuse,
     send,
 )
+from rdv.server.refusals import BUSY
 from rdv.test.sockets import open_descriptors, tcp_pair
 from rdv.wire import MAX_TOKEN, Role
 

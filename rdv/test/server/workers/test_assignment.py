@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.clock import monotonic
 from rdv.server import Outcome, release
-from rdv.server.passing.message import BUSY, PassedClient
+from rdv.server.passing.message import PassedClient
+from rdv.server.refusals import BUSY
 from rdv.server.workers.assignment import owner_of
 from rdv.test.doubles import HalfWire
 from rdv.test.server.doubles import request

@@ -7,7 +7,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from rdv.server import release
-from rdv.server.passing.message import BUSY
+from rdv.server.refusals import BUSY
 from rdv.server.workers import bridge
 from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire

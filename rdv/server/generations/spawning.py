@@ -11,10 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 
 from twisted.internet.interfaces import IProcessProtocol, IReactorProcess
+from twisted.python.failure import Failure
 
 from rdv._system.process import hold_signals, release_signals
 
-__all__ = ["first_number", "spawn"]
+__all__ = ["first_number", "reason_of_end", "spawn"]
 
 #: The number of the first descriptor that systemd passes.
 _START = 3
@@ -63,6 +64,13 @@ def spawn(
         )
     finally:
         release_signals(waiting)
+
+
+def reason_of_end(failure: Failure) -> str:
+    """Why a process has ended, in words, from what Twisted says of it."""
+    signal = getattr(failure.value, "signal", None)
+    status = getattr(failure.value, "exitCode", None)
+    return f"signal {signal}" if signal else f"exit status {status or 0}"
 
 
 def _names(passed: Mapping[int, int]) -> list[str]:

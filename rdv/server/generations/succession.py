@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from rdv.server.generations.heritage import READY, Heritage
 from rdv.server.generations.listeners import Listeners
-from rdv.server.generations.spawning import first_number, spawn
+from rdv.server.generations.spawning import first_number, reason_of_end, spawn
 from rdv.server.passing.message import inbox_pair
 
 __all__ = ["Succession"]
@@ -175,6 +175,4 @@ class _Successor(ProcessProtocol):
         See :class:`IProcessProtocol`. Not when its pipes are closed, too: children of its own may
         have them.
         """
-        signal = getattr(reason.value, "signal", None)
-        status = getattr(reason.value, "exitCode", None)
-        self._ended(f"signal {signal}" if signal else f"exit status {status or 0}")
+        self._ended(reason_of_end(reason))

@@ -15,7 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from rdv.server.generations.spawning import spawn
+from rdv.server.generations.spawning import reason_of_end, spawn
 from rdv.server.workers.orders import COMMANDS, COUNTED, PING, PONG, READY, Start
 from rdv.server.workers.reports import reported
 
@@ -99,9 +99,7 @@ class Child(ProcessProtocol):
                 self._log(line)
 
     def processEnded(self, reason: Failure) -> None:
-        signal = getattr(reason.value, "signal", None)
-        status = getattr(reason.value, "exitCode", None)
-        self._ended(self, f"signal {signal}" if signal else f"exit status {status or 0}")
+        self._ended(self, reason_of_end(reason))
 
     def _log(self, line: bytes) -> None:
         with suppress(ValueError):  # it was killed while it wrote

@@ -31,17 +31,16 @@ from rdv.server.door import Door, Visitor
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import TooMany
 from rdv.server.limits.lease import NOBODY, Lease
+from rdv.server.refusals import FULL
 from rdv.server.resource import IRendezvous
 from rdv.server.shedding import Holder
 from rdv.server.site.head import plain_head
 from rdv.server.site.wide import WideChannel
 from rdv.wire import parse_offer, refusal
 
-__all__ = ["NO_ROOM", "InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
+__all__ = ["InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
 
 InternetAddress: TypeAlias = IPv4Address | IPv6Address
-#: For whom there is no descriptor.
-NO_ROOM = (503, "no room for more clients, try again later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ class SlimChannel:
             return False
         self._channels.waiting.discard(self)
         hasten(self.transport)
-        self.transport.write(refusal(*NO_ROOM))
+        self.transport.write(refusal(*FULL))
         self.transport.loseConnection()
         return True
 

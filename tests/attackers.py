@@ -9,6 +9,7 @@ It says READY when it has tried to open all of them, and ends with its stdin, or
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import selectors
 import socket
@@ -33,10 +34,13 @@ KINDS = {
     "nonsense": lambda: b"nonsense\r\n\r\n",
     "replaced": lambda: _HEAD % (b"DIAL", b"the same") + b"\r\n",
     "waiting": lambda: _HEAD % (b"DIAL", random.randbytes(16).hex().encode()) + b"\r\n",
+    "guessing": lambda: _HEAD % (b"DIAL", b"%04d" % random.randrange(10_000)) + b"\r\n",
 }
 #: Who sends a byte now and then, and who does not close when it is refused.
 _TRICKLE = ("trickle", "head", "body")
 _STAY = ("nonsense", "replaced")
+#: Who leaves at once, and comes again with another token.
+_LEAVE = ("guessing",)
 
 
 class Crowd:
@@ -45,9 +49,17 @@ class Crowd:
 
     :param server: its address and port.
     :param hosts: where they come from, in turn.
+    :param again: seconds in which all of them would come again, evenly.
     """
 
-    def __init__(self, server: tuple[str, int], hosts: list[str], kind: str, count: int) -> None:
+    def __init__(
+        self,
+        server: tuple[str, int],
+        hosts: list[str],
+        kind: str,
+        count: int,
+        again: float = _TICK,
+    ) -> None:
         self._server = server
         self._hosts = hosts
         self._kind = kind
@@ -55,6 +67,7 @@ class Crowd:
         self._poll.register(sys.stdin, selectors.EVENT_READ)
         self._members: list[socket.socket] = []
         self._ended: list[int] = []
+        self._at_once = math.ceil(count * min(1.0, _TICK / again))
         for number in range(count):
             self._members.append(self._open(number))
 
@@ -90,6 +103,8 @@ class Crowd:
             if can_write:
                 self._poll.modify(sock, selectors.EVENT_READ, number)
                 sock.send(KINDS[self._kind]())
+                if self._kind in _LEAVE:
+                    sock.shutdown(socket.SHUT_WR)
             elif not sock.recv(4096):
                 # One of those who do not close: for as long as the server lets it.
                 self._over(number, is_closed=self._kind not in _STAY)
@@ -103,7 +118,7 @@ class Crowd:
             self._members[number].close()
 
     def _tick(self, trickles: bool) -> None:
-        ended, self._ended = self._ended, []
+        ended, self._ended = self._ended[: self._at_once], self._ended[self._at_once :]
         for number in ended:
             if self._is_open(number):
                 self._ended.append(number)
@@ -129,6 +144,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--again", type=float, default=_TICK)
     parser.add_argument("hosts", nargs="+")
     return parser.parse_args()
 
@@ -136,7 +152,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Attack."""
     chosen = _arguments()
-    Crowd((chosen.server, chosen.port), chosen.hosts, chosen.kind, chosen.count).run()
+    server = (chosen.server, chosen.port)
+    Crowd(server, chosen.hosts, chosen.kind, chosen.count, chosen.again).run()
 
 
 if __name__ == "__main__":

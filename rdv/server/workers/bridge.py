@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint, PlainLeg
+from rdv._observer import OneShotObserver
 from rdv._system.sockets import tune
 from rdv._transport.handover import adopt
 from rdv._transport.liveness import watch
@@ -56,7 +57,8 @@ class Bridges:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._bridges: set[Joint] = set()
-        self._closed: Deferred[None] | None = None
+        self._is_closing = False
+        self._closed: OneShotObserver[None] = OneShotObserver()
         self._cut: IDelayedCall | None = None
 
     def __len__(self) -> int:
@@ -93,13 +95,15 @@ class Bridges:
         """
         Wait for the end of all.
 
-        :param within: after so many seconds those that are left are cut.
+        :param within: after so many seconds those that are left are cut; counted anew when this is
+            called again.
         :return: fires when none is left.
         """
-        self._closed = Deferred()
+        self._is_closing = True
+        self._stop_waiting()
         self._cut = self._reactor.callLater(within, self.abort)
         self._check_empty()
-        return self._closed
+        return self._closed.when_fired()
 
     def abort(self) -> None:
         """Cut them all."""
@@ -111,8 +115,10 @@ class Bridges:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if self._closed is None or self._closed.called or self._bridges:
-            return
+        if self._is_closing and not self._bridges:
+            self._stop_waiting()
+            self._closed.fire(None)
+
+    def _stop_waiting(self) -> None:
         if self._cut is not None and self._cut.active():
             self._cut.cancel()
-        self._closed.callback(None)

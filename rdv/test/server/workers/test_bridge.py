@@ -166,6 +166,13 @@ class BridgeTests(BridgeTestCase):
             wire.close()
         await self.assert_gone()
 
+    async def test_close_again(self) -> None:
+        """With less time: who has waited before hears of it as well."""
+        closed = self.bridges.close(600.0)
+        await self.bridges.close(0.0)
+        self.successResultOf(closed)
+        await self.assert_gone()
+
     async def test_close_cuts(self) -> None:
         """But no longer than it may."""
         await self.bridges.close(0.0)

@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 LISTENING = "where it listens"
 TLS = "TLS"
-TIMES = "how long it waits"
-RELAY = "what it relays"
-LIMITS = "limits for each address, or /64 of IPv6; 0: none"
-PROXIES = "behind a proxy"
 ACCESS = "who may use it"
+LIMITS = "limits for each address, or /64 of IPv6; 0: no limit"
+RELAY = "what it relays"
+TIMES = "timeouts"
+PROXIES = "behind a proxy"
 PROCESSES = "processes"
-LOG = "what it logs"
+MONITORING = "health, metrics and logs"
 FILE = "configuration"
 
 
@@ -155,7 +155,7 @@ class ServerSettings:
     path: str = _setting("/", "the only path to serve; / for any", LISTENING, str, metavar="PATH")
     tls: Sequence[str] = _setting(
         (),
-        "as --listen, for https; without --listen there is no plain port then; repeatable",
+        "like --listen, but for https; without --listen there is no plain port then; repeatable",
         TLS,
         str,
         metavar="ADDRESS",
@@ -163,31 +163,128 @@ class ServerSettings:
     )
     cert: str | None = _setting(
         None,
-        "PEM file of the certificate, with those between it and one that clients trust",
+        "PEM file of the certificate and its chain (fullchain.pem)",
         TLS,
         file_name,
         metavar="FILE",
     )
     key: str | None = _setting(
         None,
-        "PEM file of its private key, if that is not in the same one",
+        "PEM file of its private key, if that is not in the same file",
         TLS,
         file_name,
         metavar="FILE",
     )
-    health_path: str = _setting(
-        "/",
-        "below which path GET healthz and readyz say how it is; empty: nowhere",
-        LISTENING,
+    allow: Sequence[str] = _setting(
+        (),
+        "let in only clients from this network, or from those in this file; repeatable",
+        ACCESS,
         str,
-        metavar="PATH",
+        metavar="CIDR|FILE",
+        repeats=True,
     )
-    admin: str | None = _setting(
-        None,
-        "where to serve metrics and status to the operator, such as 127.0.0.1:9180 or unix:PATH",
-        LISTENING,
+    deny: Sequence[str] = _setting(
+        (),
+        "keep out clients from this network, or from those in this file, even if allowed; "
+        "repeatable",
+        ACCESS,
         str,
-        metavar="ADDRESS",
+        metavar="CIDR|FILE",
+        repeats=True,
+    )
+    bearer_file: Sequence[str] = _setting(
+        (),
+        "let in only clients that send Authorization: Bearer with a token in this file, "
+        "whose lines are TOKEN or NAME:TOKEN; repeatable",
+        ACCESS,
+        str,
+        metavar="FILE",
+        repeats=True,
+    )
+    token_key: Sequence[str] = _setting(
+        (),
+        "let in only clients whose token is signed with a key in this file (see rdv token "
+        "--key); repeatable",
+        ACCESS,
+        str,
+        metavar="FILE",
+        repeats=True,
+    )
+    serve: str | None = _setting(
+        None,
+        "ask this Python function about each pair (serve hook)",
+        ACCESS,
+        str,
+        metavar="MODULE:CALLABLE",
+    )
+    auth_url: str | None = _setting(
+        None,
+        "ask this URL about each client: 2xx lets it in, 401 and 403 keep it out",
+        ACCESS,
+        str,
+        metavar="URL",
+    )
+    auth_header_file: str | None = _setting(
+        None,
+        "send the headers in this file, one a line, to that URL",
+        ACCESS,
+        str,
+        metavar="FILE",
+    )
+    auth_pass: Sequence[str] = _setting(
+        (),
+        "pass this header of the client on to that URL, besides Authorization and Cookie; "
+        "repeatable",
+        ACCESS,
+        str,
+        metavar="NAME",
+        repeats=True,
+    )
+    auth_timeout: float = _setting(
+        5.0, "how long that URL may take to answer", ACCESS, seconds, metavar="SECONDS"
+    )
+    auth_cache: float = _setting(
+        60.0,
+        "how long its answers are kept, refusals for 10 s at most; 0: not at all",
+        ACCESS,
+        seconds,
+        metavar="SECONDS",
+    )
+    limit_connections: int = _limit(256, "connections at a time")
+    limit_waiting: int = _limit(128, "clients waiting for their peer at a time")
+    limit_pairs: int = _limit(64, "clients in pairs at a time")
+    limit_requests: int = _limit(20, "requests a second, with bursts of ten seconds' worth")
+    limit_failures: int = _limit(
+        60,
+        "clients a minute that leave without having met a peer, with bursts of three "
+        "minutes' worth",
+    )
+    limits: bool = _setting(True, "turn all of these limits off", LIMITS)
+    relay: bool = _setting(
+        True,
+        "help peers to connect directly, but relay nothing",
+        RELAY,
+    )
+    relay_rate: int = _setting(
+        0,
+        "bytes a second relayed in each direction of a pair; 0: no limit",
+        RELAY,
+        size,
+        metavar="BYTES",
+    )
+    relay_rate_total: int = _setting(
+        0,
+        "bytes a second relayed for all pairs together, shared fairly; 0: no limit",
+        RELAY,
+        size,
+        metavar="BYTES",
+    )
+    relay_quota: int = _setting(
+        0,
+        "bytes relayed for a pair before it is cut; 0: no limit",
+        RELAY,
+        size,
+        metavar="BYTES",
     )
     lobby_timeout: float = _setting(
         300.0,
@@ -205,153 +302,48 @@ class ServerSettings:
     )
     idle_timeout: float | None = _setting(
         None,
-        "how long a relayed pair may be silent; 0: for ever (default 600, or 3600 if the server "
-        "knows who one of the two is)",
+        "how long a relayed pair may be silent; 0: for ever (default 600, or 3600 if the "
+        "server knows the user of one of the two)",
         TIMES,
         seconds,
         metavar="SECONDS",
     )
     drain: float = _setting(
-        5.0, "how long running transfers get at shutdown", TIMES, seconds, metavar="SECONDS"
+        5.0,
+        "how long relayed connections may go on after SIGTERM or SIGINT",
+        TIMES,
+        seconds,
+        metavar="SECONDS",
     )
     drain_replaced: float = _setting(
         86400.0,
-        "how long they get when a new generation has taken over (SIGUSR2)",
+        "how long they may go on after a new generation has taken over (SIGUSR2)",
         TIMES,
         seconds,
         metavar="SECONDS",
     )
     align: bool = _setting(
         True,
-        "answer both clients of a pair at once, without making up for different round trips",
+        "answer both clients of a pair at once, whatever their round-trip times",
         TIMES,
     )
-    relay: bool = _setting(
-        True,
-        "help clients to connect directly, and relay nothing",
-        RELAY,
-    )
-    relay_rate: int = _setting(
-        0,
-        "bytes a second that are relayed in each direction of a pair; 0: any number",
-        RELAY,
-        size,
-        metavar="BYTES",
-    )
-    relay_rate_total: int = _setting(
-        0,
-        "bytes a second that are relayed for all pairs together, who share them fairly; 0: any "
-        "number",
-        RELAY,
-        size,
-        metavar="BYTES",
-    )
-    relay_quota: int = _setting(
-        0,
-        "bytes that are relayed for a pair before it is cut; 0: any number",
-        RELAY,
-        size,
-        metavar="BYTES",
-    )
-    limit_connections: int = _limit(256, "connections at a time")
-    limit_waiting: int = _limit(128, "clients at a time that wait for their peer")
-    limit_pairs: int = _limit(64, "clients at a time that are in pairs")
-    limit_requests: int = _limit(20, "requests a second, ten seconds' worth of them at once")
-    limit_failures: int = _limit(
-        60, "clients a minute that meet nobody, three minutes' worth of them at once"
-    )
-    limits: bool = _setting(True, "have none of these limits", LIMITS)
     observed_header: str | None = _setting(
         None,
-        "take the client's ip:port from this header, which a reverse proxy must set",
+        "take the client's IP:PORT from this header, which the proxy must set",
         PROXIES,
         str,
         metavar="NAME",
     )
     observed_port_header: str | None = _setting(
         None,
-        "take the client's port from this one, if it is not in the other",
+        "take the client's port from this header, if the other one has only the IP address",
         PROXIES,
         str,
         metavar="NAME",
     )
-    allow: Sequence[str] = _setting(
-        (),
-        "let in clients from this network only, or those in this file; repeatable",
-        ACCESS,
-        str,
-        metavar="CIDR|FILE",
-        repeats=True,
-    )
-    deny: Sequence[str] = _setting(
-        (),
-        "keep out clients from this network, or those in this file, also if they are allowed; "
-        "repeatable",
-        ACCESS,
-        str,
-        metavar="CIDR|FILE",
-        repeats=True,
-    )
-    bearer_file: Sequence[str] = _setting(
-        (),
-        "let in who sends Authorization: Bearer with a token of this file, whose lines are TOKEN "
-        "or NAME:TOKEN; repeatable",
-        ACCESS,
-        str,
-        metavar="FILE",
-        repeats=True,
-    )
-    token_key: Sequence[str] = _setting(
-        (),
-        "let in who has a token that is signed with a key in this file (rdv token --key makes "
-        "one); repeatable",
-        ACCESS,
-        str,
-        metavar="FILE",
-        repeats=True,
-    )
-    serve: str | None = _setting(
-        None,
-        "ask this function of a Python module about each pair (a serve hook)",
-        ACCESS,
-        str,
-        metavar="MODULE:CALLABLE",
-    )
-    auth_url: str | None = _setting(
-        None,
-        "ask this URL about each client: 2xx lets it in, 401 and 403 do not",
-        ACCESS,
-        str,
-        metavar="URL",
-    )
-    auth_header_file: str | None = _setting(
-        None,
-        "send that URL the headers in this file, one a line",
-        ACCESS,
-        str,
-        metavar="FILE",
-    )
-    auth_pass: Sequence[str] = _setting(
-        (),
-        "pass on this header of a client to that URL, beside Authorization and Cookie; repeatable",
-        ACCESS,
-        str,
-        metavar="NAME",
-        repeats=True,
-    )
-    auth_timeout: float = _setting(
-        5.0, "how long that URL may take", ACCESS, seconds, metavar="SECONDS"
-    )
-    auth_cache: float = _setting(
-        60.0,
-        "how long its answers hold, and refusals 10 s at most; 0: not at all",
-        ACCESS,
-        seconds,
-        metavar="SECONDS",
-    )
     workers: int = _setting(
         1,
-        "how many processes serve; 0: one for each processor",
+        "number of processes; 0: one for each processor",
         PROCESSES,
         workers,
         metavar="N",
@@ -365,28 +357,42 @@ class ServerSettings:
     )
     pid_file: str | None = _setting(
         None,
-        "a file for the number of the process to send signals to",
+        "write the process ID to this file, for signals and --replace",
         PROCESSES,
         str,
         metavar="PATH",
     )
+    health_path: str = _setting(
+        "/",
+        "path below which GET healthz and readyz answer health checks; empty: none",
+        MONITORING,
+        str,
+        metavar="PATH",
+    )
+    admin: str | None = _setting(
+        None,
+        "serve metrics and a status page to the operator here, such as 127.0.0.1:9180 or unix:PATH",
+        MONITORING,
+        str,
+        metavar="ADDRESS",
+    )
     log_format: str | None = _setting(
         None,
-        "text, json (an object a line), or access (a line for each pair, all else to stderr)",
-        LOG,
+        "text, json (one object a line), or access (one line for each pair, all else to stderr)",
+        MONITORING,
         one_of("text", "json", "access"),
         metavar="FORMAT",
     )
     log_addresses: str = _setting(
         "prefix",
         "how much of clients' addresses is logged: full, prefix (/24 and /48) or none",
-        LOG,
+        MONITORING,
         one_of("full", "prefix", "none"),
         metavar="DETAIL",
     )
     config: str | None = _setting(
         None,
-        "file of settings, in TOML: the names of these options, without dashes in front",
+        "file of settings, in TOML, named like these options without the dashes",
         FILE,
         file_name,
         metavar="FILE",

@@ -84,7 +84,7 @@ class Options(UsageOptions):
         "to stdout and cannot choose its exit status."
     )
     optFlags = [
-        ["check-config", None, "Say what is wrong with the settings, or OK, and serve nobody."],
+        ["check-config", None, "check the settings, print OK or what is wrong, and exit"],
         *([each.flag, None, each.described] for each in _SWITCHES),
     ]
     optParameters = [

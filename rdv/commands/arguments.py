@@ -17,7 +17,7 @@ from rdv.commands.shared_arguments import (
     add_spaces,
     add_tls,
 )
-from rdv.options import forwards, port
+from rdv.options import forwards, port, seconds
 from rdv.settings import FILE, PROCESSES, server_settings
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
@@ -47,7 +47,7 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     top.add_argument("--version", action="version", version=_version())
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    _add_serve(_command(commands, "serve", "run a rendezvous server", aliases=["s"]))
+    _add_serve(_command(commands, "serve", "run a rendezvous server", _SERVE_TEXT, aliases=["s"]))
     for name, timeout, text in (
         ("dial", 60.0, "connect to the peer that accepts with the same token"),
         ("accept", 0.0, "wait for the peer that dials with the same token"),
@@ -72,9 +72,14 @@ _ENCRYPTED = (
     "prints the command for the other side. Anyone who knows TOKEN can be the peer."
 )
 _CLIENT_TEXT = "stdin goes to the peer, what the peer sends goes to stdout. "
+_SERVE_TEXT = (
+    "Times are in seconds, or as 90s, 5m, 2h, 1d; sizes in bytes, or as 64k, 10M, 1G. Options may "
+    "also stand in a file (--config), or in the environment: RDV_SERVE_LOBBY_TIMEOUT=5m."
+)
 _TOKEN_TEXT = (
-    "Without options: a new secret, for a stream that is encrypted end to end. With --key: one for "
-    "a server whose --token-key that is, until it expires. Both peers need the same one."
+    "Prints a new secret, for a stream that is encrypted from end to end. With --key, it carries a "
+    "signed token, which a server with that --token-key accepts until it expires. Give the same "
+    "line to both peers."
 )
 _CHECK_TEXT = (
     "Plays both roles against a server, and says what that shows of it and of the network between: "
@@ -105,6 +110,7 @@ def _command(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "rdv serve [OPTIONS]"  # all of them are 25 lines, which nobody reads
     groups: dict[str, Any] = {}
     for each in server_settings():
         if each.group not in groups:
@@ -121,12 +127,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     groups[FILE].add_argument(
         "--check-config",
         action="store_true",
-        help="say what is wrong with the settings, a line each, or OK, and serve nobody",
+        help="check the settings, print OK or what is wrong, a line each, and exit",
     )
     groups[PROCESSES].add_argument(
         "--replace",
         metavar="PID_FILE",
-        help="have the server that wrote this file replaced by a new generation, and wait for that",
+        help="upgrade the server that wrote this file without an outage: have it replaced by a new "
+        "generation, wait for that, and exit",
     )
 
 
@@ -204,24 +211,30 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--key", metavar="FILE", help="sign it with the first key in a file")
-    parser.add_argument("--user", metavar="NAME", help="for whom it is, which the server is told")
-    add_seconds(parser, "--ttl", 3600.0, "how long clients may come with it, as 90, 5m, 2h or 1d")
+    parser.add_argument("--key", metavar="FILE", help="sign with the first key in this file")
+    parser.add_argument("--user", metavar="NAME", help="the user, whose name the server sees")
+    parser.add_argument(
+        "--ttl",
+        type=checked(seconds),
+        metavar="SECONDS",
+        help="how long the token is valid, as 90, 5m, 2h or 1d (default 3600)",
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
-        "--plain", action="store_true", help="sign a token for a stream that is not encrypted"
+        "--plain",
+        action="store_true",
+        help="a signed token without a secret: the stream is not encrypted",
     )
     kind.add_argument(
         "--for",
         dest="signed_for",
         metavar="SERVER-TOKEN",
-        help="sign the server token of a secret that stays with the peers; they join the two as "
-        "SECRET@TOKEN",
+        help="sign for a secret that stays with the peers, who join the two as SECRET@TOKEN",
     )
     kind.add_argument(
         "--server-token",
         metavar="FILE",
-        help="print the server token of the secret in a file, for whoever signs",
+        help="print the server token of the secret in this file, for --for",
     )
 
 

@@ -35,15 +35,17 @@ def _made(arguments: argparse.Namespace) -> str:
     if arguments.server_token is not None:
         return _secret_in(arguments.server_token).server_token.decode()
     if arguments.key is None:
-        if arguments.user is not None or arguments.plain or arguments.signed_for is not None:
-            raise ValueError("to sign a token needs a --key")
+        needing = (arguments.user, arguments.ttl, arguments.signed_for)
+        if arguments.plain or any(each is not None for each in needing):
+            raise ValueError("--user, --ttl, --plain and --for need --key FILE")
         return Secret.generate().reveal()
     if arguments.user is None:
-        raise ValueError("to sign a token needs a --user, for whom it is")
-    if not arguments.ttl:
+        raise ValueError("--key needs --user NAME")
+    ttl = 3600.0 if arguments.ttl is None else arguments.ttl
+    if not ttl:
         raise ValueError("--ttl: a token has to be valid for some time")
     key = signing_keys(arguments.key)[0]
-    expiry = int(time.time() + arguments.ttl)
+    expiry = int(time.time() + ttl)
 
     def signed(nonce: str) -> str:
         return sign(key, SignedToken(expiry, arguments.user, nonce)).decode()

@@ -39,9 +39,11 @@ def checked_url(text: str) -> bytes:
         uri = url.replace(host="x").to_uri() if url.host.isascii() else url.to_uri()
         uri = uri.replace(host=url.host) if url.host.isascii() else uri
     except ValueError:
-        raise RdvError("the auth URL is none: http:// or https://HOST[:PORT]/PATH") from None
+        raise RdvError(
+            f"the auth URL is not http:// or https://HOST[:PORT]/PATH: {text!r}"
+        ) from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise RdvError("the auth URL is none: http:// or https://HOST[:PORT]/PATH")
+        raise RdvError(f"the auth URL is not http:// or https://HOST[:PORT]/PATH: {text!r}")
     if url.userinfo:
         raise RdvError("a password does not belong in the auth URL, but in --auth-header-file")
     return uri.to_text().encode("ascii")

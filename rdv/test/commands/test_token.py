@@ -97,10 +97,11 @@ class TokenTests(SynchronousTestCase):
 
     def test_wrong_usage(self) -> None:
         """In a line."""
-        for words in (("--user", "x"), ("--plain",), ("--for", "x")):
-            self.assertEqual(self.wrong(*words), (2, "to sign a token needs a --key"))
+        refusal = "--user, --ttl, --plain and --for need --key FILE"
+        for words in (("--user", "x"), ("--plain",), ("--for", "x"), ("--ttl", "1h")):
+            self.assertEqual(self.wrong(*words), (2, refusal))
         key = ("--key", self.path)
-        self.assertEqual(self.wrong(*key), (2, "to sign a token needs a --user, for whom it is"))
+        self.assertEqual(self.wrong(*key), (2, "--key needs --user NAME"))
         for more, text in (
             (("--user", "a\nb"), "a user's name has to be printable text"),
             (("--user", "a", "--for", "a.b"), "a nonce has up to 64 letters, digits"),

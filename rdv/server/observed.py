@@ -20,7 +20,14 @@ __all__ = ["ObservedAddress", "forwarded_address", "peer_address"]
 #: Finds the address from which a client came; None when it cannot be known.
 ObservedAddress: TypeAlias = Callable[[IRequest], Address | None]
 
-_FORWARDED_FOR = re.compile(r'(?:^|;)\s*for="?([^";]+)"?', re.IGNORECASE)
+#: Text, and a quoted string, in which commas and semicolons separate nothing.
+_PLAIN, _QUOTED = r'[^",;\\]', r'"(?:[^"\\]|\\.)*"'
+#: The last element of a list. The proxy closes its quotes, so one that a client has left open in
+#: front of that ends before it.
+_LAST = re.compile(rf"(?:^|,)((?:{_PLAIN}|;|{_QUOTED})*)$", re.DOTALL)
+_FORWARDED_FOR = re.compile(
+    rf'(?:(?:{_PLAIN}|{_QUOTED})*;)*?\s*for=(?:"([^"\\]*)"\s*|({_PLAIN}*))(?:;|$)', re.IGNORECASE
+)
 
 
 def peer_address(request: IRequest) -> Address | None:
@@ -54,13 +61,14 @@ def forwarded_address(header: str, port_header: str | None = None) -> ObservedAd
 
     def last(request: IRequest, name: str) -> str:
         values: list[str] = request.requestHeaders.getRawHeaders(name, [""])
-        return values[-1].rpartition(",")[2].strip()
+        found = _LAST.search(values[-1])
+        return found[1].strip() if found else ""
 
     def observed(request: IRequest) -> Address | None:
         try:
             text = last(request, header)
-            if found := _FORWARDED_FOR.search(text):
-                text = found[1]
+            if found := _FORWARDED_FOR.match(text):
+                text = (found[1] or found[2]).strip()
             if port_header is None:
                 return parse_address(text)
             ip = parse_ip(text.strip("[]"))

@@ -93,6 +93,22 @@ class ForwardedAddressTests(SynchronousTestCase):
             how = forwarded_address("Forwarded")
             self.assertEqual(seen(how, {"Forwarded": [value]}), wanted)
 
+    def test_quoted(self) -> None:
+        """A proxy quotes what a client has said, its Host for one: nothing in it is an address."""
+        how, good = forwarded_address("Forwarded"), 'for="203.0.113.9:1"'
+        for value in (
+            f'{good};host="x, for=6.6.6.6:6"',
+            f'{good};host="x;for=6.6.6.6:6"',
+            f'host="x;for=6.6.6.6:6";{good}',
+            rf'host="x\", for=6.6.6.6:6";{good}',
+            # What the client has sent as this header itself, before the proxy's own element.
+            f'for="6.6.6.6:6, {good}',
+            f'for="6.6.6.6:6", for=", {good}',
+            rf'for="6.6.6.6:6\, {good};host="x\""',
+            f'", {good};host="x, for=6.6.6.6:6"',
+        ):
+            self.assertEqual(seen(how, {"Forwarded": [value]}), "203.0.113.9:1", value)
+
     def test_named_port_header(self) -> None:
         how = forwarded_address("X-Real-IP", "X-Real-Port")
         for ip, port, wanted in (

@@ -4,6 +4,8 @@ What the log is told of requests that were answered over HTTP: of all but good o
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from twisted.logger import Logger
 from twisted.web.http import Request, combinedLogFormatter, datetimeToLogString
 
@@ -15,6 +17,9 @@ log = Logger()
 
 #: With these a browser, a scanner or a balancer asks for a page where there is none.
 _READING = (b"GET", b"HEAD", b"OPTIONS")
+#: Bytes that are shown of what a stranger has chosen. A line of 16 KiB takes long to write, and a
+#: disk is soon full of them.
+_SHOWN = 256
 
 
 def note_request(request: Request) -> None:
@@ -25,11 +30,33 @@ def note_request(request: Request) -> None:
     level = "debug" if request.code == 426 and request.method in _READING else "info"
     if is_shown(level):
         # Twisted's own timestamp is the reactor's, whose clock is no date.
-        line = combinedLogFormatter(datetimeToLogString(), request)
+        line = combinedLogFormatter(datetimeToLogString(), _short(request))
         fields = {
-            "method": request.method.decode("ascii", "replace"),
+            "method": _cut(request.method).decode("ascii", "replace"),
             "status": request.code,
             "peer": request.getClientIP() or "unknown",
         }
         note = log.debug if level == "debug" else log.info
         note("{line}", event="request", line=line, **fields)
+
+
+def _short(request: Request) -> SimpleNamespace:
+    """What a line is made of."""
+
+    def header(name: bytes) -> bytes | None:
+        value = request.getHeader(name)
+        return value and _cut(value)
+
+    return SimpleNamespace(
+        method=_cut(request.method),
+        uri=_cut(request.uri),
+        clientproto=_cut(request.clientproto),
+        code=request.code,
+        sentLength=request.sentLength,
+        getClientAddress=request.getClientAddress,
+        getHeader=header,
+    )
+
+
+def _cut(value: bytes) -> bytes:
+    return value if len(value) <= _SHOWN else value[:_SHOWN] + b"..."

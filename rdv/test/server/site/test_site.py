@@ -234,6 +234,17 @@ class AccessLogTests(SiteTestCase):
         logged = datetime.strptime(found[1], "%d/%b/%Y:%H:%M:%S %z")
         self.assertTrue(before <= logged <= datetime.now(UTC), line)
 
+    def test_length(self) -> None:
+        """What a stranger sends fills no disk: of each part there is the beginning."""
+        long = b"x" * 3 * KIB
+        more = b"User-Agent: %s\r\nReferer: %s\r\n" % (long, long)
+        (event,) = self.logged(404, long, path=b"/" + long, more=more)
+        line = str(formatEvent(event))
+        self.assertIn("xxx... /xxx", line)
+        self.assertIn('xxx... HTTP/1.1" 404 ', line)
+        self.assertIn('xxx..." "xxx', line)
+        self.assertLess(len(line) + len(event["method"]), 2 * KIB)
+
     def test_level(self) -> None:
         """Who only looks whether somebody is there is not worth much."""
         plain: dict[str, bytes | None] = {"connection": b"close"}

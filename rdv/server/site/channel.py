@@ -22,8 +22,9 @@ __all__ = ["PATIENCE", "Channel", "SmallRequest"]
 
 #: Seconds that a client has until its request is complete.
 PATIENCE = 10
-#: Bytes of the lines of a request at most, and of one of them.
-_HEAD_LIMIT = 1 << 14
+#: Bytes of the lines of a request at most, and of one of them; a line counts for so many at least,
+#: as each takes its time, be it empty.
+_HEAD_LIMIT, _SHORTEST_LINE = 1 << 14, 32
 #: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 10
 #: What is still read, and dropped, of a client that has been answered: bytes, and seconds.
@@ -48,7 +49,7 @@ class Channel(WideChannel):
     refused: Callable[[int, str], object]
     idle: Deadlines[Channel]
     MAX_LENGTH = _HEAD_LIMIT
-    maxHeaders = _HEAD_LIMIT  # the bytes are counted, not the lines
+    maxHeaders = _HEAD_LIMIT  # lines are counted by lineReceived
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ class Channel(WideChannel):
 
         :return: whether it was the last one that is looked at.
         """
-        self._head_size += len(line)
+        self._head_size += max(len(line), _SHORTEST_LINE)
         if self._head_size > _HEAD_LIMIT:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif not self.closed:

@@ -14,6 +14,7 @@ __all__ = [
     "Address",
     "AddressSpace",
     "canonical_address",
+    "endpoint_address",
     "endpoint_text",
     "format_addresses",
     "host_of",
@@ -150,11 +151,20 @@ def packed_ip(text: str) -> bytes:
     return _pack(_split(text)[0])
 
 
-def endpoint_text(host: str, port: int) -> str:
+def endpoint_address(host: str, port: int) -> Address:
     """
-    The same of what the system says of a socket, such as of its peer. A zone is left out.
+    What the system says of a socket, or of its peer, as an address. A zone is left out.
 
     :raises ValueError: when ``host`` is no IP address.
+    """
+    return Address(parse_ip(host.partition("%")[0]), port)
+
+
+def endpoint_text(host: str, port: int) -> str:
+    """
+    What ``str(endpoint_address(host, port))`` is, in a fraction of the time.
+
+    :raises ValueError: as :func:`endpoint_address`.
     """
     return _format(_pack(host.partition("%")[0]), port)
 

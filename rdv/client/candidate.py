@@ -29,7 +29,7 @@ from rdv._system.tcp_info import bytes_acknowledged
 from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.secured import SecureTransport
-from rdv.addresses import Address, parse_ip
+from rdv.addresses import Address, endpoint_address
 from rdv.client.acknowledgement import may_be_half_dead, say
 from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.client.trace import What
@@ -102,7 +102,7 @@ class Candidate:
     def peer_address(self) -> Address:
         """The other end of the connection: the peer, or the server for the relay."""
         peer = cast(IPv4Address, self.transport.getPeer())
-        return Address(parse_ip(peer.host.partition("%")[0]), peer.port)
+        return endpoint_address(peer.host, peer.port)
 
     @property
     def connected(self) -> bool:

@@ -17,7 +17,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import ISSLTransport
 
 from rdv._transport.interfaces import StreamTransport
-from rdv.addresses import parse_ip
+from rdv.addresses import endpoint_address
 
 __all__ = ["Ports"]
 
@@ -52,7 +52,7 @@ class Ports(NamedTuple):
             return ()
         if not isinstance(here, (IPv4Address, IPv6Address)) or here.port not in ports:
             return ()
-        ip = parse_ip(here.host.partition("%")[0])
+        ip = endpoint_address(here.host, here.port).ip
         return tuple(each for each in ports if each != here.port and self._is_reached(each, ip))
 
     def _is_reached(self, port: int, ip: _IP) -> bool:

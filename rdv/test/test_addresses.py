@@ -12,6 +12,7 @@ from rdv.addresses import (
     Address,
     AddressSpace,
     canonical_address,
+    endpoint_address,
     endpoint_text,
     format_addresses,
     host_of,
@@ -137,6 +138,7 @@ class AddressTests(SynchronousTestCase):
             ("fe80::1%eth0", "[fe80::1]:80"),
         ):
             self.assertEqual(endpoint_text(host, 80), text)
+            self.assertEqual(endpoint_address(host, 80), parse_address(text))
         self.assertRaises(ValueError, endpoint_text, "/run/socket", 80)
 
     def test_network(self) -> None:

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
-from rdv.addresses import Address, parse_ip, space_of
+from rdv.addresses import endpoint_address, space_of
 from rdv.client.candidate import Candidate
 from rdv.client.context import Context
 from rdv.wire import Role
@@ -56,8 +56,8 @@ class Inbound(ServerFactory[Any]):
         """See :class:`IProtocolFactory`: None for a connection that is not wanted."""
         if self._stopped or not isinstance(addr, (IPv4Address, IPv6Address)):
             return None
-        ip = parse_ip(addr.host.partition("%")[0])
-        context, address = self._context, Address(ip, addr.port)
+        context, address = self._context, endpoint_address(addr.host, addr.port)
+        ip = address.ip
         if not space_of(ip) & context.settings.spaces:
             context.trace.rejected(address)
             return None

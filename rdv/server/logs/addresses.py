@@ -5,10 +5,10 @@ How much of a client's address a log shows.
 from __future__ import annotations
 
 import re
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import IO
 
-from rdv.addresses import parse_address
+from rdv.addresses import parse_address, parse_ip
 
 __all__ = ["FULL", "NONE", "PREFIX", "MaskedFile", "masked", "masked_host"]
 
@@ -17,7 +17,6 @@ FULL, PREFIX, NONE = "full", "prefix", "none"
 
 #: Bytes of that network.
 _V4_PREFIX, _V6_PREFIX = 3, 6
-_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 # In brackets or not, with a port or not. Not the version of a program, Browser/120.0.0.0. What is
 # repeated has a limit: strangers write some of what is logged.
@@ -74,10 +73,9 @@ def _replacement(detail: str, match: re.Match[str]) -> str | None:
 
 def _parsed(text: str) -> bytes | None:
     try:
-        packed = inet_pton(AF_INET6 if ":" in text else AF_INET, text)
-    except OSError:
+        return parse_ip(text).packed
+    except ValueError:
         return None
-    return packed.removeprefix(_MAPPED)
 
 
 def _network(packed: bytes) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.web.resource import Resource
 
-from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.addresses import AddressSpace, endpoint_address, space_of
 from rdv.errors import BadSettings
 from rdv.server.access.hook import load_hook
 from rdv.server.door import Door
@@ -128,7 +128,7 @@ def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Po
             host = port.getHost()
             if kind not in found or not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
-            ip = parse_ip(host.host.partition("%")[0])
+            ip = endpoint_address(host.host, host.port).ip
             if space_of(ip) is not AddressSpace.LOOPBACK:
                 found[kind][host.port] = None
                 hosts[host.port] = hosts.get(host.port, frozenset()) | {ip}

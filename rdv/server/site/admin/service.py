@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 import twisted
 from rdv import __version__
-from rdv.addresses import AddressSpace, parse_ip, space_of
+from rdv.addresses import AddressSpace, endpoint_address, space_of
 from rdv.errors import RdvError
 from rdv.server.metrics import NO_LABELS, Sample
 from rdv.server.site.admin import prometheus
@@ -96,7 +96,7 @@ class Admin:
             host = port.getHost()
             if not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
-            if space_of(parse_ip(host.host.partition("%")[0])) is not AddressSpace.LOOPBACK:
+            if space_of(endpoint_address(host.host, host.port).ip) is not AddressSpace.LOOPBACK:
                 log.critical("the admin port is not on loopback: whoever can reach it can read it")
         self._loop = LoopingCall(self._remember)
         self._loop.clock = self._reactor

@@ -22,8 +22,8 @@ different numbers of workers, or none. ::
 What can go wrong:
 
 * The new generation ends before it serves, or is not ready in a minute: the old one goes on.
-* A client comes to the old one that had been connected before, and sends its request now: it is
-  handed over as well.
+* A client comes to the old one that had been connected before, and sends its request now, or is
+  let in by the door now: it is handed over as well, for ten seconds.
 * Somebody came to the new one with the same token and role before a client that waited arrives
   there: that one is the newer, and stays.
 * A connection is more than a socket (TLS): the client gets a 503 with ``Retry-After: 0``. It comes

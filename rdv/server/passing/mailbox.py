@@ -28,13 +28,13 @@ from rdv.server.passing.message import (
 )
 from rdv.server.refusals import BUSY
 
-__all__ = ["Inbox", "Outbox"]
+__all__ = ["PATIENCE", "Inbox", "Outbox"]
 
 log = Logger()
 
 #: Seconds that a client waits for room in an inbox before it gets a 503: a worker that is started
 #: again is there by then.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 
 
 @implementer(IWriteDescriptor)
@@ -53,7 +53,7 @@ class Outbox:
         reactor: IReactor,
         sock: socket.socket,
         limit: int = 1024,
-        patience: float = _PATIENCE,
+        patience: float = PATIENCE,
     ) -> None:
         self.refused: Callable[[int, str], object] = lambda status, reason: None
         self._reactor = reactor

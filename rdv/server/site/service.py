@@ -25,6 +25,7 @@ from rdv.server.sampling import sample_of
 from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
+from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.parts import make_rendezvous, make_site, named_ports
 from rdv.server.site.signals import ServerSignals
@@ -176,7 +177,7 @@ class RendezvousService(Service):
         way = Exit(self._reactor, self.rendezvous, outbox)
         over: list[Deferred[Any]] = [
             self.rendezvous.close(self._settings.drain_replaced, way.send),
-            self._site.leave([]),
+            self._site.leave([], PATIENCE),
             self._listeners.close(for_others=True),
         ]
         # By then nobody comes any more.

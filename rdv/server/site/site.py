@@ -5,6 +5,7 @@ The site of a server of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import cast
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ from rdv._transport.interfaces import StreamTransport
 from rdv.server.budget import AcceptThrottle
 from rdv.server.deadlines import Deadlines
 from rdv.server.limits.admission import Admission
+from rdv.server.refusals import SHUTDOWN
 from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
@@ -79,6 +81,7 @@ class RendezvousSite(Site):
         self._admission = admission
         self._statistics = statistics or Statistics()
         self._channels: WeakSet[Channel] = WeakSet()
+        self._latest = 0.0
         self.health = health
         self._slim: SlimChannels | None = None
         if short_way is not None:
@@ -90,16 +93,35 @@ class RendezvousSite(Site):
             tune_port(port)
         self._throttle.watch(ports)
 
-    def leave(self, queued: Iterable[IListeningPort]) -> Deferred[None]:
+    def leave(
+        self, queued: Iterable[IListeningPort], patience: float = _LAST_ANSWERS
+    ) -> Deferred[None]:
         """
         Answer those who have come already. No port is to accept anybody else for this site.
 
         :param queued: ports that nobody else has: who waits in their queues is taken in.
-        :return: fires when there is nobody left, after a second at most.
+        :param patience: seconds that this may take; counted anew when it is called again.
+        :return: fires when there is nobody left. Of those who are left in the end, who has asked is
+            refused, which may take a second more.
         """
         self._throttle.stop()
         take_queued(queued)
-        return when(self._clock, lambda: not self._unanswered(), _LAST_ANSWERS)
+        self._latest = self._clock.seconds() + patience
+
+        def is_over() -> bool:
+            return not self._unanswered() or self._clock.seconds() >= self._latest
+
+        return when(self._clock, is_over, patience).addCallback(lambda _: self._refuse_held())
+
+    def _refuse_held(self) -> Deferred[None] | None:
+        """Those about whom somebody still thinks."""
+        held = [each for each in self._unanswered() if isinstance(each, Channel) and each.requests]
+        for channel in held:
+            status, text = SHUTDOWN
+            channel.refuse(HTTPStatus(status), text)
+        if not held:
+            return None
+        return when(self._clock, lambda: not any(each.connected for each in held), _LAST_ANSWERS)
 
     def abort(self) -> None:
         """Cut those who are not yet answered."""

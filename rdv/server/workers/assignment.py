@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner
@@ -18,13 +19,14 @@ from rdv._transport.handover import can_migrate, migrate
 from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
-from rdv.server.passing.mailbox import Outbox
+from rdv.server.passing.mailbox import PATIENCE, Outbox
 from rdv.server.passing.message import PassedClient
 from rdv.server.passing.ways import Entrance, client_of
 from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
+from rdv.server.until import when
 from rdv.server.workers.bridge import Bridges
 from rdv.wire import token_hint
 
@@ -117,6 +119,11 @@ class Assignment(LegOwner[Leg]):
         """Those who wait to be passed on need not wait any longer: nobody takes them."""
         for outbox in self._outboxes.values():
             outbox.refuse_waiting(*SHUTDOWN)
+
+    def emptied(self) -> Deferred[None]:
+        """Fires when nobody waits to be passed on any more: all have arrived, or were refused."""
+        outboxes = self._outboxes.values()
+        return when(self._reactor, lambda: not any(map(len, outboxes)), 2 * PATIENCE)
 
     def abort(self) -> None:
         """Cut whatever is not the rendezvous' own."""

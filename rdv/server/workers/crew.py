@@ -20,10 +20,11 @@ from rdv.errors import RdvError
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.spawning import first_number
 from rdv.server.limits.memory import Memory
-from rdv.server.passing.mailbox import Inbox, Outbox
+from rdv.server.passing.mailbox import PATIENCE, Inbox, Outbox
 from rdv.server.passing.message import PassedClient, inbox_pair, refuse
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.certificate import ServerCertificate
+from rdv.server.until import when
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.orders import ALL_ANSWER, GO, HAND_OVER, HANGING, Start
@@ -138,8 +139,12 @@ class Crew:
 
     def hand_over(self, drain: float) -> Deferred[None]:
         """Stop, as the next generation serves: it gets those who wait."""
-        self._forward = Outbox(self._reactor, self._outbox).send
-        return self.stop(HAND_OVER, drain)
+        left = Outbox(self._reactor, self._outbox)
+        self._forward = left.send
+        stopped = self.stop(HAND_OVER, drain)
+        return stopped.addCallback(
+            lambda _: when(self._reactor, lambda: not len(left), 2 * PATIENCE)
+        )
 
     # The life of a worker.
 

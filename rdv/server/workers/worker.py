@@ -48,6 +48,7 @@ from rdv.server.reloading import Reload, reload_all
 from rdv.server.sampling import sample_of
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
+from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.parts import make_rendezvous, make_site, named_ports
 from rdv.server.workers.assignment import Assignment
@@ -187,9 +188,12 @@ class Worker:
             self._assignment.refuse_waiting()
             ports = self._listeners.ports
             own = [port for port in ports if not self._listeners.is_passed(port)]
-            self._end(drain, self._rendezvous.close(drain), own)
+            over = self._end(drain, self._rendezvous.close(drain), self._site.leave(own))
+            over.addCallback(lambda _: self._reactor.stop())
         elif self._rendezvous.successor is not None:  # it has had its time
             self._rendezvous.close(drain)
+            self._site.leave([])
+            self._assignment.refuse_waiting()
             self._assignment.bridges.close(drain + _BRIDGES_LATER)
 
     def _hand_over(self) -> None:
@@ -197,23 +201,21 @@ class Worker:
         if not self._stopping:
             drain = self._settings.drain_replaced
             way = Exit(self._reactor, self._rendezvous, self._successor)
-            over = self._rendezvous.close(drain, way.send).addCallback(lambda _: way.emptied())
-            self._end(drain, over, [])
+            pairs = self._rendezvous.close(drain, way.send)
+            over = self._end(drain, pairs, self._site.leave([], PATIENCE))
+            # By then nobody comes any more but from other workers, whose parent sees to those.
+            over.addCallback(lambda _: gatherResults([way.emptied(), self._assignment.emptied()]))
+            over.addCallback(lambda _: self._reactor.stop())
 
-    def _end(self, drain: float, over: Deferred[None], queued: Sequence[Any]) -> None:
+    def _end(self, drain: float, *over: Deferred[None]) -> Deferred[Any]:
         self._stopping = True
         self._watch.stop()
         self._summary.stop()
         log.info(
             "{pairs} pairs may end within {drain} s", pairs=self._rendezvous.pairs, drain=drain
         )
-        closed: list[Deferred[Any]] = [
-            over,
-            self._site.leave(queued),
-            self._listeners.close(for_others=True),
-            self._assignment.bridges.close(drain + _BRIDGES_LATER),
-        ]
-        gatherResults(closed).addCallback(lambda _: self._reactor.stop())
+        bridges = self._assignment.bridges.close(drain + _BRIDGES_LATER)
+        return gatherResults([*over, self._listeners.close(for_others=True), bridges])
 
 
 def _inherited(number: int) -> socket.socket:

@@ -113,8 +113,7 @@ class MailboxTests(TestCase):
 
     async def test_patience(self) -> None:
         """Nobody waits for ever for a worker that takes nobody."""
-        self.patch(mailbox, "_PATIENCE", 0.001)
-        self.outbox = Outbox(REACTOR, self.sending, limit=5)
+        self.outbox = Outbox(REACTOR, self.sending, limit=5, patience=0.001)
         for _ in self.fill():
             pass
         here = self.send(1000)

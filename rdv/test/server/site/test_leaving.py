@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.server import RendezvousResource
+from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.site import RendezvousSite
 from rdv.server.until import when
 from rdv.test.server.doubles import request
 from rdv.test.server.site.test_site import SiteTestCase
+from rdv.wire import refusal
 
 
 class WhenTests(SynchronousTestCase):
@@ -66,6 +70,39 @@ class LeaveTests(SiteTestCase):
         self.assertNoResult(left)
         self.clock.advance(0.1)
         self.successResultOf(left)
+
+    def test_held(self) -> None:
+        """Who has asked, and is thought about for too long, is told to come again."""
+        cancelled: list[object] = []
+        hook: Deferred[str | None] = Deferred(cancelled.append)
+        self.mount(RendezvousResource(self.rendezvous, identify=lambda one: hook))
+        self.site = self.factory = RendezvousSite(self.site.resource, self.clock)
+        browser = self.browse(request())
+        self.rendezvous.close()
+        left = self.own_site.leave([])
+        self.clock.advance(0.9)
+        self.assertEqual(browser.received, b"")
+        self.clock.advance(0.1)
+        self.assertEqual(browser.received, refusal(*SHUTDOWN))
+        self.assertNoResult(left)
+        self.at_client.loseConnection()
+        self.clock.pump([0.1] * 2)
+        self.successResultOf(left)
+        self.assertEqual(cancelled, [hook])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_longer(self) -> None:
+        """There may be more time, until there is less after all."""
+        browser = self.browse()
+        left = self.own_site.leave([], 10.0)
+        self.clock.advance(5)
+        self.assertNoResult(left)
+        again = self.own_site.leave([])
+        self.clock.advance(1)
+        self.successResultOf(again)
+        self.clock.advance(0.1)
+        self.successResultOf(left)
+        self.assertIsNone(browser.lost)
 
     def test_in_a_hurry(self) -> None:
         """The second signal."""

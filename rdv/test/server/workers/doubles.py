@@ -213,12 +213,14 @@ class FakeReactor(Clock):
 
     :ivar processes: all that were started, in their order.
     :ivar refusing: whether none can be started.
+    :ivar writers: who waits for room.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.processes: list[FakeProcess] = []
         self.ports: list[FakePort] = []
+        self.writers: list[Any] = []
         self.refusing = False
         self.stopped = False
 
@@ -249,6 +251,12 @@ class FakeReactor(Clock):
 
     def removeReader(self, reader: object) -> None:
         """Nothing was."""
+
+    def addWriter(self, writer: object) -> None:
+        self.writers.append(writer)
+
+    def removeWriter(self, writer: object) -> None:
+        self.writers = [each for each in self.writers if each is not writer]
 
     def stop(self) -> None:
         self.stopped = True

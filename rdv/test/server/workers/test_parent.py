@@ -407,6 +407,34 @@ class HandOverTests(ParentTestCase):
             self.assertEqual(found, message)
             present(sock).close()
 
+    def test_no_room(self) -> None:
+        """The last of them are waited for."""
+        processes = self.start()
+        client, server = tcp_pair()
+        with client:
+            self.hand_over()
+            message = encode(PassedClient(Role.DIALER, b"token", "", "", None, 7, 1.5))
+            send(self.crew.mailboxes[1][1], message, server)
+            server.close()
+            while True:
+                try:
+                    self.crew._outbox.send(b"another one")
+                except BlockingIOError:
+                    break
+            for process in processes:
+                process.end()
+            self.assertFalse(self.reactor.stopped)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    receive(self.inbox)
+            for writer in self.reactor.writers:
+                writer.doWrite()
+            self.reactor.advance(0.02)
+            self.assertTrue(self.reactor.stopped)
+            found, sock = receive(self.inbox)
+            self.assertEqual(found, message)
+            present(sock).close()
+
     def test_told_to_end(self) -> None:
         """In the middle of that: what is left has less time."""
         processes = self.start()

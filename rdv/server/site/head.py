@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 __all__ = ["PlainHead", "plain_head"]
 
-#: Bytes at most.
-_LIMIT = 1 << 14
+#: Bytes at most, and how many more a line counts for: an HTTP server has a limit of lines, too.
+_LIMIT, _LINE = 1 << 14, 32
 _REQUEST = re.compile(rb"(DIAL|ACCEPT) (/[-.0-9A-Z_a-z~/]*) HTTP/1\.1")
 _NAME = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 #: What a value must not contain; a line has its end behind it.
@@ -50,7 +50,7 @@ def plain_head(data: bytes) -> PlainHead | None:
 
     :return: None when it is something else, or not complete.
     """
-    if len(data) > _LIMIT or not data.endswith(b"\r\n\r\n"):
+    if len(data) + _LINE * data.count(b"\n") > _LIMIT or not data.endswith(b"\r\n\r\n"):
         return None
     first, *lines = data[:-4].split(b"\r\n")
     request = _REQUEST.fullmatch(first)

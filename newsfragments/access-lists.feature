@@ -1,1 +1,1 @@
-``rdv serve`` and ``twist rdv`` have ``--bearer-file FILE``, for clients that send ``Authorization: Bearer``, and ``--allow`` and ``--deny``, for networks from which clients come. All such files are read again at SIGHUP.
+A server can require a bearer token (``--bearer-file FILE``), and let in or keep out networks (``--allow``, ``--deny``). All such files are read again at SIGHUP.

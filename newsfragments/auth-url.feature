@@ -1,1 +1,1 @@
-``rdv serve`` and ``twist rdv`` have ``--auth-url URL``: a program of the operator's is asked about each client, and may name its user. Answers are kept for a while; without one, clients get a 503.
+With ``--auth-url URL`` a server asks a program of the operator's about each client, which may also name its user. Answers are cached; while there is none, clients get a 503.

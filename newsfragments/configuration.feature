@@ -1,1 +1,1 @@
-A server's options can stand in a file, ``--config rdv.toml``, or in the environment, ``RDV_SERVE_LOBBY_TIMEOUT=5m``; ``--check-config`` says what is wrong with them, a line each. ``*:443`` is an address to listen on.
+A server's options can stand in a file (``--config rdv.toml``) or in the environment (``RDV_SERVE_LOBBY_TIMEOUT=5m``); ``--check-config`` reports each mistake in one line. ``*:443`` is an address to listen on.

@@ -1,1 +1,1 @@
-``contrib`` has a Dockerfile, a Compose file, a Kubernetes manifest and a configuration of logrotate.
+``contrib`` has a Dockerfile, a Compose file, a Kubernetes manifest and a logrotate configuration.

@@ -1,1 +1,1 @@
-``twist rdv`` and ``rdv serve`` answer health checks: ``GET /readyz`` tells a balancer whether the server takes clients in, and ``GET /healthz`` whether it works; ``--health-path`` moves them.
+A server answers health checks: ``GET /readyz`` tells a balancer whether it takes new clients, ``GET /healthz`` whether it works. ``--health-path`` moves them.

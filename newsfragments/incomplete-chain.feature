@@ -1,1 +1,1 @@
-A client says whose certificate is not trusted, and that a server does not send its whole chain, if that is what is wrong; ``rdv check`` does so, too.
+The error for an untrusted certificate names its issuer, and says if the server does not send its whole chain; so does ``rdv check``.

@@ -1,2 +1,1 @@
-What limits refuse is summed up in the server's log once a minute, with the addresses that they hit
-most often.
+The server's log sums up once a minute what limits have refused, with the addresses that were refused most often.

@@ -1,2 +1,1 @@
-Servers log the /24 or /48 of clients' addresses only; ``--log-addresses full`` shows all of it, and
-``none`` nothing.
+Servers log only the /24 or /48 of clients' addresses; ``--log-addresses full`` shows whole ones, and ``none`` none.

@@ -1,2 +1,1 @@
-``--log-format text|json|access`` for ``rdv serve`` and ``twist rdv``: JSON is one flat object a line,
-and ``access`` is one line for each pair, in columns that awk and GoAccess read.
+``--log-format text|json|access`` for servers: ``json`` is one flat object a line, ``access`` one line for each pair, in columns that awk and GoAccess read.

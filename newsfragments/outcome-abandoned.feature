@@ -1,1 +1,1 @@
-The outcome of a pair is ``direct`` only when the acceptor had said HELLO and the dialer closed the relay in good order. Clients that were killed, or gave up, make it ``abandoned``, which is new; they counted as ``direct``.
+A pair counts as ``direct`` only when the acceptor has sent HELLO and the dialer has closed the relay cleanly. Clients that were killed, or gave up, count as ``abandoned``, a new outcome, instead of ``direct``.

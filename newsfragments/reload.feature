@@ -1,1 +1,1 @@
-SIGHUP makes a server read its files again, in all of its processes; a bad file leaves what was read before in force, and the log says why. Signals that come while a server or one of its workers starts no longer kill it.
+SIGHUP makes a server read its files again, in all of its processes. A bad file changes nothing, and the log says what is wrong with it. Signals that come while a server or one of its workers starts no longer kill it.

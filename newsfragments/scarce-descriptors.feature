@@ -1,1 +1,1 @@
-When descriptors run short, a server drops connections whose request has not come, and refused ones that do not close: first those of the address that has most of them. So nobody can keep others out by holding connections. Waiting clients take three quarters of the descriptors at most.
+When open files run short, a server drops connections without a complete request, and refused ones that do not close, first those of the address with most of them: nobody can keep others out by holding connections. Waiting clients take at most three quarters of the descriptors.

@@ -1,1 +1,1 @@
-``rdv serve`` and ``twist rdv`` have ``--serve MODULE:CALLABLE``, which loads a ``serve`` hook, in each worker. Workers run the asyncio reactor if their parent does.
+``--serve MODULE:CALLABLE`` loads a ``serve`` hook into a server, in each worker. Workers run the asyncio reactor if their parent does.

@@ -1,1 +1,1 @@
-``rdv serve`` and ``twist rdv`` have ``--token-key FILE``: only tokens that the operator has signed are let in, until they expire. ``rdv token --key FILE --user NAME --ttl 1h`` signs one, for a secured or a plain stream.
+With ``--token-key FILE`` a server accepts only tokens that its operator has signed, until they expire. ``rdv token --key FILE --user NAME --ttl 1h`` signs one, for a secured or a plain stream.

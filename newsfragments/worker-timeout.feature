@@ -1,1 +1,1 @@
-A worker that hangs is noticed and replaced (``--worker-timeout``). A server whose workers cannot be started ends with status 1, also when that happens later.
+A worker that hangs is noticed and replaced (``--worker-timeout``). A server ends with status 1 when no worker serves and none can be started.

@@ -1,1 +1,1 @@
-``--workers`` with ``unix:`` and ``systemd:`` ports. The socket file that a killed server has left is replaced.
+``--workers`` takes ``unix:`` and ``systemd:`` ports. A socket file that a killed server has left behind is replaced.

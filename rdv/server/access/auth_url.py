@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
@@ -21,6 +21,7 @@ from rdv._signed_token import check_user
 from rdv.addresses import host_of
 from rdv.errors import RdvError
 from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
+from rdv.server.access.turns import Turns
 from rdv.server.access.verdicts import Verdict, Verdicts
 from rdv.server.complaint import Complaint
 from rdv.server.door import Later, Visitor
@@ -30,8 +31,9 @@ __all__ = ["AuthURL"]
 
 log = Logger()
 
-#: How many are asked about at once; others wait.
-AT_ONCE = 32
+#: How many are asked about at once, in all and of one address; others wait. A program that takes
+#: its time to say no would else have none for others than a stranger with wrong passwords.
+AT_ONCE, OF_ONE_ADDRESS = 32, 8
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 #: Headers of a client that always go along.
@@ -75,7 +77,7 @@ class AuthURL:
                 raise RdvError(f"not a header that can be passed on: {name[:64]!r}")
         self._passed = [name.encode() for name in (*_PASSED, *passed)]
         self._verdicts = Verdicts(reactor.seconds, keep)
-        self._turns = DeferredSemaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE, OF_ONE_ADDRESS)
         self._complaint = Complaint(reactor, _complain)
         self.reload()
 
@@ -136,14 +138,11 @@ class AuthURL:
             sent.addRawHeader(b"Rdv-Observed-Addr", visitor.observed.encode())
         for name, value in self._own:
             sent.setRawHeaders(name, [value])
-        await self._turns.acquire()
-        try:
+        async with self._turns.turn((visitor.ip or b"")[:8]):  # a /64 of IPv6 is one
             asking = Deferred.fromCoroutine(ask(self._agent, self._url, sent))
             if self._timeout:
                 asking.addTimeout(self._timeout, self._clock)
             return _verdict(await asking)
-        finally:
-            self._turns.release()
 
 
 def _verdict(response: IResponse) -> Verdict:

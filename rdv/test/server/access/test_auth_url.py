@@ -19,7 +19,7 @@ from rdv._awaiting import deferred_of
 from rdv.errors import BadRequest, RdvError
 from rdv.server.access import make_door
 from rdv.server.access.asking import checked_url
-from rdv.server.access.auth_url import AT_ONCE, AuthURL
+from rdv.server.access.auth_url import AT_ONCE, OF_ONE_ADDRESS, AuthURL
 from rdv.server.door import Visitor
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
@@ -266,7 +266,10 @@ class AuthURLTests(AccessTestCase):
 
     def test_so_many_at_once(self) -> None:
         """Others wait until it is their turn, or until they leave."""
-        coming = [self.come(visitor(b"%d" % number)) for number in range(AT_ONCE + 2)]
+        coming = [
+            self.come(visitor(b"%d" % number, f"192.0.2.{number}:7"))
+            for number in range(AT_ONCE + 2)
+        ]
         self.assertEqual(len(self.agent.asked), AT_ONCE)
         coming[AT_ONCE].cancel()
         self.failureResultOf(coming[AT_ONCE], CancelledError)
@@ -277,6 +280,18 @@ class AuthURLTests(AccessTestCase):
         for each in (*coming[:3], *coming[4:AT_ONCE], coming[-1]):
             each.cancel()
             self.failureResultOf(each, CancelledError)
+
+    def test_so_many_of_one_address(self) -> None:
+        """The next one of another address does not wait behind them."""
+        for prefix in ("192.0.2.1", "[2001:db8::%x]", ""):
+            self.setUp()
+            each = f"{prefix}:7" if prefix else ""
+            for number in range(2 * OF_ONE_ADDRESS):
+                self.come(visitor(b"%d" % number, each.replace("%x", f"{number:x}")))
+            first = OF_ONE_ADDRESS * (1 if prefix else 2)  # unknown ones are not one
+            self.assertEqual(len(self.agent.asked), first)
+            self.come(visitor(b"other", "198.51.100.1:7"))
+            self.assertEqual(self.agent.asked[first][b"Rdv-Token"], [b"other"])
 
     def test_reload(self) -> None:
         """Other headers; and nobody is let in by what was said before."""

@@ -42,9 +42,14 @@ class PidFile:
         new = f"{self._path}.{os.getpid()}"
         try:
             fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            os.write(fd, b"%d\n" % os.getpid())
-            os.rename(new, self._path)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                os.write(fd, b"%d\n" % os.getpid())
+                os.rename(new, self._path)
+            except OSError:
+                os.close(fd)
+                os.unlink(new)
+                raise
         except OSError as error:
             raise RdvError(f"{self._path}: {error.strerror}") from error
         if self._fd is not None:

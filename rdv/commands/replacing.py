@@ -17,8 +17,9 @@ from rdv.errors import RdvError
 
 __all__ = ["replace"]
 
-#: Seconds between two looks. It ends by itself: a server says within a minute how it went.
-_PAUSE = 0.05
+#: Seconds between two looks, and until it is no longer waited for: a server says within a minute
+#: how it went, unless it cannot write its file, or is stopped.
+_PAUSE, _PATIENCE = 0.05, 90.0
 
 
 async def replace(reactor: Any, path: str, console: Console) -> int:
@@ -26,7 +27,7 @@ async def replace(reactor: Any, path: str, console: Console) -> int:
     Send the signal to the process that ``path`` names, and wait until the file says how it went: it
     is written anew, by the next generation, or else by the same one again.
 
-    :raises RdvError: when nobody runs there, or the next one did not start.
+    :raises RdvError: when nobody runs there, the next one did not start, or nothing is heard of it.
     """
     before, old = _identity(path), running(path)
     if old is None:
@@ -35,7 +36,10 @@ async def replace(reactor: Any, path: str, console: Console) -> int:
         os.kill(old, signal.SIGUSR2)
     except OSError as error:
         raise RdvError(f"cannot signal process {old}: {error.strerror}") from error
+    end = reactor.seconds() + _PATIENCE
     while _identity(path) == before and running(path) is not None:
+        if reactor.seconds() >= end:
+            raise RdvError(f"process {old} does not say how it went: see its log")
         await deferLater(reactor, _PAUSE)
     new = running(path)
     if new is None:

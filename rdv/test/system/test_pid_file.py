@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -65,6 +66,22 @@ class PidFileTests(SynchronousTestCase):
         self.path.write_text("nonsense\n")
         error = self.assertRaises(RdvError, running, str(self.path))
         self.assertEqual(str(error), f"{self.path}: no number of a process")
+
+    def test_no_space(self) -> None:
+        """What was there stays, and nothing else does."""
+        self.file.write()
+
+        def full(fd: int, data: bytes) -> int:
+            written.append(fd)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        written: list[int] = []
+        self.patch(os, "write", full)
+        error = self.assertRaises(RdvError, self.file.write)
+        self.assertEqual(str(error), f"{self.path}: No space left on device")
+        self.assertEqual(running(str(self.path)), os.getpid())
+        self.assertEqual([p.name for p in self.path.parent.iterdir()], [self.path.name])
+        self.assertRaises(OSError, os.fstat, written[0])
 
     def test_impossible(self) -> None:
         nowhere = PidFile(str(self.path / "rdv.pid"))

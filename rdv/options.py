@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", int, float)
 
-__all__ = ["file_name", "forwards", "limit", "port", "seconds", "size", "workers"]
+__all__ = ["file_name", "forwards", "limit", "one_of", "port", "seconds", "size", "workers"]
 
 #: More than this (thirty years, for the seconds) is a slip of the finger.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000

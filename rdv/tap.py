@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
+from rdv._setting import Setting
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
@@ -32,7 +33,7 @@ from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.server.supervision import supervise
 from rdv.server.workers.parent import WorkersService
-from rdv.settings import ServerSettings, Setting, server_settings
+from rdv.settings import ServerSettings, server_settings
 
 __all__ = ["Options", "makeService"]
 

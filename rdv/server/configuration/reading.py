@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 from twisted.logger import Logger
 
+from rdv._setting import Setting
 from rdv._text import visible
 from rdv.errors import BadSettings
-from rdv.settings import ServerSettings, Setting, server_settings
+from rdv.settings import ServerSettings, server_settings
 
 __all__ = ["PREFIX", "Configuration"]
 

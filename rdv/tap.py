@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.application.service import IService
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
@@ -23,8 +22,8 @@ from rdv._system.descriptors import raise_limit
 from rdv._system.process import hold_signals
 from rdv._system.service_manager import ServiceManager
 from rdv._system.verbosity import show_from
+from rdv._twist_stream import AcceptOptions, StreamOptions, StreamService
 from rdv.errors import BadSettings, RdvError
-from rdv.options import seconds
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
@@ -36,26 +35,6 @@ from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings, server_settings
 
 __all__ = ["Options", "makeService"]
-
-
-class _StreamOptions(UsageOptions):
-    """``twist rdv dial|accept``: what the ``rdv`` command takes, for a process that logs."""
-
-    synopsis = "[options] URL TOKEN"
-    optFlags = [["relay", "r", "Use the relay only."]]
-    optParameters = [
-        ["timeout", None, 60.0, "Seconds to get a connection; 0: for ever.", seconds],
-    ]
-
-    def parseArgs(self, url: str, token: str) -> None:  # type: ignore[override]
-        self["url"] = url
-        self["token"] = token
-
-
-class _AcceptOptions(_StreamOptions):
-    optParameters = [
-        ["timeout", None, 0.0, "Seconds to get a connection; 0: for ever.", seconds],
-    ]
 
 
 _SWITCHES = [each for each in server_settings() if each.parse is None]
@@ -94,8 +73,8 @@ class Options(UsageOptions):
         if not each.repeats
     ]
     subCommands = [
-        ["dial", None, _StreamOptions, "Connect stdin and stdout to the accepting peer."],
-        ["accept", None, _AcceptOptions, "Connect stdin and stdout to the dialling peer."],
+        ["dial", None, StreamOptions, "Connect stdin and stdout to the accepting peer."],
+        ["accept", None, AcceptOptions, "Connect stdin and stdout to the dialling peer."],
     ]
 
     def configuration(self) -> Configuration:
@@ -145,7 +124,7 @@ def makeService(options: Options) -> IService:
         of_twist["logFile"] = log_outlet(of_twist["logFile"])
     use_monotonic_clock(reactor)
     if options.subCommand:
-        stream: IService = _StreamService(reactor, options.subCommand, options.subOptions)
+        stream: IService = StreamService(reactor, options.subCommand, options.subOptions)
         return stream
     if options["check-config"]:
         raise SystemExit(_check(reactor, options))
@@ -244,72 +223,3 @@ class _WorkersService(_SaysWhy, WorkersService):
         self._failed = True
         Logger().critical("{reason}", reason=failure.getErrorMessage())
         self._reactor.stop()
-
-
-class _StreamService(Service):
-    """One end of a stream; the reactor stops when it ends."""
-
-    log = Logger()
-
-    def __init__(self, reactor: Any, role: str, options: UsageOptions) -> None:
-        self._reactor = reactor
-        self._role = role
-        self._options = options
-        self._running: Deferred[None] | None = None
-
-    def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call]
-        self._reactor.callWhenRunning(self._run)
-
-    def _run(self) -> None:
-        from rdv._stdio.stream import stream
-        from rdv._system.process import open_standard_descriptors
-        from rdv.addresses import AddressSpace
-        from rdv.client import Client
-        from rdv.endpoints.retry import keep_trying
-        from rdv.wire import Role
-
-        open_standard_descriptors()
-        options = self._options
-        spaces = AddressSpace.NONE if options["relay"] else AddressSpace.DEFAULT
-        client = Client(self._reactor, spaces=spaces)
-        role = Role.DIALER if self._role == "dial" else Role.ACCEPTOR
-        connect = client.dial if role is Role.DIALER else client.accept
-        url, token = options["url"], options["token"]
-
-        trying = keep_trying(
-            lambda timeout, trace: connect(url, token, timeout=timeout, trace=trace),
-            self._reactor,
-            role,
-            token,
-            options["timeout"] or None,
-            tell=self._news,
-        )
-        connecting = Deferred.fromCoroutine(trying)
-        running = Deferred.fromCoroutine(stream(self._reactor, connecting, self._tell))
-        self._running = running.addErrback(self._failed)
-        self._running.addCallback(lambda _: self._stop())
-
-    def _tell(self, event: str, text: str = "", **fields: object) -> None:
-        self.log.info("{text}", text=text, event=event, **fields)
-
-    def _news(self, error: RdvError | None) -> None:
-        if error is None:
-            self.log.info("WAITING: for the peer")
-        else:
-            self.log.warn("TROUBLE: {reason}", reason=str(error))
-
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError):  # the reactor is being stopped
-            return
-        self.log.error("{reason}", reason=failure.getErrorMessage())
-
-    def _stop(self) -> None:
-        if self.running:
-            self._reactor.stop()
-
-    def stopService(self) -> Deferred[None] | None:
-        super().stopService()  # type: ignore[no-untyped-call]
-        if self._running is not None:
-            self._running.cancel()
-        return None

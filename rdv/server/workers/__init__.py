@@ -39,8 +39,7 @@ the header it has nothing of its own.
 Endpoint strings are understood by the endpoints themselves, in the parent as in the workers.
 ``generations.listeners`` stands in for the reactor there: its ``listenTCP`` and the like open a
 port that is not watched, or adopt one that was opened. What listens in another way is refused at
-once.
-Sockets that systemd has passed keep their numbers, as that is how endpoints find them.
+once. Sockets that systemd has passed keep their numbers, as that is how endpoints find them.
 
 Workers get commands from the parent by a pipe, and no signals: a terminal, or systemd, signals the
 whole group, and the second signal would cut what the first one wants drained. What they log goes

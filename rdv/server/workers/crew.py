@@ -57,8 +57,7 @@ class Crew:
     :param certificate: theirs, if they listen for TLS.
     :param polling: hears what they have counted, and which of them end.
     :param gave_up: called with an error when one cannot be started for the first time, or later
-        when none serves and all have failed to start,
-        again and again.
+        when none serves and all have failed to start, again and again.
     :ivar mailboxes: of each worker the two ends of its inbox, which outlast it.
     :ivar memory: in which they count by address, and its descriptor.
     :ivar ready: fires when all of them serve.

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IListeningPort
 from rdv._stdio.console import Console, Form
 from rdv._system.descriptors import raise_limit
 from rdv._system.service_manager import ServiceManager
-from rdv.addresses import Address, parse_ip
+from rdv.addresses import endpoint_text
 from rdv.commands.running import OK, lines_of, log_to
 from rdv.errors import BadSettings
 from rdv.server.configuration.checking import refusals, warnings
@@ -119,5 +119,5 @@ def _check(reactor: Any, configuration: Configuration, console: Console) -> int:
 def _place(port: IListeningPort) -> str:
     host = port.getHost()
     if isinstance(host, (IPv4Address, IPv6Address)):
-        return str(Address(parse_ip(host.host), host.port))
+        return endpoint_text(host.host, host.port)
     return str(host)

@@ -1,5 +1,5 @@
 """
-Waiting for what nobody tells.
+Waiting for what nobody tells of: it has to be looked for.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-__all__ = ["when"]
+__all__ = ["wait_until"]
 
 #: Seconds between two looks.
 _PAUSE = 0.02
 
 
-def when(clock: IReactorTime, over: Callable[[], bool], patience: float) -> Deferred[None]:
+def wait_until(clock: IReactorTime, over: Callable[[], bool], patience: float) -> Deferred[None]:
     """
     Wait.
 

@@ -19,7 +19,7 @@ from rdv.server.passing.mailbox import Outbox
 from rdv.server.passing.message import PassedClient, refuse
 from rdv.server.refusals import BUSY
 from rdv.server.rendezvous import Rendezvous
-from rdv.server.until import when
+from rdv.server.until import wait_until
 from rdv.wire import Offer, token_hint
 
 __all__ = ["Entrance", "Exit", "client_of"]
@@ -103,4 +103,4 @@ class Exit:
 
     def emptied(self) -> Deferred[None]:
         """Fires when all have gone, or will not."""
-        return when(self._clock, lambda: not len(self._outbox), 2 * _PATIENCE)
+        return wait_until(self._clock, lambda: not len(self._outbox), 2 * _PATIENCE)

@@ -34,7 +34,7 @@ from rdv.server.site.leaving import take_queued
 from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 from rdv.server.statistics import Statistics
-from rdv.server.until import when
+from rdv.server.until import wait_until
 
 __all__ = ["RendezvousSite"]
 
@@ -111,7 +111,7 @@ class RendezvousSite(Site):
         def is_over() -> bool:
             return not self._unanswered() or self._clock.seconds() >= self._latest
 
-        return when(self._clock, is_over, patience).addCallback(lambda _: self._refuse_held())
+        return wait_until(self._clock, is_over, patience).addCallback(lambda _: self._refuse_held())
 
     def _refuse_held(self) -> Deferred[None] | None:
         """Those about whom somebody still thinks."""
@@ -121,7 +121,9 @@ class RendezvousSite(Site):
             channel.refuse(HTTPStatus(status), text)
         if not held:
             return None
-        return when(self._clock, lambda: not any(each.connected for each in held), _LAST_ANSWERS)
+        return wait_until(
+            self._clock, lambda: not any(each.connected for each in held), _LAST_ANSWERS
+        )
 
     def abort(self) -> None:
         """Cut those who are not yet answered."""

@@ -26,7 +26,7 @@ from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.shedding import Holder
 from rdv.server.statistics import Statistics
-from rdv.server.until import when
+from rdv.server.until import wait_until
 from rdv.server.workers.bridge import Bridges
 from rdv.wire import token_hint
 
@@ -123,7 +123,7 @@ class Assignment(LegOwner[Leg]):
     def emptied(self) -> Deferred[None]:
         """Fires when nobody waits to be passed on any more: all have arrived, or were refused."""
         outboxes = self._outboxes.values()
-        return when(self._reactor, lambda: not any(map(len, outboxes)), 2 * PATIENCE)
+        return wait_until(self._reactor, lambda: not any(map(len, outboxes)), 2 * PATIENCE)
 
     def abort(self) -> None:
         """Cut whatever is not the rendezvous' own."""

@@ -24,7 +24,7 @@ from rdv.server.passing.mailbox import PATIENCE, Inbox, Outbox
 from rdv.server.passing.message import PassedClient, inbox_pair, refuse
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.certificate import ServerCertificate
-from rdv.server.until import when
+from rdv.server.until import wait_until
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.orders import ALL_ANSWER, GO, HAND_OVER, HANGING, Start
@@ -142,7 +142,7 @@ class Crew:
         self._forward = left.send
         stopped = self.stop(HAND_OVER, drain)
         return stopped.addCallback(
-            lambda _: when(self._reactor, lambda: not len(left), 2 * PATIENCE)
+            lambda _: wait_until(self._reactor, lambda: not len(left), 2 * PATIENCE)
         )
 
     # The life of a worker.

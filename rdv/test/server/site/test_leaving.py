@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.server import RendezvousResource
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.site import RendezvousSite
-from rdv.server.until import when
+from rdv.server.until import wait_until
 from rdv.test.server.doubles import request
 from rdv.test.server.site.test_site import SiteTestCase
 from rdv.wire import refusal
@@ -18,13 +18,13 @@ from rdv.wire import refusal
 class WhenTests(SynchronousTestCase):
     def test_at_once(self) -> None:
         clock = Clock()
-        self.successResultOf(when(clock, lambda: True, 1.0))
+        self.successResultOf(wait_until(clock, lambda: True, 1.0))
         self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_later(self) -> None:
         clock = Clock()
         over: list[int] = []
-        waiting = when(clock, lambda: bool(over), 1.0)
+        waiting = wait_until(clock, lambda: bool(over), 1.0)
         clock.advance(0.5)
         self.assertNoResult(waiting)
         over.append(1)
@@ -34,7 +34,7 @@ class WhenTests(SynchronousTestCase):
 
     def test_never(self) -> None:
         clock = Clock()
-        waiting = when(clock, lambda: False, 1.0)
+        waiting = wait_until(clock, lambda: False, 1.0)
         clock.pump([0.02] * 49)
         self.assertNoResult(waiting)
         clock.pump([0.02] * 2)

@@ -103,7 +103,7 @@ class FormTests(SystemTestCase):
         self.assertEqual(server.stderr.count(b"the first 50"), 1)
 
     async def test_limits(self) -> None:
-        """One that bites is summed up, at the latest when the server stops."""
+        """One that hits somebody is summed up, at the latest when the server stops."""
         options = ("--limit-waiting", "1", "--log-format", "json")
         server = self.rdv("serve", "-l", "127.0.0.1:0", "--workers", "1", *options)
         port = int((await server.line(PORT))[1])
@@ -114,9 +114,9 @@ class FormTests(SystemTestCase):
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
         events = map(json.loads, server.stderr.decode().splitlines())
-        (bite,) = [event for event in events if event["event"] == "limit"]
-        self.assertEqual((bite["level"], bite["limit"], bite["refused"]), ("warn", "waiting", 3))
-        self.assertEqual(bite["worst"], "127.0.0.0/24 (3)")
+        (hits,) = [event for event in events if event["event"] == "limit"]
+        self.assertEqual((hits["level"], hits["limit"], hits["refused"]), ("warn", "waiting", 3))
+        self.assertEqual(hits["worst"], "127.0.0.0/24 (3)")
 
     async def test_text(self) -> None:
         """And what ``twist`` has by itself, without addresses too."""

@@ -33,7 +33,7 @@ def sample_of(rendezvous: Rendezvous) -> Sample:
             f"{status} {reason}": n for (status, reason), n in counted.refusals.items()
         },
         "rdv_observed_addresses": dict(counted.kinds),
-        "rdv_limit_hits": dict(rendezvous.admission.bites.totals),
+        "rdv_limit_hits": dict(rendezvous.admission.hits.totals),
         "rdv_clients_waiting": {role.name.lower(): present.lobby.count(role) for role in Role},
         "rdv_pairs": {"meeting": meeting, "relayed": len(present.pairs) - meeting},
         "rdv_matches": {NO_LABELS: counted.matches},

@@ -8,7 +8,7 @@ counted for it, and only what holds for the whole server does.
 
 ``numbers`` is how many of each, and ``admission`` applies that: it admits a connection and gives it
 a ``Lease``, by which it is counted as long as it stays. ``sketch`` counts and times without
-connections or clocks, ``memory`` is where that is kept, ``bites`` remembers whom limits have hit,
+connections or clocks, ``memory`` is where that is kept, ``hits`` remembers whom limits have hit,
 and ``hiding`` finds out that an address is a proxy's.
 
 Several workers have one memory. Of counts each worker has a part that nobody else writes, and the

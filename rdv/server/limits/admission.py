@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from rdv.addresses import host_of, network_of
 from rdv.errors import BadRequest
-from rdv.server.limits.bites import Bites
 from rdv.server.limits.hiding import Hiding, is_public
+from rdv.server.limits.hits import HitCounts
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.limits.memory import Memory
 from rdv.server.limits.numbers import Limit, Limits
@@ -62,14 +62,14 @@ class Admission:
 
     :param memory: where it counts, if others count as well.
     :ivar counts: how many there are, by address.
-    :ivar bites: what the limits have done.
+    :ivar hits: what the limits have done.
     :ivar hiding: which addresses are those of proxies: no limit holds for them.
     """
 
     def __init__(self, clock: IReactorTime, limits: Limits, memory: Memory | None = None) -> None:
         self._clock = clock
         self._is_on = bool(limits)
-        self.bites = Bites()
+        self.hits = HitCounts()
         if not limits:
             return
         memory = memory or Memory()
@@ -152,7 +152,7 @@ class Admission:
         """Whether somebody is refused for that."""
         if self.hiding.hides(key):
             return False
-        self.bites.add(limit, network_of(host_of(observed)))
+        self.hits.add(limit, network_of(host_of(observed)))
         return True
 
     def failed(self, key: int) -> None:
@@ -169,5 +169,5 @@ class Admission:
 
     def _refuse(self, limit: Limit, key: int, host: str) -> None:
         if not self.hiding.hides(key):
-            self.bites.add(limit, network_of(host))
+            self.hits.add(limit, network_of(host))
             raise TooMany(limit, answered=self._answers.take(key, self._clock.seconds()))

@@ -42,13 +42,13 @@ class Summary:
             self._tell()
 
     def _tell(self) -> None:
-        for bite in self._admission.bites.take():
+        for hits in self._admission.hits.take():
             log.warn(
                 "{limit}: {refused} refused within a minute, most often: {worst}",
                 event="limit",
-                limit=bite.limit,
-                refused=bite.refused,
-                worst=", ".join(f"{address} ({count})" for address, count in bite.worst),
+                limit=hits.limit,
+                refused=hits.refused,
+                worst=", ".join(f"{address} ({count})" for address, count in hits.worst),
             )
         proxies = set(self._admission.proxies)
         for address in proxies - self._proxies:

@@ -54,7 +54,7 @@ class CountsTests(_Case):
         leases[0].end()
         self.leases(1)
         self.refused()
-        self.assertEqual(self.admission.bites.totals["connections"], 2)
+        self.assertEqual(self.admission.hits.totals["connections"], 2)
 
     def test_network(self) -> None:
         """A /64 is one address, and one of IPv4 is the same over IPv6."""
@@ -89,7 +89,7 @@ class CountsTests(_Case):
         leases[1].end()
         self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
         self.assertEqual(
-            [tuple(each) for each in self.admission.bites.take()],
+            [tuple(each) for each in self.admission.hits.take()],
             [("waiting", 1, [(HOST, 1)]), ("pairs", 1, [(HOST, 1)])],
         )
 
@@ -138,7 +138,7 @@ class CountsTests(_Case):
         for lease in leases:
             self.assertTrue(lease.may(Limit.WAITING, "10.0.0.1:5"))
             lease.waits()
-        self.assertFalse(any(self.admission.bites.totals.values()))
+        self.assertFalse(any(self.admission.hits.totals.values()))
         for host in range(8):
             self.named(HOST, f"192.168.0.{host}:7")
         self.leases(3)

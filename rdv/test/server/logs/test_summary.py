@@ -1,4 +1,4 @@
-"""What is said of limits that bite."""
+"""What is said of limits that hit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class SummaryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.admission = Admission(self.clock, Limits())
-        self.bites = self.admission.bites
+        self.hits = self.admission.hits
         self.summary = Summary(self.clock, self.admission)
 
-    def bite(self, limit: Limit, times: int, last: int) -> None:
+    def hit(self, limit: Limit, times: int, last: int) -> None:
         """Refuse one address so many times."""
         for _ in range(times):
-            self.bites.add(limit, bytes((192, 0, 2, last)))
+            self.hits.add(limit, bytes((192, 0, 2, last)))
 
     def told(self, seconds: float) -> list[str]:
         """What is said meanwhile, each as a warning."""
@@ -35,8 +35,8 @@ class SummaryTests(SynchronousTestCase):
         self.summary.start()
         self.assertEqual(self.told(60), [])
         for last in range(1, 6):
-            self.bite(Limit.WAITING, last, last)
-        self.bite(Limit.REQUESTS, 1000, 9)
+            self.hit(Limit.WAITING, last, last)
+        self.hit(Limit.REQUESTS, 1000, 9)
         self.assertEqual(self.told(59.9), [])
         self.assertEqual(
             sorted(self.told(0.1)),
@@ -67,7 +67,7 @@ class SummaryTests(SynchronousTestCase):
         """What has not been said is; no timer is left."""
         self.summary.stop()
         self.summary.start()
-        self.bite(Limit.PAIRS, 2, 7)
+        self.hit(Limit.PAIRS, 2, 7)
         with capturedLogs() as events:
             self.summary.stop()
         (event,) = events

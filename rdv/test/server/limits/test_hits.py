@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import network_of
-from rdv.server.limits.bites import Bite, Bites, Frequent
+from rdv.server.limits.hits import Frequent, HitCounts, Hits
 from rdv.server.limits.numbers import Limit
 
 
@@ -32,23 +32,23 @@ class FrequentTests(SynchronousTestCase):
 class BitesTests(SynchronousTestCase):
     def test_taken(self) -> None:
         """By limit, with the worst, since it was asked last; totals since the start."""
-        bites = Bites()
-        self.assertEqual(bites.take(), [])
+        hits = HitCounts()
+        self.assertEqual(hits.take(), [])
         for host, number in (("192.0.2.1", 2), ("2001:db8:1:2:3::4", 3), ("192.0.2.7", 1)):
             for _ in range(number):
-                bites.add(Limit.WAITING, network_of(host))
-        bites.add(Limit.REQUESTS, network_of("192.0.2.1"))
+                hits.add(Limit.WAITING, network_of(host))
+        hits.add(Limit.REQUESTS, network_of("192.0.2.1"))
         self.assertEqual(
-            bites.take(2),
+            hits.take(2),
             [
-                Bite("waiting", 6, [("2001:db8:1:2::/64", 3), ("192.0.2.1", 2)]),
-                Bite("requests", 1, [("192.0.2.1", 1)]),
+                Hits("waiting", 6, [("2001:db8:1:2::/64", 3), ("192.0.2.1", 2)]),
+                Hits("requests", 1, [("192.0.2.1", 1)]),
             ],
         )
-        self.assertEqual(bites.take(), [])
-        bites.add(Limit.WAITING, network_of("192.0.2.1"))
-        self.assertEqual(bites.take(), [Bite("waiting", 1, [("192.0.2.1", 1)])])
+        self.assertEqual(hits.take(), [])
+        hits.add(Limit.WAITING, network_of("192.0.2.1"))
+        self.assertEqual(hits.take(), [Hits("waiting", 1, [("192.0.2.1", 1)])])
         self.assertEqual(
-            bites.totals,
+            hits.totals,
             {"connections": 0, "waiting": 7, "pairs": 0, "requests": 1, "failures": 0},
         )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rdv.addresses import network_text
 from rdv.server.limits.numbers import Limit
 
-__all__ = ["Bite", "Bites", "Frequent"]
+__all__ = ["Frequent", "HitCounts", "Hits"]
 
 
 class Frequent:
@@ -45,7 +45,7 @@ class Frequent:
         return Counter(self._counts).most_common(number)
 
 
-class Bite(NamedTuple):
+class Hits(NamedTuple):
     """
     What a limit has done for some time.
 
@@ -59,7 +59,7 @@ class Bite(NamedTuple):
     worst: Sequence[tuple[str, int]]
 
 
-class Bites:
+class HitCounts:
     """
     What all limits have done.
 
@@ -81,10 +81,10 @@ class Bites:
         frequent.add(network)
         self._recent[limit] = (count + 1, frequent)
 
-    def take(self, worst: int = 3) -> list[Bite]:
+    def take(self, worst: int = 3) -> list[Hits]:
         """What has happened since this was asked last."""
         recent, self._recent = self._recent, {}
         return [
-            Bite(limit.title, count, [(network_text(key), n) for key, n in frequent.most(worst)])
+            Hits(limit.title, count, [(network_text(key), n) for key, n in frequent.most(worst)])
             for limit, (count, frequent) in recent.items()
         ]

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from rdv.errors import RdvError
-from rdv.server.access.auth_url import AuthURL
 from rdv.server.access.bearer import BearerTokens
 from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
@@ -50,6 +49,9 @@ def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> 
     if settings.token_key:
         add(TokenKeys(settings.token_key))
     if settings.auth_url:
+        # It takes five megabytes, Twisted's HTTP client above all.
+        from rdv.server.access.auth_url import AuthURL
+
         add(
             AuthURL(
                 reactor,

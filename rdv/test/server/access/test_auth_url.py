@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
@@ -329,3 +332,15 @@ class AuthURLTests(AccessTestCase):
         assert door is not None
         self.assertFalse(door.is_open(visitor()))
         self.assertRaises(RdvError, make_door, None, ServerSettings(auth_header_file="x"), [])
+
+
+class LoadedTests(SynchronousTestCase):
+    def test_not_loaded(self) -> None:
+        """By a server that asks no URL, and by its workers."""
+        code = (
+            "import sys, rdv.server.site.service, rdv.server.workers.worker\n"
+            "print([each for each in sys.modules if each in ('rdv.server.access.auth_url', "
+            "'twisted.web.client')])"
+        )
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        self.assertEqual(found.stdout, b"[]\n")

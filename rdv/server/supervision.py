@@ -48,9 +48,7 @@ class Supervised(Protocol):
 
     ready: Deferred[None]
     reloads: list[Reload]
-
-    @property
-    def replaced(self) -> list[Callable[[int], object]]: ...
+    replaced: list[Callable[[int], object]]
 
     def condition(self) -> Condition:
         """How it is now."""

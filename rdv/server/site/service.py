@@ -5,7 +5,6 @@ transfers end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from socket import socket
 from typing import Any
 
@@ -55,6 +54,7 @@ class RendezvousService(Service):
     :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
     :ivar certificate: its certificate, if it listens for TLS.
     :ivar generation: what it is among other generations.
+    :ivar replaced: each is called with the process of the next generation, when that serves.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     :raises RdvError: when a file that it needs cannot be read.
     """
@@ -70,6 +70,7 @@ class RendezvousService(Service):
         self._reactor = reactor
         heritage = heritage or Heritage()
         self.generation = Generation(reactor, heritage, settings.pid_file, self._hand_over)
+        self.replaced = self.generation.replaced
         self._signals: ServerSignals | None = None
         if handle_signals:
             self._signals = ServerSignals(
@@ -121,11 +122,6 @@ class RendezvousService(Service):
         self._watch.start()
         self._summary.start()
         self._reactor.callWhenRunning(self._run)
-
-    @property
-    def replaced(self) -> list[Callable[[int], object]]:
-        """Each is called with the process of the next generation, when that serves."""
-        return self.generation.replaced
 
     def stopService(self) -> Deferred[Any]:
         """

@@ -5,7 +5,6 @@ sees to its crew of workers. It serves nobody itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from socket import socket
 from typing import Any
@@ -56,6 +55,7 @@ class WorkersService(Service):
     :ivar reloads: what this process reads anew; the workers have lists of their own.
     :ivar certificate: their certificate, if they listen for TLS.
     :ivar generation: what this process and its workers are among other generations.
+    :ivar replaced: each is called with the process of the next generation, when that serves.
     :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
         cannot be read.
     """
@@ -77,6 +77,7 @@ class WorkersService(Service):
         self.generation = Generation(
             reactor, heritage, settings.pid_file, self._hand_over, accepting=False
         )
+        self.replaced = self.generation.replaced
         self._signals: ServerSignals | None = None
         if handle_signals:
             self._signals = ServerSignals(
@@ -136,11 +137,6 @@ class WorkersService(Service):
         super().startService()  # type: ignore[no-untyped-call]
         self._watch.start()
         self._reactor.callWhenRunning(self._run)
-
-    @property
-    def replaced(self) -> list[Callable[[int], object]]:
-        """Each is called with the process of the next generation, when that serves."""
-        return self.generation.replaced
 
     def stopService(self) -> Deferred[None]:
         """

@@ -4,6 +4,7 @@ From a leg to a message and its descriptor, and back to a leg of another process
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -55,9 +56,10 @@ class Entrance:
         with sock:
             try:
                 adopt(self._reactor, sock, leg)
-            except OSError:  # it has been reset, or there are too many descriptors
-                self._rendezvous.statistics.refused(*BUSY)
-                refuse(sock, *BUSY)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:  # a client that has gone is not refused
+                    self._rendezvous.statistics.refused(*BUSY)
+                    refuse(sock, *BUSY)
                 return
         leg.lease = self._rendezvous.admission.lease(host_of(client.observed))
         if self._rendezvous.has_room(leg, leg.transport):

@@ -185,13 +185,14 @@ class MeetingTests(HoldTestCase):
         self.assertEqual(await wire.ended(), refusal(503, "shutting down, try again"))
 
     def test_arrives_reset(self) -> None:
-        """Nothing is left of it."""
+        """Nothing is left of it, and it counts as nothing."""
         client, server = tcp_pair()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         self.assignments[1].arrived(PassedClient(Role.DIALER, token_of(1), "", ""), server)
         self.assertEqual(server.fileno(), -1)
         self.assertEqual(self.rendezvous[1].waiting, 0)
+        self.assertEqual(self.rendezvous[1].statistics.refusals, {})
 
     def test_arrives_without_descriptors(self) -> None:
         """One that no transport can be made for is told so."""

@@ -18,7 +18,7 @@ from rdv.server.closing import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.passing.mailbox import Outbox
 from rdv.server.passing.message import PassedClient, refuse
-from rdv.server.refusals import BUSY
+from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.until import wait_until
 from rdv.wire import Offer, token_hint
@@ -82,6 +82,7 @@ class Exit:
 
     def __init__(self, reactor: IReactor, rendezvous: Rendezvous, sock: socket.socket) -> None:
         self._clock = rendezvous.clock
+        self._rendezvous = rendezvous
         self._outbox = Outbox(reactor, sock, _CROWD, _PATIENCE)
 
     def send(self, leg: Leg) -> bool:
@@ -104,5 +105,10 @@ class Exit:
         return True
 
     def emptied(self) -> Deferred[None]:
-        """Fires when all have gone, or will not."""
-        return wait_until(self._clock, lambda: not len(self._outbox), 2 * _PATIENCE)
+        """Fires when all have gone, or will not; soon when the rendezvous is told to end."""
+        return wait_until(self._clock, self._is_empty, 2 * _PATIENCE)
+
+    def _is_empty(self) -> bool:
+        if self._rendezvous.closing:
+            self._outbox.refuse_waiting(*SHUTDOWN)
+        return not len(self._outbox)

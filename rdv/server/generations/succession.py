@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from rdv.server.generations.heritage import READY, Heritage
@@ -28,6 +28,8 @@ log = Logger()
 
 #: Seconds until it must serve.
 _PATIENCE = 60.0
+#: The reason of an end in good order.
+_IN_ORDER = "exit status 0"
 #: What a terminal or a file of its own is to a process.
 _STANDARD = (0, 1, 2)
 
@@ -121,7 +123,9 @@ class Succession:
         self._calm()
         self._successor = None
         if self.is_over:
-            log.critical("the new generation has ended: {reason}", reason=reason)
+            # In good order: it was told to, or has been replaced itself.
+            level = LogLevel.info if reason == _IN_ORDER else LogLevel.critical
+            log.emit(level, "the new generation has ended: {reason}", reason=reason)
             self._lost()
         else:
             self._report(f"did not start: {reason}")

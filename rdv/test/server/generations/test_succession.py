@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -111,6 +111,16 @@ class SuccessionTests(SynchronousTestCase):
         self.assertEqual((len(self.reactor.started), self.reactor.signals), (1, []))
         self.assertEqual(self.end(signal=9), ["the new generation has ended: signal 9"])
         self.assertEqual(self.told, [4711, "lost"])
+
+    def test_its_end(self) -> None:
+        """Is bad news only when nobody wanted it."""
+        for signal, level in ((None, LogLevel.info), (9, LogLevel.critical)):
+            self.setUp()
+            self.begin()
+            self.reactor.protocol.childDataReceived(3, READY)
+            with capturedLogs() as events:
+                self.end(signal=signal)
+            self.assertEqual([event["log_level"] for event in events], [level])
 
     def test_does_not_start(self) -> None:
         """Be it that it ends in good order; then another one may."""

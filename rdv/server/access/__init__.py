@@ -56,10 +56,10 @@ def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> 
             AuthURL(
                 reactor,
                 settings.auth_url,
-                settings.auth_header_file,
-                settings.auth_pass,
-                settings.auth_timeout,
-                settings.auth_cache,
+                header_file=settings.auth_header_file,
+                passed=settings.auth_pass,
+                timeout=settings.auth_timeout,
+                keep=settings.auth_cache,
             )
         )
     elif settings.auth_header_file:

@@ -48,10 +48,10 @@ def make_rendezvous(
     :raises RdvError: when there is no such ``serve`` hook.
     """
     relay = RelayLimits(
-        settings.relay_rate,
-        settings.relay_rate_total / processes,
-        settings.relay_quota,
-        settings.relay,
+        rate=settings.relay_rate,
+        total_rate=settings.relay_rate_total / processes,
+        quota=settings.relay_quota,
+        allowed=settings.relay,
     )
     rendezvous = Rendezvous(
         reactor,
@@ -72,11 +72,11 @@ def limits_of(settings: ServerSettings) -> Limits:
     if not settings.limits:
         return NO_LIMITS
     return Limits(
-        settings.limit_connections,
-        settings.limit_waiting,
-        settings.limit_pairs,
-        settings.limit_requests,
-        settings.limit_failures,
+        connections=settings.limit_connections,
+        waiting=settings.limit_waiting,
+        pairs=settings.limit_pairs,
+        requests=settings.limit_requests,
+        failures=settings.limit_failures,
     )
 
 

@@ -20,7 +20,7 @@ from twisted.web.iweb import IAgent
 
 from rdv._awaiting import deferred_of
 from rdv.errors import BadRequest, RdvError
-from rdv.server.access import make_door
+from rdv.server.access import auth_url, make_door
 from rdv.server.access.asking import checked_url
 from rdv.server.access.auth_url import AT_ONCE, OF_ONE_ADDRESS, AuthURL
 from rdv.server.door import Visitor
@@ -332,6 +332,24 @@ class AuthURLTests(AccessTestCase):
         assert door is not None
         self.assertFalse(door.is_open(visitor()))
         self.assertRaises(RdvError, make_door, None, ServerSettings(auth_header_file="x"), [])
+
+    def test_settings(self) -> None:
+        """Each goes where it belongs."""
+        made: list[dict[str, object]] = []
+
+        class Recorder(AuthURL):
+            def __init__(self, reactor: object, url: str, **options: Any) -> None:
+                made.append({"url": url, **options})
+                super().__init__(reactor, url, **options)
+
+        self.patch(auth_url, "AuthURL", Recorder)
+        file = self.file("X-Key: 1")
+        settings = ServerSettings(
+            auth_url=URL, auth_header_file=file, auth_pass=["X-One"], auth_timeout=2, auth_cache=3
+        )
+        make_door(self.clock, settings, [])
+        options = {"header_file": file, "passed": ["X-One"], "timeout": 2, "keep": 3}
+        self.assertEqual(made, [{"url": URL, **options}])
 
 
 class LoadedTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertifi
 from benchmarks.common import table
 from rdv import Secret
 from rdv._secure.exchange import SecureAttempt
+from rdv._secure.path import Signal
 from rdv.test.certificates import Authority
 from rdv.wire import Role
 
@@ -39,7 +40,7 @@ def _secure_handshake(secret: Secret) -> None:
     acceptor.feed(dialer.confirm())
     assert acceptor.path is not None
     assert dialer.path is not None
-    assert list(dialer.path.receive(b"".join(acceptor.path.announce())))
+    assert list(dialer.path.receive(b"".join(acceptor.path.say(Signal.READY))))
 
 
 def _tls_handshake(options: tuple[CertificateOptions, CertificateOptions]) -> None:

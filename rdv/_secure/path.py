@@ -88,18 +88,6 @@ class SecurePath:
             return self._sealer.seal(RecordType.END, _END)
         return self._sealer.seal(RecordType.CONTROL, _CONTROLS[signal])
 
-    def announce(self) -> list[bytes]:
-        """READY, the first record of an acceptor."""
-        return self.say(Signal.READY)
-
-    def end(self) -> list[bytes]:
-        """The end of our direction."""
-        return self.say(Signal.END)
-
-    def confirm_end(self) -> list[bytes]:
-        """DONE: our application has been given everything, the peer's end included."""
-        return self.say(Signal.DONE)
-
     def receive(self, data: bytes) -> Iterator[Event]:
         """
         What is in the next bytes from the peer, in order. Whoever stops in between may go on later,

@@ -145,7 +145,7 @@ class DialerTests(SecuredTestCase):
     def ready(self, path: SecuredPath) -> None:
         """The acceptor has CONFIRM, and says so."""
         path.listen()
-        path.send(*present(path.theirs.path).announce())
+        path.send(*present(path.theirs.path).say(Signal.READY))
 
     def test_ready(self) -> None:
         """The choice is final as soon as what was said behind CONFIRM is acknowledged, too."""

@@ -33,7 +33,7 @@ ACCEPTOR, DIALER = Role.ACCEPTOR, Role.DIALER
 
 def talk(one: SecurePath, other: SecurePath) -> None:
     """The two have the same keys."""
-    sealed = b"".join([*one.announce(), *one.seal(b"hello")])
+    sealed = b"".join([*one.say(Signal.READY), *one.seal(b"hello")])
     found = list(other.receive(sealed))
     assert found == [Signal.READY, b"hello"], found
 
@@ -175,7 +175,7 @@ class JoiningTests(SecureTestCase):
 
     def meet(self, acceptor: SecureExchange, dialer: SecureExchange) -> None:
         """They have the same keys, and those are of the stream that there is."""
-        ready = b"".join(present(acceptor.path).announce())
+        ready = b"".join(present(acceptor.path).say(Signal.READY))
         self.assertEqual(list(present(dialer.path).receive(ready)), [Signal.READY])
         for side in acceptor, dialer:
             first = present(self.relay[0].path).session

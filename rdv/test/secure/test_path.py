@@ -38,12 +38,12 @@ class PathTests(SynchronousTestCase):
         acceptor, dialer = paths()
         early = dialer.seal(b"hello")  # before it knows whether the peer is there
         self.assertEqual((acceptor.ready, dialer.ready), (True, False))
-        self.assertEqual(events(dialer, acceptor.announce()), [Signal.READY])
-        self.assertEqual(events(acceptor, early + dialer.end()), [b"hello", Signal.END])
-        answer = acceptor.seal(b"world") + acceptor.confirm_end() + acceptor.end()
+        self.assertEqual(events(dialer, acceptor.say(Signal.READY)), [Signal.READY])
+        self.assertEqual(events(acceptor, early + dialer.say(Signal.END)), [b"hello", Signal.END])
+        answer = acceptor.seal(b"world") + acceptor.say(Signal.DONE) + acceptor.say(Signal.END)
         self.assertEqual(events(dialer, answer), [b"world", Signal.DONE, Signal.END])
         self.assertFalse(acceptor.order.sent_done and acceptor.order.read_done)
-        self.assertEqual(events(acceptor, dialer.confirm_end()), [Signal.DONE])
+        self.assertEqual(events(acceptor, dialer.say(Signal.DONE)), [Signal.DONE])
         self.assertTrue(dialer.ready)
         for path in (acceptor, dialer):
             self.assertTrue(path.order.sent_done and path.order.read_done)
@@ -74,18 +74,18 @@ class JoinedTests(SynchronousTestCase):
     def test_move(self) -> None:
         """Each direction, and the end of each on the new path."""
         (a1, d1), (a2, d2) = self.first, (self.acceptor, self.dialer)
-        self.assertEqual(events(d1, a1.announce()), [Signal.READY])
+        self.assertEqual(events(d1, a1.say(Signal.READY)), [Signal.READY])
         self.assertEqual((a2.ready, d2.ready), (False, False))
-        self.assertEqual(events(d2, a2.announce()), [Signal.READY])
+        self.assertEqual(events(d2, a2.say(Signal.READY)), [Signal.READY])
         self.assertEqual(events(a2, d2.say(Signal.HERE)), [Signal.HERE])
         self.assertTrue(a2.ready and d2.ready)
         for one, other, joined, there in ((d1, a1, d2, a2), (a1, d1, a2, d2)):
             said = one.seal(b"before") + one.say(Signal.MOVE)
             self.assertEqual(events(other, said), [b"before", Signal.MOVE])
-            said = joined.seal(b"behind") + joined.end()
+            said = joined.seal(b"behind") + joined.say(Signal.END)
             self.assertEqual(events(there, said), [b"behind", Signal.END])
-        self.assertEqual(events(d2, a2.confirm_end()), [Signal.DONE])
-        self.assertRaises(ProtocolError, events, d1, a1.confirm_end())
+        self.assertEqual(events(d2, a2.say(Signal.DONE)), [Signal.DONE])
+        self.assertRaises(ProtocolError, events, d1, a1.say(Signal.DONE))
 
     def test_data_of_a_direction_that_has_not_moved(self) -> None:
         """Not before MOVE, nor if the direction has ended where it was."""
@@ -120,7 +120,7 @@ class ViolationTests(SynchronousTestCase):
         pieces = [sealer.seal(RecordType(kind), plain) for kind, plain in records]
         sealed = b"".join(chain.from_iterable(pieces))
         if ended:
-            path.end()
+            path.say(Signal.END)
         found: list[object] = []
         try:
             for event in path.receive(sealed):

@@ -69,7 +69,7 @@ class SecuredTests(PipingTestCase):
         await self.begin_secured(self.file_of(b"hello"), self.opened(os.devnull, os.O_WRONLY))
         data, *end = await self.heard(_RECORD + len(b"hello") + _END)
         self.assertEqual((bytes(data), end), (b"hello", [Signal.END]))  # type: ignore[arg-type]
-        self.say(self.path.confirm_end(), self.path.end())
+        self.say(self.path.say(Signal.DONE), self.path.say(Signal.END))
         self.assertEqual(await self.heard(), [Signal.DONE])
         await self.piping.done
 
@@ -78,7 +78,7 @@ class SecuredTests(PipingTestCase):
         for close in (self.reset, lambda: self.peer.close()):
             await self.begin_secured(self.file_of(b"x"), self.opened(os.devnull, os.O_WRONLY))
             await self.heard(_RECORD + 1)
-            self.say(self.path.end())
+            self.say(self.path.say(Signal.END))
             await turns(50)
             self.assertFalse(self.piping.done.called)
             close()
@@ -93,7 +93,7 @@ class SecuredTests(PipingTestCase):
         for size in sizes:
             self.say(self.path.seal(bytes(size)))
             await turns(20)
-        self.say(self.path.end())
+        self.say(self.path.say(Signal.END))
         await deferLater(REACTOR, 0.1)  # more than it takes to hear that
         self.peer.setblocking(False)
         self.assertRaises(BlockingIOError, self.peer.recv, 1)
@@ -102,7 +102,7 @@ class SecuredTests(PipingTestCase):
         rest = _CONTROL if content else _CONTROL + _END
         self.assertIn(Signal.DONE, await self.heard(rest))
         self.assertEqual(await received, bytes(sum(sizes)))
-        self.say(self.path.confirm_end())
+        self.say(self.path.say(Signal.DONE))
         await self.piping.done
 
     async def test_peer_waits_for_the_reader(self) -> None:
@@ -114,7 +114,7 @@ class SecuredTests(PipingTestCase):
     async def test_sink_fails(self) -> None:
         """Behind the last byte, too: the peer gets no receipt."""
         await self.begin_secured(self.null(), self.opened("/dev/full", os.O_WRONLY))
-        self.say(self.path.seal(b"x"), self.path.end())
+        self.say(self.path.seal(b"x"), self.path.say(Signal.END))
         await self.broken("cannot write what the peer sends: no space left on device")
         with self.assertRaises(ConnectionResetError):
             await self.receive()

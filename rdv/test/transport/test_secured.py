@@ -21,6 +21,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from rdv._secure.path import Signal
 from rdv._secure.records import Control, RecordType
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.secured import PeerNotProven, SecureTransport
@@ -141,7 +142,7 @@ class StreamTests(SecuredTestCase):
         self.settle()
         self.acceptor.pauseProducing()
         path = self.dialer.path
-        self.acceptor.first.dataReceived(b"".join(path.seal(b"held") + path.end()))
+        self.acceptor.first.dataReceived(b"".join(path.seal(b"held") + path.say(Signal.END)))
         self.assertFalse(self.dialer.stream.delivered)
         self.settle()
         self.assertFalse(self.dialer.stream.delivered)
@@ -165,7 +166,7 @@ class ReadyTests(SecuredTestCase):
         """It reads on until READY while the application does not, and not longer."""
         self.dialer.pauseProducing()
         self.assertFalse(self.below.paused)
-        self.at_wire.write(b"".join(self.acceptor_path.announce()))
+        self.at_wire.write(b"".join(self.acceptor_path.say(Signal.READY)))
         self.settle()
         self.assertTrue(self.below.paused)
         self.at_wire.write(b"".join(self.acceptor_path.seal(b"later")))
@@ -177,7 +178,10 @@ class ReadyTests(SecuredTestCase):
 
     def test_silence(self) -> None:
         """Ten seconds are enough to show that one is there, and no limit after that."""
-        for proof, lost in ((b"", PeerNotProven), (b"".join(self.acceptor_path.announce()), None)):
+        for proof, lost in (
+            (b"", PeerNotProven),
+            (b"".join(self.acceptor_path.say(Signal.READY)), None),
+        ):
             self.setUp()
             self.dialer.write(b"x")
             self.at_wire.write(proof)
@@ -189,7 +193,7 @@ class ReadyTests(SecuredTestCase):
         for behind in (False, True):
             theirs = HalfCloseRecorder()
             acceptor, dialer = paths()
-            early = b"".join([*acceptor.announce(), *acceptor.seal(b"one")])
+            early = b"".join([*acceptor.say(Signal.READY), *acceptor.seal(b"one")])
             secured = SecureTransport(self.clock, dialer, theirs, early)
             connect(self.clock, self.wire, secured.first)
             self.assertEqual(theirs.received, b"")
@@ -200,7 +204,7 @@ class ReadyTests(SecuredTestCase):
 
     def test_another_first_record(self) -> None:
         """Data, or an end, of somebody who replays a message."""
-        self.at_wire.write(b"".join(self.acceptor_path.end()))
+        self.at_wire.write(b"".join(self.acceptor_path.say(Signal.END)))
         self.settle()
         self.assertEqual(self.theirs.read_ended, 0)
         self.assertEqual(self.lost(self.theirs), PeerNotProven)

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 
+from rdv._secure.path import Signal
 from rdv._transport.secured import PeerNotProven, SecureTransport
 from rdv.test.doubles import (
     HalfCloseRecorder,
@@ -45,7 +46,7 @@ class BrokenTests(SecuredTestCase):
                 self.dialer.loseWriteConnection()
             self.settle()
             if moment > 2:
-                self.acceptor.path.end()  # which gets lost, as does its DONE
+                self.acceptor.path.say(Signal.END)  # which gets lost, as does its DONE
             self.below_acceptor.lose(ConnectionDone())
             self.both_lost()
 
@@ -107,7 +108,7 @@ class BrokenTests(SecuredTestCase):
         """A stream that is cut, or in which a byte is missing or another one, is never whole."""
         self.secure()
         self.settle()
-        whole = b"".join(self.dialer.path.seal(b"some data") + self.dialer.path.end())
+        whole = b"".join(self.dialer.path.seal(b"some data") + self.dialer.path.say(Signal.END))
         position %= len(whole)
         received = [
             whole[:position],
@@ -274,14 +275,16 @@ class ApplicationTests(SecuredTestCase):
         self.settle()
         self.dialer.loseConnection()
         path = self.acceptor.path
-        self.dialer.first.dataReceived(b"".join(path.end() + path.confirm_end()) + bytes(30))
+        self.dialer.first.dataReceived(
+            b"".join(path.say(Signal.END) + path.say(Signal.DONE)) + bytes(30)
+        )
         self.settle()
         self.assertTrue(self.theirs.lost_cleanly)
 
     def test_early_and_lost(self) -> None:
         """A connection that is lost in the turn in which it was handed over had its data."""
         acceptor, dialer = paths()
-        early = b"".join([*acceptor.announce(), *acceptor.seal(b"early")])
+        early = b"".join([*acceptor.say(Signal.READY), *acceptor.seal(b"early")])
         secured = SecureTransport(self.clock, dialer, self.theirs, early)
         connect(self.clock, Recorder(), secured.first)[1].lose(ConnectionLost())
         self.assertEqual(self.theirs.received, b"early")

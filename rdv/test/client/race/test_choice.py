@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv import Secret
 from rdv._secure.exchange import SecureAttempt
+from rdv._secure.path import Signal
 from rdv.client import candidate as candidate_module
 from rdv.client.candidate import Candidate
 from rdv.client.race.choice import Choice, first, relay_penalty
@@ -202,7 +203,7 @@ class SuspectTests(SynchronousTestCase):
         """What comes behind CONFIRM is the stream, and shows that it has arrived."""
         self.peer.feed(self.wire.received)
         path = present(self.peer.path)
-        self.at_wire.write(b"".join([*path.announce(), *path.seal(bytes(60_000))]))
+        self.at_wire.write(b"".join([*path.say(Signal.READY), *path.seal(bytes(60_000))]))
         self.clock.advance(0)
         self.assertIs(self.successResultOf(self.choosing), self.candidate)
         stream = Recorder()

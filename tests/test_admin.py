@@ -21,6 +21,7 @@ from twisted.trial.unittest import TestCase
 from rdv.server.metrics import METRICS
 from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire
+from rdv.test.sockets import socket_path
 from rdv.wire import hello_line, token_hint
 from tests.browser import Browser, colours
 from tests.documents import runs
@@ -271,9 +272,7 @@ class LifeTests(AdminTestCase):
 
     async def test_unix(self) -> None:
         """In the file system; with a server of one process, which has a certificate."""
-        folder = mkdtemp()  # the path of a socket must not be long
-        self.addCleanup(shutil.rmtree, folder)
-        path = f"{folder}/admin.sock"
+        path = socket_path(self)
         pem = Authority().issue("127.0.0.1")
         tls = ("--tls", "127.0.0.1:0", "--cert", self.file_of(pem))
         self.server = await self.serve("--admin", f"unix:{path}", *tls)

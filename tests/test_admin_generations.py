@@ -5,12 +5,11 @@ The admin port from one generation of a server to the next.
 from __future__ import annotations
 
 import json
-import shutil
-from tempfile import mkdtemp
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from rdv.test.sockets import socket_path
 from tests.servers import RELAYED
 from tests.test_admin import UnixConnection
 from tests.test_generations import GenerationsTestCase
@@ -35,9 +34,7 @@ class AdminTests(GenerationsTestCase):
 
     async def test_replaced(self) -> None:
         """The new one has it while the old one still relays; and nobody complains."""
-        folder = mkdtemp()  # the path of a socket must not be long
-        self.addCleanup(shutil.rmtree, folder)
-        self.path = f"{folder}/admin.sock"
+        self.path = socket_path(self)
         await self.start("--admin", f"unix:{self.path}", *self.options)
         waiting = await self.waiting(b"ACCEPT", b"waits")
         await self.server.line("waiting: acceptor wa")

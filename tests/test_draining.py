@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rdv.test.server.doubles import request
 from rdv.test.server.workers.doubles import token_of
+from rdv.test.sockets import socket_path
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import LISTENING, RELAYED, SystemTestCase
 from tests.talker import talk_to
@@ -155,7 +156,7 @@ class FileTests(DrainingTestCase):
 
     async def test_workers(self) -> None:
         """Several processes accept from one; its file is as it was told to be, and goes at last."""
-        path = Path(self.mktemp()).absolute()
+        path = Path(socket_path(self))
         listen = f"unix:{path}:mode=600"
         server = self.rdv("serve", "-v", "-l", listen, "--workers", "2")
         await server.line("^LISTENING: ")
@@ -177,7 +178,7 @@ class FileTests(DrainingTestCase):
 
     async def test_killed(self) -> None:
         """What a server has left that was killed is replaced; one that lives is not disturbed."""
-        path = Path(self.mktemp()).absolute()
+        path = Path(socket_path(self))
         for options in ((), ("--workers", "2")):
             server = self.rdv("serve", "-l", f"unix:{path}", *options)
             await server.line("^LISTENING: ")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rdv.test.server.doubles import request
+from rdv.test.sockets import socket_path
 from rdv.wire import confirm_line, hello_line
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase
@@ -231,7 +232,7 @@ class OtherTests(GenerationsTestCase):
 
     async def test_file(self) -> None:
         """A socket in the file system keeps its file, until the last generation ends."""
-        path = Path(self.mktemp()).absolute()
+        path = Path(socket_path(self))
         await self.start("-l", f"unix:{path}")
         identity = path.stat().st_ino
         await self.replace()

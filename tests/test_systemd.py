@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import SkipTest, TestCase
 
+from rdv.test.sockets import socket_path
 from tests.documents import REACTOR, meet
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import SystemTestCase
@@ -56,7 +57,7 @@ class Manager(DatagramProtocol):
 class NotifyTests(SystemTestCase):
     def setUp(self) -> None:
         self.manager = Manager()
-        path = os.path.abspath(self.mktemp())
+        path = socket_path(self)
         port: Any = REACTOR.listenUNIXDatagram(path, self.manager)
         self.addCleanup(port.stopListening)
         self.environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "300000"}

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import stat
 import struct
 from collections.abc import Callable, Container, Iterator
+from tempfile import mkdtemp
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
 
 REACTOR: Any = global_reactor
 
@@ -76,6 +79,13 @@ def held_port() -> socket.socket:
         holder.setsockopt(socket.SOL_SOCKET, option, 1)
     holder.bind(("", 0))
     return holder
+
+
+def socket_path(test: SynchronousTestCase) -> str:
+    """Where a UNIX socket can be: in a new folder whose path is short, as such sockets need it."""
+    folder = mkdtemp(prefix="rdv")
+    test.addCleanup(shutil.rmtree, folder)
+    return f"{folder}/socket"
 
 
 def descriptors() -> dict[int, str]:

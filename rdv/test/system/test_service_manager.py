@@ -9,6 +9,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.service_manager import ServiceManager
+from rdv.test.sockets import socket_path
 
 
 class NotifyTests(SynchronousTestCase):
@@ -23,7 +24,7 @@ class NotifyTests(SynchronousTestCase):
     def test_told(self) -> None:
         """At a path, and at an abstract name, as Linux has them."""
         name = f"rdv-test-{os.getpid()}"
-        path = self.mktemp()
+        path = socket_path(self)
         places = [(path, os.path.abspath(path)), (f"\0{name}", f"@{name}")]
         for address, variable in places if sys.platform == "linux" else places[:1]:
             sock = self.listen(address)
@@ -42,7 +43,7 @@ class NotifyTests(SynchronousTestCase):
     def test_gone(self) -> None:
         """A server goes on, whatever becomes of its manager."""
         ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).tell(READY=1)
-        path = self.mktemp()
+        path = socket_path(self)
         self.listen(path)
         manager = ServiceManager({"NOTIFY_SOCKET": os.path.abspath(path)})
         for _ in range(2000):  # it does not read: there is no more room

@@ -33,7 +33,7 @@ from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
 from rdv.test.certificates import Authority
 from rdv.test.doubles import Wire
-from rdv.test.sockets import REACTOR, turn
+from rdv.test.sockets import REACTOR, socket_path, turn
 from rdv.test.transport.doubles import PROXY_HEADER
 
 HERE = "interface=127.0.0.1"
@@ -195,7 +195,7 @@ class SharedTests(TestCase):
 
     async def test_file(self) -> None:
         """It is there, for those who may connect, until the last of its owners is told to go."""
-        path = os.path.abspath(self.mktemp())
+        path = socket_path(self)
         string = f"unix:{path}:mode=600"
         self.strings = (string,)
         self.opened = Listeners(REACTOR, accepting=False)
@@ -217,7 +217,7 @@ class SharedTests(TestCase):
 
     async def test_file_of_another(self) -> None:
         """Whoever ends before it serves leaves it to the one who has opened it."""
-        path = os.path.abspath(self.mktemp())
+        path = socket_path(self)
         self.strings = (f"unix:{path}",)
         self.opened = Listeners(REACTOR)
         listen(make_endpoints(self.opened, self.strings), Site(Resource()))

@@ -170,7 +170,7 @@ class OtherTests(GenerationsTestCase):
         await self.start(listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}")
         self.url = self.url.replace("http:", "https:")
         acceptor = self.accept(*RELAYED, *self.trust)
-        await self.server.line("waiting: acceptor")
+        await acceptor.line("^WAITING: ")  # after a second; who has not said so is not back
         await self.replace()
         await acceptor.line("^BACK: waiting at ")
         dialer = self.dial(*RELAYED, *self.trust)

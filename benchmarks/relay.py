@@ -5,7 +5,8 @@ Each relay in turn gets the same load, from ``benchmarks/load.c``: *rdv* (``rdv 
 in TCP mode with splicing, *transit* (magic-wormhole-transit-relay), *socat*, and the *C loop*,
 which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one
 thread, but socat, which forks for every pair and is left out where that are too many. *limited*,
-which has to be asked for, is rdv with limits of bandwidth that are never reached.
+which has to be asked for, is rdv with limits of bandwidth that are never reached; *other* is a
+server of rdv/1 whose command ``--other`` gives.
 
 ``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
 and system time of the relay for that, and ``generator`` that of the load generator; the two share
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -181,9 +183,17 @@ def _options() -> argparse.Namespace:
         help="in a network namespace whose loopback has this congestion control (root)",
     )
     parser.add_argument("--transit-python", default=sys.executable, metavar="PROGRAM")
+    parser.add_argument(
+        "--other",
+        type=shlex.split,
+        default=[],
+        metavar="COMMAND",
+        help="of another server of rdv/1; it has {port}",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every run there")
     options = parser.parse_args()
-    everybody = [name for name in RELAYS if name != "limited"]
+    unasked = {"limited", *(() if options.other else ("other",))}
+    everybody = [name for name in RELAYS if name not in unasked]
     options.relays = [name for name in RELAYS if name in options.only] or everybody
     chosen = [name for name in groups if name in options.only] or groups
     options.cases = [
@@ -211,7 +221,8 @@ def main() -> None:
         about += f"; {options.congestion} on loopback, in a network namespace"
     print(about, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        tools = Tools(Path(folder), options.transit_python, _CORES[2] if options.pin else None)
+        cores = _CORES[2] if options.pin else None
+        tools = Tools(Path(folder), options.transit_python, cores, tuple(options.other))
         build(tools.folder)
         relays = []
         for name in options.relays:

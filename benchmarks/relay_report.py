@@ -146,6 +146,30 @@ def _tables(results: _Results) -> list[str]:
     return texts
 
 
+def _of_other(results: _Results) -> str:
+    """How rdv's figures compare with those of the other server, where it was measured."""
+    figures = {
+        "GB/s": "gb_per_second",
+        "CPU s/GB": "relay_cpu_per_gb",
+        "p50": "p50_us",
+        "p99": "p99_us",
+        "messages/s": "messages_per_second",
+        "KiB idle": "idle_kib",
+    }
+    rows = [
+        [
+            _name(*where),
+            *(
+                _ratio(figure, "other", relays, "rdv") if figure in relays["rdv"] else ""
+                for figure in figures.values()
+            ),
+        ]
+        for where, relays in results.items()
+        if {"rdv", "other"} <= relays.keys()
+    ]
+    return table(["rdv, of the other", *figures], rows) if rows else ""
+
+
 def _aims(results: _Results) -> str:
     rows = []
     for aim in _AIMS:
@@ -174,7 +198,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         where = (row["group"], row["pairs"], row["size"], row["cores"])
         results.setdefault(where, {})[row["relay"]] = row["median"]
-    return "\n\n".join(filter(None, [*_tables(results), _aims(results)]))
+    return "\n\n".join(filter(None, [*_tables(results), _of_other(results), _aims(results)]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.common import COMMAND, ROOT, Program
+from benchmarks.common import COMMAND, ROOT, Program, told_where
 
 __all__ = ["RELAYS", "Running", "Tools", "build", "missing", "rdv"]
 
@@ -56,11 +56,13 @@ class Tools:
     :ivar folder: where the compiled programs are, and room for files.
     :ivar transit_python: an interpreter that has magic-wormhole-transit-relay.
     :ivar cores: on which core the generator runs, and on which the relay; None: on any.
+    :ivar other: the command of another server of rdv/1, with ``{port}``.
     """
 
     folder: Path
     transit_python: str = sys.executable
     cores: tuple[int, int] | None = None
+    other: tuple[str, ...] = ()
     backend: socket.socket = field(
         default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=4096)
     )
@@ -164,6 +166,12 @@ def _limited(tools: Tools) -> AbstractContextManager[Running]:
 
 
 @contextmanager
+def _other(tools: Tools) -> Iterator[Running]:
+    with told_where(*_on(tools.cores and tools.cores[1], tools.other)) as (program, port):
+        yield Running(tools, program, "rdv", port)
+
+
+@contextmanager
 def _splice(tools: Tools) -> Iterator[Running]:
     argv = (str(tools.folder / "splice"), str(tools.backend_port))
     with tools.relay(*argv) as program:
@@ -218,6 +226,7 @@ def _await_listener(port: int) -> None:
 RELAYS: dict[str, Callable[[Tools], AbstractContextManager[Running]]] = {
     "rdv": rdv,
     "limited": _limited,
+    "other": _other,
     "haproxy": _haproxy,
     "transit": _transit,
     "socat": _socat,

@@ -27,10 +27,10 @@ from rdv.errors import BadSettings, RdvError
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
+from rdv.server.lifecycle.supervision import supervise
 from rdv.server.logs.addresses import MaskedFile
 from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
-from rdv.server.supervision import supervise
 from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings, server_settings
 

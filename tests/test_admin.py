@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from rdv.server.metrics import METRICS
+from rdv.server.accounting.metrics import METRICS
 from rdv.test.certificates import Authority
 from rdv.test.doubles import HalfWire
 from rdv.test.sockets import socket_path

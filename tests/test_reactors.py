@@ -12,7 +12,7 @@ from tests.processes import PYTHON, ROOT, Program, together
 from tests.servers import SystemTestCase
 
 #: What is run: each way of moving bytes, and what can happen to them.
-MODULE = "rdv.test.server.test_moving"
+MODULE = "rdv.test.server.relay.test_moving"
 
 
 class ReactorTests(SystemTestCase):

@@ -23,11 +23,11 @@ from rdv.client.parsing import headers_of, parse_proxy, parse_server_url, spaces
 from rdv.errors import BadEndpoint, BadRequest, BadSettings, BadURL, RdvError
 from rdv.forwarding.places import BadPlace, parse_place
 from rdv.server.access.bearer import BearerTokens
+from rdv.server.access.door import Check
 from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
+from rdv.server.accounting.metrics import METRICS, NO_LABELS
 from rdv.server.configuration.reading import PREFIX, Configuration
-from rdv.server.door import Check
-from rdv.server.metrics import METRICS, NO_LABELS
 from rdv.server.site.listening import make_endpoints
 from rdv.server.workers.orders import Start
 from rdv.server.workers.polling import Polling

@@ -22,9 +22,9 @@ from rdv.errors import BadSettings
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
+from rdv.server.lifecycle.supervision import supervise
 from rdv.server.logs.observers import ACCESS, JSON, TEXT, log_outlet, observer
 from rdv.server.site.service import RendezvousService
-from rdv.server.supervision import supervise
 from rdv.settings import ServerSettings, server_settings
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ The server: a rendezvous point and relay, as a ``twisted.web`` resource.
     root.putChild(b"rdv", RendezvousResource(Rendezvous(reactor)))
 """
 
+from rdv.server.accounting.record import PairListener, PairRecord
 from rdv.server.limits.numbers import Limits
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
-from rdv.server.outcome import EndReason, Outcome
-from rdv.server.pair import Pair, Tap
 from rdv.server.ports import Ports
-from rdv.server.record import PairListener, PairRecord
-from rdv.server.relay_limits import RelayLimits
+from rdv.server.relay.limits import RelayLimits
+from rdv.server.relay.outcome import EndReason, Outcome
+from rdv.server.relay.pair import Pair, Tap
 from rdv.server.rendezvous import Rendezvous, ServeHook
 from rdv.server.resource import Identify, RendezvousResource
 

@@ -16,29 +16,29 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rdv import _knobs as knobs
+from rdv._deadlines import Deadlines
 from rdv._flows.joint import LegOwner
 from rdv._flows.kernel.takeover import Splicer
 from rdv._system.clock import monotonic
 from rdv._system.sockets import tune
-from rdv.server.budget import DescriptorBudget
-from rdv.server.closing import ClosingLegs
-from rdv.server.deadlines import Deadlines
-from rdv.server.decision import Decisions, ServeHook
-from rdv.server.drain import Drain, Successor
+from rdv.server.accounting.notes import note_client, note_end, note_match
+from rdv.server.accounting.record import PairListener, record_of, tell_of_end
+from rdv.server.accounting.statistics import Present, Statistics
+from rdv.server.closing.drain import Drain, Successor
+from rdv.server.closing.legs import ClosingLegs
+from rdv.server.closing.refusing import Refusing
+from rdv.server.descriptors.budget import DescriptorBudget
 from rdv.server.leg import Leg, new_id
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.numbers import NO_LIMITS, Limit, Limits
-from rdv.server.lobby import Lobby
-from rdv.server.notes import note_client, note_end, note_match
-from rdv.server.outcome import EndReason
-from rdv.server.pair import Pair
+from rdv.server.meeting.decision import Decisions, ServeHook
+from rdv.server.meeting.lobby import Lobby
+from rdv.server.meeting.release import HeldBack, hold_back
 from rdv.server.ports import Ports
-from rdv.server.record import PairListener, record_of, tell_of_end
 from rdv.server.refusals import EARLY, ELSEWHERE, NOBODY, REPLACED, SHUTDOWN
-from rdv.server.refusing import Refusing
-from rdv.server.relay_limits import Relaying, RelayLimits
-from rdv.server.release import HeldBack, hold_back
-from rdv.server.statistics import Present, Statistics
+from rdv.server.relay.limits import Relaying, RelayLimits
+from rdv.server.relay.outcome import EndReason
+from rdv.server.relay.pair import Pair
 
 __all__ = ["Rendezvous", "ServeHook"]
 

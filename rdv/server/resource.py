@@ -32,14 +32,14 @@ from rdv._signed_token import check_user
 from rdv._transport.handover import hand_over
 from rdv.addresses import host_of, space_of
 from rdv.errors import BadRequest
-from rdv.server.door import PATIENCE, Door, Later, Visitor
+from rdv.server.access.door import PATIENCE, Door, Later, Visitor
+from rdv.server.accounting.statistics import Statistics
+from rdv.server.descriptors.shedding import Holder
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.observed import ObservedAddress, peer_address
 from rdv.server.refusals import FULL, SHUTDOWN, TOO_LATE, UNDECIDED, bad_request
-from rdv.server.shedding import Holder
-from rdv.server.statistics import Statistics
 from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
 
 __all__ = ["IRendezvous", "Identify", "RendezvousResource"]

@@ -118,7 +118,7 @@ class Expected(Enum):
 DOOM = {
     Fault.KILL_ATTACHING: "rdv.client.connection:Connection.attach",
     Fault.KILL_CHOSEN: "+rdv.client.candidate:Candidate.choose",
-    Fault.KILL_JOINING: "rdv.server.pair:Pair._decide",
+    Fault.KILL_JOINING: "rdv.server.relay.pair:Pair._decide",
 }
 #: Those to whom it can happen.
 DOOMED = {

@@ -1,67 +1,9 @@
 """
 Who may use a server of its own, as its settings say: checks for its door.
 
-Each is an object that is called with a :class:`~rdv.server.door.Visitor`. What it needs it has read
-from files when it was made, and ``reload()`` reads it anew, or raises an
+Each is an object that is called with a :class:`~rdv.server.access.door.Visitor`. What it needs it
+has read from files when it was made, and ``reload()`` reads it anew, or raises an
 :class:`~rdv.errors.RdvError` with one line and keeps what it had. Cheap ones are asked first. A
 client that is refused is told what it can do, and nothing of who else is let in. Whatever it has
 sent is compared in constant time; neither that nor what a file holds is in a log or an error.
 """
-
-from __future__ import annotations
-
-from typing import Any, Protocol
-
-from rdv.errors import RdvError
-from rdv.server.access.bearer import BearerTokens
-from rdv.server.access.networks import AddressLists
-from rdv.server.access.token_key import TokenKeys
-from rdv.server.door import Check, Door, Later, Visitor
-from rdv.server.reloading import Reload
-from rdv.settings import ServerSettings
-
-__all__ = ["make_door"]
-
-
-class _FromFiles(Protocol):
-    def __call__(self, visitor: Visitor) -> Later | None: ...
-
-    def reload(self) -> None: ...
-
-
-def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> Door | None:
-    """
-    The door that the settings ask for; None when they let everybody in.
-
-    :param reloads: gets what reads files anew.
-    :raises RdvError: when a file cannot be read, or what it says makes no sense.
-    """
-    checks: list[Check] = []
-
-    def add(check: _FromFiles) -> None:
-        checks.append(check)
-        reloads.append(check.reload)
-
-    if settings.allow or settings.deny:
-        add(AddressLists(settings.allow, settings.deny))
-    if settings.bearer_file:
-        add(BearerTokens(settings.bearer_file))
-    if settings.token_key:
-        add(TokenKeys(settings.token_key))
-    if settings.auth_url:
-        # It takes five megabytes, Twisted's HTTP client above all.
-        from rdv.server.access.auth_url import AuthURL
-
-        add(
-            AuthURL(
-                reactor,
-                settings.auth_url,
-                header_file=settings.auth_header_file,
-                passed=settings.auth_pass,
-                timeout=settings.auth_timeout,
-                keep=settings.auth_cache,
-            )
-        )
-    elif settings.auth_header_file:
-        raise RdvError("a file with headers for the auth URL, but no auth URL")
-    return Door(checks) if checks else None

@@ -21,10 +21,10 @@ from rdv._signed_token import check_user
 from rdv.addresses import host_of
 from rdv.errors import RdvError
 from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
+from rdv.server.access.door import Later, Visitor
 from rdv.server.access.turns import Turns
 from rdv.server.access.verdicts import Verdict, Verdicts
-from rdv.server.complaint import Complaint
-from rdv.server.door import Later, Visitor
+from rdv.server.logs.complaint import Complaint
 from rdv.server.refusals import UNANSWERED, UNWANTED, bad_request
 
 __all__ = ["AuthURL"]

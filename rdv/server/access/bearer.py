@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from rdv._secret_file import secret_lines
 from rdv._signed_token import check_user
 from rdv.errors import RdvError
-from rdv.server.door import Visitor
+from rdv.server.access.door import Visitor
 from rdv.server.refusals import BEARER_MISSING, BEARER_UNKNOWN, bad_request
 
 __all__ = ["BearerTokens"]

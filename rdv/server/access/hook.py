@@ -10,7 +10,7 @@ from importlib import import_module
 from traceback import extract_tb
 
 from rdv.errors import RdvError
-from rdv.server.decision import ServeHook
+from rdv.server.meeting.decision import ServeHook
 
 __all__ = ["load_hook"]
 

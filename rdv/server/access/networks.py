@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from rdv._secret_file import lines_of
 from rdv.errors import RdvError
-from rdv.server.door import Visitor
+from rdv.server.access.door import Visitor
 from rdv.server.refusals import DENIED, bad_request
 
 __all__ = ["AddressLists", "Networks", "parse_network"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from rdv._secret_file import signing_keys
 from rdv._signed_token import read_signed, verifies
-from rdv.server.door import Visitor
+from rdv.server.access.door import Visitor
 from rdv.server.refusals import EXPIRED, FORGED, UNSIGNED, bad_request
 
 __all__ = ["TokenKeys"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rdv.server.door import Visitor
+from rdv.server.access.door import Visitor
 from rdv.server.refusals import UNWANTED, bad_request
 
 __all__ = ["Verdict", "Verdicts"]

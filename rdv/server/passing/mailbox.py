@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._deadlines import Deadlines
 from rdv._flows.kernel.epoll import IReactor
 from rdv.errors import ProtocolError
-from rdv.server.budget import PAUSE, is_full
-from rdv.server.deadlines import Deadlines
+from rdv.server.descriptors.budget import PAUSE, is_full
 from rdv.server.passing.message import (
     PassedClient,
     decode,

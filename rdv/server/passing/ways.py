@@ -13,14 +13,14 @@ from twisted.logger import Logger
 
 from rdv._flows.kernel.epoll import IReactor
 from rdv._transport.handover import adopt, migrate
+from rdv._until import wait_until
 from rdv.addresses import host_of
-from rdv.server.closing import ClosingLegs
+from rdv.server.closing.legs import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.passing.mailbox import Outbox
 from rdv.server.passing.message import PassedClient, refuse
 from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
-from rdv.server.until import wait_until
 from rdv.wire import Offer, token_hint
 
 __all__ = ["Entrance", "Exit", "client_of"]

@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from rdv.server.deadlines import Deadlines
+from rdv._deadlines import Deadlines
+from rdv.server.descriptors.shedding import YOUNG, Holder
 from rdv.server.limits.admission import TooMany
-from rdv.server.shedding import YOUNG, Holder
 from rdv.server.site.wide import WideChannel
 from rdv.wire import refusal
 

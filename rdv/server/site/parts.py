@@ -14,15 +14,15 @@ from twisted.web.resource import Resource
 
 from rdv.addresses import AddressSpace, endpoint_address, space_of
 from rdv.errors import BadSettings
+from rdv.server.access.door import Door
 from rdv.server.access.hook import load_hook
-from rdv.server.door import Door
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.memory import Memory
 from rdv.server.limits.numbers import NO_LIMITS, Limits
 from rdv.server.logs.first_clients import FirstClients
 from rdv.server.observed import ObservedAddress, forwarded_address, peer_address
 from rdv.server.ports import Ports
-from rdv.server.relay_limits import RelayLimits
+from rdv.server.relay.limits import RelayLimits
 from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.health import HealthChecks

@@ -13,22 +13,22 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from rdv.server.access import make_door
+from rdv.server.access.making import make_door
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.heritage import Heritage
+from rdv.server.lifecycle.reloading import Reload, reload_all
+from rdv.server.lifecycle.supervision import Condition
 from rdv.server.logs.summary import Summary
 from rdv.server.passing.mailbox import Inbox
 from rdv.server.passing.ways import Entrance, Exit
-from rdv.server.reloading import Reload, reload_all
-from rdv.server.sampling import sample_of
 from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.parts import make_rendezvous, make_site, named_ports
+from rdv.server.site.sampling import sample_of
 from rdv.server.site.signals import ServerSignals
-from rdv.server.supervision import Condition
 from rdv.settings import ServerSettings
 
 __all__ = ["RendezvousService"]
@@ -51,7 +51,7 @@ class RendezvousService(Service):
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when clients can be served and signals be handled.
     :ivar failed: fails when it can serve no longer; see :class:`WorkersService`.
-    :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
+    :ivar reloads: each reads something anew; see :data:`rdv.server.lifecycle.reloading.Reload`.
     :ivar certificate: its certificate, if it listens for TLS.
     :ivar generation: what it is among other generations.
     :ivar replaced: each is called with the process of the next generation, when that serves.
@@ -146,7 +146,7 @@ class RendezvousService(Service):
         reload_all(self.reloads)
 
     def condition(self) -> Condition:
-        """See :class:`rdv.server.supervision.Supervised`."""
+        """See :class:`rdv.server.lifecycle.supervision.Supervised`."""
         text = f"{self.rendezvous.waiting} waiting, {self.rendezvous.pairs} pairs"
         return Condition(text, True, self._stopping)
 

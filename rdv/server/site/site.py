@@ -20,21 +20,21 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from rdv._deadlines import Deadlines
 from rdv._system.descriptors import reserve
 from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
-from rdv.server.budget import AcceptThrottle
-from rdv.server.deadlines import Deadlines
+from rdv._until import wait_until
+from rdv.server.accounting.statistics import Statistics
+from rdv.server.descriptors.budget import AcceptThrottle
+from rdv.server.descriptors.shedding import Holder, whom_to_drop
 from rdv.server.limits.admission import Admission
 from rdv.server.refusals import SHUTDOWN
-from rdv.server.shedding import Holder, whom_to_drop
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
 from rdv.server.site.leaving import take_queued
 from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
-from rdv.server.statistics import Statistics
-from rdv.server.until import wait_until
 
 __all__ = ["RendezvousSite"]
 

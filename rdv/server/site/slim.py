@@ -21,19 +21,19 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rdv._deadlines import Deadlines
 from rdv._system.sockets import unread
 from rdv._transport.handover import receive_from
 from rdv._transport.prompt import hasten
 from rdv.addresses import endpoint_text
 from rdv.errors import BadRequest
-from rdv.server.deadlines import Deadlines
-from rdv.server.door import Door, Visitor
+from rdv.server.access.door import Door, Visitor
+from rdv.server.descriptors.shedding import Holder
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import TooMany
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.refusals import FULL
 from rdv.server.resource import IRendezvous
-from rdv.server.shedding import Holder
 from rdv.server.site.head import plain_head
 from rdv.server.site.wide import WideChannel
 from rdv.wire import parse_offer, refusal

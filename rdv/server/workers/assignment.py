@@ -16,7 +16,10 @@ from twisted.logger import Logger
 
 from rdv._flows.joint import LegOwner
 from rdv._transport.handover import can_migrate, migrate
-from rdv.server.closing import ClosingLegs
+from rdv._until import wait_until
+from rdv.server.accounting.statistics import Statistics
+from rdv.server.closing.legs import ClosingLegs
+from rdv.server.descriptors.shedding import Holder
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
 from rdv.server.passing.mailbox import PATIENCE, Outbox
@@ -24,9 +27,6 @@ from rdv.server.passing.message import PassedClient
 from rdv.server.passing.ways import Entrance, client_of
 from rdv.server.refusals import BUSY, SHUTDOWN
 from rdv.server.rendezvous import Rendezvous
-from rdv.server.shedding import Holder
-from rdv.server.statistics import Statistics
-from rdv.server.until import wait_until
 from rdv.server.workers.bridge import Bridges
 from rdv.wire import token_hint
 

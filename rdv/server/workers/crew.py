@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from rdv._awaiting import is_asyncio
 from rdv._observer import OneShotObserver
+from rdv._until import wait_until
 from rdv.errors import RdvError
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.spawning import first_number
@@ -24,7 +25,6 @@ from rdv.server.passing.mailbox import PATIENCE, Inbox, Outbox
 from rdv.server.passing.message import PassedClient, inbox_pair, refuse
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.certificate import ServerCertificate
-from rdv.server.until import wait_until
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
 from rdv.server.workers.orders import ALL_ANSWER, GO, HAND_OVER, HANGING, Start

@@ -18,18 +18,18 @@ from twisted.web.server import Site
 
 from rdv._observer import OneShotObserver
 from rdv.errors import RdvError
-from rdv.server.access import make_door
 from rdv.server.access.hook import load_hook
+from rdv.server.access.making import make_door
+from rdv.server.accounting.metrics import Sample
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.heritage import Heritage
-from rdv.server.metrics import Sample
-from rdv.server.reloading import Reload, reload_all
+from rdv.server.lifecycle.reloading import Reload, reload_all
+from rdv.server.lifecycle.supervision import Condition
 from rdv.server.site.admin.making import make_admin
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listening import listen, resolved, server_endpoints
 from rdv.server.site.signals import ServerSignals
-from rdv.server.supervision import Condition
 from rdv.server.workers.crew import Crew
 from rdv.server.workers.orders import ABORT, DRAIN, RELOAD, STATISTICS
 from rdv.server.workers.polling import Polling
@@ -153,7 +153,7 @@ class WorkersService(Service):
         self._tell(RELOAD)
 
     def condition(self) -> Condition:
-        """See :class:`rdv.server.supervision.Supervised`. It is as the workers said last time."""
+        """See :class:`Supervised`. It is as the workers said last time."""
         self.polling.sample().addCallback(self._note)
         waiting, pairs, serving = (
             int(sum(self._sample.get(name, {}).values()))

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from rdv._observer import OneShotObserver
-from rdv.server.metrics import NO_LABELS, Sample, added, lasting
+from rdv.server.accounting.metrics import NO_LABELS, Sample, added, lasting
 
 __all__ = ["Polling", "decode", "encode"]
 

@@ -37,20 +37,20 @@ from rdv._system.process import ignore_signals, release_signals, spare_signals
 from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
-from rdv.server.access import make_door
+from rdv.server.access.making import make_door
 from rdv.server.generations.listeners import Listeners
+from rdv.server.lifecycle.reloading import Reload, reload_all
 from rdv.server.limits.memory import Memory
 from rdv.server.logs.observers import log_outlet
 from rdv.server.logs.summary import Summary
 from rdv.server.passing.mailbox import Inbox, Outbox
 from rdv.server.passing.ways import Exit
-from rdv.server.reloading import Reload, reload_all
-from rdv.server.sampling import sample_of
 from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.parts import make_rendezvous, make_site, named_ports
+from rdv.server.site.sampling import sample_of
 from rdv.server.workers.assignment import Assignment
 from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.orders import (
@@ -85,7 +85,7 @@ class Worker:
     Serves, from when it is told to, until it is told not to.
 
     :param say: reports a line to the parent, without its end; or drops it, when that does not read.
-    :ivar reloads: each reads something anew; see :data:`rdv.server.reloading.Reload`.
+    :ivar reloads: each reads something anew; see :data:`rdv.server.lifecycle.reloading.Reload`.
     :raises RdvError: when it cannot.
     """
 

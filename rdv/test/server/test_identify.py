@@ -10,7 +10,7 @@ from twisted.web.iweb import IRequest
 
 from rdv.errors import BadRequest
 from rdv.server import Identify, Pair, Rendezvous, RendezvousResource
-from rdv.server.door import Check, Door, Visitor
+from rdv.server.access.door import Check, Door, Visitor
 from rdv.server.leg import Leg
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.test.server.workers.doubles import WorkersTestCase, token_of

@@ -18,7 +18,7 @@ from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
 from rdv._transport.liveness import INTERVAL, PATIENCE, PeerVanished, has_vanished, unwatch, watch
 from rdv.test.client.doubles import ByteTransport
-from rdv.test.server.held_case import Above
+from rdv.test.server.meeting.held_case import Above
 
 #: Of Linux 6.18, by the seconds since the other side vanished; the last time somebody was there
 #: comes first. Pauses between two attempts were 30 s at most where nothing else is said.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rdv.server.metrics import Sample
+from rdv.server.accounting.metrics import Sample
 
 __all__ = ["SECONDS_BETWEEN", "History"]
 

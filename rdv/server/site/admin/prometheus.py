@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rdv.server.metrics import COUNTER, HISTOGRAM, METRICS, NO_LABELS, Sample
+from rdv.server.accounting.metrics import COUNTER, HISTOGRAM, METRICS, NO_LABELS, Sample
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -22,7 +22,7 @@ import twisted
 from rdv import __version__
 from rdv.addresses import AddressSpace, endpoint_address, space_of
 from rdv.errors import RdvError
-from rdv.server.metrics import NO_LABELS, Sample
+from rdv.server.accounting.metrics import NO_LABELS, Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import SECONDS_BETWEEN, History
 from rdv.server.site.admin.site import Look, admin_site

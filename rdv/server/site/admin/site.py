@@ -22,7 +22,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv import __version__
-from rdv.server.metrics import Sample
+from rdv.server.accounting.metrics import Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import History
 from rdv.server.site.admin.hosts import is_own

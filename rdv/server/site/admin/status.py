@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rdv.server.metrics import NO_LABELS, Sample
+from rdv.server.accounting.metrics import NO_LABELS, Sample
 from rdv.server.site.admin.history import History
 
 __all__ = ["status_of"]

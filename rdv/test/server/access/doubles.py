@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import BadRequest
-from rdv.server.door import Check, Visitor
+from rdv.server.access.door import Check, Visitor
 from rdv.wire import Offer, Role
 
 

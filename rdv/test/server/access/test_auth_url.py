@@ -20,10 +20,11 @@ from twisted.web.iweb import IAgent
 
 from rdv._awaiting import deferred_of
 from rdv.errors import BadRequest, RdvError
-from rdv.server.access import auth_url, make_door
+from rdv.server.access import auth_url
 from rdv.server.access.asking import checked_url
 from rdv.server.access.auth_url import AT_ONCE, OF_ONE_ADDRESS, AuthURL
-from rdv.server.door import Visitor
+from rdv.server.access.door import Visitor
+from rdv.server.access.making import make_door
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 

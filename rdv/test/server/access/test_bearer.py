@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdv.errors import RdvError
-from rdv.server.access import make_door
 from rdv.server.access.bearer import BearerTokens
+from rdv.server.access.making import make_door
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 

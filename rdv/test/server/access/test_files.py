@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from rdv.errors import BadRequest, RdvError
 from rdv.server.access.bearer import BearerTokens
+from rdv.server.access.door import Check
 from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
-from rdv.server.door import Check
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 pieces = st.sampled_from(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import RdvError
-from rdv.server.access import make_door
+from rdv.server.access.making import make_door
 from rdv.server.access.networks import AddressLists, Networks, parse_network
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rdv._signed_token import SignedToken, sign
 from rdv.errors import RdvError
-from rdv.server.access import make_door
+from rdv.server.access.making import make_door
 from rdv.server.access.token_key import TokenKeys
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor

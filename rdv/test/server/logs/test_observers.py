@@ -10,7 +10,8 @@ from twisted.logger import ILogObserver, Logger, eventFromJSON
 from twisted.python import log as old_log
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server import EndReason, Outcome, PairRecord, notes
+from rdv.server import EndReason, Outcome, PairRecord
+from rdv.server.accounting import notes
 from rdv.server.logs.addresses import FULL, PREFIX
 from rdv.server.logs.lines import COLUMNS
 from rdv.server.logs.observers import ACCESS, JSON, TEXT, observer

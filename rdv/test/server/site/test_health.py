@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs, formatEvent
 
-from rdv.server import budget
+from rdv.server.descriptors import budget
 from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import present
+from rdv.test.server.descriptors.test_budget import FIRST, Numbered, limit_descriptors
 from rdv.test.server.doubles import Answer, WebTestCase, request
-from rdv.test.server.test_budget import FIRST, Numbered, limit_descriptors
 
 CHECKS = (b"/healthz", b"/readyz")
 

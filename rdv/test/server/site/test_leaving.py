@@ -6,10 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._until import wait_until
 from rdv.server import RendezvousResource
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.site import RendezvousSite
-from rdv.server.until import wait_until
 from rdv.test.server.doubles import request
 from rdv.test.server.site.test_site import SiteTestCase
 from rdv.wire import refusal

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.server.limits.numbers import NO_LIMITS, Limits
-from rdv.server.relay_limits import RelayLimits
+from rdv.server.relay.limits import RelayLimits
 from rdv.server.site.parts import limits_of, make_rendezvous
 from rdv.settings import ServerSettings
 

@@ -16,7 +16,7 @@ from rdv.server.site.parts import make_site
 from rdv.server.site.slim import SlimChannel
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT, connect, present
-from rdv.test.server import test_budget
+from rdv.test.server.descriptors import test_budget
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.test.server.site import test_site
 from rdv.test.server.site.test_head import OTHER, PLAIN

@@ -21,9 +21,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.server import Site
 
 from rdv.server import Pair, Rendezvous, RendezvousResource
+from rdv.server.meeting.release import Hold, hold_back
 from rdv.server.passing.mailbox import Inbox, Outbox
 from rdv.server.passing.message import inbox_pair
-from rdv.server.release import Hold, hold_back
 from rdv.server.workers.assignment import Assignment, owner_of
 from rdv.server.workers.crew import Crew
 from rdv.server.workers.orders import ALL_ANSWER, COMMANDS, GO, HANGING, PING, PONG, READY, Start

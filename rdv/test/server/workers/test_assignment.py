@@ -9,7 +9,8 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.clock import monotonic
-from rdv.server import Outcome, release
+from rdv.server import Outcome
+from rdv.server.meeting import release
 from rdv.server.passing.message import PassedClient
 from rdv.server.refusals import BUSY
 from rdv.server.workers.assignment import owner_of

@@ -6,7 +6,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol, wrap
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from rdv.server import release
+from rdv.server.meeting import release
 from rdv.server.refusals import BUSY
 from rdv.server.workers import bridge
 from rdv.test.certificates import Authority

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from rdv.server.metrics import NO_LABELS, Sample
+from rdv.server.accounting.metrics import NO_LABELS, Sample
 from rdv.server.workers.orders import COUNTED, STATISTICS
 from rdv.test.server.workers.doubles import FakeProcess, ParentTestCase
 

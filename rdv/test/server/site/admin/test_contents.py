@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import BadEndpoint, RdvError
 from rdv.server import Rendezvous
-from rdv.server.metrics import METRICS, NO_LABELS, Sample
-from rdv.server.sampling import sample_of
+from rdv.server.accounting.metrics import METRICS, NO_LABELS, Sample
+from rdv.server.accounting.statistics import Histogram
 from rdv.server.site.admin import prometheus, service
 from rdv.server.site.admin.history import History
 from rdv.server.site.admin.making import make_admin
@@ -28,7 +28,7 @@ from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.prometheus import exposition
 from rdv.server.site.admin.service import Admin
 from rdv.server.site.admin.status import status_of
-from rdv.server.statistics import Histogram
+from rdv.server.site.sampling import sample_of
 from rdv.settings import ServerSettings
 
 

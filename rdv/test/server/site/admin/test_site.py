@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.metrics import Sample
+from rdv.server.accounting.metrics import Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import History
 from rdv.server.site.admin.hosts import is_own

@@ -1,0 +1,100 @@
+"""
+The door: who may come in, asked before a client becomes a leg.
+
+A *check* is a function of a :class:`Visitor`. It returns None to let it in, raises
+:class:`~rdv.errors.BadRequest` to refuse it, or returns a coroutine that will do one of the two.
+All checks of a door have to let a visitor in. Whoever is let in at once takes the short way into a
+server of its own; all others are held by HTTP until it is known: a check that cannot answer at once
+has done nothing yet, and may be asked about the same request again.
+
+What can go wrong: the client leaves (the coroutine is cancelled); no answer comes within
+:data:`PATIENCE` (503); a check fails (500, logged); the server begins to stop meanwhile (503).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from twisted.internet.interfaces import IAddress
+
+from rdv.addresses import packed_ip
+from rdv.wire import HeaderLookup, Offer
+
+__all__ = ["PATIENCE", "Check", "Door", "Later", "Visitor"]
+
+#: Seconds that all checks of a visitor may take.
+PATIENCE = 10.0
+
+#: An answer that is still to come: it ends for yes, and raises for no.
+Later: TypeAlias = Coroutine[Any, Any, None]
+
+
+@dataclass(slots=True)
+class Visitor:
+    """
+    A client before it is let in.
+
+    :ivar header: gives the values of a header of its request.
+    :ivar observed: its address as the server sees it, formatted; empty when unknown.
+    :ivar peer: the other end of its connection, which may be a proxy.
+    :ivar user: who it is, as soon as a check has found out: one that
+        :func:`rdv._signed_token.check_user` takes.
+    """
+
+    offer: Offer
+    header: HeaderLookup = field(repr=False)
+    observed: str
+    peer: IAddress | None
+    user: str | None = None
+
+    @property
+    def ip(self) -> bytes | None:
+        """Its observed IP address, 4 or 16 bytes; None when unknown."""
+        return packed_ip(self.observed) if self.observed else None
+
+
+#: Asks one thing about a visitor; see :mod:`rdv.server.access.door`.
+Check: TypeAlias = Callable[[Visitor], Later | None]
+
+
+class Door:
+    """
+    Checks, asked in their order until one refuses.
+    """
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        self._checks = tuple(checks)
+
+    def ask(self, visitor: Visitor) -> Later | None:
+        """
+        Ask about a visitor.
+
+        :return: None when it may come in, or what is to be awaited until that is known.
+        :raises BadRequest: when it may not.
+        """
+        for asked, check in enumerate(self._checks, 1):
+            later = check(visitor)
+            if later is not None:
+                return self._go_on(visitor, later, asked)
+        return None
+
+    async def _go_on(self, visitor: Visitor, later: Later, asked: int) -> None:
+        await later
+        for check in self._checks[asked:]:
+            further = check(visitor)
+            if further is not None:
+                await further
+
+    def is_open(self, visitor: Visitor) -> bool:
+        """Whether it may come in without being asked anything more. If not, nothing has begun."""
+        for check in self._checks:
+            try:
+                later = check(visitor)
+            except Exception:  # whoever asks again says why
+                return False
+            if later is not None:
+                later.close()
+                return False
+        return True

@@ -1,0 +1,92 @@
+"""
+What is known of a pair when it has ended, in one record: the log's line and the counters are made
+of it, and whatever else listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import time
+from typing import NamedTuple, TypeAlias
+
+from twisted.logger import Logger
+
+from rdv.server.relay.outcome import EndReason, Outcome
+from rdv.server.relay.pair import Pair
+from rdv.wire import token_hint
+
+__all__ = ["PairListener", "PairRecord", "record_of", "tell_of_end"]
+
+log = Logger()
+
+
+class PairRecord(NamedTuple):
+    """
+    A pair that has ended. Where an address or a user is unknown the text is empty.
+
+    :ivar time: when, in seconds since 1970.
+    :ivar id: eight hexadecimal digits by which the log knows the pair.
+    :ivar token: enough of it to tell one from another; see :func:`rdv.wire.token_hint`.
+    :ivar waited: how many seconds the first of the two had waited for the other.
+    :ivar lasted: how many seconds there were from then to the end.
+    :ivar dialer_bytes: how many bytes of its stream were relayed.
+    :ivar acceptor_bytes: likewise.
+    :ivar dialer_address: as it was observed, formatted.
+    :ivar acceptor_address: likewise.
+    :ivar dialer_user: who it is, where the server asks for that.
+    :ivar acceptor_user: likewise.
+    :ivar worker: the process that served it; None when there is only one.
+    """
+
+    time: float
+    id: str
+    outcome: Outcome
+    reason: EndReason
+    token: str
+    waited: float
+    lasted: float
+    dialer_bytes: int
+    acceptor_bytes: int
+    dialer_address: str
+    acceptor_address: str
+    dialer_user: str
+    acceptor_user: str
+    worker: int | None
+
+
+#: Called with each pair that has ended.
+PairListener: TypeAlias = Callable[[PairRecord], object]
+
+
+def record_of(pair: Pair, seconds: float, worker: int | None = None) -> PairRecord:
+    """
+    What is known of ``pair``.
+
+    :param seconds: the time now, as in :attr:`Pair.matched`.
+    """
+    dialer, acceptor = pair.dialer, pair.acceptor
+    return PairRecord(
+        time(),
+        f"{pair.id:08x}",
+        pair.outcome or Outcome.FAILED,
+        pair.end_reason or EndReason.ABORTED,
+        token_hint(pair.token),
+        pair.waited,
+        seconds - pair.matched,
+        pair.dialer_bytes,
+        pair.acceptor_bytes,
+        dialer.observed,
+        acceptor.observed,
+        dialer.user or "",
+        acceptor.user or "",
+        worker,
+    )
+
+
+def tell_of_end(record: PairRecord, listeners: Iterable[PairListener]) -> None:
+    """Call all of them. One that fails is logged, and does not keep it from the others."""
+    for listener in listeners:
+        try:
+            listener(record)
+        except Exception:
+            log.failure("who was told of the end of a pair failed")

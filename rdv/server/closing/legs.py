@@ -1,0 +1,99 @@
+"""
+Legs that have been answered and only have to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from rdv._deadlines import Deadlines
+from rdv._flows.joint import LegOwner
+from rdv.addresses import host_of
+from rdv.server.descriptors.shedding import YOUNG, Holder
+from rdv.server.leg import Leg
+from rdv.wire import RETRY_AFTER, refusal
+
+__all__ = ["ClosingLegs"]
+
+#: Seconds that a refused client has to take note and close.
+_LINGER = 5.0
+
+
+class ClosingLegs(LegOwner[Leg]):
+    """
+    Owner of refused legs. What they still send is read and dropped: closing a socket with unread
+    input would reset it, and the refusal might not arrive.
+
+    :param ended: called whenever one has gone.
+    """
+
+    def __init__(self, clock: IReactorTime, ended: Callable[[], object]) -> None:
+        self._clock = clock
+        self._lingering: Deadlines[Leg] = Deadlines(clock, _LINGER, _cut)
+        self._legs: set[Leg] = set()
+        self._dropped: set[Leg] = set()
+        self._ended = ended
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def refuse(self, leg: Leg, status: int, reason: str, later: int = RETRY_AFTER) -> None:
+        """
+        Become the owner of ``leg``, answer with an HTTP error and end our direction. The client is
+        expected to close.
+
+        :param later: seconds after which it may come again, if there is such a time.
+        """
+        self._adopt(leg)
+        leg.transport.write(refusal(status, reason, later))
+        leg.transport.loseWriteConnection()
+
+    def close(self, leg: Leg) -> None:
+        """Become the owner of ``leg``, and close it behind what it has been sent."""
+        self._adopt(leg)
+        leg.transport.loseConnection()
+
+    def _adopt(self, leg: Leg) -> None:
+        leg.owner = self
+        leg.lease.leaves()
+        self._legs.add(leg)
+        self._lingering.add(leg)
+
+    def abort(self) -> None:
+        """Cut them all."""
+        for leg in list(self._legs):
+            _cut(leg)
+
+    def holders(self) -> Iterator[Holder]:
+        """Those who have not closed yet: nothing is lost with them but a descriptor."""
+        now = self._clock.seconds()
+        for leg, since in self._lingering.begun():
+            if leg in self._dropped and now - since < YOUNG:
+                continue  # it is being closed
+            yield Holder(since, host_of(leg.observed), partial(self._drop, leg, since))
+
+    def _drop(self, leg: Leg, since: float) -> bool:
+        if self._clock.seconds() - since < YOUNG:
+            self._dropped.add(leg)
+            leg.transport.loseConnection()  # behind the answer, if that has still to be sent
+        else:
+            self._lingering.discard(leg)
+            _cut(leg)
+        return True
+
+    def leg_ended(self, leg: Leg) -> None:
+        leg.transport.loseConnection()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        self._legs.discard(leg)
+        self._dropped.discard(leg)
+        self._lingering.discard(leg)
+        self._ended()
+
+
+def _cut(leg: Leg) -> None:
+    leg.transport.abortConnection()

@@ -1,0 +1,3 @@
+"""
+What a server does when descriptors run short.
+"""

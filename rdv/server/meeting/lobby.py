@@ -1,0 +1,101 @@
+"""
+The lobby: who waits for whom. It knows tokens, roles and a clock, and nothing of connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from twisted.internet.interfaces import IReactorTime
+
+from rdv._deadlines import Deadlines
+from rdv.wire import Role
+
+__all__ = ["Lobby", "Member"]
+
+
+class Member(Hashable, Protocol):
+    """What the lobby needs to know of somebody who waits."""
+
+    @property
+    def role(self) -> Role: ...
+
+    @property
+    def token(self) -> bytes: ...
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Lobby(Generic[M]):
+    """
+    At most one member waits for each token.
+
+    :param timeout: how many seconds a member may wait; 0 means for ever.
+    :param expired: called with a member whose time is over, after it has left.
+    :param replaced: called with a member in whose place a newer one of its role came.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        timeout: float,
+        expired: Callable[[M], object],
+        replaced: Callable[[M], object],
+    ) -> None:
+        self._waiting: dict[bytes, M] = {}
+        self._expired = expired
+        self._replaced = replaced
+        self._deadlines: Deadlines[M] = Deadlines(clock, timeout, self._expire)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def count(self, role: Role) -> int:
+        """How many of that role wait."""
+        return sum(member.role is role for member in self._waiting.values())
+
+    def __iter__(self) -> Iterator[M]:
+        """Everybody who waits now, in a copy that may be worked through while members leave."""
+        return iter(list(self._waiting.values()))
+
+    def knows(self, token: bytes) -> bool:
+        """Whether somebody waits with that token, in either role."""
+        return token in self._waiting
+
+    def partner(self, member: M) -> M | None:
+        """Who waits for ``member``: the same token, the other role. Changes nothing."""
+        waiting = self._waiting.get(member.token)
+        return waiting if waiting is not None and waiting.role is not member.role else None
+
+    def rival(self, member: M) -> M | None:
+        """Who waits in the place of ``member``: the same token, the same role."""
+        waiting = self._waiting.get(member.token)
+        return waiting if waiting is not None and waiting.role is member.role else None
+
+    def enter(self, member: M) -> None:
+        """
+        Let ``member`` wait. One of the same role with the same token is replaced.
+
+        It has no partner here: whoever enters was asked for with :meth:`partner` before.
+        """
+        older = self._waiting.get(member.token)
+        if older is not None:
+            self.leave(older)
+        self._waiting[member.token] = member
+        self._deadlines.add(member)
+        if older is not None:
+            self._replaced(older)
+
+    def leave(self, member: M) -> bool:
+        """Take ``member`` out; False when it was not in (any more)."""
+        if self._waiting.get(member.token) is not member:
+            return False
+        del self._waiting[member.token]
+        self._deadlines.discard(member)
+        return True
+
+    def _expire(self, member: M) -> None:
+        del self._waiting[member.token]
+        self._expired(member)

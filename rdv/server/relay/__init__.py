@@ -1,0 +1,3 @@
+"""
+A pair: from the two 101s until both connections have ended.
+"""

@@ -1,0 +1,81 @@
+"""
+What pairs may use of the relay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from rdv import _knobs as knobs
+from rdv._flows.rate import Limit, Limits, Quota, RateLimit
+from rdv._flows.sharing import SharedRate
+from rdv.server.relay.outcome import EndReason
+
+if TYPE_CHECKING:
+    from rdv.server.relay.pair import Pair
+
+__all__ = ["RelayLimits", "Relaying"]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """
+    Bandwidth of relayed pairs, where 0 is no limit, and whether there are any.
+
+    :ivar rate: bytes a second in each direction of a pair. A ``serve`` hook may set another one for
+        its pair, as for the quota.
+    :ivar total_rate: bytes a second of all pairs and both directions together. Pairs share it
+        fairly.
+    :ivar quota: bytes of a pair, both directions together. With more it is cut.
+    :ivar allowed: whether pairs are relayed that find no direct path.
+    :raises TypeError: when one is of the wrong type; the text names it.
+    :raises ValueError: when one is negative; likewise.
+    """
+
+    rate: float = 0.0
+    total_rate: float = 0.0
+    quota: float = 0
+    allowed: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "total_rate"):
+            knobs.number(name, getattr(self, name), "bytes a second")
+        knobs.number("quota", self.quota, "bytes")
+        knobs.instance("allowed", self.allowed, bool, "True or False")
+
+
+class Relaying:
+    """
+    What the pairs of a rendezvous share.
+
+    :param limits: None for none.
+    :raises TypeError: when it is anything else.
+    """
+
+    def __init__(self, clock: IReactorTime, limits: RelayLimits | None) -> None:
+        limits = RelayLimits() if limits is None else limits
+        self.limits = knobs.instance("relay", limits, RelayLimits, "RelayLimits")
+        self._clock = clock
+        total = self.limits.total_rate
+        self._total = SharedRate(clock, total) if total else None
+
+    def flow_limits(self, pair: Pair) -> tuple[Limit | None, Limit | None]:
+        """What the two flows of a pair have to keep. With more than its quota it is cut."""
+        # Not in the middle of what has just moved.
+        spent = partial(self._clock.callLater, 0, pair.abort, EndReason.QUOTA)
+        common = Quota(pair.quota, spent) if pair.quota else None
+        share = None if self._total is None else self._total.share()
+
+        def of_one() -> Limit | None:
+            limits: list[Limit] = [] if common is None else [common]
+            if pair.rate_limit:
+                limits.append(RateLimit(self._clock, pair.rate_limit))
+            if share is not None:
+                limits.append(share.limit())
+            return Limits(limits) if len(limits) > 1 else next(iter(limits), None)
+
+        return of_one(), of_one()

@@ -1,0 +1,298 @@
+"""
+A dialer and an acceptor who met: their 101s, their handshake lines, then bytes both ways.
+
+A ``Pair`` owns both legs until both lines have come. Each is forwarded when it is right. A dialer
+that has heard ``HELLO`` and closes in good order found a direct path: that is the outcome
+``DIRECT``. Any other leg that goes before both lines are there makes it ``ABANDONED``. Both lines
+right: ``RELAYED``, and a ``Joint`` has the legs. Anything else: ``FAILED``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from rdv import _knobs as knobs
+from rdv._flows.joint import Joint, LegOwner
+from rdv._line_matcher import LineMatcher
+from rdv._observer import OneShotObserver
+from rdv._system.sockets import push
+from rdv._transport.liveness import watch
+from rdv.errors import ProtocolError
+from rdv.server.leg import Leg
+from rdv.server.relay.idle import IdleWatch, idle_time
+from rdv.server.relay.joining import Tap, join
+from rdv.server.relay.outcome import EndReason, Outcome, lost, tells_more, without_lines
+from rdv.server.relay.telling import tell
+from rdv.wire import Role, confirm_line, hello_line
+
+if TYPE_CHECKING:
+    from rdv.server.relay.pair_owner import PairOwner
+
+__all__ = ["Pair", "Tap"]
+
+
+class Pair(LegOwner[Leg]):
+    """
+    A dialer and an acceptor with one token, joined by the server.
+
+    A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
+    :attr:`rate_limit`, :attr:`quota`, :attr:`tap_dialer` and :attr:`tap_acceptor`, call
+    :meth:`reject`, and follow the end with :meth:`when_ended`.
+
+    :ivar token: the token, as it travelled.
+    :ivar dialer, acceptor: their legs: ``addresses``, ``observed`` and ``user`` say who they are.
+    :ivar idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never.
+    :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
+    :ivar quota: bytes that are relayed in both directions together, likewise.
+    :ivar tap_dialer, tap_acceptor: called with each piece of application bytes that one sends.
+    :ivar outcome, end_reason: how and why it ended; None until that is known.
+    :ivar id: a short random number by which the log knows it.
+    :ivar waited: how many seconds the first of the two had waited.
+    :ivar matched: when the second one came, in seconds of the reactor.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_ended",
+        "_idle",
+        "_joint",
+        "_lines",
+        "_living",
+        "_one_has_ended",
+        "_owner",
+        "acceptor",
+        "dialer",
+        "end_reason",
+        "id",
+        "idle_timeout",
+        "matched",
+        "outcome",
+        "quota",
+        "rate_limit",
+        "rejection",
+        "tap_acceptor",
+        "tap_dialer",
+        "token",
+        "waited",
+    )
+
+    def __init__(self, owner: PairOwner, first: Leg, second: Leg, idle: float | None) -> None:
+        self._owner = owner
+        self.token = first.token
+        self.id = first.id
+        self.matched = owner.clock.seconds()
+        self.waited = self.matched - first.arrived
+        is_dialer = first.role is Role.DIALER
+        self.dialer, self.acceptor = (first, second) if is_dialer else (second, first)
+        for leg in (first, second):
+            leg.lease.meets()
+        self.idle_timeout = idle_time(idle, first.user or second.user)
+        self.rate_limit = owner.relaying.limits.rate
+        self.quota = owner.relaying.limits.quota
+        self.tap_dialer: Tap | None = None
+        self.tap_acceptor: Tap | None = None
+        self.outcome: Outcome | None = None
+        self.end_reason: EndReason | None = None
+        self.rejection: tuple[int, str] | None = None
+        #: Those that are still to come, each from its leg.
+        self._lines = {
+            self.dialer: LineMatcher(confirm_line(self.token)),
+            self.acceptor: LineMatcher(hello_line(self.token)),
+        }
+        self._living: tuple[Leg, ...] = ()  # as long as a line is to come
+        self._one_has_ended = False
+        self._joint: Joint | None = None
+        self._idle: IdleWatch | None = None
+        self._ended: OneShotObserver[None] = OneShotObserver()
+
+    @property
+    def dialer_bytes(self) -> int:
+        """How many application bytes of the dialer were relayed so far."""
+        return self._count(self.dialer)
+
+    @property
+    def acceptor_bytes(self) -> int:
+        """How many application bytes of the acceptor were relayed so far."""
+        return self._count(self.acceptor)
+
+    def _count(self, leg: Leg) -> int:
+        return 0 if self._joint is None else self._joint.flow_of(leg).count
+
+    def reject(self, status: int, reason: str) -> None:
+        """
+        Refuse the pair with an HTTP status of 400 or above: both get that and no 101. Only for a
+        ``serve`` hook before it is done.
+        """
+        knobs.whole("status", status, 400, 599)
+        knobs.instance("reason", reason, str, "text")
+        if self._living or self._ended.fired:
+            raise RuntimeError("the pair has been told already")
+        self.rejection = (status, reason)
+        self.explain(EndReason.REFUSED)
+
+    def when_ended(self) -> Deferred[Pair]:
+        """
+        A new Deferred that fires with this pair when both connections are gone. Cancelling it only
+        forgets it.
+        """
+        return self._ended.when_fired().addCallback(lambda _: self)  # not its result: a cycle
+
+    def tell(self, leg: Leg) -> None:
+        """Tell a client about the other one, in one write."""
+        self._living = (self.dialer, self.acceptor)
+        tell(leg, self.other(leg), self._owner.ports, self._owner.relaying.limits.allowed)
+
+    def start(self, told: Leg | None = None) -> None:
+        """Tell both about each other, but who is ``told`` already, and read what they say."""
+        self.dialer.owner = self.acceptor.owner = self
+        for leg in (self.dialer, self.acceptor):
+            if leg is not told:
+                self.tell(leg)
+
+    def other(self, leg: Leg) -> Leg:
+        """The one of the two that ``leg`` is not."""
+        return self.acceptor if leg is self.dialer else self.dialer
+
+    def explain(self, reason: EndReason) -> None:
+        """Say why it ends. What is said first counts."""
+        self.end_reason = self.end_reason or reason
+
+    def abort(self, reason: EndReason = EndReason.ABORTED) -> None:
+        """Cut both connections now. The outcome is ``FAILED`` if there is none yet."""
+        self.explain(reason)
+        self._decide(Outcome.FAILED)
+        if self._joint is not None:
+            self._joint.abort()
+        else:
+            for leg in self._living:
+                leg.transport.abortConnection()
+
+    def give_up(self) -> None:
+        """No path was chosen in time. Where there is no relay that is an end in good order."""
+        if self._owner.relaying.limits.allowed:
+            self.abort(EndReason.HANDSHAKE_TIMEOUT)
+            return
+        self.explain(EndReason.NO_RELAY)
+        self._decide(Outcome.FAILED)
+        self._close()
+
+    # What the legs tell until both lines have come.
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        if self.outcome is not None:  # they are being closed
+            return
+        line = self._lines.get(leg)
+        if line is None:
+            if self._owner.relaying.limits.allowed:
+                self._joined().leg_received(leg, data)
+            return
+        try:
+            rest = line.feed(data)
+        except ProtocolError:
+            self.abort(EndReason.WRONG_LINE)
+            return
+        if rest is not None:
+            self._line_came(leg, line.expected, rest)
+
+    def _line_came(self, leg: Leg, line: bytes, rest: bytes) -> None:
+        del self._lines[leg]
+        if self._owner.relaying.limits.allowed:
+            # Whoever has a line counts on this relay: should our process die, that is no end.
+            self.other(leg).break_on_exit(True)
+            self.other(leg).transport.write(line)
+            if rest:
+                self._joined().leg_received(leg, rest)
+        elif leg is self.dialer:
+            self.give_up()
+            return
+        if not self._one_has_ended:
+            if not self._lines:
+                self._relay()
+            return
+        self._end_without_lines(dialer_closed=leg is self.acceptor)
+        if leg is self.acceptor:
+            self._close()
+        else:  # it has chosen the relay, and must not take the acceptor's end for the stream's
+            self.abort()
+
+    def _joined(self) -> Joint:
+        if self._joint is None:
+            self._joint = join(self, self._owner, self._joint_gone)
+        return self._joint
+
+    def _relay(self) -> None:
+        self._decide(Outcome.RELAYED)
+        # The kernel takes over with the next bytes: many a pair never sends more than its end.
+        splicer = self._owner.splicer
+        self._joined().begin(None if splicer is None else splicer.take_over)
+        watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
+        self._owner.pair_joined(self)
+        if self.idle_timeout:
+            cut = partial(self.abort, EndReason.IDLE)
+            self._idle = IdleWatch(self._owner.clock, self._joined(), self.idle_timeout, cut)
+
+    def leg_ended(self, leg: Leg) -> None:
+        if self.outcome is not None:
+            return
+        self.explain(lost(leg))
+        if not tells_more(self.other(leg), self._lines.get(self.acceptor)):
+            self._end_without_lines(dialer_closed=leg is self.dialer)
+            self._close()
+            return
+        # The dialer is not told: it may be choosing the relay, and that is no end of a stream.
+        self._one_has_ended = True
+        if leg is self.dialer:
+            self._joined().flow_of(leg).end()
+
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
+        # Closing the other one may lose it at once.
+        living = self._living = tuple(each for each in self._living if each is not leg)
+        self.end_reason = self.end_reason or lost(leg, reason)
+        if self.outcome is None:
+            in_order = reason.check(ConnectionDone) is not None
+            self._end_without_lines(dialer_closed=in_order and leg is self.dialer)
+            if in_order or leg in self._lines:
+                self._close()
+            else:
+                # A reset: of its direct path too, perhaps, and its peer's line can be on the way.
+                push(self.other(leg).transport)
+                self.abort()
+        if not living:
+            self._end()
+
+    def _end_without_lines(self, *, dialer_closed: bool) -> None:
+        confirm, hello = self._lines.get(self.dialer), self._lines.get(self.acceptor)
+        self._decide(without_lines(confirm, hello, dialer_closed=dialer_closed))
+
+    def _decide(self, outcome: Outcome) -> None:
+        self.outcome = self.outcome or outcome
+
+    def _close(self) -> None:
+        if self._joint is not None:
+            self._joint.detach()
+        for leg in self._living:
+            if self.other(leg) not in self._lines:  # it has got a line
+                leg.break_on_exit(False)
+            leg.transport.loseConnection()
+
+    def _joint_gone(self, joint: Joint) -> None:
+        leg, failure = joint.broken or (joint.first, None)
+        self.explain(lost(self.dialer if leg is self.dialer else self.acceptor, failure))
+        self._end()
+
+    def _end(self) -> None:
+        if self._idle is not None:
+            self._idle.stop()
+        self._owner.pair_ended(self)
+        self.conclude()
+
+    def conclude(self) -> None:
+        """There is nothing more to come; a pair that was never started has failed."""
+        self._living = ()
+        self._decide(Outcome.FAILED)
+        self._ended.fire(None)

@@ -1,0 +1,173 @@
+"""Who waits for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv.server.meeting.lobby import Lobby
+from rdv.wire import Role
+
+TIMEOUT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Somebody:
+    """Who waits in a lobby."""
+
+    role: Role
+    token: bytes = b"token"
+
+
+class LobbyTests(SynchronousTestCase):
+    """Three hundred seconds of patience."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.told: list[tuple[Somebody, list[Somebody]]] = []
+        self.lobby: Lobby[Somebody] = Lobby(self.clock, 300, self.tell, self.tell)
+        self.dialer, self.acceptor = Somebody(Role.DIALER), Somebody(Role.ACCEPTOR)
+
+    def tell(self, member: Somebody) -> None:
+        """Somebody who is told has left, and finds the lobby as it will be."""
+        self.assertFalse(self.lobby.leave(member))
+        self.told.append((member, list(self.lobby)))
+
+    def test_partner_and_rival(self) -> None:
+        """The same token, and the other role or the same. Asking changes nothing."""
+        newer = Somebody(Role.DIALER)
+        self.assertIsNone(self.lobby.partner(self.acceptor))
+        self.assertIsNone(self.lobby.rival(newer))
+        self.lobby.enter(self.dialer)
+        for somebody, partner, rival in (
+            (self.acceptor, self.dialer, None),
+            (newer, None, self.dialer),
+            (Somebody(Role.ACCEPTOR, b"token2"), None, None),
+            (Somebody(Role.DIALER, b"Token"), None, None),
+        ):
+            self.assertIs(self.lobby.partner(somebody), partner)
+            self.assertIs(self.lobby.rival(somebody), rival)
+        self.assertEqual((list(self.lobby), self.told), ([self.dialer], []))
+
+    def test_replaced_and_expired(self) -> None:
+        """The older one goes, the newer one waits, with all its time before it."""
+        newer = Somebody(Role.DIALER)
+        self.lobby.enter(self.dialer)
+        self.clock.advance(200)
+        self.lobby.enter(newer)
+        self.assertIs(self.lobby.partner(self.acceptor), newer)
+        self.clock.advance(299.5)
+        self.assertEqual(self.told, [(self.dialer, [newer])])
+        self.clock.advance(0.5)
+        self.assertEqual(self.told[1:], [(newer, [])])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_iteration_survives_leaving(self) -> None:
+        for number in range(3):
+            self.lobby.enter(Somebody(Role.DIALER, b"%d" % number))
+        for member in self.lobby:
+            self.lobby.leave(member)
+        self.assertEqual((len(self.lobby), self.clock.getDelayedCalls()), (0, []))
+
+
+class LobbyMachine(RuleBasedStateMachine):
+    """
+    A model that is too simple to be wrong. People come, meet, leave and are forgotten.
+
+    :ivar waiting: who should be in, and since when, oldest first.
+    :ivar gone: one who is not in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.told: list[tuple[str, Somebody]] = []
+        self.lobby: Lobby[Somebody] = Lobby(
+            self.clock,
+            TIMEOUT,
+            lambda member: self.told.append(("expired", member)),
+            lambda member: self.told.append(("replaced", member)),
+        )
+        self.waiting: dict[Somebody, float] = {}
+        self.gone = Somebody(Role.DIALER, b"a")
+
+    def with_token(self, token: bytes) -> Somebody | None:
+        return next((member for member in self.waiting if member.token == token), None)
+
+    def assert_told(self, *wanted: tuple[str, Somebody]) -> None:
+        assert self.told == list(wanted), self.told
+        self.told.clear()
+
+    @rule(role=st.sampled_from(Role), token=st.sampled_from([b"a", b"b", b"c"]))
+    def somebody_comes(self, role: Role, token: bytes) -> None:
+        member = Somebody(role, token)
+        older = self.with_token(token)
+        partner = self.lobby.partner(member)
+        if older is not None and older.role is not role:
+            assert partner is older
+            assert self.lobby.leave(older)
+            del self.waiting[older]
+            self.assert_told()
+            return
+        assert partner is None
+        self.lobby.enter(member)
+        if older is not None:
+            del self.waiting[older]
+            self.assert_told(("replaced", older))
+            self.gone = older
+        self.waiting[member] = self.clock.seconds()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def somebody_leaves(self, data: st.DataObject) -> None:
+        member = data.draw(st.sampled_from(list(self.waiting)))
+        assert self.lobby.leave(member)
+        assert not self.lobby.leave(member)
+        del self.waiting[member]
+        self.gone = member
+        self.assert_told()
+
+    @rule()
+    def somebody_leaves_who_is_not_in(self) -> None:
+        assert not self.lobby.leave(self.gone)
+
+    @rule(seconds=st.integers(0, 2 * TIMEOUT))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        due = [m for m, since in self.waiting.items() if since + TIMEOUT <= self.clock.seconds()]
+        for member in due:
+            del self.waiting[member]
+        self.assert_told(*(("expired", member) for member in due))
+
+    @invariant()
+    def same_people(self) -> None:
+        assert set(self.lobby) == set(self.waiting)
+        assert len(self.lobby) == len(self.waiting)
+
+    @invariant()
+    def one_timer_at_most(self) -> None:
+        """One while somebody waits, for the oldest; none when nobody does."""
+        calls = self.clock.getDelayedCalls()
+        assert len(calls) == bool(self.waiting), calls
+        if calls:
+            assert calls[0].getTime() <= min(self.waiting.values()) + TIMEOUT
+
+
+class LobbyModelTests(SynchronousTestCase):
+    """Runs the machine."""
+
+    def test_like_the_model(self) -> None:
+        run_state_machine_as_test(
+            LobbyMachine, settings=settings(max_examples=60, stateful_step_count=30)
+        )

@@ -1,0 +1,117 @@
+"""Ends of pairs, and of a server with no time to drain."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionLost
+
+from rdv.server import Outcome, Pair
+from rdv.server.relay import outcome
+from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase
+
+SHUTDOWN = (503, "shutting down, try again")
+
+
+class PairTestCase(ServerTestCase):
+    """
+    A server that remembers its pairs.
+
+    :ivar known: all so far.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.known: list[Pair] = []
+        self.open(serve=self.known.append)
+
+
+class RejectTests(PairTestCase):
+    """``Pair.reject`` when it is too late."""
+
+    def test_after_the_start(self) -> None:
+        """Nothing could come of it: both have got their 101."""
+        dialer, acceptor = self.pair()
+        self.assertRaises(RuntimeError, self.known[0].reject, 403, "no")
+        self.assertEqual((dialer.take(), acceptor.take()), (b"", b""))
+        acceptor.here.write(HELLO)
+        dialer.here.write(CONFIRM)
+        self.settle()
+        self.assertEqual((dialer.take(), acceptor.take()), (HELLO, CONFIRM))
+
+    def test_after_the_end(self) -> None:
+        self.close_all(*self.relayed_pair())
+        self.assertRaises(RuntimeError, self.known[0].reject, 403, "no")
+
+    def test_twice_before_the_start(self) -> None:
+        """The last word counts."""
+
+        def serve(pair: Pair) -> None:
+            pair.reject(403, "no")
+            pair.reject(402, "pay")
+
+        self.open(serve=serve)
+        dialer, acceptor = self.dial(), self.accept()
+        self.assert_refused(dialer, 402, "pay")
+        self.assert_refused(acceptor, 402, "pay")
+
+
+class ResetTests(PairTestCase):
+    """A side that breaks off is no success of a direct path."""
+
+    def test_acceptor_after_hello(self) -> None:
+        dialer, acceptor = self.pair()
+        acceptor.here.write(HELLO)
+        self.settle()
+        acceptor.here.abortConnection()
+        self.settle()
+        # Its CONFIRM may be on the way: it would take an end for that of the stream.
+        assert dialer.lost is not None
+        self.assertTrue(dialer.lost.check(ConnectionLost))
+        self.assertEqual(dialer.read_ended, 0)
+        self.assertIs(self.known[0].outcome, Outcome.ABANDONED)
+        self.assert_over(abandoned=1)
+
+    def test_dialer_after_confirm(self) -> None:
+        """The acceptor has not even said HELLO."""
+        dialer, acceptor = self.pair()
+        dialer.here.write(CONFIRM)
+        self.settle()
+        dialer.here.abortConnection()
+        self.settle()
+        self.close_all(acceptor)
+        self.assert_over(abandoned=1)
+
+    def test_dialer_behind_its_end(self) -> None:
+        """The acceptor, to which that end was passed on, is closed at once; both end once."""
+        self.patch(outcome, "unread", lambda transport: HELLO[:1])  # it may have said something
+        dialer, acceptor = self.pair()
+        dialer.here.loseWriteConnection()
+        self.settle()
+        self.assertEqual((acceptor.read_ended, acceptor.lost), (1, None))
+        dialer.at_server.lose(ConnectionLost())
+        self.settle()
+        self.assertFalse(acceptor.at_server.connected)
+        self.assert_over(abandoned=1)
+
+
+class NoDrainTests(ServerTestCase):
+    """``close()`` as it is by default: nobody gets time, but everybody an answer."""
+
+    def test_client_that_stays(self) -> None:
+        """Not for long."""
+        dialer = self.dial()
+        done = self.rendezvous.close(0)
+        self.clock.advance(0)
+        self.clock.advance(1)
+        self.settle()
+        self.assertFalse(dialer.at_server.connected)
+        self.successResultOf(done)
+        self.assert_over()
+
+    def test_pairs_are_cut(self) -> None:
+        dialer, acceptor = self.relayed_pair()
+        waiting = self.dial(b"another")
+        self.rendezvous.close(0)
+        self.clock.advance(0)
+        self.settle()
+        self.assertFalse(dialer.at_server.connected or acceptor.at_server.connected)
+        self.assert_refused(waiting, *SHUTDOWN)

@@ -129,7 +129,7 @@ class PythonTests(TestCase):
         self.assertEqual(refused, "the server answers 503: shutting down, try again")
         self.assertRegex(failed, "^the peer is there, but there is no path to it: .*relay")
         self.assertEqual(bad, "the token is empty")
-        self.assertEqual(stranger, "somebody came who does not know the secret")
+        self.assertEqual(stranger, "a client without the secret took the place of the peer")
 
     @runs(GUIDE, "auth=(")
     async def test_request(self, source: str) -> None:

@@ -9,7 +9,7 @@ import re
 
 from twisted.internet.defer import gatherResults
 
-from rdv.server.logs.lines import COLUMNS
+from rdv.server.logs.observers import COLUMNS
 from tests.callers import call, call_all, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase

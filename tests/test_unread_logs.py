@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from rdv.server.logs.lines import COLUMNS
+from rdv.server.logs.observers import COLUMNS
 from tests.callers import call, join
 from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase

@@ -16,9 +16,9 @@ from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.http.verification import tls_policy
 from rdv.client.iclient import IClient
-from rdv.client.path_listener import IPathListener
 from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
+from rdv.client.receiver import IPathListener
 from rdv.client.self_addresses import SelfAddresses, own_addresses
 from rdv.client.servers import Servers, rank_servers
 

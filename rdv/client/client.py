@@ -17,8 +17,7 @@ from rdv import _knobs as knobs
 from rdv._secure.secret import Token
 from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
-from rdv.client.call import Call, Shared
-from rdv.client.cancelling import CancelledLater
+from rdv.client.call import Call, CancelledLater, Shared
 from rdv.client.connection import Connection
 from rdv.client.context import Settings
 from rdv.client.dial.shared_port import IClientReactor

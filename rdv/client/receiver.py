@@ -15,13 +15,27 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import Interface, implementer
 
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
-from rdv.client.path_listener import IPathListener
 
-__all__ = ["Receiver"]
+__all__ = ["IPathListener", "Receiver"]
+
+
+class IPathListener(Interface):
+    """
+    For a protocol that wants to know which way its :class:`Connection` goes.
+
+    ``path_changed()`` is called when that has changed: ``transport.is_relay`` and
+    ``transport.peer_address`` tell the new way. The stream goes on as if nothing had happened, so
+    most protocols need not care. It is called in a turn of the reactor of its own, and not any more
+    once the connection is closing; an exception in it is logged and has no other effect. A wrapper
+    around the protocol, as for TLS, does not pass it on.
+    """
+
+    def path_changed() -> None:
+        """It uses another path now."""
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)

@@ -22,8 +22,8 @@ from rdv._system.sockets import tune
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
 from rdv.client.connection import Connection
-from rdv.client.path_listener import IPathListener
 from rdv.client.reasons import break_text
+from rdv.client.receiver import IPathListener
 
 if TYPE_CHECKING:
     from rdv._flows.kernel.takeover import SplicedFlow, Splicer

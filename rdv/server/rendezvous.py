@@ -25,8 +25,7 @@ from rdv.server.accounting.notes import note_client, note_end, note_match
 from rdv.server.accounting.record import PairListener, record_of, tell_of_end
 from rdv.server.accounting.statistics import Present, Statistics
 from rdv.server.closing.drain import Drain, Successor
-from rdv.server.closing.legs import ClosingLegs
-from rdv.server.closing.refusing import Refusing
+from rdv.server.closing.legs import ClosingLegs, Refusing
 from rdv.server.descriptors.budget import DescriptorBudget
 from rdv.server.leg import Leg, new_id
 from rdv.server.limits.admission import Admission

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
@@ -22,12 +23,11 @@ from rdv.addresses import host_of
 from rdv.errors import RdvError
 from rdv.server.access.asking import agent_for, ask, checked_url, reason_of
 from rdv.server.access.door import Later, Visitor
-from rdv.server.access.turns import Turns
 from rdv.server.access.verdicts import Verdict, Verdicts
 from rdv.server.logs.complaint import Complaint
 from rdv.server.refusals import UNANSWERED, UNWANTED, bad_request
 
-__all__ = ["AuthURL"]
+__all__ = ["AuthURL", "Turns"]
 
 log = Logger()
 
@@ -178,3 +178,42 @@ def _complain(reason: str) -> None:
     log.critical(
         "the auth URL does not say who may come, refusing clients: {reason}", reason=reason
     )
+
+
+class Turns:
+    """
+    Those of one party stand in a queue of their own, so that others do not wait behind all of them.
+
+    :param at_once: how many turns there are.
+    :param of_one: how many of them one party has at most.
+    """
+
+    def __init__(self, at_once: int, of_one: int) -> None:
+        self._all = DeferredSemaphore(at_once)
+        self._of_one = of_one
+        self._own: dict[bytes, DeferredSemaphore] = {}
+
+    def __len__(self) -> int:
+        """How many parties are there."""
+        return len(self._own)
+
+    @asynccontextmanager
+    async def turn(self, party: bytes) -> AsyncIterator[None]:
+        """
+        Wait for a turn, and have it.
+
+        :param party: whose it is; nobody's when empty, who may have all.
+        """
+        if not party:
+            async with self._all:
+                yield
+            return
+        own = self._own.setdefault(party, DeferredSemaphore(self._of_one))
+        await own.acquire()
+        try:
+            async with self._all:
+                yield
+        finally:
+            own.release()
+            if own.tokens == own.limit:  # nobody has one, or waits for one
+                del self._own[party]

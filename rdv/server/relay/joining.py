@@ -1,21 +1,30 @@
 """
-The two legs of a pair as one connection.
+The two legs of a pair: told of each other, and joined as one connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint
+from rdv._transport.prompt import hasten
+from rdv.server.leg import Leg
+from rdv.server.ports import Ports
+from rdv.wire import switching_protocols
 
 if TYPE_CHECKING:
+    from rdv._flows.kernel.takeover import Splicer
+    from rdv.server.relay.limits import Relaying
     from rdv.server.relay.pair import Pair
-    from rdv.server.relay.pair_owner import PairOwner
 
-__all__ = ["Tap", "join"]
+__all__ = ["IdleWatch", "PairOwner", "Tap", "idle_time", "join", "tell"]
 
+#: Seconds for strangers, and for those whom the server knows.
+_STRANGERS, _KNOWN = 600.0, 3600.0
 #: Sees each piece of one direction as it passes.
 Tap: TypeAlias = Callable[[bytes], object]
 
@@ -32,3 +41,77 @@ def join(pair: Pair, owner: PairOwner, gone: Callable[[Joint], object]) -> Joint
     there = Flow(one, other, pair.tap_dialer, limits[0])
     back = Flow(other, one, pair.tap_acceptor, limits[1])
     return Joint(owner.clock, legs, (there, back), gone)
+
+
+def idle_time(wanted: float | None, user: str | None) -> float:
+    """
+    How long a pair may be silent.
+
+    :param wanted: what the operator says; None when that is nothing.
+    :param user: who one of the two is; None when nobody knows.
+    """
+    if wanted is not None:
+        return wanted
+    return _STRANGERS if user is None else _KNOWN
+
+
+class IdleWatch:
+    """
+    Looks at a joint whenever it might have been silent for long enough.
+
+    :param timeout: seconds without a byte in either direction.
+    :param expired: called once they are over.
+    """
+
+    __slots__ = ("_call", "_clock", "_expired", "_joint", "_timeout")
+
+    def __init__(
+        self, clock: IReactorTime, joint: Joint, timeout: float, expired: Callable[[], object]
+    ) -> None:
+        self._clock = clock
+        self._joint = joint
+        self._timeout = timeout
+        self._expired = expired
+        self._call: IDelayedCall | None = None
+        self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
+    def _look(self) -> None:
+        left = self._joint.active + self._timeout - self._clock.seconds()
+        if left <= 0:
+            self._expired()
+        else:
+            self._call = self._clock.callLater(left, self._look)
+
+
+class PairOwner(Protocol):
+    """Whose pairs they are, and what they share."""
+
+    clock: IReactorTime
+    splicer: Splicer | None
+    relaying: Relaying
+    ports: Ports
+
+    def pair_joined(self, pair: Pair) -> None:
+        """Both lines have come."""
+
+    def pair_ended(self, pair: Pair) -> None:
+        """Both connections are gone, or have another owner."""
+
+
+def tell(leg: Leg, peer: Leg, ports: Ports, relays: bool) -> None:
+    """
+    Tell a client about its peer, in one write.
+
+    :param ports: those of the server.
+    :param relays: whether the server relays.
+    """
+    hasten(leg.transport)
+    others = ports.beside(leg.transport)
+    leg.transport.write(
+        switching_protocols(leg.observed, peer.candidates, others, has_relay=relays)
+    )

@@ -24,14 +24,12 @@ from rdv._system.sockets import push
 from rdv._transport.liveness import watch
 from rdv.errors import ProtocolError
 from rdv.server.leg import Leg
-from rdv.server.relay.idle import IdleWatch, idle_time
-from rdv.server.relay.joining import Tap, join
+from rdv.server.relay.joining import IdleWatch, Tap, idle_time, join, tell
 from rdv.server.relay.outcome import EndReason, Outcome, lost, tells_more, without_lines
-from rdv.server.relay.telling import tell
 from rdv.wire import Role, confirm_line, hello_line
 
 if TYPE_CHECKING:
-    from rdv.server.relay.pair_owner import PairOwner
+    from rdv.server.relay.joining import PairOwner
 
 __all__ = ["Pair", "Tap"]
 

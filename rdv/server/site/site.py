@@ -4,9 +4,10 @@ The site of a server of its own.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from weakref import WeakSet
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -32,16 +33,17 @@ from rdv.server.limits.admission import Admission
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
-from rdv.server.site.leaving import take_queued
 from rdv.server.site.request_log import note_request
 from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 
-__all__ = ["RendezvousSite"]
+__all__ = ["RendezvousSite", "take_queued"]
 
 #: A sixteenth of all that are no clients goes at least when any has to.
 _AT_ONCE = 16
 #: Seconds in which those are answered who have come when the site is about to end.
 _LAST_ANSWERS = 1.0
+#: Turns in which a port is emptied at most; in most of them it accepts more than one.
+_TURNS = 1 << 13
 
 
 class RendezvousSite(Site):
@@ -189,3 +191,17 @@ class RendezvousSite(Site):
         few = (reserve() // 8, reserve() // 64 + 1)
         dropped = whom_to_drop(holders, number, few, self._clock.seconds())
         return sum([each.drop() for each in dropped])
+
+
+def take_queued(ports: Iterable[Any]) -> None:
+    """
+    Accept all who are in the queues of these ports now. They would be reset when the last one who
+    has the socket closes it.
+    """
+    for port in ports:
+        queue = select.poll()
+        queue.register(port.fileno(), select.POLLIN)
+        for _ in range(_TURNS):
+            if not queue.poll(0):
+                break
+            port.doRead()

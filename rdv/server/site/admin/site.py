@@ -5,6 +5,8 @@ The HTTP of the admin port: what it serves, to whom, and to how many at once.
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -22,20 +24,23 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv import __version__
+from rdv.addresses import parse_ip
 from rdv.server.accounting.metrics import Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import History
-from rdv.server.site.admin.hosts import is_own
 from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.status import status_of
 from rdv.server.site.site import RendezvousSite
 
-__all__ = ["AdminResource", "Look", "admin_site"]
+__all__ = ["AdminResource", "Look", "admin_site", "is_own"]
 
 log = Logger()
 
 #: Connections at once; those beyond are closed.
 _MOST = 64
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:\s]*))(?::\d+)?")
+#: Nobody can have a public name below these.
+_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 
 #: Gets all numbers of a server.
 Look: TypeAlias = Callable[[], Deferred[Sample]]
@@ -152,3 +157,22 @@ def admin_site(clock: IReactorTime, look: Look, history: History) -> IProtocolFa
     site = AdminSite(AdminResource(look, history), clock)
     bounded: IProtocolFactory = AdminConnections(site)  # type: ignore[no-untyped-call]
     return bounded
+
+
+def is_own(host: str) -> bool:
+    """
+    Whether a ``Host`` header, which may have a port, cannot be somebody else's name: an address, a
+    name without a dot, one that is never public, or that of this host.
+
+    A page of somebody else's can have its own name resolve to an address of this host (DNS
+    rebinding). To the browser the answer is that page's then.
+    """
+    found = _HOST.fullmatch(host.strip().lower())
+    if found is None:
+        return False
+    name = found[1] or found[2].rstrip(".")
+    try:
+        parse_ip(name)
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE) or name == socket.gethostname().lower()
+    return True

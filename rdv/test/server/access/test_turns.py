@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.access.turns import Turns
+from rdv.server.access.auth_url import Turns
 
 
 class TurnsTests(SynchronousTestCase):

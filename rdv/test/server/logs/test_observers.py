@@ -13,8 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.server import EndReason, Outcome, PairRecord
 from rdv.server.accounting import notes
 from rdv.server.logs.addresses import FULL, PREFIX
-from rdv.server.logs.lines import COLUMNS
-from rdv.server.logs.observers import ACCESS, JSON, TEXT, observer
+from rdv.server.logs.observers import ACCESS, COLUMNS, JSON, TEXT, observer
 from rdv.server.workers.reports import report, reported
 
 ENDED = PairRecord(

@@ -6,7 +6,7 @@ from typing import Any
 
 from rdv._flows.rate import Limits, Quota, RateLimit
 from rdv.server import Pair, RelayLimits, Rendezvous
-from rdv.server.relay.idle import idle_time
+from rdv.server.relay.joining import idle_time
 from rdv.server.site.parts import make_rendezvous
 from rdv.settings import ServerSettings
 from rdv.test.server.doubles import ServerTestCase

@@ -155,7 +155,7 @@ class PolicyTests(TestCase):
             return ""
 
         self.assertEqual(await refusal(alice, alice), "")
-        self.assertEqual(await refusal(alice, bob), "403 this is somebody else's token")
+        self.assertEqual(await refusal(alice, bob), "403 this token belongs to another user")
         self.assertIn("401", await refusal(alice, ("bob", "one")))
 
     @runs(POLICY, "--serve my_policy:serve")

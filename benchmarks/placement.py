@@ -63,8 +63,11 @@ def _places(servers: int, tokens: int) -> list[list[str]]:
     mean = tokens / servers
     dead = set(range(servers // 100))
     rows = [
-        ["most pairs on one server, of the mean", f"{max(firsts.values()) / mean:.2f}"],
-        ["most places taken on one server, of the mean", f"{max(waiting.values()) / mean / 3:.2f}"],
+        ["most pairs on one server, relative to the mean", f"{max(firsts.values()) / mean:.2f}"],
+        [
+            "most places taken on one server, relative to the mean",
+            f"{max(waiting.values()) / mean / 3:.2f}",
+        ],
         ["pairs whose first server is lost with one", f"{firsts[0] / tokens * 100:.2f} %"],
     ]
     without = [sum(server in dead for server in each) for each in lists]

@@ -1,1 +1,1 @@
-SIGHUP makes a server read its files again, in all of its processes. A bad file changes nothing, and the log says what is wrong with it. Signals that come while a server or one of its workers starts no longer kill it.
+SIGHUP makes a server read its configuration and its files again, in all of its processes, and takes over most settings at once; the log names those that need a new generation. If something is wrong with them, the old ones stay, and the log says what is wrong. Signals that come while a server or one of its workers starts no longer kill it.

@@ -63,6 +63,16 @@ class Deadlines(Generic[T]):
         now = self._clock.seconds()
         return max(0.0, self._ends.get(member, now + self._timeout) - now)
 
+    def retime(self, timeout: float) -> None:
+        """Have another timeout, counted from when each member came; also for those that are in."""
+        later, self._timeout = timeout - self._timeout, timeout
+        for member in self._ends:
+            self._ends[member] += later
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+        self._go_on()
+
     def discard(self, member: T) -> None:
         """Forget the member, if it is in."""
         self._ends.pop(member, None)
@@ -85,6 +95,10 @@ class Deadlines(Generic[T]):
                     self._expired(member)
         finally:
             self._call = None
-            if self._ends:
-                oldest = next(iter(self._ends.values()))
-                self._call = self._clock.callLater(max(0.0, oldest - now), self._expire)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._ends and self._timeout:
+            oldest = next(iter(self._ends.values()))
+            left = max(0.0, oldest - self._clock.seconds())
+            self._call = self._clock.callLater(left, self._expire)

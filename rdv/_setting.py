@@ -38,6 +38,7 @@ class Setting:
     :ivar metavar: what stands for the value in a usage.
     :ivar also: other names of it; a single letter is a short flag.
     :ivar repeats: whether it may be given several times; the value is a sequence then.
+    :ivar at_start: whether a running process keeps what it has started with.
     """
 
     field: str
@@ -48,6 +49,7 @@ class Setting:
     metavar: str
     also: Sequence[str]
     repeats: bool
+    at_start: bool
 
     @property
     def flag(self) -> str:
@@ -79,6 +81,7 @@ def setting(
     metavar: str = "",
     also: Sequence[str] = (),
     repeats: bool = False,
+    at_start: bool = False,
 ) -> T:
     """
     A field of a table: see :class:`Setting`.
@@ -92,6 +95,7 @@ def setting(
         "metavar": metavar or _METAVARS.get(parse, ""),
         "also": also,
         "repeats": repeats,
+        "at_start": at_start,
     }
     value: T = field(default=default, metadata=of_field)
     return value

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rdv._setting import Setting, setting, settings_of
 from rdv.options import file_name, limit, one_of, seconds, size, workers
 
-__all__ = ["FILE", "PROCESSES", "ServerSettings", "server_settings"]
+__all__ = ["ACCESS", "FILE", "PROCESSES", "ServerSettings", "server_settings"]
 
 LISTENING = "where it listens"
 TLS = "TLS"
@@ -33,7 +33,7 @@ def _limit(default: int, text: str) -> int:
 class ServerSettings:
     """
     What an operator can set: text and numbers only, which can be handed to another process. Times
-    are in seconds.
+    are in seconds. A running server takes over what has changed, but for what is ``at_start``.
 
     :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
         Twisted.
@@ -81,8 +81,11 @@ class ServerSettings:
         metavar="ADDRESS",
         also=("port", "p", "l"),
         repeats=True,
+        at_start=True,
     )
-    path: str = setting("/", "the only path to serve; / for any", LISTENING, str, metavar="PATH")
+    path: str = setting(
+        "/", "the only path to serve; / for any", LISTENING, str, metavar="PATH", at_start=True
+    )
     tls: Sequence[str] = setting(
         (),
         "like --listen, but for https; without --listen there is no plain port then; repeatable",
@@ -90,12 +93,21 @@ class ServerSettings:
         str,
         metavar="ADDRESS",
         repeats=True,
+        at_start=True,
     )
     cert: str | None = setting(
-        None, "PEM file of the certificate and its chain (fullchain.pem)", TLS, file_name
+        None,
+        "PEM file of the certificate and its chain (fullchain.pem)",
+        TLS,
+        file_name,
+        at_start=True,
     )
     key: str | None = setting(
-        None, "PEM file of its private key, if that is not in the same file", TLS, file_name
+        None,
+        "PEM file of its private key, if that is not in the same file",
+        TLS,
+        file_name,
+        at_start=True,
     )
     allow: Sequence[str] = setting(
         (),
@@ -138,6 +150,7 @@ class ServerSettings:
         ACCESS,
         str,
         metavar="MODULE:CALLABLE",
+        at_start=True,
     )
     auth_url: str | None = setting(
         None,
@@ -216,6 +229,7 @@ class ServerSettings:
         PROXIES,
         str,
         metavar="NAME",
+        at_start=True,
     )
     observed_port_header: str | None = setting(
         None,
@@ -223,10 +237,17 @@ class ServerSettings:
         PROXIES,
         str,
         metavar="NAME",
+        at_start=True,
     )
-    workers: int = setting(1, "number of processes; 0: one for each processor", PROCESSES, workers)
+    workers: int = setting(
+        1, "number of processes; 0: one for each processor", PROCESSES, workers, at_start=True
+    )
     worker_timeout: float = setting(
-        30.0, "replace a process that has not answered for so long; 0: never", PROCESSES, seconds
+        30.0,
+        "replace a process that has not answered for so long; 0: never",
+        PROCESSES,
+        seconds,
+        at_start=True,
     )
     pid_file: str | None = setting(
         None,
@@ -234,6 +255,7 @@ class ServerSettings:
         PROCESSES,
         str,
         metavar="PATH",
+        at_start=True,
     )
     health_path: str = setting(
         "/",
@@ -248,6 +270,7 @@ class ServerSettings:
         MONITORING,
         str,
         metavar="ADDRESS",
+        at_start=True,
     )
     log_format: str | None = setting(
         None,
@@ -255,6 +278,7 @@ class ServerSettings:
         MONITORING,
         one_of("text", "json", "access"),
         metavar="FORMAT",
+        at_start=True,
     )
     log_addresses: str = setting(
         "prefix",
@@ -268,6 +292,7 @@ class ServerSettings:
         "file of settings, in TOML, named like these options without the dashes",
         FILE,
         file_name,
+        at_start=True,
     )
 
 

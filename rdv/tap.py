@@ -28,7 +28,7 @@ from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
 from rdv.server.lifecycle.supervision import supervise
-from rdv.server.logs.addresses import MaskedFile
+from rdv.server.logs.addresses import MaskedFile, Masking
 from rdv.server.logs.observers import log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
@@ -131,9 +131,10 @@ def makeService(options: Options) -> IService:
     try:
         configuration = options.configuration()
         level = of_twist.get("logLevel", LogLevel.info).name
+        masking = Masking(configuration.settings.log_addresses)
         if "logFile" in of_twist:
-            _log(configuration.settings, of_twist, level)
-        service: IService = _server(reactor, configuration, level)
+            _log(configuration.settings, masking, of_twist, level)
+        service: IService = _server(reactor, configuration, masking, level)
     except RdvError as error:
         raise SystemExit(f"twist rdv: {error}") from error
     return service
@@ -153,18 +154,17 @@ def _check(reactor: Any, options: Options) -> int:
     return status
 
 
-def _log(settings: ServerSettings, of_twist: dict[str, Any], level: str) -> None:
+def _log(settings: ServerSettings, masking: Masking, of_twist: dict[str, Any], level: str) -> None:
     """Set what ``twist`` looks up when it begins to log."""
     show_from(level)
-    detail = settings.log_addresses
     if settings.log_format is None:  # what twist has been told, or what suits the file
-        of_twist["logFile"] = MaskedFile(of_twist["logFile"], detail)
+        of_twist["logFile"] = MaskedFile(of_twist["logFile"], masking)
     else:
-        of_twist["fileLogObserverFactory"] = partial(observer, settings.log_format, detail)
+        of_twist["fileLogObserverFactory"] = partial(observer, settings.log_format, masking)
 
 
 def _server(
-    reactor: Any, configuration: Configuration, level: str
+    reactor: Any, configuration: Configuration, masking: Masking, level: str
 ) -> RendezvousService | WorkersService:
     hold_signals()
     raise_limit(reactor)
@@ -182,7 +182,7 @@ def _server(
             handle_signals=True,
             heritage=heritage,
         )
-    service.reloads.append(configuration.reload)
+    service.reloads.insert(0, partial(configuration.reload, service.use, masking.use))
     supervise(reactor, service, ServiceManager(os.environ))
     return service
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection, tls_policy
 from rdv.errors import ServerRefused
+from rdv.settings import server_settings
 from rdv.test.certificates import CertificateFiles
 from tests.documents import (
     REACTOR,
@@ -26,7 +27,7 @@ from tests.documents import (
     runs,
     shape,
 )
-from tests.processes import Program
+from tests.processes import ROOT, Program
 from tests.proxies import start_haproxy, start_nginx
 from tests.talker import Talker
 
@@ -56,6 +57,15 @@ class OperationsTests(TestCase):
             own: Any = connection.getHost()
             self.assertEqual(str(connection.observed_address), f"127.0.0.1:{own.port}")
         return both
+
+    def test_what_needs_a_generation(self) -> None:
+        """The page names all settings that SIGHUP does not change, and no others."""
+        page = (ROOT / OPERATIONS).read_text()
+        names = page.partition("`Upgrading`_ applies them:")[2].partition("If one has changed")[0]
+        self.assertEqual(
+            re.findall(r"``([a-z-]+)``", names),
+            [each.flag for each in server_settings() if each.at_start],
+        )
 
     async def meet_and_part(self, url: str, token: str = "t", **options: Any) -> None:
         for connection in await self.meet(url, token, **options):

@@ -117,18 +117,31 @@ class SignalTests(SystemTestCase):
         self.assertEqual(len(server.stderr.splitlines()), 1, server.report())
 
     async def test_reload(self) -> None:
-        """By whichever command the server runs."""
+        """By whichever command the server runs, in all of its processes."""
         for start in (
-            lambda: self.serve(),
-            lambda: self.twist(),
-            lambda: self.serve("--workers", "2"),
+            lambda *options: self.serve(*options),
+            lambda *options: self.twist(*options),
+            lambda *options: self.serve("--workers", "2", *options),
         ):
-            server = await start()
-            await self.ask(b"GET / HTTP/1.0\r\n\r\n")  # it runs
+            config = Path(self.file_of(b'health-path = "/one"'))
+            server = await start("--config", str(config))
+            await self.assert_ready("/one")  # it runs
+            config.write_text('health-path = "/two"\nlog-format = "json"')
             server.signal("HUP")
+            await server.line("health-path: changed$")
+            await server.line("log-format: takes effect with the next generation, SIGUSR2$")
             await server.line("reloaded$")
             if b"worker 0" in server.stderr:
                 for index in range(2):
                     await server.line(rf"\[worker {index}, .*reloaded$")
+            await self.assert_ready("/two")
+            config.write_text('health-path = "/three"\ndrain = "soon"')
+            server.signal("HUP")
+            await server.line("not reloaded, what was read before stands: .*: drain: .*'soon'$")
+            await self.assert_ready("/two")
             server.signal("TERM")
             self.assertEqual(await server.ended, 0, server.report())
+
+    async def assert_ready(self, path: str) -> None:
+        answer = await self.ask(f"GET {path}/readyz HTTP/1.0\r\n\r\n".encode())
+        self.assertIn(b" 200 ", answer.splitlines()[0])

@@ -36,15 +36,19 @@ class SharedRate:
     def __init__(self, clock: IReactorTime, rate: float) -> None:
         if not rate > 0:
             raise ValueError(f"not a rate: {rate}")
-        self.piece = piece_of(rate * _STEP)
         self._clock = clock
-        self._rate = rate
+        self.use(rate)
         self._paid = 0.0
         self._mark = 0.0  # of those who are served now
         self._queue: list[tuple[float, int, _Turn]] = []
         self._numbers = count()
         self._waiting = 0
         self._call: IDelayedCall | None = None
+
+    def use(self, rate: float) -> None:
+        """Have another rate."""
+        self.piece = piece_of(rate * _STEP)
+        self._rate = rate
 
     def share(self) -> Share:
         """A new one."""

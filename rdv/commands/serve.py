@@ -8,6 +8,7 @@ import argparse
 import gc
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -23,6 +24,7 @@ from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
 from rdv.server.lifecycle.supervision import supervise
+from rdv.server.logs.addresses import Masking
 from rdv.server.logs.observers import ACCESS, JSON, TEXT, log_outlet, observer
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings, server_settings
@@ -44,7 +46,8 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
         return _check(reactor, configuration, console)
     console.never_wait()
     settings = configuration.settings
-    level = _log(settings, console, arguments.verbose)
+    masking = Masking(settings.log_addresses)
+    level = _log(settings, console, masking, arguments.verbose)
     raise_limit(reactor)
     gc.freeze()  # what is loaded stays to the end
     service: RendezvousService | WorkersService
@@ -63,7 +66,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
             handle_signals=True,
             heritage=take_heritage(os.environ),
         )
-    service.reloads.append(configuration.reload)
+    service.reloads.insert(0, partial(configuration.reload, service.use, masking.use))
     supervise(reactor, service, ServiceManager(os.environ))
     service.privilegedStartService()
     service.startService()
@@ -75,7 +78,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     return OK
 
 
-def _log(settings: ServerSettings, console: Console, verbose: bool) -> str:
+def _log(settings: ServerSettings, console: Console, masking: Masking, verbose: bool) -> str:
     """
     Log as ``settings`` want it.
 
@@ -87,7 +90,7 @@ def _log(settings: ServerSettings, console: Console, verbose: bool) -> str:
     if form == JSON:
         console.form = Form.JSON
     file = log_outlet(sys.stdout) if form == ACCESS else lines
-    log_to(observer(form, settings.log_addresses, file, lines), level)
+    log_to(observer(form, masking, file, lines), level)
     return level
 
 

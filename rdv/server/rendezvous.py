@@ -60,6 +60,7 @@ class Rendezvous(LegOwner[Leg]):
     :param limits: what clients of one address may have; by default there are no limits.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
+    :ivar decisions: what asks the hook; None where there is none.
     :ivar admission: what applies the limits.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
     :ivar newcomers: each gets every client that comes; the first one counts it.
@@ -88,9 +89,9 @@ class Rendezvous(LegOwner[Leg]):
         self.clock = reactor = monotonic(reactor)
         self.splicer = Splicer.for_reactor(reactor)
         self.ports = Ports()
-        self._idle_timeout = knobs.optional_seconds("idle_timeout", idle_timeout)
+        self.idle_timeout = knobs.optional_seconds("idle_timeout", idle_timeout)
         self.relaying = Relaying(reactor, relay)
-        self._align = knobs.instance("align", align, bool, "True or False")
+        self.align = knobs.instance("align", align, bool, "True or False")
         self.statistics = Statistics()
         self._lobby: Lobby[Leg] = Lobby(
             reactor,
@@ -105,7 +106,7 @@ class Rendezvous(LegOwner[Leg]):
         self._refuse, self._may = refusing.refuse, refusing.may
         self._refuse_both = refusing.refuse_both
         took = self.statistics.hook_times.add
-        self._decisions = (serve := knobs.function("serve", serve)) and Decisions(
+        self.decisions = (serve := knobs.function("serve", serve)) and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off, took
         )
         self._budget = DescriptorBudget(reactor)
@@ -187,8 +188,8 @@ class Rendezvous(LegOwner[Leg]):
             for leg in self._lobby:
                 self._lobby.leave(leg)
                 self._send_away(leg)
-            if self._decisions is not None and self.closing:
-                for pair in self._decisions.cancel():
+            if self.decisions is not None and self.closing:
+                for pair in self.decisions.cancel():
                     self._refuse_both(pair, *SHUTDOWN)
             self._check_empty()
         return self._drain.when_over()
@@ -230,11 +231,11 @@ class Rendezvous(LegOwner[Leg]):
             self._refuse(leg, *ELSEWHERE, later=0)
 
     def _meet(self, first: Leg, second: Leg) -> None:
-        pair = Pair(self, first, second, self._idle_timeout)
-        if self._decisions is None:
+        pair = Pair(self, first, second, self.idle_timeout)
+        if self.decisions is None:
             self._start(pair)
         else:
-            self._decisions.ask(pair)
+            self.decisions.ask(pair)
 
     def _broken_off(self, pair: Pair, gone: Leg, told: Leg | None = None) -> None:
         pair.dialer.owner = pair.acceptor.owner = self
@@ -268,7 +269,7 @@ class Rendezvous(LegOwner[Leg]):
         self._check_empty()
 
     def _start(self, pair: Pair) -> None:
-        hold = hold_back(pair.dialer, pair.acceptor) if self._align else None
+        hold = hold_back(pair.dialer, pair.acceptor) if self.align else None
         note_match(pair, hold)
         self.statistics.matched(pair)
         self._pairs.add(pair)
@@ -291,7 +292,7 @@ class Rendezvous(LegOwner[Leg]):
         tell_of_end(record_of(pair, self.clock.seconds(), self.worker), self.listeners)
 
     def _check_empty(self) -> None:
-        is_anybody_there = self._pairs or self._decisions or len(self._closing_legs)
+        is_anybody_there = self._pairs or self.decisions or len(self._closing_legs)
         if self._drain.is_under_way and not is_anybody_there:
             if self.splicer is not None:
                 self.splicer.pipes.close()

@@ -70,6 +70,39 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock.advance(1_000_000)
         self.assertEqual(self.expired, [])
 
+    def test_other_timeout(self) -> None:
+        """It counts from when each came, for those who are in as well."""
+        self.deadlines.retime(8)
+        self.deadlines.add("a")
+        self.clock.advance(4)
+        self.deadlines.add("b")
+        self.deadlines.retime(5)
+        self.deadlines.add("c")
+        self.clock.advance(0.75)
+        self.assertEqual(self.expired, [])
+        self.clock.advance(0.25)
+        self.assertEqual(self.expired, ["a"])
+        self.deadlines.retime(2)  # they are late already
+        self.clock.advance(0.75)
+        self.assertEqual(self.expired, ["a"])
+        self.clock.advance(0.25)
+        self.assertEqual(self.expired, ["a", "b", "c"])
+
+    def test_no_timeout_and_one_again(self) -> None:
+        self.deadlines.add("a")
+        self.clock.advance(1)
+        self.deadlines.retime(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.deadlines.add("b")
+        self.clock.advance(100)
+        self.assertEqual(self.expired, [])
+        self.deadlines.retime(101)
+        self.clock.advance(0)
+        self.assertEqual(self.expired, ["a"])
+        self.clock.advance(1)
+        self.assertEqual(self.expired, ["a", "b"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_again_starts_anew(self) -> None:
         """Adding one that is in restarts its time, and delays nobody else's."""
         self.deadlines.add("a")

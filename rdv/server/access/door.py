@@ -62,10 +62,12 @@ Check: TypeAlias = Callable[[Visitor], Later | None]
 class Door:
     """
     Checks, asked in their order until one refuses.
+
+    :ivar checks: others may be put in their place; whoever is asking goes on with the old ones.
     """
 
     def __init__(self, checks: Sequence[Check]) -> None:
-        self._checks = tuple(checks)
+        self.checks = tuple(checks)
 
     def ask(self, visitor: Visitor) -> Later | None:
         """
@@ -74,22 +76,22 @@ class Door:
         :return: None when it may come in, or what is to be awaited until that is known.
         :raises BadRequest: when it may not.
         """
-        for asked, check in enumerate(self._checks, 1):
+        for asked, check in enumerate(self.checks, 1):
             later = check(visitor)
             if later is not None:
-                return self._go_on(visitor, later, asked)
+                return self._go_on(visitor, later, self.checks[asked:])
         return None
 
-    async def _go_on(self, visitor: Visitor, later: Later, asked: int) -> None:
+    async def _go_on(self, visitor: Visitor, later: Later, checks: Sequence[Check]) -> None:
         await later
-        for check in self._checks[asked:]:
+        for check in checks:
             further = check(visitor)
             if further is not None:
                 await further
 
     def is_open(self, visitor: Visitor) -> bool:
         """Whether it may come in without being asked anything more. If not, nothing has begun."""
-        for check in self._checks:
+        for check in self.checks:
             try:
                 later = check(visitor)
             except Exception:  # whoever asks again says why

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from rdv.errors import RdvError
 from rdv.server.access.bearer import BearerTokens
-from rdv.server.access.door import Check, Door, Later, Visitor
+from rdv.server.access.door import Door, Later, Visitor
 from rdv.server.access.networks import AddressLists
 from rdv.server.access.token_key import TokenKeys
-from rdv.server.lifecycle.reloading import Reload
-from rdv.settings import ServerSettings
+from rdv.settings import ACCESS, ServerSettings, server_settings
 
-__all__ = ["make_door"]
+__all__ = ["ServerDoor"]
+
+_FIELDS = [each.field for each in server_settings() if each.group == ACCESS]
 
 
 class _FromFiles(Protocol):
@@ -23,30 +24,60 @@ class _FromFiles(Protocol):
     def reload(self) -> None: ...
 
 
-def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> Door | None:
+class ServerDoor(Door):
     """
-    The door that the settings ask for; None when they let everybody in.
+    The door that the settings ask for. Without a check it lets everybody in.
 
-    :param reloads: gets what reads files anew.
     :raises RdvError: when a file cannot be read, or what it says makes no sense.
     """
-    checks: list[Check] = []
 
-    def add(check: _FromFiles) -> None:
-        checks.append(check)
-        reloads.append(check.reload)
+    def __init__(self, reactor: Any, settings: ServerSettings) -> None:
+        self._reactor = reactor
+        self._settings = ServerSettings()
+        self._from_files: list[_FromFiles] = []
+        super().__init__(())
+        self.use(settings)
 
+    def use(self, settings: ServerSettings) -> None:
+        """
+        Have what other settings ask for.
+
+        :raises RdvError: as the constructor does; then all is as it was.
+        """
+        if any(getattr(settings, name) != getattr(self._settings, name) for name in _FIELDS):
+            self._from_files = _make_checks(self._reactor, settings)
+            self.checks = tuple(self._from_files)
+        self._settings = settings
+
+    def reload(self) -> None:
+        """
+        Have each check read its files anew.
+
+        :raises RdvError: when one cannot; it keeps what it had, and the others have read theirs.
+        """
+        refusals = []
+        for check in self._from_files:
+            try:
+                check.reload()
+            except RdvError as error:
+                refusals.append(str(error))
+        if refusals:
+            raise RdvError("; ".join(refusals))
+
+
+def _make_checks(reactor: Any, settings: ServerSettings) -> list[_FromFiles]:
+    checks: list[_FromFiles] = []
     if settings.allow or settings.deny:
-        add(AddressLists(settings.allow, settings.deny))
+        checks.append(AddressLists(settings.allow, settings.deny))
     if settings.bearer_file:
-        add(BearerTokens(settings.bearer_file))
+        checks.append(BearerTokens(settings.bearer_file))
     if settings.token_key:
-        add(TokenKeys(settings.token_key))
+        checks.append(TokenKeys(settings.token_key))
     if settings.auth_url:
         # It takes five megabytes, Twisted's HTTP client above all.
         from rdv.server.access.auth_url import AuthURL
 
-        add(
+        checks.append(
             AuthURL(
                 reactor,
                 settings.auth_url,
@@ -58,4 +89,4 @@ def make_door(reactor: Any, settings: ServerSettings, reloads: list[Reload]) -> 
         )
     elif settings.auth_header_file:
         raise RdvError("a file with headers for the auth URL, but no auth URL")
-    return Door(checks) if checks else None
+    return checks

@@ -4,7 +4,8 @@ Settings from a command line, the environment and a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from twisted.logger import Logger
@@ -51,26 +52,34 @@ class Configuration:
         flag = next(each.flag for each in _SETTINGS if each.field == field)
         return self._places.get(field, f"--{flag}")
 
-    def changed(self) -> list[str]:
+    def reload(self, *users: Callable[[ServerSettings], object]) -> None:
         """
-        Read everything again, and leave ``settings`` as they are.
+        Read everything again. What has another value now holds from now on, but for what a process
+        keeps that has started with it; of that the log has one line.
 
-        :return: the flags, without dashes, of what would have another value now.
-        :raises BadSettings: as the constructor does.
+        :param users: each is told what holds. The first one may refuse.
+        :raises RdvError: what it raises, and as the constructor does; then all is as it was.
         """
-        new, old = self._read()[0], self.settings
-        return [
-            each.flag for each in _SETTINGS if getattr(new, each.field) != getattr(old, each.field)
+        new = self._read()[0]
+        changed = [
+            each
+            for each in _SETTINGS
+            if getattr(new, each.field) != getattr(self.settings, each.field)
         ]
-
-    def reload(self) -> None:
-        """
-        As :meth:`changed`, and tell the log: a running server keeps the settings that it has.
-
-        :raises BadSettings: as the constructor does.
-        """
-        if changed := self.changed():
-            log.warn("{names}: changed, for the next generation", names=", ".join(changed))
+        now = [each for each in changed if not each.at_start]
+        if now:
+            settings = replace(
+                self.settings, **{each.field: getattr(new, each.field) for each in now}
+            )
+            for use in users:
+                use(settings)
+            self.settings = settings
+            log.info("{names}: changed", names=_names(now))
+        if later := [each for each in changed if each.at_start]:
+            kind = "takes effect" if len(later) == 1 else "take effect"
+            log.warn(
+                "{names}: {kind} with the next generation, SIGUSR2", names=_names(later), kind=kind
+            )
 
     def _read(self) -> tuple[ServerSettings, dict[str, str]]:
         refusals: list[str] = []
@@ -87,6 +96,10 @@ class Configuration:
         if values.get("tls") and "listen" not in values:
             values["listen"] = ()  # nobody has asked for a plain port
         return ServerSettings(**values), places
+
+
+def _names(settings: Iterable[Setting]) -> str:
+    return ", ".join(each.flag for each in settings)
 
 
 def _in_environment(environ: Mapping[str, str], refusals: list[str]) -> _Found:

@@ -13,7 +13,7 @@ from rdv.errors import BadRequest
 from rdv.server.limits.hiding import Hiding, is_public
 from rdv.server.limits.hits import HitCounts
 from rdv.server.limits.lease import NOBODY, Lease
-from rdv.server.limits.memory import Memory
+from rdv.server.limits.memory import RATES, Memory
 from rdv.server.limits.numbers import Limit, Limits
 from rdv.server.limits.sketch import Counts, KeyedHash, Rate
 
@@ -67,24 +67,29 @@ class Admission:
     """
 
     def __init__(self, clock: IReactorTime, limits: Limits, memory: Memory | None = None) -> None:
-        self._clock = clock
-        self._is_on = bool(limits)
-        self.hits = HitCounts()
-        if not limits:
-            return
         memory = memory or Memory()
+        self._clock = clock
         self._hash = KeyedHash(memory.secret)
         self._key_of = lru_cache(_REMEMBERED)(self._find_key)
-        self._most = (limits.connections, limits.waiting, limits.pairs)
+        self._times = [memory.times(which) for which in range(RATES)]
+        self._answers = Rate(self._times[0], _ANSWERS, _ANSWERS_WINDOW)
         self.counts = Counts(memory.counts(), memory.own)
-        self._answers = Rate(memory.times(0), _ANSWERS, _ANSWERS_WINDOW)
+        self.hits = HitCounts()
+        self.hiding = Hiding(memory.hiding(), memory.own)
+        self.use(limits)
+
+    def use(self, limits: Limits) -> None:
+        """
+        Have other limits. What has been counted stays; who came while there were none is not.
+        """
+        self._is_on = bool(limits)
+        self._most = (limits.connections, limits.waiting, limits.pairs)
         self._requests: Rate | None = None
         if limits.requests:
-            self._requests = Rate(memory.times(1), limits.requests, _REQUESTS_WINDOW)
+            self._requests = Rate(self._times[1], limits.requests, _REQUESTS_WINDOW)
         self._failures: Rate | None = None
         if limits.failures:
-            self._failures = Rate(memory.times(2), limits.failures / 60, _FAILURES_WINDOW)
-        self.hiding = Hiding(memory.hiding(), memory.own)
+            self._failures = Rate(self._times[2], limits.failures / 60, _FAILURES_WINDOW)
 
     def admit(self, host: str) -> Lease:
         """

@@ -9,8 +9,9 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from typing import IO
 
 from rdv.addresses import parse_address, parse_ip
+from rdv.settings import ServerSettings
 
-__all__ = ["FULL", "NONE", "PREFIX", "MaskedFile", "masked", "masked_host"]
+__all__ = ["FULL", "NONE", "PREFIX", "MaskedFile", "Masking", "masked", "masked_host"]
 
 #: All of it; the network it is in, which is a household's or an office's; or nothing.
 FULL, PREFIX, NONE = "full", "prefix", "none"
@@ -103,16 +104,31 @@ def masked_host(address: str, detail: str) -> tuple[str, str]:
     return str(ip), str(port)
 
 
+class Masking:
+    """
+    What is shown now.
+
+    :ivar detail: how much; it may change.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+
+    def use(self, settings: ServerSettings) -> None:
+        """Have other settings."""
+        self.detail = settings.log_addresses
+
+
 class MaskedFile:
     """As much of a text file as a log needs. What goes there is :func:`masked`."""
 
-    def __init__(self, file: IO[str], detail: str) -> None:
+    def __init__(self, file: IO[str], masking: Masking) -> None:
         self._file = file
-        self._detail = detail
+        self._masking = masking
 
     def write(self, text: str) -> None:
         """Write a line, with its end."""
-        self._file.write(masked(text, self._detail))
+        self._file.write(masked(text, self._masking.detail))
 
     def flush(self) -> None:
         self._file.flush()

@@ -21,7 +21,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from rdv._system.terminal import Outlet
-from rdv.server.logs.addresses import MaskedFile, masked_host
+from rdv.server.logs.addresses import MaskedFile, Masking, masked_host
 
 __all__ = [
     "ACCESS",
@@ -110,24 +110,26 @@ def _say_missing(count: int) -> None:
     log.critical("SKIPPED: {count} lines, as nobody was reading", count=count)
 
 
-def observer(form: str, detail: str, file: IO[str], aside: IO[str] | None = None) -> ILogObserver:
+def observer(
+    form: str, masking: Masking, file: IO[str], aside: IO[str] | None = None
+) -> ILogObserver:
     """
     What writes a server's log.
 
     :param form: :data:`TEXT`, :data:`JSON` or :data:`ACCESS`.
-    :param detail: how much of addresses is shown.
+    :param masking: says how much of addresses is shown.
     :param file: writes without waiting; see :func:`log_outlet`.
     :param aside: where with :data:`ACCESS` everything goes that is not a pair; likewise. By default
         to stderr.
     """
-    shown = cast(IO[str], MaskedFile(file, detail))
+    shown = cast(IO[str], MaskedFile(file, masking))
     if form == JSON:
         return FileLogObserver(shown, json_line)
     if form == TEXT:
         return textFileLogObserver(shown)
     beside = log_outlet(sys.stderr) if aside is None else aside
-    pairs = FileLogObserver(file, lambda event: access_line(event, detail))
-    return _Access(pairs, textFileLogObserver(cast(IO[str], MaskedFile(beside, detail))))
+    pairs = FileLogObserver(file, lambda event: access_line(event, masking.detail))
+    return _Access(pairs, textFileLogObserver(cast(IO[str], MaskedFile(beside, masking))))
 
 
 @implementer(ILogObserver)

@@ -123,6 +123,10 @@ class Decisions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def retime(self, timeout: float) -> None:
+        """Have another timeout, for those that are open, too."""
+        self._open.retime(timeout)
+
     def ask(self, pair: Pair) -> None:
         """Call the hook; its time begins."""
         decision = Decision(pair, self._break_off, self._clock.seconds())

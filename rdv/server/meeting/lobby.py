@@ -52,6 +52,10 @@ class Lobby(Generic[M]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def retime(self, timeout: float) -> None:
+        """Have another timeout, for those who wait already, too."""
+        self._deadlines.retime(timeout)
+
     def count(self, role: Role) -> int:
         """How many of that role wait."""
         return sum(member.role is role for member in self._waiting.values())

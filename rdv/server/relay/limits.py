@@ -57,11 +57,23 @@ class Relaying:
     """
 
     def __init__(self, clock: IReactorTime, limits: RelayLimits | None) -> None:
-        limits = RelayLimits() if limits is None else limits
-        self.limits = knobs.instance("relay", limits, RelayLimits, "RelayLimits")
         self._clock = clock
-        total = self.limits.total_rate
-        self._total = SharedRate(clock, total) if total else None
+        self._total: SharedRate | None = None
+        limits = RelayLimits() if limits is None else limits
+        self.use(knobs.instance("relay", limits, RelayLimits, "RelayLimits"))
+
+    def use(self, limits: RelayLimits) -> None:
+        """
+        Have other limits, for the pairs that meet from now on. What all pairs share is shared by
+        those that have shared it before, too, as long as there is a limit.
+        """
+        self.limits = limits
+        if not limits.total_rate:
+            self._total = None
+        elif self._total is None:
+            self._total = SharedRate(self._clock, limits.total_rate)
+        else:
+            self._total.use(limits.total_rate)
 
     def flow_limits(self, pair: Pair) -> tuple[Limit | None, Limit | None]:
         """What the two flows of a pair have to keep. With more than its quota it is cut."""

@@ -34,6 +34,10 @@ class HealthChecks:
     def __init__(self, rendezvous: IRendezvous, path: str) -> None:
         self._rendezvous = rendezvous
         self.hanging = False
+        self.use(path)
+
+    def use(self, path: str) -> None:
+        """Have them below another path."""
         self._checks: dict[bytes, Resource] = {}
         if path:
             folder = "/".join(["", *filter(None, path.split("/"))])

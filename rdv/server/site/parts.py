@@ -31,7 +31,7 @@ from rdv.server.site.site import RendezvousSite
 from rdv.server.site.slim import ShortWay
 from rdv.settings import ServerSettings
 
-__all__ = ["limits_of", "make_rendezvous", "make_site", "named_ports"]
+__all__ = ["limits_of", "make_rendezvous", "make_site", "named_ports", "relay_limits_of", "retune"]
 
 
 def make_rendezvous(
@@ -47,12 +47,6 @@ def make_rendezvous(
     :param memory: where several processes count by address.
     :raises RdvError: when there is no such ``serve`` hook.
     """
-    relay = RelayLimits(
-        rate=settings.relay_rate,
-        total_rate=settings.relay_rate_total / processes,
-        quota=settings.relay_quota,
-        allowed=settings.relay,
-    )
     rendezvous = Rendezvous(
         reactor,
         lobby_timeout=settings.lobby_timeout,
@@ -60,11 +54,37 @@ def make_rendezvous(
         idle_timeout=settings.idle_timeout,
         serve=load_hook(settings.serve) if settings.serve else None,
         align=settings.align,
-        relay=relay,
+        relay=relay_limits_of(settings, processes),
     )
     rendezvous.newcomers.append(FirstClients(settings))
     rendezvous.admission = Admission(rendezvous.clock, limits_of(settings), memory)
     return rendezvous
+
+
+def retune(
+    rendezvous: Rendezvous, site: RendezvousSite, settings: ServerSettings, processes: int = 1
+) -> None:
+    """Have other settings in a server that runs; all but those that are ``at_start``."""
+    rendezvous.present.lobby.retime(settings.lobby_timeout)
+    for waiting in (rendezvous.present.meeting, rendezvous.decisions):
+        if waiting is not None:
+            waiting.retime(settings.handshake_timeout)
+    rendezvous.idle_timeout = settings.idle_timeout
+    rendezvous.align = settings.align
+    rendezvous.relaying.use(relay_limits_of(settings, processes))
+    rendezvous.admission.use(limits_of(settings))
+    if site.health is not None:
+        site.health.use(settings.health_path)
+
+
+def relay_limits_of(settings: ServerSettings, processes: int = 1) -> RelayLimits:
+    """What pairs may use of the relay, in one of so many processes."""
+    return RelayLimits(
+        rate=settings.relay_rate,
+        total_rate=settings.relay_rate_total / processes,
+        quota=settings.relay_quota,
+        allowed=settings.relay,
+    )
 
 
 def limits_of(settings: ServerSettings) -> Limits:

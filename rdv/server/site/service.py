@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.heritage import Heritage
 from rdv.server.lifecycle.reloading import Reload, reload_all
@@ -26,7 +26,7 @@ from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
-from rdv.server.site.parts import make_rendezvous, make_site, named_ports
+from rdv.server.site.parts import make_rendezvous, make_site, named_ports, retune
 from rdv.server.site.sampling import sample_of
 from rdv.server.site.signals import ServerSignals
 from rdv.settings import ServerSettings
@@ -89,10 +89,11 @@ class RendezvousService(Service):
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
         self._summary = Summary(reactor, self.rendezvous.admission)
-        self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
-        self._site = make_site(
-            reactor, settings, self.rendezvous, make_door(reactor, settings, self.reloads)
-        )
+        self._door = ServerDoor(reactor, settings)
+        self.reloads: list[Reload] = [self._door.reload]
+        if self.certificate is not None:
+            self.reloads.append(self.certificate.reload)
+        self._site = make_site(reactor, settings, self.rendezvous, self._door)
         self._admin = make_admin(
             reactor, settings, lambda: succeed(sample_of(self.rendezvous)), self.certificate
         )
@@ -144,6 +145,16 @@ class RendezvousService(Service):
     def reload(self) -> None:
         """Have all of ``reloads`` read anew. One that cannot keeps what it has, and says so."""
         reload_all(self.reloads)
+
+    def use(self, settings: ServerSettings) -> None:
+        """
+        Have other settings from now on, but for those that are ``at_start``.
+
+        :raises RdvError: when they cannot be; then all is as it was.
+        """
+        self._door.use(settings)
+        retune(self.rendezvous, self._site, settings)
+        self._settings = settings
 
     def condition(self) -> Condition:
         """See :class:`rdv.server.lifecycle.supervision.Supervised`."""

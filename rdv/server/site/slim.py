@@ -71,7 +71,7 @@ class ShortWay:
         except BadRequest:
             return False
         observed, user = endpoint_text(peer.host, peer.port), None
-        if self.door is not None:
+        if self.door is not None and self.door.checks:
             visitor = Visitor(offer, head.values, observed, peer)
             if not self.door.is_open(visitor):
                 return False

@@ -58,6 +58,7 @@ class Crew:
     :param polling: hears what they have counted, and which of them end.
     :param gave_up: called with an error when one cannot be started for the first time, or later
         when none serves and all have failed to start, again and again.
+    :ivar settings: what a worker gets that is started from now on.
     :ivar mailboxes: of each worker the two ends of its inbox, which outlast it.
     :ivar memory: in which they count by address, and its descriptor.
     :ivar ready: fires when all of them serve.
@@ -76,7 +77,7 @@ class Crew:
         gave_up: Callable[[RdvError], object],
     ) -> None:
         self._reactor = reactor
-        self._settings = settings
+        self.settings = settings
         self._level = level
         self._generation = generation
         self._certificate = certificate
@@ -106,7 +107,7 @@ class Crew:
         """Start all."""
         for index in self._failures:
             self._start(index)
-        if self._settings.worker_timeout and not self._stopping:
+        if self.settings.worker_timeout and not self._stopping:
             self._ask_later()
 
     def tell(self, command: bytes) -> None:
@@ -161,7 +162,7 @@ class Crew:
             first,
             names,
             self._level,
-            self._settings,
+            self.settings,
             is_asyncio(self._reactor),
             has_arrivals=arrivals is not None,
         )
@@ -230,7 +231,7 @@ class Crew:
     # Whether they are there.
 
     def _ask_later(self) -> None:
-        pause = self._settings.worker_timeout / _QUESTIONS
+        pause = self.settings.worker_timeout / _QUESTIONS
         self._question = self._reactor.callLater(pause, self._ask)
 
     def _ask(self) -> None:

@@ -24,18 +24,23 @@ __all__ = [
     "PONG",
     "READY",
     "RELOAD",
+    "SETTINGS",
     "STATISTICS",
     "Start",
+    "decode_settings",
+    "encode_settings",
 ]
 
 #: The number of a descriptor.
 COMMANDS = 0
-#: What comes on COMMANDS: a byte each.
-GO, DRAIN, HAND_OVER, ABORT, RELOAD, PING = b"g", b"d", b"o", b"a", b"r", b"p"
+#: What comes on COMMANDS: a line each.
+GO, DRAIN, HAND_OVER, ABORT, RELOAD, PING = b"g\n", b"d\n", b"o\n", b"a\n", b"r\n", b"p\n"
 #: Likewise, for the health checks: another worker does not answer; all of them do again.
-HANGING, ALL_ANSWER = b"h", b"H"
+HANGING, ALL_ANSWER = b"h\n", b"H\n"
 #: Likewise: to say what it has counted.
-STATISTICS = b"s"
+STATISTICS = b"s\n"
+#: What a line begins with that has the settings which hold from the next RELOAD on.
+SETTINGS = b"="
 #: What is reported beside events as JSON: a line.
 READY, PONG = b"ready", b"pong"
 #: What such a line begins with that says what it has counted.
@@ -73,7 +78,20 @@ class Start:
     def from_json(cls, text: str) -> Start:
         """What :meth:`to_json` has written."""
         fields = json.loads(text)
-        settings: dict[str, Any] = fields["settings"]
-        for name, value in settings.items():  # JSON has no tuples
-            settings[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**{**fields, "settings": ServerSettings(**settings)})
+        return cls(**{**fields, "settings": _settings(fields["settings"])})
+
+
+def encode_settings(settings: ServerSettings) -> bytes:
+    """A line that begins with :data:`SETTINGS`."""
+    return SETTINGS + json.dumps(asdict(settings)).encode() + b"\n"
+
+
+def decode_settings(line: bytes) -> ServerSettings:
+    """What :func:`encode_settings` has written."""
+    return _settings(json.loads(line.removeprefix(SETTINGS)))
+
+
+def _settings(fields: dict[str, Any]) -> ServerSettings:
+    for name, value in fields.items():  # JSON has no tuples
+        fields[name] = tuple(value) if isinstance(value, list) else value
+    return ServerSettings(**fields)

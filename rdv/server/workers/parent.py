@@ -5,6 +5,7 @@ sees to its crew of workers. It serves nobody itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from socket import socket
 from typing import Any
@@ -19,7 +20,7 @@ from twisted.web.server import Site
 from rdv._observer import OneShotObserver
 from rdv.errors import RdvError
 from rdv.server.access.hook import load_hook
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.server.accounting.metrics import Sample
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.heritage import Heritage
@@ -31,7 +32,7 @@ from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.listening import listen, resolved, server_endpoints
 from rdv.server.site.signals import ServerSignals
 from rdv.server.workers.crew import Crew
-from rdv.server.workers.orders import ABORT, DRAIN, RELOAD, STATISTICS
+from rdv.server.workers.orders import ABORT, DRAIN, RELOAD, STATISTICS, encode_settings
 from rdv.server.workers.polling import Polling
 from rdv.settings import ServerSettings
 
@@ -87,7 +88,7 @@ class WorkersService(Service):
                 {"SIGUSR2": self.generation.replace},
             )
         # What is wrong with these is told here, and once.
-        make_door(reactor, settings, [])
+        self._door = ServerDoor(reactor, settings)
         if settings.serve:
             load_hook(settings.serve)
         # Now: what starts as root may be somebody else when it runs.
@@ -151,6 +152,15 @@ class WorkersService(Service):
         """See :meth:`rdv.server.site.service.RendezvousService.reload`; each worker does it."""
         reload_all(self.reloads)
         self._tell(RELOAD)
+
+    def use(self, settings: ServerSettings) -> None:
+        """See :meth:`rdv.server.site.service.RendezvousService.use`; workers do with RELOAD."""
+        self._door.use(settings)
+        places = self._settings
+        self._settings = replace(settings, listen=places.listen, tls=places.tls)
+        if self._crew is not None:
+            self._crew.settings = self._settings
+            self._crew.tell(encode_settings(self._settings))
 
     def condition(self) -> Condition:
         """See :class:`Supervised`. It is as the workers said last time."""

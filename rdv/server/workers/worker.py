@@ -17,6 +17,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -37,7 +38,7 @@ from rdv._system.process import ignore_signals, release_signals, spare_signals
 from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.server.generations.listeners import Listeners
 from rdv.server.lifecycle.reloading import Reload, reload_all
 from rdv.server.limits.memory import Memory
@@ -49,9 +50,10 @@ from rdv.server.site.certificate import make_certificate
 from rdv.server.site.certificate_watch import CertificateWatch
 from rdv.server.site.channel import PATIENCE
 from rdv.server.site.listening import listen, server_endpoints
-from rdv.server.site.parts import make_rendezvous, make_site, named_ports
+from rdv.server.site.parts import make_rendezvous, make_site, named_ports, retune
 from rdv.server.site.sampling import sample_of
 from rdv.server.workers.assignment import Assignment
+from rdv.server.workers.hearing import Hearing
 from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.orders import (
     ABORT,
@@ -85,16 +87,30 @@ class Worker:
     Serves, from when it is told to, until it is told not to.
 
     :param say: reports a line to the parent, without its end; or drops it, when that does not read.
-    :ivar reloads: each reads something anew; see :data:`rdv.server.lifecycle.reloading.Reload`.
+    :ivar hearing: takes what the parent says.
     :raises RdvError: when it cannot.
     """
 
     def __init__(self, reactor: Any, start: Start, say: Callable[[str], object]) -> None:
         self._say = say
         self._reactor = reactor
-        self._settings = start.settings
+        self._settings = self._wanted = start.settings
+        self._workers = start.workers
         self._stopping = False
-        self.reloads: list[Reload] = []
+        self.hearing = Hearing(
+            {
+                PING: partial(say, PONG.decode()),
+                GO: self._go,
+                HAND_OVER: self._hand_over,
+                DRAIN: self._stop,
+                RELOAD: self._reload,
+                ABORT: self._abort,
+                STATISTICS: self._tell_counts,
+                HANGING: partial(self._heard, True),
+                ALL_ANSWER: partial(self._heard, False),
+            },
+            partial(setattr, self, "_wanted"),
+        )
         ports_end = start.reports + 1 + len(start.ports)
         inbox, *rest, shared = range(ports_end, ports_end + start.workers + 1)
         memory = Memory(start.workers, start.index, shared)
@@ -111,18 +127,15 @@ class Worker:
         self._rendezvous.worker = start.index
         self._assignment = Assignment(reactor, self._rendezvous, start.index, outboxes)
         self._inbox = Inbox(reactor, _inherited(inbox), self._assignment.arrived)
-        self._site = make_site(
-            reactor,
-            start.settings,
-            self._assignment,
-            make_door(reactor, start.settings, self.reloads),
-        )
+        self._door = ServerDoor(reactor, start.settings)
+        self._site = make_site(reactor, start.settings, self._assignment, self._door)
         ports = range(start.reports + 1, ports_end)
         self._listeners = Listeners(reactor, zip(start.ports, ports, strict=True))
         pem = inherited_pem(next(numbers)) if start.settings.tls else None
         certificate = make_certificate(start.settings, pem)
+        self._reloads: list[Reload] = [self._use, self._door.reload]
         if certificate is not None:
-            self.reloads.append(certificate.reload)
+            self._reloads.append(certificate.reload)
         self._watch = CertificateWatch(reactor, certificate, is_quiet=True)
         self._watch.start()
         self._summary = Summary(reactor, self._rendezvous.admission)
@@ -139,35 +152,26 @@ class Worker:
             self._arrivals = Inbox(reactor, _inherited(arrivals), inherited)
         self._inbox.start()
 
-    # The consumer of what the parent says; see rdv._flows.sources.Consumer.
+    def _reload(self) -> None:
+        reload_all(self._reloads)
 
-    def write(self, data: bytes) -> None:
-        """Obey."""
-        if PING in data:
-            self._say(PONG.decode())
-        if GO in data:
-            self._go()
-        if HAND_OVER in data:
-            self._hand_over()
-        if DRAIN in data:
-            self._stop()
-        if RELOAD in data:
-            reload_all(self.reloads)
-        if ABORT in data:
-            self._rendezvous.abort()
-            self._assignment.abort()
-            self._site.abort()
-        if STATISTICS in data:
-            self._say(COUNTED.decode() + encode(sample_of(self._rendezvous)))
-        health = self._site.health
-        if health and (HANGING in data or ALL_ANSWER in data):  # the last one counts
-            health.hanging = data.rfind(HANGING) > data.rfind(ALL_ANSWER)
+    def _use(self) -> None:
+        """See :meth:`rdv.server.site.service.RendezvousService.use`; the parent has told which."""
+        self._door.use(self._wanted)
+        retune(self._rendezvous, self._site, self._wanted, self._workers)
+        self._settings = self._wanted
 
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`rdv._flows.sources.Consumer`."""
+    def _abort(self) -> None:
+        self._rendezvous.abort()
+        self._assignment.abort()
+        self._site.abort()
 
-    def unregisterProducer(self) -> None:
-        """See :class:`rdv._flows.sources.Consumer`."""
+    def _tell_counts(self) -> None:
+        self._say(COUNTED.decode() + encode(sample_of(self._rendezvous)))
+
+    def _heard(self, hanging: bool) -> None:
+        if self._site.health is not None:
+            self._site.health.hanging = hanging
 
     def orphaned(self, error: OSError | None) -> None:
         """The parent is dead."""
@@ -257,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
     except RdvError as error:
         sys.stderr.write(f"rdv: worker {start.index}: {error}\n")
         return 1
-    open_source(running, COMMANDS).start(worker, worker.orphaned)
+    open_source(running, COMMANDS).start(worker.hearing, worker.orphaned)
     gc.freeze()
     running.callWhenRunning(lambda: reports.write(f"{READY.decode()}\n"))
     running.run(installSignalHandlers=False)

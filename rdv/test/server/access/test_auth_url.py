@@ -24,7 +24,7 @@ from rdv.server.access import auth_url
 from rdv.server.access.asking import checked_url
 from rdv.server.access.auth_url import AT_ONCE, OF_ONE_ADDRESS, AuthURL
 from rdv.server.access.door import Visitor
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
@@ -329,10 +329,9 @@ class AuthURLTests(AccessTestCase):
             self.assertRaises(RdvError, AuthURL, self.clock, URL, passed=[name])
 
     def test_setting(self) -> None:
-        door = make_door(self.clock, ServerSettings(auth_url=URL), [])
-        assert door is not None
+        door = ServerDoor(self.clock, ServerSettings(auth_url=URL))
         self.assertFalse(door.is_open(visitor()))
-        self.assertRaises(RdvError, make_door, None, ServerSettings(auth_header_file="x"), [])
+        self.assertRaises(RdvError, ServerDoor, None, ServerSettings(auth_header_file="x"))
 
     def test_settings(self) -> None:
         """Each goes where it belongs."""
@@ -348,7 +347,7 @@ class AuthURLTests(AccessTestCase):
         settings = ServerSettings(
             auth_url=URL, auth_header_file=file, auth_pass=["X-One"], auth_timeout=2, auth_cache=3
         )
-        make_door(self.clock, settings, [])
+        ServerDoor(self.clock, settings)
         options = {"header_file": file, "passed": ["X-One"], "timeout": 2, "keep": 3}
         self.assertEqual(made, [{"url": URL, **options}])
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rdv.errors import RdvError
 from rdv.server.access.bearer import BearerTokens
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
@@ -89,7 +89,6 @@ class BearerTests(AccessTestCase):
         self.assertRaises(RdvError, BearerTokens, [self.file()])
 
     def test_setting(self) -> None:
-        door = make_door(None, ServerSettings(bearer_file=(self.path,)), [])
-        assert door is not None
+        door = ServerDoor(None, ServerSettings(bearer_file=(self.path,)))
         self.assertFalse(door.is_open(visitor()))
         self.assertTrue(door.is_open(visitor(authorization=[f"Bearer {ALICE}".encode()])))

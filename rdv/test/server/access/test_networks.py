@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import RdvError
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.server.access.networks import AddressLists, Networks, parse_network
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
@@ -170,6 +170,5 @@ class AddressListsTests(AccessTestCase):
 
     def test_setting(self) -> None:
         for settings in (ServerSettings(deny=("192.0.2.1",)), ServerSettings(allow=("10.0.0.1",))):
-            door = make_door(None, settings, [])
-            assert door is not None
+            door = ServerDoor(None, settings)
             self.assertFalse(door.is_open(visitor()))

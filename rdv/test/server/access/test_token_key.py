@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rdv._signed_token import SignedToken, sign
 from rdv.errors import RdvError
-from rdv.server.access.making import make_door
+from rdv.server.access.making import ServerDoor
 from rdv.server.access.token_key import TokenKeys
 from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
@@ -73,13 +73,14 @@ class SettingTests(AccessTestCase):
     def test_on(self) -> None:
         """It can be read anew."""
         path = self.file(NEW)
-        reloads: list[object] = []
-        door = make_door(None, ServerSettings(token_key=(path,)), reloads)  # type: ignore[arg-type]
-        assert door is not None
+        door = ServerDoor(None, ServerSettings(token_key=(path,)))
         self.assertFalse(door.is_open(visitor()))
         self.assertTrue(door.is_open(visitor(signed(NEW, 1 << 36))))
-        self.assertEqual(len(reloads), 1)
+        self.file(OTHER, path=path)
+        door.reload()
+        self.assertFalse(door.is_open(visitor(signed(NEW, 1 << 36))))
+        self.assertTrue(door.is_open(visitor(signed(OTHER, 1 << 36))))
 
     def test_off(self) -> None:
         """Then nobody is asked anything."""
-        self.assertIsNone(make_door(None, ServerSettings(), []))
+        self.assertEqual(ServerDoor(None, ServerSettings()).checks, ())

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands.arguments import parse
 from rdv.commands.serve import configuration_of
-from rdv.errors import BadSettings
+from rdv.errors import BadSettings, RdvError
 from rdv.server.configuration.checking import refusals
 from rdv.server.configuration.reading import PREFIX, Configuration
 from rdv.settings import ServerSettings, server_settings
@@ -252,27 +252,64 @@ class AnythingTests(ConfigurationTestCase):
 
 
 class ChangeTests(ConfigurationTestCase):
-    def test_changed(self) -> None:
-        """It tells what is new, and keeps what it has."""
-        read = self.read("drain = 1\nlobby-timeout = 1", {"lobby_timeout": 5.0})
-        self.assertEqual(read.changed(), [])
-        self.write(read, 'drain = 2\nlobby-timeout = 2\npath = "/rdv"\nno-align = true')
-        self.assertEqual(read.changed(), ["path", "drain", "no-align"])
-        self.assertEqual(read.settings.drain, 1.0)
+    """``reload``."""
+
+    def setUp(self) -> None:
+        self.used: list[ServerSettings] = []
+
+    def assert_logged(self, read: Configuration, *said: str) -> None:
         with capturedLogs() as events:
-            read.reload()
-        self.assertEqual(
-            [formatEvent(event) for event in events],
-            ["path, drain, no-align: changed, for the next generation"],
-        )
-        self.write(read, "drain = x")
-        self.assertRaises(BadSettings, read.changed)
-        self.assertRaises(BadSettings, read.reload)
-        self.assertEqual(read.settings.drain, 1.0)
-        self.write(read, "drain = 1")
-        self.assertEqual(read.changed(), [])
+            read.reload(self.used.append)
+        self.assertEqual([formatEvent(event) for event in events], [*said])
 
     def write(self, read: Configuration, content: str) -> None:
         assert read.settings.config is not None
         with open(read.settings.config, "w") as file:
             file.write(content)
+
+    def test_changed(self) -> None:
+        """What stands elsewhere, too, is not."""
+        read = self.read("drain = 1\nlobby-timeout = 1", {"lobby_timeout": 5.0})
+        self.assert_logged(read)
+        self.write(read, "drain = 2\nlobby-timeout = 2\nno-align = true")
+        self.assert_logged(read, "drain, no-align: changed")
+        (settings,) = self.used
+        self.assertIs(read.settings, settings)
+        self.assertEqual(
+            (settings.drain, settings.align, settings.lobby_timeout), (2.0, False, 5.0)
+        )
+        self.assert_logged(read)
+
+    def test_later(self) -> None:
+        """What a process cannot change: that is said each time, until it is one that has it."""
+        read = self.read("drain = 1")
+        self.write(read, 'drain = 1\nport = 1\npath = "/rdv"')
+        later = "listen, path: take effect with the next generation, SIGUSR2"
+        for _ in range(2):
+            self.assert_logged(read, later)
+        self.write(read, "drain = 2\nport = 1")
+        one = "listen: takes effect with the next generation, SIGUSR2"
+        self.assert_logged(read, "drain: changed", one)
+        (settings,) = self.used
+        self.assertEqual((settings.drain, settings.listen), (2.0, ("8080",)))
+        self.write(read, "drain = 2")
+        self.assert_logged(read)
+
+    def test_refused(self) -> None:
+        """By us, or by who has it: nothing has changed then."""
+        read = self.read("drain = 1")
+        before = read.settings
+        self.write(read, "drain = x")
+        self.assertRaises(BadSettings, read.reload, self.used.append)
+        self.write(read, "drain = 2\nport = 1")
+
+        def refuse(_: ServerSettings) -> None:
+            raise RdvError("no")
+
+        with capturedLogs() as events:
+            self.assertRaises(RdvError, read.reload, refuse, self.used.append)
+        self.assertEqual(events, [])
+        self.assertIs(read.settings, before)
+        self.assertEqual(self.used, [])
+        self.write(read, "drain = 1")
+        self.assert_logged(read)

@@ -11,7 +11,16 @@ from twisted.internet.address import IPv4Address as TwistedAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import Address
-from rdv.server.logs.addresses import FULL, NONE, PREFIX, MaskedFile, masked, masked_host
+from rdv.server.logs.addresses import (
+    FULL,
+    NONE,
+    PREFIX,
+    MaskedFile,
+    Masking,
+    masked,
+    masked_host,
+)
+from rdv.settings import ServerSettings
 
 #: What stands round an address.
 FRAMES = (
@@ -104,8 +113,11 @@ class MaskedTests(SynchronousTestCase):
     def test_file(self) -> None:
         """Of whatever is written, as Twisted itself writes its addresses."""
         file = io.StringIO()
-        shown = MaskedFile(file, PREFIX)
+        shown = MaskedFile(file, masking := Masking(PREFIX))
         shown.write(f"{TwistedAddress('TCP', '198.51.100.4', 80)!r}\n")
         shown.flush()
         line = "IPv4Address(type='TCP', host='198.51.100.0/24', port=80)\n"
         self.assertEqual(file.getvalue(), line)
+        masking.use(ServerSettings(log_addresses=NONE))
+        shown.write("from 198.51.100.4\n")
+        self.assertEqual(file.getvalue(), f"{line}from -\n")

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.server import EndReason, Outcome, PairRecord
 from rdv.server.accounting import notes
-from rdv.server.logs.addresses import FULL, PREFIX
+from rdv.server.logs.addresses import FULL, PREFIX, Masking
 from rdv.server.logs.observers import ACCESS, COLUMNS, JSON, TEXT, observer
 from rdv.server.workers.reports import report, reported
 
@@ -40,7 +40,7 @@ class FormTests(SynchronousTestCase):
     def begin(self, form: str, detail: str = PREFIX, worker: int | None = None) -> None:
         """Log in that form, from a worker perhaps."""
         self.file, self.aside = io.StringIO(), io.StringIO()
-        here = observer(form, detail, self.file, self.aside)
+        here = observer(form, Masking(detail), self.file, self.aside)
 
         def observe(event: Any) -> None:
             here({**event, "log_time": 1.5e9} if worker is None else sent(event))
@@ -139,7 +139,7 @@ class FormTests(SynchronousTestCase):
     def test_event_from_elsewhere(self) -> None:
         """Without a time or a level."""
         self.begin(JSON)
-        here = observer(JSON, PREFIX, self.file)
+        here = observer(JSON, Masking(PREFIX), self.file)
         here(eventFromJSON('{"log_format": "hello"}'))
         (line,) = self.objects()
         self.assertEqual((line["message"], line["level"], line["time"]), ("hello", "info", 0.0))

@@ -168,7 +168,7 @@ class FakeProcess:
         self.pid = 4711
         self.told = b""
         self.asked = 0
-        self.silences: list[int] = []
+        self.silences: list[bytes] = []
         self.killed = False
         self.start = Start.from_json(command[-1])
         self.descriptors = descriptors
@@ -176,10 +176,12 @@ class FakeProcess:
 
     def writeToChild(self, childFD: int, data: bytes) -> None:
         assert childFD == COMMANDS
-        self.asked += data.count(PING)
-        self.silences += [byte for byte in data if byte in HANGING + ALL_ANSWER]
-        others = PING + GO + HANGING + ALL_ANSWER
-        self.told += bytes(byte for byte in data if byte not in others)
+        for line in data.splitlines(keepends=True):
+            self.asked += line == PING
+            if line in (HANGING, ALL_ANSWER):
+                self.silences.append(line)
+            elif line not in (PING, GO):
+                self.told += line
 
     def signalProcess(self, name: str) -> None:
         assert name == "KILL"

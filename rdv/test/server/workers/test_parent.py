@@ -21,7 +21,9 @@ from rdv.server.workers.orders import (
     HANGING,
     READY,
     RELOAD,
+    SETTINGS,
     Start,
+    decode_settings,
 )
 from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings
@@ -224,19 +226,19 @@ class SilenceTests(ParentTestCase):
             self.ask(*processes)
         for process in processes:
             self.assertEqual((process.killed, process.asked), (False, 20))
-            self.assertEqual(process.silences[-1], ALL_ANSWER[0])
+            self.assertEqual(process.silences[-1], ALL_ANSWER)
 
     def test_one_does_not(self) -> None:
         """The others are told, and it is replaced."""
         first, second, third = self.start()
         for _ in range(2):
             self.ask(first, third)
-        self.assertEqual((first.silences[-1], third.silences[-1]), (ALL_ANSWER[0], ALL_ANSWER[0]))
+        self.assertEqual((first.silences[-1], third.silences[-1]), (ALL_ANSWER, ALL_ANSWER))
         with capturedLogs() as events:
             for _ in range(5):
                 self.assertFalse(second.killed)
                 self.ask(first, third)
-                self.assertEqual((first.silences[-1], third.silences[-1]), (HANGING[0], HANGING[0]))
+                self.assertEqual((first.silences[-1], third.silences[-1]), (HANGING, HANGING))
         self.assertTrue(second.killed)
         said = [formatEvent(event) for event in events]
         self.assertIn("worker 1 does not answer: killed", said)
@@ -244,7 +246,7 @@ class SilenceTests(ParentTestCase):
         self.reactor.advance(0)
         self.reactor.processes[-1].serve()
         for process in (first, third, self.reactor.processes[-1]):
-            self.assertEqual(process.silences[-1], ALL_ANSWER[0])
+            self.assertEqual(process.silences[-1], ALL_ANSWER)
 
     def test_late(self) -> None:
         """One that has been busy for a while stays."""
@@ -254,7 +256,7 @@ class SilenceTests(ParentTestCase):
         second.answer()
         self.ask(first, second, third)
         self.assertFalse(second.killed)
-        self.assertEqual(first.silences[-1], ALL_ANSWER[0])
+        self.assertEqual(first.silences[-1], ALL_ANSWER)
 
     def test_all_have_stopped(self) -> None:
         """The parent, too: when they go on, nobody has missed more than one question."""
@@ -477,6 +479,24 @@ class SignalTests(ParentTestCase):
         self.handlers[signal.SIGHUP](signal.SIGHUP, None)
         self.assertEqual(read, ["something"] * 2)
         self.assertEqual([process.told for process in processes], [RELOAD] * 3)
+
+    def test_other_settings(self) -> None:
+        """Workers are told, and those have them that are started later."""
+        (process, *_) = self.start()
+        self.service.use(ServerSettings(listen=["8080", "8081"], drain=7.0))
+        self.assertEqual(decode_settings(process.told).drain, 7.0)
+        self.assertTrue(process.told.startswith(SETTINGS))
+        process.end(killed_by=9)
+        self.reactor.advance(1)
+        settings = self.reactor.processes[-1].start.settings
+        self.assertEqual((settings.drain, settings.listen), (7.0, ("tcp:8080", "tcp:8081")))
+
+    def test_bad_settings(self) -> None:
+        """Nobody is told."""
+        (process, *_) = self.start()
+        self.assertRaises(RdvError, self.service.use, ServerSettings(allow=("/none",), drain=7.0))
+        self.assertEqual(process.told, b"")
+        self.assertEqual(self.crew.settings.drain, 20.0)
 
     def test_no_use(self) -> None:
         self.start()

@@ -189,12 +189,15 @@ class WorkersService(Service):
 
     def _serve(self, _: object) -> None:
         self.generation.serve()
+        if self._admin is not None:
+            self.polling.start()
         self.ready.callback(None)
 
     def _hand_over(self, outbox: socket) -> None:
         if self._stopping or self._crew is None:
             return
         self._watch.stop()
+        self.polling.stop()
         if self._admin is not None:
             self._admin.stop()
         drain = self._settings.drain_replaced
@@ -228,5 +231,6 @@ class WorkersService(Service):
             stopped: list[Deferred[Any]] = [self._listeners.close()]
             if self._crew is not None:
                 stopped.append(self._crew.stop(DRAIN, self._settings.drain))
-            gatherResults(stopped).addCallback(lambda _: self._stopped.fire(None))
+            over = gatherResults(stopped).addCallback(lambda _: self.polling.stop())
+            over.addCallback(lambda _: self._stopped.fire(None))
         return self._stopped.when_fired()

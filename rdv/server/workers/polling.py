@@ -10,6 +10,7 @@ from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from rdv._observer import OneShotObserver
@@ -21,6 +22,8 @@ log = Logger()
 
 #: Seconds that workers have for an answer. Who has none is left out.
 _PATIENCE = 1.0
+#: Seconds from one question to the next when nobody wants to know.
+_PERIOD = 1.0
 
 
 def encode(sample: Sample) -> str:
@@ -54,7 +57,9 @@ class Polling:
     Asks all workers when somebody wants to know, and all at once when several do.
 
     What a worker has counted stays in the sum when it does not answer, or is gone: no count ever
-    falls.
+    falls. So they may be asked once a second even if nobody wants to know: no more is lost with one
+    that dies than what it has counted since. (Counters in memory that outlasts it would make each
+    count dearer, and the pairs that it dies with would be in none of them either.)
 
     :param ask: tells all workers to answer.
     :param serving: which workers serve now.
@@ -77,6 +82,17 @@ class Polling:
         self._polling: OneShotObserver[Sample] | None = None
         self._timer: IDelayedCall | None = None
         self._deaths = 0
+        self._asking = LoopingCall(self.sample)
+        self._asking.clock = clock
+
+    def start(self) -> None:
+        """Ask from now on."""
+        self._asking.start(_PERIOD)
+
+    def stop(self) -> None:
+        """Ask only when somebody wants to know. Does nothing when that is so."""
+        if self._asking.running:
+            self._asking.stop()
 
     def sample(self) -> Deferred[Sample]:
         """

@@ -267,13 +267,16 @@ class FakeReactor(Clock):
 class ParentTestCase(SynchronousTestCase):
     """Three workers."""
 
+    #: Where their operator may look.
+    admin: str | None = None
+
     def setUp(self) -> None:
         self.reactor: Any = FakeReactor()
         self.service = self.make()
 
     def make(self, **options: Any) -> WorkersService:
         """A service."""
-        settings = ServerSettings(listen=["tcp:8080", "tcp:8081"], drain=20.0)
+        settings = ServerSettings(listen=["tcp:8080", "tcp:8081"], drain=20.0, admin=self.admin)
         return WorkersService(self.reactor, settings, 3, **options)
 
     def start(self) -> list[FakeProcess]:

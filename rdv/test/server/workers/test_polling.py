@@ -21,7 +21,7 @@ def counted(requests: int, waiting: int = 0) -> Sample:
     }
 
 
-class PollingTests(ParentTestCase):
+class PollingTestCase(ParentTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.processes = self.start()
@@ -58,6 +58,10 @@ class PollingTests(ParentTestCase):
     def service_processes(self) -> dict[int, FakeProcess]:
         """The last process of each worker."""
         return {process.start.index: process for process in self.reactor.processes}
+
+
+class PollingTests(PollingTestCase):
+    """Workers of which somebody wants to know what they count."""
 
     def test_all_answer(self) -> None:
         """It is told with the last one, to all who have asked meanwhile, and asked once."""
@@ -152,3 +156,33 @@ class PollingTests(ParentTestCase):
             self.say(index, 1)
         self.reactor.advance(1.1)
         self.assert_sum(asked, 2, 0, "011")
+
+
+class AloneTests(PollingTestCase):
+    """Workers that nobody asks."""
+
+    admin = "tcp:9180"
+
+    def test_last_second(self) -> None:
+        """What one has counted longer ago is not lost when it dies."""
+        for number in range(1, 4):
+            for process in self.processes:
+                self.assertEqual(process.told, STATISTICS * number)
+            for index in range(3):
+                self.say(index, number)
+            self.reactor.advance(1)
+        asked = self.ask()
+        self.processes[1].end(killed_by=9)
+        self.say(0, 3)
+        self.say(2, 3)
+        self.assert_sum(asked, 9, 0, "101")
+
+    def test_slow(self) -> None:
+        """They are not asked again before that is over."""
+        self.reactor.advance(0.9)
+        self.assertEqual(self.processes[0].told, STATISTICS)
+        self.say(0, 1)
+        self.reactor.advance(0.1)
+        self.assertEqual(self.processes[0].told, STATISTICS)
+        self.reactor.advance(1)
+        self.assertEqual(self.processes[0].told, STATISTICS * 2)

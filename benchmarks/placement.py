@@ -7,9 +7,9 @@ two peers miss each other then. A simulation: nothing is sent.
 The hash is measured with fewer servers and tokens, as it takes a microsecond for each of both; what
 is shown for all of them is drawn at random, as that is what the hash comes to.
 
-The times are those of the client's own scheduling (``rdv.client.several``) on a clock of its own,
-with servers and ways that are reduced to what concerns it, and 10 to 100 ms from each peer to each
-server: from when the second peer comes, or from what happens, to a connection.
+The times are those of the client's own scheduling (``rdv.client.servers.several``) on a clock of
+its own, with servers and ways that are reduced to what concerns it, and 10 to 100 ms from each peer
+to each server: from when the second peer comes, or from what happens, to a connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from benchmarks.common import percentile, table
 from rdv.client.order import weight
-from rdv.test.client.test_several_model import SERVERS, Peer, Way, World
+from rdv.test.client.servers.test_several_model import SERVERS, Peer, Way, World
 
 Ways = list[tuple[Way, Way]]
 

@@ -141,7 +141,7 @@ class _Options:
         from rdv._secure.secret import Secret, read_token
         from rdv.addresses import AddressSpace
         from rdv.client import Client, parsing
-        from rdv.client.servers import parse_servers, split_servers
+        from rdv.client.servers.urls import parse_servers, split_servers
         from rdv.errors import RdvError
 
         relay, secure = (self.one_of(each, _YES_OR_NO, "no") for each in ("relay", "secure"))

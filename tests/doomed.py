@@ -1,8 +1,8 @@
 """
 ``rdv``, but the process is killed when it calls a certain function, or behind that::
 
-    python -m tests.doomed rdv.client.connection:Connection.attach accept URL TOKEN
-    python -m tests.doomed +rdv.client.candidate:Candidate.choose dial URL TOKEN
+    python -m tests.doomed rdv.client.stream.connection:Connection.attach accept URL TOKEN
+    python -m tests.doomed +rdv.client.candidates.candidate:Candidate.choose dial URL TOKEN
 
 With a ``+``: as soon as what the function has written is with the kernel.
 """

@@ -18,8 +18,8 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
-from rdv.client.connection import Connection
 from rdv.client.http.verification import tls_policy
+from rdv.client.stream.connection import Connection
 from rdv.test.certificates import Authority
 from tests.processes import Program
 from tests.servers import MEGABYTE, SystemTestCase, noise

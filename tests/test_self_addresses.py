@@ -84,7 +84,7 @@ class LaptopTests(TestCase):
         """Link-local ones aside, whose number and names are the kernel's business."""
         told = await self.run_in(
             LAPTOP,
-            "from rdv.client.self_addresses import own_addresses\n"
+            "from rdv.client.reach.self_addresses import own_addresses\n"
             "for address in own_addresses(4000):\n"
             "    if not address.ip.is_link_local: print(address)",
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 
 __all__ = ["Tell", "tell_connected", "tell_moved"]
 

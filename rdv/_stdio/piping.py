@@ -20,9 +20,9 @@ from rdv._stdio.own_end import OwnEnd
 from rdv._system.tcp_info import undelivered
 from rdv._system.terminal import has_room
 from rdv._transport.secured import SecureTransport
-from rdv.client.connection import Connection
 from rdv.client.reasons import break_text
-from rdv.client.receiver import IPathListener
+from rdv.client.stream.connection import Connection
+from rdv.client.stream.receiver import IPathListener
 from rdv.errors import RdvError
 
 if TYPE_CHECKING:

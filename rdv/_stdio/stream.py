@@ -14,7 +14,7 @@ from rdv._flows.sinks import open_sink
 from rdv._flows.sources import open_source
 from rdv._stdio.path_news import Tell, tell_connected, tell_moved
 from rdv._stdio.piping import Piping, StreamBroken
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 
 if TYPE_CHECKING:
     from rdv._stdio.meter import Meter

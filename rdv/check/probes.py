@@ -23,7 +23,7 @@ from rdv.check.server import dial_all, examine, lookup
 from rdv.check.view import Sight, is_here, sight_of
 from rdv.client.http.verification import tls_policy
 from rdv.client.parsing import parse_proxy, parse_server_url
-from rdv.client.self_addresses import own_addresses
+from rdv.client.reach.self_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]

@@ -10,17 +10,17 @@ The client: dialling and accepting.
     connection.attach(MyProtocol())
 """
 
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.client import Client
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.http.verification import tls_policy
 from rdv.client.iclient import IClient
-from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
-from rdv.client.receiver import IPathListener
-from rdv.client.self_addresses import SelfAddresses, own_addresses
-from rdv.client.servers import Servers, rank_servers
+from rdv.client.reach.port_mapping import PortMapping
+from rdv.client.reach.self_addresses import SelfAddresses, own_addresses
+from rdv.client.servers.urls import Servers, rank_servers
+from rdv.client.stream.connection import Connection
+from rdv.client.stream.receiver import IPathListener
 
 __all__ = [
     "Candidate",

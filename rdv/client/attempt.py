@@ -40,16 +40,16 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.http_headers import Headers
 
 from rdv.addresses import Address, space_of
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.request import UpgradeAgent, ask, with_proxy
 from rdv.client.http.server_endpoint import ServerEndpoints
 from rdv.client.move import Move
 from rdv.client.race.contest import Contest
-from rdv.client.reach import Reach, ignoring_cancellation
+from rdv.client.reach.opened import Reach, ignoring_cancellation
 from rdv.client.reasons import describe
+from rdv.client.stream.connection import Connection
 from rdv.wire import MAX_SELF_ADDRESSES, Answer
 
 __all__ = ["NO_PATH", "Attempt"]

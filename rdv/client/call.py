@@ -16,15 +16,15 @@ from twisted.python.failure import Failure
 from rdv._secure.exchange import SecureAttempt
 from rdv._secure.secret import Secret, Token, read_token, server_token
 from rdv.client.attempt import NO_PATH, Attempt
-from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
-from rdv.client.connection import Connection
 from rdv.client.context import Context, Settings, Syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions
 from rdv.client.move import Move
-from rdv.client.servers import Servers, parse_servers, ranked
-from rdv.client.several import Several
+from rdv.client.servers.several import Several
+from rdv.client.servers.urls import Servers, parse_servers, ranked
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Trace
+from rdv.client.tracing.attempt_trace import NO_TRACE, AttemptTrace
 from rdv.errors import BadToken, ServerRefused
 from rdv.wire import Role
 

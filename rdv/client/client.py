@@ -18,16 +18,16 @@ from rdv._secure.secret import Token
 from rdv._system.clock import monotonic
 from rdv.addresses import AddressSpace
 from rdv.client.call import Call, CancelledLater, Shared
-from rdv.client.connection import Connection
 from rdv.client.context import Settings
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.http.verification import tls_policy
 from rdv.client.parsing import parse_proxy
-from rdv.client.port_mapping import PortMapping
 from rdv.client.race.choice import Chooser, relay_penalty
-from rdv.client.self_addresses import SelfAddresses, own_addresses
-from rdv.client.servers import Servers
+from rdv.client.reach.port_mapping import PortMapping
+from rdv.client.reach.self_addresses import SelfAddresses, own_addresses
+from rdv.client.servers.urls import Servers
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Trace
 from rdv.errors import AttemptTimeout
 from rdv.wire import Role
@@ -52,7 +52,7 @@ class Client:
         its network is another one, as in :mod:`rdv.testing`. For a port that a router always maps
         to this host, put its address in front of those.
     :param port_mapping: has a router map the port for the time of an attempt; see
-        :data:`rdv.client.port_mapping.PortMapping`. It is given 0.3 seconds.
+        :data:`rdv.client.reach.port_mapping.PortMapping`. It is given 0.3 seconds.
     :param local_port: a fixed port to listen and dial from, for instance one that a router maps to
         this host; 0 for a new one each time. With a fixed one, only one attempt at a time makes
         sense, and it ends with the time in which its stream may move.
@@ -149,8 +149,8 @@ class Client:
         Connect to the peer that accepts with the same token.
 
         :param url: of the server: ``http://host[:port][/path]`` or ``https://...``; or of several,
-            of which any may be out of order: :mod:`rdv.client.several`. The peer needs the same
-            ones, in any order. Not with a ``local_port``.
+            of which any may be out of order: :mod:`rdv.client.servers.several`. The peer needs the
+            same ones, in any order. Not with a ``local_port``.
         :param token: a :class:`rdv.Secret`, or its text, for a stream that is encrypted from end to
             end; any other text for a plain one (:func:`rdv.wire.check_token`).
         :param timeout: seconds for everything, waiting for the peer included; None for as long as

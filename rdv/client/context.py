@@ -11,9 +11,9 @@ from twisted.internet.defer import DeferredLock
 
 from rdv._allowance import Allowance
 from rdv._secure.exchange import SecureAttempt
-from rdv.client.attempt_trace import NO_TRACE, AttemptTrace
-from rdv.client.candidate import Candidate
-from rdv.client.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.tracing.attempt_trace import NO_TRACE, AttemptTrace
+from rdv.client.tracing.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrace
 from rdv.wire import Role
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from rdv.client.dial.shared_port import IClientReactor
     from rdv.client.http.proxy import Proxy
     from rdv.client.move import Move
-    from rdv.client.port_mapping import PortMapping
     from rdv.client.race.choice import Chooser
-    from rdv.client.self_addresses import SelfAddresses
+    from rdv.client.reach.port_mapping import PortMapping
+    from rdv.client.reach.self_addresses import SelfAddresses
 
 __all__ = ["Context", "Settings", "Syns"]
 

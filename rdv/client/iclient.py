@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from rdv._secure.secret import Token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
-from rdv.client.servers import Servers
+from rdv.client.servers.urls import Servers
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Trace
 
 __all__ = ["IClient"]

@@ -14,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rdv._observer import OneShotObserver
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.race.joining import Stream
-from rdv.client.reach import Reach
+from rdv.client.reach.opened import Reach
+from rdv.client.stream.connection import Connection
 
 if TYPE_CHECKING:
     from rdv.client.context import Context

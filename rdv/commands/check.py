@@ -17,7 +17,7 @@ from rdv.addresses import AddressSpace
 from rdv.check import Observations, findings, verdict
 from rdv.check.probes import Probes
 from rdv.check.report import as_json, as_text
-from rdv.client.servers import split_servers
+from rdv.client.servers.urls import split_servers
 from rdv.commands.client import headers_of, spaces_of, tls_of
 from rdv.commands.meeting import token_in
 from rdv.commands.proxies import proxy_for

@@ -16,7 +16,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from rdv._stdio.console import Console
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Servers, parsing
-from rdv.client.servers import split_servers
+from rdv.client.servers.urls import split_servers
 from rdv.commands.proxies import proxy_for_all
 from rdv.commands.running import BadUsage
 from rdv.endpoints.retry import Tell

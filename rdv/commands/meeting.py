@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from rdv._secure.secret import Secret, read_token
 from rdv._stdio.console import Console, Form
-from rdv.client.servers import parse_servers, split_servers
+from rdv.client.servers.urls import parse_servers, split_servers
 from rdv.commands.client import spaces_of
 from rdv.commands.running import BadUsage
 from rdv.wire import is_secret

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.request import getproxies_environment
 
 from rdv.client.parsing import parse_proxy, parse_server_url
-from rdv.client.servers import split_servers
+from rdv.client.servers.urls import split_servers
 from rdv.commands.running import BadUsage
 
 __all__ = ["proxy_for", "proxy_for_all"]

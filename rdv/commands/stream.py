@@ -24,7 +24,7 @@ from rdv.wire import Role
 if TYPE_CHECKING:
     from rdv._stdio.meter import Display, Meter
     from rdv.client import Client
-    from rdv.client.connection import Connection
+    from rdv.client.stream.connection import Connection
     from rdv.client.trace import Event, Trace
     from rdv.commands.explaining import Explaining
 

@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from rdv._secure.secret import Token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
-from rdv.client.servers import Servers
+from rdv.client.servers.urls import Servers
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Event, Trace, What
 from rdv.endpoints.retry import Tell, harmless, keep_trying
 from rdv.errors import AttemptTimeout, RdvError

@@ -24,7 +24,7 @@ from rdv._secure.secret import Token, server_token
 from rdv.client.http.request import RequestOptions, check_options
 from rdv.client.iclient import IClient
 from rdv.client.parsing import role_of
-from rdv.client.servers import Servers, parse_servers, shown
+from rdv.client.servers.urls import Servers, parse_servers, shown
 from rdv.endpoints.dial_queue import DialQueue
 from rdv.endpoints.listener import Trouble
 from rdv.endpoints.port import RendezvousPort, attach, build, check_factory

@@ -54,9 +54,9 @@ from rdv import _knobs as knobs
 from rdv._allowance import Allowance
 from rdv._observer import OneShotObserver
 from rdv._secure.secret import Token, server_token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Event, What
 from rdv.endpoints.dial_queue import LobbyStay
 from rdv.endpoints.retry import RetryPolicy, Tell, harmless

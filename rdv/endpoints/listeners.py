@@ -2,8 +2,8 @@
 Accepting at several servers under one token.
 
 A service that many dial cannot wait for the one peer with whom it has agreed where to meet, as
-:mod:`rdv.client.several` does: it has a :class:`Listener` at each server, from the beginning. So a
-dialer finds it at the first server that it reaches, whichever that is.
+:mod:`rdv.client.servers.several` does: it has a :class:`Listener` at each server, from the
+beginning. So a dialer finds it at the first server that it reaches, whichever that is.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 
 from rdv._observer import OneShotObserver
 from rdv._secure.secret import Token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
+from rdv.client.stream.connection import Connection
 from rdv.endpoints.listener import Listener, Trouble
 from rdv.endpoints.retry import harmless
 from rdv.errors import RdvError

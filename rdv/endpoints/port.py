@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from rdv import _knobs as knobs
 from rdv._secure.secret import Token, server_token
-from rdv.client.connection import Connection
 from rdv.client.http.request import RequestOptions
 from rdv.client.iclient import IClient
-from rdv.client.servers import Servers, parse_servers
+from rdv.client.servers.urls import Servers, parse_servers
+from rdv.client.stream.connection import Connection
 from rdv.endpoints.listener import Listener, Trouble
 from rdv.endpoints.listeners import Listeners
 from rdv.wire import token_hint

@@ -17,8 +17,8 @@ from twisted.logger import Logger
 from rdv import _knobs as knobs
 from rdv._backoff import Backoff, later
 from rdv._secure.secret import Secret, Token, read_token, server_token
-from rdv.client.connection import Connection
 from rdv.client.reasons import is_of_tls
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Event, Trace, What
 from rdv.errors import (
     AttemptTimeout,

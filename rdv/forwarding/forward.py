@@ -21,9 +21,9 @@ from rdv._flows.joint import Joint, LegOwner, PlainLeg
 from rdv._system.sockets import tune
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
-from rdv.client.connection import Connection
 from rdv.client.reasons import break_text
-from rdv.client.receiver import IPathListener
+from rdv.client.stream.connection import Connection
+from rdv.client.stream.receiver import IPathListener
 
 if TYPE_CHECKING:
     from rdv._flows.kernel.takeover import SplicedFlow, Splicer

@@ -19,8 +19,8 @@ from rdv._observer import OneShotObserver
 from rdv._stdio.console import Console
 from rdv._stdio.path_news import tell_connected, tell_moved
 from rdv._transport.handover import one_protocol
-from rdv.client.connection import Connection
 from rdv.client.reasons import describe
+from rdv.client.stream.connection import Connection
 from rdv.errors import RdvError
 from rdv.forwarding.forward import Forward
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv import _awaiting as awaiting
 from rdv._awaiting import deferred_of
 from rdv.addresses import Address, parse_address
-from rdv.client.port_mapping import MappedPort
+from rdv.client.reach.port_mapping import MappedPort
 from rdv.server.relay.pair import Pair
 from rdv.test.asyncio_loop import in_asyncio
 from rdv.test.server.doubles import ServerTestCase

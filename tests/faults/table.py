@@ -116,8 +116,8 @@ class Expected(Enum):
 
 #: The functions in which those are killed who do not live to see a stream; see :mod:`tests.doomed`.
 DOOM = {
-    Fault.KILL_ATTACHING: "rdv.client.connection:Connection.attach",
-    Fault.KILL_CHOSEN: "+rdv.client.candidate:Candidate.choose",
+    Fault.KILL_ATTACHING: "rdv.client.stream.connection:Connection.attach",
+    Fault.KILL_CHOSEN: "+rdv.client.candidates.candidate:Candidate.choose",
     Fault.KILL_JOINING: "rdv.server.relay.pair:Pair._decide",
 }
 #: Those to whom it can happen.

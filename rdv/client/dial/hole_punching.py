@@ -23,13 +23,13 @@ from twisted.logger import Logger
 
 from rdv._system.interfaces import route_to
 from rdv.addresses import Address
-from rdv.client.candidate import Candidate
-from rdv.client.candidate_trace import CandidateTrace
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.dial.pacing import Pacing
 from rdv.client.dial.shared_port import NobodyListens, SharedPort
 from rdv.client.dial.targets import SELDOM, Target
 from rdv.client.trace import What
+from rdv.client.tracing.candidate_trace import CandidateTrace
 
 __all__ = ["SYN_BUDGET", "HolePuncher"]
 

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from rdv import _knobs as knobs
 from rdv._transport.handover import one_protocol
 from rdv.addresses import Address, format_addresses
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.http.exchange import UpgradeExchange
 from rdv.client.http.proxy import Proxy

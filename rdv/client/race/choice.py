@@ -11,8 +11,8 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, Defer
 from twisted.internet.error import ConnectionLost
 
 from rdv import _knobs as knobs
-from rdv.client.acknowledgement import pauses
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.acknowledgement import pauses
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.race.joining import Stream, join
 from rdv.client.trace import What
 from rdv.errors import NoConnection

@@ -16,8 +16,7 @@ from twisted.python.failure import Failure
 
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import Address, is_local
-from rdv.client.candidate import Candidate
-from rdv.client.candidate_trace import CandidateTrace
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
@@ -29,6 +28,7 @@ from rdv.client.race.joining import Stream
 from rdv.client.race.witness import Witness
 from rdv.client.reasons import NO_RELAY, describe
 from rdv.client.trace import What
+from rdv.client.tracing.candidate_trace import CandidateTrace
 from rdv.errors import NoConnection, NotProven
 from rdv.wire import Answer, Role
 

@@ -17,7 +17,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
 from rdv.addresses import endpoint_address, space_of
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.wire import Role
 

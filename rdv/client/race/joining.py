@@ -14,8 +14,8 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
 from rdv._secure.path import SecurePath
-from rdv.client.acknowledgement import proven_within
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.acknowledgement import proven_within
+from rdv.client.candidates.candidate import Candidate
 from rdv.wire import Role
 
 __all__ = ["Joining", "Stream", "join"]

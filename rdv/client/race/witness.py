@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 
 from rdv._system.tcp_info import round_trip
 from rdv.addresses import AddressSpace, space_of
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Context
 from rdv.client.dial.targets import is_global, observed_peer
 from rdv.errors import ProtocolError

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from rdv import Secret
 from rdv.client import Connection
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.test.client.dial.doubles import SteppedReactor
 from rdv.test.client.loopback import LoopbackTestCase, RealServer
 from rdv.test.doubles import HalfCloseRecorder, besides_the_look

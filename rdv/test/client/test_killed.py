@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from rdv.addresses import AddressSpace
 from rdv.client import Client, Connection
-from rdv.client import candidate as candidate_module
+from rdv.client.candidates import candidate as candidate_module
 from rdv.test.testing.memory_case import MemoryTestCase
 from rdv.testing import MemoryRendezvous
 from rdv.testing.transport import MemorySocket

@@ -22,7 +22,7 @@ from rdv import Secret
 from rdv._secure.exchange import SecureAttempt, SecureExchange
 from rdv._secure.handshake import MESSAGE_SIZE
 from rdv._transport.secured import PeerNotProven
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.errors import ProtocolError
 from rdv.test.doubles import HalfCloseRecorder, connect, present
 from rdv.wire import Role, confirm_line, hello_line

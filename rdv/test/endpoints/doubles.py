@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from rdv._secure.secret import Token
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
-from rdv.client.servers import Servers
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.servers.urls import Servers
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Event, Trace, What
 from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener

@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 from twisted.logger import LogLevel, capturedLogs
 
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.dial_queue import HEAD_START
 from rdv.endpoints.listener import Listener

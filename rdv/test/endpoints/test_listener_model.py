@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.listener import Listener
 from rdv.errors import NoConnection, ServerUnreachable

@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import What
 from rdv.endpoints.listeners import Listeners
 from rdv.errors import RdvError, ServerRefused, ServerUnreachable

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._secure.secret import Secret, Token
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.client.trace import Trace, What
 from rdv.endpoints.retry import RetryPolicy, keep_trying
 from rdv.errors import (

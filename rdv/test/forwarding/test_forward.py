@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from rdv._flows.kernel import takeover
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.stream.connection import Connection
 from rdv.forwarding.forward import Forward
 from rdv.test.doubles import HalfCloseRecorder, ends
 from rdv.wire import Role

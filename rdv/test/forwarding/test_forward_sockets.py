@@ -20,8 +20,8 @@ from twisted.web.http_headers import Headers
 from rdv._flows.kernel.takeover import SplicedFlow, Splicer
 from rdv._system.sockets import bottom, linger
 from rdv._transport.handover import one_protocol
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.stream.connection import Connection
 from rdv.forwarding.forward import Forward
 from rdv.test.doubles import present
 from rdv.test.sockets import REACTOR, Handle, descriptors, tcp_pair, turns

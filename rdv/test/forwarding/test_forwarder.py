@@ -16,7 +16,7 @@ from zope.interface import implementer
 from rdv._flows.joint import PlainLeg
 from rdv._stdio.console import Console
 from rdv.addresses import parse_address
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.errors import NoConnection
 from rdv.forwarding.forwarder import Forwarder
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, ends, present

@@ -21,8 +21,8 @@ from rdv._secure.exchange import Exchange
 from rdv._stdio.piping import Piping, StreamBroken
 from rdv._system.sockets import linger
 from rdv._transport.handover import one_protocol
-from rdv.client.candidate import Candidate
-from rdv.client.connection import Connection
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.stream.connection import Connection
 from rdv.test.sockets import REACTOR, Handle, tcp_pair, turn
 from rdv.wire import Role
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._stdio.path_news import tell_connected, tell_moved
 from rdv.addresses import parse_address
-from rdv.client.connection import Connection
+from rdv.client.stream.connection import Connection
 from rdv.test.endpoints.doubles import connection
 
 

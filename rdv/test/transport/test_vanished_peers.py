@@ -18,11 +18,12 @@ from rdv._system.sockets import bottom
 from rdv._system.tcp_info import Reading
 from rdv._transport import liveness
 from rdv._transport.liveness import PeerVanished
-from rdv.client import Connection, probation, receiver
+from rdv.client import Connection
+from rdv.client.stream import probation, receiver
 from rdv.errors import ServerRefused, ServerUnreachable
 from rdv.forwarding import forward as forward_module
 from rdv.server import Outcome
-from rdv.test.client.probation_case import HELLO, ProbationTestCase
+from rdv.test.client.stream.probation_case import HELLO, ProbationTestCase
 from rdv.test.doubles import Wire
 from rdv.test.forwarding.test_forward import ForwardTestCase
 from rdv.test.testing.memory_case import MemoryTestCase

@@ -20,13 +20,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._allowance import Allowance
 from rdv.addresses import Address, parse_address
-from rdv.client.candidate import Candidate
-from rdv.client.candidate_trace import NO_CANDIDATE_TRACE
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.context import Syns
 from rdv.client.dial import hole_punching
 from rdv.client.dial.hole_punching import HolePuncher
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.dial.targets import OFTEN, SELDOM, Target
+from rdv.client.tracing.candidate_trace import NO_CANDIDATE_TRACE
 from rdv.errors import ProtocolError
 from rdv.test.client.doubles import ByteTransport, ClientReactor, context, tcp_address
 

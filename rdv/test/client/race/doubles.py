@@ -13,7 +13,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from rdv._secure.path import SecurePath
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.test.doubles import Recorder
 
 __all__ = ["FakeJoining", "FakeStream"]

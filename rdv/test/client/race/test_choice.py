@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv import Secret
 from rdv._secure.exchange import SecureAttempt
 from rdv._secure.path import Signal
-from rdv.client import candidate as candidate_module
-from rdv.client.candidate import Candidate
+from rdv.client.candidates import candidate as candidate_module
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.race.choice import Choice, first, relay_penalty
 from rdv.errors import NoConnection
 from rdv.test.client.doubles import ByteTransport

@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
 from rdv.addresses import parse_address
-from rdv.client import candidate
+from rdv.client.candidates import candidate
 from rdv.client.race import choice as race
 from rdv.test.client.doubles import CONFIRM, HELLO, PEER, AttemptTestCase, ByteTransport, answer
 from rdv.test.client.race.test_contest import LAN, REFUSED, SHORT, ContestTestCase

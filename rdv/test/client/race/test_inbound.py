@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.addresses import AddressSpace
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.race.inbound import IP, Inbound
 from rdv.test.client.doubles import ByteTransport, context
 from rdv.test.doubles import collect_garbage

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv import Secret
 from rdv._secure.exchange import SecureAttempt
-from rdv.client.candidate import Candidate
+from rdv.client.candidates.candidate import Candidate
 from rdv.client.race.choice import Choice
 from rdv.errors import ProtocolError
 from rdv.test.client.race.doubles import FakeStream

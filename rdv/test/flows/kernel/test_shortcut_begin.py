@@ -12,8 +12,8 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
 from rdv._flows.kernel.shortcut import Download, Shortcut
-from rdv.client.connection import Connection
-from rdv.test.client.probation_case import ProbationTestCase
+from rdv.client.stream.connection import Connection
+from rdv.test.client.stream.probation_case import ProbationTestCase
 from rdv.test.sockets import turns
 from rdv.test.stdio.doubles import PipingTestCase
 

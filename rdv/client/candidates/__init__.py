@@ -1,0 +1,3 @@
+"""
+A connection that may become the stream, until it is chosen.
+"""

@@ -1,0 +1,3 @@
+"""
+Which servers are asked, in which order, and several of them at once.
+"""

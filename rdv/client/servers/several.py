@@ -1,0 +1,192 @@
+"""
+Attempts at several servers for one connection.
+
+Both peers have the servers in the same order (:mod:`rdv.client.order`). Each asks the first one,
+and the next one as soon as that has failed, or 2 seconds later, and so on; where it is let wait, it
+waits. So after a while each of the two waits at every server that it can reach, and they meet as
+soon as there is one that both can reach, whatever else is broken, and for whom. As a rule they meet
+at the first, and nobody asks another.
+
+A server that fails is asked again after a pause that grows to 15 seconds, and at least what its
+``Retry-After`` says, as long as another one lets us wait or has not answered yet. When there is
+none the call fails, and its caller decides, as with one server.
+
+What can go wrong:
+
+* A server is silent: the next one is asked after 2 seconds all the same.
+* The peers meet at two servers at once: both attempts go on. The dialer confirms on one path only,
+  as the attempts take turns at that, and the acceptor takes the one that is confirmed. So nothing
+  is given up before there is a connection, except what still waits a second after a meeting:
+  somebody else could come there in vain.
+* Two URLs lead to one server, where the second request takes the place of the first (409): the
+  first is not made again. It is the same when another program has the token, which takes our place
+  at each server: then the call fails.
+* A meeting comes to nothing: the call fails, unless there is another meeting.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from hyperlink import URL
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rdv._backoff import Backoff, later
+from rdv.client.reach.opened import ignoring_cancellation
+from rdv.errors import NoServer, RdvError, ServerRefused
+
+__all__ = ["Several", "Visit"]
+
+log = Logger()
+
+T = TypeVar("T")
+
+#: Makes attempts at one server, and calls what it is given when that one has named the peer.
+Visit = Callable[[URL, Callable[[], object]], Coroutine[Any, Any, T]]
+
+#: Seconds until the next server is asked as well.
+_STEP = 2.0
+#: Seconds until a server that has failed is asked again, at most: the first time, and in the end.
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
+#: No server keeps us away for longer than so many seconds, whatever its Retry-After says.
+_LONGEST_RETRY_AFTER = 60.0
+#: Seconds from one meeting to another that has begun at the same time.
+_GRACE = 1.0
+
+
+class Several(Generic[T]):
+    """
+    :param servers: in the order of preference.
+    :param discard: closes what has come too late.
+    :param chance: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        servers: Sequence[URL],
+        visit: Visit[T],
+        discard: Callable[[T], Deferred[None]],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._visit = visit
+        self._discard = discard
+        self._chance = chance
+        self._unasked = list(servers)
+        self._asking: dict[URL, Deferred[None]] = {}  # those that are asked, or will be again
+        self._under_way: set[URL] = set()
+        self._met: set[URL] = set()
+        self._errors: dict[URL, RdvError] = {}
+        self._next: IDelayedCall | None = None
+        self._given_up: IDelayedCall | None = None
+        self._result: Deferred[T] = Deferred()
+
+    async def run(self) -> T:
+        """
+        What the first attempt that succeeds has come to. When it fires, or is cancelled, nothing is
+        left of the others.
+
+        :raises NoServer: when no server lets us wait.
+        :raises RdvError: what has become of a meeting.
+        """
+        try:
+            self._ask_next()
+            return await self._result
+        finally:
+            _stop(self._next)
+            _stop(self._given_up)
+            asking = list(self._asking.values())
+            for each in asking:
+                each.cancel()
+            # One that is thrown away unfinished, as by a test, may not wait any more.
+            if not isinstance(sys.exception(), GeneratorExit):
+                await ignoring_cancellation(gatherResults(asking))
+
+    def _ask_next(self) -> None:
+        """It is the turn of one that has not been asked yet."""
+        server = self._unasked.pop(0)
+        self._next = self._clock.callLater(_STEP, self._ask_next) if self._unasked else None
+        self._under_way.add(server)
+        self._asking[server] = Deferred.fromCoroutine(self._keep_asking(server))
+
+    async def _keep_asking(self, server: URL) -> None:
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
+        try:
+            while not self._met:
+                self._under_way.add(server)
+                try:
+                    result = await self._visit(server, partial(self._meets, server))
+                except RdvError as error:
+                    if not self._goes_on(server, error):
+                        return
+                    asked_for = error.retry_after if isinstance(error, ServerRefused) else None
+                    away = later(asked_for, _LONGEST_RETRY_AFTER, self._chance)
+                    await deferLater(self._clock, backoff.next() + away)
+                    continue
+                if self._result.called:
+                    await ignoring_cancellation(self._discard(result))
+                else:
+                    self._decide(server, result)
+                return
+        except CancelledError:
+            return
+        except Exception:
+            self._decide(server, Failure())
+
+    def _meets(self, server: URL) -> None:
+        """It has named the peer: nothing new is begun."""
+        if not self._met:
+            _stop(self._next)
+            self._given_up = self._clock.callLater(_GRACE, self._give_up_waiting)
+        self._met.add(server)
+
+    def _give_up_waiting(self) -> None:
+        for server, asking in list(self._asking.items()):
+            if server not in self._met:
+                asking.cancel()
+
+    def _goes_on(self, server: URL, error: RdvError) -> bool:
+        """:return: whether a server that has failed is to be asked again."""
+        log.debug("{server}: {reason}", server=server.to_text(), reason=str(error))
+        self._under_way.discard(server)
+        if self._met:
+            self._met.discard(server)
+            if not self._met:
+                self._decide(server, Failure(error))
+            return False
+        self._errors[server] = error
+        if self._unasked:
+            _stop(self._next)
+            self._next = self._clock.callLater(0, self._ask_next)
+        elif not self._under_way:
+            self._decide(server, Failure(_sum(list(self._errors.values()))))
+            return False
+        return not _is_replaced(error)
+
+    def _decide(self, server: URL, result: T | Failure) -> None:
+        self._asking.pop(server, None)  # it is not to be waited for: it has ended
+        if not self._result.called:
+            self._result.callback(result)
+
+
+def _stop(timer: IDelayedCall | None) -> None:
+    if timer is not None and timer.active():
+        timer.cancel()
+
+
+def _is_replaced(error: RdvError) -> bool:
+    return isinstance(error, ServerRefused) and error.status == 409
+
+
+def _sum(errors: list[RdvError]) -> RdvError:
+    """The error for all. Who was replaced everywhere is told so."""
+    return errors[-1] if all(map(_is_replaced, errors)) else NoServer(errors)

@@ -1,0 +1,267 @@
+"""
+The time in which a choice can still be taken back.
+
+A direct path may die between the choice and the first byte. A NAT that remembers a refused dial may
+pass HELLO and drop all that we send; another one may pass small segments and drop full ones. So the
+relay, if it lives, is kept until the peer is known to have made the same choice. If the chosen path
+proves dead before, the relay takes its place and gets all that was written so far. Nothing is
+delivered twice: a peer leaves a candidate for another one only if nothing but CONFIRM has come on
+it.
+
+All of this is on our side alone. A dialer keeps the relay until its CONFIRM is acknowledged
+(``tcp_info``); it also gives the application a tenth of a second to say something, a hundredth if
+the acceptor waits for the end of the relay, and then waits until some of that is acknowledged. An
+acceptor keeps it until the other side has ended it. To both, the first byte that comes is proof. A
+connection that the listener took from an address that has refused us is *suspect*: it is not even
+chosen before the CONFIRM was acknowledged, one round trip later.
+
+A secured direct path that answered before the relay did may be a recording of the peer. Nothing is
+written on it until READY has come, or HELLO on the relay shows that it is the same peer; if that
+shows another one, the relay takes its place at once.
+
+Against an old dialer, which trusts its own CONFIRM, an acceptor has one more means: where such a
+connection is possible at all (a round trip below 10 ms), it sends the first byte of HELLO alone,
+and the rest when that was acknowledged. An old peer closes the relay at once; then there is nothing
+to fall back to, and the loss is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, ITransport
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rdv._system.sockets import linger
+from rdv._system.tcp_info import round_trip
+from rdv._transport.handover import receive_from
+from rdv._transport.interfaces import TCPTransport
+from rdv._transport.liveness import unwatch, watch
+from rdv._transport.secured import SecureTransport
+from rdv.client.candidates.acknowledgement import pauses, proven_within
+from rdv.client.candidates.candidate import Candidate
+from rdv.client.dial.targets import is_global
+from rdv.client.stream.receiver import Receiver
+from rdv.client.stream.replay import LIMIT, ReplayTransport
+from rdv.wire import Role
+
+__all__ = ["Probation"]
+
+log = Logger()
+
+#: Seconds for an acceptor's peer to end the relay.
+_ENDED_WITHIN = 10.0
+#: Seconds that a dialer's application gets for its first bytes, and those to be acknowledged: five
+#: retransmissions on a short way, and the peer still has the relay. Less on a plain path within a
+#: network, where the acceptor waits for the end of the relay (:mod:`rdv.client.race.witness`).
+_SAID_WITHIN, _SAID_NEARBY, _DELIVERED_WITHIN = 0.1, 0.01, 5.0
+
+
+@implementer(IProtocol, IHalfCloseableProtocol)
+class Probation(ReplayTransport):
+    """
+    A transport that stands between a protocol and the chosen path until the choice is final. Then
+    it leaves the two, or the protocol and the relay, to each other.
+
+    :param chosen: the direct candidate that was chosen.
+    :param relay: what may replace it.
+    :param protocol: what has the chosen path for its transport. It gets this object instead.
+    :param replaced: called with the relay when that has taken its place.
+    :ivar transport: the chosen path, or the relay when that has taken its place.
+    """
+
+    def __init__(
+        self,
+        chosen: Candidate,
+        relay: Candidate,
+        protocol: Receiver,
+        replaced: Callable[[Candidate], object],
+    ) -> None:
+        super().__init__(chosen.clock, protocol.transport)
+        self.protocol = protocol
+        self._chosen = chosen
+        self._relay = relay
+        self._replaced = replaced
+        self._loss: Failure | None = None
+        self._switching: Deferred[None] | None = None
+        protocol.transport = self
+        receive_from(cast(ITransport, self.transport), self)
+        self._pauses = pauses(round_trip(self.transport))
+        self._begun, self._patience = self._clock.seconds(), proven_within(self.transport)
+        is_awaited = chosen.path is None and not is_global(chosen.peer_address.ip)
+        self._said_within = _SAID_NEARBY if is_awaited else _SAID_WITHIN
+        if chosen.role is Role.DIALER:
+            if not chosen.exchange.is_the_peers:
+                self._may_pass = 0
+            self._timer = self._clock.callLater(next(self._pauses), self._look)
+            if isinstance(self.transport, SecureTransport):
+                self.transport.on_ready = self._look_now
+        else:
+            self._timer = self._clock.callLater(_ENDED_WITHIN, self._settle, "time is up")
+            self._switch()  # when the peer says CONFIRM on the relay
+        relay.closed.addCallback(lambda _: self._relay_gone())
+
+    # What happens.
+
+    def _settle(self, reason: str = "the peer has said something") -> None:
+        """The choice stands: the relay is closed, and what was held back is written."""
+        self._chosen.trace.settled(reason)
+        self._without_relay()
+        self._pass_on()
+
+    def _without_relay(self, *, abort: bool = False) -> None:
+        self._leave()
+        if self._switching is not None:
+            self._switching.cancel()
+        self._relay.close(abort=abort)
+
+    def _limit(self) -> None:
+        """If the relay cannot be used soon, it goes, which is noticed."""
+        if not self._over:
+            if self._timer.active():
+                self._timer.cancel()
+            self._timer = self._clock.callLater(_ENDED_WITHIN, self._relay.close)
+
+    def _look(self) -> None:
+        passed, patience = self._clock.seconds() - self._begun, self._patience
+        confirmed = self._chosen.confirmed()
+        is_the_peers = confirmed is not False or self._chosen.exchange.is_the_peers
+        if is_the_peers and not self._may_pass:
+            self._may_pass = LIMIT
+            self._pass_some_on()
+        if confirmed:
+            patience = max(patience, _DELIVERED_WITHIN)
+        if confirmed is None or (confirmed and self._is_tried(passed)):
+            self._settle("CONFIRM was acknowledged")
+        elif passed >= patience or is_the_peers is False:
+            self._switch()
+            self._limit()
+        else:
+            self._timer = self._clock.callLater(next(self._pauses), self._look)
+
+    def _look_now(self) -> None:
+        if self._switching is None and not self._over:
+            self._timer.cancel()
+            self._look()
+
+    def _is_tried(self, passed: float) -> bool:
+        """Whether what the application has written behind CONFIRM gets through, if it has."""
+        if self._passed_on:
+            return self._chosen.confirmed(behind=1) is not False
+        return passed >= self._said_within or self._write_ended or self._closing
+
+    def _switch(self) -> None:
+        if self._switching is None:
+            self._switching = Deferred.fromCoroutine(self._to_the_relay())
+            self._switching.addErrback(self._not_switched)
+
+    def _not_switched(self, failure: Failure) -> None:
+        # Before, the relay has failed as well; that it is closed is noticed.
+        if self._over and not failure.check(CancelledError):  # the application's, as in a reactor
+            log.failure("the protocol failed", failure=failure)
+            self.transport.abortConnection()
+
+    async def _to_the_relay(self) -> None:
+        await self._relay.shaken()
+        await self._relay.choose()
+        self._finish()
+        dead = self.transport
+        unwatch(self._clock, dead)
+        receive_from(cast(ITransport, dead), Protocol())
+        dead.abortConnection()
+        early = self._relay.release(self)
+        self._leave()
+        self._replaced(self._relay)
+        self._relay.trace.switched(self._relay.peer_address)
+        self._pass_on(again=True)
+        if early:
+            self.protocol.dataReceived(early)
+
+    def _relay_gone(self) -> None:
+        if self._over:
+            return
+        if self._loss is None:
+            self._settle("the peer has ended the relay")
+        else:
+            self._leave()
+            self._stop_producer()
+            self.protocol.connectionLost(self._loss)
+
+    def _finish(self) -> None:
+        super()._finish()
+        if self._timer.active():
+            self._timer.cancel()
+
+    def _leave(self) -> None:
+        """From now on the transport below and the protocol have to do with each other alone."""
+        self._finish()
+        self.protocol.transport = self.transport
+        receive_from(cast(ITransport, self.transport), self.protocol)
+
+    # The protocol, to the transport below.
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """The relay takes the place of the chosen path."""
+        self.transport = cast(TCPTransport, transport)
+        if self._reading_paused:
+            self.transport.pauseProducing()
+        watch(self._clock, self.transport)
+
+    def connectionMade(self) -> None:
+        """Nothing follows from that alone."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._settle()
+        self.protocol.dataReceived(data)
+
+    def readConnectionLost(self) -> None:
+        self._settle()
+        self.protocol.readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Nobody has ended our direction yet."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """A loss is reported when the relay does not make up for it."""
+        if reason.check(ConnectionDone):
+            self._settle()
+            self.protocol.connectionLost(reason)
+        else:
+            unwatch(self._clock, self.transport)
+            self._loss = reason
+            self._switch()
+            self._limit()
+
+    # The transport, to the protocol above.
+
+    def write(self, data: bytes) -> None:
+        """A dialer looks soon whether the first of it is acknowledged."""
+        if not self._passed_on and self._switching is None:
+            self._pauses = pauses(round_trip(self.transport))
+            self._timer.reset(next(self._pauses))
+        super().write(data)
+
+    def abortConnection(self) -> None:
+        """
+        The application does not want any of it. The relay is reset too: were it only ended, a peer
+        that falls back to it now could take that for the end of the stream.
+        """
+        self._without_relay(abort=True)
+        self._stop_producer()
+        if self._loss is not None:
+            self.protocol.connectionLost(self._loss)
+        self.transport.abortConnection()
+
+    def break_on_exit(self, enabled: bool) -> None:
+        """As :meth:`rdv.client.Connection.break_on_exit`, for both paths."""
+        if isinstance(self.transport, SecureTransport):
+            self.transport.break_on_exit(enabled)
+        else:
+            linger(self.transport, enabled)
+        linger(self._relay.transport, enabled)

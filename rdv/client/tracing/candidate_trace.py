@@ -1,0 +1,168 @@
+"""
+Tells a trace of one way to the peer: the relay, an address that is dialled, or a connection that
+has come in.
+
+All candidates that one address is dialled with share a ``CandidateTrace``. It knows how far they
+got, so that it can say why they were lost when another one wins: who ends the race does not know
+that.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+from typing import TYPE_CHECKING
+
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
+
+from rdv._system.tcp_info import round_trip
+from rdv.client.reasons import describe
+from rdv.client.trace import What
+from rdv.errors import ProtocolError
+from rdv.wire import Role
+
+if TYPE_CHECKING:
+    from rdv.addresses import Address
+    from rdv.client.tracing.attempt_trace import AttemptTrace
+
+__all__ = ["NO_CANDIDATE_TRACE", "CandidateTrace"]
+
+#: A dial from a port that is in use for this address. With no route it says so by itself.
+_TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
+
+
+class CandidateTrace:
+    """
+    Tells of one way to the peer; its methods bear the names of what they tell, see :class:`What`.
+    When it was chosen or lost it is silent.
+
+    :param kind: ``relay``, ``dial`` or ``inbound``.
+    :ivar number: its number in the attempt.
+    """
+
+    def __init__(self, attempt: AttemptTrace, number: int, kind: str) -> None:
+        self._attempt = attempt
+        self._dials = 0
+        self._since: float | None = None
+        self._over = self._stood = False
+        self._expected = "HELLO" if attempt.role is Role.DIALER else "CONFIRM"
+        self._reason = "it came to nothing"  # why it is lost, if nothing else is said
+        self.kind = kind
+        self.number = number
+
+    def __call__(self, what: What, **fields: object) -> None:
+        """It has happened now, if the way is not over."""
+        if not self._over:
+            self._attempt(what, way=self.number, **fields)
+
+    def _seconds(self) -> float | None:
+        return None if self._since is None else self._attempt.now - self._since
+
+    def dialled(self) -> None:
+        self._dials += 1
+        self._since = self._attempt.now
+        if self._dials == 1:  # later the last refusal says more
+            self._reason = "no answer"
+        self(What.DIALLED, dial=self._dials)
+
+    def refused(self, error: Exception) -> None:
+        number = getattr(error, "osError", None) if isinstance(error, ConnectError) else None
+        self._reason = _reason(error)
+        self._stood = False
+        self(
+            What.REFUSED,
+            dial=self._dials,
+            reason=self._reason,
+            errno=errno.errorcode.get(number) if isinstance(number, int) else None,
+            seconds=self._seconds(),
+        )
+        if number in _TAKEN:
+            self._reason = "the connection from the other side took its place"
+
+    def stands(self, transport: object) -> None:
+        self._reason = f"no {self._expected} came"
+        self._stood = True
+        self(What.STANDS, seconds=self._seconds(), round_trip=round_trip(transport))
+
+    def heard(self, line: str) -> None:
+        self._reason = ""
+        if line == "CONFIRM" and self.kind != "relay":
+            self._attempt.is_confirmed = True
+        self(What.HEARD, line=line)
+
+    def waits(self, seconds: float, reason: str) -> None:
+        if seconds > 0:
+            self(What.WAITS, seconds=seconds if seconds < math.inf else None, reason=reason)
+
+    def won(self) -> None:
+        self._attempt.chosen = self
+        self._end(What.CHOSEN)
+
+    def lost(self, error: BaseException | None = None) -> None:
+        """
+        :param error: why, if it was not that the race is over.
+        """
+        if error is None:
+            reason = self._race_is_over()
+        elif (
+            isinstance(error, ConnectionDone)
+            and self.kind == "relay"
+            and self._attempt.is_confirmed
+        ):
+            # The dialer may end the relay before we have chosen what it chose.
+            reason = "the peer chose a direct path"
+        elif isinstance(error, ProtocolError) and self._reason:
+            reason = f"it said something else than {self._expected}"
+        else:
+            reason = _reason(error)
+        self._end(What.LOST, reason=reason)
+
+    def _race_is_over(self) -> str:
+        winner = self._attempt.chosen
+        if winner is None or winner.kind == "relay":
+            return self._reason or "it was ready, but not chosen in time"
+        if not self._stood and self.kind != "relay":
+            return self._reason
+        other = "a direct path" if self.kind == "relay" else "another one"
+        dialer = self._attempt.role is Role.DIALER
+        return f"{other} was faster" if dialer else f"the peer chose {other}"
+
+    def _end(self, what: What, **fields: object) -> None:
+        self(what, **fields, dials=self._dials)
+        self._over = True
+        self._attempt.over(self)
+
+    def switched(self, peer: Address) -> None:
+        """It was lost before."""
+        self._attempt(What.SWITCHED, way=self.number, peer=peer)
+
+    def settled(self, reason: str) -> None:
+        """It was chosen before."""
+        self._attempt(What.SETTLED, reason=reason)
+
+
+def nothing(*args: object, **fields: object) -> None:
+    """Whatever has happened, nobody is told."""
+
+
+class _NoCandidateTrace(CandidateTrace):
+    """Nobody is told."""
+
+    def __init__(self) -> None:
+        """There is nothing to remember."""
+
+    __call__ = dialled = refused = stands = heard = waits = won = lost = nothing
+    switched = settled = nothing
+
+
+NO_CANDIDATE_TRACE: CandidateTrace = _NoCandidateTrace()
+
+
+def _reason(error: BaseException) -> str:
+    """As :func:`describe`, without what Twisted puts in front of the text of a loss."""
+    if not isinstance(error, (ConnectionDone, ConnectionLost)):
+        return describe(error)
+    if error.args:
+        return str(error.args[0])
+    closed = isinstance(error, ConnectionDone)
+    return "the other side has closed it" if closed else "the connection was reset"

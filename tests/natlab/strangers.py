@@ -13,12 +13,23 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from tests.natlab.case import PATIENCE
 from tests.natlab.lab import PORT, Host
 
-__all__ = ["TROJAN", "Crossing", "EvilServer", "Play", "Stranger", "Wire", "confirm", "pose"]
+__all__ = [
+    "TROJAN",
+    "Crossing",
+    "EvilServer",
+    "HeldServer",
+    "Play",
+    "Stranger",
+    "Wire",
+    "confirm",
+    "pose",
+]
 
 #: What they want to be taken for the peer's bytes.
 TROJAN = b"what a stranger wants to deliver\n" * 8
@@ -37,8 +48,21 @@ table ip stranger {{
 """
 _SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: rdv/1\r\n"
-    b"Rdv-Observed-Addr: 203.0.113.1:7777\r\nRdv-Peer-Addrs: \r\n\r\n"
+    b"Rdv-Observed-Addr: 203.0.113.1:7777\r\nRdv-Peer-Addrs: %b\r\n\r\n"
 )
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    Somebody wants to meet a peer.
+
+    :ivar home: where it can be reached, as it says.
+    """
+
+    dials: bool
+    token: bytes
+    home: bytes
 
 
 class Wire:
@@ -74,10 +98,14 @@ class Wire:
                 break
         return self.heard
 
-    def take_head(self) -> bytes:
-        """An HTTP head."""
+    def take_request(self) -> Request | None:
+        """What a client of a server comes with; none when it is no such client."""
         head, _, self.heard = self.until(b"\r\n\r\n").partition(b"\r\n\r\n")
-        return head
+        token = re.search(rb"(?im)^rdv-token: (.*?)\r?$", head)
+        if token is None:
+            return None
+        home = re.search(rb"(?im)^rdv-self-addrs: (.*?)\r?$", head)
+        return Request(head.startswith(b"DIAL "), token[1], home[1] if home else b"")
 
     def rest(self) -> bytes:
         """All that comes to the end."""
@@ -100,11 +128,12 @@ class Wire:
 Play: TypeAlias = Callable[[Wire], object]
 
 
-def confirm(wire: Wire) -> None:
+def confirm(wire: Wire, said: Callable[[], object] = lambda: None) -> None:
     """Pose as a dialer to whoever says HELLO."""
     line = wire.until(b"\r\n").partition(b"\r\n")[0] + b"\r\n"
     wire.say(line.replace(b" HELLO ", b" CONFIRM ") + TROJAN)
     wire.end()
+    said()
     wire.rest()
 
 
@@ -214,14 +243,51 @@ class EvilServer(Stranger):
         self.listen(PORT)
 
     def _serve(self, wire: Wire) -> None:
-        head = wire.take_head()
-        found = re.search(rb"(?im)^rdv-token: (.*?)\r?$", head)
-        if found is None:
+        request = wire.take_request()
+        if request is None:
             return
-        dials, token = head.startswith(b"DIAL "), found[1]
-        wire.say(_SWITCH)
+        dials, token = request.dials, request.token
+        wire.say(_SWITCH % b"")
         self._seen[dials, token] += 1
         if self._seen[dials, token] == 1:
             self._evil(wire, dials, token)
         else:
             self._crossing.join(wire, token, dials)
+
+
+class HeldServer(Stranger):
+    """
+    An honest one for one pair, but it relays nothing before :meth:`release`: until then the peers
+    have each other's home addresses only, however long everything takes.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._released = threading.Event()
+        self._acceptors = threading.Semaphore(0)
+        self._homes: dict[bool, queue.Queue[bytes]] = defaultdict(queue.Queue)
+        self._crossing = Crossing()
+        super().__init__(host, self._serve)
+        self.listen(PORT)
+
+    def await_acceptor(self) -> bool:
+        """Wait until one is in the lobby."""
+        return self._acceptors.acquire(timeout=PATIENCE)
+
+    def hold(self) -> None:
+        """As at the beginning."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """From now on it relays."""
+        self._released.set()
+
+    def _serve(self, wire: Wire) -> None:
+        request = wire.take_request()
+        if request is None:
+            return
+        self._homes[request.dials].put(request.home)
+        if not request.dials:
+            self._acceptors.release()
+        wire.say(_SWITCH % self._homes[not request.dials].get(timeout=PATIENCE))
+        self._released.wait(4 * PATIENCE)
+        self._crossing.join(wire, request.token, request.dials)

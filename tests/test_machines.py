@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.trial.unittest import TestCase
 
 from rdv import Secret
@@ -19,7 +19,7 @@ from rdv.client.trace import Trace
 from rdv.endpoints.retry import keep_trying
 from rdv.wire import Role
 from tests.documents import REACTOR, Shell, execute, listening_port, replaced, runs
-from tests.processes import PYTHON, Program
+from tests.processes import PYTHON, Program, together
 from tests.proxies import start_envoy, start_haproxy, start_nginx
 from tests.servers import RELAYED, SystemTestCase
 from tests.talker import Talker
@@ -80,14 +80,16 @@ class BalancerTests(TestCase):
 
     async def check(self, command: str, config: str, start: Start, *changes: Any) -> None:
         """Whatever becomes of the servers, each pair meets, and a stream goes on."""
-        servers = [await self.serve(command) for _ in range(3)]
+        servers = await together(*(self.serve(command) for _ in range(3)))
         (killed, place), (drained, _), (last, _) = servers
         places = zip(("8081", "8082", "8083"), (str(port) for _, port in servers), strict=True)
         port = await start(self, replaced(config, *changes, *places))
         self.url = f"http://127.0.0.1:{port}/rdv"
         accepting = self.come(Role.ACCEPTOR)
-        for server, _ in servers:
-            await server.line("waiting: acceptor")  # each has its share
+        shares = [server.line("waiting: acceptor") for server, _ in servers]
+        # Each has its share. A client that has failed makes nobody wait for that.
+        first: list[Deferred[Any]] = [gatherResults(shares), *accepting]
+        await DeferredList(first, fireOnOneCallback=True, fireOnOneErrback=True)
         killed.signal("KILL")
         await killed.ended
         # Those that waited there wait somewhere else, and those that come look for them there.
@@ -99,8 +101,9 @@ class BalancerTests(TestCase):
         await self.meet()
         for acceptor, dialer in zip(relayed[: len(TOKENS)], relayed[len(TOKENS) :], strict=True):
             await self.goes_on(dialer, acceptor)
+        comes_back = Deferred.fromCoroutine(self.serve(command, place))
         await drained.ended
-        back, _ = await self.serve(command, place)
+        back, _ = await comes_back
         last.signal("TERM")
         await last.ended
         came = back.line("matched: ")

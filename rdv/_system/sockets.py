@@ -4,12 +4,13 @@ The socket below a transport: finding it, asking it, and saying how it shall beh
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import sys
 from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from twisted.internet.tcp import Connection, Port, Server
 
@@ -38,8 +39,12 @@ RETRY_INTERVAL = 30
 _TCP_RTO_MAX_MS = 44
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
-#: Ports whose connections have all that from the beginning.
-_tuned: WeakSet[Port] = WeakSet()
+#: Ports whose connections have all that from the beginning, and the number of the first one that is
+#: known to. Who was in the queue before the port had it has come before that one.
+_tuned: WeakKeyDictionary[Port, float] = WeakKeyDictionary()
+
+#: What SO_LINGER takes: to reset on close, or not.
+_LINGER = {reset: struct.pack("ii", int(reset), 0) for reset in (True, False)}
 
 
 def socket_of(transport: object) -> socket.socket | None:
@@ -49,8 +54,9 @@ def socket_of(transport: object) -> socket.socket | None:
 
 
 def _handle(transport: object) -> Any:
+    get_handle = getattr(bottom(transport), "getHandle", None)
     try:
-        return getattr(bottom(transport), "getHandle", lambda: None)()
+        return get_handle and get_handle()
     except AttributeError:  # a transport of Twisted that has lost its connection
         return None
 
@@ -122,12 +128,20 @@ def tune(transport: object) -> None:
     """
     connection = bottom(transport)
     sock = socket_of(connection)
-    if sock is None or sock.family not in _INTERNET:
-        return
-    # Who was in the queue of a port before that had the options has not inherited them.
-    inherits = isinstance(connection, Server) and connection.server in _tuned
-    if not (inherits and sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)):
+    if sock is not None and not _has_inherited(connection, sock) and sock.family in _INTERNET:
         _set_options(sock)
+
+
+def _has_inherited(connection: object, sock: socket.socket) -> bool:
+    """Whether it has everything from its port. Its number tells, once one of that port had it."""
+    port: Any = getattr(connection, "server", None)
+    if not (isinstance(connection, Server) and port in _tuned):
+        return False
+    if connection.sessionno < _tuned[port]:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            return False
+        _tuned[port] = connection.sessionno
+    return True
 
 
 def tune_port(port: object) -> None:
@@ -137,7 +151,7 @@ def tune_port(port: object) -> None:
     """
     if isinstance(port, Port) and sys.platform == "linux" and port.socket.family in _INTERNET:
         _set_options(port.socket)
-        _tuned.add(port)
+        _tuned[port] = math.inf
 
 
 def _set_options(sock: socket.socket) -> None:
@@ -174,12 +188,11 @@ def linger(transport: object, reset_on_close: bool) -> None:
     With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
     take what has come so far for everything. So does a reactor that stops.
     """
-    handle = _handle(transport)  # the sockets of rdv.testing know this option too
+    connection = bottom(transport)
+    handle = _handle(connection)  # the sockets of rdv.testing know this option too
     if hasattr(handle, "setsockopt"):
-        option = struct.pack("ii", int(reset_on_close), 0)
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER[reset_on_close])
         # Twisted would shut the socket down before closing it: an end, then, and no reset if the
         # peer has ended already.
-        connection = bottom(transport)
         if isinstance(connection, Connection):
             connection._shouldShutdown = not reset_on_close

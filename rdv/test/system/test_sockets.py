@@ -7,11 +7,11 @@ import socket
 import struct
 import sys
 import unittest
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_LOST
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactor
@@ -213,6 +213,35 @@ class PortTests(TestCase):
             tune(transport)
         self.assertEqual(self.values(plain), self.values(early))
         await self.leave(plain, early)
+
+    async def test_behind_the_queue(self) -> None:
+        """
+        Those behind the first one that has inherited them are not looked at, and those before it
+        are, whoever of them comes first: the numbers that Twisted gives tell.
+        """
+        accepted: list[Protocol] = []
+
+        def build(addr: object) -> Protocol:
+            accepted.append(Protocol())
+            return accepted[-1]
+
+        factory: Any = Factory()
+        factory.noisy, factory.buildProtocol = False, build
+        port = REACTOR.listenTCP(0, factory, interface="127.0.0.1")
+        for number in range(4):
+            self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
+            if number == 1:
+                tune_port(port)
+        await until(lambda: len(accepted) == 4)
+        await port.stopListening()
+        early, other, late, last = [cast(Any, each.transport) for each in accepted]
+        for each in (late, early, other):
+            tune(each)
+            self.assertEqual(self.values(each), self.values(late))
+        self.patch(sockets, "_set_options", self.fail)
+        last.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+        tune(last)  # it would be given them if it were asked
+        await self.leave(early, other, late, last)
 
     async def leave(self, *transports: Any) -> None:
         """All clients close."""

@@ -12,6 +12,7 @@ its work.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import ENOBUFS, EWOULDBLOCK
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.main import CONNECTION_LOST
@@ -23,17 +24,25 @@ __all__ = ["PromptServer", "hasten"]
 
 log = Logger()
 
+#: What the kernel says when it takes it later.
+_NO_ROOM = (EWOULDBLOCK, ENOBUFS)
+#: Connections of a reactor that are to go on in its next turn: one call for all of them.
+_due: dict[object, list[PromptServer]] = {}
+
 
 def hasten(transport: object) -> None:
     """
     Make a connection that a port of Twisted has accepted a :class:`PromptServer`, if there is
-    nothing above it and nothing that it has still to write. If not, it stays as it is.
+    nothing above it, no producer, and nothing that it has still to write, an end included. If not,
+    it stays as it is.
     """
     if type(transport) is Server and not transport.TLS and not transport.disconnecting:
-        # Twisted does not say in public what is buffered; should it call this otherwise one day,
-        # we are as slow as it is.
+        # Twisted does not say in public what is buffered, and whether an end is; should it call
+        # these otherwise one day, we are as slow as it is.
         waiting = getattr(transport, "_tempDataLen", None)
-        if waiting == 0 and not transport.dataBuffer:
+        is_ending = getattr(transport, "_writeDisconnecting", None)
+        is_idle = waiting == 0 and is_ending is False and transport.producer is None
+        if is_idle and not transport.dataBuffer:
             transport.__class__ = PromptServer
 
 
@@ -58,10 +67,16 @@ class PromptServer(Server):
         if not self._can_send():
             self._buffer(data)
             return
-        sent = self.writeSomeData(data)
-        if not isinstance(sent, int):
-            self._fail()
-        elif sent < len(data):
+        if not data:
+            return
+        try:  # what ``writeSomeData`` does by way of four others
+            sent = self.socket.send(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                self._fail()
+                return
+            sent = 0
+        if sent < len(data):
             self._buffer(data[sent:])
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -109,13 +124,18 @@ class PromptServer(Server):
             super().startWriting()  # type: ignore[no-untyped-call]
         elif not self._is_due:
             self._is_due = True
-            self.reactor.callLater(0, self._go_on)  # type: ignore[attr-defined]
+            due = _due.setdefault(self.reactor, [])
+            if not due:
+                self.reactor.callLater(0, _turn, self.reactor)  # type: ignore[attr-defined]
+            due.append(self)
 
     def stopWriting(self) -> None:
+        if self._is_filled:
+            super().stopWriting()  # type: ignore[no-untyped-call]
         self._is_filled = self._is_due = False
-        super().stopWriting()  # type: ignore[no-untyped-call]
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Do what was put off; for the turn in which it is due."""
         # If not, it is done, or something was written behind which the reactor will do it.
         if not (self._is_due and self.connected) or self._is_filled:
             return
@@ -128,6 +148,14 @@ class PromptServer(Server):
             log.failure("{connection} failed", failure=reason, connection=self)
         if reason is not None:
             self.connectionLost(reason)
+
+
+def _turn(reactor: object) -> None:
+    for connection in _due.pop(reactor):
+        try:
+            connection.go_on()
+        except Exception:
+            log.failure("{connection} failed to be closed", connection=connection)
 
 
 def _lost() -> ConnectionLost:

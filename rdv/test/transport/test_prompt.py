@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from errno import ENOBUFS
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -152,6 +153,23 @@ class PromptTests(PromptTestCase):
             self.assertEqual(told.calls, calls)
             self.assertEqual(client.recv(1), b"")
 
+    async def test_one_call_for_all(self) -> None:
+        """Those that are due in one turn, of whom one that fails keeps none from closing."""
+
+        def fail(reason: object = None) -> None:
+            raise ZeroDivisionError
+
+        guests = [await self.come() for _ in range(3)]
+        before = len(REACTOR.getDelayedCalls())
+        for told, _ in guests:
+            told.transport.loseConnection()
+        self.assertEqual(len(REACTOR.getDelayedCalls()), before + 1)
+        guests[0][0].connectionLost = fail  # type: ignore[method-assign]
+        await turn()
+        for told, _ in guests[1:]:
+            self.assertEqual(told.calls, [ConnectionDone])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
 
 class OrdinaryTests(PromptTestCase):
     """What stays as it is."""
@@ -183,12 +201,45 @@ class OrdinaryTests(PromptTestCase):
         self.assertEqual(await self.read(client, told), b"onetwo")
 
     async def test_another_twisted(self) -> None:
-        """One that calls what it buffers otherwise is as slow as it is."""
+        """One that calls what it buffers, or an end, otherwise is as slow as it is."""
         told, _ = await self.come(hastened=False)
         kept = told.transport.__dict__.pop("_tempDataLen")
         hasten(told.transport)
         self.assertIs(type(told.transport), Server)
         told.transport._tempDataLen = kept
+        told.transport._writeDisconnecting = None
+        hasten(told.transport)
+        self.assertIs(type(told.transport), Server)
+
+    async def test_end_or_producer(self) -> None:
+        """Who has an end to send, or somebody to ask for more, is left alone."""
+        told, client = await self.come(hastened=False)
+        told.transport.loseWriteConnection()
+        hasten(told.transport)
+        self.assertIs(type(told.transport), Server)
+        self.assertEqual(await self.read(client, told), b"")
+        told, client = await self.come(hastened=False)
+        producer = Producer()
+        told.transport.registerProducer(producer, False)
+        hasten(told.transport)
+        self.assertIs(type(told.transport), Server)
+        told.transport.unregisterProducer()
+
+    async def test_no_room(self) -> None:
+        """What the kernel has no memory for is sent later."""
+        told, client = await self.come()
+
+        class Short:
+            """Says so once."""
+
+            def send(self, data: bytes) -> int:
+                told.transport.socket = told.transport.fileno.__self__
+                raise OSError(ENOBUFS, "no room")
+
+        told.transport.socket = Short()
+        told.transport.write(b"late")
+        told.transport.loseConnection()
+        self.assertEqual(await self.read(client, told), b"late")
 
     def test_no_connection(self) -> None:
         """Of a port, that is."""

@@ -18,11 +18,10 @@ from rdv.commands.shared_arguments import (
     add_tls,
 )
 from rdv.options import forwards, port, seconds
-from rdv.settings import FILE, PROCESSES, server_settings
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeAlias
 
     _Commands: TypeAlias = argparse._SubParsersAction[CommandParser]
@@ -46,25 +45,44 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     )
     top.add_argument("--version", action="version", version=_version())
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    _add_serve(_command(commands, "serve", "run a rendezvous server", _SERVE_TEXT, aliases=["s"]))
-    for name, timeout, text in (
-        ("dial", 60.0, "connect to the peer that accepts with the same token"),
-        ("accept", 0.0, "wait for the peer that dials with the same token"),
-    ):
-        about = _CLIENT_TEXT + _ENCRYPTED.format("rdv accept")
-        client = _command(commands, name, text, about, module="stream", aliases=[name[0]])
-        _add_client(client, timeout)
-    _add_forwarding(commands)
-    _add_token(_command(commands, "token", "print a new secret, or a signed token", _TOKEN_TEXT))
-    _command(commands, "demo", "server, dialer and acceptor in one process, moving real bytes")
-    text = "what kind of network this is, and what to change"
-    _add_check(_command(commands, "check", text, _CHECK_TEXT))
+    of_commands = list(_each(commands))
+    # Each option costs something. Those of other commands matter only to words before the command.
+    first = commands.choices.get(words[0]) if words else None
+    for parser, add in of_commands:
+        if first in (None, parser):
+            add(parser)
     words = arranged(words, commands.choices)
     top.hint = "".join(
         commands.choices[word].hint for word in words[:1] if word in commands.choices
     )
     return top.parse_args(words)
+
+
+def _each(
+    commands: _Commands,
+) -> Iterator[tuple[CommandParser, Callable[[CommandParser], None]]]:
+    """A parser for each, and what adds its options."""
+    yield (
+        _command(commands, "serve", "run a rendezvous server", _SERVE_TEXT, aliases=["s"]),
+        _add_serve,
+    )
+    about = _CLIENT_TEXT + _ENCRYPTED.format("rdv accept")
+    text = "connect to the peer that accepts with the same token"
+    yield _command(commands, "dial", text, about, module="stream", aliases=["d"]), _add_dial
+    text = "wait for the peer that dials with the same token"
+    yield _command(commands, "accept", text, about, module="stream", aliases=["a"]), _add_accept
+    about = f"Each peer reaches TARGET and nothing else. {_ENCRYPTED.format('rdv expose')}"
+    text = "let peers that connect with the same token reach one target"
+    yield _command(commands, "expose", text, about, module="forward"), _add_expose
+    about = f"Each local connection becomes one to the peer. {_ENCRYPTED.format('rdv expose')}"
+    text = "listen here, and forward to the peer that exposes with the same token"
+    yield _command(commands, "connect", text, about, module="forward"), _add_connect
+    text = "print a new secret, or a signed token"
+    yield _command(commands, "token", text, _TOKEN_TEXT), _add_token
+    text = "server, dialer and acceptor in one process, moving real bytes"
+    yield _command(commands, "demo", text), lambda parser: None
+    text = "what kind of network this is, and what to change"
+    yield _command(commands, "check", text, _CHECK_TEXT), _add_check
 
 
 _ENCRYPTED = (
@@ -110,6 +128,9 @@ def _command(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
+    # Late: the table takes a third of what reading the arguments of another command does.
+    from rdv.settings import FILE, PROCESSES, server_settings
+
     parser.usage = "rdv serve [OPTIONS]"  # all of them are 25 lines, which nobody reads
     groups: dict[str, Any] = {}
     for each in server_settings():
@@ -137,37 +158,30 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_forwarding(commands: _Commands) -> None:
-    expose = _command(
-        commands,
-        "expose",
-        "let peers that connect with the same token reach one target",
-        f"Each peer reaches TARGET and nothing else. {_ENCRYPTED.format('rdv expose')}",
-        module="forward",
+def _add_forwarding(parser: argparse.ArgumentParser) -> None:
+    add_form(parser)
+    add_server(parser)
+    parser.set_defaults(local_port=0)
+    parser.add_argument(
+        "--max",
+        dest="most",
+        type=checked(forwards),
+        default=100,
+        metavar="N",
+        help="most forwards at once; further ones are reset (default 100)",
     )
-    connect = _command(
-        commands,
-        "connect",
-        "listen here, and forward to the peer that exposes with the same token",
-        f"Each local connection becomes one to the peer. {_ENCRYPTED.format('rdv expose')}",
-        module="forward",
-    )
-    for command in (expose, connect):
-        add_form(command)
-        add_server(command)
-        command.set_defaults(local_port=0)
-        command.add_argument(
-            "--max",
-            dest="most",
-            type=checked(forwards),
-            default=100,
-            metavar="N",
-            help="most forwards at once; further ones are reset (default 100)",
-        )
-    expose.add_argument(
+
+
+def _add_expose(parser: argparse.ArgumentParser) -> None:
+    _add_forwarding(parser)
+    parser.add_argument(
         "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
     )
-    connect.add_argument(
+
+
+def _add_connect(parser: argparse.ArgumentParser) -> None:
+    _add_forwarding(parser)
+    parser.add_argument(
         "-l",
         "--listen",
         dest="listen_at",
@@ -176,7 +190,15 @@ def _add_forwarding(commands: _Commands) -> None:
         help="where to listen; or unix:PATH. Without a host on 127.0.0.1; port 0: any free one",
     )
     text = "how long a local connection waits for the peer; 0: for ever"
-    add_seconds(connect, "--timeout", 60.0, text)
+    add_seconds(parser, "--timeout", 60.0, text)
+
+
+def _add_dial(parser: argparse.ArgumentParser) -> None:
+    _add_client(parser, 60.0)
+
+
+def _add_accept(parser: argparse.ArgumentParser) -> None:
+    _add_client(parser, 0.0)
 
 
 def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:

@@ -13,15 +13,15 @@ from __future__ import annotations
 import hashlib
 import struct
 from enum import Enum, IntFlag
-from typing import NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, NamedTuple
 
 from rdv._secure.derivation import expand, keyed, noise_hkdf
+from rdv._secure.primitives import primitives
 from rdv.errors import ProtocolError
 from rdv.wire import hello_line
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 __all__ = [
     "MESSAGE_SIZE",
@@ -163,7 +163,7 @@ class _Handshake:
     ) -> None:
         self._hash = self._chaining_key = _NAME  # 32 bytes: not hashed
         self._key = b""
-        self._ephemeral = ephemeral or X25519PrivateKey.generate()
+        self._ephemeral = ephemeral or primitives().new_key()
         self._mix_hash(_prologue(token))
         # The pre-shared key comes first: the "psk0" of the name.
         self._chaining_key, mixed, self._key = noise_hkdf(self._chaining_key, psk, 3)
@@ -184,7 +184,7 @@ class _Handshake:
     def _read_ephemeral(self, public: bytes) -> X25519PublicKey:
         self._mix_hash(public)
         self._mix_key(public)
-        return X25519PublicKey.from_public_bytes(public)
+        return primitives().read_key(public)
 
     def _exchange(self, theirs: X25519PublicKey) -> None:
         try:
@@ -194,14 +194,14 @@ class _Handshake:
 
     def _seal(self, payload: bytes) -> bytes:
         # One message a key, so the nonce is 0.
-        sealed = AESGCM(self._key).encrypt(bytes(12), payload, self._hash)
+        sealed = primitives().aesgcm(self._key).encrypt(bytes(12), payload, self._hash)
         self._mix_hash(sealed)
         return sealed
 
     def _open(self, sealed: bytes) -> bytes:
         try:
-            payload = AESGCM(self._key).decrypt(bytes(12), sealed, self._hash)
-        except InvalidTag:
+            payload = primitives().aesgcm(self._key).decrypt(bytes(12), sealed, self._hash)
+        except primitives().invalid_tag:
             raise ProtocolError("the other side does not know the secret") from None
         self._mix_hash(sealed)
         return payload

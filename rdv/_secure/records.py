@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from time import perf_counter
-from typing import TypeAlias
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from typing import TYPE_CHECKING, TypeAlias
 
 from rdv._secure.handshake import Cipher
+from rdv._secure.primitives import primitives
 from rdv.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 __all__ = [
     "MOST_PLAINTEXT",
@@ -47,10 +48,6 @@ _BEHIND = 1 + 16  # the type and the tag
 _MOST_SEALED = MOST_PLAINTEXT + _BEHIND
 #: Bytes of a record that are not its plaintext.
 OVERHEAD = _HEAD + _BEHIND
-_AEADS: dict[Cipher, type[AESGCM] | type[ChaCha20Poly1305]] = {
-    Cipher.AES_256_GCM: AESGCM,
-    Cipher.CHACHA20_POLY1305: ChaCha20Poly1305,
-}
 
 
 class RecordType(IntEnum):
@@ -77,12 +74,17 @@ class Control(IntEnum):
 Record: TypeAlias = tuple[int, memoryview]
 
 
+def _kind(cipher: Cipher) -> type[AESGCM] | type[ChaCha20Poly1305]:
+    of = primitives()
+    return of.aesgcm if cipher == Cipher.AES_256_GCM else of.chacha20_poly1305
+
+
 @cache
 def fastest() -> Cipher:
     """Which cipher is faster here: AES is, where the processor has instructions for it."""
     times = {}
-    for cipher, kind in _AEADS.items():
-        aead = kind(bytes(32))
+    for cipher in (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305):
+        aead = _kind(cipher)(bytes(32))
         rounds = []
         for _ in range(5):
             begun = perf_counter()
@@ -103,7 +105,7 @@ class _Direction:
     __slots__ = ("_aead", "_cipher", "_key", "_left", "_limit", "count")
 
     def __init__(self, key: bytes, cipher: Cipher, *, limit: int = RECORDS_PER_KEY) -> None:
-        self._cipher = _AEADS[cipher]
+        self._cipher = _kind(cipher)
         self._limit = limit
         self.count = 0
         self._set_key(key)
@@ -199,7 +201,7 @@ class Opener(_Direction):
         nonce = self.count.to_bytes(12, "big")
         try:
             content = self._aead.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD])
-        except InvalidTag:
+        except primitives().invalid_tag:
             raise ProtocolError("a record that is not the peer's") from None
         self.count += 1
         self._left -= 1

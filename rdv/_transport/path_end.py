@@ -25,7 +25,15 @@ from rdv._system.sockets import linger
 from rdv._transport.interfaces import TCPTransport
 from rdv.errors import ProtocolError
 
-__all__ = ["CUT_OFF", "NO_PROOF", "Joining", "PathEnd", "PathOwner", "PeerNotProven"]
+__all__ = [
+    "CUT_OFF",
+    "NO_PROOF",
+    "FirstPathLost",
+    "Joining",
+    "PathEnd",
+    "PathOwner",
+    "PeerNotProven",
+]
 
 NO_PROOF = "the peer did not prove that it knows the secret"
 CUT_OFF = "the secured stream was cut off"
@@ -46,6 +54,10 @@ class PeerNotProven(ConnectionLost):
 
     def __str__(self) -> str:
         return self._reason
+
+
+class FirstPathLost(ConnectionLost):
+    """The path on which a stream began was lost while it was moving to another one."""
 
 
 class PathOwner(Protocol):

@@ -4,7 +4,7 @@ The connections of one secured stream.
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -14,7 +14,7 @@ from rdv._secure.stream import Stream
 from rdv._system.sockets import limit_unsent, linger
 from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
-from rdv._transport.path_end import Joining, PathEnd, PathOwner
+from rdv._transport.path_end import CUT_OFF, FirstPathLost, Joining, PathEnd, PathOwner
 from rdv.wire import Role
 
 __all__ = ["Paths"]
@@ -134,11 +134,17 @@ class Paths:
         for end in list(self._ends):
             end.read(self.stream.reads(end.path.order, paused=paused))
 
-    def lose(self, end: PathEnd, reason: Failure) -> bool:
-        """Its connection is gone. Whether nobody knew that yet."""
+    def lose(self, end: PathEnd, reason: Failure) -> Failure | None:
+        """
+        Its connection is gone.
+
+        :return: why, should that break the stream; None when it was known.
+        """
         if isinstance(end, Joining):
             end.has_failed(reason)
-        return self._remove(end)
+        elif self.stream.joined is not None and not reason.check(ConnectionAborted):
+            reason = Failure(FirstPathLost(CUT_OFF))
+        return reason if self._remove(end) else None
 
     def _remove(self, end: PathEnd) -> bool:
         unwatch(self._clock, end)

@@ -228,8 +228,7 @@ class SecureTransport(EndingTransport):
 
     def path_lost(self, end: PathEnd, reason: Failure) -> None:
         """See :class:`PathOwner`: that may be of no importance."""
-        if self._paths.lose(end, reason):
-            self._loss = reason
+        self._loss = self._paths.lose(end, reason) or self._loss
         if self.connected and self._finished and self._paths.all_lost:
             self._lose(Failure(ConnectionDone()) if self.stream.over else reason)
         self._follow()

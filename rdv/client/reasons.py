@@ -22,7 +22,7 @@ from twisted.web.http_headers import Headers
 
 from rdv._text import visible
 from rdv._transport.liveness import PeerVanished
-from rdv._transport.secured import PeerNotProven
+from rdv._transport.path_end import FirstPathLost, PeerNotProven
 
 __all__ = [
     "NO_RELAY",
@@ -65,6 +65,7 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
     if reason.check(ConnectionAborted):
         return "an error on this side broke the connection off"
     if reason.check(ConnectionDone, ConnectionLost):
+        relayed = relayed or reason.check(FirstPathLost) is not None
         return f"{who} broke the connection off{', or the relay did' if relayed else ''}"
     return loss_text(reason)
 

@@ -7,6 +7,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._transport.liveness import PeerVanished
+from rdv._transport.path_end import FirstPathLost
 from rdv._transport.secured import PeerNotProven
 from rdv.client.reasons import break_text
 
@@ -38,3 +39,4 @@ class BreakTests(SynchronousTestCase):
         self.assertEqual(said, "the local side broke the connection off")
         said = break_text(lost, relayed=True)
         self.assertEqual(said, "the peer broke the connection off, or the relay did")
+        self.assertEqual(break_text(Failure(FirstPathLost("while it moved"))), said)

@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionLost
 
 from rdv._secure.path import Signal
 from rdv._transport import paths as paths_module
+from rdv._transport.path_end import FirstPathLost
 from rdv._transport.secured import SecureTransport
 from rdv.test.doubles import (
     Recorder,
@@ -157,6 +158,25 @@ class MoveTests(MovingTestCase):
             self.assertTrue(end.proven.called)
             self.assertEqual(self.ours.received, b"" if lost else b"behind")
             self.assertEqual(self.ours.lost is not None, lost)
+
+    def test_first_path_lost(self) -> None:
+        """
+        Nobody takes the loss of what was being left for one of the peer; of the first path
+        alone, or of the other one, it is a loss as any other.
+        """
+        for joined, lost, told in (
+            (True, "below_dialer", FirstPathLost),
+            (True, "joined_dialer", ConnectionLost),
+            (False, "below_dialer", ConnectionLost),
+        ):
+            self.secure()
+            self.settle()
+            self.dialer.pauseProducing()  # MOVE is not read, and so the first path stays
+            if joined:
+                self.move()
+            getattr(self, lost).lose(ConnectionLost())
+            assert self.theirs.lost is not None
+            self.assertIs(self.theirs.lost.type, told)
 
     def test_linger(self) -> None:
         """Whether an end of the process breaks the stream holds for both paths."""

@@ -109,8 +109,8 @@ class ScarcityTests(LimitedTestCase):
 
     async def test_waiting(self) -> None:
         """
-        Real clients to whom nobody comes get three quarters of what there is. Then nobody else may
-        wait, but whoever does is found.
+        Real clients to whom nobody comes get three quarters of what there is. Whoever waits is
+        found, and one of theirs gives way to whoever comes then from elsewhere.
         """
         server = await self.serve_within(f"-n {LIMIT}")
         waiting = [await call(self.port, "ACCEPT", f"honest {n}") for n in range(PAIRS)]
@@ -118,6 +118,8 @@ class ScarcityTests(LimitedTestCase):
         await server.line("too few descriptors, refusing clients")
         for caller in waiting:
             await self.assert_meet(caller)
+        for number in range(PAIRS):
+            await self.assert_meet(await call(self.port, "ACCEPT", f"late {number}"))
         await self.assert_stops(server)
 
     async def test_workers(self) -> None:

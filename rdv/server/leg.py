@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name, unread
+from rdv.addresses import host_of, network_of
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.wire import Offer, Role
 
@@ -58,6 +59,15 @@ class Leg(PlainLeg):
     def candidates(self) -> str:
         """Where its peer may try to reach it: its own addresses, then the observed one."""
         return ", ".join(filter(None, (self.addresses, self.observed)))
+
+    @property
+    def network(self) -> bytes:
+        """
+        Where it comes from; see :func:`rdv.addresses.network_of`. Empty when that is unknown, or a
+        proxy that hides it.
+        """
+        is_known = self.observed and not self.lease.is_hidden
+        return network_of(host_of(self.observed)) if is_known else b""
 
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)

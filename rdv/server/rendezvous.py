@@ -34,7 +34,7 @@ from rdv.server.meeting.decision import Decisions, ServeHook
 from rdv.server.meeting.lobby import Lobby
 from rdv.server.meeting.release import HeldBack, hold_back
 from rdv.server.ports import Ports
-from rdv.server.refusals import EARLY, ELSEWHERE, NOBODY, REPLACED, SHUTDOWN
+from rdv.server.refusals import EARLY, ELSEWHERE, FULL, NOBODY, REPLACED, SHUTDOWN
 from rdv.server.relay.limits import Relaying, RelayLimits
 from rdv.server.relay.outcome import EndReason
 from rdv.server.relay.pair import Pair
@@ -98,6 +98,7 @@ class Rendezvous(LegOwner[Leg]):
             lobby_timeout,
             lambda leg: self._refuse(leg, *NOBODY),
             lambda leg: self._refuse(leg, *REPLACED),
+            lambda leg: self._refuse(leg, *FULL),
         )
         self._handshakes: Deadlines[Pair] = Deadlines(reactor, handshake_timeout, Pair.give_up)
         self._closing_legs = ClosingLegs(reactor, self._check_empty)
@@ -221,7 +222,7 @@ class Rendezvous(LegOwner[Leg]):
     def _wait(self, leg: Leg) -> None:
         if self._may(Limit.WAITING, leg):
             leg.lease.waits()
-            self._lobby.enter(leg)
+            self._lobby.enter(leg, self._budget.most_waiting)
             note_client("waiting", leg)
 
     def _send_away(self, leg: Leg) -> None:

@@ -185,12 +185,12 @@ class RendezvousResource(Resource):
 
     def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
         leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
-        if not self._rendezvous.has_room(leg, request.channel.transport):
-            return self._refuse(request, bad_request(FULL))
         admission, host = self._rendezvous.admission, host_of(leg.observed)
         leg.lease = _lease(request)
         if not leg.lease.key:
             leg.lease = admission.lease(host, counted=False)
+        if not self._rendezvous.has_room(leg, request.channel.transport):
+            return self._refuse(request, bad_request(FULL))
         admission.named(leg.lease, host, leg.addresses)
         self._rendezvous.enter(leg, _detach(request, leg))
         return NOT_DONE_YET

@@ -34,6 +34,9 @@ class DescriptorBudget:
     """
     Keeps some descriptors free, so that the server can go on for those it has, and can tell the
     others that it is full. The limit is that of the process, whoever has used it up.
+
+    :ivar most_waiting: how many could wait when that was last asked: three quarters of what clients
+        have, so that pairs find room, and so do requests.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -41,10 +44,12 @@ class DescriptorBudget:
         self._complaint = Complaint(clock, _complain)
         self._first = 0
         self._first_until = -math.inf
+        self.most_waiting = math.inf
 
     def has_room(self, transport: object, client: M, lobby: Lobby[M]) -> bool:
         """Whether ``client``, on ``transport``, may wait in the lobby, or meet who waits there."""
-        if not (lobby.knows(client.token) or self.may_wait(len(lobby))):
+        may_wait = lobby.knows(client.token) or self.may_wait(len(lobby))
+        if not may_wait and lobby.yielding(client) is None:
             return False
         return self.has_place(transport, lobby.partner(client) is not None)
 
@@ -74,8 +79,8 @@ class DescriptorBudget:
 
     def may_wait(self, waiting: int) -> bool:
         """
-        Whether somebody whose partner has not come may wait beside so many others. They take three
-        quarters at most of what clients have, so that pairs find room, and so do requests.
+        Whether somebody whose partner has not come may wait beside so many others, without any of
+        them giving way.
         """
         fits = self.fit_to_wait(waiting)
         if not fits:
@@ -84,12 +89,14 @@ class DescriptorBudget:
 
     def fit_to_wait(self, waiting: int) -> bool:
         """The same, for who only wants to know."""
-        return waiting < self._first_reserved() * 3 // 4
+        self._first_reserved()
+        return waiting < self.most_waiting
 
     def _first_reserved(self) -> int:
         now = self._clock.seconds()
         if now >= self._first_until:
             self._first, self._first_until = first_reserved(), now + _LIMIT_STANDS
+            self.most_waiting = self._first * 3 // 4
         return self._first
 
 

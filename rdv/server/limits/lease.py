@@ -47,6 +47,11 @@ class Lease:
             return True
         return not admission.applies(phase, self.key, observed)
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its address is a proxy's, which others have as well."""
+        return self._admission is not None and self._admission.hiding.hides(self.key)
+
     def waits(self) -> None:
         """It waits from now on."""
         self._become(_WAITING)

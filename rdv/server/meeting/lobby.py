@@ -4,12 +4,14 @@ The lobby: who waits for whom. It knows tokens, roles and a clock, and nothing o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
 from rdv._deadlines import Deadlines
+from rdv.server.meeting.crowds import Crowds
 from rdv.wire import Role
 
 __all__ = ["Lobby", "Member"]
@@ -24,6 +26,10 @@ class Member(Hashable, Protocol):
     @property
     def token(self) -> bytes: ...
 
+    @property
+    def network(self) -> bytes:
+        """Where it comes from; empty when nobody can say."""
+
 
 M = TypeVar("M", bound=Member)
 
@@ -35,6 +41,7 @@ class Lobby(Generic[M]):
     :param timeout: how many seconds a member may wait; 0 means for ever.
     :param expired: called with a member whose time is over, after it has left.
     :param replaced: called with a member in whose place a newer one of its role came.
+    :param gave_way: called with a member whose place somebody has got who has fewer.
     """
 
     def __init__(
@@ -43,10 +50,13 @@ class Lobby(Generic[M]):
         timeout: float,
         expired: Callable[[M], object],
         replaced: Callable[[M], object],
+        gave_way: Callable[[M], object],
     ) -> None:
         self._waiting: dict[bytes, M] = {}
+        self._crowds: Crowds[M] | None = None  # while no more may wait
         self._expired = expired
         self._replaced = replaced
+        self._gave_way = gave_way
         self._deadlines: Deadlines[M] = Deadlines(clock, timeout, self._expire)
 
     def __len__(self) -> int:
@@ -78,28 +88,52 @@ class Lobby(Generic[M]):
         waiting = self._waiting.get(member.token)
         return waiting if waiting is not None and waiting.role is member.role else None
 
-    def enter(self, member: M) -> None:
+    def yielding(self, member: M) -> M | None:
+        """Who would give way to ``member`` if no more may wait; see :mod:`.crowds`."""
+        if self._crowds is None:
+            self._crowds = Crowds((each, each.network) for each in self._waiting.values())
+        return self._crowds.yielding(member.network)
+
+    def enter(self, member: M, most: float = math.inf) -> None:
         """
         Let ``member`` wait. One of the same role with the same token is replaced.
 
         It has no partner here: whoever enters was asked for with :meth:`partner` before.
+
+        :param most: when so many others wait, one of them gives way, if there is one that has to.
         """
         older = self._waiting.get(member.token)
+        yielding = None
         if older is not None:
             self.leave(older)
+        elif len(self._waiting) >= most:
+            yielding = self.yielding(member)
+            if yielding is not None:
+                self.leave(yielding)
         self._waiting[member.token] = member
         self._deadlines.add(member)
+        if self._crowds is not None:
+            self._crowds.add(member, member.network)
         if older is not None:
             self._replaced(older)
+        elif yielding is not None:
+            self._gave_way(yielding)
 
     def leave(self, member: M) -> bool:
         """Take ``member`` out; False when it was not in (any more)."""
         if self._waiting.get(member.token) is not member:
             return False
-        del self._waiting[member.token]
         self._deadlines.discard(member)
+        self._remove(member)
         return True
 
-    def _expire(self, member: M) -> None:
+    def _remove(self, member: M) -> None:
         del self._waiting[member.token]
+        if self._crowds is not None:
+            self._crowds.discard(member)
+            if len(self._waiting) <= self._crowds.few:
+                self._crowds = None
+
+    def _expire(self, member: M) -> None:
+        self._remove(member)
         self._expired(member)

@@ -77,10 +77,10 @@ class ShortWay:
                 return False
             user = visitor.user
         leg = Leg(offer, observed, self.rendezvous, user)
+        leg.lease = lease
         if not self.rendezvous.has_room(leg, transport):
             return False
         self.rendezvous.admission.named(lease, peer.host, leg.addresses)
-        leg.lease = lease
         receive_from(transport, leg)
         leg.makeConnection(transport)
         self.rendezvous.enter(leg)

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port
@@ -127,7 +128,7 @@ class RefusalTests(WebTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        limit_descriptors(self)
+        self.events = limit_descriptors(self)
         self.number = 3
         self.patch(budget, "socket_of", lambda transport: Numbered(self.number))
 
@@ -173,6 +174,18 @@ class RefusalTests(WebTestCase):
         self.assertTrue(waiting[1].received.startswith(b"HTTP/1.1 101 "))
         self.browse(request())
         self.assertEqual(self.rendezvous.waiting, 3)
+
+    def test_fair(self) -> None:
+        """When no more may wait one of those of whom most do gives way, and is told so."""
+        self.patch(budget, "first_reserved", lambda: 4)
+        waiting = [self.browse(request(rdv_token=b"token %d" % n)) for n in range(3)]
+        guest = IPv4Address("TCP", "192.0.2.99", 4000)
+        one = self.browse(request(), guest)
+        self.assert_refused(waiting[2])
+        self.assertEqual((self.rendezvous.waiting, one.received), (3, b""))
+        self.assert_refused(self.browse(request(rdv_token=b"another"), guest))
+        self.assertEqual([each.received for each in (*waiting[:2], one)], [b""] * 3)
+        self.assertEqual(self.events[0]["effect"], "refusing clients")
 
     def test_bad_request(self) -> None:
         """What is wrong with it is told first, and the connection stays."""

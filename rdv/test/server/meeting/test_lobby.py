@@ -28,6 +28,7 @@ class Somebody:
 
     role: Role
     token: bytes = b"token"
+    network: bytes = b""
 
 
 class LobbyTests(SynchronousTestCase):
@@ -36,7 +37,7 @@ class LobbyTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.told: list[tuple[Somebody, list[Somebody]]] = []
-        self.lobby: Lobby[Somebody] = Lobby(self.clock, 300, self.tell, self.tell)
+        self.lobby: Lobby[Somebody] = Lobby(self.clock, 300, self.tell, self.tell, self.tell)
         self.dialer, self.acceptor = Somebody(Role.DIALER), Somebody(Role.ACCEPTOR)
 
     def tell(self, member: Somebody) -> None:
@@ -73,6 +74,36 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.told[1:], [(newer, [])])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def somebody(self, network: bytes, token: bytes) -> Somebody:
+        """One from there, who waits if three others may."""
+        somebody = Somebody(Role.DIALER, token, network)
+        self.lobby.enter(somebody, 3)
+        return somebody
+
+    def test_full(self) -> None:
+        """One of those of whom most wait gives way; nobody to one of these, nor to a newer one."""
+        hog = [self.somebody(b"hog!", b"%d" % n) for n in range(3)]
+        self.assertEqual(self.told, [])
+        guest = self.somebody(b"home", b"3")
+        self.assertEqual(self.told, [(hog[2], [*hog[:2], guest])])
+        self.assertIsNone(self.lobby.yielding(Somebody(Role.DIALER, b"4", b"hog!")))
+        again = self.somebody(b"home", b"3")
+        self.assertEqual(self.told[1:], [(guest, [*hog[:2], again])])
+        self.assertIsNone(self.lobby.yielding(Somebody(Role.DIALER, b"4", b"home")))
+
+    def test_full_again(self) -> None:
+        """Who has come or left meanwhile, in whatever way, is counted rightly."""
+        for turn in range(3):
+            hog = [self.somebody(b"hog!", b"%d" % n) for n in range(3)]
+            self.assertTrue(self.lobby.leave(hog[1]))
+            more = [self.somebody(b"home", b"%d, %d" % (turn, n)) for n in range(2)]
+            self.assertEqual([each for each, _ in self.told], [])
+            guest = self.somebody(b"away", b"guest")
+            self.assertEqual(self.told.pop()[0], more[1])
+            self.clock.advance(300)
+            self.assertEqual([each for each, _ in self.told], [hog[0], hog[2], more[0], guest])
+            self.told.clear()
+
     def test_iteration_survives_leaving(self) -> None:
         for number in range(3):
             self.lobby.enter(Somebody(Role.DIALER, b"%d" % number))
@@ -98,6 +129,7 @@ class LobbyMachine(RuleBasedStateMachine):
             TIMEOUT,
             lambda member: self.told.append(("expired", member)),
             lambda member: self.told.append(("replaced", member)),
+            lambda member: self.told.append(("gave way", member)),
         )
         self.waiting: dict[Somebody, float] = {}
         self.gone = Somebody(Role.DIALER, b"a")

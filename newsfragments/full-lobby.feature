@@ -1,0 +1,1 @@
+When no more clients may wait, one of the address (or IPv6 /64) with the most waiting clients gives way to one from elsewhere, and is told by a 503 to come again; so a hundred addresses that only wait no longer keep everybody else out.

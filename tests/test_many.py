@@ -18,7 +18,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv.addresses import Address, AddressSpace
 from rdv.client import Client
-from rdv.client.http.verification import tls_policy
+from rdv.client.http.policy import tls_policy
 from rdv.client.stream.connection import Connection
 from rdv.test.certificates import Authority
 from tests.processes import Program

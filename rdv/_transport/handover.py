@@ -5,6 +5,7 @@ Taking a transport from one protocol and giving it to another, or its socket to 
 from __future__ import annotations
 
 import socket
+import sys
 from functools import cache
 from typing import Any, cast
 
@@ -42,21 +43,19 @@ def hand_over(transport: ITransport, protocol: IProtocol) -> None:
     Its ``transport`` may be another object than the one given: TLS gets a half-close here. The
     protocol that had the transport before gets no further call from it.
     """
-    # Late, so that whoever has no TLS does not load it.
-    from twisted.protocols.tls import TLSMemoryBIOProtocol
-
-    from rdv._transport.tls import HalfCloseTLS
-
+    tls = sys.modules.get("twisted.protocols.tls")  # whoever has no TLS does not load it
     # Down through wrappers such as TLS, PROXY headers and timeouts, to the TCP connection.
     top, receiver, current = transport, protocol, transport
     while True:
-        if isinstance(current, TLSMemoryBIOProtocol):
-            tls, below = HalfCloseTLS.take_over(current, receiver), current.transport
+        if tls is not None and isinstance(current, tls.TLSMemoryBIOProtocol):
+            from rdv._transport.tls import HalfCloseTLS
+
+            stream, below = HalfCloseTLS.take_over(current, receiver), current.transport
             if receiver is protocol:
-                top = tls
+                top = stream
             else:
-                cast(Any, receiver).transport = tls
-            receiver, current = tls, cast(ITransport, below)
+                cast(Any, receiver).transport = stream
+            receiver, current = stream, cast(ITransport, below)
         receive_from(current, receiver)
         if not isinstance(current, ProtocolWrapper):
             break

@@ -21,7 +21,7 @@ from rdv.check.observations import STRAY_SYN, HalfClose, Meeting, Observations
 from rdv.check.relaying import dial_mapping, half_close, measure
 from rdv.check.server import dial_all, examine, lookup
 from rdv.check.view import Sight, is_here, sight_of
-from rdv.client.http.verification import tls_policy
+from rdv.client.http.policy import tls_policy
 from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.client.reach.self_addresses import own_addresses
 from rdv.wire import HeaderLookup, other_ports

@@ -12,8 +12,8 @@ The client: dialling and accepting.
 
 from rdv.client.candidates.candidate import Candidate
 from rdv.client.client import Client
+from rdv.client.http.policy import tls_policy
 from rdv.client.http.request import RequestOptions
-from rdv.client.http.verification import tls_policy
 from rdv.client.iclient import IClient
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.reach.port_mapping import PortMapping

@@ -20,8 +20,8 @@ from rdv.addresses import AddressSpace
 from rdv.client.call import Call, CancelledLater, Shared
 from rdv.client.context import Settings
 from rdv.client.dial.shared_port import IClientReactor
+from rdv.client.http.policy import tls_policy
 from rdv.client.http.request import RequestOptions, check_options
-from rdv.client.http.verification import tls_policy
 from rdv.client.parsing import parse_proxy
 from rdv.client.race.choice import Chooser, relay_penalty
 from rdv.client.reach.port_mapping import PortMapping

@@ -16,8 +16,8 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from rdv import _knobs as knobs
 from rdv.addresses import AddressSpace
+from rdv.client.http.policy import tls_policy
 from rdv.client.http.proxy import Proxy
-from rdv.client.http.verification import tls_policy
 from rdv.errors import BadURL, RdvError
 from rdv.wire import Role, is_secret
 

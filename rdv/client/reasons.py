@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from typing import Any
 
-from OpenSSL.SSL import Error as TLSError
-from service_identity import VerificationError
 from twisted.internet.defer import TimeoutError as DeferTimeoutError
 from twisted.internet.error import (
     ConnectionAborted,
@@ -42,11 +42,12 @@ NO_RELAY = "this server does not relay"
 
 def loss_text(reason: Failure) -> str:
     """Why a connection to the server ended without an answer."""
-    if isinstance(reason.value, TLSError):
+    error: Any = reason.value
+    if _is_one(error, "OpenSSL.SSL", "Error"):
         # Its arguments are a list of (library, function, reason).
-        details = reason.value.args[0] if reason.value.args else []
+        details = error.args[0] if error.args else []
         return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
-    if isinstance(reason.value, VerificationError):
+    if _is_one(error, "service_identity", "VerificationError"):
         return "TLS: the certificate is not for this name"
     if reason.check(ConnectionDone):
         return "the connection ended without an answer"
@@ -92,9 +93,15 @@ def printable(text: bytes) -> str:
 
 def is_of_tls(error: BaseException | None) -> bool:
     """Whether TLS has failed, in it or in what it came of."""
-    while error is not None and not isinstance(error, TLSError):
+    while error is not None and not _is_one(error, "OpenSSL.SSL", "Error"):
         error = error.__cause__
     return error is not None
+
+
+def _is_one(error: BaseException, module: str, name: str) -> bool:
+    """Whether it is an error of a module that only TLS needs, and that is not loaded for this."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(error, getattr(loaded, name))
 
 
 def describe(error: BaseException | None) -> str:

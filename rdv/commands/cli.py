@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from rdv._stdio.console import Form
 from rdv._system.process import hold_signals, open_standard_descriptors
 from rdv.commands.arguments import parse
+from rdv.commands.loading import load
 
 __all__ = ["main"]
 
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hold_signals()
     try:
         # Late: printing the help does not need Twisted.
+        load(arguments)
         from rdv.commands import running
 
         return running.run(arguments)

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from rdv.client import Client
-from rdv.client.http.verification import tls_policy
+from rdv.client.http.policy import tls_policy
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
 from rdv.endpoints.listener import Listener
 from rdv.errors import BadToken, BadURL

@@ -25,31 +25,25 @@ from twisted.internet.ssl import (
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from rdv import _knobs as knobs
 from rdv._transport.certificates import name_text, names_issuer
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["NO_ISSUER", "IssuerProblem", "check_name", "issuer_problem", "tls_policy"]
+__all__ = ["NO_ISSUER", "IssuerProblem", "check_name", "creator", "issuer_problem", "read"]
 
 #: OpenSSL's numbers for it: the issuer of a certificate is not at hand.
 NO_ISSUER = (20, 21)
 
 
-def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> IPolicyForHTTPS:
+def read(ca: bytes | None, certificate: bytes | None) -> tuple[Any, PrivateCertificate | None]:
     """
-    Make a policy for the ``tls`` of a :class:`rdv.client.Client`, which has such a one by default.
+    Whom to trust, and who we are, as :func:`creator` takes it; the arguments are those of
+    :func:`rdv.client.tls_policy`.
 
-    :param ca: certificates in PEM that are trusted instead of the platform's.
-    :param certificate: a client certificate and its private key, in PEM, to be shown to the server.
     :raises RdvError: when one of them cannot be read.
-    :raises TypeError: when one of them is not bytes, as the name of a file.
     """
-    for name, value in (("ca", ca), ("certificate", certificate)):
-        knobs.instance(name, value, (bytes, type(None)), "PEM in bytes")
     try:
         roots = None
         if ca is not None:
@@ -58,19 +52,21 @@ def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> 
         own = None if certificate is None else PrivateCertificate.loadPEM(certificate)
     except (ValueError, CryptoError) as error:
         raise RdvError(f"not a certificate in PEM: {error}") from error
-    return _Policy(roots, own)
+    return roots, own
 
 
-@implementer(IPolicyForHTTPS)
-class _Policy:
-    def __init__(self, roots: Any, own: PrivateCertificate | None) -> None:
-        self._roots = roots
-        self._own = own
+def creator(
+    host: str, roots: Any, own: PrivateCertificate | None
+) -> IOpenSSLClientConnectionCreator:
+    """
+    What makes the TLS connections to a server.
 
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """See :class:`IPolicyForHTTPS`."""
-        name = hostname.decode("ascii")
-        return _Named(optionsForClientTLS(name, self._roots, self._own), name)
+    :param host: a name in ASCII, or an address.
+    :param roots: of trust; None for the platform's.
+    :param own: what the server is shown.
+    :raises ValueError: when it is no name.
+    """
+    return _Named(optionsForClientTLS(host, roots, own), host)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -17,8 +17,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from rdv._transport.handover import one_protocol
+from rdv.client.http.policy import tls_policy
 from rdv.client.http.request import UpgradeAgent
-from rdv.client.http.verification import tls_policy
 from rdv.errors import ServerUnreachable
 from rdv.test.certificates import Authority
 from rdv.test.client.doubles import ByteTransport, context

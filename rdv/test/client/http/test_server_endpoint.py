@@ -27,9 +27,9 @@ from zope.interface.verify import verifyObject
 
 from rdv._transport.handover import one_protocol
 from rdv.client.dial.shared_port import SharedPort
+from rdv.client.http.policy import tls_policy
 from rdv.client.http.proxy import Proxy
 from rdv.client.http.server_endpoint import ServerEndpoints
-from rdv.client.http.verification import tls_policy
 from rdv.test.client.doubles import ClientReactor, context
 from rdv.test.doubles import Wire
 

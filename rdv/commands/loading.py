@@ -1,0 +1,44 @@
+"""
+Loading Twisted for a command, which is most of what a short one takes.
+
+A third of that is TLS, which Twisted loads wherever pyOpenSSL is installed, and does without
+elsewhere. So a command that will not need TLS has Twisted loaded as if it were not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False  # that of typing takes 5 ms to load
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+__all__ = ["load"]
+
+#: By those that need no TLS.
+_NEEDED = ("twisted.internet.reactor", "rdv.commands.running", "rdv.commands.stream")
+
+
+def load(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> None:
+    """
+    Load what a command needs, if that is no TLS. What is loaded after that may have TLS again;
+    the reactor, and what is loaded with it, has none.
+    """
+    if _may_need_tls(arguments, environment) or "twisted.internet.tcp" in sys.modules:
+        return
+    sys.modules["OpenSSL"] = None  # type: ignore[assignment]  # importing it is an ImportError
+    try:
+        for name in _NEEDED:
+            import_module(name)
+    finally:
+        del sys.modules["OpenSSL"]
+
+
+def _may_need_tls(arguments: argparse.Namespace, environment: Mapping[str, str]) -> bool:
+    """Others than these run for long, or need it for something else than the server."""
+    if arguments.module != "stream":
+        return True
+    return "https" in f"{arguments.url} {environment.get('RDV_SERVER')}".lower()

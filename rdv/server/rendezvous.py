@@ -61,7 +61,7 @@ class Rendezvous(LegOwner[Leg]):
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar decisions: what asks the hook; None where there is none.
-    :ivar admission: what applies the limits.
+    :ivar admission: what applies the limits; :attr:`budget` keeps some descriptors free.
     :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
     :ivar newcomers: each gets every client that comes; the first one counts it.
     :ivar listeners: each gets the record of every pair that has ended; the first one logs it.
@@ -110,7 +110,7 @@ class Rendezvous(LegOwner[Leg]):
         self.decisions = (serve := knobs.function("serve", serve)) and Decisions(
             reactor, handshake_timeout, serve, self._decided, self._broken_off, took
         )
-        self._budget = DescriptorBudget(reactor)
+        self.budget = DescriptorBudget(reactor)
         self.admission = Admission(reactor, knobs.instance("limits", limits, Limits, "Limits"))
         self._pairs: set[Pair] = set()
         self._drain = Drain(reactor, self._abort_pairs, self.abort)
@@ -134,11 +134,11 @@ class Rendezvous(LegOwner[Leg]):
 
     def has_room(self, leg: Leg, transport: object) -> bool:
         """Whether there is a descriptor for a client on ``transport``, so that it may enter."""
-        return self._budget.has_room(transport, leg, self._lobby)
+        return self.budget.has_room(transport, leg, self._lobby)
 
     def is_full(self, transport: object) -> bool:
         """Whether there is no room for a client on ``transport``, unless its partner waits."""
-        return not (self._budget.fits(transport, False) and self._budget.fit_to_wait(self.waiting))
+        return not (self.budget.fits(transport, False) and self.budget.fit_to_wait(self.waiting))
 
     def enter(self, leg: Leg, early: bytes = b"", waited: float = 0.0) -> None:
         """
@@ -222,7 +222,7 @@ class Rendezvous(LegOwner[Leg]):
     def _wait(self, leg: Leg) -> None:
         if self._may(Limit.WAITING, leg):
             leg.lease.waits()
-            self._lobby.enter(leg, self._budget.most_waiting)
+            self._lobby.enter(leg, self.budget.most_waiting)
             note_client("waiting", leg)
 
     def _send_away(self, leg: Leg) -> None:

@@ -34,6 +34,7 @@ from rdv.addresses import host_of, space_of
 from rdv.errors import BadRequest
 from rdv.server.access.door import PATIENCE, Door, Later, Visitor
 from rdv.server.accounting.statistics import Statistics
+from rdv.server.descriptors.budget import DescriptorBudget
 from rdv.server.descriptors.shedding import Holder
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
@@ -58,6 +59,10 @@ class IRendezvous(LegOwner[Leg], Protocol):
     @property
     def admission(self) -> Admission:
         """What applies limits for each address."""
+
+    @property
+    def budget(self) -> DescriptorBudget:
+        """What keeps some descriptors free."""
 
     @property
     def closing(self) -> bool:

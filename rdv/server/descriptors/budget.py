@@ -37,6 +37,7 @@ class DescriptorBudget:
 
     :ivar most_waiting: how many could wait when that was last asked: three quarters of what clients
         have, so that pairs find room, and so do requests.
+    :ivar make_room: drops connections that are no clients, if it can, and tells :meth:`will_close`.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -45,6 +46,9 @@ class DescriptorBudget:
         self._first = 0
         self._first_until = -math.inf
         self.most_waiting = math.inf
+        self.make_room: Callable[[], object] = lambda: None
+        self._next_try = -math.inf
+        self._closing = 0
 
     def has_room(self, transport: object, client: M, lobby: Lobby[M]) -> bool:
         """Whether ``client``, on ``transport``, may wait in the lobby, or meet who waits there."""
@@ -60,9 +64,15 @@ class DescriptorBudget:
         :param expected: whether its partner waits. The two will often find a direct path, and then
             there are two descriptors more, while in a server that is full of those who wait nobody
             would ever meet. So they get a quarter of what is kept free. Who came a moment too
-            early, and would find room now, may have got one of the second quarter, too.
+            early, and would find room now, or when what is being closed has been, may have got one
+            of the second and third quarters, too.
         """
         fits = self.fits(transport, expected)
+        if not fits and self._clock.seconds() >= self._next_try:
+            # Nobody may have looked since the last descriptors were taken.
+            self._next_try = self._clock.seconds() + PAUSE
+            self.make_room()
+            fits = self.fits(transport, expected)
         if not fits:
             self._complaint.tell("refusing clients")
         return fits
@@ -74,8 +84,20 @@ class DescriptorBudget:
         first = self._first_reserved()
         if number < first or (expected and number < first + reserve() // 4):
             return True
-        # It may have come while others had still to be closed.
-        return number < first + reserve() // 2 and lowest_free(number) < first
+        # It may have come while others had still to be closed, or these may be under way.
+        is_near = number < first + reserve() * 3 // 4
+        return is_near and lowest_free(number) - self._closing < first
+
+    def will_close(self, number: int) -> None:
+        """
+        So many connections have been dropped: their descriptors are free when the reactor has been
+        round once more, and whoever is looked at until then need not suffer for it.
+        """
+        self._closing += number
+        self._clock.callLater(0, self._clock.callLater, 0, self._have_closed, number)
+
+    def _have_closed(self, number: int) -> None:
+        self._closing -= number
 
     def may_wait(self, waiting: int) -> bool:
         """
@@ -107,7 +129,8 @@ class AcceptThrottle:
     What is kept free has four parts. The first is for partners of those who wait, the second for
     clients that are about to be refused. When that is in use nobody is accepted until some have
     gone. The third is for those who come before this is noticed, as a port accepts many in one turn
-    of the reactor, and is not looked at for each. The fourth is nobody's.
+    of the reactor, and is not looked at for each. The fourth is nobody's. Whoever has got one of
+    the second or third, and finds room by the time of its request, keeps it.
 
     Before any of it is touched, connections are dropped that are no clients: as long as there are
     such, clients find room.
@@ -149,6 +172,11 @@ class AcceptThrottle:
             self._make_room(free)
             if self._call is None and (is_scarce or self._is_fast()):
                 self._call = self._clock.callLater(0, self._look)  # when the port's turn is over
+
+    def make_room(self) -> None:
+        """Somebody finds none."""
+        if self._ports:
+            self._make_room(self._lowest_free())
 
     def _make_room(self, free: int) -> None:
         missing = free - first_reserved() + reserve() // 2

@@ -130,6 +130,7 @@ def make_site(
         health,
         admission,
         rendezvous.statistics,
+        rendezvous.budget,
     )
 
 

@@ -27,7 +27,7 @@ from rdv._system.sockets import tune_port
 from rdv._transport.interfaces import StreamTransport
 from rdv._until import wait_until
 from rdv.server.accounting.statistics import Statistics
-from rdv.server.descriptors.budget import AcceptThrottle
+from rdv.server.descriptors.budget import AcceptThrottle, DescriptorBudget
 from rdv.server.descriptors.shedding import Holder, whom_to_drop
 from rdv.server.limits.admission import Admission
 from rdv.server.refusals import SHUTDOWN
@@ -55,6 +55,7 @@ class RendezvousSite(Site):
     :param holders: connections that are no clients any more, beside its own.
     :param admission: who may come in, where clients are not hidden by a proxy.
     :param statistics: where refusals are counted that the site makes itself.
+    :param budget: what asks for room, and is told of descriptors that will be free.
     :ivar health: what answers health checks, which leave nothing in the log.
     """
 
@@ -69,6 +70,7 @@ class RendezvousSite(Site):
         health: HealthChecks | None = None,
         admission: Admission | None = None,
         statistics: Statistics | None = None,
+        budget: DescriptorBudget | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             root,
@@ -82,6 +84,8 @@ class RendezvousSite(Site):
         self._throttle = AcceptThrottle(reactor, self._shed)
         self._admission = admission
         self._statistics = statistics or Statistics()
+        self._budget = budget or DescriptorBudget(reactor)
+        self._budget.make_room = self._throttle.make_room
         self._channels: WeakSet[Channel] = WeakSet()
         self._latest = 0.0
         self.health = health
@@ -190,7 +194,9 @@ class RendezvousSite(Site):
         number = max(number, len(holders) // _AT_ONCE)
         few = (reserve() // 8, reserve() // 64 + 1)
         dropped = whom_to_drop(holders, number, few, self._clock.seconds())
-        return sum([each.drop() for each in dropped])
+        number = sum([each.drop() for each in dropped])
+        self._budget.will_close(number)
+        return number
 
 
 def take_queued(ports: Iterable[Any]) -> None:

@@ -19,6 +19,7 @@ from rdv._transport.handover import can_migrate, migrate
 from rdv._until import wait_until
 from rdv.server.accounting.statistics import Statistics
 from rdv.server.closing.legs import ClosingLegs
+from rdv.server.descriptors.budget import DescriptorBudget
 from rdv.server.descriptors.shedding import Holder
 from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
@@ -73,6 +74,11 @@ class Assignment(LegOwner[Leg]):
     def admission(self) -> Admission:
         """See :class:`IRendezvous`."""
         return self._rendezvous.admission
+
+    @property
+    def budget(self) -> DescriptorBudget:
+        """See :class:`IRendezvous`."""
+        return self._rendezvous.budget
 
     @property
     def closing(self) -> bool:

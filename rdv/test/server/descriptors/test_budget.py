@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from rdv._system import descriptors
 from rdv.server.descriptors import budget
-from rdv.server.descriptors.budget import AcceptThrottle, DescriptorBudget
+from rdv.server.descriptors.budget import PAUSE, AcceptThrottle, DescriptorBudget
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import RETRY_AFTER
 
@@ -66,12 +66,45 @@ class BudgetTests(SynchronousTestCase):
         self.patch(budget, "socket_of", lambda transport: transport)
         for free, number, may_stay in (
             (FIRST - 1, FIRST, True),
-            (FIRST - 1, FIRST + 63, True),
-            (FIRST - 1, FIRST + 64, False),
+            (FIRST - 1, FIRST + 95, True),
+            (FIRST - 1, FIRST + 96, False),
             (FIRST, FIRST + 1, False),
         ):
             self.patch(budget, "lowest_free", lambda fd, free=free: free)
             self.assertEqual(self.budget.has_place(Numbered(number), False), may_stay)
+
+    def test_being_closed(self) -> None:
+        """Whoever comes may stay when more are being closed, until it shows what that frees."""
+        self.patch(budget, "socket_of", lambda transport: transport)
+        self.patch(budget, "lowest_free", lambda fd: FIRST + 9)
+        turns: list[bool] = []
+
+        def turn() -> None:
+            turns.append(self.budget.has_place(Numbered(FIRST + 8), expected=False))
+
+        turn()
+        self.budget.will_close(9)
+        turn()
+        self.budget.will_close(1)
+        turn()
+        self.clock.callLater(0, turn)  # what is being closed is closed in this one
+        self.clock.advance(0)
+        turn()
+        self.assertEqual(turns, [False, False, True, True, False])
+
+    def test_makes_room(self) -> None:
+        """Whoever finds none has it made, if it can be; that is tried now and then only."""
+        self.patch(budget, "socket_of", lambda transport: transport)
+        self.patch(budget, "lowest_free", lambda fd: FIRST)
+        tries: list[float] = []
+        self.budget.make_room = lambda: tries.append(self.clock.seconds())
+        for _ in range(3):
+            self.assertFalse(self.budget.has_place(Numbered(FIRST), expected=False))
+        self.clock.advance(PAUSE)
+        self.budget.make_room = lambda: self.budget.will_close(1)
+        self.assertTrue(self.budget.has_place(Numbered(FIRST), expected=False))
+        self.assertFalse(self.budget.fits(Numbered(FIRST + 96), expected=False))
+        self.assertEqual((tries, len(self.events)), ([0.0], 1))
 
     def test_real_socket(self) -> None:
         """Below a wrapper. A connection in memory has no number."""
@@ -318,6 +351,14 @@ class ThrottleTests(TestCase):
         told = [event["effect"] for event in self.events]
         self.assertEqual(told.count("dropping connections without a request"), 1)
         self.throttle.stop()
+
+    def test_asked(self) -> None:
+        """When somebody asks for room, whatever has come since the last look; not without ports."""
+        self.throttle.make_room()
+        self.watched()
+        self.free = FIRST
+        self.throttle.make_room()
+        self.assertEqual(self.wanted, [RESERVE // 2 + RESERVE // 8 - 1])
 
     def test_stop(self) -> None:
         """No port is listened on again, and nothing is due later."""

@@ -13,11 +13,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from rdv.addresses import network_of
+from rdv.server.descriptors import budget
 from rdv.server.descriptors.shedding import Holder, whom_to_drop
 from rdv.server.site import site, slim
 from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
-from rdv.test.doubles import CLIENT
+from rdv.test.doubles import CLIENT, connect, present
+from rdv.test.server.descriptors.test_budget import FIRST, Numbered
 from rdv.test.server.doubles import Browser, WebTestCase, request
 
 HOSTS = st.sampled_from(["", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"])
@@ -227,6 +229,22 @@ class SiteTests(WebTestCase):
         self.clock.advance(0)
         self.assertIsNone(browser.lost)
         self.assert_shed(browser)
+
+    def test_in_the_same_turn(self) -> None:
+        """One that comes while others are being dropped has their place, and is not refused."""
+        self.patch(budget, "socket_of", lambda transport: Numbered(FIRST))
+        self.patch(budget, "first_reserved", lambda: FIRST)
+        self.patch(budget, "lowest_free", lambda fd: FIRST + 1)
+        hog = [self.browse(b"x") for _ in range(2)]
+        self.patch(site, "reserve", lambda: 0)
+        self.site._shed(2)
+        protocol = present(self.factory.buildProtocol(CLIENT))
+        at_server, _ = connect(self.clock, protocol, Browser())
+        at_server.protocol.dataReceived(request())
+        self.assertEqual(self.rendezvous.waiting, 1)
+        self.clock.advance(0)
+        self.assertTrue(all(each.lost is not None for each in hog))
+        self.assertEqual(self.browse(request(rdv_token=b"late")).answer().status, 503)
 
     def test_the_hog(self) -> None:
         """It goes first, and before it has had its time; the others are not touched."""

@@ -8,6 +8,7 @@ interrupt, 143 after SIGTERM.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.module == "serve":
         hold_signals()
     try:
+        # Nothing that is loaded is garbage; ``running`` turns the collector on again.
+        gc.disable()
         # Late: printing the help does not need Twisted.
         load(arguments)
         from rdv.commands import running

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 from functools import partial
@@ -49,7 +48,6 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     masking = Masking(settings.log_addresses)
     level = _log(settings, console, masking, arguments.verbose)
     raise_limit(reactor)
-    gc.freeze()  # what is loaded stays to the end
     service: RendezvousService | WorkersService
     if settings.workers == 1:
         service = RendezvousService(

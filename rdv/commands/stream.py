@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +32,6 @@ __all__ = ["run"]
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Dial or accept, and move bytes until both directions have ended."""
-    # Modules live to the end. That the collector need not go through them shortens its pauses, and
-    # the end of the process by a good part of what loading them took.
-    gc.freeze()
     settle(arguments, console)
     if not arguments.reads:
         empty_stdin()  # first: whoever shows progress looks at it

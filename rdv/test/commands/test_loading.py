@@ -94,3 +94,16 @@ class LoadingTests(SynchronousTestCase):
             "print(wire.value()[0])"
         )
         self.assertEqual(said_by(program, _PLAIN), "22")  # a handshake
+
+    def test_collector(self) -> None:
+        """Garbage is not collected while modules are loaded, but is when the command runs."""
+        program = (
+            "import gc\n"
+            "from rdv.commands import cli\n"
+            "async def run(*_):\n"
+            "    print(gc.isenabled(), gc.get_freeze_count() > 0)\n"
+            "stream.run = run\n"
+            "cli.load = lambda *_: print(gc.isenabled())\n"
+            f"cli.main({_PLAIN[0]})"
+        )
+        self.assertEqual(said_by(program, _PLAIN).split(), ["False", "True", "True"])

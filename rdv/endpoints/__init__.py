@@ -15,12 +15,21 @@ Endpoints: any client or server of Twisted over rdv, unchanged.
 
 Or from strings, wherever a program takes the description of an endpoint; see
 :mod:`rdv.endpoint_strings`.
+
+Each name is loaded when it is asked for: whoever only tries again needs :mod:`rdv.endpoints.retry`
+alone.
 """
 
-from rdv.client.iclient import IClient
-from rdv.endpoints.endpoint import RendezvousEndpoint, RendezvousServerEndpoint
-from rdv.endpoints.listener import Trouble
-from rdv.endpoints.port import RendezvousAddress, RendezvousPort
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdv.client.iclient import IClient
+    from rdv.endpoints.endpoint import RendezvousEndpoint, RendezvousServerEndpoint
+    from rdv.endpoints.listener import Trouble
+    from rdv.endpoints.port import RendezvousAddress, RendezvousPort
 
 __all__ = [
     "IClient",
@@ -30,3 +39,18 @@ __all__ = [
     "RendezvousServerEndpoint",
     "Trouble",
 ]
+
+_HOMES = {
+    "IClient": "rdv.client.iclient",
+    "RendezvousAddress": "rdv.endpoints.port",
+    "RendezvousEndpoint": "rdv.endpoints.endpoint",
+    "RendezvousPort": "rdv.endpoints.port",
+    "RendezvousServerEndpoint": "rdv.endpoints.endpoint",
+    "Trouble": "rdv.endpoints.listener",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -9,6 +9,7 @@ from importlib import import_module
 from twisted.trial.unittest import SynchronousTestCase
 
 import rdv
+from rdv import endpoints
 
 
 class NameTests(SynchronousTestCase):
@@ -22,10 +23,16 @@ class NameTests(SynchronousTestCase):
                 self.assertEqual(value.__name__, name)
                 self.assertIs(getattr(import_module(rdv._HOMES[name]), name), value)
 
+    def test_endpoints(self) -> None:
+        """Likewise those of ``rdv.endpoints``."""
+        for name in endpoints.__all__:
+            home = import_module(endpoints._HOMES[name])
+            self.assertIs(getattr(endpoints, name), getattr(home, name))
+
     def test_unknown(self) -> None:
         """As of any module."""
-        self.assertRaises(AttributeError, getattr, rdv, "Clinet")
-        self.assertRaises(AttributeError, getattr, rdv, "_cached")
+        for module, name in ((rdv, "Clinet"), (rdv, "_cached"), (endpoints, "Endpiont")):
+            self.assertRaises(AttributeError, getattr, module, name)
 
     def test_cheap(self) -> None:
         """Nothing is loaded before it is asked for, and only one side then."""

@@ -2,7 +2,8 @@
 Loading Twisted for a command, which is most of what a short one takes.
 
 A third of that is TLS, which Twisted loads wherever pyOpenSSL is installed, and does without
-elsewhere. So a command that will not need TLS has Twisted loaded as if it were not installed.
+elsewhere; likewise asyncio and ``http.client``, if Python was built without it. So a command that
+will not need TLS has them loaded as if there were none on this host.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_TLS = ("OpenSSL", "ssl")
 #: By those that need no TLS.
 _NEEDED = ("twisted.internet.reactor", "rdv.commands.running", "rdv.commands.stream")
 
@@ -29,12 +31,15 @@ def load(arguments: argparse.Namespace, environment: Mapping[str, str] = os.envi
     """
     if _may_need_tls(arguments, environment) or "twisted.internet.tcp" in sys.modules:
         return
-    sys.modules["OpenSSL"] = None  # type: ignore[assignment]  # importing it is an ImportError
+    hidden = [name for name in _TLS if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # importing it is an ImportError
     try:
         for name in _NEEDED:
             import_module(name)
     finally:
-        del sys.modules["OpenSSL"]
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _may_need_tls(arguments: argparse.Namespace, environment: Mapping[str, str]) -> bool:

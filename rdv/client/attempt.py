@@ -50,6 +50,7 @@ from rdv.client.race.contest import Contest
 from rdv.client.reach.opened import Reach, ignoring_cancellation
 from rdv.client.reasons import describe
 from rdv.client.stream.connection import Connection
+from rdv.errors import RdvError
 from rdv.wire import MAX_SELF_ADDRESSES, Answer
 
 __all__ = ["NO_PATH", "Attempt"]
@@ -84,6 +85,7 @@ class Attempt:
         self._closing: list[Deferred[Any]] = []
         self._agent: UpgradeAgent | None = None
         self._racing = False
+        self._failure = ""
 
     async def run(self) -> Connection:
         """
@@ -97,6 +99,8 @@ class Attempt:
             connection = await self._run()
         except BaseException as error:
             self._context.trace.failed(self._failure_text(error))
+            if isinstance(error, RdvError) and getattr(error, "status", None) != 408:
+                self._failure = str(error)
             raise
         is_relay, peer = connection.is_relay, connection.peer_address
         self._context.trace.connected(is_relay, peer, moves=connection.may_move)
@@ -141,7 +145,9 @@ class Attempt:
 
     @property
     def lacking(self) -> str:
-        """What it has not got so far, for a person."""
+        """What it has not got so far, or why it never will, for a person."""
+        if self._failure:
+            return self._failure
         if self._racing:
             return NO_PATH
         if self._agent is not None and self._agent.asked:

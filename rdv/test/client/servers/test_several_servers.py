@@ -90,6 +90,19 @@ class SeveralServersTests(LoopbackTestCase):
             self.assertIn(f"the peer did not come to {url}", str(error))
         self.assert_nothing_left()
 
+    async def test_out_of_time_with_a_failure(self) -> None:
+        """Of one that has failed it is told why: it may never have anybody wait."""
+        await self.servers[self.order[0]].stop_listening()
+        dialling = self.client().dial(self.order[:2], "token", timeout=1)
+        await self.servers[self.order[1]].arrival()
+        self.reactor.clock.advance(1)
+        error = await self.assertFailure(cast(Any, dialling), AttemptTimeout)
+        self.assertEqual(
+            error.lacking,
+            f"cannot reach {self.order[0]}: connection refused; "
+            f"the peer did not come to {self.order[1]}",
+        )
+
     async def test_cancelled_by_a_trace(self) -> None:
         """In the middle of any of its attempts."""
 

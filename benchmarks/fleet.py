@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.common import COMMAND, Program
 from tests.documents import named_block, replaced
+from tests.proxies import NGINX
 
 __all__ = ["FRONTS", "Fleet"]
 
@@ -22,23 +23,12 @@ _PAGE = "docs/howto/machines.rst"
 #: The servers' ports there, the last one of which is not the last one here.
 _PORTS = ("8081", "8082", "8083")
 
-_NGINX = """
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr crit;
-worker_rlimit_nofile 10000;
-events {{ worker_connections 4000; }}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    {content}
-}}
-"""
+#: Thousands wait.
+_NGINX = replaced(
+    NGINX,
+    ("events {{}}", "worker_rlimit_nofile 10000;\nevents {{ worker_connections 4000; }}"),
+    ("stderr notice", "stderr crit"),
+)
 
 
 class Fleet:

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv._transport.interfaces import StreamTransport, TCPForwarding, TCPTransport
@@ -57,6 +58,11 @@ class EndingTransport(TCPForwarding):
         if not self._write_ended:
             self._write_ended = True
             self._send_end()
+
+    def _lose(self, reason: Failure) -> None:
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(reason)
 
     def loseWriteConnection(self) -> None:
         """
@@ -145,17 +151,14 @@ class Producer:
         self._paused = False
 
     def pauseProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._paused = True
         self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """See :class:`IPushProducer`, or :class:`IPullProducer`."""
         self._paused = False
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
-        """See :class:`IPushProducer`."""
         self._producer.stopProducing()
 
     def produce_for(self, consumer: StreamTransport) -> None:

@@ -111,7 +111,6 @@ class PathEnd:
     # The protocol, to the transport below.
 
     def makeConnection(self, transport: ITransport) -> None:
-        """See :class:`IProtocol`."""
         self.transport = cast(TCPTransport, transport)
         self.is_open = self._connected = True
         if isinstance(transport, FileDescriptor):
@@ -143,7 +142,6 @@ class PathEnd:
         """See :class:`IHalfCloseableProtocol`: nobody has ended our direction of it."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IProtocol`."""
         if reason.check(ConnectionDone):
             reason = Failure(ConnectionLost(CUT_OFF))
         self.go_on()  # it may be lost in the turn in which it was handed over

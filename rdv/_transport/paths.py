@@ -67,8 +67,14 @@ class Paths:
 
     def join(self, path: SecurePath, early: bytes) -> Joining:
         """
-        Another path may take over.
+        Let ``path``, whose handshake is over, take over as soon as it can.
 
+        A dialer has one such path at a time, and may give it up before it has taken over, by
+        cancelling ``proven``. An acceptor may have 16: the first one on which its peer says HERE
+        takes over, and the others are aborted.
+
+        :param early: what has come on it already.
+        :return: the protocol for its connection. ``proven`` tells what has become of it.
         :raises RuntimeError: when there are too many already.
         """
         if len(self.stream.joins) >= _MOST_JOINS[self.role]:

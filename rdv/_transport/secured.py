@@ -51,8 +51,8 @@ class SecureTransport(EndingTransport):
 
     The stream may move to a path that is given to :meth:`join`: that takes over, each direction
     moves for itself, and the first path is closed when nothing on it is owed any more. ``getPeer``,
-    ``getHost`` and the options of TCP are those of the path on which we write. Producers, pauses,
-    half-close and all other calls go on as if there were one path.
+    ``getHost`` and the options of TCP are those of the path on which we write. All other calls go
+    on as if there were one.
 
     :param early: what has come on the path already. It is delivered in the next turn, or with what
         comes next.
@@ -100,17 +100,11 @@ class SecureTransport(EndingTransport):
 
     def join(self, path: SecurePath, early: bytes = b"") -> Joining:
         """
-        Let ``path``, whose handshake is over, take over as soon as it can.
-
-        A dialer has one such path at a time, and may give it up before it has taken over, by
-        cancelling ``proven``. An acceptor may have 16: the first one on which its peer says HERE
-        takes over, and the others are aborted.
+        See :meth:`Paths.join`.
 
         :param path: one that joins :attr:`path`.
-        :param early: what has come on it already.
-        :return: the protocol for its connection. ``proven`` tells what has become of it.
-        :raises RuntimeError: when it may not join: not :attr:`can_move`, READY has not come on the
-            first path, or there are too many that may take over.
+        :raises RuntimeError: also when it may not: not :attr:`can_move`, or READY has not come on
+            the first path.
         """
         if not (self.can_move and self.path.ready):
             raise RuntimeError("no path may join the stream now")
@@ -128,7 +122,6 @@ class SecureTransport(EndingTransport):
         self._paths.unlimit()
 
     def _take_over(self, end: Joining) -> None:
-        """Say so, and go on there."""
         self._may_move = False
         last_words = self._paths.take_over(end)
         self._write_to(self._paths.writing.transport, last_words)
@@ -157,10 +150,10 @@ class SecureTransport(EndingTransport):
         if self._paths.role is Role.DIALER or not self.stream.can_move:
             self._paths.give_up()
 
-    # What happens on the paths.
+    # What happens on the paths; see PathOwner.
 
     def path_begun(self, end: PathEnd) -> None:
-        """See :class:`PathOwner`: an acceptor says that it is there."""
+        """An acceptor says that it is there."""
         self._paths.begin(end)
         if self._paths.role is Role.ACCEPTOR:
             end.say(Signal.READY)
@@ -171,7 +164,6 @@ class SecureTransport(EndingTransport):
             self.protocol.makeConnection(cast(ITransport, self))
 
     def path_reads(self, end: PathEnd) -> bool:
-        """See :class:`PathOwner`."""
         return self._takes and not self._telling and self.stream.reads(end.path.order)
 
     @property
@@ -180,7 +172,6 @@ class SecureTransport(EndingTransport):
         return self.connected and not self._finished
 
     def path_received(self, plain: list[memoryview]) -> None:
-        """See :class:`PathOwner`."""
         data = b"".join(plain)
         plain.clear()
         if data and self._takes and not self.disconnecting:
@@ -201,7 +192,6 @@ class SecureTransport(EndingTransport):
             self._telling = False
 
     def path_signalled(self, end: PathEnd, signal: Signal) -> None:
-        """See :class:`PathOwner`."""
         if isinstance(end, Joining) and signal in (Signal.READY, Signal.HERE):
             self._take_over(end)
         elif signal is Signal.READY:
@@ -219,7 +209,7 @@ class SecureTransport(EndingTransport):
         self._follow()
 
     def path_forged(self, end: PathEnd, reason: Failure) -> None:
-        """See :class:`PathOwner`: of a path on which the peer has proved nothing it is the end."""
+        """Of a path on which the peer has proved nothing it is the end."""
         if isinstance(end, Joining) and not end.path.ready:
             end.abort()
             self.path_lost(end, reason)
@@ -227,7 +217,7 @@ class SecureTransport(EndingTransport):
             self._fail(reason)
 
     def path_lost(self, end: PathEnd, reason: Failure) -> None:
-        """See :class:`PathOwner`: that may be of no importance."""
+        """That may be of no importance."""
         self._loss = self._paths.lose(end, reason) or self._loss
         if self.connected and self._finished and self._paths.all_lost:
             self._lose(Failure(ConnectionDone()) if self.stream.over else reason)
@@ -260,14 +250,11 @@ class SecureTransport(EndingTransport):
 
     def _lose(self, reason: Failure) -> None:
         self._stop_waiting()
-        if self.connected:
-            self.connected = False
-            self.protocol.connectionLost(reason)
+        super()._lose(reason)
 
     # The transport, to the protocol above.
 
     def write(self, data: bytes) -> None:
-        """See :class:`ITransport`."""
         if self.connected and not self._write_ended and data:
             # All at once: a producer that is paused in between may end the stream.
             self.transport.writeSequence(self._paths.writing.path.seal(data))

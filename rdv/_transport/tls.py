@@ -113,9 +113,7 @@ class HalfCloseTLS(EndingTransport):
         """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
 
     def connectionLost(self, reason: Failure) -> None:
-        if self.connected:
-            self.connected = False
-            self.protocol.connectionLost(reason)
+        self._lose(reason)
 
     def _end_reading(self) -> None:
         self._read_ended = True

@@ -108,7 +108,6 @@ class Piping(Protocol):
         self._source.start(self, self._source_done)
 
     def path_changed(self) -> None:
-        """See :class:`IPathListener`."""
         self._moved()
 
     @property

@@ -71,7 +71,6 @@ class _Sender(End):
         cast(Any, self.transport).registerProducer(self, False)
 
     def resumeProducing(self) -> None:
-        """See :class:`IPullProducer`."""
         assert self.transport is not None
         piece = _PIECE[: self._left]
         self._left -= len(piece)

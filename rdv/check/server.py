@@ -161,7 +161,6 @@ class _Recorder:
         self._connection: SSL.Connection | None = None
 
     def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """See :class:`IOpenSSLClientConnectionCreator`."""
         connection = self._connection = self._creator.clientConnectionForTLS(tls)
         connection.set_verify(SSL.VERIFY_PEER, self._verified)
         return connection

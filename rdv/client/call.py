@@ -163,7 +163,6 @@ class CancelledLater(Deferred[Connection]):
         connecting.addBoth(self._fire)
 
     def cancel(self) -> None:
-        """See :class:`Deferred`."""
         if self.called:
             super().cancel()
         elif not self._telling():

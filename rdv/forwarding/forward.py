@@ -219,7 +219,6 @@ class _Leg(PlainLeg):
         self._forward.leg_made(self)
 
     def path_changed(self) -> None:
-        """See :class:`IPathListener`."""
         self._forward.path_changed()
 
     def break_on_exit(self, enabled: bool) -> None:

@@ -72,7 +72,6 @@ class Host(Selector):
     # IReactorTime.
 
     def seconds(self) -> float:
-        """See :class:`IReactorTime`."""
         return self._clock.seconds()
 
     def callLater(
@@ -82,7 +81,6 @@ class Host(Selector):
         *args: object,
         **kwargs: object,
     ) -> IDelayedCall:
-        """See :class:`IReactorTime`."""
         call = self._clock.callLater(delay, callable, *args, **kwargs)
         self._calls.add(call)
         return call
@@ -113,7 +111,6 @@ class Host(Selector):
         timeout: float = 30.0,
         bindAddress: Any = None,
     ) -> IConnector:
-        """See :class:`IReactorTCP`."""
         source = Address(self.ip, _number(bindAddress) or self._free_port())
         connector = MemoryConnector(self, source, host, port, factory, timeout)
         connector.connect()
@@ -126,7 +123,6 @@ class Host(Selector):
     # IReactorPluggableNameResolver.
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
-        """See :class:`IReactorPluggableNameResolver`."""
         before, self.nameResolver = self.nameResolver, resolver
         return before
 
@@ -146,18 +142,15 @@ class MemoryPort:
         self.factory = factory
 
     def startListening(self) -> None:
-        """See :class:`IListeningPort`."""
         self._host.ports[self._number] = self
         self.factory.doStart()
 
     def stopListening(self) -> None:
-        """See :class:`IListeningPort`."""
         if self._host.ports.get(self._number) is self:
             del self._host.ports[self._number]
             self.factory.doStop()
 
     def getHost(self) -> IPv4Address:
-        """See :class:`IListeningPort`."""
         return twisted_address(Address(self._host.ip, self._number))
 
     def accept(self, sock: MemorySocket) -> None:
@@ -201,7 +194,6 @@ class MemoryConnector(BaseConnector):
         return self
 
     def getDestination(self) -> IPv4Address:
-        """See :class:`IConnector`."""
         return IPv4Address("TCP", self._name, self._port)
 
     def failIfNotConnected(self, error: Exception) -> None:  # noqa: N802

@@ -226,7 +226,6 @@ class _Door(Resource):
         self._refusal = refusal
 
     def render(self, request: IRequest) -> int | bytes:
-        """See :class:`IResource`."""
         refusal = self._refusal()
         if refusal is None:
             return self._inside.render(request)

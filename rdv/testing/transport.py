@@ -218,11 +218,9 @@ class MemoryTransport(Connection):
         self.protocol.makeConnection(self)
 
     def getHost(self) -> IPv4Address:
-        """See :class:`ITransport`."""
         return twisted_address(self.memory.name)
 
     def getPeer(self) -> IPv4Address:
-        """See :class:`ITransport`."""
         return twisted_address(self.memory.peer_name)
 
     def cut(self) -> None:
@@ -230,7 +228,6 @@ class MemoryTransport(Connection):
         self.memory.reset()
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IFileDescriptor`."""
         if self.connected:
             super().connectionLost(reason)
             self._host.forget(self)

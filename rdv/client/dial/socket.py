@@ -148,11 +148,9 @@ class _ConnectingSocket:
             self._reactor.addWriter(self)
 
     def fileno(self) -> int:
-        """See :class:`IFileDescriptor`."""
         return self._socket.fileno()
 
     def logPrefix(self) -> str:
-        """See :class:`ILoggingContext`."""
         return "dial"
 
 

@@ -45,7 +45,6 @@ class _Policy:
         self._own = own
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """See :class:`IPolicyForHTTPS`."""
         from rdv.client.http.verification import creator
 
         return creator(hostname.decode("ascii"), self._roots, self._own)

@@ -61,7 +61,6 @@ class ServerEndpoints:
         self._proxy = proxy
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """See :class:`IAgentEndpointFactory`."""
         host = uri.host.decode("ascii").strip("[]")
         plain = self._plain(host, uri.port)
         if uri.scheme != b"https":
@@ -193,11 +192,9 @@ class _Resolution:
         """See :class:`IResolutionReceiver`."""
 
     def addressResolved(self, address: object) -> None:
-        """See :class:`IResolutionReceiver`."""
         if isinstance(address, (IPv4Address, IPv6Address)) and "%" not in address.host:
             self._addresses[Address(parse_ip(address.host), address.port)] = None
 
     def resolutionComplete(self) -> None:
-        """See :class:`IResolutionReceiver`."""
         if not self.complete.called:
             self.complete.callback(list(self._addresses))

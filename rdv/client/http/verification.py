@@ -85,7 +85,6 @@ class _Named:
         self._host = host
 
     def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """See :class:`IOpenSSLClientConnectionCreator`."""
         connection = self._creator.clientConnectionForTLS(tls)
         told = ref(tls)  # which has the connection, and that has the callback
         host = self._host

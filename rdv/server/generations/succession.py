@@ -169,7 +169,6 @@ class _Successor(ProcessProtocol):
             self.transport.signalProcess(name)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """See :class:`IProcessProtocol`."""
         self._said += data
         if self._said == READY:
             self._ready()

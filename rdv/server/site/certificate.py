@@ -107,7 +107,6 @@ class ServerCertificate:
         return [*found, *(f"{chain}: {problem}" for problem in self._gaps)]
 
     def serverConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """See :class:`IOpenSSLServerConnectionCreator`."""
         return self._options.serverConnectionForTLS(tls)
 
     def _read(self) -> Pem:

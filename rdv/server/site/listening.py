@@ -155,7 +155,6 @@ class TLSEndpoint:
         self._tls = tls
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """See :class:`IStreamServerEndpoint`."""
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
         listening: Deferred[IListeningPort] = self._endpoint.listen(

@@ -86,7 +86,6 @@ class _Patient:
         self._endpoint = endpoint
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """See :class:`IStreamServerEndpoint`."""
         wrapping: Any = factory
         make = wrapping.protocol
 

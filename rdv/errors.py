@@ -165,16 +165,19 @@ class NotProven(NoConnection):
     """
     A peer came for a secured stream, and nobody proved to know the secret: another program uses the
     secret's server token, or somebody who knows that token keeps peers away, or none of what the
-    peer said got through. Somebody else may come next: it is worth trying again.
+    peer said got through, or where the server does not relay there was no path. Somebody else may
+    come next: it is worth trying again.
 
     :param reasons: what became of each path.
+    :param has_come: whether there was a path at all, be it the relay.
     """
 
-    def __init__(self, reasons: str) -> None:
-        super().__init__(
+    def __init__(self, reasons: str, *, has_come: bool = True) -> None:
+        text = (
             "nobody proved to know the secret: another program uses it, or somebody who knows its "
-            f"server token keeps peers away ({reasons})"
+            "server token keeps peers away"
         )
+        super().__init__(f"{text if has_come else 'no path to the peer'} ({reasons})")
 
 
 class AttemptTimeout(RdvError):

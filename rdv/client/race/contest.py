@@ -63,6 +63,8 @@ class Contest:
     ) -> None:
         settings = context.settings
         self._relays = answer.relays
+        # Whether anybody is known to be at the other end of anything.
+        self._has_come = answer.relays
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = context.role is Role.DIALER and settings.spaces
         self._chooser = settings.chooser if chooses else _at_once
@@ -98,7 +100,8 @@ class Contest:
         """
         :return: the candidate that was chosen; the others are still open, except for dials. Where
             its stream can move, dials go on, too: :meth:`join` or :meth:`end` has to be called.
-        :raises NoConnection: when there is none, or not in time; of a secured stream ``NotProven``.
+        :raises NoConnection: when there is none, or not in time; of a secured stream ``NotProven``,
+            unless there never can be one.
         """
         self._contending = self._contenders()
         race = first(self._contending, _can_move)
@@ -114,8 +117,9 @@ class Contest:
                 self._reasons.setdefault(str(address), describe(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             reasons = reasons or "nobody answered"
-            if self._context.secured is not None:
-                raise NotProven(reasons) from None
+            spaces = self._context.settings.spaces
+            if self._context.secured is not None and (self._relays or spaces):
+                raise NotProven(reasons, has_come=self._has_come) from None
             raise NoConnection(f"no path to the peer: {reasons}") from None
         finally:
             if limit.active():
@@ -179,6 +183,7 @@ class Contest:
 
     async def _contend(self, candidate: Candidate, *, inbound: bool = False) -> Candidate:
         candidate.closed.addCallback(lambda _: self._reconsider())
+        self._has_come = True
         await candidate.shaken()
         if self._witness is not None:
             await self._witness.believes(candidate)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rdv import Secret
 from rdv.addresses import AddressSpace
-from rdv.errors import NoConnection
-from rdv.test.client.doubles import CONFIRM, HELLO, PEER, answer
+from rdv.errors import NoConnection, NotProven
+from rdv.test.client.doubles import CONFIRM, HELLO, PEER, URL, answer
 from rdv.test.client.test_attempt import RaceTestCase
 
 
@@ -15,11 +16,12 @@ class NoRelayTests(RaceTestCase):
         head = answer(*peers)
         self.server.deliver(head.replace(b"\r\n\r\n", b"\r\nRdv-Relay: none\r\n\r\n"))
 
-    def assert_failed(self) -> None:
+    def assert_failed(self) -> NoConnection:
         """In one line that says why."""
         self.assert_done(self.server)
-        error = self.failureResultOf(self.attempt, NoConnection).value
+        error: NoConnection = self.failureResultOf(self.attempt, NoConnection).value
         self.assertEqual(str(error), "no path to the peer: relay: this server does not relay")
+        return error
 
     def test_direct(self) -> None:
         """The connection to the server is not kept in reserve."""
@@ -47,6 +49,33 @@ class NoRelayTests(RaceTestCase):
             begin(spaces=AddressSpace.NONE)
             self.answer(PEER)
             self.assert_failed()
+
+    def test_secured_relay_only(self) -> None:
+        """The same for a secured stream: whoever the other one is, there never can be a path."""
+        for call in ("dial", "accept"):
+            self.setUp()
+            self._ask(getattr(self.client(spaces=AddressSpace.NONE), call)(URL, Secret.generate()))
+            self.answer(PEER)
+            self.assertNotIsInstance(self.assert_failed(), NotProven)
+
+    def test_secured(self) -> None:
+        """
+        Without a path nobody says that somebody came who did not know the secret. Another one may
+        have a path, so that it is worth trying again.
+        """
+        for comes in (False, True):
+            self.setUp()
+            self._ask(self.client().dial(URL, Secret.generate()))
+            self.answer(PEER)
+            if comes:
+                peer = self.reactor.connected()
+                peer.deliver(HELLO)
+                peer.lose()
+            self.reactor.advance(30)
+            self.server.lose()
+            error = self.failureResultOf(self.attempt, NotProven).value
+            said = "nobody proved to know the secret" if comes else "no path to the peer"
+            self.assertRegex(str(error), f"^{said}.*relay: this server does not relay")
 
     def test_no_direct_path(self) -> None:
         """The same is said when time is up, and when the server ends it."""

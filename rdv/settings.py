@@ -184,8 +184,8 @@ class ServerSettings:
     limit_requests: int = _limit(20, "requests a second, with bursts of ten seconds' worth")
     limit_failures: int = _limit(
         60,
-        "clients a minute that leave without having met a peer, with bursts of three "
-        "minutes' worth",
+        "clients a minute that come without meeting a peer of another address, with bursts of "
+        "three minutes' worth",
     )
     limits: bool = setting(True, "turn all of these limits off", LIMITS)
     relay: bool = setting(True, "help peers to connect directly, but relay nothing", RELAY)

@@ -221,7 +221,7 @@ class Rendezvous(LegOwner[Leg]):
 
     def _wait(self, leg: Leg) -> None:
         if self._may(Limit.WAITING, leg):
-            leg.lease.waits()
+            leg.lease.waits(leg.token)
             self._lobby.enter(leg, self.budget.most_waiting)
             note_client("waiting", leg)
 

@@ -195,6 +195,7 @@ class RendezvousResource(Resource):
         if not leg.lease.key:
             leg.lease = admission.lease(host, counted=False)
         if not self._rendezvous.has_room(leg, request.channel.transport):
+            leg.lease.misses(leg.token)
             return self._refuse(request, bad_request(FULL))
         admission.named(leg.lease, host, leg.addresses)
         self._rendezvous.enter(leg, _detach(request, leg))

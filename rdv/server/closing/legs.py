@@ -131,5 +131,7 @@ class Refusing:
         """Whether a limit leaves room for a client. If not, it is refused."""
         if leg.lease.may(limit, leg.observed):
             return True
+        if limit is Limit.WAITING:
+            leg.lease.misses(leg.token)
         self.refuse(leg, *refusal_of(limit))
         return False

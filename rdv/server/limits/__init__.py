@@ -9,7 +9,12 @@ counted for it, and only what holds for the whole server does.
 ``numbers`` is how many of each, and ``admission`` applies that: it admits a connection and gives it
 a ``Lease``, by which it is counted as long as it stays. ``sketch`` counts and times without
 connections or clocks, ``memory`` is where that is kept, ``hits`` remembers whom limits have hit,
-and ``hiding`` finds out that an address is a proxy's.
+``hiding`` finds out that an address is a proxy's, and ``tried`` which tokens an address has failed
+with already.
+
+A failure is a token with which somebody asks and nobody is there: whoever then leaves, or waits in
+vain, or may not wait, has learned as much as by a guess. So has whoever meets a client of his own
+address, as that may be himself. A client that comes again is no guess, as it has the same token.
 
 Several workers have one memory. Of counts each worker has a part that nobody else writes, and the
 sum over all is what counts; so nobody waits for anybody, and when a worker dies the parent clears

@@ -16,6 +16,7 @@ from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.limits.memory import RATES, Memory
 from rdv.server.limits.numbers import Limit, Limits
 from rdv.server.limits.sketch import Counts, KeyedHash, Rate
+from rdv.server.limits.tried import Tried
 
 __all__ = ["Admission", "TooMany", "refusal_of"]
 
@@ -75,6 +76,7 @@ class Admission:
         self._answers = Rate(self._times[0], _ANSWERS, _ANSWERS_WINDOW)
         self.counts = Counts(memory.counts(), memory.own)
         self.hits = HitCounts()
+        self._tried = Tried()
         self.hiding = Hiding(memory.hiding(), memory.own)
         self.use(limits)
 
@@ -160,10 +162,12 @@ class Admission:
         self.hits.add(limit, network_of(host_of(observed)))
         return True
 
-    def failed(self, key: int) -> None:
-        """Somebody has met nobody."""
+    def failed(self, key: int, token: bytes) -> None:
+        """Somebody has met nobody, or only somebody of the same address."""
         if self._failures:
-            self._failures.spend(key, self._clock.seconds())
+            now = self._clock.seconds()
+            if self._tried.is_new(key, token, now):
+                self._failures.spend(key, now)
 
     def _ask(self, key: int, host: str) -> None:
         now = self._clock.seconds()

@@ -26,12 +26,13 @@ class Lease:
     :param counted: whether the connection itself is counted.
     """
 
-    __slots__ = ("_admission", "_holds", "key")
+    __slots__ = ("_admission", "_holds", "_token", "key")
 
     def __init__(self, admission: Admission | None, key: int, *, counted: bool) -> None:
         self._admission = admission
         self.key = key
         self._holds = 0  # as it is added to the counts
+        self._token = b""  # with which it waits
         if counted and admission is not None:
             self._holds = _CONNECTION
             admission.counts.add(key, _CONNECTION)
@@ -52,13 +53,25 @@ class Lease:
         """Whether its address is a proxy's, which others have as well."""
         return self._admission is not None and self._admission.hiding.hides(self.key)
 
-    def waits(self) -> None:
-        """It waits from now on."""
+    def waits(self, token: bytes) -> None:
+        """It waits from now on, with that token."""
+        self._token = token
         self._become(_WAITING)
 
-    def meets(self) -> None:
-        """It is in a pair from now on."""
+    def misses(self, token: bytes) -> None:
+        """It has asked for somebody who is not there, and may not wait."""
+        if self._admission is not None:
+            self._admission.failed(self.key, token)
+
+    def meets(self, other: Lease, token: bytes) -> None:
+        """
+        The two are a pair from now on. If both have one address it counts as a failure: whoever
+        guesses could be both peers, to end his mistakes.
+        """
+        if self.key == other.key:
+            self.misses(token)
         self._become(_PAIR)
+        other._become(_PAIR)
 
     def leaves(self) -> None:
         """It does neither any longer. If it has waited, it was in vain."""
@@ -68,7 +81,7 @@ class Lease:
 
     def _has_waited(self) -> None:
         if self._holds & _WAITING and self._admission is not None:
-            self._admission.failed(self.key)
+            self._admission.failed(self.key, self._token)
 
     def _become(self, phase: int) -> None:
         admission = self._admission

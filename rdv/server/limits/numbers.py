@@ -42,8 +42,8 @@ class Limits:
     :ivar pairs: clients that have met their peer and are not gone yet. When both of a pair have one
         address they are two.
     :ivar requests: a second, on average over ten seconds, which may come at once.
-    :ivar failures: how many clients may come and wait in vain, a minute, on average over three
-        minutes: this is what guessing tokens comes to.
+    :ivar failures: how many clients may come in vain, each with a token that is new, a minute, on
+        average over three minutes: this is what guessing tokens comes to.
     :raises TypeError: when one is no whole number; the text names it.
     :raises ValueError: when one is out of range; likewise.
     """

@@ -65,6 +65,7 @@ class Entrance:
         if self._rendezvous.has_room(leg, leg.transport):
             self._rendezvous.enter(leg, waited=client.waited)
         else:
+            leg.lease.misses(leg.token)
             self._rendezvous.statistics.refused(*BUSY)
             self._closing_legs.refuse(leg, *BUSY)
 

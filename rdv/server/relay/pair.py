@@ -87,8 +87,7 @@ class Pair(LegOwner[Leg]):
         self.waited = self.matched - first.arrived
         is_dialer = first.role is Role.DIALER
         self.dialer, self.acceptor = (first, second) if is_dialer else (second, first)
-        for leg in (first, second):
-            leg.lease.meets()
+        first.lease.meets(second.lease, self.token)
         self.idle_timeout = idle_time(idle, first.user or second.user)
         self.rate_limit = owner.relaying.limits.rate
         self.quota = owner.relaying.limits.quota

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -79,12 +82,12 @@ class CountsTests(_Case):
         leases = self.leases(3)
         for lease in leases[:2]:
             self.assertTrue(lease.may(Limit.WAITING, f"{HOST}:5"))
-            lease.waits()
+            lease.waits(b"token")
         self.assertFalse(leases[2].may(Limit.WAITING, f"{HOST}:5"))
         self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
-        leases[0].meets()
+        leases[0].meets(NOBODY, b"token")
         self.assertTrue(leases[2].may(Limit.WAITING, f"{HOST}:5"))
-        leases[1].meets()
+        leases[1].meets(NOBODY, b"token")
         self.assertFalse(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
         leases[1].end()
         self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
@@ -96,11 +99,11 @@ class CountsTests(_Case):
     def test_nothing_left(self) -> None:
         """When all have ended there is nothing."""
         for lease in self.leases(3):
-            for step in (lease.waits, lease.meets, lease.waits, lease.leaves, lease.meets):
-                step()
-            lease.end()
-            for step in (lease.waits, lease.meets, lease.leaves, lease.end):
-                step()
+            for end in (lease.leaves, lease.end, lease.end):
+                lease.waits(b"token")
+                lease.meets(NOBODY, b"token")
+                lease.waits(b"token")
+                end()
         self.assertEqual(self.counted(self.leases(1)[0]), [1, 0, 0])
 
     def test_passed_on(self) -> None:
@@ -119,14 +122,14 @@ class CountsTests(_Case):
             self.assertIs(lease, NOBODY)
             self.assertIs(self.admission.lease(""), NOBODY)
             self.assertTrue(lease.may(Limit.WAITING, ""))
-            lease.waits()
+            lease.waits(b"token")
             lease.end()
         self.admission.ask("")
 
     def test_uncounted(self) -> None:
         """Of a resource in another site only what it has taken is counted."""
         lease = self.admission.lease(HOST, counted=False)
-        lease.waits()
+        lease.waits(b"token")
         self.assertEqual(self.counted(lease), [0, 1, 0])
         lease.end()
 
@@ -137,7 +140,7 @@ class CountsTests(_Case):
         leases = self.leases(10, "10.0.0.1")
         for lease in leases:
             self.assertTrue(lease.may(Limit.WAITING, "10.0.0.1:5"))
-            lease.waits()
+            lease.waits(b"token")
         self.assertFalse(any(self.admission.hits.totals.values()))
         for host in range(8):
             self.named(HOST, f"192.168.0.{host}:7")
@@ -173,20 +176,51 @@ class RatesTests(_Case):
     def test_failures(self) -> None:
         """Three minutes' worth of those who come and meet nobody; others do not matter."""
         self.admission = Admission(self.clock, Limits(0, 0, 0, requests=0, failures=10))
-        for _ in range(50):
-            lease = self.leases(1)[0]
-            lease.waits()
-            lease.meets()
+        for number in range(50):
+            lease, other = self.leases(1)[0], self.leases(1, OTHER)[0]
+            lease.waits(b"%d" % number)
+            lease.meets(other, b"%d" % number)
             lease.end()
             self.leases(1)[0].end()
-        for _ in range(30):
+        for number in range(30):
             lease = self.leases(1)[0]
-            lease.waits()
+            lease.waits(b"%d" % number)
             lease.end()
         self.assertIn("met nobody", str(self.refused()))
         self.clock.advance(6)
-        self.leases(1)[0].waits()
+        self.leases(1)[0].waits(b"token")
         self.leases(1, OTHER)
+
+    def failures(self, step: Callable[[bytes], None], lease: Lease) -> int:
+        """How many more of its address are allowed when that has happened with 20 tokens."""
+        for number in range(20):
+            step(b"%d" % number)
+        rate = self.admission._failures
+        assert rate is not None
+        return sum(rate.take(lease.key, self.clock.seconds()) for _ in range(60))
+
+    def test_guesses(self) -> None:
+        """Who asks for nobody and may not wait fails as well, or meets one of the same address."""
+        limits = Limits(0, 0, 0, requests=0, failures=10)
+        for way, left in (("may not wait", 10), ("another", 30), ("the same", 10)):
+            self.admission = Admission(self.clock, limits)
+            one, same, other = *self.leases(2), *self.leases(1, OTHER)
+            steps: dict[str, Callable[[bytes], None]] = {
+                "may not wait": one.misses,
+                "another": partial(one.meets, other),
+                "the same": partial(one.meets, same),
+            }
+            self.assertEqual(self.failures(steps[way], one), left)
+
+    def test_again(self) -> None:
+        """Who comes again with a token fails once."""
+        self.admission = Admission(self.clock, Limits(0, 0, 0, requests=0, failures=10))
+        for _ in range(100):
+            (lease,) = self.leases(1)
+            lease.misses(b"token")
+            lease.waits(b"token")
+            lease.end()
+            self.clock.advance(10)
 
 
 class NoLimitsTests(SynchronousTestCase):

@@ -127,7 +127,10 @@ class ClientsTests(ServerTestCase):
         self.assertEqual(self.counted(), ((0, 0, 0), (1, 1, 0)))
 
     def test_in_vain(self) -> None:
-        """Who leaves, speaks or waits to the end has met nobody, and who is replaced; no others."""
+        """
+        Who leaves, speaks or waits to the end has met nobody, and who may not wait. That counts
+        once for a token.
+        """
         admission = self.rendezvous.admission
 
         def failures() -> int:
@@ -144,7 +147,13 @@ class ClientsTests(ServerTestCase):
         self.close_all(self.dial(b"3", observed=HOG))
         self.dial(b"4", observed=HOG)
         self.accept(b"4", observed=GUEST)
-        self.assertEqual(failures(), 56)
+        self.assertEqual(failures(), 57)
+        self.clock.advance(1000)
+        waiting = [self.dial(token, observed=HOG) for token in (b"a", b"b")]  # and no more may
+        for token in (b"6", b"7", b"6"):
+            self.assert_refused_for(self.dial(token, observed=HOG), Limit.WAITING)
+        self.assertEqual(failures(), 58)
+        self.close_all(*waiting)
         self.clock.advance(1000)
         self.dial(b"5", observed=HOG)
         self.clock.advance(300)

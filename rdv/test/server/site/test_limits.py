@@ -87,6 +87,15 @@ class SiteTests(WebTestCase):
         self.browse(request(b"ACCEPT"), address=HOG)
         self.assertEqual(self.rendezvous.pairs, 1)
 
+    def test_full(self) -> None:
+        """Who is told that there is no room has tried a token. Whoever comes again is welcome."""
+        self.start(limit_failures=10, limit_connections=0, limit_requests=0)
+        self.patch(self.rendezvous, "has_room", lambda leg, transport: False)
+        for number in [*range(29), *range(10), 29]:
+            browser = self.browse(request(rdv_token=b"%d" % number), address=HOG)
+            self.assertEqual(browser.answer().status, 503)
+        self.assert_too_many(self.browse(request(), address=HOG), "met nobody")
+
     def test_flood(self) -> None:
         """Most are cut without an answer."""
         self.start(limit_requests=1, limit_connections=0)

@@ -51,6 +51,16 @@ class LimitsTests(WorkersTestCase):
         await self.hang_up()
         self.assertEqual(self.counted(), [0, 0, 0])
 
+    async def test_full(self) -> None:
+        """Who finds no room at another worker has tried a token."""
+        self.limit(Limits(failures=1))
+        self.patch(self.rendezvous[1], "has_room", lambda leg, transport: False)
+        answers = []
+        for number in range(5):
+            wire = await self.ask(0, b"DIAL", token_of(1, word=f"word {number}"))
+            answers.append((await wire.ended())[9:12])
+        self.assertEqual(answers, [b"503"] * 3 + [b"429"] * 2)
+
     async def test_requests(self) -> None:
         """What one has seen counts at the other."""
         self.limit(Limits(requests=1))

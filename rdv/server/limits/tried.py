@@ -1,0 +1,47 @@
+"""
+Which tokens an address has tried in vain of late.
+
+Guessing takes a new token each time, and a client that comes again has the same one. So what counts
+as a failure is a token that the address has not failed with within the last minute. Not more than a
+few are remembered of an address: to ask for these again and again finds nobody whom an attacker
+would not find by letting as many clients wait.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["TOKENS", "Tried"]
+
+#: How many addresses are remembered, and how many tokens of each.
+_ADDRESSES, TOKENS = 256, 64
+#: Seconds for which a token is, from the last time that it was tried.
+_REMEMBERED = 60.0
+
+
+class Tried:
+    """Those of one process. Each token is one process' business."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, dict[int, float]] = {}  # in the order of the last times
+
+    def is_new(self, key: int, token: bytes, now: float) -> bool:
+        """
+        An address has tried a token.
+
+        :param key: that of the address.
+        :return: whether that is new.
+        """
+        times = self._times.get(key)
+        if times is None:
+            if len(self._times) >= _ADDRESSES:
+                del self._times[next(iter(self._times))]
+            times = self._times[key] = {}
+        long_ago = now - _REMEMBERED
+        while times and next(iter(times.values())) <= long_ago:
+            del times[next(iter(times))]
+        mark = hash(token)
+        is_new = times.pop(mark, -math.inf) <= long_ago
+        if len(times) < TOKENS:
+            times[mark] = now
+        return is_new

@@ -137,7 +137,7 @@ class Admin:
         return looking
 
     def _add(self, sample: Sample) -> None:
-        self._history.add(time(), sample)
+        self._history.add(sample)
 
 
 def _is_taken(error: RdvError) -> bool:

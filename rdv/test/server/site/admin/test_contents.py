@@ -104,15 +104,16 @@ class StatusTests(SynchronousTestCase):
 
 class HistoryTests(SynchronousTestCase):
     def test_columns(self) -> None:
-        history = History()
+        clock = Clock()
+        history = History(clock.seconds, lambda: clock.seconds() + 100)
         for number in range(3):
             history.add(
-                100.0 + number,
                 {
                     "rdv_outcomes": {"direct": number, "relayed": 1},
                     "rdv_relayed_bytes": {"dialer": 5, "acceptor": number},
-                },
+                }
             )
+            clock.advance(1)
         columns = history.columns()
         self.assertEqual(columns["time"], [100, 101, 102])
         self.assertEqual(columns["direct"], [0, 1, 2])
@@ -121,11 +122,28 @@ class HistoryTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """An hour."""
-        history = History()
-        for number in range(1000):
-            history.add(number, {})
+        clock = Clock()
+        history = History(clock.seconds, clock.seconds)
+        for _ in range(1000):
+            history.add({})
+            clock.advance(1)
         times = history.columns()["time"]
         self.assertEqual((times[0], times[-1]), (1000 - 361, 999))
+
+    def test_clock_is_set(self) -> None:
+        """Whatever the wall clock does, looks are as far apart as they were, and end now."""
+        clock, dates = Clock(), [1e9, 1e9 + 7200, 1e9 - 7200]
+        history = History(clock.seconds, lambda: dates[0])
+        while True:
+            history.add({})
+            times = history.columns()["time"]
+            self.assertEqual(times[-1], dates[0])
+            for before, after in zip(times, times[1:], strict=False):
+                self.assertEqual(after - before, 10)
+            clock.advance(10)
+            if not dates[1:]:
+                return
+            del dates[0]
 
 
 class PageTests(SynchronousTestCase):

@@ -21,7 +21,7 @@ before it. The options:
     of a client: for a connection; 0 for as long as it takes. The default is 60 to dial, and 0 to
     accept.
 ``relay=yes|no``
-    whether to use the relay only. The default is ``no``.
+    whether to only use the relay. The default is ``no``.
 ``move=yes|no``
     whether a secured stream that begins on the relay moves to a direct path when there is one. The
     default is ``yes``.

@@ -13,13 +13,13 @@ from rdv.options import file_name, limit, one_of, seconds, size, workers
 
 __all__ = ["ACCESS", "FILE", "PROCESSES", "ServerSettings", "server_settings"]
 
-LISTENING = "where it listens"
+LISTENING = "listening"
 TLS = "TLS"
-ACCESS = "who may use it"
-LIMITS = "limits for each address, or /64 of IPv6; 0: no limit"
-RELAY = "what it relays"
+ACCESS = "access control"
+LIMITS = "limits per address (or IPv6 /64); 0: no limit"
+RELAY = "relay"
 TIMES = "timeouts"
-PROXIES = "behind a proxy"
+PROXIES = "behind a reverse proxy"
 PROCESSES = "processes"
 MONITORING = "health, metrics and logs"
 FILE = "configuration"
@@ -88,7 +88,7 @@ class ServerSettings:
     )
     tls: Sequence[str] = setting(
         (),
-        "like --listen, but for https; without --listen there is no plain port then; repeatable",
+        "like --listen, but for https; without --listen, there is no plain port; repeatable",
         TLS,
         str,
         metavar="ADDRESS",
@@ -104,14 +104,14 @@ class ServerSettings:
     )
     key: str | None = setting(
         None,
-        "PEM file of its private key, if that is not in the same file",
+        "PEM file of the private key, if it is not in the same file",
         TLS,
         file_name,
         at_start=True,
     )
     allow: Sequence[str] = setting(
         (),
-        "let in only clients from this network, or from those in this file; repeatable",
+        "only admit clients from this network, or from the networks in this file; repeatable",
         ACCESS,
         str,
         metavar="CIDR|FILE",
@@ -119,7 +119,7 @@ class ServerSettings:
     )
     deny: Sequence[str] = setting(
         (),
-        "keep out clients from this network, or from those in this file, even if allowed; "
+        "reject clients from this network, or from the networks in this file, even if allowed; "
         "repeatable",
         ACCESS,
         str,
@@ -128,8 +128,8 @@ class ServerSettings:
     )
     bearer_file: Sequence[str] = setting(
         (),
-        "let in only clients that send Authorization: Bearer with a token in this file, "
-        "whose lines are TOKEN or NAME:TOKEN; repeatable",
+        "only admit clients that send Authorization: Bearer with a token from this file, with "
+        "lines TOKEN or NAME:TOKEN; repeatable",
         ACCESS,
         str,
         metavar="FILE",
@@ -137,8 +137,8 @@ class ServerSettings:
     )
     token_key: Sequence[str] = setting(
         (),
-        "let in only clients whose token is signed with a key in this file (see rdv token "
-        "--key); repeatable",
+        "only admit clients whose token is signed with a key in this file (see rdv token --key); "
+        "repeatable",
         ACCESS,
         str,
         metavar="FILE",
@@ -146,7 +146,7 @@ class ServerSettings:
     )
     serve: str | None = setting(
         None,
-        "ask this Python function about each pair (serve hook)",
+        "call this Python function with each pair (serve hook)",
         ACCESS,
         str,
         metavar="MODULE:CALLABLE",
@@ -154,74 +154,83 @@ class ServerSettings:
     )
     auth_url: str | None = setting(
         None,
-        "ask this URL about each client: 2xx lets it in, 401 and 403 keep it out",
+        "ask this URL about each client: 2xx admits it, 401 and 403 reject it",
         ACCESS,
         str,
         metavar="URL",
     )
     auth_header_file: str | None = setting(
-        None, "send the headers in this file, one a line, to that URL", ACCESS, str, metavar="FILE"
+        None,
+        "send the headers in this file, one per line, to that URL",
+        ACCESS,
+        str,
+        metavar="FILE",
     )
     auth_pass: Sequence[str] = setting(
         (),
-        "pass this header of the client on to that URL, besides Authorization and Cookie; "
+        "also pass this header of the client on to that URL, besides Authorization and Cookie; "
         "repeatable",
         ACCESS,
         str,
         metavar="NAME",
         repeats=True,
     )
-    auth_timeout: float = setting(5.0, "how long that URL may take to answer", ACCESS, seconds)
+    auth_timeout: float = setting(5.0, "time limit for the response of that URL", ACCESS, seconds)
     auth_cache: float = setting(
         60.0,
-        "how long its answers are kept, refusals for 10 s at most; 0: not at all",
+        "how long to cache its responses, refusals for at most 10 s; 0: no caching",
         ACCESS,
         seconds,
     )
-    limit_connections: int = _limit(256, "connections at a time")
-    limit_waiting: int = _limit(128, "clients waiting for their peer at a time")
-    limit_pairs: int = _limit(64, "clients in pairs at a time")
-    limit_requests: int = _limit(20, "requests a second, with bursts of ten seconds' worth")
+    limit_connections: int = _limit(256, "concurrent connections")
+    limit_waiting: int = _limit(128, "clients waiting for their peer")
+    limit_pairs: int = _limit(64, "clients in pairs")
+    limit_requests: int = _limit(20, "requests per second, with bursts of ten seconds' worth")
     limit_failures: int = _limit(
         60,
-        "clients a minute that come without meeting a peer of another address, with bursts of "
+        "clients per minute that come without meeting a peer of another address, with bursts of "
         "three minutes' worth",
     )
-    limits: bool = setting(True, "turn all of these limits off", LIMITS)
-    relay: bool = setting(True, "help peers to connect directly, but relay nothing", RELAY)
+    limits: bool = setting(True, "disable all of these limits", LIMITS)
+    relay: bool = setting(True, "only introduce peers to each other; relay nothing", RELAY)
     relay_rate: int = setting(
-        0, "bytes a second relayed in each direction of a pair; 0: no limit", RELAY, size
+        0, "relayed bytes per second in each direction of a pair; 0: no limit", RELAY, size
     )
     relay_rate_total: int = setting(
-        0, "bytes a second relayed for all pairs together, shared fairly; 0: no limit", RELAY, size
+        0,
+        "relayed bytes per second for all pairs together, shared fairly; 0: no limit",
+        RELAY,
+        size,
     )
     relay_quota: int = setting(
-        0, "bytes relayed for a pair before it is cut; 0: no limit", RELAY, size
+        0, "relayed bytes after which a pair is cut; 0: no limit", RELAY, size
     )
     lobby_timeout: float = setting(
-        300.0, "how long a client waits for its peer; 0: for ever", TIMES, seconds
+        300.0, "how long a client may wait for its peer; 0: no limit", TIMES, seconds
     )
     handshake_timeout: float = setting(
-        30.0, "how long a matched pair has to connect; 0: for ever", TIMES, seconds
+        30.0, "how long a matched pair may take to connect; 0: no limit", TIMES, seconds
     )
     idle_timeout: float | None = setting(
         None,
-        "how long a relayed pair may be silent; 0: for ever (default 600, or 3600 if the "
-        "server knows the user of one of the two)",
+        "how long a relayed pair may be idle; 0: no limit (default 600, or 3600 if the server "
+        "knows the user of either client)",
         TIMES,
         seconds,
     )
     drain: float = setting(
-        5.0, "how long relayed connections may go on after SIGTERM or SIGINT", TIMES, seconds
+        5.0, "how long relayed connections may continue after SIGTERM or SIGINT", TIMES, seconds
     )
     drain_replaced: float = setting(
         86400.0,
-        "how long they may go on after a new generation has taken over (SIGUSR2)",
+        "how long they may continue after a new generation has taken over (SIGUSR2)",
         TIMES,
         seconds,
     )
     align: bool = setting(
-        True, "answer both clients of a pair at once, whatever their round-trip times", TIMES
+        True,
+        "answer both clients of a pair immediately, regardless of their round-trip times",
+        TIMES,
     )
     observed_header: str | None = setting(
         None,
@@ -233,18 +242,18 @@ class ServerSettings:
     )
     observed_port_header: str | None = setting(
         None,
-        "take the client's port from this header, if the other one has only the IP address",
+        "take the client's port from this header, if the other header only has the IP address",
         PROXIES,
         str,
         metavar="NAME",
         at_start=True,
     )
     workers: int = setting(
-        1, "number of processes; 0: one for each processor", PROCESSES, workers, at_start=True
+        1, "number of processes; 0: one per processor", PROCESSES, workers, at_start=True
     )
     worker_timeout: float = setting(
         30.0,
-        "replace a process that has not answered for so long; 0: never",
+        "replace a process that has not responded for this long; 0: never",
         PROCESSES,
         seconds,
         at_start=True,
@@ -259,14 +268,14 @@ class ServerSettings:
     )
     health_path: str = setting(
         "/",
-        "path below which GET healthz and readyz answer health checks; empty: none",
+        "path under which healthz and readyz answer health checks (GET); empty: none",
         MONITORING,
         str,
         metavar="PATH",
     )
     admin: str | None = setting(
         None,
-        "serve metrics and a status page to the operator here, such as 127.0.0.1:9180 or unix:PATH",
+        "serve metrics and a status page for operators here, such as 127.0.0.1:9180 or unix:PATH",
         MONITORING,
         str,
         metavar="ADDRESS",
@@ -274,7 +283,8 @@ class ServerSettings:
     )
     log_format: str | None = setting(
         None,
-        "text, json (one object a line), or access (one line for each pair, all else to stderr)",
+        "text, json (one object per line), or access (one line per pair, everything else to "
+        "stderr)",
         MONITORING,
         one_of("text", "json", "access"),
         metavar="FORMAT",
@@ -282,14 +292,14 @@ class ServerSettings:
     )
     log_addresses: str = setting(
         "prefix",
-        "how much of clients' addresses is logged: full, prefix (/24 and /48) or none",
+        "how much of client addresses to log: full, prefix (/24 and /48) or none",
         MONITORING,
         one_of("full", "prefix", "none"),
         metavar="DETAIL",
     )
     config: str | None = setting(
         None,
-        "file of settings, in TOML, named like these options without the dashes",
+        "TOML file of settings, named like these options without the dashes",
         FILE,
         file_name,
         at_start=True,

@@ -60,11 +60,11 @@ class Options(UsageOptions):
 
     synopsis = "[options] [dial|accept URL TOKEN]"
     longdesc = (
-        "Without a command word: serve. For pipes and exit codes use the rdv command; twist logs "
-        "to stdout and cannot choose its exit status."
+        "Without a command, runs the server. For pipes and exit codes, use the rdv command; twist "
+        "logs to stdout and cannot set its exit status."
     )
     optFlags = [
-        ["check-config", None, "check the settings, print OK or what is wrong, and exit"],
+        ["check-config", None, "check the settings, print OK or the mistakes, and exit"],
         *([each.flag, None, each.described] for each in _SWITCHES),
     ]
     optParameters = [
@@ -73,8 +73,8 @@ class Options(UsageOptions):
         if not each.repeats
     ]
     subCommands = [
-        ["dial", None, StreamOptions, "Connect stdin and stdout to the accepting peer."],
-        ["accept", None, AcceptOptions, "Connect stdin and stdout to the dialling peer."],
+        ["dial", None, StreamOptions, "Connect stdin and stdout to an accepting peer."],
+        ["accept", None, AcceptOptions, "Connect stdin and stdout to a dialling peer."],
     ]
 
     def configuration(self) -> Configuration:

@@ -41,7 +41,8 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     top = parser_for(form)(
         prog="rdv",
         description="Relay-assisted peer-to-peer TCP connections.",
-        epilog="rdv COMMAND --help lists the options of a command. They may stand before it, too.",
+        epilog="Run rdv COMMAND --help for the options of a command. They may also precede the "
+        "command.",
     )
     top.add_argument("--version", action="version", version=_version())
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -67,41 +68,45 @@ def _each(
         _add_serve,
     )
     about = _CLIENT_TEXT + _ENCRYPTED.format("rdv accept")
-    text = "connect to the peer that accepts with the same token"
+    text = "connect to a peer that accepts with the same token"
     yield _command(commands, "dial", text, about, module="stream", aliases=["d"]), _add_dial
-    text = "wait for the peer that dials with the same token"
+    text = "wait for a peer that dials with the same token"
     yield _command(commands, "accept", text, about, module="stream", aliases=["a"]), _add_accept
-    about = f"Each peer reaches TARGET and nothing else. {_ENCRYPTED.format('rdv expose')}"
-    text = "let peers that connect with the same token reach one target"
+    about = f"Peers can reach TARGET and nothing else. {_ENCRYPTED.format('rdv expose')}"
+    text = "let peers with the same token connect to one target"
     yield _command(commands, "expose", text, about, module="forward"), _add_expose
-    about = f"Each local connection becomes one to the peer. {_ENCRYPTED.format('rdv expose')}"
-    text = "listen here, and forward to the peer that exposes with the same token"
+    about = (
+        "Each local connection gets its own connection to the peer. "
+        f"{_ENCRYPTED.format('rdv expose')}"
+    )
+    text = "listen here, and forward to a peer that exposes with the same token"
     yield _command(commands, "connect", text, about, module="forward"), _add_connect
     text = "print a new secret, or a signed token"
     yield _command(commands, "token", text, _TOKEN_TEXT), _add_token
-    text = "server, dialer and acceptor in one process, moving real bytes"
+    text = "run a server, a dialer and an acceptor in one process, and transfer data"
     yield _command(commands, "demo", text), lambda parser: None
-    text = "what kind of network this is, and what to change"
+    text = "examine this network, and suggest what to change"
     yield _command(commands, "check", text, _CHECK_TEXT), _add_check
 
 
 _ENCRYPTED = (
-    "The stream is encrypted from end to end if TOKEN is a secret. Without TOKEN, {} makes one and "
-    "prints the command for the other side. Anyone who knows TOKEN can be the peer."
+    "The stream is encrypted end to end if TOKEN is a secret. Without TOKEN, {} generates one and "
+    "prints the command for the other side. Anyone who knows TOKEN can act as the peer."
 )
-_CLIENT_TEXT = "stdin goes to the peer, what the peer sends goes to stdout. "
+_CLIENT_TEXT = "Sends stdin to the peer, and writes what the peer sends to stdout. "
 _SERVE_TEXT = (
-    "Times are in seconds, or as 90s, 5m, 2h, 1d; sizes in bytes, or as 64k, 10M, 1G. Options may "
-    "also stand in a file (--config), or in the environment: RDV_SERVE_LOBBY_TIMEOUT=5m."
+    "Times are in seconds, or as 90s, 5m, 2h, 1d; sizes in bytes, or as 64k, 10M, 1G. Options can "
+    "also be set in a file (--config) or in the environment: RDV_SERVE_LOBBY_TIMEOUT=5m."
 )
 _TOKEN_TEXT = (
-    "Prints a new secret, for a stream that is encrypted from end to end. With --key, it carries a "
+    "Prints a new secret, for a stream that is encrypted end to end. With --key, it includes a "
     "signed token, which a server with that --token-key accepts until it expires. Give the same "
     "line to both peers."
 )
 _CHECK_TEXT = (
-    "Plays both roles against a server, and says what that shows of it and of the network between: "
-    "NAT, proxy, TLS, times. Without a URL there is a server of its own, which shows no network."
+    "Acts as both peers against a server, and reports what this shows about the server and the "
+    "network in between: NAT, proxy, TLS, times. Without a URL, it starts its own server, which "
+    "shows nothing about the network."
 )
 
 
@@ -121,9 +126,7 @@ def _command(
     """
     parser = commands.add_parser(name, aliases=aliases, help=text, description=description)
     parser.set_defaults(command=name, module=module or name, hint="")
-    parser.add_argument(
-        "-v", dest="verbose", action="store_true", help="log what happens to stderr"
-    )
+    parser.add_argument("-v", dest="verbose", action="store_true", help="log events to stderr")
     return parser
 
 
@@ -148,13 +151,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     groups[FILE].add_argument(
         "--check-config",
         action="store_true",
-        help="check the settings, print OK or what is wrong, a line each, and exit",
+        help="check the settings, print OK or one line per mistake, and exit",
     )
     groups[PROCESSES].add_argument(
         "--replace",
         metavar="PID_FILE",
-        help="upgrade the server that wrote this file without an outage: have it replaced by a new "
-        "generation, wait for that, and exit",
+        help="upgrade the server that wrote this file without downtime: replace it with a new "
+        "generation, wait until that is serving, and exit",
     )
 
 
@@ -168,14 +171,14 @@ def _add_forwarding(parser: argparse.ArgumentParser) -> None:
         type=checked(forwards),
         default=100,
         metavar="N",
-        help="most forwards at once; further ones are reset (default 100)",
+        help="maximum number of forwarded connections; further ones are reset (default 100)",
     )
 
 
 def _add_expose(parser: argparse.ArgumentParser) -> None:
     _add_forwarding(parser)
     parser.add_argument(
-        "target", metavar="TARGET", help="HOST:PORT, PORT on this host, or unix:PATH"
+        "target", metavar="TARGET", help="HOST:PORT, a PORT on this host, or unix:PATH"
     )
 
 
@@ -187,9 +190,9 @@ def _add_connect(parser: argparse.ArgumentParser) -> None:
         dest="listen_at",
         required=True,
         metavar="[HOST:]PORT",
-        help="where to listen; or unix:PATH. Without a host on 127.0.0.1; port 0: any free one",
+        help="where to listen, or unix:PATH; without a host, on 127.0.0.1; port 0: any free port",
     )
-    text = "how long a local connection waits for the peer; 0: for ever"
+    text = "how long a local connection waits for the peer; 0: no limit"
     add_seconds(parser, "--timeout", 60.0, text)
 
 
@@ -208,33 +211,33 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
         "-n",
         dest="reads",
         action="store_false",
-        help="do not read stdin, as with </dev/null (for use in loops that read theirs)",
+        help="do not read stdin, as with </dev/null (for loops that read stdin themselves)",
     )
-    text = "give up if there is no connection by then; 0: for ever"
+    text = "give up if there is no connection by then; 0: no limit"
     add_seconds(parser, "--timeout", timeout, text)
     parser.add_argument(
         "--local-port",
         type=checked(port),
         default=0,
         metavar="PORT",
-        help="to listen on and dial from (default: any)",
+        help="local port to listen on and dial from (default: any)",
     )
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="print a timeline of the attempt on stderr when it has ended, and the stream has "
+        help="print a timeline of the attempt to stderr once it has ended and the stream has "
         "moved or will not",
     )
     parser.add_argument(
         "--explain-to",
         metavar="FILE",
-        help="write that to a file: .html, .svg or .ndjson",
+        help="write the timeline to a file: .html, .svg or .ndjson",
     )
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="FILE", help="sign with the first key in this file")
-    parser.add_argument("--user", metavar="NAME", help="the user, whose name the server sees")
+    parser.add_argument("--user", metavar="NAME", help="name of the user, which the server sees")
     parser.add_argument(
         "--ttl",
         type=checked(seconds),
@@ -245,13 +248,13 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     kind.add_argument(
         "--plain",
         action="store_true",
-        help="a signed token without a secret: the stream is not encrypted",
+        help="only a signed token, no secret: the stream is not encrypted",
     )
     kind.add_argument(
         "--for",
         dest="signed_for",
         metavar="SERVER-TOKEN",
-        help="sign for a secret that stays with the peers, who join the two as SECRET@TOKEN",
+        help="sign for a secret that stays with the peers, which join the two as SECRET@TOKEN",
     )
     kind.add_argument(
         "--server-token",
@@ -262,10 +265,10 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "url", metavar="URL", nargs="?", help="the server (default: one of its own)"
+        "url", metavar="URL", nargs="?", help="the server (default: start one on loopback)"
     )
     add_seconds(
-        parser, "--timeout", 15.0, "time for all checks; those that do not fit are left out"
+        parser, "--timeout", 15.0, "time limit for all checks; those that do not fit are skipped"
     )
     parser.add_argument(
         "--no-throughput",
@@ -276,8 +279,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file",
         metavar="FILE",
-        help="meet under the token in the first line of a file, or of stdin for -, if the server "
-        "wants one that is signed; nobody else may use it meanwhile",
+        help="use the token in the first line of this file, or of stdin for -, if the server "
+        "requires a signed one; nobody else may use it meanwhile",
     )
     add_form(
         parser, json="print the result as one JSON object, and progress as JSON lines on stderr"

@@ -33,7 +33,7 @@ def add_seconds(parser: argparse.ArgumentParser, flag: str, default: float, text
 
 def add_form(
     parser: argparse.ArgumentParser,
-    json: str = "report everything on stderr as JSON, one object a line",
+    json: str = "report everything on stderr as JSON, one object per line",
 ) -> None:
     """How it is told what happens: ``form``."""
     group = parser.add_mutually_exclusive_group()
@@ -51,14 +51,14 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         "url",
         metavar="URL",
         nargs="?",
-        help="the server: http://HOST[:PORT][/PATH], https://; or several, of which any may be "
-        "down, joined by commas, the same ones for both peers (default: $RDV_SERVER)",
+        help="the server: http://HOST[:PORT][/PATH] or https://; or several for failover, "
+        "separated by commas, the same for both peers (default: $RDV_SERVER)",
     )
     parser.add_argument(
         "token",
         metavar="TOKEN",
         nargs="?",
-        help="a secret, as rdv token prints it, or any text for a stream that is not encrypted "
+        help="a secret from rdv token, or any text for a stream that is not encrypted "
         "(default: $RDV_TOKEN)",
     )
     parser.add_argument(
@@ -66,16 +66,18 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="read the token from the first line of a file, or of stdin for -",
     )
-    parser.add_argument("--secure", action="store_true", help="refuse a token that is not a secret")
+    parser.add_argument(
+        "--secure", action="store_true", help="reject any token that is not a secret"
+    )
     add_header(parser)
     add_spaces(parser)
-    add_seconds(parser, "--penalty", 2.0, "how long a ready relay waits for a direct path, at most")
+    add_seconds(parser, "--penalty", 2.0, "maximum time that a ready relay waits for a direct path")
     parser.add_argument(
         "--no-move",
         dest="move",
         action="store_false",
-        help="do not move a secured stream from the relay to a direct path later; wait for one "
-        "first, as --penalty says",
+        help="do not move a secured stream from the relay to a direct path later; first wait for "
+        "one, for --penalty",
     )
     add_tls(parser)
     add_proxy(parser)
@@ -94,12 +96,12 @@ def add_header(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="add those in a file, one a line, which do not show in the list of processes",
+        help="add the headers in this file, one per line, which keeps them out of the process list",
     )
 
 
 def add_spaces(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-r", dest="relay", action="store_true", help="use the relay only")
+    parser.add_argument("-r", dest="relay", action="store_true", help="only use the relay")
     parser.add_argument(
         "--spaces",
         default="default",
@@ -114,7 +116,7 @@ def add_tls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cert",
         metavar="FILE",
-        help="PEM file of a certificate and its key, for an https server that asks for one",
+        help="PEM file of a certificate and its key, for an https server that requires one",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import re
 import subprocess
@@ -138,7 +139,7 @@ class HistoryTests(SynchronousTestCase):
             history.add({})
             times = history.columns()["time"]
             self.assertEqual(times[-1], dates[0])
-            for before, after in zip(times, times[1:], strict=False):
+            for before, after in itertools.pairwise(times):
                 self.assertEqual(after - before, 10)
             clock.advance(10)
             if not dates[1:]:

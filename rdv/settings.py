@@ -35,42 +35,9 @@ class ServerSettings:
     What an operator can set: text and numbers only, which can be handed to another process. Times
     are in seconds. A running server takes over what has changed, but for what is ``at_start``.
 
-    :ivar listen: where to listen: each a port number, ``HOST:PORT``, or a server endpoint string of
-        Twisted.
-    :ivar tls: where to listen for TLS, likewise.
-    :ivar cert: see :class:`rdv.server.site.certificate.ServerCertificate`, as for the next one.
-    :ivar key: see there.
-    :ivar path: the one path that is served; ``/`` for any.
-    :ivar health_path: below which health checks are answered; empty for nowhere.
-    :ivar admin: where the operator may look, like one of ``listen``; None for nowhere.
-    :ivar lobby_timeout: see :class:`rdv.server.Rendezvous`, as for the next two.
-    :ivar align: see there too.
-    :ivar drain: what running transfers get when the server is told to stop.
-    :ivar drain_replaced: what they get when a new generation has taken its place.
-    :ivar relay: whether pairs are relayed that find no direct path.
-    :ivar relay_rate: bytes a second; see :class:`rdv.server.RelayLimits`, as for the next two.
-    :ivar relay_rate_total: see there.
-    :ivar relay_quota: bytes; see there.
-    :ivar limits: whether there are any for each address.
-    :ivar limit_connections: see :class:`rdv.server.Limits`, as for the next four.
-    :ivar observed_header: if given, see :func:`rdv.server.forwarded_address`, as for the next one.
-    :ivar observed_port_header: see there.
-    :ivar allow: see :mod:`rdv.server.access`, as for the next two.
-    :ivar deny: see there too.
-    :ivar bearer_file: see there too.
-    :ivar serve: see :func:`rdv.server.access.hook.load_hook`.
-    :ivar auth_url: see :class:`rdv.server.access.auth_url.AuthURL`, as for the next four.
-    :ivar auth_header_file: see there too.
-    :ivar auth_pass: see there too.
-    :ivar auth_timeout: see there too.
-    :ivar auth_cache: see there too.
-    :ivar token_key: files of keys, with one of which each token has to be signed.
-    :ivar workers: how many processes serve.
-    :ivar worker_timeout: after how long without an answer one of them is replaced; 0 for never.
-    :ivar pid_file: where the number of the process that serves is written to.
-    :ivar log_format: ``text``, ``json`` or ``access``; None for what the program has.
-    :ivar log_addresses: how much of clients' addresses is logged: ``full``, ``prefix`` or ``none``.
-    :ivar config: the file in which the others may stand; see :mod:`rdv.server.configuration`.
+    What each is stands beside it, as a person is told. See also :class:`rdv.server.Rendezvous`,
+    :class:`rdv.server.RelayLimits` and :class:`rdv.server.Limits`, which have the same names, and
+    :mod:`rdv.server.access`.
     """
 
     listen: Sequence[str] = setting(

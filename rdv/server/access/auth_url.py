@@ -82,21 +82,12 @@ class AuthURL:
         self.reload()
 
     def reload(self) -> None:
-        """
-        Read the file anew, and forget all answers.
-
-        :raises RdvError: when it cannot be read; then all is as it was.
-        """
+        """Also forget all answers."""
         file = self._header_file
         self._own = [] if file is None else [_header(file, *line) for line in secret_lines(file)]
         self._verdicts.clear()
 
     def __call__(self, visitor: Visitor) -> Later | None:
-        """
-        Let it in, or ask.
-
-        :raises BadRequest: or refuse it.
-        """
         headers = self._headers(visitor)
         key = _key(visitor, headers)
         verdict = self._verdicts.find(key)

@@ -36,19 +36,9 @@ class BearerTokens:
         self.reload()
 
     def reload(self) -> None:
-        """
-        Read the files anew.
-
-        :raises RdvError: when one cannot be read; then the tokens are what they were.
-        """
         self._users = {_hash(token): user for token, user in _tokens(self._files)}
 
     def __call__(self, visitor: Visitor) -> None:
-        """
-        Let it in.
-
-        :raises BadRequest: or refuse it.
-        """
         values = visitor.header(b"Authorization")
         scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         if scheme.lower() != b"bearer":

@@ -81,21 +81,11 @@ class AddressLists:
         self.reload()
 
     def reload(self) -> None:
-        """
-        Read the files anew.
-
-        :raises RdvError: when one cannot be read; then all is as it was.
-        """
         allow, deny = [Networks(_networks(named)) for named in self._named]
         self._allowed = allow if self._named[0] else None
         self._denied = deny
 
     def __call__(self, visitor: Visitor) -> None:
-        """
-        Let it in.
-
-        :raises BadRequest: or refuse it.
-        """
         ip = visitor.ip
         if ip is None:
             refused = self._allowed is not None

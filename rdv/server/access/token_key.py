@@ -31,19 +31,9 @@ class TokenKeys:
         self.reload()
 
     def reload(self) -> None:
-        """
-        Read the files anew.
-
-        :raises RdvError: when one cannot be read; then the keys are what they were.
-        """
         self._keys = [key for file in self._files for key in signing_keys(file)]
 
     def __call__(self, visitor: Visitor) -> None:
-        """
-        Let it in.
-
-        :raises BadRequest: or refuse it.
-        """
         token = visitor.offer.token
         signed = read_signed(token)
         if signed is None:

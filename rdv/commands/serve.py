@@ -6,19 +6,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
 
 from rdv._stdio.console import Console, Form
 from rdv._system.descriptors import raise_limit
+from rdv._system.pid_file import running
 from rdv._system.service_manager import ServiceManager
 from rdv.addresses import endpoint_text
 from rdv.commands.running import OK, lines_of, log_to
-from rdv.errors import BadSettings
+from rdv.errors import BadSettings, RdvError
 from rdv.server.configuration.checking import refusals, warnings
 from rdv.server.configuration.reading import Configuration
 from rdv.server.generations.heritage import take_heritage
@@ -31,14 +34,16 @@ from rdv.settings import ServerSettings, server_settings
 if TYPE_CHECKING:
     from rdv.server.workers.parent import WorkersService
 
-__all__ = ["configuration_of", "run", "settings_of"]
+__all__ = ["configuration_of", "replace", "run", "settings_of"]
+
+#: Seconds between two looks at the file of a server that is to be replaced, and until it is not
+#: waited for: it says within a minute how it went, unless it cannot write the file, or is stopped.
+_PAUSE, _PATIENCE = 0.05, 90.0
 
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
     """Serve until a signal ends it."""
     if arguments.replace is not None:
-        from rdv.commands.replacing import replace
-
         return await replace(reactor, arguments.replace, console)
     configuration = configuration_of(arguments)
     if arguments.check_config:
@@ -122,3 +127,40 @@ def _place(port: IListeningPort) -> str:
     if isinstance(host, (IPv4Address, IPv6Address)):
         return endpoint_text(host.host, host.port)
     return str(host)
+
+
+async def replace(reactor: Any, path: str, console: Console) -> int:
+    """
+    Send the signal to the process that ``path`` names, and wait until the file says how it went: it
+    is written anew, by the next generation, or else by the same one again.
+
+    :raises RdvError: when nobody runs there, the next one did not start, or nothing is heard of it.
+    """
+    before, old = _identity(path), running(path)
+    if old is None:
+        raise RdvError(f"{path}: no server is running")
+    try:
+        os.kill(old, signal.SIGUSR2)
+    except OSError as error:
+        raise RdvError(f"cannot signal process {old}: {error.strerror}") from error
+    end = reactor.seconds() + _PATIENCE
+    while _identity(path) == before and running(path) is not None:
+        if reactor.seconds() >= end:
+            raise RdvError(f"process {old} does not say how it went: see its log")
+        await deferLater(reactor, _PAUSE)
+    new = running(path)
+    if new is None:
+        raise RdvError(f"process {old} has ended")
+    if new == old:
+        raise RdvError(f"the new generation did not start, and process {old} goes on: see its log")
+    console.tell("replaced", f"REPLACED: process {old} by process {new}", old=old, new=new)
+    return OK
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Of the file that is there now; one that is written anew is another."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

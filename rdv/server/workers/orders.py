@@ -5,7 +5,7 @@ What a parent and its workers say to each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "RELOAD",
     "SETTINGS",
     "STATISTICS",
+    "Hearing",
     "Start",
     "decode_settings",
     "encode_settings",
@@ -95,3 +96,36 @@ def _settings(fields: dict[str, Any]) -> ServerSettings:
     for name, value in fields.items():  # JSON has no tuples
         fields[name] = tuple(value) if isinstance(value, list) else value
     return ServerSettings(**fields)
+
+
+class Hearing:
+    """
+    Obeys; a consumer, see :class:`rdv._flows.sources.Consumer`.
+
+    :param orders: what is done for a line.
+    :param wanted: called with the settings that hold from the next reload on.
+    """
+
+    def __init__(
+        self,
+        orders: Mapping[bytes, Callable[[], object]],
+        wanted: Callable[[ServerSettings], object],
+    ) -> None:
+        self._orders = orders
+        self._wanted = wanted
+        self._unfinished = b""
+
+    def write(self, data: bytes) -> None:
+        """Obey, in the order of the lines."""
+        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        for line in lines:
+            if line.startswith(SETTINGS):
+                self._wanted(decode_settings(line))
+            else:
+                self._orders[line + b"\n"]()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """See :class:`rdv._flows.sources.Consumer`."""
+
+    def unregisterProducer(self) -> None:
+        """See :class:`rdv._flows.sources.Consumer`."""

@@ -53,7 +53,6 @@ from rdv.server.site.listening import listen, server_endpoints
 from rdv.server.site.parts import make_rendezvous, make_site, named_ports, retune
 from rdv.server.site.sampling import sample_of
 from rdv.server.workers.assignment import Assignment
-from rdv.server.workers.hearing import Hearing
 from rdv.server.workers.key_pipe import inherited_pem
 from rdv.server.workers.orders import (
     ABORT,
@@ -69,6 +68,7 @@ from rdv.server.workers.orders import (
     READY,
     RELOAD,
     STATISTICS,
+    Hearing,
     Start,
 )
 from rdv.server.workers.polling import encode

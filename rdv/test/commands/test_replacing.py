@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._stdio.console import Console
 from rdv._system.pid_file import PidFile
-from rdv.commands.replacing import replace
+from rdv.commands.serve import replace
 from rdv.errors import RdvError
 
 

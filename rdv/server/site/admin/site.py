@@ -7,9 +7,12 @@ from __future__ import annotations
 import json
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from http import HTTPStatus
+from importlib.resources import files
 from time import time
 from typing import Any, TypeAlias, cast
 
@@ -28,11 +31,10 @@ from rdv.addresses import parse_ip
 from rdv.server.accounting.metrics import Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import History
-from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.status import status_of
 from rdv.server.site.site import RendezvousSite
 
-__all__ = ["AdminResource", "Look", "admin_site", "is_own"]
+__all__ = ["PAGE", "POLICY", "AdminResource", "Look", "admin_site", "is_own"]
 
 log = Logger()
 
@@ -48,6 +50,30 @@ Look: TypeAlias = Callable[[], Deferred[Sample]]
 _Answer: TypeAlias = Callable[[Request, Sample], bytes]
 
 _TEXT = "text/plain; charset=utf-8"
+
+
+def _hash_of(element: str, text: str) -> str:
+    """By which a policy knows what is in the one element of that name."""
+    (content,) = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
+
+
+_PAGE_TEXT = files("rdv.server.site.admin").joinpath("page.html").read_text(encoding="utf-8")
+
+PAGE = _PAGE_TEXT.encode()
+#: The value of ``Content-Security-Policy`` that belongs to it.
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        f"style-src {_hash_of('style', _PAGE_TEXT)}",
+        f"script-src {_hash_of('script', _PAGE_TEXT)}",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
 
 
 class AdminResource(Resource):

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.workers.hearing import Hearing
-from rdv.server.workers.orders import DRAIN, HANGING, PING, RELOAD, encode_settings
+from rdv.server.workers.orders import DRAIN, HANGING, PING, RELOAD, Hearing, encode_settings
 from rdv.settings import ServerSettings
 
 SETTINGS = ServerSettings(listen=("8080",), log_format="json", path="/g\n\r\u2028=p")

@@ -25,9 +25,9 @@ from rdv.server.accounting.statistics import Histogram
 from rdv.server.site.admin import prometheus, service
 from rdv.server.site.admin.history import History
 from rdv.server.site.admin.making import make_admin
-from rdv.server.site.admin.page import PAGE, POLICY
 from rdv.server.site.admin.prometheus import exposition
 from rdv.server.site.admin.service import Admin
+from rdv.server.site.admin.site import PAGE, POLICY
 from rdv.server.site.admin.status import status_of
 from rdv.server.site.sampling import sample_of
 from rdv.settings import ServerSettings

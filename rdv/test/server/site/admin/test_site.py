@@ -14,8 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.server.accounting.metrics import Sample
 from rdv.server.site.admin import prometheus
 from rdv.server.site.admin.history import History
-from rdv.server.site.admin.page import PAGE
-from rdv.server.site.admin.site import admin_site, is_own
+from rdv.server.site.admin.site import PAGE, admin_site, is_own
 from rdv.test.doubles import connect, present
 from rdv.test.server.doubles import Browser
 

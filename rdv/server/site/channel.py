@@ -10,12 +10,15 @@ from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
 from rdv._deadlines import Deadlines
+from rdv._transport.handover import came_by_proxy
+from rdv._transport.interfaces import StreamTransport
 from rdv.server.descriptors.shedding import YOUNG, Holder
-from rdv.server.limits.admission import TooMany
-from rdv.server.site.wide import WideChannel
+from rdv.server.limits.admission import Admission, TooMany
+from rdv.server.limits.lease import NOBODY, Lease
 from rdv.wire import refusal
 
 __all__ = ["PATIENCE", "Channel", "SmallRequest"]
@@ -32,19 +35,30 @@ _DROP_LIMIT = 1 << 20
 _LINGER = 5.0
 
 
-class Channel(WideChannel):
+class Channel(HTTPChannel):
     """
     Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
     socket that is closed with unread input is reset. So it only ends its own direction then, and
     drops what still comes, up to a limit. A request has to be complete in time, however steadily it
     comes.
 
+    The first request is admitted with the connection, and those behind it are each asked about.
+    What is a proxy's is not counted here: where its clients come from is known with each request.
+
+    :ivar lease: by which the connection is counted.
+    :ivar admitted: whether it is, or need not be.
+    :ivar admission: what admits it; None when it is a proxy's.
     :ivar timeOut: seconds for the first one.
     :ivar refused: called with the status and reason of each refusal.
     :ivar idle: all those that are no clients: a request is to come, or the other side has still to
         close.
     """
 
+    transport: StreamTransport  # type: ignore[assignment]
+    lease: Lease = NOBODY
+    admitted: bool = False
+    admission: Admission | None = None
+    _is_first = True
     timeOut: float | None  # type: ignore[assignment]
     refused: Callable[[int, str], object]
     idle: Deadlines[Channel]
@@ -103,7 +117,7 @@ class Channel(WideChannel):
         # What was written may have to be sent still, which takes a turn, or a reader who reads.
         if self.closed and not self._lingers and now - since < YOUNG:
             return None
-        return Holder(since, getattr(self.transport.getPeer(), "host", ""), self._drop)
+        return Holder(since, self._host, self._drop)
 
     def _drop(self) -> bool:
         if self._lingers:
@@ -115,6 +129,16 @@ class Channel(WideChannel):
         return True
 
     # What comes.
+
+    def connectionMade(self) -> None:
+        super().connectionMade()  # type: ignore[no-untyped-call]
+        if self.admission is None or came_by_proxy(self.transport):
+            self.admission = None
+        elif not self.admitted:
+            try:
+                self.lease = self.admission.admit(self._host)
+            except TooMany as error:
+                self.turn_away(error)
 
     def setTimeout(self, period: float | None) -> float | None:
         """A request is to come within so many seconds; None: it has come, or nothing will."""
@@ -140,7 +164,8 @@ class Channel(WideChannel):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self.connected = 0
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self.lease.end()
 
     def lineReceived(self, line: bytes) -> bool:
         """
@@ -171,9 +196,23 @@ class Channel(WideChannel):
 
     def allContentReceived(self) -> None:
         """So has the body, unless it was too much."""
-        if not self.closed and self.may_ask():
+        if not self.closed and self._may_ask():
             self.timeOut = PATIENCE
             super().allContentReceived()  # type: ignore[no-untyped-call]
+
+    def _may_ask(self) -> bool:
+        is_first, self._is_first = self._is_first, False
+        if not is_first and self.admission is not None:
+            try:
+                self.admission.ask(self._host)
+            except TooMany as error:
+                self.turn_away(error)
+                return False
+        return True
+
+    @property
+    def _host(self) -> str:
+        return getattr(self.transport.getPeer(), "host", "")
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse(HTTPStatus.BAD_REQUEST)

@@ -34,8 +34,8 @@ from rdv.server.limits.admission import TooMany
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.refusals import FULL
 from rdv.server.resource import IRendezvous
+from rdv.server.site.channel import Channel
 from rdv.server.site.head import plain_head
-from rdv.server.site.wide import WideChannel
 from rdv.wire import parse_offer, refusal
 
 __all__ = ["InternetAddress", "ShortWay", "SlimChannel", "SlimChannels"]
@@ -103,7 +103,7 @@ class SlimChannels:
         clock: IReactorTime,
         way: ShortWay,
         patience: float,
-        widen: Callable[[float], WideChannel],
+        widen: Callable[[float], Channel],
     ) -> None:
         self.way = way
         self.widen = widen
@@ -155,7 +155,7 @@ class SlimChannel:
         if taken:
             self._channels.waiting.discard(self)
         else:
-            self._widen().dataReceived(data)  # type: ignore[no-untyped-call]
+            self._widen().dataReceived(data)
 
     def connectionLost(self, reason: Failure) -> None:
         self._channels.waiting.discard(self)
@@ -180,7 +180,7 @@ class SlimChannel:
         """Nothing has come in time."""
         self._widen().timeoutConnection()  # type: ignore[no-untyped-call]
 
-    def _widen(self, *, admitted: bool = True) -> WideChannel:
+    def _widen(self, *, admitted: bool = True) -> Channel:
         """Go on as if the connection had had a channel of ``twisted.web`` from the start."""
         channel = self._channels.widen(self._channels.waiting.left(self))
         channel.lease, channel.admitted = self._lease, admitted

@@ -105,7 +105,7 @@ def _time(before: Ways, then: Ways, late: float, runs: int) -> list[str]:
         chance = random.Random(seed)
         world = World([chance.uniform(0.01, 0.1) for _ in range(2 * len(SERVERS))], seed)
         world.change(before)
-        dialer, acceptor = Peer(world, 0), Peer(world, 1)
+        dialer, acceptor = (Peer(world, side, one=False) for side in (0, 1))
         clock = world.clock
         clock.callLater(0, acceptor.start)
         clock.callLater(10, world.change, then)

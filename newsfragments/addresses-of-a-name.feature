@@ -1,1 +1,1 @@
-If the server's name has several addresses, both peers try the same one first, whatever order the resolver returns them in, and one that does not answer is left after 2.5 seconds.
+If the server's name has several addresses, both peers try the same one first, whatever order the resolver returns them in. When that machine does not answer, dies or drains, both go on to the next, and come back when it is there again.

@@ -144,13 +144,18 @@ class Attempt:
         return connection
 
     @property
+    def asked(self) -> bool:
+        """Whether the server has the request."""
+        return self._agent is not None and self._agent.asked
+
+    @property
     def lacking(self) -> str:
         """What it has not got so far, or why it never will, for a person."""
         if self._failure:
             return self._failure
         if self._racing:
             return NO_PATH
-        if self._agent is not None and self._agent.asked:
+        if self.asked:
             return f"the peer did not come to {self._server}"
         return f"{self._server} did not answer"
 

@@ -4,8 +4,9 @@ One call of ``Client.dial`` or ``accept``: attempts at one server, or at several
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from hyperlink import URL
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -15,13 +16,15 @@ from twisted.python.failure import Failure
 
 from rdv._secure.exchange import SecureAttempt
 from rdv._secure.secret import Secret, Token, read_token, server_token
+from rdv.addresses import Address
 from rdv.client.attempt import NO_PATH, Attempt
 from rdv.client.context import Context, Settings, Syns
 from rdv.client.dial.shared_port import IClientReactor
 from rdv.client.http.request import RequestOptions
+from rdv.client.http.server_endpoint import is_address
 from rdv.client.move import Move
 from rdv.client.servers.several import Several
-from rdv.client.servers.urls import Servers, parse_servers, ranked
+from rdv.client.servers.urls import Place, Servers, others, parse_servers, ranked
 from rdv.client.stream.connection import Connection
 from rdv.client.trace import Trace
 from rdv.client.tracing.attempt_trace import NO_TRACE, AttemptTrace
@@ -71,8 +74,9 @@ class Call:
         self._options = options
         self._secure = secure
         self._turn = DeferredLock()
-        self._attempts: dict[URL, Attempt] = {}  # the last one at each server
-        self._told: dict[URL, AttemptTrace] = {}
+        self._attempts: dict[Place, Attempt] = {}  # the last one at each server
+        self._told: dict[Place, AttemptTrace] = {}
+        self._machines: Several[Connection] | None = None  # when there is one server
 
     @property
     def lacking(self) -> str:
@@ -99,12 +103,12 @@ class Call:
         ends = clock.seconds() + timeout
         on_wire = server_token(read)
 
-        async def visit(server: URL, met: Callable[[], object]) -> Connection:
+        async def visit(place: Place, met: Callable[[], object]) -> Connection:
             while True:
                 begun = clock.seconds()
-                context = self._context(server, on_wire, secret)
-                attempt = Attempt(context, server, self._options, ends, met)
-                self._attempts[server] = attempt
+                context = self._context(place, on_wire, secret)
+                attempt = Attempt(context, place.url, self._options, ends, met)
+                self._attempts[place] = attempt
                 try:
                     return await attempt.run()
                 except ServerRefused as refused:
@@ -114,19 +118,30 @@ class Call:
                 if pause > 0:
                     await deferLater(clock, pause)
 
-        if len(servers) == 1:
-            return await visit(servers[0], lambda: None)
-        if self._shared.settings.local_port:
-            raise ValueError("url: with a local_port only one server can be asked")
-        return await Several(clock, ranked(on_wire, servers), visit, Connection.discard).run()
+        settings, places = self._shared.settings, [Place(each) for each in ranked(on_wire, servers)]
+        if len(places) > 1:
+            if settings.local_port:
+                raise ValueError("url: with a local_port only one server can be asked")
+            return await Several(clock, places, visit, Connection.discard).run()
+        if settings.local_port or settings.proxy is not None or is_address(servers[0].host):
+            return await visit(places[0], lambda: None)
+        self._machines = Several(clock, places, visit, Connection.discard, self._waits)
+        return await self._machines.run()
 
-    def _context(self, server: URL, on_wire: bytes, secret: Secret | None) -> Context:
+    def _waits(self, place: Place) -> bool:
+        return self._attempts[place].asked
+
+    def _found(self, url: URL, addresses: Sequence[Address]) -> None:
+        assert self._machines is not None
+        self._machines.add(others(url, addresses))
+
+    def _context(self, place: Place, on_wire: bytes, secret: Secret | None) -> Context:
         shared, settings = self._shared, self._shared.settings
         trace = NO_TRACE
         if self._traces:
             number = next(shared.numbers)
             trace = AttemptTrace(shared.reactor, number, self._traces, self._role)
-            self._told[server] = trace
+            self._told[place] = trace
         secured = None
         if secret is not None:
             moves = settings.move and bool(settings.spaces)
@@ -141,6 +156,9 @@ class Call:
             syns=shared.syns,
             moves=shared.moves,
             turn=self._turn,
+            machine=place.address,
+            is_last=place.is_last,
+            found=None if self._machines is None else partial(self._found, place.url),
         )
 
 

@@ -17,9 +17,11 @@ from rdv.client.tracing.candidate_trace import NO_CANDIDATE_TRACE, CandidateTrac
 from rdv.wire import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from twisted.web.iweb import IPolicyForHTTPS
 
-    from rdv.addresses import AddressSpace
+    from rdv.addresses import Address, AddressSpace
     from rdv.client.dial.shared_port import IClientReactor
     from rdv.client.http.proxy import Proxy
     from rdv.client.move import Move
@@ -74,6 +76,10 @@ class Context:
     :ivar syns: for the dials of all attempts of one client.
     :ivar moves: the streams of all attempts of one client that may move, the oldest first.
     :ivar turn: of the attempts for one connection, to choose a path.
+    :ivar machine: the only one of the server's addresses that is asked, with IPv6 behind it if
+        ``is_last``; None for all, one after the other.
+    :ivar found: called with all but the first of several addresses that the server's name has, in
+        the order in which they are to be asked: then this attempt asks the first one only.
     """
 
     reactor: IClientReactor
@@ -86,6 +92,9 @@ class Context:
     syns: Syns = field(default_factory=Syns)
     moves: dict[Move, None] = field(default_factory=dict)
     turn: DeferredLock = field(default_factory=DeferredLock)
+    machine: Address | None = None
+    is_last: bool = True
+    found: Callable[[Sequence[Address]], object] | None = None
 
     def new_candidate(
         self,

@@ -32,7 +32,7 @@ from rdv.client.order import address_order
 from rdv.client.trace import What
 from rdv.errors import BadURL
 
-__all__ = ["ServerEndpoints", "resolve"]
+__all__ = ["ServerEndpoints", "is_address", "resolve"]
 
 #: Seconds for an address that does not answer while there is another one.
 _SKIPPED_AFTER = 2.5
@@ -46,8 +46,9 @@ class ServerEndpoints:
     :param proxy: through which they are reached.
 
     Of a name's addresses, both peers try the same one first
-    (:func:`rdv.client.order.address_order`): each may be another machine. A proxy's are tried as
-    the resolver has them.
+    (:func:`rdv.client.order.address_order`): each may be another machine. What becomes of the
+    others is up to whoever has set ``found`` in the context; without it they are tried one after
+    the other, as are a proxy's, in the order of the resolver.
 
     ``server_timeout`` is for resolving and connecting. What resolving leaves is shared evenly among
     the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left then among
@@ -81,7 +82,10 @@ class ServerEndpoints:
 
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
-    """:param token: gives the order of a name's addresses; None for that of the resolver."""
+    """
+    :param token: gives the order of a name's addresses; None for that of the resolver, as they are
+        not the server's.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,13 @@ class _ServerEndpoint:
         self._port = port
         self._host = host
         self._number = number
+        self._found = None if token is None else context.found
+        self._kinds: tuple[type[IPv4Address | IPv6Address], ...] = (IPv4Address, IPv6Address)
+        self._machine = None if token is None else context.machine
+        if self._machine is not None and self._machine.ip.version == 6:
+            self._kinds = (IPv6Address,)
+        elif self._machine is not None and not context.is_last:
+            self._kinds = (IPv4Address,)
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """
@@ -112,19 +123,19 @@ class _ServerEndpoint:
             return max(0.0, ends - self._reactor.seconds())
 
         failure: ConnectError | None = None
-        for kind in (IPv4Address, IPv6Address):
+        for kind in self._kinds:
             try:
-                addresses = await resolve(self._reactor, self._host, self._number, kind, left())
+                addresses = await self._addresses(kind, left())
             except DeferTimeoutError:
                 if failure is None:
                     raise
                 break
-            if addresses:
-                self._context.trace(What.RESOLVED, host=self._host, addresses=list(addresses))
-            if self._token is not None:
-                addresses = address_order(self._token, addresses)
+            more = kind is not self._kinds[-1] and not is_address(self._host)
+            is_split = self._found is not None and len(addresses) > 1
+            if self._found is not None and is_split:
+                self._found(addresses[1:])
+                addresses, more = addresses[:1], False
             reason: ConnectError | None = None
-            more = kind is IPv4Address and not _is_address(self._host)
             for number, address in enumerate(addresses):
                 protocol = factory.buildProtocol(kind("TCP", str(address.ip), address.port))
                 assert protocol is not None
@@ -136,7 +147,20 @@ class _ServerEndpoint:
                 except ConnectError as error:
                     reason = error
             failure = failure or reason
+            if is_split:
+                break
         raise failure or DNSLookupError(self._host)
+
+    async def _addresses(
+        self, kind: type[IPv4Address | IPv6Address], timeout: float
+    ) -> Sequence[Address]:
+        """Those that are to be tried."""
+        if self._machine is not None and kind is self._kinds[0]:
+            return [self._machine]
+        addresses = await resolve(self._reactor, self._host, self._number, kind, timeout)
+        if addresses:
+            self._context.trace(What.RESOLVED, host=self._host, addresses=list(addresses))
+        return addresses if self._token is None else address_order(self._token, addresses)
 
     async def _call(self, address: Address, protocol: IProtocol, timeout: float) -> IProtocol:
         self._context.trace.called(address)
@@ -147,7 +171,8 @@ class _ServerEndpoint:
             raise
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is one, and no name."""
     try:
         parse_ip(host)
     except ValueError:

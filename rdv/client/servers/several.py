@@ -11,6 +11,12 @@ A server that fails is asked again after a pause that grows to 15 seconds, and a
 ``Retry-After`` says, as long as another one lets us wait or has not answered yet. When there is
 none the call fails, and its caller decides, as with one server.
 
+It is the same with one server whose name has several addresses, but for this: they may lead to one
+machine, where each request takes the place of the one before. So the next address is asked only
+when the one before has failed or cannot be reached. Where that one is the first again, it is asked
+again as above, so that whoever comes to it later finds us. Whatever else a server answers holds for
+all addresses: the call fails.
+
 What can go wrong:
 
 * A server is silent: the next one is asked after 2 seconds all the same.
@@ -30,9 +36,9 @@ import random
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
-from hyperlink import URL
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
@@ -41,7 +47,8 @@ from twisted.python.failure import Failure
 
 from rdv._backoff import Backoff, later
 from rdv.client.reach.opened import ignoring_cancellation
-from rdv.errors import NoServer, RdvError, ServerRefused
+from rdv.client.servers.urls import Place
+from rdv.errors import NoServer, RdvError, ServerRefused, ServerUnreachable
 
 __all__ = ["Several", "Visit"]
 
@@ -50,7 +57,7 @@ log = Logger()
 T = TypeVar("T")
 
 #: Makes attempts at one server, and calls what it is given when that one has named the peer.
-Visit = Callable[[URL, Callable[[], object]], Coroutine[Any, Any, T]]
+Visit = Callable[[Place, Callable[[], object]], Coroutine[Any, Any, T]]
 
 #: Seconds until the next server is asked as well.
 _STEP = 2.0
@@ -66,26 +73,31 @@ class Several(Generic[T]):
     """
     :param servers: in the order of preference.
     :param discard: closes what has come too late.
+    :param waits: says of a server that is being asked whether it has our request. Given when they
+        are machines of one name.
     :param chance: a random number from 0 to 1.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        servers: Sequence[URL],
+        servers: Sequence[Place],
         visit: Visit[T],
         discard: Callable[[T], Deferred[None]],
+        waits: Callable[[Place], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._visit = visit
         self._discard = discard
         self._chance = chance
+        self._waits = waits
+        self._known = set(servers)
         self._unasked = list(servers)
-        self._asking: dict[URL, Deferred[None]] = {}  # those that are asked, or will be again
-        self._under_way: set[URL] = set()
-        self._met: set[URL] = set()
-        self._errors: dict[URL, RdvError] = {}
+        self._asking: dict[Place, Deferred[None]] = {}  # those that are asked, or will be again
+        self._under_way: set[Place] = set()
+        self._met: set[Place] = set()
+        self._errors: dict[Place, RdvError] = {}
         self._next: IDelayedCall | None = None
         self._given_up: IDelayedCall | None = None
         self._result: Deferred[T] = Deferred()
@@ -111,14 +123,25 @@ class Several(Generic[T]):
             if not isinstance(sys.exception(), GeneratorExit):
                 await ignoring_cancellation(gatherResults(asking))
 
+    def add(self, servers: Sequence[Place]) -> None:
+        """There are more, behind the others. Those that are known already are not asked twice."""
+        self._unasked += [each for each in servers if each not in self._known]
+        self._known.update(servers)
+        if self._unasked and not (self._met or self._result.called or _runs(self._next)):
+            self._next = self._clock.callLater(_STEP, self._ask_next)
+
     def _ask_next(self) -> None:
         """It is the turn of one that has not been asked yet."""
+        if self._waits is not None and any(map(self._waits, self._under_way)):
+            return
         server = self._unasked.pop(0)
         self._next = self._clock.callLater(_STEP, self._ask_next) if self._unasked else None
         self._under_way.add(server)
-        self._asking[server] = Deferred.fromCoroutine(self._keep_asking(server))
+        asking = Deferred.fromCoroutine(self._keep_asking(server))
+        # Only one that is thrown away unfinished can fail.
+        self._asking[server] = asking.addErrback(lambda _: None)
 
-    async def _keep_asking(self, server: URL) -> None:
+    async def _keep_asking(self, server: Place) -> None:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._chance)
         try:
             while not self._met:
@@ -142,7 +165,7 @@ class Several(Generic[T]):
         except Exception:
             self._decide(server, Failure())
 
-    def _meets(self, server: URL) -> None:
+    def _meets(self, server: Place) -> None:
         """It has named the peer: nothing new is begun."""
         if not self._met:
             _stop(self._next)
@@ -154,9 +177,9 @@ class Several(Generic[T]):
             if server not in self._met:
                 asking.cancel()
 
-    def _goes_on(self, server: URL, error: RdvError) -> bool:
+    def _goes_on(self, server: Place, error: RdvError) -> bool:
         """:return: whether a server that has failed is to be asked again."""
-        log.debug("{server}: {reason}", server=server.to_text(), reason=str(error))
+        log.debug("{server}: {reason}", server=str(server), reason=str(error))
         self._under_way.discard(server)
         if self._met:
             self._met.discard(server)
@@ -164,23 +187,40 @@ class Several(Generic[T]):
                 self._decide(server, Failure(error))
             return False
         self._errors[server] = error
+        if self._waits is not None and not _leads_elsewhere(error, bool(self._under_way)):
+            self._decide(server, Failure(error))
+            return False
         if self._unasked:
             _stop(self._next)
             self._next = self._clock.callLater(0, self._ask_next)
         elif not self._under_way:
-            self._decide(server, Failure(_sum(list(self._errors.values()))))
+            errors = list(self._errors.values())
+            self._decide(server, Failure(_sum(errors) if self._waits is None else errors[-1]))
             return False
         return not _is_replaced(error)
 
-    def _decide(self, server: URL, result: T | Failure) -> None:
+    def _decide(self, server: Place, result: T | Failure) -> None:
         self._asking.pop(server, None)  # it is not to be waited for: it has ended
         if not self._result.called:
             self._result.callback(result)
 
 
+def _runs(timer: IDelayedCall | None) -> bool:
+    return timer is not None and timer.active()
+
+
 def _stop(timer: IDelayedCall | None) -> None:
-    if timer is not None and timer.active():
+    if timer is not None and _runs(timer):
         timer.cancel()
+
+
+def _leads_elsewhere(error: RdvError, has_others: bool) -> bool:
+    """Whether another machine of the same name may say something else."""
+    if _is_replaced(error):
+        return has_others  # it was us, at another address of the same machine
+    return isinstance(error, ServerUnreachable) or (
+        isinstance(error, ServerRefused) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    )
 
 
 def _is_replaced(error: RdvError) -> bool:

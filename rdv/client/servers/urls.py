@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from hyperlink import URL
 
 from rdv import _knobs as knobs
 from rdv._secure.secret import Token, server_token
-from rdv.addresses import parse_ip
+from rdv.addresses import Address, parse_ip
 from rdv.client.order import weight
 from rdv.client.parsing import parse_server_url
 from rdv.errors import BadURL
 
 __all__ = [
+    "Place",
     "Servers",
     "canonical",
+    "others",
     "parse_servers",
     "rank_servers",
     "ranked",
@@ -37,6 +40,33 @@ Servers = str | Sequence[str]
 _MOST = 8
 
 _BETWEEN = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Where a client may ask: a server, or one of the machines behind its name.
+
+    :ivar address: of that machine; None for the first one, or for whichever of them is there.
+    :ivar is_last: whether IPv6 may be tried behind it.
+    """
+
+    url: URL
+    address: Address | None = None
+    is_last: bool = False
+
+    def __str__(self) -> str:
+        text = self.url.to_text()
+        return text if self.address is None else f"{text} at {self.address}"
+
+
+def others(url: URL, addresses: Sequence[Address]) -> list[Place]:
+    """
+    Where else to ask for a server whose name has several addresses.
+
+    :param addresses: all but the first, in the order in which both peers try them.
+    """
+    return [Place(url, each, is_last=each is addresses[-1]) for each in addresses]
 
 
 def split_servers(text: str) -> list[str]:

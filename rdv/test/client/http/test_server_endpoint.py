@@ -4,6 +4,7 @@ How the server is reached.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -26,6 +27,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rdv._transport.handover import one_protocol
+from rdv.addresses import Address, parse_ip
 from rdv.client.dial.shared_port import SharedPort
 from rdv.client.http.policy import tls_policy
 from rdv.client.http.proxy import Proxy
@@ -61,11 +63,14 @@ class EndpointTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = ClientReactor(self.names)
         self.policy = Policy()
-        port = SharedPort(self.reactor, cast(Any, Factory()))
-        self.endpoints = ServerEndpoints(
-            context(self.reactor, tls=self.policy, server_timeout=9), port
-        )
         self.wire = Wire()
+        self.use()
+
+    def use(self, **options: Any) -> None:
+        """Have endpoints of another attempt."""
+        port = SharedPort(self.reactor, cast(Any, Factory()))
+        attempt = context(self.reactor, tls=self.policy, server_timeout=9)
+        self.endpoints = ServerEndpoints(replace(attempt, **options), port)
 
     def connect(self, uri: str) -> Deferred[IProtocol]:
         """Connect to the server of ``uri``."""
@@ -128,6 +133,38 @@ class AddressTests(EndpointTestCase):
                     self.assertIs(self.successResultOf(connecting), self.wire)
                     self.assertIs(self.successResultOf(self.wire.made), self.wire)
                     self.assertIsNone(self.wire.reason)
+
+    def test_first_of_several(self) -> None:
+        """Somebody else sees to the others, and to IPv6."""
+        for host, others in (
+            ("dual.example", ["192.0.2.1"]),
+            ("four.example", ["192.0.2.1", "192.0.2.3"]),
+            ("one.example", []),
+            ("six.example", ["2001:db8::1"]),
+        ):
+            self.setUp()
+            found: list[Address] = []
+            self.use(found=found.extend)
+            connecting = self.connect(f"http://{host}/")
+            self.assertEqual([str(each.ip) for each in found], others)
+            self.reactor.failed(Refused())
+            self.failureResultOf(connecting, Refused)
+            self.assertEqual(len(self.dialled()), 1)
+
+    def test_one_of_several(self) -> None:
+        """The last one has IPv6 behind it."""
+        for ip, is_last, dialled in (
+            ("192.0.2.2", False, ["192.0.2.2"]),
+            ("192.0.2.2", True, ["192.0.2.2", "2001:db8::2", "2001:db8::1"]),
+            ("2001:db8::1", True, ["2001:db8::1"]),
+        ):
+            self.setUp()
+            self.use(machine=Address(parse_ip(ip), 80), is_last=is_last)
+            connecting = self.connect("http://dual.example/")
+            for _ in dialled:
+                self.reactor.failed(Refused())
+            self.failureResultOf(connecting, Refused)
+            self.assertEqual(self.dialled(), [(each, 80) for each in dialled])
 
     def test_order_of_a_proxy(self) -> None:
         """It is nobody's meeting place: the resolver knows best."""

@@ -12,33 +12,40 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.servers.several import Several
+from rdv.client.servers.urls import Place
 from rdv.errors import NoConnection, NoServer, RdvError, ServerRefused, ServerUnreachable
 
-SERVERS = [URL.from_text(f"http://{name}.example/") for name in "abc"]
-A, B, C = SERVERS
+A, B, C, D = (Place(URL.from_text(f"http://{name}.example/")) for name in "abcd")
+SERVERS = [A, B, C]
 
 GONE = ServerUnreachable("gone")
 FULL = ServerRefused("http://x/", 503, "full", "", 10.0)
+REFUSED = ServerRefused("http://x/", 401, "Unauthorized", "")
 REPLACED = ServerRefused("http://x/", 409, "Conflict", "")
 
 
-class SeveralTests(SynchronousTestCase):
+class SeveralTestCase(SynchronousTestCase):
     """
     Three servers, and a test that plays them.
 
     :ivar asked: the servers that were asked, in that order.
     :ivar visits: those that are under way.
+    :ivar waits: see :class:`Several`.
     """
+
+    waits: Callable[[Place], bool] | None = None
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.asked: list[URL] = []
-        self.visits: dict[URL, Deferred[str]] = {}
-        self.met: dict[URL, Callable[[], object]] = {}
+        self.asked: list[Place] = []
+        self.visits: dict[Place, Deferred[str]] = {}
+        self.met: dict[Place, Callable[[], object]] = {}
         self.discarded: list[str] = []
         self.canceller: Callable[[Deferred[str]], None] | None = None
-        several = Several(self.clock, SERVERS, self.visit, self.discard, lambda: 1.0)
-        self.result = Deferred.fromCoroutine(several.run())
+        self.several = Several(
+            self.clock, self.first, self.visit, self.discard, self.waits, lambda: 1.0
+        )
+        self.result = Deferred.fromCoroutine(self.several.run())
         self.result.addErrback(lambda failure: failure)  # a failure is looked at by the test
 
     def tearDown(self) -> None:
@@ -49,7 +56,12 @@ class SeveralTests(SynchronousTestCase):
         self.assertEqual(self.visits, {})
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    async def visit(self, server: URL, met: Callable[[], object]) -> str:
+    @property
+    def first(self) -> list[Place]:
+        """Those that are known from the beginning."""
+        return SERVERS
+
+    async def visit(self, server: Place, met: Callable[[], object]) -> str:
         self.asked.append(server)
         self.met[server] = met
         self.assertNotIn(server, self.visits)
@@ -63,9 +75,13 @@ class SeveralTests(SynchronousTestCase):
         self.discarded.append(late)
         return succeed(None)
 
-    def fails(self, server: URL, error: RdvError) -> None:
+    def fails(self, server: Place, error: RdvError) -> None:
         self.visits[server].errback(error)
         self.clock.advance(0)
+
+
+class SeveralTests(SeveralTestCase):
+    """Several URLs."""
 
     def test_first(self) -> None:
         """Nobody else is asked when the peer is there."""
@@ -185,3 +201,99 @@ class SeveralTests(SynchronousTestCase):
         self.result.cancel()
         self.failureResultOf(self.result, CancelledError)
         self.assertEqual(self.discarded, ["late"])
+
+
+class MachinesTests(SeveralTestCase):
+    """
+    One server, whose name turns out to have three addresses.
+
+    :ivar waiting: where our request has arrived.
+    """
+
+    def setUp(self) -> None:
+        self.waiting: set[Place] = set()
+        super().setUp()
+        self.several.add([B, C])
+
+    @property
+    def first(self) -> list[Place]:
+        return [A]
+
+    def waits(self, server: Place) -> bool:
+        return server in self.waiting
+
+    def test_at_one(self) -> None:
+        """Nobody else is asked as long as one lets us wait."""
+        self.clock.advance(1.9)
+        self.waiting.add(A)
+        self.clock.pump([1.0] * 100)
+        self.several.add([B, C])  # its name is looked up again
+        self.clock.pump([1.0] * 100)
+        self.assertEqual(self.asked, [A])
+
+    def test_dies(self) -> None:
+        """We wait at the next, and at the first again when it is back."""
+        self.waiting |= {A, B}
+        self.clock.advance(100)
+        self.fails(A, GONE)
+        self.assertEqual(self.asked, [A, B])
+        self.clock.advance(1.9)
+        self.assertEqual(self.asked, [A, B])
+        self.clock.advance(0.1)
+        self.assertEqual(self.asked, [A, B, A])
+        self.waiting.discard(A)
+        self.fails(A, GONE)
+        self.assertEqual(self.asked, [A, B, A])
+        self.waiting.add(A)
+        self.clock.pump([1.0] * 4)
+        self.assertEqual(set(self.visits), {A, B})
+        self.clock.pump([1.0] * 100)
+        self.assertEqual(self.asked, [A, B, A, A])
+
+    def test_silent(self) -> None:
+        """One that cannot be reached; the next ones after a while each."""
+        for asked in ([A], [A, B], [A, B, C]):
+            self.assertEqual(self.asked, asked)
+            self.clock.advance(2)
+        self.several.add([B, C])
+        self.clock.advance(2)
+        self.assertEqual(self.asked, [A, B, C])
+
+    def test_drains(self) -> None:
+        self.waiting.add(B)
+        self.fails(A, FULL)
+        self.clock.pump([0.5] * 25)
+        self.assertEqual(self.asked, [A, B])
+        self.clock.pump([0.5] * 10)
+        self.assertEqual(self.asked, [A, B, A])
+
+    def test_same_answer_everywhere(self) -> None:
+        """What is no fault of that machine ends the call."""
+        for error in (REFUSED, REPLACED, NoConnection("no path")):
+            self.fails(A, error)
+            self.assertIs(self.failureResultOf(self.result).value, error)
+            self.assertEqual(self.asked, [A])
+            self.tearDown()
+            self.setUp()
+
+    def test_two_addresses_of_one_machine(self) -> None:
+        """Our request at one takes the place of that at the other, which is left at that."""
+        self.waiting |= {A, B, C}
+        self.fails(A, GONE)
+        self.clock.advance(2)
+        self.fails(B, REPLACED)
+        self.clock.pump([1.0] * 100)
+        self.assertEqual((self.asked, list(self.visits)), ([A, B, A], [A]))
+
+    def test_none(self) -> None:
+        """The last one says why."""
+        for server, error in zip(SERVERS, (FULL, FULL, GONE), strict=True):
+            self.fails(server, error)
+        self.assertIs(self.failureResultOf(self.result).value, GONE)
+
+    def test_found_too_late(self) -> None:
+        """There is a connection, or none any more."""
+        self.visits[A].callback("a")
+        self.several.add([D])
+        self.assertEqual(self.successResultOf(self.result), "a")
+        self.assertEqual(self.clock.getDelayedCalls(), [])

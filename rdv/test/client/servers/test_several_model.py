@@ -19,9 +19,10 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.client.servers.several import Several
-from rdv.errors import NoConnection, NoServer, ServerRefused, ServerUnreachable
+from rdv.client.servers.urls import Place as Server
+from rdv.errors import NoConnection, ServerRefused, ServerUnreachable
 
-SERVERS = [URL.from_text(f"http://{name}.example/") for name in "abcd"]
+SERVERS = [Server(URL.from_text(f"http://{name}.example/")) for name in "abcd"]
 
 
 class Way(Enum):
@@ -156,11 +157,14 @@ def _ends(place: Place, pair: int) -> None:
 class Peer:
     """
     :param side: 0 for the dialer, 1 for the acceptor.
+    :param one: whether the servers are machines of one name.
     """
 
-    def __init__(self, world: World, side: int) -> None:
+    def __init__(self, world: World, side: int, *, one: bool) -> None:
         self.world = world
         self.side = side
+        self.arrived: set[Server] = set()
+        self._waits = self.arrived.__contains__ if one else None
         self.turn = DeferredLock()
         self.result: Deferred[int] | None = None
 
@@ -177,12 +181,14 @@ class Peer:
         clock, chance = self.world.clock, self.world.random.random
         while True:
             try:
-                several = Several(clock, SERVERS, self._visit, lambda _: succeed(None), chance)
+                several = Several(
+                    clock, SERVERS, self._visit, lambda _: succeed(None), self._waits, chance
+                )
                 return await several.run()
-            except NoServer:
+            except (ServerUnreachable, ServerRefused):
                 await deferLater(clock, 1 + 9 * chance())
 
-    async def _visit(self, server: URL, met: Callable[[], object]) -> int:
+    async def _visit(self, server: Server, met: Callable[[], object]) -> int:
         number, clock = SERVERS.index(server), self.world.clock
         trip = self.world.trips[2 * number + self.side]
         way = self.world.ways[number][self.side]
@@ -191,7 +197,11 @@ class Peer:
             raise _failure(way)
         place = Place(self, trip, met)
         clock.callLater(trip, self.world.enter, number, place)
-        return await place.ended
+        clock.callLater(trip, self.arrived.add, server)
+        try:
+            return await place.ended
+        finally:
+            self.arrived.discard(server)
 
 
 class ModelTests(SynchronousTestCase):
@@ -213,10 +223,37 @@ class ModelTests(SynchronousTestCase):
         comes to nothing.
         """
         at_last[common] = (Way.OPEN, Way.OPEN)
+        self.assert_meet([*changes, (0.0, at_last)], late, trips, seed, one=False)
+
+    @settings(max_examples=200)
+    @given(CHANGES, WORLDS, st.integers(0, 3), st.floats(0, 30), TRIPS, st.integers(0, 999))
+    def test_they_meet_at_one_name(
+        self,
+        changes: list[tuple[float, list[tuple[Way, Way]]]],
+        at_last: list[tuple[Way, Way]],
+        common: int,
+        late: float,
+        trips: list[float],
+        seed: int,
+    ) -> None:
+        """The same, if in the end each machine is there for both, or for neither."""
+        at_last = [(way, way) for way, _ in at_last]
+        at_last[common] = (Way.OPEN, Way.OPEN)
+        self.assert_meet([*changes, (0.0, at_last)], late, trips, seed, one=True)
+
+    def assert_meet(
+        self,
+        changes: list[tuple[float, list[tuple[Way, Way]]]],
+        late: float,
+        trips: list[float],
+        seed: int,
+        *,
+        one: bool,
+    ) -> None:
         world = World(trips, seed)
-        peers = [Peer(world, side) for side in (0, 1)]
+        peers = [Peer(world, side, one=one) for side in (0, 1)]
         now = 0.0
-        for pause, ways in [*changes, (0.0, at_last)]:
+        for pause, ways in changes:
             world.clock.callLater(now, world.change, ways)
             now += pause
         world.clock.callLater(0, peers[seed % 2].start)

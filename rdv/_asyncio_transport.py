@@ -98,7 +98,7 @@ class AsyncioTransport(Protocol, asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"bytes are written, not {type(data).__name__}")
+            raise TypeError(f"write() needs bytes, not {type(data).__name__}")
         if self._ended:
             raise RuntimeError("nothing can be written after write_eof()")
         if not self._closing:
@@ -139,7 +139,7 @@ class AsyncioTransport(Protocol, asyncio.Transport):
         if low is None:
             low = high // 4
         if not high >= low >= 0:
-            raise ValueError(f"high ({high}) has to be at least low ({low}), and that at least 0")
+            raise ValueError(f"high ({high}) must be at least low ({low}), and low at least 0")
         self._low, self._high = low, high
         self._look()
 

@@ -30,7 +30,7 @@ def lines_of(path: str, *, is_secret: bool = False) -> list[tuple[int, str]]:
         with Path(path).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if is_secret and mode & stat.S_IROTH:
-                raise RdvError(f"{path} holds secrets, but every user can read it: chmod o-r")
+                raise RdvError(f"{path} contains secrets, but every user can read it: chmod o-r")
             data = file.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise RdvError(f"cannot read {path}: larger than {_LARGEST >> 20} MiB")
@@ -67,7 +67,7 @@ def signing_keys(path: str) -> list[bytes]:
     for number, key in keys:
         if len(key) < _SHORTEST_KEY:
             raise RdvError(
-                f"{path}, line {number}: a key has at least {_SHORTEST_KEY} bytes "
-                "(openssl rand -hex 32 makes one)"
+                f"{path}, line {number}: a key needs at least {_SHORTEST_KEY} bytes (openssl rand "
+                "-hex 32 generates one)"
             )
     return [key for _, key in keys]

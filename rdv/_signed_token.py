@@ -47,9 +47,9 @@ def check_user(name: str) -> str:
         that cannot be printed, or a blank at an end.
     """
     if not name or name != name.strip() or not name.isprintable():
-        raise ValueError("a user's name has to be printable text")
+        raise ValueError("a user name must be printable text")
     if len(name.encode(errors="replace")) > MAX_USER:
-        raise ValueError(f"a user's name has at most {MAX_USER} bytes")
+        raise ValueError(f"a user name may have at most {MAX_USER} bytes")
     return name
 
 
@@ -67,9 +67,9 @@ def sign(key: bytes, token: SignedToken) -> bytes:
     check_user(token.user)
     expiry, nonce = str(token.expiry).encode(), token.nonce.encode()
     if not _IS_EXPIRY.fullmatch(expiry):
-        raise ValueError("a token expires between 1970 and the year 33658")
+        raise ValueError("a token must expire between 1970 and the year 33658")
     if not _IS_NONCE.fullmatch(nonce):
-        raise ValueError("a nonce has up to 64 letters, digits, hyphens and underscores")
+        raise ValueError("a nonce may have up to 64 letters, digits, hyphens and underscores")
     payload = b"%s:%s:%s" % (expiry, token.user.encode(), nonce)
     return payload + b"." + _signature(key, payload)
 

@@ -22,9 +22,9 @@ class StreamOptions(UsageOptions):
     """``twist rdv dial|accept``: what the ``rdv`` command takes, for a process that logs."""
 
     synopsis = "[options] URL TOKEN"
-    optFlags = [["relay", "r", "Use the relay only."]]
+    optFlags = [["relay", "r", "Only use the relay."]]
     optParameters = [
-        ["timeout", None, 60.0, "Seconds to get a connection; 0: for ever.", seconds],
+        ["timeout", None, 60.0, "Time limit for connecting, in seconds; 0: no limit.", seconds],
     ]
 
     def parseArgs(self, url: str, token: str) -> None:  # type: ignore[override]
@@ -36,7 +36,7 @@ class AcceptOptions(StreamOptions):
     """The same, for who waits."""
 
     optParameters = [
-        ["timeout", None, 0.0, "Seconds to get a connection; 0: for ever.", seconds],
+        ["timeout", None, 0.0, "Time limit for connecting, in seconds; 0: no limit.", seconds],
     ]
 
 

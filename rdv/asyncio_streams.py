@@ -81,9 +81,9 @@ def _loop() -> asyncio.AbstractEventLoop:
     reactor = _installed_reactor()
     if reactor is not None and getattr(reactor, "_asyncioEventloop", None) is not loop:
         raise WrongReactor(
-            "Twisted's reactor does not run on this event loop, so that nothing would happen: "
-            "call asyncioreactor.install(asyncio.get_running_loop()) "
-            "before anything imports twisted.internet.reactor"
+            "Twisted's reactor does not run on this event loop, so this would hang: call "
+            "asyncioreactor.install(asyncio.get_running_loop()) before anything imports "
+            "twisted.internet.reactor"
         )
     return loop
 

@@ -176,7 +176,7 @@ class _Options:
     def _token(self) -> str:
         token, path = self.take("token"), self.take("tokenFile")
         if (token is None) == (path is None):
-            raise ValueError("rdv endpoint: give token=TOKEN or tokenFile=PATH, one of them")
+            raise ValueError("rdv endpoint: give either token=TOKEN or tokenFile=PATH")
         if token is not None:
             return token
         assert path is not None

@@ -95,7 +95,7 @@ class NoServer(ServerUnreachable):
     """
 
     def __init__(self, errors: list[RdvError]) -> None:
-        super().__init__("no server lets us wait: " + "; ".join(map(str, errors)))
+        super().__init__("no server accepts this client: " + "; ".join(map(str, errors)))
         self.errors = errors
         asked_for = [getattr(each, "retry_after", None) or 0.0 for each in errors]
         self.retry_after: float | None = min(asked_for) or None
@@ -150,7 +150,7 @@ class TokenInUse(ServerRefused):
 
     def __init__(self, refused: ServerRefused, does: str) -> None:
         RdvError.__init__(
-            self, f"another program {does} with the same token and took our place ({refused})"
+            self, f"another program {does} with the same token and replaced this one ({refused})"
         )
         self.status = refused.status
         self.reason = refused.reason
@@ -163,19 +163,19 @@ class NoConnection(RdvError):
 
 class NotProven(NoConnection):
     """
-    A peer came for a secured stream, and nobody proved to know the secret: another program uses the
-    secret's server token, or somebody who knows that token keeps peers away, or none of what the
-    peer said got through, or where the server does not relay there was no path. Somebody else may
-    come next: it is worth trying again.
+    A peer arrived for a secured stream, but did not prove that it knows the secret: another program
+    uses the secret's server token, or somebody who knows that token keeps the peers apart, or
+    nothing that the peer sent got through, or the server does not relay and there was no path. The
+    next peer may be the right one: it is worth trying again.
 
     :param reasons: what became of each path.
-    :param has_come: whether there was a path at all, be it the relay.
+    :param has_come: whether there was any path, including the relay.
     """
 
     def __init__(self, reasons: str, *, has_come: bool = True) -> None:
         text = (
-            "nobody proved to know the secret: another program uses it, or somebody who knows its "
-            "server token keeps peers away"
+            "the peer did not prove that it knows the secret: another program is using the secret, "
+            "or somebody who knows its server token is keeping peers apart"
         )
         super().__init__(f"{text if has_come else 'no path to the peer'} ({reasons})")
 

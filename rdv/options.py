@@ -29,7 +29,7 @@ def seconds(text: str) -> float:
     """
     value = _with_unit(text, {"s": 1, "m": 60, "h": 3600, "d": 86400})
     if value is None or not 0 <= value < _MOST_SECONDS:
-        raise ValueError(f"not a length of time, as 90, 5m, 2h or 1d, below 1e9 s: {text!r}")
+        raise ValueError(f"not a time such as 90, 5m, 2h or 1d, below 1e9 s: {text!r}")
     return value
 
 
@@ -43,7 +43,7 @@ def size(text: str) -> int:
     units = {unit: 1 << 10 * power for power, unit in enumerate("kmgt", 1)}
     value = _with_unit(text, units)
     if value is None or not 0 <= value < _MOST_BYTES:
-        raise ValueError(f"not a number of bytes, as 4096, 64k, 10M or 1G: {text!r}")
+        raise ValueError(f"not a size such as 4096, 64k, 10M or 1G: {text!r}")
     return int(value)
 
 

@@ -126,9 +126,9 @@ def check_token(token: str | bytes, *, may_be_secret: bool = False) -> bytes:
     if len(raw) > MAX_TOKEN:
         raise BadToken(f"the token has {len(raw)} bytes, more than {MAX_TOKEN}")
     if is_secret(text) and not may_be_secret:
-        raise BadToken("a secret is not to be used as a token")
+        raise BadToken("a secret must not be used as a token")
     if text != text.strip(" "):
-        raise BadToken("the token begins or ends with a blank")
+        raise BadToken("the token starts or ends with a space")
     if not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text):
         raise BadToken("the token contains a control character")
     return raw

@@ -23,7 +23,7 @@ from tests.servers import LISTENING, RELAYED
 from tests.test_secrets_hidden import assert_hidden
 
 REACTOR: Any = reactor
-UNSIGNED = "this server takes only tokens that it has signed: ask its operator for one"
+UNSIGNED = "this server only accepts signed tokens: ask its operator for one"
 
 
 class AccessTestCase(SecureTestCase):
@@ -133,9 +133,10 @@ class BearerTests(AccessTestCase):
         server = await self.serve("--bearer-file", tokens, "--workers", "2")
         for options, said in PATHS:
             await self.meet((*options, *self.headers(first)), said)
-        missing = "this server wants Authorization: Bearer, and a token: ask its operator for one"
+        missing = "this server requires Authorization: Bearer with a token: ask its operator for "
+        "one"
         await self.assert_refused(self.dial(), 401, missing)
-        unknown = "the bearer token is not known here: ask the server's operator for another one"
+        unknown = "unknown bearer token: ask the server's operator for another one"
         await self.assert_refused(self.dial(*self.headers(second)), 401, unknown)
         Path(tokens).write_text(f"alice:{second}\n")
         server.signal("HUP")
@@ -145,7 +146,7 @@ class BearerTests(AccessTestCase):
         await self.meet((*PATHS[1][0], *self.headers(second)), PATHS[1][1])
         Path(tokens).write_text("short\n")
         server.signal("HUP")
-        await server.line("not reloaded, what was read before stands: .*line 1: a token has")
+        await server.line("not reloaded, keeping what was read before: .*line 1: a token has")
         await self.meet((*PATHS[1][0], *self.headers(second)), PATHS[1][1])
         server.signal("TERM")
         await server.ended
@@ -238,7 +239,7 @@ class AuthURLTests(AccessTestCase):
         self.port = int((await server.line(LISTENING))[1])
         said = await self.ask(request(more=b"Connection: close\r\n"))
         self.assertEqual(said.split(b" ", 2)[1], b"503")
-        self.assertIn(b"could not find out whether you may come in, try again", said)
+        self.assertIn(b"could not check your access, try again", said)
         await server.line("the auth URL does not say who may come, refusing clients: .*refused")
 
 

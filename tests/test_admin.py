@@ -301,7 +301,7 @@ class LifeTests(AdminTestCase):
             await self.direct(b"token")
             taken.close()
             first.signal("TERM")
-            await self.server.line("the admin port is there")
+            await self.server.line("the admin port is open")
             connection = UnixConnection(path) if "unix" in place else None
             status = json.loads(await self.fetch("/status", connection))
             self.assertEqual(status["matches"], 1)

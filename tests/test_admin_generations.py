@@ -44,7 +44,7 @@ class AdminTests(GenerationsTestCase):
         old = await self.status()
         self.assertEqual(old["pairs"]["relayed"], 1)
         await self.replace()
-        await self.server.line("the admin port is there")
+        await self.server.line("the admin port is open")
         new = await self.status()
         self.assertGreater(new["started"], old["started"])
         self.assertEqual(new["pairs"]["relayed"], 0)

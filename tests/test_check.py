@@ -91,7 +91,7 @@ class GoodTests(CheckTestCase):
             said,
         )
         self.assertIn("The relay carries", said)
-        self.assertIn("To judge its network, give the URL of a server outside.", said)
+        self.assertIn("To examine the network, give the URL of a server outside.", said)
         self.assertRegex(program.stderr.decode(), r"^(checking: [\w ]+\n)+$")
 
     async def test_json(self) -> None:
@@ -186,7 +186,7 @@ class TLSTests(CheckTestCase):
         another = ("--ca", self.file_of(Authority("another").pem))
         unsent = "the server does not send the certificate of test authority"
         for problem, trust, name, options in (
-            ("its issuer, test authority, is not trusted here", another, "127.0.0.1", {}),
+            ("its issuer, test authority, is not trusted", another, "127.0.0.1", {}),
             (f"its chain is incomplete: {unsent}", another, "127.0.0.1", {"names_issuer": True}),
             ("it has expired", self.trust, "127.0.0.1", {"days": -2}),
             ("it is not for the name 127.0.0.1", self.trust, "server.test", {}),

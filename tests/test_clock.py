@@ -47,7 +47,7 @@ class CommandTests(ClockTestCase):
             dialer = self.dial(*RELAYED, "--timeout", "3")
         await server.line("waiting: dialer")
         self.clock.step(-HOURS)
-        await self.assert_ended(dialer, 1, "no connection within 3 s: the peer did not come to .*")
+        await self.assert_ended(dialer, 1, "no connection within 3 s: no peer arrived at .*")
         with self.clock.seen():
             dialer = self.dial(*RELAYED, "--timeout", LONG, token="another token")
         await server.line("waiting: dialer anot")

@@ -26,7 +26,7 @@ FEW = MUCH[:100_000]
 #: Seconds in which each stream ends, while others use the machine, too.
 PATIENCE = 60.0
 AT_ONCE = 4
-PEER = "the stream broke: the peer broke the connection off(, or the relay did)?"
+PEER = "the stream broke: the peer broke the connection(, or the relay did)?"
 #: Ways from one to the other: what the clients are told, and what they say.
 WAYS = {
     "direct": (DIRECT, P2P),

@@ -43,7 +43,7 @@ class DrainingTestCase(SystemTestCase):
     async def stopped(self, server: Program, pairs: int) -> None:
         """It is told to stop, and does."""
         server.signal("TERM")
-        await server.line(f"{pairs} pairs may end within")
+        await server.line(f"{pairs} pairs have")
 
 
 class SharedSocketTests(DrainingTestCase):
@@ -89,7 +89,7 @@ class SharedSocketWorkersTests(SharedSocketTests):
     async def stopped(self, server: Program, pairs: int) -> None:
         server.signal("TERM")
         for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs may end within")
+            await server.line(rf"\[worker {index}, .* pairs have")
 
     async def test_pair(self) -> None:
         """Its clients meet, whichever worker they come to."""
@@ -183,7 +183,7 @@ class FileTests(DrainingTestCase):
             server = self.rdv("serve", "-l", f"unix:{path}", *options)
             await server.line("^LISTENING: ")
             second = self.rdv("serve", "-l", f"unix:{path}", *options)
-            said = f"cannot listen on unix:{path}: somebody listens there"
+            said = f"cannot listen on unix:{path}: another process is listening there"
             await self.assert_ended(second, 1, said)
             await server.kill()
             self.assertTrue(path.exists())

@@ -110,7 +110,7 @@ class ServerTests(FailureTestCase):
     async def test_nobody_comes(self) -> None:
         await self.serve()
         dialer = self.dial("--timeout", "0.5")
-        said = rf"no connection within 0\.5 s: the peer did not come to {self.url}"
+        said = rf"no connection within 0\.5 s: no peer arrived at {self.url}"
         await self.assert_ended(dialer, 1, said)
 
     async def test_answers(self) -> None:
@@ -149,7 +149,7 @@ class ServerTests(FailureTestCase):
     async def test_dialer_is_replaced(self) -> None:
         """It dials again; in the end it says by whom it was."""
         url = self.canned(answer("409 Conflict", "replaced by another conn"))
-        said = "another program dials with the same token and took our place"
+        said = "another program dials with the same token and replaced this one"
         refused = f"{url} refused: 409 Conflict: replaced by another conn"
         # Mostly there is no time for a further attempt. It may also run out in one.
         said = rf"{said} \({refused}\)"

@@ -59,7 +59,7 @@ class PortTests(FailureTestCase):
         await killed.kill()
         self.assertTrue(path.exists())
         await self.connect(listen=f"unix:{path}")
-        said = f"cannot listen on unix:{path}: somebody listens there"
+        said = f"cannot listen on unix:{path}: another process is listening there"
         await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{path}")
         (await self.visit()).close()
 
@@ -67,7 +67,7 @@ class PortTests(FailureTestCase):
         """Nor is a file that holds something, or what cannot be."""
         path = self.folder() / "file"
         path.write_text("precious")
-        said = f"cannot listen on unix:{path}: there is something that is no socket"
+        said = f"cannot listen on unix:{path}: the file exists and is not a socket"
         await self.assert_fails(1, said, "connect", NOBODY, "t", f"--listen=unix:{path}")
         self.assertEqual(path.read_text(), "precious")
         for wrong, reason in ((path / "x", "Not a directory"), ("x" * 200, ".*path too long")):
@@ -155,7 +155,7 @@ class ServerTests(FailureTestCase):
         await self.connect()
         local, visitor = await self.forward()
         second = await self.expose()
-        said = "^TROUBLE: another program accepts with the same token and took our place .*409"
+        said = "^TROUBLE: another program accepts with the same token and replaced this one .*409"
         await first.line(said)
         await second.line(said)  # the first one has come back
         await self.check_both_ways(*await self.forward(), b"new", b"one")
@@ -230,7 +230,7 @@ class LimitTests(FailureTestCase):
         """One is there; the next is reset, and one behind it is welcome."""
         local, visitor = await self.forward()
         await self.assert_visit_reset()
-        await program.line("^FULL: 1 forwards at once, one more is reset$")
+        await program.line("^FULL: 1 forwards are open, one more is reset$")
         await self.check_both_ways(local, visitor, b"still", b"there")
         await program.line("^ENDED 1: ")
         await self.check_both_ways(*await self.forward(), b"another", b"one")

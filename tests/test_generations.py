@@ -281,7 +281,7 @@ class FailureTests(GenerationsTestCase):
         clients[0].write(b"x")
         await clients[1].received(1)
         new = await self.replace()
-        await self.server.line("replaced: 1 pairs may end within")
+        await self.server.line("replaced: 1 pairs have")
         os.kill(new, signal.SIGKILL)
         await self.server.line("the new generation has ended: signal 9")
         clients[0].write(b"y")
@@ -297,7 +297,7 @@ class FailureTests(GenerationsTestCase):
         await self.begin("time.sleep(600)")
         found = await self.server.line(r"starting a new generation: process (\d+)")
         self.server.signal("USR2")
-        await self.server.line("there is a new generation already")
+        await self.server.line("there already is a new generation")
         self.server.signal("TERM")
         self.assertEqual(await self.server.ended, 0)  # its output has ended, which both had
         self.assertRaises(ProcessLookupError, os.kill, int(found[1]), 0)
@@ -309,7 +309,7 @@ class FailureTests(GenerationsTestCase):
         clients[0].write(b"x")
         await clients[1].received(1)
         await self.replace()
-        await self.server.line("replaced: 1 pairs may end within")
+        await self.server.line("replaced: 1 pairs have")
         self.server.signal("TERM")
         for client in clients:
             await self.assert_ended(client, 3, RELAY, BROKEN)

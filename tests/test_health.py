@@ -121,7 +121,7 @@ class HangingTests(WorkersTestCase):
         victim = self.processes()[1]
         os.kill(victim, signal.SIGSTOP)
         await self.until_ready((503, b"hanging\n"))
-        await self.server.line("worker 1 does not answer: killed")
+        await self.server.line("worker 1 does not respond: killed")
         await self.server.line(rf"worker 1 serves as process (?!{victim}$)")
         await self.until_ready((200, b"ok\n"))
 

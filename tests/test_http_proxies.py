@@ -126,7 +126,8 @@ class HTTPProxyTests(SystemTestCase):
         self.options = ("--proxy", f"http://{USER}:{PASSWORD}@{self.at}")
         await self.check_stream("relay", *RELAYED, accepts=by_header)
         self.options = ("--proxy", f"http://another:{PASSWORD}@{self.at}")
-        text = f"{proxy.format(self.at)} does not accept this user and password: 401 Unauthorized"
+        text = f"{proxy.format(self.at)} does not accept this user name and password: 401 "
+        "Unauthorized"
         await self.check_refused(self.dial("-v", *self.options), text)
 
     async def test_refusal(self) -> None:
@@ -135,7 +136,7 @@ class HTTPProxyTests(SystemTestCase):
         await self.check_refused(
             self.dial(*self.options),
             f"the proxy http://{self.at} refuses to connect to 127.0.0.1:{self.port}: "
-            "403 Access violation (many let nothing but port 443 through)",
+            "403 Access violation (many only allow port 443)",
         )
 
     async def test_unreachable(self) -> None:

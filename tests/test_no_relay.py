@@ -55,5 +55,5 @@ class NoRelayTests(SystemTestCase):
         """It says so, and blames nobody."""
         await self.serve("--no-relay")
         check = self.rdv("check", self.url)
-        await check.line("it introduces peers, and relays nothing")
+        await check.line("it only introduces peers, and does not relay")
         await check.ended

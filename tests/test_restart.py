@@ -68,7 +68,7 @@ class RestartTests(ForwardingTestCase):
         first = self.accept(*DIRECT)
         await first.line("^WAITING: ")
         second = self.accept(*DIRECT)
-        said = "another program accepts with the same token and took our place (.*409 Conflict.*"
+        said = "another program accepts with the same token and replaced this one (.*409 Conflict.*"
         self.assertEqual(await first.ended, 1, first.report())
         self.assertRegex(first.stderr.decode().splitlines()[-1], said.replace("(", r"\(", 1))
         await self.check_bytes(second, self.dial(*DIRECT))
@@ -94,7 +94,7 @@ class RestartTests(ForwardingTestCase):
         first = self.accept(*RELAYED, token=secret.reveal())
         await first.line("^WAITING: ")
         stranger = self.dial(*RELAYED, token=secret.server_token.decode())
-        await first.line("^TROUBLE: nobody proved to know the secret")
+        await first.line("^TROUBLE: the peer did not prove that it knows the secret")
         stranger.close_stdin()
         await self.check_bytes(first, self.dial(*RELAYED, token=secret.reveal()))
 

@@ -143,7 +143,7 @@ class TroubleTests(SecureTestCase, ForwardingTestCase):
         plain = self.rdv("dial", *RELAYED, self.url, token, stdin=self.opened(os.devnull))
         await acceptor.line("TROUBLE: ")
         await plain.ended
-        await self.assert_nowhere("nobody proved to know the secret")
+        await self.assert_nowhere("the peer did not prove that it knows the secret")
 
     async def test_replaced(self) -> None:
         """Somebody takes its place; and nobody comes."""

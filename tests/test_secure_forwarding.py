@@ -121,7 +121,7 @@ class ForwardingTests(SecureTestCase, ForwardingTestCase):
         self.listening = (await connecting.line('"address": "(.*)"'))[1]
         local = await self.visit()
         await self.stranger(b"ACCEPT", hello_line)
-        no_proof = "nobody proved to know .*relay: the other side does not know the secret"
+        no_proof = "the peer did not prove .*relay: the other side does not know the secret"
         await connecting.line(f'"trouble".*{no_proof}')
         exposing = await self.expose(*RELAYED)
         visitor = await self.visitors.get()

@@ -42,7 +42,7 @@ class TlsTests(SystemTestCase):
         await self.assert_meet()
         self.files.write(self.files.key, b"nonsense")
         server.signal("HUP")
-        await server.line("not reloaded, .*key.pem: no private key in PEM")
+        await server.line("not reloaded, .*key.pem: no PEM private key")
         await self.assert_meet()
         self.files.renew(days=77)
         server.signal("HUP")

@@ -36,7 +36,7 @@ class ShutdownTests(SystemTestCase):
     async def stopping(self, server: Program, pairs: int, name: str = "TERM") -> None:
         """Tell the server to stop, and wait until it does."""
         server.signal(name)
-        await server.line(f"SIG{name}: {pairs} pairs may end within")
+        await server.line(f"SIG{name}: {pairs} pairs have")
 
     async def test_waiting(self) -> None:
         """Those who wait are told, and the server ends at once."""
@@ -148,7 +148,7 @@ class WorkersTests(ShutdownTests):
         server.signal(name)
         await server.line(f"SIG{name}: stopping 2 workers")
         for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs may end within")
+            await server.line(rf"\[worker {index}, .* pairs have")
 
 
 class StartTests(SystemTestCase):
@@ -188,5 +188,5 @@ class LobbyTimeoutTests(SystemTestCase):
         server = await self.serve("--lobby-timeout", "0.1")
         dialer = self.dial("--timeout", "1.5")
         await server.line("refused: dialer")
-        said = rf"no connection within 1\.5 s: the peer did not come to {self.url}"
+        said = rf"no connection within 1\.5 s: no peer arrived at {self.url}"
         await self.assert_ended(dialer, 1, said)

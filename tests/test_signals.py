@@ -137,7 +137,7 @@ class SignalTests(SystemTestCase):
             await self.assert_ready("/two")
             config.write_text('health-path = "/three"\ndrain = "soon"')
             server.signal("HUP")
-            await server.line("not reloaded, what was read before stands: .*: drain: .*'soon'$")
+            await server.line("not reloaded, keeping what was read before: .*: drain: .*'soon'$")
             await self.assert_ready("/two")
             server.signal("TERM")
             self.assertEqual(await server.ended, 0, server.report())

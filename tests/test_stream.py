@@ -169,7 +169,9 @@ class SharedTests(SystemTestCase):
             ours.sendall(b"part")
             self.assertEqual(await acceptor.received(4), b"part")
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await self.assert_ended(dialer, 3, RELAY, "the stream broke: cannot read what to send: .+")
+        await self.assert_ended(
+            dialer, 3, RELAY, "the stream broke: cannot read the data to send: .+"
+        )
         await self.assert_ended(acceptor, 3, RELAY, BROKEN)
 
 

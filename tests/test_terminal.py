@@ -144,7 +144,7 @@ class NarrowTests(SystemTestCase):
         screen.let_go()
         self.assertEqual(await program.ended, 0)
         await screen.closed
-        self.assertIn("To judge its network", screen.text)
+        self.assertIn("To examine the network", screen.text)
         self.assertLessEqual(max(map(len, screen.lines())), 49, screen.text)
 
 

@@ -23,7 +23,7 @@ from tests.servers import MEGABYTE, noise
 
 #: More than all buffers on the way to a reader who never reads.
 MUCH = noise(1, 8 * MEGABYTE)
-GONE = "the other side does not answer any more"
+GONE = "the other side stopped responding"
 #: A target that answers each line, and who sends it lines and says what comes of them.
 TARGET = """
 import socket

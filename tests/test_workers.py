@@ -79,7 +79,7 @@ class HangTests(WorkersTestCase):
         others = [await self.relayed(token_of(index, WORKERS)) for index in (0, 2)]
         os.kill(victim, signal.SIGSTOP)
         acceptor, dialer = [await self.ask(method, token) for method in (b"ACCEPT", b"DIAL")]
-        await self.server.line("worker 1 does not answer: killed")
+        await self.server.line("worker 1 does not respond: killed")
         await self.server.line("worker 1 died: signal 9")
         await self.shake_hands(token, acceptor, dialer)
         await self.exchange((acceptor, dialer), b"words")
@@ -161,7 +161,7 @@ class ParentTests(WorkersTestCase):
                 os.kill(pid, name)
         self.server.signal("INT")
         for index in range(WORKERS):
-            await self.server.line(rf"\[worker {index}, .* pairs may end within")
+            await self.server.line(rf"\[worker {index}, .* pairs have")
         await self.exchange(pair, b"words")
         self.server.signal("INT")
         for wire in pair:

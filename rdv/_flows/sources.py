@@ -43,7 +43,7 @@ __all__ = [
 
 #: Bytes read at once; from a file, which has as much as is wanted, more: that saves turns.
 _CHUNK, _FILE_CHUNK = 1 << 16, 3 << 16
-_SHORTER = "the file has become shorter"
+_SHORTER = "the file was truncated"
 #: Seconds between two looks whether the terminal is ours again. No signal tells: a shell that
 #: brings a job to the foreground sends one only if the job was stopped.
 _PAUSE = 0.5

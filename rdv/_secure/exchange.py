@@ -181,7 +181,7 @@ class SecureExchange(Exchange):
 
     def _read(self, message: bytes, behind: bytes) -> None:
         if behind:
-            raise ProtocolError("the other side does not wait for CONFIRM")
+            raise ProtocolError("the other side is not waiting for CONFIRM")
         # Only now: most candidates of a dialer come to nothing, and a key costs something.
         self._dialer = DialerHandshake(self._attempt.secret.psk, self._token)
         self._opening = self._dialer.read(message)
@@ -196,11 +196,11 @@ class SecureExchange(Exchange):
         if reply.kind is Kind.JOIN:
             named = reply.identity
             if stream is None or not hmac.compare_digest(named, stream.session.identity):
-                raise ProtocolError("the other side joins a stream that is not there")
+                raise ProtocolError("the other side wants to join a stream that does not exist")
         elif stream is None:
             self._attempt.meet(reply.identity, is_it=True)
         else:
-            raise ProtocolError("the other side does not join the stream that is there")
+            raise ProtocolError("the other side does not join the existing stream")
         self._begin(session, reply.cipher)
 
     def _begin(self, session: Session, cipher: Cipher) -> None:

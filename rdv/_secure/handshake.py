@@ -84,7 +84,7 @@ class Opening(NamedTuple):
         """:raises ProtocolError: when the cipher that all know is not among them."""
         features, ciphers, attempt = struct.unpack(">IB3x16s", payload)
         if not ciphers & Cipher.AES_256_GCM:
-            raise ProtocolError("the peer's handshake offers no cipher that it has to know")
+            raise ProtocolError("the peer's handshake lacks the mandatory cipher")
         return cls(Features(features) & Features.ALL, Cipher(ciphers) & Cipher.ALL, attempt)
 
 
@@ -114,7 +114,7 @@ class Reply(NamedTuple):
             raise ProtocolError("the peer's handshake is of an unknown kind")
         # Exactly one bit, and one of those that were offered.
         if cipher & (cipher - 1) or not cipher & opening.ciphers:
-            raise ProtocolError("the peer's handshake has a cipher that was not offered")
+            raise ProtocolError("the peer's handshake selects a cipher that was not offered")
         return cls(Features(features), Kind(kind), Cipher(cipher), identity)
 
 
@@ -190,7 +190,7 @@ class _Handshake:
         try:
             self._mix_key(self._ephemeral.exchange(theirs))
         except ValueError:  # a point of low order
-            raise ProtocolError("the peer's handshake has a key that no peer makes") from None
+            raise ProtocolError("the peer's handshake has an invalid key") from None
 
     def _seal(self, payload: bytes) -> bytes:
         # One message a key, so the nonce is 0.

@@ -84,10 +84,10 @@ class Order:
             self.read_done = True
         elif signal is Signal.END or (signal is Signal.MOVE and self.moves and self.first is None):
             if not self.takes_data:
-                raise ProtocolError("a record behind the end")
+                raise ProtocolError("a record after the end")
             self.read_last = signal
         else:
-            raise ProtocolError("a control record that may not come now")
+            raise ProtocolError("an unexpected control record")
 
     def refuse_before_first(self, signal: Signal | None) -> None:
         """

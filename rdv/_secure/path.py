@@ -114,9 +114,9 @@ class SecurePath:
         self.order.refuse_before_first(signal)
         if signal is None and kind != RecordType.CONTROL:
             known = kind == _DATA
-            raise ProtocolError("a record behind the end" if known else "a record of no known type")
+            raise ProtocolError("a record after the end" if known else "a record of unknown type")
         if signal is None and (not plaintext or plaintext[0] in _NEVER):
-            raise ProtocolError("a control record that may not come")
+            raise ProtocolError("an unexpected control record")
         return signal
 
 

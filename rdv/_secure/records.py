@@ -185,7 +185,7 @@ class Opener(_Direction):
         while end - position >= _HEAD:
             start, size = _HEADER.unpack_from(view, position)
             if start != _START or not _BEHIND <= size <= _MOST_SEALED:
-                raise ProtocolError("what comes is no record")
+                raise ProtocolError("the data is not a record")
             needed = _HEAD + size
             if end - position < needed:
                 break
@@ -202,7 +202,7 @@ class Opener(_Direction):
         try:
             content = self._aead.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD])
         except primitives().invalid_tag:
-            raise ProtocolError("a record that is not the peer's") from None
+            raise ProtocolError("a record that is not from the peer") from None
         self.count += 1
         self._left -= 1
         kind, plaintext = content[-1], memoryview(content)[:-1]

@@ -75,12 +75,12 @@ class Secret:
         head, rest = text[: len(_PREFIX)], text[len(_PREFIX) :]
         if head.lower() != _PREFIX:
             known = "a secret of another version" if is_secret(text) else "not a secret"
-            raise BadSecret(f"{known}: it does not begin with {_PREFIX}")
+            raise BadSecret(f"{known}: it does not start with {_PREFIX}")
         packed = rest.replace("-", "").upper()
         try:
             raw = base64.b32decode(packed + "=" * (-len(packed) % 8))
         except (binascii.Error, ValueError):
-            raise BadSecret("not a secret: it has characters that no secret has") from None
+            raise BadSecret("not a secret: it contains invalid characters") from None
         random, check = raw[:_RANDOM], raw[_RANDOM:]
         # Encoded again, for the bits at the end that decoding ignores.
         if len(check) != _CHECK or _base32(raw).upper() != packed:
@@ -104,9 +104,11 @@ class Secret:
         plain = Secret(self._random)
         read = read_signed(token.encode(errors="replace"))
         if read is None:
-            raise BadSecret("behind the secret is no signed token: EXPIRY:USER:NONCE.SIGNATURE")
+            raise BadSecret(
+                "the secret is not followed by a signed token: EXPIRY:USER:NONCE.SIGNATURE"
+            )
         if read.nonce.encode() != plain.server_token:
-            raise BadSecret("the token behind the secret was signed for another secret")
+            raise BadSecret("the token after the secret was signed for another secret")
         plain._signed = token
         plain.server_token = token.encode()
         return plain
@@ -128,7 +130,7 @@ class Secret:
         return f"<Secret of {_TOKEN_PREFIX.decode()}{token_hint(self.server_token)}>"
 
     def __reduce__(self) -> str:
-        raise TypeError("a Secret is not pickled: use reveal()")
+        raise TypeError("a Secret cannot be pickled: use reveal()")
 
 
 def read_token(token: Token) -> Secret | bytes:

@@ -49,7 +49,7 @@ class Console:
         self._outlet = Outlet(sys.stderr, self._tell_skipped)
 
     def _tell_skipped(self, count: int) -> None:
-        self.warn("skipped", f"SKIPPED: {count} lines, as nobody was reading", count=count)
+        self.warn("skipped", f"SKIPPED: {count} lines, because nobody was reading", count=count)
 
     def tell(self, event: str, text: str = "", **fields: object) -> None:
         """

@@ -38,7 +38,7 @@ _STILL_SENDING, _NEARLY_DONE = 0.5, 0.02
 #: all there is.
 _END_COMES = 5.0
 
-_CANNOT_WRITE = "cannot write what the peer sends: "
+_CANNOT_WRITE = "cannot write the data from the peer: "
 
 
 class StreamBroken(RdvError):
@@ -151,7 +151,7 @@ class Piping(Protocol):
 
     def _source_done(self, error: OSError | None = None) -> None:
         if error is not None:
-            self._break(f"cannot read what to send: {(error.strerror or str(error)).lower()}")
+            self._break(f"cannot read the data to send: {(error.strerror or str(error)).lower()}")
             return
         self._source_ended = True
         # Who talks to a person is shown at once that there is nobody any more.
@@ -251,7 +251,7 @@ class Piping(Protocol):
         if left is None and self._is_complete():
             self._connection.abortConnection()
         elif left is None:
-            self._break("the peer has gone before it had everything")
+            self._break("the peer disconnected before it had received everything")
         elif left or not self._all_written or secure:  # which closes when both sides have said so
             pause = _NEARLY_DONE if self._all_written and not secure else _STILL_SENDING
             self._next_look = self._clock.callLater(pause, self._look)

@@ -212,7 +212,7 @@ def load() -> Draw | None:
     try:
         from tqdm import tqdm  # type: ignore[import-untyped]
     except ImportError:
-        log.info("there is no progress bar without tqdm: pip install tqdm")
+        log.info("the progress bar needs tqdm: pip install tqdm")
         return None
     return cast(Draw, tqdm.format_meter)
 

@@ -84,5 +84,5 @@ def running(path: str) -> int | None:
     except OSError as error:
         raise RdvError(f"{path}: {error.strerror}") from error
     except ValueError:
-        raise RdvError(f"{path}: no number of a process") from None
+        raise RdvError(f"{path}: not a process ID") from None
     return None

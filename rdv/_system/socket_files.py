@@ -16,14 +16,14 @@ def remove_stale(path: str | bytes) -> None:
     """
     Take away what a process has left that is no more, if there is anything.
 
-    :raises OSError: when it is no socket, or somebody listens there.
+    :raises OSError: when it is no socket, or another process is listening there.
     """
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "there is something that is no socket")
+        raise FileExistsError(errno.EEXIST, "the file exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         # One whose queue is full shall not keep us waiting; it lives.
         probe.setblocking(False)
@@ -32,6 +32,6 @@ def remove_stale(path: str | bytes) -> None:
         except ConnectionRefusedError:
             os.unlink(path)
         except BlockingIOError:
-            raise OSError(errno.EADDRINUSE, "somebody listens there") from None
+            raise OSError(errno.EADDRINUSE, "another process is listening there") from None
         else:
-            raise OSError(errno.EADDRINUSE, "somebody listens there")
+            raise OSError(errno.EADDRINUSE, "another process is listening there")

@@ -47,7 +47,7 @@ class PeerVanished(ConnectionAborted):
     """The other side does not answer any more."""
 
     def __str__(self) -> str:
-        return "the other side does not answer any more"
+        return "the other side stopped responding"
 
 
 def has_answered(then: Reading, now: Reading) -> bool:

@@ -24,7 +24,7 @@ __all__ = ["Paths"]
 _UNSENT = 1 << 17
 #: Paths that may take over. Of those of an acceptor one is its peer's, but which?
 _MOST_JOINS = {Role.DIALER: 1, Role.ACCEPTOR: 16}
-_NO_USE = "no other path is of any use to the stream any more"
+_NO_USE = "the stream no longer needs another path"
 
 
 class Paths:
@@ -78,7 +78,7 @@ class Paths:
         :raises RuntimeError: when there are too many already.
         """
         if len(self.stream.joins) >= _MOST_JOINS[self.role]:
-            raise RuntimeError("too many paths would join the stream")
+            raise RuntimeError("too many paths want to join the stream")
         joining = Joining(self._clock, self._owner, path, early, self._waits_no_longer)
         self._ends.append(joining)
         self.stream.join(path.order)

@@ -107,7 +107,7 @@ class SecureTransport(EndingTransport):
             the first path.
         """
         if not (self.can_move and self.path.ready):
-            raise RuntimeError("no path may join the stream now")
+            raise RuntimeError("no path can join the stream now")
         return self._paths.join(path, early)
 
     def expect_move(self) -> None:

@@ -42,7 +42,7 @@ _PROBLEMS = {
     9: "it is not valid yet",
     10: "it has expired",
     18: "it is self-signed",
-    19: "a self-signed certificate ends its chain, which is not trusted here",
+    19: "its chain ends in a self-signed certificate that is not trusted",
     23: "it was revoked",
     26: "it is not meant for a server",
 }
@@ -184,10 +184,10 @@ class _Recorder:
             return Tls(failure=loss_text(lost).removeprefix("TLS: "))
         connection = self._connection
         if connection is None:
-            return Tls(failure="it was never begun")
+            return Tls(failure="it was never started")
         certificate = connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
-            return Tls(failure="the server has shown no certificate")
+            return Tls(failure="the server sent no certificate")
         if not _is_for(certificate, host):
             self._problems[f"it is not for the name {host}"] = None
         end = certificate.not_valid_after_utc

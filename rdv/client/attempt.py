@@ -156,7 +156,7 @@ class Attempt:
         if self._racing:
             return NO_PATH
         if self.asked:
-            return f"the peer did not come to {self._server}"
+            return f"no peer arrived at {self._server}"
         return f"{self._server} did not answer"
 
     async def _own_addresses(self, reach: Reach) -> list[Address]:

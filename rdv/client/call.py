@@ -97,7 +97,7 @@ class Call:
         read = read_token(token)
         secret = read if isinstance(read, Secret) else None
         if self._secure and secret is None:
-            raise BadToken("the token is not a secret: rdv token prints one")
+            raise BadToken("the token is not a secret: run rdv token to generate one")
         servers = parse_servers(url)
         clock = self._shared.reactor
         ends = clock.seconds() + timeout
@@ -121,7 +121,7 @@ class Call:
         settings, places = self._shared.settings, [Place(each) for each in ranked(on_wire, servers)]
         if len(places) > 1:
             if settings.local_port:
-                raise ValueError("url: with a local_port only one server can be asked")
+                raise ValueError("url: a local_port works with a single server only")
             return await Several(clock, places, visit, Connection.discard).run()
         if settings.local_port or settings.proxy is not None or is_address(servers[0].host):
             return await visit(places[0], lambda: None)

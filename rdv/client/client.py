@@ -107,7 +107,7 @@ class Client:
         self._trace = knobs.function("trace", trace)
         self._secure = _checked(secure)
         if tls is not None and not IPolicyForHTTPS.providedBy(tls):
-            raise TypeError("tls: an IPolicyForHTTPS is needed, as tls_policy() makes it")
+            raise TypeError("tls: an IPolicyForHTTPS is needed, as made by tls_policy()")
         found: SelfAddresses = getattr(reactor, "own_addresses", own_addresses)
         settings = Settings(
             tls=tls or tls_policy(),
@@ -226,7 +226,5 @@ class Client:
 
 def _checked(secure: bool | None) -> bool | None:
     if secure not in (None, True):
-        raise ValueError(
-            "secure: None or True is needed; a plain token is what makes a plain stream"
-        )
+        raise ValueError("secure: None or True is needed; for a plain stream, use a plain token")
     return secure

@@ -4,7 +4,7 @@ From the relay to a direct path, while the stream runs.
 A secured stream whose peers both can move does not wait for a direct path: it begins on the relay,
 and what the attempt has opened stays open behind it. The same race goes on, with another prize: the
 dialer offers the direct candidates that come to the stream, one at a time, and the first that is
-proved both ways takes over. That ends when it has happened, when there is nothing left to move,
+proved both ways takes over. That ends when it has happened, when there is no data left to move,
 when the time for a path is up, or when too many other streams of the client have begun since.
 """
 
@@ -57,8 +57,8 @@ class Move:
         self.over: OneShotObserver[None] = OneShotObserver()
         clock = context.reactor
         left = max(0.0, contest.ends - clock.seconds())
-        self._limit = clock.callLater(left, self.end, "no direct path came in time")
-        self._stream.on_over = partial(self.end, "there is nothing left to move")
+        self._limit = clock.callLater(left, self.end, "no direct path opened in time")
+        self._stream.on_over = partial(self.end, "there is no data left to move")
         self._tell = connection.moves_until(self.over)
         self._stream.expect_move()
         assert relay.path is not None
@@ -68,7 +68,7 @@ class Move:
             self._stream.on_ready = self._join
         context.moves[self] = None
         if len(context.moves) > _MOST:
-            next(iter(context.moves)).end("too many other streams may move")
+            next(iter(context.moves)).end("too many other streams are trying to move")
 
     def end(self, reason: str) -> None:
         """The stream stays where it is. Nothing happens the second time."""

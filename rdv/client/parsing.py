@@ -124,7 +124,7 @@ def parse_server_url(text: str) -> URL:
     """
     knobs.instance("url", text, str, "text")
     if is_secret(text):
-        raise BadURL("a secret in the place of the server's URL")
+        raise BadURL("a secret instead of the server's URL")
     try:
         url = _ServerURL.from_text(text)
         url = url.replace(scheme=url.scheme.lower(), host=url.host.lower())

@@ -64,10 +64,10 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
     if reason.check(PeerVanished, PeerNotProven):
         return reason.getErrorMessage()
     if reason.check(ConnectionAborted):
-        return "an error on this side broke the connection off"
+        return "an error on this side broke the connection"
     if reason.check(ConnectionDone, ConnectionLost):
         relayed = relayed or reason.check(FirstPathLost) is not None
-        return f"{who} broke the connection off{', or the relay did' if relayed else ''}"
+        return f"{who} broke the connection{', or the relay did' if relayed else ''}"
     return loss_text(reason)
 
 

@@ -82,7 +82,7 @@ async def _server(reactor: Any, url: str | None) -> AsyncIterator[str]:
     """The URL of the server to be asked; without one, of our own."""
     if url is not None:
         if len(split_servers(url)) > 1:
-            raise BadUsage("one server is checked at a time: run rdv check once for each")
+            raise BadUsage("rdv check takes a single server: run it once per server")
         yield url
         return
     service = RendezvousService(reactor, ServerSettings(listen=("127.0.0.1:0",)))

@@ -33,7 +33,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
     :raises BadUsage: when an argument makes no sense.
     """
     if arguments.local_port and not isinstance(servers_of(arguments), str):
-        raise BadUsage("--local-port: that is for one server only")
+        raise BadUsage("--local-port: this works with a single server only")
     return Client(
         reactor,
         tls=tls_of(arguments),

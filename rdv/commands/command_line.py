@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandParser", "arranged", "checked", "parser_for"]
 
-_HINT = "a token that begins with a dash stands behind --, as in: rdv {} -- URL -TOKEN"
+_HINT = "put a token that starts with a dash after --, as in: rdv {} -- URL -TOKEN"
 #: What argparse takes for a value although it begins with a dash.
 _VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
 

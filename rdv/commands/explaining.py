@@ -94,7 +94,7 @@ class Explaining:
         try:
             self._explain(list(self._events))
         except Exception:  # is no reason to lose a connection
-            log.failure("cannot explain what has happened")
+            log.failure("cannot explain the attempt")
 
     def _explain(self, events: list[Event]) -> None:
         if self._to_stderr and events:

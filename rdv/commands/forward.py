@@ -112,7 +112,7 @@ def _expose(
         except RdvError as error:
             if forwarder.running:
                 # They have nothing to do with it, and go on to their end.
-                going_on = f"{forwarder.running} forwards go on"
+                going_on = f"{forwarder.running} forwards continue"
                 console.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
                 await forwarder.idle()
             raise

@@ -59,7 +59,7 @@ def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -
             raise BadUsage("no server: give its URL, or set RDV_SERVER")
         arguments.url, arguments.token = default, url
     elif is_secret(url):  # which an error about URLs would show
-        raise BadUsage("a secret in the place of the server's URL: the URL comes first")
+        raise BadUsage("a secret instead of the server's URL: the URL comes first")
     parse_servers(split_servers(arguments.url))
 
 
@@ -68,7 +68,7 @@ def _given(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str
     path = arguments.token_file
     if path is not None:
         if given is not None:
-            raise BadUsage("a token and --token-file: give one of them")
+            raise BadUsage("both a token and --token-file: give only one of them")
         return token_in(path)
     return environment.get("RDV_TOKEN") if given is None else given
 
@@ -88,7 +88,9 @@ def token_in(path: str) -> str:
         return line.removesuffix(b"\n").removesuffix(b"\r").decode()
     except OSError as error:
         if is_secret(path):
-            raise BadUsage("--token-file needs a file with the secret, not the secret") from None
+            raise BadUsage(
+                "--token-file needs a file that contains the secret, not the secret itself"
+            ) from None
         raise BadUsage(f"cannot read {path}: {error.strerror}") from error
     except UnicodeError:
         raise BadUsage(f"cannot read {path}: not UTF-8") from None
@@ -110,7 +112,7 @@ def _make(arguments: argparse.Namespace, console: Console) -> str:
         hint = f" ({arguments.hint})" if arguments.hint else ""
         raise BadUsage(f"no token: give it, or a --token-file, or set RDV_TOKEN{hint}")
     if console.form is not Form.TEXT:
-        raise BadUsage("no token, and nobody to tell of a new one: rdv token prints one")
+        raise BadUsage("no token, and no terminal to show a new one: run rdv token to generate one")
     spaces_of(arguments)
     secret = Secret.generate().reveal()
     console.tell("secret", on_the_other_side(arguments, secret))
@@ -121,7 +123,7 @@ def _warn(token: str, console: Console) -> None:
     problem = "this stream is not encrypted"
     if len(token.encode()) < _LEAST_UNGUESSABLE:
         problem += ", and its token can be guessed"
-    text = f"{problem}: use what rdv token prints"
+    text = f"{problem}: use a secret from rdv token"
     console.tell("notice", f"NOTICE: {text}", message=text)
 
 

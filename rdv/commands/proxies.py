@@ -27,7 +27,7 @@ def proxy_for_all(text: str, given: str | None) -> str | None:
     """
     proxies = {proxy_for(url, given) for url in split_servers(text)}
     if len(proxies) > 1:
-        raise BadUsage("these servers do not have the same proxy: give --proxy, '' for none")
+        raise BadUsage("these servers use different proxies: give --proxy, '' for none")
     return proxies.pop()
 
 

@@ -146,7 +146,7 @@ async def replace(reactor: Any, path: str, console: Console) -> int:
     end = reactor.seconds() + _PATIENCE
     while _identity(path) == before and running(path) is not None:
         if reactor.seconds() >= end:
-            raise RdvError(f"process {old} does not say how it went: see its log")
+            raise RdvError(f"process {old} does not report the result: see its log")
         await deferLater(reactor, _PAUSE)
     new = running(path)
     if new is None:

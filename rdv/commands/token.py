@@ -43,7 +43,7 @@ def _made(arguments: argparse.Namespace) -> str:
         raise ValueError("--key needs --user NAME")
     ttl = 3600.0 if arguments.ttl is None else arguments.ttl
     if not ttl:
-        raise ValueError("--ttl: a token has to be valid for some time")
+        raise ValueError("--ttl: a token must be valid for some time")
     key = signing_keys(arguments.key)[0]
     expiry = int(time.time() + ttl)
 

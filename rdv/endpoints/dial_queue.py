@@ -160,4 +160,4 @@ class DialQueue:
 
 
 def _never_its_turn(result: object, seconds: float) -> NoReturn:
-    raise AttemptTimeout(seconds, "others with the same token came first")
+    raise AttemptTimeout(seconds, "other dials with the same token came first")

@@ -181,7 +181,7 @@ class Listener:
             await deferLater(self._clock, 1 / _IN_VAIN_PER_SECOND)
         if not self._room.tokens:
             if not self._crowded:
-                text = "{token}: {most} attempts at once: the oldest make room for others"
+                text = "{token}: {most} pending attempts: the oldest are replaced"
                 log.warn(text, token=self._hint, most=len(self._attempts))
             self._crowded = True
             next(iter(self._attempts)).cancel()
@@ -238,7 +238,7 @@ class Listener:
                 result.abortConnection()
         elif result.check(RdvError):
             self._in_vain.take(self._clock.seconds())
-            text = "{token}: a peer came, but {reason}"
+            text = "{token}: a peer arrived, but {reason}"
             log.info(text, token=self._hint, reason=result.getErrorMessage())
             if isinstance(result.value, NotProven) and not self._stopping:
                 self._policy.fails(result.value)

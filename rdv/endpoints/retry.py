@@ -77,7 +77,7 @@ def harmless(tell: Tell | None) -> Tell:
             if told is not None:
                 told(error)
         except Exception:
-            log.failure("who was told of trouble failed")
+            log.failure("the trouble callback failed")
 
     return call
 
@@ -290,7 +290,7 @@ async def keep_trying(
             policy.fails(failure)
         before = f"{failure}, then "
         log.debug(
-            "{token}: {reason}; again in {pause:.1f} s",
+            "{token}: {reason}; retrying in {pause:.1f} s",
             token=hint,
             reason=str(failure),
             pause=pause,

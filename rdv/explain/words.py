@@ -53,7 +53,7 @@ def summary(facts: Facts) -> str:
     elif facts.path is not None:
         text = _relayed(facts) if facts.path == "relay" else _direct(facts)
         if What.SWITCHED in facts.last:
-            text += " Later it proved dead, and the relay replaced it."
+            text += " It later proved dead, and the relay replaced it."
     elif facts.failed is not None:
         text = _failed(facts)
     else:

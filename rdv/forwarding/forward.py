@@ -148,7 +148,7 @@ class Forward(LegOwner[PlainLeg]):
     def _watch(self, splicer: Splicer) -> None:
         from rdv.forwarding.hangup import Hangup  # only Linux has what it needs
 
-        gone = "the local program has left"
+        gone = "the local program disconnected"
         self._hangup = Hangup(
             self._clock, splicer.watcher, self.near.transport, lambda: self.abort(gone)
         )

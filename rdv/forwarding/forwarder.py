@@ -84,7 +84,7 @@ class Forwarder(Factory[Any]):
         if self._closed:
             return _Reset()
         if len(self._running) >= self._most:
-            text = f"FULL: {self._most} forwards at once, one more is reset"
+            text = f"FULL: {self._most} forwards are open, one more is reset"
             self._console.warn("full", text, most=self._most)
             return _Reset()
         forward = Forward(self._reactor, self._splicer, self._begin)
@@ -117,7 +117,7 @@ class Forwarder(Factory[Any]):
             # Nothing is told if the one that came has gone first, or we shall end.
             if forward.broken is None:
                 self._tell_refused(number, error)
-            forward.abort("there is nothing to join it with")
+            forward.abort("it has no counterpart")
         else:
             self._tell_connected(number, forward, begun)
         await forward.done

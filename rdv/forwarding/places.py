@@ -69,7 +69,7 @@ class HostPlace:
         try:
             parse_ip(host)
         except ValueError:
-            raise BadPlace(f"to listen on, an IP address is needed, not {host!r}") from None
+            raise BadPlace(f"listening needs an IP address, not {host!r}") from None
         try:
             port: Any = reactor.listenTCP(self.port, factory, _BACKLOG, interface=host)
         except CannotListenError as error:
@@ -126,7 +126,7 @@ def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
     try:
         _in_ascii(host)
     except UnicodeError:
-        raise BadPlace(f"not the name of a host: {host!r} in {text!r}") from None
+        raise BadPlace(f"not a host name: {host!r} in {text!r}") from None
     return HostPlace(host, int(found["port"]))
 
 

@@ -45,21 +45,21 @@ BUSY = (503, "the server is busy, try again")
 UNDECIDED_PAIR = (500, "the server could not decide about this pair")
 
 # At the door.
-TOO_LATE = (503, "could not find out in time whether you may come in, try again")
+TOO_LATE = (503, "could not check your access in time, try again")
 UNDECIDED = (500, "the server could not decide about this client")
 DENIED = (403, "this server does not serve your address")
 BEARER_MISSING = (
     401,
-    "this server wants Authorization: Bearer, and a token: ask its operator for one",
+    "this server requires Authorization: Bearer with a token: ask its operator for one",
 )
 BEARER_UNKNOWN = (
     401,
-    "the bearer token is not known here: ask the server's operator for another one",
+    "unknown bearer token: ask the server's operator for another one",
 )
-UNSIGNED = (403, "this server takes only tokens that it has signed: ask its operator for one")
+UNSIGNED = (403, "this server only accepts signed tokens: ask its operator for one")
 FORGED = (403, "the token's signature is wrong: ask the server's operator for a new one")
 EXPIRED = (403, "the token has expired: ask the server's operator for a new one")
-UNANSWERED = (503, "could not find out whether you may come in, try again")
+UNANSWERED = (503, "could not check your access, try again")
 #: By status, as it was asked about.
 UNWANTED = {
     status: (status, "you may not use this server: ask its operator") for status in (401, 403)

@@ -222,9 +222,9 @@ def _undecided(failure: Failure) -> BadRequest:
     if isinstance(failure.value, BadRequest):
         return failure.value
     if failure.check(DeferredTimeout, CancelledError):
-        log.error("it was not found out in time whether a client may come in")
+        log.error("a client's access could not be checked in time")
         return bad_request(TOO_LATE)
-    log.failure("it could not be found out whether a client may come in", failure=failure)
+    log.failure("a client's access could not be checked", failure=failure)
     return bad_request(UNDECIDED)
 
 

@@ -44,13 +44,14 @@ class SecretFileTests(SynchronousTestCase):
     def test_short_key(self) -> None:
         path = self.file(f"{KEY}\n{KEY[1:]}\n".encode())
         self.assert_wrong(
-            f"{path}, line 2: a key has at least 16 bytes (openssl rand -hex 32 makes one)", path
+            f"{path}, line 2: a key needs at least 16 bytes (openssl rand -hex 32 generates one)",
+            path,
         )
 
     def test_readable_by_everybody(self) -> None:
         """Is no place for a secret. A group may be meant."""
         path = self.file(KEY.encode(), 0o644)
-        self.assert_wrong(f"{path} holds secrets, but every user can read it: chmod o-r", path)
+        self.assert_wrong(f"{path} contains secrets, but every user can read it: chmod o-r", path)
         self.assertEqual(signing_keys(self.file(KEY.encode(), 0o640)), [KEY.encode()])
 
     def test_pipe(self) -> None:

@@ -64,13 +64,13 @@ class CheckTokenTests(SynchronousTestCase):
     def test_empty_and_blanks(self) -> None:
         self.assertEqual(self.refused(""), "the token is empty")
         for token in (" a", "a ", " ", "  a  "):
-            self.assertIn("blank", self.refused(token))
+            self.assertIn("a space", self.refused(token))
         self.assertEqual(check_token("a  b c"), b"a  b c")
 
     def test_secret(self) -> None:
         """What names itself a secret, of any version, is shown to nobody."""
         for text in ("rdvs1-abc", "RDVS1-", "rdvs27-x", "Rdvs0-"):
-            self.assertEqual(self.refused(text), "a secret is not to be used as a token")
+            self.assertEqual(self.refused(text), "a secret must not be used as a token")
             self.assertEqual(check_token(text, may_be_secret=True), text.encode())
         for text in ("rdvs-1", "rdvs1", "rvds1-abc", "rdv-secure-1-x", " rdvs1-x".strip()[1:]):
             self.assertEqual(check_token(text), text.encode())

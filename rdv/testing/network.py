@@ -161,7 +161,7 @@ class Network:
         :raises RuntimeError: when it does not come to an end, or is called by what it delivers to.
         """
         if self.moving:
-            raise RuntimeError("flush() within flush(): the outer one delivers what is left")
+            raise RuntimeError("flush() within flush(): the outer one delivers the rest")
         self.moving = True
         try:
             for _ in range(_TURNS):
@@ -169,7 +169,7 @@ class Network:
                     return
         finally:
             self.moving = False
-        raise RuntimeError("the network does not come to rest: does a protocol talk to itself?")
+        raise RuntimeError("the network does not become idle: does a protocol talk to itself?")
 
     def _turn(self) -> bool:
         called = self.clock.run_due()
@@ -184,7 +184,7 @@ class Network:
         :raises ValueError: for a time that is not to come, or never comes.
         """
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"time does not pass like that: {seconds}")
+            raise ValueError(f"not a valid time to advance: {seconds}")
         end = self.clock.seconds() + seconds
         self.flush()
         while (due := self.clock.next_call()) <= end:

@@ -24,7 +24,7 @@ _PATIENCE = 60.0
 #: What the last line on stderr has to say, by exit status.
 _LAST = {
     0: r"(CONNECTED|MOVED): ",
-    1: r"rdv: (no path to the peer|no connection within|nobody proved)",
+    1: r"rdv: (no path to the peer|no connection within|the peer did not prove)",
     3: r"rdv: the stream broke: ",
     143: r"",
 }

@@ -253,11 +253,11 @@ class Candidate:
 
     def _take(self, data: bytes) -> None:
         if self._held:
-            raise ProtocolError("not silent before HELLO")
+            raise ProtocolError("data before HELLO")
         if self._is_shaken:
             self._early += data
             if len(self._early) > self.exchange.early_limit:
-                raise ProtocolError("too much before the choice")
+                raise ProtocolError("too much data before the choice")
             if self._unconfirmed:
                 self._is_answered = True
                 self._waiting.end(self)

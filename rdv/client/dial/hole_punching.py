@@ -35,7 +35,7 @@ __all__ = ["SYN_BUDGET", "HolePuncher"]
 
 log = Logger()
 
-TOO_MANY = "too many dials lately: those that are refused are not repeated for the moment"
+TOO_MANY = "too many dials recently: refused dials are not repeated for now"
 
 #: Answers that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
 #: systems make of ICMP errors. EACCES is ICMPv6 for a filter.

@@ -145,14 +145,14 @@ class UpgradeExchange(Protocol):
             self._http.receive_data(data)
             self._read_events()
         except h11.RemoteProtocolError as error:
-            self._fail(ProtocolError(f"the server's answer is not HTTP: {error}"))
+            self._fail(ProtocolError(f"the server's response is not HTTP: {error}"))
 
     def _read_events(self) -> None:
         while not self.response.called:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 if self._final is not None or self._http.trailing_data[0]:
-                    self._expect("the rest of the answer")
+                    self._expect("the rest of the response")
                 return
             if isinstance(event, h11.InformationalResponse):
                 self._relax()
@@ -161,7 +161,7 @@ class UpgradeExchange(Protocol):
                     return
                 self._interim += 1
                 if self._interim > _INTERIM_LIMIT:
-                    self._fail(ProtocolError("the server sends interim responses without end"))
+                    self._fail(ProtocolError("the server sends endless interim responses"))
             elif isinstance(event, h11.Response):
                 self._final = event
             elif isinstance(event, h11.Data):
@@ -250,4 +250,4 @@ class UpgradeExchange(Protocol):
         if self._final is not None:
             self._finish()  # the status is known; only its explanation is late
         else:
-            self._fail(ServerUnreachable(f"{what} did not come within {self._timeout:g} s"))
+            self._fail(ServerUnreachable(f"{what} did not complete within {self._timeout:g} s"))

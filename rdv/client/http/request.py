@@ -180,7 +180,7 @@ async def ask(
     except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
         raise ServerUnreachable(f"cannot reach {server}: {describe(error)}") from error
     except ValueError as error:  # a header that is no text
-        raise ProtocolError(f"the answer of {server} is not HTTP: {error}") from error
+        raise ProtocolError(f"the response of {server} is not HTTP: {error}") from error
     log.debug(
         "{token}: observed as {observed}, the peer may be at {peer_addresses}",
         token=token_hint(context.token),
@@ -200,17 +200,17 @@ def check_options(options: Mapping[str, Any]) -> None:
     """
     for name, value in options.items():
         if name not in _OPTIONS:
-            raise TypeError(f"{name}: there is no such option, only {', '.join(_OPTIONS)}")
+            raise TypeError(f"{name}: no such option; the options are {', '.join(_OPTIONS)}")
         kinds, what = _OPTIONS[name]
         if value is not None:
             knobs.instance(name, value, kinds, what)
     auth = options.get("auth")
     if auth is not None and not (len(auth) == 2 and all(_is_text(each) for each in auth)):
-        raise TypeError("auth: (user, password) is needed, each of them text")
+        raise TypeError("auth: (user, password) is needed, both as text")
     try:
         _headers(options.get("headers"))
     except (TypeError, AttributeError):
-        raise TypeError("headers: names and values have to be text") from None
+        raise TypeError("headers: names and values must be text") from None
     except ValueError as error:
         raise ValueError(f"headers: not a name: {error}") from None
 

@@ -119,9 +119,11 @@ class TunnelEndpoint:
             )
         given = self._proxy.authorization is not None
         if status in (401, 407):  # some say the first when a password is wrong
-            wants = "does not accept this user and password" if given else "requires a password"
+            wants = (
+                "does not accept this user name and password" if given else "requires a password"
+            )
             raise ProxyRefused(f"the proxy {self._proxy} {wants}: {said}", status)
-        why = "" if self._usual else f" (many let nothing but port {_USUAL} through)"
+        why = "" if self._usual else f" (many only allow port {_USUAL})"
         text = f"the proxy {self._proxy} refuses to connect to {self._target}: {said}{why}"
         raise ProxyRefused(text, status)
 
@@ -135,7 +137,7 @@ class TunnelEndpoint:
         if isinstance(error, _Lost):
             return ServerUnreachable(f"the proxy {self._proxy}: {error}")
         if isinstance(error, h11.RemoteProtocolError):
-            return ProtocolError(f"the proxy {self._proxy} does not answer with HTTP")
+            return ProtocolError(f"the proxy {self._proxy} does not respond with HTTP")
         return error
 
 

@@ -51,7 +51,7 @@ def read(ca: bytes | None, certificate: bytes | None) -> tuple[Any, PrivateCerti
             roots = trustRootFromCertificates(Certificate(X509.from_cryptography(x)) for x in found)
         own = None if certificate is None else PrivateCertificate.loadPEM(certificate)
     except (ValueError, CryptoError) as error:
-        raise RdvError(f"not a certificate in PEM: {error}") from error
+        raise RdvError(f"not a PEM certificate: {error}") from error
     return roots, own
 
 
@@ -142,11 +142,11 @@ def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
         issuer = name_text(found.issuer)
         is_unsent = not depth and names_issuer(found)
     except Exception:  # it may be anything
-        return IssuerProblem("its issuer is not trusted here", False)
+        return IssuerProblem("its issuer is not trusted", False)
     if is_unsent:
         text = f"its chain is incomplete: the server does not send the certificate of {issuer}"
         return IssuerProblem(text, True)
-    return IssuerProblem(f"its issuer, {issuer}, is not trusted here", False)
+    return IssuerProblem(f"its issuer, {issuer}, is not trusted", False)
 
 
 def check_name(certificate: x509.Certificate, host: str) -> None:

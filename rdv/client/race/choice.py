@@ -126,7 +126,7 @@ async def _acknowledged(candidate: Candidate) -> None:
             break
         left = end - candidate.clock.seconds()
         if left <= 0:
-            raise ConnectionLost("what we send does not arrive")
+            raise ConnectionLost("the peer does not receive our data")
         await candidate.stays(min(pause, left))
     candidate.trace(What.ACKNOWLEDGED)
 
@@ -163,7 +163,7 @@ def first(
         if isinstance(result, tuple):
             winner.callback(result[0])
         else:
-            winner.errback(NoConnection("there is no candidate any more"))
+            winner.errback(NoConnection("there are no candidates left"))
 
     race.addCallback(decided)
     return winner

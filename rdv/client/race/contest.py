@@ -190,7 +190,7 @@ class Contest:
         address = candidate.peer_address
         candidate.detour = self._same_site and not is_local(address)
         patience = self._chooser(candidate)
-        candidate.trace.waits(patience, "a shorter path may come")
+        candidate.trace.waits(patience, "a shorter path may open")
         await candidate.stays(patience)
         candidate.suspect = inbound and address in self._puncher.refused
         if candidate.suspect:
@@ -206,7 +206,7 @@ class Contest:
         relay.horizon = self._horizon()
         patience = self._patience = self._chooser(relay)
         if patience == math.inf or (patience > 0 and not self._nothing_can_come()):
-            relay.trace.waits(patience, "a direct path may come")
+            relay.trace.waits(patience, "a direct path may open")
             await relay.stays(patience)
         self._relay_is_due = True
         if patience > 0:

@@ -121,7 +121,7 @@ class Inbound(ServerFactory[Any]):
         if len(same) >= self.limit:
             oldest = same[0]
             del self._visitors[oldest]
-            oldest.close(Failure(ConnectionLost("it had to make room for others")))
+            oldest.close(Failure(ConnectionLost("it was replaced by newer connections")))
 
     def stop(self) -> None:
         """Let nobody in any more. :attr:`first` does not fire after this."""

@@ -26,7 +26,7 @@ class Stream(Protocol):
     What can move.
 
     :ivar on_ready: called when the peer is known to be there; for a dialer only.
-    :ivar on_over: called when there is nothing left to move.
+    :ivar on_over: called when there is no data left to move.
     """
 
     on_ready: Callable[[], object]
@@ -62,7 +62,7 @@ async def join(candidate: Candidate, stream: Stream, moved: Callable[[Candidate]
     peer of an acceptor may be about to use it, and decides.
 
     :param moved: called with it when it has taken over, for an acceptor even after a cancellation.
-    :raises ConnectionLost: when it is lost before it has taken over, or the peer has not taken it
+    :raises ConnectionLost: when it is lost before it has taken over, or the peer did not accept it
         in time. It is closed then.
     :raises ProtocolError: when it is none of the peer's.
     """
@@ -81,7 +81,7 @@ async def join(candidate: Candidate, stream: Stream, moved: Callable[[Candidate]
     try:
         await proven
     except DeferTimeoutError:
-        raise ConnectionLost("the peer has not taken it in time") from None
+        raise ConnectionLost("the peer did not accept it in time") from None
 
 
 def _call(moved: Callable[[Candidate], object], candidate: Candidate) -> None:

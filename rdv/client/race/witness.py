@@ -45,9 +45,9 @@ log = Logger()
 _LEAVES_WITHIN = 20.0
 #: Seconds at most for a CONFIRM that was sent before the dialer has left the relay.
 _OVERTAKEN = 0.2
-_DID_NOT_LEAVE = "it has confirmed, but the dialer does not leave the relay"
-_MORE_THAN_ONE = "more than one has confirmed, and only one can be the peer"
-_CHOSE_THE_RELAY = "the peer has chosen the relay: this is somebody else, or its path is dead"
+_DID_NOT_LEAVE = "it sent CONFIRM, but the dialer did not leave the relay"
+_MORE_THAN_ONE = "several hosts sent CONFIRM, and only one can be the peer"
+_CHOSE_THE_RELAY = "the peer chose the relay: this is another host, or its path is dead"
 
 
 class Witness:
@@ -100,7 +100,7 @@ class Witness:
 
     def _refuse(self, candidate: Candidate, reason: str) -> None:
         if candidate.connected:
-            log.warn("{peer} is not believed: {reason}", peer=candidate.peer_address, reason=reason)
+            log.warn("{peer} is not trusted: {reason}", peer=candidate.peer_address, reason=reason)
             candidate.close(Failure(ProtocolError(reason)))
 
     def _speaks_for_itself(self, candidate: Candidate) -> bool:

@@ -73,4 +73,4 @@ class MappedPort:
         try:
             await leaving.addTimeout(self._patience, self._clock)
         except Exception as error:
-            log.debug("a mapped port may remain so: {error!r}", error=error)
+            log.debug("a mapped port may remain mapped: {error!r}", error=error)

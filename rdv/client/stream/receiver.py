@@ -68,7 +68,7 @@ class Receiver:
         :param ended: called behind its ``connectionLost``.
         """
         if self._protocol is not None:
-            raise RuntimeError("a protocol is attached already")
+            raise RuntimeError("a protocol is already attached")
         self._protocol = protocol
         self._ended = ended
         self._paused = False

@@ -62,7 +62,7 @@ class ReplayTransport(TCPForwarding):
     def registerProducer(self, producer: object, streaming: bool) -> None:
         """It may produce until the limit is reached."""
         if self._producer is not None:
-            raise RuntimeError("there is a producer already")
+            raise RuntimeError("a producer is already registered")
         self._producer, self._streaming = producer, streaming
         if streaming:
             self._pause_producer()

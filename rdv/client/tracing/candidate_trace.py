@@ -46,7 +46,7 @@ class CandidateTrace:
         self._since: float | None = None
         self._over = self._stood = False
         self._expected = "HELLO" if attempt.role is Role.DIALER else "CONFIRM"
-        self._reason = "it came to nothing"  # why it is lost, if nothing else is said
+        self._reason = "it had no result"  # why it is lost, if nothing else is said
         self.kind = kind
         self.number = number
 
@@ -112,7 +112,7 @@ class CandidateTrace:
             # The dialer may end the relay before we have chosen what it chose.
             reason = "the peer chose a direct path"
         elif isinstance(error, ProtocolError) and self._reason:
-            reason = f"it said something else than {self._expected}"
+            reason = f"it did not send {self._expected}"
         else:
             reason = _reason(error)
         self._end(What.LOST, reason=reason)
@@ -165,4 +165,4 @@ def _reason(error: BaseException) -> str:
     if error.args:
         return str(error.args[0])
     closed = isinstance(error, ConnectionDone)
-    return "the other side has closed it" if closed else "the connection was reset"
+    return "the other side closed it" if closed else "the connection was reset"

@@ -45,7 +45,7 @@ def checked_url(text: str) -> bytes:
     if url.scheme not in ("http", "https") or not url.host:
         raise RdvError(f"the auth URL is not http:// or https://HOST[:PORT]/PATH: {text!r}")
     if url.userinfo:
-        raise RdvError("a password does not belong in the auth URL, but in --auth-header-file")
+        raise RdvError("the auth URL must not contain a password: use --auth-header-file")
     return uri.to_text().encode("ascii")
 
 

@@ -167,7 +167,7 @@ def _header(file: str, number: int, line: str) -> tuple[bytes, bytes]:
 
 def _complain(reason: str) -> None:
     log.critical(
-        "the auth URL does not say who may come, refusing clients: {reason}", reason=reason
+        "the auth URL does not respond as it should, refusing clients: {reason}", reason=reason
     )
 
 

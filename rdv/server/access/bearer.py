@@ -64,6 +64,6 @@ def _tokens(files: Sequence[str]) -> Iterator[tuple[bytes, str | None]]:
             if not _TOKEN.fullmatch(token) or len(token) < _SHORTEST:
                 raise RdvError(
                     f"{file}, line {number}: a token has at least {_SHORTEST} letters, digits and "
-                    "-._~+/ (openssl rand -hex 32 makes one)"
+                    "-._~+/ (openssl rand -hex 32 generates one)"
                 )
             yield token.encode(), user

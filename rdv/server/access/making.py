@@ -88,5 +88,5 @@ def _make_checks(reactor: Any, settings: ServerSettings) -> list[_FromFiles]:
             )
         )
     elif settings.auth_header_file:
-        raise RdvError("a file with headers for the auth URL, but no auth URL")
+        raise RdvError("headers for the auth URL, but no auth URL")
     return checks

@@ -36,11 +36,11 @@ def parse_network(text: str) -> Network:
     except ValueError:
         network = None
     if network is None:
-        raise ValueError(f"not a network, as 192.0.2.0/24 or 2001:db8::/32: {shown}")
+        raise ValueError(f"not a network such as 192.0.2.0/24 or 2001:db8::/32: {shown}")
     if network.prefixlen < network.max_prefixlen and "/" in text:
         base = text.partition("/")[0]
         if ip_network(base).network_address != network.network_address:
-            raise ValueError(f"not a network, but an address in one, {network}: {shown}")
+            raise ValueError(f"not a network, but an address in the network {network}: {shown}")
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         return IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
     return network

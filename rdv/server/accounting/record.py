@@ -89,4 +89,4 @@ def tell_of_end(record: PairRecord, listeners: Iterable[PairListener]) -> None:
         try:
             listener(record)
         except Exception:
-            log.failure("who was told of the end of a pair failed")
+            log.failure("a listener for the end of a pair failed")

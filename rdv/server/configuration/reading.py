@@ -124,7 +124,7 @@ def _in_file(path: str, refusals: list[str]) -> _Found:
         refusals.append(f"{path}: not TOML: {error}")
         return {}
     except RecursionError:
-        refusals.append(f"{path}: not TOML: lists within lists without end")
+        refusals.append(f"{path}: not TOML: lists are nested too deeply")
         return {}
     # A file does not name another.
     keys = {name: each for name, each in _KEYS.items() if each.field != "config"}
@@ -148,7 +148,7 @@ def _values(
         if setting is None:
             refusals.append(f"{place}: no such setting; {_hint(name, known)}")
         elif setting.field in found:
-            refusals.append(f"{place}: the same as {found[setting.field][1]}; only one may be set")
+            refusals.append(f"{place}: the same as {found[setting.field][1]}; set only one of them")
         else:
             try:
                 found[setting.field] = (_value(setting, value), place)
@@ -179,7 +179,7 @@ def _value(setting: Setting, value: object) -> Any:
         return _parsed(setting, value)
     several = value if isinstance(value, list) else [value]
     if not several:
-        raise ValueError("an empty list; leave it out for the default")
+        raise ValueError("an empty list; omit it for the default")
     return tuple(_parsed(setting, each) for each in several)
 
 
@@ -188,7 +188,7 @@ def _parsed(setting: Setting, value: object) -> Any:
         what = {bool: "a switch", dict: "a table", list: "a list"}.get(
             type(value), "a date or time"
         )
-        raise ValueError(f"{what}, not a number or a text in quotes")
+        raise ValueError(f"{what}, not a number or a quoted string")
     assert setting.parse is not None
     return setting.parse(str(value))
 

@@ -197,7 +197,7 @@ class AcceptThrottle:
         free, first = self._lowest_free(), first_reserved()
         full = is_full(free)
         if full:
-            self._complaint.tell("accepting nobody for now")
+            self._complaint.tell("not accepting connections for now")
             self._make_room(free)
         most = 1 if free > first else self._most_at_once()
         for port in self._ports:

@@ -96,7 +96,7 @@ class Generation:
         if self._serves:
             self._succession.begin()
         else:
-            log.warn("not serving yet, or no more: no new generation")
+            log.warn("not serving (yet, or any more): no new generation")
 
     def end(self) -> None:
         """It ends, and a next one that does not serve yet with it."""

@@ -49,7 +49,7 @@ class Listeners:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("listen", "adopt")) and not self._accepting:
-            raise _NotShared("several processes can share nothing but TCP and UNIX ports")
+            raise _NotShared("several processes can only share TCP and UNIX ports")
         return getattr(self._reactor, name)
 
     @property

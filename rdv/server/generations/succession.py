@@ -77,7 +77,7 @@ class Succession:
     def begin(self) -> None:
         """Start a new generation, unless there is one."""
         if self._successor is not None or self.is_over:
-            log.warn("there is a new generation already")
+            log.warn("there already is a new generation")
             return
         successor = _Successor(self._ready, self._ended)
         try:
@@ -136,7 +136,7 @@ class Succession:
 
     def _give_up(self) -> None:
         if self._successor is not None:
-            log.critical("the new generation does not get ready: killed")
+            log.critical("the new generation did not get ready: killed")
             self._successor.signal("KILL")
 
     def _calm(self) -> None:

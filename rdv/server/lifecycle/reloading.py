@@ -27,9 +27,9 @@ def reload_all(reloads: Iterable[Reload]) -> None:
             reload()
         except RdvError as error:
             failures += 1
-            log.critical("not reloaded, what was read before stands: {reason}", reason=error)
+            log.critical("not reloaded, keeping what was read before: {reason}", reason=error)
         except Exception:
             failures += 1
-            log.failure("not reloaded, what was read before stands")
+            log.failure("not reloaded, keeping what was read before")
     if not failures:
         log.info("reloaded")

@@ -33,10 +33,10 @@ _REMEMBERED = 1024
 
 _TEXTS = {
     Limit.CONNECTIONS: "too many connections from your address, try again later",
-    Limit.WAITING: "too many clients of your address wait, try again later",
-    Limit.PAIRS: "too many pairs of your address, try again later",
+    Limit.WAITING: "too many clients are waiting from your address, try again later",
+    Limit.PAIRS: "too many pairs from your address, try again later",
     Limit.REQUESTS: "too many requests from your address, try again later",
-    Limit.FAILURES: "too many clients of your address met nobody, try again later",
+    Limit.FAILURES: "too many failed meetings from your address, try again later",
 }
 
 

@@ -23,12 +23,12 @@ _NUMBER = 50
 _PUBLIC = AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6
 
 _UNTOLD = (
-    "if a proxy is in front, have it name them: in a PROXY header, with --listen haproxy:..., or "
-    "in a header of HTTP, with --observed-header"
+    "if there is a proxy in front, have it send the clients' addresses: in a PROXY header, with "
+    "--listen haproxy:..., or in an HTTP header, with --observed-header"
 )
 _TOLD = (
-    "see what the proxy in front puts into the PROXY header, or into the one that "
-    "--observed-header names: it should be the client's address and port"
+    "check what the proxy in front puts into the PROXY header, or into the one named by "
+    "--observed-header: it should be the client's address and port"
 )
 
 

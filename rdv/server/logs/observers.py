@@ -107,7 +107,7 @@ def log_outlet(file: IO[str]) -> IO[str]:
 
 
 def _say_missing(count: int) -> None:
-    log.critical("SKIPPED: {count} lines, as nobody was reading", count=count)
+    log.critical("SKIPPED: {count} lines, because nobody was reading", count=count)
 
 
 def observer(

@@ -53,7 +53,7 @@ class Summary:
         proxies = set(self._admission.proxies)
         for address in proxies - self._proxies:
             log.warn(
-                "{address} seems to be a proxy's, which hides its clients: no limits hold for it",
+                "{address} seems to be a proxy that hides its clients: it is not limited",
                 event="proxy",
                 address=address,
             )

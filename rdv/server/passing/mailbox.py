@@ -76,7 +76,7 @@ class Outbox:
         if not self._waiting and self._sent(message, sock):
             return
         if len(self._waiting) >= self._limit:
-            log.error("a worker takes no more clients: one was refused")
+            log.error("a worker cannot take more clients: one was refused")
             self._refuse(sock, *BUSY)
             return
         self._waiting.append((message, sock))

@@ -128,7 +128,7 @@ class Pair(LegOwner[Leg]):
         knobs.whole("status", status, 400, 599)
         knobs.instance("reason", reason, str, "text")
         if self._living or self._ended.fired:
-            raise RuntimeError("the pair has been told already")
+            raise RuntimeError("the pair has already been answered")
         self.rejection = (status, reason)
         self.explain(EndReason.REFUSED)
 

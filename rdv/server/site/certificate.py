@@ -103,7 +103,7 @@ class ServerCertificate:
         elif left < _SOON:
             found.append(f"{chain}: expires on {self.expires:%Y-%m-%d}")
         if _is_readable_by_all(key):
-            found.append(f"{key}: everybody on this host can read the private key")
+            found.append(f"{key}: everyone on this host can read the private key")
         return [*found, *(f"{chain}: {problem}" for problem in self._gaps)]
 
     def serverConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -120,18 +120,18 @@ class ServerCertificate:
         try:
             if not _is_of(chain[0], key):
                 if any(_is_of(each, key) for each in chain):
-                    raise RdvError(f"{chain_file}: the server's own certificate has to come first")
-                raise RdvError(f"{key_file} is not the key of {chain_file}")
+                    raise RdvError(f"{chain_file}: the server's own certificate must come first")
+                raise RdvError(f"{key_file} is not the key for {chain_file}")
             options = _options(chain, key)
             gaps = list(_gaps(chain))
             expires = min(each.not_valid_after_utc for each in chain)
         except SSL.Error as error:
             reason = error.args[0][0][-1] if error.args and error.args[0] else "no reason given"
-            raise RdvError(f"{chain_file}: OpenSSL refuses it: {reason}") from error
+            raise RdvError(f"{chain_file}: OpenSSL rejects it: {reason}") from error
         except RdvError:
             raise
         except Exception as error:  # each part of a certificate has its own
-            raise RdvError(f"{chain_file}: malformed, or of a kind that is not known") from error
+            raise RdvError(f"{chain_file}: malformed, or of an unknown kind") from error
         self._options, self._gaps, self.expires, self.pem = options, gaps, expires, pem
 
 
@@ -145,10 +145,10 @@ def make_certificate(settings: ServerSettings, pem: Pem | None = None) -> Server
     if not settings.tls:
         for name, value in (("cert", settings.cert), ("key", settings.key)):
             if value is not None:
-                raise BadSettings([f"{name}: only together with tls"])
+                raise BadSettings([f"{name}: needs tls"])
         return None
     if settings.cert is None:
-        raise BadSettings(["tls: needs cert, the file of the certificate, and key"])
+        raise BadSettings(["tls: needs cert, the certificate file, and key"])
     return ServerCertificate(settings.cert, settings.key or settings.cert, pem)
 
 
@@ -164,7 +164,7 @@ def _chain(pem: bytes, name: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except (ValueError, x509.InvalidVersion) as error:
-        raise RdvError(f"{name}: no certificate in PEM") from error
+        raise RdvError(f"{name}: no PEM certificate") from error
 
 
 def _key(pem: bytes, name: str) -> Any:
@@ -172,10 +172,10 @@ def _key(pem: bytes, name: str) -> Any:
         return load_pem_private_key(pem, None)
     except TypeError as error:
         raise RdvError(
-            f"{name}: the private key is encrypted, and nobody is there to ask"
+            f"{name}: the private key is encrypted, and there is nobody to ask for the passphrase"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise RdvError(f"{name}: no private key in PEM") from error
+        raise RdvError(f"{name}: no PEM private key") from error
 
 
 def _options(chain: Sequence[x509.Certificate], key: Any) -> CertificateOptions:
@@ -204,8 +204,8 @@ def _gaps(chain: Sequence[x509.Certificate]) -> Iterator[str]:
     """What clients may not be able to follow in a chain."""
     for one, other in pairwise(chain):
         if one.issuer != other.subject:
-            yield "its certificates are not in order, each issued by the next"
+            yield "its certificates are not in order (each issued by the next)"
             return
     first = chain[0]
     if len(chain) == 1 and first.issuer != first.subject and names_issuer(first):
-        yield "only the server's own certificate is in it; clients need the ones between, too"
+        yield "it only has the server's own certificate; clients also need the intermediate ones"

@@ -74,7 +74,7 @@ class CertificateWatch:
         except RdvError as error:
             self._say(
                 LogLevel.critical,
-                "{reason}: keeping the certificate that was read before",
+                "{reason}: keeping the previous certificate",
                 reason=str(error),
             )
         else:

@@ -98,13 +98,13 @@ def make_endpoints(
         for description in endpoint_strings(text):
             try:
                 if tls is not None and description.startswith("ssl:"):
-                    raise ValueError("it is TLS without this")
+                    raise ValueError("it uses TLS anyway")
                 make = proxy_endpoint if description.startswith(PREFIX) else serverFromString
                 endpoint = make(reactor, description)
             except Exception as error:  # each parser of endpoint strings has its own
                 reason = visible(str(error))
                 if isinstance(error, LookupError) and "systemd:" in description:
-                    reason = "systemd has passed no such socket"
+                    reason = "systemd passed no such socket"
                 raise BadEndpoint(f"cannot listen on {description!r}: {reason}") from error
             endpoints.append((text, endpoint if tls is None else TLSEndpoint(endpoint, tls)))
     return endpoints

@@ -113,7 +113,7 @@ def make_site(
     :raises BadSettings: when one makes no sense without another.
     """
     if settings.observed_port_header and not settings.observed_header:
-        raise BadSettings(["observed-port-header: only together with observed-header"])
+        raise BadSettings(["observed-port-header: needs observed-header"])
     observed: ObservedAddress = peer_address
     short_way: ShortWay | None = ShortWay(rendezvous, _target(settings.path), door)
     admission: Admission | None = rendezvous.admission

@@ -193,7 +193,7 @@ class RendezvousService(Service):
 
     def _signalled(self, name: str) -> None:
         if self._stopping:
-            log.info("{name} again: cutting what is left", name=name)
+            log.info("{name} again: cutting the remaining connections", name=name)
             self.rendezvous.abort()
             self._site.abort()
             return
@@ -205,7 +205,7 @@ class RendezvousService(Service):
 
     def _tell_of_drain(self, name: str, drain: float) -> None:
         log.info(
-            "{name}: {pairs} pairs may end within {drain} s",
+            "{name}: {pairs} pairs have {drain} s to end",
             name=name,
             pairs=self.rendezvous.pairs,
             drain=drain,

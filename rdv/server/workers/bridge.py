@@ -42,7 +42,7 @@ def loopback_pair() -> tuple[socket.socket, socket.socket]:
                 if peer == near.getsockname():
                     return near, far
                 far.close()
-            raise ConnectionError("strangers came to the port of a pair")
+            raise ConnectionError("strangers connected to the port of a pair")
         except OSError:
             near.close()
             raise

@@ -185,7 +185,9 @@ class Crew:
 
     def _serves(self, child: Child) -> None:
         log.info(
-            "worker {worker} serves as process {pid}", worker=child.index, pid=child.transport.pid
+            "worker {worker} serves as process {pid}",
+            worker=child.index,
+            pid=child.transport.pid,
         )
         self._failures[child.index] = 0
         child.tell(HANGING if self._is_one_silent else ALL_ANSWER)
@@ -238,7 +240,7 @@ class Crew:
         for child in self._children.values():
             # They are counted rather than timed: who has been stopped along with us may go on.
             if child.unanswered >= _QUESTIONS * (1 if child.is_ready else _STARTING):
-                log.critical("worker {worker} does not answer: killed", worker=child.index)
+                log.critical("worker {worker} does not respond: killed", worker=child.index)
                 child.kill()
             else:
                 child.ask()
@@ -262,7 +264,7 @@ class Crew:
 
     def _kill(self) -> None:
         for child in self._children.values():
-            log.critical("worker {worker} does not end: killed", worker=child.index)
+            log.critical("worker {worker} does not stop: killed", worker=child.index)
             child.kill()
 
     def _check_ended(self) -> None:

@@ -171,7 +171,7 @@ class WorkersService(Service):
         )
         if not self._sample:
             serving = self._count
-        text = f"{waiting} waiting, {pairs} pairs; {serving} of {self._count} workers serve"
+        text = f"{waiting} waiting, {pairs} pairs; {serving} of {self._count} workers serving"
         return Condition(text, serving == self._count, self._stopping)
 
     def _note(self, sample: Sample) -> None:
@@ -211,7 +211,7 @@ class WorkersService(Service):
 
     def _signalled(self, name: str) -> None:
         if self._stopping:
-            log.info("{name} again: cutting what is left", name=name)
+            log.info("{name} again: cutting the remaining connections", name=name)
             self._tell(ABORT)
             return
         log.info("{name}: stopping {workers} workers", name=name, workers=self._count)

@@ -115,7 +115,7 @@ class Polling:
         try:
             self._last[index] = decode(line)
         except ValueError:
-            log.error("worker {worker} does not know what it counts", worker=index)
+            log.error("worker {worker} cannot report its counts", worker=index)
             return
         self._missing.discard(index)
         self._check()

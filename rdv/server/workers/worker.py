@@ -215,9 +215,7 @@ class Worker:
         self._stopping = True
         self._watch.stop()
         self._summary.stop()
-        log.info(
-            "{pairs} pairs may end within {drain} s", pairs=self._rendezvous.pairs, drain=drain
-        )
+        log.info("{pairs} pairs have {drain} s to end", pairs=self._rendezvous.pairs, drain=drain)
         bridges = self._assignment.bridges.close(drain + _BRIDGES_LATER)
         return gatherResults([*over, self._listeners.close(for_others=True), bridges])
 

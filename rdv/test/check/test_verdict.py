@@ -87,7 +87,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
     ("inside-nat", "a NAT or a proxy", "", [behind("192.168.7.7:=", dials=LOCAL)]),
     (
         "hidden",
-        "peers elsewhere get the relay.",
+        "peers on other networks use the relay.",
         "tell-server",
         [
             behind(None, None),
@@ -104,7 +104,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
     ),
     (
         "proxied",
-        "works through the proxy, and cannot see where this host is. This host has no public",
+        "works through the proxy, but cannot see this host's address. This host has no public",
         "",
         [
             behind(proxy=PROXY),
@@ -147,14 +147,14 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
     ),
     (
         "nat-sequential",
-        "next ones: direct connections are likely with most.",
+        "next ports: direct connections are likely with most peers.",
         "ipv6 second-port",
         [behind(*COUNTED), behind(f"{ROUTER}:20000", f"{ROUTER}:20004")],
     ),
-    ("nat-sequential", "likely with most.", "ipv6", [behind(*COUNTED, **DIFFERENT)]),
+    ("nat-sequential", "likely with most peers.", "ipv6", [behind(*COUNTED, **DIFFERENT)]),
     (
         "nat-sequential",
-        "the next 4, but others",
+        "the next 4 ports, but others",
         "ipv6 second-port",
         [behind(f"{ROUTER}:20000", f"{ROUTER}:20005", f"{ROUTER}:20031")],
     ),
@@ -162,7 +162,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
     ("nat-changes-ports", UNSURE, "ipv6 forward", [behind(*RANDOM, **NOT_TOLD)]),
     (
         "nat-random",
-        "The relay is for the others.",
+        "All others use the relay.",
         "ipv6 forward",
         [behind(**DIFFERENT), behind(*RANDOM, **DIFFERENT)],
     ),

@@ -17,7 +17,7 @@ from rdv.test.client.doubles import CONFIRM, HELLO, PEER, TOKEN, URL, AttemptTes
 
 NOBODY_CAME = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
 NO_SERVER = f"{URL} did not answer"
-NO_PEER = f"the peer did not come to {URL}"
+NO_PEER = f"no peer arrived at {URL}"
 NO_PATH = "no path to the peer"
 
 

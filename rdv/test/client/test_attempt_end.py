@@ -70,7 +70,7 @@ class UnreachableTests(AttemptTestCase):
         self.assertEqual(self.server.closing, "abort")
         self.assertNoResult(self.attempt)
         self.server.lose()
-        self.assertIn("did not come within 7 s", self.fails())
+        self.assertIn("did not complete within 7 s", self.fails())
 
 
 class NobodyWinsTests(AttemptTestCase):

@@ -43,7 +43,7 @@ class PolicyTests(SynchronousTestCase):
             def to_cryptography(self) -> None:
                 raise ValueError("error parsing asn1 value")
 
-        said = IssuerProblem("its issuer is not trusted here", False)
+        said = IssuerProblem("its issuer is not trusted", False)
         self.assertEqual(issuer_problem(Unreadable(), 0), said)
 
 
@@ -110,7 +110,7 @@ class TLSTests(LoopbackTestCase):
         """The platform does not know it either."""
         for policy in (tls_policy(ca=Authority("another").pem), tls_policy()):
             text = await self.error(self.server(), tls=policy)
-            said = "certificate verify failed: its issuer, test authority, is not trusted here"
+            said = "certificate verify failed: its issuer, test authority, is not trusted"
             self.assertTrue(text.endswith(f": TLS: {said}"), text)
 
     async def test_incomplete_chain(self) -> None:
@@ -132,7 +132,7 @@ class TLSTests(LoopbackTestCase):
             extraCertChain=[Certificate.loadPEM(between.pem).original],
         )
         text = await self.error(RealServer(self, chain), tls=tls_policy(ca=Authority("x").pem))
-        said = "its issuer, test authority, is not trusted here"
+        said = "its issuer, test authority, is not trusted"
         self.assertTrue(text.endswith(f": TLS: certificate verify failed: {said}"), text)
 
     async def test_another_name(self) -> None:
@@ -156,7 +156,7 @@ class TLSTests(LoopbackTestCase):
         url = server.url.replace("http:", "https:")
         client = self.client(tls=tls_policy(ca=self.authority.pem))
         for seconds, kind, said in (
-            (10, ServerUnreachable, "TLS handshake did not come within 10 s"),
+            (10, ServerUnreachable, "TLS handshake did not complete within 10 s"),
             (5, AttemptTimeout, f"no connection within 5 s: {url} did not answer"),
         ):
             attempt = client.dial(url, "token", timeout=5 if kind is AttemptTimeout else 60)

@@ -100,7 +100,7 @@ class RefusalTests(HostileTestCase):
         for status in (b"404 Not Found", b"200 OK", b"503 Later"):
             head = b"HTTP/1.1 %b\r\nSet-Cookie: a=\xff\r\nContent-Length: 0\r\n\r\n" % status
             said = str(self.fails(head, ProtocolError))
-            self.assertTrue(said.startswith(f"the answer of {URL} is not HTTP: "), said)
+            self.assertTrue(said.startswith(f"the response of {URL} is not HTTP: "), said)
 
     def test_header_of_no_interest_that_is_no_text(self) -> None:
         said = self.refused(b"why", b"X-Other: \xff")

@@ -197,7 +197,7 @@ class StayedTests(MoveTestCase):
         recorders = self.attach(connections)
         self.rendezvous.advance(LIMIT)
         self.assertEqual(self.told(), ["connected", "stayed"])
-        self.assertEqual(self.why(), "no direct path came in time")
+        self.assertEqual(self.why(), "no direct path opened in time")
         self.assertEqual(len(self.rendezvous.leftovers()), 2)
         self.assertFalse(any(each.may_move for each in connections))
         self.open()
@@ -220,7 +220,7 @@ class StayedTests(MoveTestCase):
         may_move = [[each.may_move for each in stream] for stream in streams]
         self.assertEqual(may_move, [[False] * 2, [True] * 2, [True] * 2])
         why = [event.fields["reason"] for event in self.events if event.what is What.STAYED]
-        self.assertEqual(why, ["too many other streams may move"])
+        self.assertEqual(why, ["too many other streams are trying to move"])
         self.open()
         moved = [[not each.is_relay for each in stream] for stream in streams]
         self.assertEqual(moved, may_move)
@@ -242,7 +242,7 @@ class StayedTests(MoveTestCase):
             self.rendezvous.flush()
             self.assertEqual(self.rendezvous.leftovers(), [])
             self.assertEqual(self.told(), ["connected", "stayed"])
-            self.assertEqual(self.why(), "there is nothing left to move")
+            self.assertEqual(self.why(), "there is no data left to move")
             self.assertEqual([each.lost_cleanly for each in recorders], [end[0] == "l"] * 2)
 
     def test_both_ended(self) -> None:

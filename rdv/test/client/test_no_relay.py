@@ -74,7 +74,11 @@ class NoRelayTests(RaceTestCase):
             self.reactor.advance(30)
             self.server.lose()
             error = self.failureResultOf(self.attempt, NotProven).value
-            said = "nobody proved to know the secret" if comes else "no path to the peer"
+            said = (
+                "the peer did not prove that it knows the secret"
+                if comes
+                else "no path to the peer"
+            )
             self.assertRegex(str(error), f"^{said}.*relay: this server does not relay")
 
     def test_no_direct_path(self) -> None:

@@ -17,26 +17,28 @@ class BreakTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """Whatever Twisted says beside it."""
-        peer = "the peer broke the connection off"
+        peer = "the peer broke the connection"
         for error, text in (
             (ConnectionLost(), peer),
             (ConnectionLost("[Errno 104]"), peer),
             (ConnectionDone(), peer),
-            (PeerVanished(), "the other side does not answer any more"),
-            (ConnectionAborted(), "an error on this side broke the connection off"),
+            (PeerVanished(), "the other side stopped responding"),
+            (ConnectionAborted(), "an error on this side broke the connection"),
             (OSError("no such thing"), "no such thing"),
         ):
             self.assertEqual(break_text(Failure(error)), text)
 
     def test_not_proven(self) -> None:
         """That a stream may have been tampered with is not told as any loss."""
-        said = break_text(Failure(PeerNotProven("a record that is not the peer's")), relayed=True)
-        self.assertEqual(said, "a record that is not the peer's")
+        said = break_text(
+            Failure(PeerNotProven("a record that is not from the peer")), relayed=True
+        )
+        self.assertEqual(said, "a record that is not from the peer")
 
     def test_others(self) -> None:
         lost = Failure(ConnectionLost())
         said = break_text(lost, "the local side")
-        self.assertEqual(said, "the local side broke the connection off")
+        self.assertEqual(said, "the local side broke the connection")
         said = break_text(lost, relayed=True)
-        self.assertEqual(said, "the peer broke the connection off, or the relay did")
+        self.assertEqual(said, "the peer broke the connection, or the relay did")
         self.assertEqual(break_text(Failure(FirstPathLost("while it moved"))), said)

@@ -187,7 +187,7 @@ class StrangerTests(AttackTestCase):
             self.assertFalse(lost.check(ConnectionDone))
             text = "the peer did not prove that it knows the secret"
             if proof:
-                text += ": a record that is not the peer's"
+                text += ": a record that is not from the peer"
             self.assertEqual(break_text(lost, relayed=is_relay), text)
 
     def test_recording_first(self) -> None:

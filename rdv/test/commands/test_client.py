@@ -48,7 +48,7 @@ class SeveralServersTests(SynchronousTestCase):
         for command in COMMANDS[:2]:
             arguments = parse([command[0], "http://a,http://b", "t", "--local-port", "4000"])
             error = self.assertRaises(BadUsage, client.client_of, None, arguments)
-            self.assertIn("one server only", str(error))
+            self.assertIn("a single server only", str(error))
 
     def test_check(self) -> None:
         """What it says is about one."""
@@ -57,7 +57,7 @@ class SeveralServersTests(SynchronousTestCase):
             check.run(ClientReactor(), arguments, Console(Form.QUIET))
         )
         error = self.failureResultOf(checking, BadUsage).value
-        self.assertIn("once for each", str(error))
+        self.assertIn("once per server", str(error))
 
 
 class HeadersTests(SynchronousTestCase):

@@ -164,14 +164,14 @@ class TokenTests(SynchronousTestCase):
         except Refused as error:
             self.assertRegex(str(error), r"are required: .*|expected|ambiguous option")
             if not is_option(token):
-                self.assertIn("stands behind --", str(error))
+                self.assertIn("starts with a dash after --", str(error))
         except AssertionError:
             self.assertIn("h", token)  # it asks for help
         else:
             if said.token is not None or is_option(token):
                 self.assertIn(said.token, (token, None))
             else:  # taken for an option: who has no other token is told
-                self.assertIn("stands behind --", said.hint)
+                self.assertIn("starts with a dash after --", said.hint)
 
     @given(st.text(LETTERS, min_size=20, max_size=60), st.sampled_from(PLACES))
     def test_long(self, text: str, place: tuple[str, ...]) -> None:
@@ -197,7 +197,7 @@ class TokenTests(SynchronousTestCase):
 
     def test_told(self) -> None:
         """How to write it; not where it has nothing to do with it."""
-        hint = "stands behind --, as in: rdv {} -- URL -TOKEN"
+        hint = "after --, as in: rdv {} -- URL -TOKEN"
         for line, command in (("dial {} -vq", "dial"), ("connect -l 22 {} -l9", "connect")):
             self.assertIn(hint.format(command), read(*line.format(URL).split()).hint, line)
         for line in ("dial {}", "dial {} t", "check"):

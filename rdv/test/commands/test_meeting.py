@@ -99,7 +99,7 @@ class SettleTests(SynchronousTestCase):
                 file.write(content)
             found = self.meeting("accept", URL, "--token-file", path, RDV_TOKEN="other")
             self.assertEqual(found, (URL, SECRET))
-        self.refused("give one of them", "dial", URL, "t", "--token-file", path)
+        self.refused("give only one of them", "dial", URL, "t", "--token-file", path)
         self.refused("cannot read /none: No such", "dial", URL, "--token-file", "/none")
         with open(path, "wb") as file:
             file.write(b"\xff\n")
@@ -175,7 +175,7 @@ class SettleTests(SynchronousTestCase):
         self.refused("as in: rdv dial -- URL -TOKEN", "dial", URL, "-vq")
         self.refused("no token: give it", "connect", "-l", "0", URL)
         for form, flag in ((Form.QUIET, "-q"), (Form.JSON, "--json")):
-            self.refused("nobody to tell", "accept", URL, flag, form=form)
+            self.refused("no terminal", "accept", URL, flag, form=form)
 
     def test_plain(self) -> None:
         """A plain stream is said to be one."""

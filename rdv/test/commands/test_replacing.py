@@ -54,5 +54,5 @@ class ReplaceTests(SynchronousTestCase):
         self.assertNoResult(replacing)
         self.clock.pump([1.0] * 2)
         error = self.failureResultOf(replacing, RdvError)
-        self.assertIn("does not say how it went", error.getErrorMessage())
+        self.assertIn("does not report the result", error.getErrorMessage())
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -103,9 +103,9 @@ class TokenTests(SynchronousTestCase):
         key = ("--key", self.path)
         self.assertEqual(self.wrong(*key), (2, "--key needs --user NAME"))
         for more, text in (
-            (("--user", "a\nb"), "a user's name has to be printable text"),
-            (("--user", "a", "--for", "a.b"), "a nonce has up to 64 letters, digits"),
-            (("--user", "a", "--ttl", "0"), "--ttl: a token has to be valid for some time"),
+            (("--user", "a\nb"), "a user name must be printable text"),
+            (("--user", "a", "--for", "a.b"), "a nonce may have up to 64 letters, digits"),
+            (("--user", "a", "--ttl", "0"), "--ttl: a token must be valid for some time"),
         ):
             status, said = self.wrong(*key, *more)
             self.assertEqual((status, said[: len(text)]), (2, text))
@@ -116,4 +116,4 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(self.wrong("--key", "/none", "--user", "a")[0], 1)
         status, text = self.wrong("--server-token", self.file("not a secret\n"))
         self.assertEqual(status, 1)
-        self.assertIn("not a secret: it does not begin with rdvs1-", text)
+        self.assertIn("not a secret: it does not start with rdvs1-", text)

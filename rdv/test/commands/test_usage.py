@@ -113,7 +113,7 @@ class TwistTests(SynchronousTestCase):
             for text in BAD_SECONDS:
                 words = [f"{option}={text}"]
                 error = self.assertRaises(UsageError, Options().parseOptions, words)
-                self.assertIn(f": {option}: not a length of time", str(error))
+                self.assertIn(f": {option}: not a time", str(error))
             options = Options()
             options.parseOptions([f"{option}=1.5"])
             self.assertEqual(options[option[2:]], 1.5)

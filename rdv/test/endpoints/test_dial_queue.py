@@ -106,9 +106,9 @@ class TakingTurnsTests(DialQueueTestCase):
     def test_timeout_in_an_attempt(self) -> None:
         """What is said is the time of the call, not what was left of it for the attempt."""
         connecting = self.queue.connect(10)
-        self.client.last.fails(AttemptTimeout(9.9997, "the peer did not come"))
+        self.client.last.fails(AttemptTimeout(9.9997, "no peer arrived"))
         error = self.failureResultOf(connecting, AttemptTimeout).value
-        self.assertEqual(str(error), "no connection within 10 s: the peer did not come")
+        self.assertEqual(str(error), "no connection within 10 s: no peer arrived")
 
     def test_bad_token(self) -> None:
         queue = DialQueue(self.client, Role.DIALER, URL, "", {})
@@ -258,7 +258,7 @@ class ReplacedTests(DialQueueTestCase):
         error = self.failureResultOf(connecting, TokenInUse).value
         self.assertEqual((error.status, error.reason), (409, "of this"))
         self.assertRegex(
-            str(error), "^another program dials with the same token and took our place"
+            str(error), "^another program dials with the same token and replaced this one"
         )
 
     def test_acceptor(self) -> None:

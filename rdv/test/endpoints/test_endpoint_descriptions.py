@@ -180,8 +180,8 @@ class NonsenseTests(DescriptionTestCase):
         self.check("rdv::token=abc", "not an http")
 
     def test_token(self) -> None:
-        self.check(BASE, "give token=TOKEN or tokenFile=PATH")
-        self.check(f"{BASE}:token=a:tokenFile=b", "give token=TOKEN or tokenFile=PATH")
+        self.check(BASE, "give either token=TOKEN or tokenFile=PATH")
+        self.check(f"{BASE}:token=a:tokenFile=b", "give either token=TOKEN or tokenFile=PATH")
         self.check(f"{BASE}:token=", "the token is empty")
         self.check(f"{BASE}:tokenFile=/no/such/file", "cannot read /no/such/file: No such file")
         self.check(f"{BASE}:tokenFile={self.file(b'')}", "the token is empty")
@@ -194,7 +194,7 @@ class NonsenseTests(DescriptionTestCase):
         self.check(f"{BASE}:token=a:header=X", "not NAME: VALUE: 'X'")
         self.check(f"{BASE}:token=a:ca=/no/such/file", "cannot read /no/such/file")
         self.check(rf"{BASE}:token=a:proxy=ftp\://x", r"proxy: not http://")
-        self.check(f"{BASE}:token=a:ca={self.file(b'x')}", ".*: not a certificate")
+        self.check(f"{BASE}:token=a:ca={self.file(b'x')}", ".*: not a PEM certificate")
 
     def test_options_of_a_client(self) -> None:
         self.check(f"{BASE}:token=a:role=boss", "role=boss: not dial or accept", server=False)

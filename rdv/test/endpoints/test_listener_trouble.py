@@ -154,7 +154,7 @@ class CompanyTests(ListenerTestCase):
             self.client.meets().connects()
             self.assertEqual(len(self.client.attempts), count + 1)
             self.wait()
-        self.assertRegex(str(self.told[0]), "^nobody proved to know the secret")
+        self.assertRegex(str(self.told[0]), "^the peer did not prove that it knows the secret")
         self.client.meets().fails(NotProven("nobody answered"))
         self.client.last.happens(What.ASKED)
         self.check_back()

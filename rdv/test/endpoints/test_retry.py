@@ -250,7 +250,7 @@ class KeepTryingTests(SynchronousTestCase):
                 self.client.again_after(pause)
             self.assertEqual(self.told[0], None)
             (trouble,) = self.told[1:]
-            self.assertRegex(str(trouble), "^(another program accepts|nobody proved)")
+            self.assertRegex(str(trouble), "^(another program accepts|the peer did not prove)")
             self.waits(59 - 30)
             self.assertEqual(len(self.told), 2)
             self.clock.advance(1)
@@ -267,7 +267,9 @@ class KeepTryingTests(SynchronousTestCase):
             self.client.again_after(pause)
         self.client.last.fails(NotProven("relay: it does not know the secret"))
         error = self.assert_final(trying, NotProven, 3)
-        self.assertRegex(str(error), "^nobody proved to know the secret.*: it does not know the")
+        self.assertRegex(
+            str(error), "^the peer did not prove that it knows the secret.*: it does not know the"
+        )
 
     def test_no_time_left(self) -> None:
         """What is wrong is said at once, and not when time is up."""
@@ -283,10 +285,10 @@ class KeepTryingTests(SynchronousTestCase):
         self.waits()
         self.client.last.fails(GONE)
         self.client.again_after(1)
-        self.client.last.fails(AttemptTimeout(8.5, "the peer did not come"))
+        self.client.last.fails(AttemptTimeout(8.5, "no peer arrived"))
         self.assertEqual(
             str(self.assert_final(trying, AttemptTimeout, 2)),
-            f"no connection within 10 s: {GONE}, then the peer did not come",
+            f"no connection within 10 s: {GONE}, then no peer arrived",
         )
 
     def test_cancelled(self) -> None:

@@ -80,7 +80,7 @@ def direct(lobby: float = 130_000.0, dials: int = 30) -> list[Event]:
     end = begun + 5 * dials
     tell(end, What.DIALLED, way=2, dial=dials + 1)
     tell(end + 6, What.HEARD, way=1, line="HELLO")
-    tell(end + 6, What.WAITS, way=1, seconds=2.0, reason="a direct path may come")
+    tell(end + 6, What.WAITS, way=1, seconds=2.0, reason="a direct path may open")
     tell(end + 10, What.STANDS, way=2, seconds=0.01, round_trip=0.01)
     tell(end + 20, What.HEARD, way=2, line="HELLO")
     tell(end + 20, What.SAID, way=2, line="CONFIRM")
@@ -101,7 +101,7 @@ def relayed(role: str = "dialer") -> list[Event]:
         tell.way(100, number, "dial", address)
         tell(100, What.DIALLED, way=number, dial=1)
     tell(120, What.HEARD, way=1, line="HELLO")
-    tell(120, What.WAITS, way=1, seconds=2.0, reason="a direct path may come")
+    tell(120, What.WAITS, way=1, seconds=2.0, reason="a direct path may open")
     tell(2120, What.SAID, way=1, line="CONFIRM")
     tell(2120, What.CHOSEN, way=1, dials=0)
     for number in (2, 3):
@@ -119,7 +119,7 @@ def moving() -> Telling:
     tell.way(100, 2, "dial", PEER)
     tell(100, What.DIALLED, way=2, dial=1)
     tell(120, What.HEARD, way=1, line="HELLO")
-    tell(120, What.WAITS, way=1, seconds=0.02, reason="a direct path may come")
+    tell(120, What.WAITS, way=1, seconds=0.02, reason="a direct path may open")
     tell(140, What.SAID, way=1, line="CONFIRM")
     tell(140, What.CHOSEN, way=1, dials=0)
     tell(160, What.CONNECTED, path="relay", peer=SERVER, way=1, moves=True)

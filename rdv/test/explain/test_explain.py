@@ -118,7 +118,7 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
         "There is no connection: the peer was there, but no path to it could be established: none "
         "of the 2 addresses answered; the relay: no HELLO came.",
     ),
-    ([*DIRECT, at(140_000, What.SWITCHED)], " Later it proved dead, and the relay replaced it."),
+    ([*DIRECT, at(140_000, What.SWITCHED)], " It later proved dead, and the relay replaced it."),
     (
         [*RELAYED, at(1, What.REJECTED, address="127.0.0.1:9")],
         " 1 connection came from addresses that are not allowed: 127.0.0.1:9.",

@@ -133,7 +133,7 @@ class FileTests(SynchronousTestCase):
 
     def test_shorter(self) -> None:
         """What was sent is not a file, if it is cut behind us; before us it is what it is."""
-        self.assertEqual(self.ended(0, 1000), ["the file has become shorter"])
+        self.assertEqual(self.ended(0, 1000), ["the file was truncated"])
         self.assertEqual(self.ended(0, 900_000), [None])
         # Somebody else has read to behind its end.
         self.assertEqual(self.ended(1_000_001, 1000), [None])

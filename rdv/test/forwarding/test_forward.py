@@ -114,7 +114,7 @@ class BeginningTests(ForwardTestCase):
         self.near_comes()
         self.near.lose(ConnectionLost())
         self.successResultOf(self.forward.done)
-        self.assertEqual(self.forward.broken, "the local side broke the connection off")
+        self.assertEqual(self.forward.broken, "the local side broke the connection")
 
     def test_comes_too_late(self) -> None:
         """One that comes when the other one has gone already is reset."""
@@ -245,7 +245,7 @@ class BreakingTests(ForwardTestCase):
         self.settle()
         self.assert_reset(self.peer)
         self.assert_done(self.forward.broken)
-        self.assertEqual(self.forward.broken, "the local side broke the connection off")
+        self.assertEqual(self.forward.broken, "the local side broke the connection")
 
     def test_peer_lost(self) -> None:
         """The local program sees one."""
@@ -271,7 +271,7 @@ class BreakingTests(ForwardTestCase):
         self.settle()
         self.assertEqual((self.local.received, self.local.read_ended), (b"back", 1))
         self.assertIsNone(self.local.lost)
-        self.assert_done("the peer broke the connection off")
+        self.assert_done("the peer broke the connection")
 
     def test_abort(self) -> None:
         """Both are reset."""

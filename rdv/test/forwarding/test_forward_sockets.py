@@ -193,7 +193,7 @@ class TCPTests(SocketsTestCase):
             linger(Handle(self.local), True)
             self.local.close()
             await self.forward.done
-            self.assertEqual(self.forward.broken, "the local program has left")
+            self.assertEqual(self.forward.broken, "the local program disconnected")
 
     async def test_half_close_before_the_peer_comes(self) -> None:
         """Somebody waits for an answer."""
@@ -227,7 +227,7 @@ class UnixTests(SocketsTestCase):
         self.assertFalse(self.forward.done.called)
         self.local.close()
         await self.forward.done
-        self.assertEqual(self.forward.broken, "the local program has left")
+        self.assertEqual(self.forward.broken, "the local program disconnected")
 
     async def test_local_has_said_all_before_the_peer_comes(self) -> None:
         """It counts on delivery, even if it does not wait for an answer."""

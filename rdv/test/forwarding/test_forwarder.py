@@ -129,7 +129,7 @@ class LocalTests(ForwarderTestCase):
         self.assertEqual(forwarder.running, 0)
         self.assertEqual(
             self.told.lines[1],
-            "ENDED 1: 5 bytes sent, 0 received; broken: the peer broke the connection off",
+            "ENDED 1: 5 bytes sent, 0 received; broken: the peer broke the connection",
         )
 
     def test_moved(self) -> None:

@@ -106,7 +106,7 @@ class FullTests(SynchronousTestCase):
     def test_skipped(self) -> None:
         """Nobody waits for it to be read; when it is, it says how much is missing, once."""
         for form, told in (
-            (Form.TEXT, ["SKIPPED: 2 lines, as nobody was reading", "ENDED 3", "ENDED 4"]),
+            (Form.TEXT, ["SKIPPED: 2 lines, because nobody was reading", "ENDED 3", "ENDED 4"]),
             (Form.JSON, ["skipped", "ended", "ended"]),
         ):
             console = Console(form)

@@ -75,7 +75,7 @@ class EmptySourceTests(_Case):
         """Behind the last byte."""
         await self.begin(self.null(), self.opened("/dev/full", os.O_WRONLY))
         sending = self.send(b"x")
-        await self.broken("cannot write what the peer sends: no space left on device")
+        await self.broken("cannot write the data from the peer: no space left on device")
         await sending.addErrback(lambda failure: failure.trap(OSError))
         with self.assertRaises(ConnectionResetError):
             await self.receive()
@@ -91,7 +91,7 @@ class EmptySourceTests(_Case):
         really_close = os.close
         self.patch(os, "close", close)
         self.peer.shutdown(socket.SHUT_WR)
-        await self.broken("cannot write what the peer sends: disk quota exceeded")
+        await self.broken("cannot write the data from the peer: disk quota exceeded")
         self.patch(os, "close", really_close)
         with self.assertRaises(ConnectionResetError):
             await self.receive()
@@ -103,7 +103,7 @@ class EmptySourceTests(_Case):
         await self.send(CONTENT)
         self.assertEqual(await self.read(reader, 1), CONTENT[:1])
         self.close(reader)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
         with self.assertRaises(ConnectionResetError):
             await self.receive()
 
@@ -143,7 +143,7 @@ class EmptySourceTests(_Case):
         while not self.piping.received:
             await turns(1)
         self.reset()
-        await self.broken("the peer broke the connection off")
+        await self.broken("the peer broke the connection")
         await self.begin(self.null(), self.opened(os.devnull, os.O_WRONLY))
         self.piping.done.cancel()
         await self.broken("interrupted")
@@ -226,7 +226,7 @@ class ReaderLeavesTests(_Case):
         self.close(self.reader)
         await turns(3)
         await self.send(b"x", end=False)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
 
     async def test_we_go_on(self) -> None:
         """What we send does not need the reader."""
@@ -247,7 +247,7 @@ class ReaderLeavesTests(_Case):
             await self.send_some(end)
             await turns(3)
             self.close(self.reader)
-            await self.broken("cannot write what the peer sends: broken pipe")
+            await self.broken("cannot write the data from the peer: broken pipe")
 
     async def test_leaves_while_the_shortcut_is_taken(self) -> None:
         """At whatever step."""
@@ -266,7 +266,7 @@ class ReaderLeavesTests(_Case):
         self.patch(piping, "_END_COMES", 0.0)
         await self.begin_copied()
         self.close(self.reader)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
 
 
 class DeliveredTests(PipingTestCase):

@@ -115,6 +115,6 @@ class SecuredTests(PipingTestCase):
         """Behind the last byte, too: the peer gets no receipt."""
         await self.begin_secured(self.null(), self.opened("/dev/full", os.O_WRONLY))
         self.say(self.path.seal(b"x"), self.path.say(Signal.END))
-        await self.broken("cannot write what the peer sends: no space left on device")
+        await self.broken("cannot write the data from the peer: no space left on device")
         with self.assertRaises(ConnectionResetError):
             await self.receive()

@@ -65,7 +65,7 @@ class PidFileTests(SynchronousTestCase):
         self.file.write()
         self.path.write_text("nonsense\n")
         error = self.assertRaises(RdvError, running, str(self.path))
-        self.assertEqual(str(error), f"{self.path}: no number of a process")
+        self.assertEqual(str(error), f"{self.path}: not a process ID")
 
     def test_no_space(self) -> None:
         """What was there stays, and nothing else does."""

@@ -48,7 +48,7 @@ class MisfortuneTests(MemoryTestCase):
         self.assertEqual(self.rendezvous.server.waiting, 1)
         self.rendezvous.advance(0.2)
         failure = self.failureResultOf(accepting, AttemptTimeout)
-        self.assertIn("the peer did not come", str(failure.value))
+        self.assertIn("no peer arrived", str(failure.value))
 
     def test_late_peer(self) -> None:
         dialling = self.flushed_dial()

@@ -196,7 +196,7 @@ class WatchTests(SynchronousTestCase):
         self.pass_by(120 - PATIENCE + INTERVAL)
         [reason] = connection.losses
         self.assertTrue(reason.check(PeerVanished))
-        message = "the other side does not answer any more"
+        message = "the other side stopped responding"
         self.assertEqual(reason.getErrorMessage(), message)
         self.assert_idle()
 

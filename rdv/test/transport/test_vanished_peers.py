@@ -152,7 +152,7 @@ class ServerTests(MemoryTestCase):
         self.kernel = GONE
         self.rendezvous.advance(liveness.PATIENCE + 2 * liveness.INTERVAL)
         error = self.failureResultOf(waiting, ServerUnreachable).value
-        self.assertIn("the other side does not answer any more", str(error))
+        self.assertIn("the other side stopped responding", str(error))
         self.assertEqual(liveness._watches, {})
 
     def test_not_vanished(self) -> None:
@@ -210,5 +210,5 @@ class ForwardTests(ForwardTestCase):
         self.near.lose(PeerVanished())
         self.settle()
         self.assert_reset(self.peer)
-        self.assert_done("the other side does not answer any more")
+        self.assert_done("the other side stopped responding")
         self.assertEqual(watched, set())

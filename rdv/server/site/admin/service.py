@@ -87,7 +87,7 @@ class Admin:
         except RdvError:
             self._again = self._reactor.callLater(_PAUSE, self._try_again)
         else:
-            log.info("the admin port is there")
+            log.info("the admin port is open")
 
     def _listen(self) -> None:
         site = admin_site(self._reactor, self.sample, self._history)
@@ -97,7 +97,9 @@ class Admin:
             if not isinstance(host, (IPv4Address, IPv6Address)):
                 continue
             if space_of(endpoint_address(host.host, host.port).ip) is not AddressSpace.LOOPBACK:
-                log.critical("the admin port is not on loopback: whoever can reach it can read it")
+                log.critical(
+                    "the admin port is not on loopback: anyone who can reach it can read it"
+                )
         self._loop = LoopingCall(self._remember)
         self._loop.clock = self._reactor
         self._loop.start(SECONDS_BETWEEN)
@@ -148,4 +150,4 @@ def _is_taken(error: RdvError) -> bool:
 
 def _say_why(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        log.failure("the admin port cannot look", failure=failure)
+        log.failure("the admin port cannot collect its data", failure=failure)

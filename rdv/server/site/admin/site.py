@@ -105,9 +105,9 @@ class AdminResource(Resource):
         channel.persistent = False
         if request.method not in (b"GET", b"HEAD"):
             request.setHeader("Allow", "GET, HEAD")
-            return _say(request, 405, "there is nothing to change here")
+            return _say(request, 405, "nothing can be changed here")
         if not is_own(request.getHeader("Host") or ""):
-            return _say(request, 403, "ask for this host by its address")
+            return _say(request, 403, "use the address of this host")
         if request.path in (b"/", b"/status.html"):
             request.setHeader("Content-Type", "text/html; charset=utf-8")
             request.setHeader("Content-Security-Policy", POLICY)
@@ -136,7 +136,7 @@ def _metrics(request: Request, sample: Sample) -> bytes:
 def _failed(failure: Failure, request: Request) -> bytes:
     if request.channel is None:
         return b""
-    log.failure("the admin port cannot answer", failure=failure)
+    log.failure("the admin port cannot respond", failure=failure)
     request.setResponseCode(500)
     request.setHeader("Content-Type", _TEXT)
     return b"internal error\n"

@@ -145,10 +145,10 @@ class InterimTests(UpgradeTestCase):
     def test_without_end(self) -> None:
         response = self.request()
         self.transport.deliver(*[HINTS] * 17)
-        self.assert_refused(response, ProtocolError, "without end")
+        self.assert_refused(response, ProtocolError, "endless")
 
     def test_stalls_in_the_middle(self) -> None:
         response = self.request()
         self.transport.deliver(CONTINUE + HINTS[:20])
         self.clock.advance(10)
-        self.assert_refused(response, ServerUnreachable, "did not come within 10 s")
+        self.assert_refused(response, ServerUnreachable, "did not complete within 10 s")

@@ -165,7 +165,7 @@ class EndTests(UpgradeTestCase):
                 self.clock.advance(9 / len(chunks))
             self.assertNoResult(response)
             self.clock.advance(1)
-            self.assert_refused(response, ServerUnreachable, "did not come within 10 s")
+            self.assert_refused(response, ServerUnreachable, "did not complete within 10 s")
         self.setUp()
         response = self.request()
         self.transport.deliver(SWITCH[:30])

@@ -92,7 +92,7 @@ class StallTests(TLSTestCase):
             self.clock.advance(9.5 - spent)
             self.assertNoResult(response)
             self.clock.advance(0.5)
-            text = "TLS handshake did not come within 10 s"
+            text = "TLS handshake did not complete within 10 s"
             self.assert_refused(response, ServerUnreachable, text)
             self.transport.lose()
 

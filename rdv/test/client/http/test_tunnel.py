@@ -166,7 +166,7 @@ class AnswerTests(TunnelTestCase):
             self.transport.deliver(f"HTTP/1.1 {status}\r\nContent-Length: 9\r\n\r\nbody".encode())
             code = int(status[:3])
             said = status.replace("\x1b", "?")
-            hint = "" if code in (407, 502) else " (many let nothing but port 443 through)"
+            hint = "" if code in (407, 502) else " (many only allow port 443)"
             error = self.assert_failed(kind, f"{text}: {said}{hint}")
             if isinstance(error, ProxyRefused):
                 self.assertEqual(error.status, code)
@@ -181,7 +181,7 @@ class AnswerTests(TunnelTestCase):
         """It is not shown."""
         self.ask("http://x:y@192.0.2.3:3128")
         self.transport.deliver(b"HTTP/1.1 407 No\r\n\r\n")
-        text = f"the proxy {PROXY} does not accept this user and password: 407 No"
+        text = f"the proxy {PROXY} does not accept this user name and password: 407 No"
         self.assert_failed(ProxyRefused, text)
 
     def test_no_http(self) -> None:
@@ -191,7 +191,7 @@ class AnswerTests(TunnelTestCase):
                 self.ask()
                 self.transport.deliver(*pieces(early, range(len(early))))
                 self.transport.deliver(said)
-                text = f"the proxy {PROXY} does not answer with HTTP"
+                text = f"the proxy {PROXY} does not respond with HTTP"
                 self.assert_failed(ProtocolError, text)
 
     def test_endless_head(self) -> None:

@@ -130,7 +130,7 @@ class SeveralTests(SeveralTestCase):
         self.fails(C, GONE)
         error = self.failureResultOf(self.result, NoServer).value
         self.assertEqual(error.errors, [GONE, FULL, GONE])
-        self.assertEqual(str(error), f"no server lets us wait: gone; {FULL}; gone")
+        self.assertEqual(str(error), f"no server accepts this client: gone; {FULL}; gone")
 
     def test_silence_is_no_failure(self) -> None:
         """One that has not answered yet may still let us wait."""

@@ -87,7 +87,7 @@ class SeveralServersTests(LoopbackTestCase):
         self.reactor.clock.advance(1)
         error = await self.assertFailure(cast(Any, dialling), AttemptTimeout)
         for url in self.order[:2]:
-            self.assertIn(f"the peer did not come to {url}", str(error))
+            self.assertIn(f"no peer arrived at {url}", str(error))
         self.assert_nothing_left()
 
     async def test_out_of_time_with_a_failure(self) -> None:
@@ -99,8 +99,7 @@ class SeveralServersTests(LoopbackTestCase):
         error = await self.assertFailure(cast(Any, dialling), AttemptTimeout)
         self.assertEqual(
             error.lacking,
-            f"cannot reach {self.order[0]}: connection refused; "
-            f"the peer did not come to {self.order[1]}",
+            f"cannot reach {self.order[0]}: connection refused; no peer arrived at {self.order[1]}",
         )
 
     async def test_cancelled_by_a_trace(self) -> None:

@@ -299,7 +299,7 @@ class WayTests(TraceTestCase):
         self.arrive("203.0.113.77").lose(ConnectionLost())  # before the answer
         self.answer(PEER)
         self.arrive("203.0.113.77").deliver(b"GET / HTTP/1.0\r\n")
-        reasons = ["the connection was reset", "it said something else than CONFIRM"]
+        reasons = ["the connection was reset", "it did not send CONFIRM"]
         lost = [e.fields for e in self.events if e.what is What.LOST]
         self.assertEqual([each["reason"] for each in lost], reasons)
         kinds = [self.of_way(cast(int, each["way"]))[0].fields["kind"] for each in lost]
@@ -316,7 +316,7 @@ class WayTests(TraceTestCase):
             self.arrive("203.0.113.77", port)
         self.end()
         (lost,) = [event.fields for event in self.events if event.what is What.LOST]
-        self.assertEqual((lost["way"], lost["reason"]), (1, "it had to make room for others"))
+        self.assertEqual((lost["way"], lost["reason"]), (1, "it was replaced by newer connections"))
 
     def test_unwanted(self) -> None:
         """Somebody from a space that is not used."""

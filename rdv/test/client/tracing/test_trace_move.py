@@ -92,7 +92,7 @@ class MoveTests(SynchronousTestCase):
         self.trace.stayed("the stream is over")
         self.assertEqual(dict(self.events[-1].fields), {"reason": "the stream is over"})
         lost = [e.fields["reason"] for e in self.events if e.what is What.LOST]
-        self.assertEqual(lost, ["it came to nothing", "no answer"])
+        self.assertEqual(lost, ["it had no result", "no answer"])
         self.trace.moved(self.far, PEER)
         self.trace.stayed("again")
         self.assertEqual(self.told(), [(What.LOST, 2), (What.LOST, 3), (What.STAYED, None)])
@@ -127,7 +127,7 @@ class LeftTests(SynchronousTestCase):
         """It may do so before we have chosen that path. Without one we do not know why."""
         for confirmed, reason in (
             (True, "the peer chose a direct path"),
-            (False, "the other side has closed it"),
+            (False, "the other side closed it"),
         ):
             events: list[Event] = []
             trace = AttemptTrace(Clock(), 1, (events.append,), Role.ACCEPTOR)

@@ -111,7 +111,7 @@ class SourceTests(PipingTestCase):
         self.patch(os, "sendfile", part)
         self.patch(os, "read", nothing)
         await self.begin(source, self.opened(os.devnull, os.O_WRONLY))
-        await self.broken("cannot read what to send: input/output error")
+        await self.broken("cannot read the data to send: input/output error")
 
     async def test_file_that_grows(self) -> None:
         """What is there when the end is reached is sent."""

@@ -19,7 +19,7 @@ from rdv.test.sockets import REACTOR, turns
 from rdv.test.stdio.doubles import PipingTestCase
 
 CONTENT = Random(3).randbytes(5_000_001)
-LOST = "the peer broke the connection off"
+LOST = "the peer broke the connection"
 
 
 class ShortcutTestCase(PipingTestCase):
@@ -118,13 +118,13 @@ class BrokenTests(ShortcutTestCase):
         """Noticed not only at the next byte, which may never come."""
         self.patch(piping, "_END_COMES", 0.0)
         self.close(self.reader)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
         self.assert_as_before()
 
     async def test_reader_leaves_before_the_next_byte(self) -> None:
         self.close(self.reader)
         self.peer.sendall(b"anything")
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
 
     async def test_reader_leaves_while_much_is_held(self) -> None:
         sending = self.send(CONTENT)
@@ -132,7 +132,7 @@ class BrokenTests(ShortcutTestCase):
         # No more is left there than in any other pipe: it has hardly begun.
         self.assertEqual(fcntl.fcntl(self.reader, fcntl.F_GETPIPE_SZ), 1 << 16)
         self.close(self.reader)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
         self.assert_as_before()
         sending.addErrback(lambda failure: failure.trap(OSError))
         await sending
@@ -143,7 +143,7 @@ class BrokenTests(ShortcutTestCase):
         await self.send(CONTENT[:size])
         await turns(30)
         self.close(self.reader)
-        await self.broken("cannot write what the peer sends: broken pipe")
+        await self.broken("cannot write the data from the peer: broken pipe")
 
     async def test_peer_resets_behind_much(self) -> None:
         """What has come is written or not; in no case it looks complete."""

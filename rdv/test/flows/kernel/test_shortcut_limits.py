@@ -132,7 +132,7 @@ class FileErrorTests(PipingTestCase):
         self.patch(os, "splice", part)
         await self.begin(self.null(), sink)
         sending = self.send(CONTENT)
-        await self.broken("cannot write what the peer sends: no space left on device")
+        await self.broken("cannot write the data from the peer: no space left on device")
         self.assertTrue(CONTENT.startswith(Path(path).read_bytes()))
         self.assertGreater(os.fstat(sink).st_size, 1_000_000)
         sending.addErrback(lambda failure: failure.trap(OSError))
@@ -187,7 +187,7 @@ class OneWayTests(PipingTestCase):
             await self.read(reader, 1)
         self.assertEqual(self.piping.shortcut.sent, 0)
         self.reset()
-        await self.broken("the peer broke the connection off")
+        await self.broken("the peer broke the connection")
         os.set_blocking(reader, False)
         with self.assertRaises(BlockingIOError):
             os.read(reader, 1)

@@ -30,7 +30,7 @@ from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 URL = "http://127.0.0.1:9/may-come?x=1"
 REFUSED = "you may not use this server: ask its operator"
-UNKNOWN = (503, "could not find out whether you may come in, try again")
+UNKNOWN = (503, "could not check your access, try again")
 
 
 class FakeBody:
@@ -234,9 +234,7 @@ class AuthURLTests(AccessTestCase):
             coming = self.come(visitor())
             self.answer(200, "a\tb")
             self.assertEqual(self.failure(coming), UNKNOWN)
-        self.assertEqual(
-            self.complaints(events), ["Rdv-User: a user's name has to be printable text"]
-        )
+        self.assertEqual(self.complaints(events), ["Rdv-User: a user name must be printable text"])
         coming = self.come(visitor())
         self.answer(200, "")
         self.successResultOf(coming)

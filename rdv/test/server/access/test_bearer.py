@@ -12,8 +12,8 @@ from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 ALICE, OTHER, NEW = "a" * 16, "Ab0-._~+/" * 4 + "==", "n" * 40
-MISSING = (401, "this server wants Authorization: Bearer, and a token: ask its operator for one")
-UNKNOWN = (401, "the bearer token is not known here: ask the server's operator for another one")
+MISSING = (401, "this server requires Authorization: Bearer with a token: ask its operator for one")
+UNKNOWN = (401, "unknown bearer token: ask the server's operator for another one")
 
 
 class BearerTests(AccessTestCase):
@@ -79,8 +79,8 @@ class BearerTests(AccessTestCase):
         for line, said in (
             ("short", "a token has at least 16 letters, digits and -._~+/ (openssl "),
             ("a token with blanks", "a token has at least 16 letters, digits and -._~+/ "),
-            (f":{ALICE}", "a user's name has to be printable text"),
-            (f"{'x' * 257}:{ALICE}", "a user's name has at most 256 bytes"),
+            (f":{ALICE}", "a user name must be printable text"),
+            (f"{'x' * 257}:{ALICE}", "a user name may have at most 256 bytes"),
         ):
             path = self.file(OTHER, line)
             error = str(self.assertRaises(RdvError, BearerTokens, [path]))

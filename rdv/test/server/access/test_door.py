@@ -232,7 +232,7 @@ class ResourceTests(WebTestCase):
         """In time."""
         browser = self.browse(request())
         self.clock.advance(PATIENCE)
-        text = "could not find out in time whether you may come in, try again"
+        text = "could not check your access in time, try again"
         self.assert_refused(browser, 503, text)
         self.assert_nothing_left()
 

@@ -10,7 +10,7 @@ from rdv.settings import ServerSettings
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 NEW, OLD, OTHER = "n" * 16, "o" * 16, "x" * 16
-UNSIGNED = (403, "this server takes only tokens that it has signed: ask its operator for one")
+UNSIGNED = (403, "this server only accepts signed tokens: ask its operator for one")
 FORGED = (403, "the token's signature is wrong: ask the server's operator for a new one")
 EXPIRED = (403, "the token has expired: ask the server's operator for a new one")
 

@@ -45,15 +45,15 @@ class CheckTests(SynchronousTestCase):
         files = CertificateFiles(self.mktemp())
         good = {"CERT": files.chain, "KEY": files.key, "TLS": "443"}
         self.assertEqual(self.check(**good), [])
-        said = "tls: needs cert, the file of the certificate, and key"
+        said = "tls: needs cert, the certificate file, and key"
         self.assertEqual(self.check(TLS="443"), [said])
-        self.assertEqual(self.check(KEY=files.key), ["key: only together with tls"])
+        self.assertEqual(self.check(KEY=files.key), ["key: needs tls"])
         self.assertEqual(
             self.check(**{**good, "TLS": "ssl:443"}),
-            ["RDV_SERVE_TLS: cannot listen on 'ssl:443': it is TLS without this"],
+            ["RDV_SERVE_TLS: cannot listen on 'ssl:443': it uses TLS anyway"],
         )
         files.write(files.key, files.issue()[1])
-        said = f"RDV_SERVE_CERT: {files.key} is not the key of {files.chain}"
+        said = f"RDV_SERVE_CERT: {files.key} is not the key for {files.chain}"
         self.assertEqual(self.check(**good), [said])
         self.assertEqual(
             self.check(**{**good, "CERT": "/nowhere"}),
@@ -85,7 +85,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_alone(self) -> None:
         """What makes no sense without another one."""
-        said = "observed-port-header: only together with observed-header"
+        said = "observed-port-header: needs observed-header"
         self.assertEqual(self.check(OBSERVED_PORT_HEADER="X-Port"), [said])
         self.assertEqual(self.check(OBSERVED_PORT_HEADER="X-Port", OBSERVED_HEADER="X-Ip"), [])
 
@@ -108,7 +108,7 @@ class StartTests(SynchronousTestCase):
         for words, said in (
             (
                 ["--observed-port-header", "X-Port"],
-                "observed-port-header: only together with observed-header",
+                "observed-port-header: needs observed-header",
             ),
             (["--config", "/nowhere"], "/nowhere: No such file or directory"),
         ):

@@ -155,8 +155,8 @@ class RefusalTests(ConfigurationTestCase):
         self.assert_refused("l = 5", "FILE: l: no such setting; rdv serve --help lists them")
 
     def test_values(self) -> None:
-        length = "not a length of time, as 90, 5m, 2h or 1d, below 1e9 s"
-        neither = "not a number or a text in quotes"
+        length = "not a time such as 90, 5m, 2h or 1d, below 1e9 s"
+        neither = "not a number or a quoted string"
         for content, said in (
             ('drain = "5x"', f"drain: {length}: '5x'"),
             ("drain = -1", f"drain: {length}: '-1'"),
@@ -170,11 +170,11 @@ class RefusalTests(ConfigurationTestCase):
             ("workers = 1.5", "workers: not a number of workers, 0 to 256: '1.5'"),
             ("no-align = 1", "no-align: neither true nor false: 1"),
             ('no-align = "true"', "no-align: neither true nor false: 'true'"),
-            ("listen = []", "listen: an empty list; leave it out for the default"),
+            ("listen = []", "listen: an empty list; omit it for the default"),
             ("listen = [[1]]", f"listen: a list, {neither}"),
             (
                 "listen = 1\nport = 2",
-                "port: the same as FILE: listen; only one may be set",
+                "port: the same as FILE: listen; set only one of them",
             ),
         ):
             self.assert_refused(content, f"FILE: {said}")
@@ -201,7 +201,7 @@ class RefusalTests(ConfigurationTestCase):
         self.assertNotIn("\n", str(error))
 
     def test_too_deep(self) -> None:
-        self.assert_refused("a = " + "[" * 10_000, "FILE: not TOML: lists within lists without end")
+        self.assert_refused("a = " + "[" * 10_000, "FILE: not TOML: lists are nested too deeply")
 
     def test_unprintable(self) -> None:
         """A name may be anything, but it is shown in one line that does nothing to a terminal."""
@@ -215,7 +215,7 @@ class RefusalTests(ConfigurationTestCase):
         self.assert_refused(
             "drain = true\nx = 1",
             "RDV_SERVE_WORKERS: not a number of workers, 0 to 256: 'x'",
-            "FILE: drain: a switch, not a number or a text in quotes",
+            "FILE: drain: a switch, not a number or a quoted string",
             "FILE: x: no such setting; rdv serve --help lists them",
             WORKERS="x",
         )

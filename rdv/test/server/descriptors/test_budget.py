@@ -331,7 +331,7 @@ class ThrottleTests(TestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual([port.numberAccepts for port in ports], [1, 1])
         (event,) = self.events
-        self.assertEqual(event["effect"], "accepting nobody for now")
+        self.assertEqual(event["effect"], "not accepting connections for now")
 
     def test_sheds(self) -> None:
         """

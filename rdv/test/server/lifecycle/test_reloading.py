@@ -32,7 +32,7 @@ class ReloadTests(SynchronousTestCase):
 
     def test_bad_file(self) -> None:
         """One line, which is shown even where only failures are; the others are read."""
-        said = "not reloaded, what was read before stands: keys.txt: line 3 is no key"
+        said = "not reloaded, keeping what was read before: keys.txt: line 3 is no key"
         found = self.reload(None, RdvError("keys.txt: line 3 is no key"), None)
         self.assertEqual(found, [("critical", said)])
 

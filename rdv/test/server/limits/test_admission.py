@@ -186,7 +186,7 @@ class RatesTests(_Case):
             lease = self.leases(1)[0]
             lease.waits(b"%d" % number)
             lease.end()
-        self.assertIn("met nobody", str(self.refused()))
+        self.assertIn("failed meetings", str(self.refused()))
         self.clock.advance(6)
         self.leases(1)[0].waits(b"token")
         self.leases(1, OTHER)

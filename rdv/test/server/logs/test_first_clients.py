@@ -58,7 +58,7 @@ class FirstClientsTests(SynchronousTestCase):
         ):
             said = self.warned(lambda _: "", **settings)
             self.assertTrue(said.startswith("the address of none of the first 50 "), said)
-            self.assertIn("see what the proxy in front puts into ", said)
+            self.assertIn("check what the proxy in front puts into ", said)
 
     def test_none_is_public(self) -> None:
         """Although the server is at such an address, or one of them says that it has one."""

@@ -55,7 +55,7 @@ class SummaryTests(SynchronousTestCase):
         for number in range(10):
             self.admission.named(lease, "10.0.0.7", f"192.168.{number}.1:80")
         (text,) = self.told(60)
-        self.assertTrue(text.startswith("10.0.0.7 seems to be a proxy's, "), text)
+        self.assertTrue(text.startswith("10.0.0.7 seems to be a proxy that "), text)
         self.assertEqual(self.told(600), [])
 
     def test_no_limits(self) -> None:

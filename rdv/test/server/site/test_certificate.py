@@ -83,11 +83,11 @@ class ReadTests(FilesTestCase):
         leaf, key = self.files.issue()
         for chain in (b"", b"nonsense", key, leaf[:-40], leaf.replace(b"M", b"-")):
             self.files.write(self.files.chain, chain)
-            self.assert_refused("chain.pem: no certificate in PEM")
+            self.assert_refused("chain.pem: no PEM certificate")
         self.files.write(self.files.chain, leaf)
         for text in (b"", b"nonsense", leaf, key[:-40]):
             self.files.write(self.files.key, text)
-            self.assert_refused("key.pem: no private key in PEM")
+            self.assert_refused("key.pem: no PEM private key")
 
     def test_any_byte_is_another(self) -> None:
         """Nothing but one line comes of it; many make no difference to a server."""
@@ -117,29 +117,31 @@ class ReadTests(FilesTestCase):
         self.files.write(
             self.files.key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
         )
-        self.assert_refused("key.pem: the private key is encrypted, and nobody is there to ask")
+        self.assert_refused(
+            "key.pem: the private key is encrypted, and there is nobody to ask for the passphrase"
+        )
 
     def test_not_its_key(self) -> None:
         leaf, key = self.files.issue()
         self.files.write(self.files.key, key)
-        self.assert_refused("key.pem is not the key of chain.pem")
+        self.assert_refused("key.pem is not the key for chain.pem")
         self.files.write(self.files.chain, self.files.authority.pem + leaf)
-        self.assert_refused("chain.pem: the server's own certificate has to come first")
+        self.assert_refused("chain.pem: the server's own certificate must come first")
 
     def test_weak(self) -> None:
         """What OpenSSL does not want."""
         weak = generate_private_key(65537, 1024)
         self.patch(certificates, "generate_private_key", lambda curve: weak)
         self.files.renew()
-        self.assert_refused("chain.pem: OpenSSL refuses it: ee key too small")
+        self.assert_refused("chain.pem: OpenSSL rejects it: ee key too small")
 
     def test_settings(self) -> None:
         """What is only good together."""
         self.assertIsNone(make_certificate(ServerSettings()))
         for settings, said in (
-            (ServerSettings(tls=["443"]), "tls: needs cert, the file of the certificate, and key"),
-            (ServerSettings(cert=self.files.chain), "cert: only together with tls"),
-            (ServerSettings(key=self.files.key), "key: only together with tls"),
+            (ServerSettings(tls=["443"]), "tls: needs cert, the certificate file, and key"),
+            (ServerSettings(cert=self.files.chain), "cert: needs tls"),
+            (ServerSettings(key=self.files.key), "key: needs tls"),
         ):
             error = self.assertRaises(BadSettings, make_certificate, settings)
             self.assertEqual(str(error), said)
@@ -168,11 +170,11 @@ class WarningTests(FilesTestCase):
         self.files.write(self.files.key, key)
         self.files.write(self.files.chain, leaf)
         self.assert_warned(
-            "chain.pem: only the server's own certificate is in it; clients need the ones between, "
-            "too"
+            "chain.pem: it only has the server's own certificate; clients also need the "
+            "intermediate ones"
         )
         self.files.write(self.files.chain, leaf + Authority("another", days=90).pem)
-        self.assert_warned("chain.pem: its certificates are not in order, each issued by the next")
+        self.assert_warned("chain.pem: its certificates are not in order (each issued by the next)")
         leaf, key = self.files.issue(days=30)  # of an authority that may be trusted by itself
         self.files.write(self.files.key, key)
         self.files.write(self.files.chain, leaf)

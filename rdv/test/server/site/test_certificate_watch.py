@@ -72,11 +72,11 @@ class WatchTests(SynchronousTestCase):
         """It keeps what it has, and says so once."""
         for content in (b"", b"nonsense"):
             self.files.write(self.files.key, content)
-            said = "key.pem: no private key in PEM: keeping the certificate that was read before"
+            said = "key.pem: no PEM private key: keeping the previous certificate"
             self.assertEqual(self.looks(10), [said])
             self.assertIs(self.certificate.pem, self.before)
         os.unlink(self.files.key)
-        said = "key.pem: No such file or directory: keeping the certificate that was read before"
+        said = "key.pem: No such file or directory: keeping the previous certificate"
         self.assertEqual(self.looks(10), [said])
         self.files.renew(days=40)
         self.assertEqual(len(self.looks(10)), 1)

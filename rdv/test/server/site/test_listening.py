@@ -131,7 +131,7 @@ class ListenTests(SynchronousTestCase):
         for which in ("index=0", "name=rdv"):
             text = f"systemd:domain=INET:{which}"
             error = self.assertRaises(RdvError, self.listening, text)
-            said = f"cannot listen on '{text}': systemd has passed no such socket"
+            said = f"cannot listen on '{text}': systemd passed no such socket"
             self.assertEqual(str(error), said)
 
 
@@ -296,7 +296,7 @@ class RefusalTests(TestCase):
                 return opened.listenWith(Port, protocolFactory)
 
         error = self.assertRaises(RdvError, listen, [("another:", Another())], Site(Resource()))
-        reason = "several processes can share nothing but TCP and UNIX ports"
+        reason = "several processes can only share TCP and UNIX ports"
         self.assertEqual(str(error), f"cannot listen on another:: {reason}")
         self.assertEqual(opened.ports, [])
         self.assertFalse(hasattr(opened, "listenWith"))

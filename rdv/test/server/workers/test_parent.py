@@ -241,7 +241,7 @@ class SilenceTests(ParentTestCase):
                 self.assertEqual((first.silences[-1], third.silences[-1]), (HANGING, HANGING))
         self.assertTrue(second.killed)
         said = [formatEvent(event) for event in events]
-        self.assertIn("worker 1 does not answer: killed", said)
+        self.assertIn("worker 1 does not respond: killed", said)
         second.end(killed_by=9)
         self.reactor.advance(0)
         self.reactor.processes[-1].serve()

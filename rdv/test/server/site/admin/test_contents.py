@@ -226,7 +226,7 @@ class AdminTests(SynchronousTestCase):
         """To others, perhaps: it is said."""
         _, said = self.start("192.0.2.1:9180")
         self.assertEqual(
-            said, ["the admin port is not on loopback: whoever can reach it can read it"]
+            said, ["the admin port is not on loopback: anyone who can reach it can read it"]
         )
 
     def test_without_the_library(self) -> None:

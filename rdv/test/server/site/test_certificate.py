@@ -180,7 +180,7 @@ class WarningTests(FilesTestCase):
         self.files.write(self.files.chain, leaf)
         self.assert_warned()
         os.chmod(self.files.key, 0o644)
-        self.assert_warned("key.pem: everybody on this host can read the private key")
+        self.assert_warned("key.pem: everyone on this host can read the private key")
 
 
 class SettingsTests(SynchronousTestCase):

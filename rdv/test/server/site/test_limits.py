@@ -94,7 +94,7 @@ class SiteTests(WebTestCase):
         for number in [*range(29), *range(10), 29]:
             browser = self.browse(request(rdv_token=b"%d" % number), address=HOG)
             self.assertEqual(browser.answer().status, 503)
-        self.assert_too_many(self.browse(request(), address=HOG), "met nobody")
+        self.assert_too_many(self.browse(request(), address=HOG), "failed meetings")
 
     def test_flood(self) -> None:
         """Most are cut without an answer."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Sequence
+from subprocess import PIPE
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,7 +19,6 @@ from tests.natlab import TOPOLOGIES, Conditions, Lab
 from tests.natlab.case import topology
 from tests.natlab.model import Box, Site, Topology
 from tests.natlab.programs import Server
-from tests.processes import PYTHON, ROOT
 
 #: Seconds for the command, which promises to end in 15 and a little.
 PATIENCE = 60.0
@@ -64,14 +63,15 @@ class NetworkTestCase(TestCase):
             with Lab(network, Conditions.named(delay, seed=1) if delay else None) as lab:
                 if server is not None:
                     Server(lab, "rdv", server)
-                command = (PYTHON, "-m", "rdv", "check", "--json", "--no-throughput", url(lab))
-                program = lab.dialer.namespace.popen(
-                    (*command, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-                )
-                stdout, stderr = program.communicate(timeout=PATIENCE)
+                command = ("rdv", "check", "--json", "--no-throughput", url(lab), *options)
+                program = lab.dialer.namespace.fork(*command, stderr=PIPE)
+                status = program.wait(PATIENCE)  # a pipe takes all that it says
+                assert program.stdout is not None
+                assert program.stderr is not None
+                stdout, stderr = program.stdout.read(), program.stderr.read()
             if not stdout:
-                raise AssertionError(f"exit {program.returncode}: {stderr.decode()}")
-            return _Checked(program.returncode, json.loads(stdout))
+                raise AssertionError(f"exit {status}: {stderr.decode()}")
+            return _Checked(status, json.loads(stdout))
 
         return deferToThread(run)
 

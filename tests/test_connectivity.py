@@ -20,6 +20,11 @@ from tests import natlab
 from tests.natlab import TOPOLOGIES, Conditions, Expected, Result
 
 DIRECT = (Expected.DIRECT, Expected.PREDICTED)
+#: Where peers next to each other have to cross their SYNs at boxes that reset, for each of which
+#: there is a moment.
+BY_CHANCE = ("carrier-hairpin-reset",)
+#: So far from each other that a SYN that leaves late still crosses the other one.
+FAR = "100"
 #: Of an attempt. First dials, with retransmissions until the relay: the server, ten addresses, four
 #: guesses. And redials of what the peer only claims, of one address of IPv6 the most.
 MOST_SYNS = SYN_BUDGET + 15 * 4 + OFTEN + 8 * SELDOM
@@ -52,7 +57,12 @@ def _plain(*peers: str) -> dict[str, Any]:
 
 def _meets(name: str, distance: str) -> Callable[[ConnectivityTestCase], object]:
     async def test(self: ConnectivityTestCase) -> None:
-        self.assert_good(await self.meet(name, distance), "direct")
+        if name in BY_CHANCE:
+            self.assert_good(await self.meet(name, distance))
+        else:
+            patient = {"penalty": 10.0}  # or a busy machine might take the relay
+            meeting = self.meet(name, distance, dialer_options=patient, acceptor_options=patient)
+            self.assert_good(await meeting, "direct")
 
     test.__doc__ = f"{TOPOLOGIES[name].text} ({distance})"
     return test
@@ -117,8 +127,10 @@ class NearTests(ConnectivityTestCase):
 
     async def test_old_dialer(self) -> None:
         """One that trusts its own CONFIRM meets an acceptor of ours."""
+        careful = {"half_dead_within": 1.0}  # on a busy machine nothing is near
         for name in ("unreachable", "prohibited"):
-            self.assert_good(await self.meet(name, "0", runs=3, dialer="plain"))
+            results = await self.meet(name, "0", runs=3, dialer="plain", acceptor_options=careful)
+            self.assert_good(results)
 
     async def test_old_acceptor(self) -> None:
         """A dialer of ours sees whether its CONFIRM arrives."""
@@ -127,18 +139,18 @@ class NearTests(ConnectivityTestCase):
 
 
 class OldPeerTests(ConnectivityTestCase):
-    """With one peer that dials once, and with both, our server."""
+    """With one peer that dials once, and our server."""
 
     async def test_each_way(self) -> None:
         """NATs that refuse are passed: the answers leave at the right moments."""
         for old in ("dialer", "acceptor"):
             for name in ("silent", "reset"):
-                self.assert_good(await self.meet(name, "20", **_plain(old)), "direct")
+                self.assert_good(await self.meet(name, FAR, **_plain(old)), "direct")
 
     async def test_ports_that_step(self) -> None:
         """The peer's NAT gives it away, and it need not know."""
-        self.assert_good(await self.meet("sequential-dialer", "20", dialer="plain"), "direct")
-        self.assert_good(await self.meet("sequential-acceptor", "20", acceptor="plain"), "direct")
+        self.assert_good(await self.meet("sequential-dialer", FAR, dialer="plain"), "direct")
+        self.assert_good(await self.meet("sequential-acceptor", FAR, acceptor="plain"), "direct")
 
 
 class LossTests(ConnectivityTestCase):

@@ -8,9 +8,10 @@ It reads one JSON object a line from stdin::
 
 ``timeout`` is in seconds, for the connection; ``patience`` likewise, for each message after that;
 ``settle`` likewise, behind the last message, for a stream that may still move to a direct path;
-``options`` are keywords of :class:`rdv.client.Client`. For each it writes one JSON object to
-stdout, the fields of :class:`tests.natlab.report.Report`; at the start it says ``{"ready": true}``.
-When stdin ends, it ends.
+``options`` are keywords of :class:`rdv.client.Client`, and ``half_dead_within``, the round trip in
+seconds up to which an acceptor looks whether what it says gets through. For each it writes one JSON
+object to stdout, the fields of :class:`tests.natlab.report.Report`; at the start it says
+``{"ready": true}``. When stdin ends, it ends.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
-from rdv.client import Client, Connection, IPathListener
+from rdv.client import Client, Connection, IPathListener, acknowledgement
 from tests.natlab.messages import Exchange
 from tests.natlab.report import Report
 
@@ -166,7 +167,10 @@ class Agent(LineOnlyReceiver):
 
     async def _obey(self, command: dict[str, Any]) -> None:
         report = Report()
-        client = Client(self._reactor, **client_options(command["options"]))
+        options = client_options(command["options"])
+        within = options.pop("half_dead_within", acknowledgement._HALF_DEAD_WITHIN)
+        acknowledgement._HALF_DEAD_WITHIN = within
+        client = Client(self._reactor, **options)
         connect = client.dial if command["role"] == "dial" else client.accept
         report.called = time.monotonic()
         try:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +16,6 @@ from tests.natlab.programs import Lines
 
 __all__ = ["Command", "Ended"]
 
-_ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for each to end.
 _PATIENCE = 60.0
 
@@ -67,10 +65,8 @@ class Command:
         self._stdout = folder / "out"
         (folder / "in").write_bytes(stdin)
         with (folder / "in").open("rb") as input_, self._stdout.open("wb") as output:
-            argv = [sys.executable, "-m", "rdv", *arguments]
-            self._process = host.namespace.popen(
-                argv, stdin=input_, stdout=output, stderr=subprocess.PIPE, cwd=_ROOT
-            )
+            files = {"stdin": input_.fileno(), "stdout": output.fileno()}
+            self._process = host.namespace.fork("rdv", *arguments, **files, stderr=subprocess.PIPE)
         self._stderr = Lines(self._process.stderr)
 
     def line(self, pattern: str) -> None:

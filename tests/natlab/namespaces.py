@@ -11,12 +11,16 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, STDOUT
+from typing import IO, Any, Protocol
 
-__all__ = ["LabError", "Namespace", "end", "remove_stale", "run"]
+from tests.natlab.nursery import Child
+
+__all__ = ["LabError", "Namespace", "Running", "end", "remove_stale", "run"]
 
 #: How a host in the lab differs from the system's defaults. Addresses can be used at once, nothing
 #: is filtered by accident, every refusal is answered, and TCP is the one of most Linux hosts.
@@ -40,6 +44,7 @@ _DEVICES = ("lan", "site", "wan", "plug")
 _CARRIER = 10.0
 _CLONE_NEWNET = 0x40000000
 _PREFIX = "natlab"
+_ROOT = Path(__file__).resolve().parents[2]
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 
@@ -63,7 +68,29 @@ def run(argv: Sequence[str], text: str = "") -> str:
     return done.stdout
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+class Running(Protocol):
+    """A program that was started, as :class:`subprocess.Popen` has it."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+def end(process: Running) -> None:
     """Kill a process if it still runs, and close what we have of it."""
     process.kill()
     process.wait()
@@ -110,7 +137,7 @@ class Namespace:
             self._sysctls["net/ipv6/conf/default/disable_ipv6"] = "1"
         self.addresses: list[str] = ["link set lo up"]
         self.rules: list[str] = []
-        self._processes: list[subprocess.Popen[Any]] = []
+        self._processes: list[Running] = []
 
     def __repr__(self) -> str:
         return f"<{self.label}: {self.name}>"
@@ -205,6 +232,24 @@ class Namespace:
         self._processes.append(process)
         return process
 
+    def fork(
+        self, *argv: str, stdin: int = PIPE, stdout: int = PIPE, stderr: int = STDOUT
+    ) -> Running:
+        """
+        The same for a module of Python and its arguments, much faster: see
+        :mod:`tests.natlab.nursery`. Where names of hosts matter, it is no faster.
+
+        :param stdin: a descriptor, or a pipe; as the others.
+        """
+        process: Running
+        if self.etc.exists():
+            streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            process = self.popen([sys.executable, "-u", "-m", *argv], cwd=_ROOT, **streams)
+        else:
+            process = Child(self.path, argv, stdin, stdout, stderr)
+            self._processes.append(process)
+        return process
+
     def hosts(self, names: Mapping[str, Sequence[str]]) -> None:
         """Give addresses to names, for what :meth:`popen` starts. No other name can be resolved."""
         self.etc.mkdir(parents=True)
@@ -213,7 +258,7 @@ class Namespace:
         (self.etc / "hosts").write_text("\n".join(lines) + "\n")
         (self.etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")
 
-    def forget(self, process: subprocess.Popen[bytes]) -> None:
+    def forget(self, process: Running) -> None:
         """A process started here has ended."""
         if process in self._processes:
             self._processes.remove(process)

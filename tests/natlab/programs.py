@@ -105,20 +105,14 @@ class Server:
         if kind == "rdv":
             hide = ("--observed-header", _NOBODYS_HEADER) if proxy is Proxy.UNKNOWN else ()
             shown = ("--log-addresses", "full")
-            argv = ["-m", "rdv", "serve", "-v", "-l", str(port), *shown, *hide, *options]
+            argv = ["rdv", "serve", "-v", "-l", str(port), *shown, *hide, *options]
             listening, self._waiting = r"^LISTENING: ", r"waiting: acceptor"
         elif any(":" in ip for ip in lab.server.addresses) or proxy is Proxy.UNKNOWN:
             raise LabError("the plain server has IPv4 only, and always reports an address")
         else:
-            argv = ["-m", "tests.plain_server", "--host", "0.0.0.0", "--port", str(port), *options]
+            argv = ["tests.plain_server", "--host", "0.0.0.0", "--port", str(port), *options]
             listening, self._waiting = r"^listening ", r"joined: ACCEPT"
-        process = _start(
-            lab.server,
-            *argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        process = lab.server.namespace.fork(*argv)
         self.log = Lines(process.stdout)
         if self.log.find(listening, _START) is None:
             raise LabError(f"the server did not start: {self.log.text()}")
@@ -162,9 +156,7 @@ class AgentPeer:
 
     def __init__(self, host: Host, options: dict[str, Any] | None = None) -> None:
         self._options = options or {}
-        self._process = _start(
-            host, "-m", "tests.natlab.agent", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = host.namespace.fork("tests.natlab.agent", stderr=2)
         self._lines = Lines(self._process.stdout)
         if self._lines.find("ready", _START) is None:
             raise LabError("the agent did not start")

@@ -83,12 +83,12 @@ class _Watch:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._last: dict[Connection, tuple[float, Reading]] = {}
+        self._last: dict[Connection, tuple[float, Reading | None]] = {}
         self._due: list[Connection] = []
         self._call = clock.callLater(INTERVAL, self._begin)
 
-    def add(self, connection: Connection, first: Reading) -> None:
-        self._last[connection] = self._clock.seconds(), first
+    def add(self, connection: Connection) -> None:
+        self._last[connection] = 0.0, None  # many are gone before they are looked at
 
     def discard(self, connection: Connection) -> None:
         self._last.pop(connection, None)
@@ -114,9 +114,9 @@ class _Watch:
     def _look(self, connection: Connection) -> None:
         since, then = self._last[connection]
         now, time = reading(connection), self._clock.seconds()
-        if now is None:  # closed by somebody else
+        if now is None:  # closed by somebody else, or the system does not tell
             self.discard(connection)
-        elif has_answered(then, now):
+        elif then is None or has_answered(then, now):
             self._last[connection] = time, now
         elif not now.in_flight and not now.probes:
             # No keepalive? The rest of the time is for an answer, when something is asked.
@@ -143,11 +143,11 @@ def watch(clock: IReactorTime, *transports: object) -> None:
     :param transports: the connections, or wrappers round them.
     """
     for transport in transports:
-        connection, first = bottom(transport), reading(transport)
-        if first is not None and isinstance(connection, Connection):
+        connection = bottom(transport)
+        if isinstance(connection, Connection):
             if clock not in _watches:
                 _watches[clock] = _Watch(clock)
-            _watches[clock].add(connection, first)
+            _watches[clock].add(connection)
 
 
 def unwatch(clock: IReactorTime, transport: object) -> None:

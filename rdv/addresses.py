@@ -138,6 +138,15 @@ def canonical_address(text: str) -> str:
 
     :raises ValueError: as :func:`parse_address`.
     """
+    host, _, digits = text.rpartition(":")
+    if ":" not in host:
+        # Most are as they should be. The C library takes an address of IPv4 in one spelling only.
+        try:
+            inet_pton(AF_INET, host)
+            if int(digits) <= 0xFFFF and f"{host}:{int(digits)}" == text:
+                return text
+        except (OSError, ValueError):
+            pass  # as it is told below
     host, port = _split(text)
     return _format(_pack(host), port)
 
@@ -166,7 +175,10 @@ def endpoint_text(host: str, port: int) -> str:
 
     :raises ValueError: as :func:`endpoint_address`.
     """
-    return _format(_pack(host.partition("%")[0]), port)
+    if ":" in host:
+        return _format(_pack(host.partition("%")[0]), port)
+    _pack(host)
+    return f"{host}:{port}"
 
 
 def host_of(text: str) -> str:

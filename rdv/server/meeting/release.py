@@ -66,7 +66,8 @@ def _round_trip(leg: Leg) -> float | None:
     if trip is None or client is None:
         return None
     try:
-        is_own = endpoint_text(*client[:2]) == canonical_address(leg.observed)
+        here = endpoint_text(*client[:2])
+        is_own = leg.observed == here or canonical_address(leg.observed) == here
     except ValueError:  # there is no observed address
         return None
     return trip if is_own else None

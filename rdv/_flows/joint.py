@@ -209,7 +209,7 @@ class Joint:
         unwatch(self._clock, leg.transport)
         # Closing or cutting the other one may lose it at once.
         living = self._living = tuple(each for each in self._living if each is not leg)
-        if not (self._is_over and reason.check(ConnectionDone)):
+        if not (self._is_over and isinstance(reason.value, ConnectionDone)):
             self.broken = self.broken or (leg, reason)
             for each in living:
                 push(each.transport)

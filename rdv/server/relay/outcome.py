@@ -79,7 +79,7 @@ def lost(leg: Leg, failure: Failure | None = None) -> EndReason:
 
     :param failure: why the connection was lost; None when the client has only ended its direction.
     """
-    if failure is None or failure.check(ConnectionDone):
+    if failure is None or isinstance(failure.value, ConnectionDone):
         return _CLOSED[leg.role]
     return (_VANISHED if failure.check(PeerVanished) else _RESET)[leg.role]
 

@@ -251,7 +251,7 @@ class Pair(LegOwner[Leg]):
         living = self._living = tuple(each for each in self._living if each is not leg)
         self.end_reason = self.end_reason or lost(leg, reason)
         if self.outcome is None:
-            in_order = reason.check(ConnectionDone) is not None
+            in_order = isinstance(reason.value, ConnectionDone)
             self._end_without_lines(dialer_closed=in_order and leg is self.dialer)
             if in_order or leg in self._lines:
                 self._close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -34,6 +35,8 @@ __all__ = [
 #: What each does.
 ROLES = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
 
+#: As many are remembered: what a client dials again and again takes 0.2 ms to read each time.
+_MOST_URLS = 64
 _HOST = re.compile(r"[0-9a-f.:]*:[0-9a-f.:]*|([a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?)?")
 
 
@@ -110,9 +113,14 @@ class _ServerURL(URL):
     """
 
     def to_uri(self) -> URL:
-        if not self.host.isascii():
-            return super().to_uri()
-        return URL.to_uri(self.replace(host="literal")).replace(host=self.host)
+        return _uri_of(self)
+
+
+@lru_cache(maxsize=_MOST_URLS)
+def _uri_of(url: _ServerURL) -> URL:
+    if not url.host.isascii():
+        return URL.to_uri(url)
+    return URL.to_uri(url.replace(host="literal")).replace(host=url.host)
 
 
 def parse_server_url(text: str) -> URL:
@@ -125,6 +133,11 @@ def parse_server_url(text: str) -> URL:
     knobs.instance("url", text, str, "text")
     if is_secret(text):
         raise BadURL("a secret instead of the server's URL")
+    return _parsed(text)
+
+
+@lru_cache(maxsize=_MOST_URLS)
+def _parsed(text: str) -> URL:
     try:
         url = _ServerURL.from_text(text)
         url = url.replace(scheme=url.scheme.lower(), host=url.host.lower())

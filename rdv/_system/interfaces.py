@@ -71,7 +71,7 @@ _RTM_GETLINK, _RTM_GETADDR = 18, 22
 _NLA_TYPE_MASK = 0x3FFF
 _IFLA_LINKINFO, _IFLA_INFO_KIND = 18, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
+_IFF_UP, _IFF_LOOPBACK, _IFF_LOWER_UP = 0x1, 0x8, 0x10000
 _IFA_F_DADFAILED, _IFA_F_DEPRECATED = 0x08, 0x20
 
 
@@ -86,7 +86,7 @@ def from_netlink() -> Iterator[InterfaceAddress]:
         _, _, index, flags, _ = _LINK.unpack_from(link)
         if flags & _IFF_UP:
             carrier = bool(flags & _IFF_LOWER_UP)
-            links[index] = carrier, carrier and _is_bridge(link)
+            links[index] = carrier, carrier and not flags & _IFF_LOOPBACK and _is_bridge(link)
     for address in _dump(_RTM_GETADDR, _ADDRESS):
         _, _, flags, _, index = _ADDRESS.unpack_from(address)
         # One that failed the detection of duplicates is somebody else's.
@@ -99,9 +99,14 @@ def from_netlink() -> Iterator[InterfaceAddress]:
 
 
 def _is_bridge(link: bytes) -> bool:
-    for kind, info in _attributes(link, _LINK.size):
-        if kind == _IFLA_LINKINFO:
+    # There are fifty before it, so this is no loop over ``_attributes``.
+    offset, end = _LINK.size, len(link)
+    while offset < end:
+        length, kind = _ATTRIBUTE.unpack_from(link, offset)
+        if kind & _NLA_TYPE_MASK == _IFLA_LINKINFO:
+            info = link[offset + _ATTRIBUTE.size : offset + length]
             return dict(_attributes(info, 0)).get(_IFLA_INFO_KIND) == b"bridge\0"
+        offset += (length + 3) & ~3
     return False
 
 
@@ -144,7 +149,8 @@ def route_to(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(ip), 9))  # "discard"; any port would do
+            # ``str`` of an IPv6 address takes longer than all the rest.
+            probe.connect((socket.inet_ntop(family, ip.packed), 9))  # "discard"; any port would do
             source = parse_ip(probe.getsockname()[0])
     except OSError:
         # ENETUNREACH and EHOSTUNREACH, but routes may also say EACCES or EINVAL, and a host without

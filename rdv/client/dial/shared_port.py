@@ -81,10 +81,11 @@ class SharedPort:
             self.close()
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise NoConnection(f"cannot listen on local port {number}: {reason}") from None
+        self.number = self._chosen
 
     def _listen_on_ipv4_too(self, number: int, factory: ServerFactory[Any]) -> None:
         try:
-            self._listen("", self.number, factory)
+            self._listen("", self._chosen, factory)
         except CannotListenError:
             if number:
                 raise
@@ -93,8 +94,7 @@ class SharedPort:
             self._listen("", 0, factory)
 
     @property
-    def number(self) -> int:
-        """The number of the port."""
+    def _chosen(self) -> int:
         return cast(IPv4Address, self._ports[0].getHost()).port
 
     def _listen(self, interface: str, number: int, factory: ServerFactory[Any]) -> None:

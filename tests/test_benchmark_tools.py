@@ -1,5 +1,6 @@
 """
-The programs in C that ``benchmarks/relay.py`` needs, and that a relay loses or changes no byte.
+The programs in C that ``benchmarks/relay.py`` needs, and that a relay loses or changes no byte;
+what ``benchmarks/mutants.py`` breaks.
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IReactorTCP
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.mutants import MUTANTS, product
 from tests.processes import PYTHON, ROOT, Program
 from tests.proxies import installed
 from tests.servers import LISTENING, MEGABYTE, SystemTestCase
+
+
+class MutantTests(SynchronousTestCase):
+    """``benchmarks/mutants.py``."""
+
+    def test_none_is_stale(self) -> None:
+        """Each line that it breaks is there, once."""
+        found = list(product(ROOT).values())
+        stale = [each.old for each in MUTANTS if sum(text.count(each.old) for text in found) != 1]
+        self.assertEqual(stale, [])
 
 
 class ToolTestCase(SystemTestCase):

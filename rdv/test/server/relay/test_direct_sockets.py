@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
+from rdv._system.sockets import socket_of
 from rdv.server import Outcome
-from rdv.test.server.hand_relay import HandTestCase
+from rdv.test.doubles import present
+from rdv.test.server.hand_relay import Far, HandTestCase
 
 
 class DirectTests(HandTestCase):
@@ -19,3 +23,17 @@ class DirectTests(HandTestCase):
         self.assertEqual([far.ended for far in relay.fars], [True, True])
         relay.until_over()
         self.assertIs(relay.pair.outcome, Outcome.DIRECT)
+
+    def test_dies_meanwhile(self) -> None:
+        """Whoever has a line counts on this relay: should its process die, that is no good end."""
+        relay = self.relay()
+        relay.acceptor.say_line()
+        relay.until_they("greeted", relay.dialer)
+        self.assertTrue(resets(relay.dialer))
+        self.assertFalse(resets(relay.acceptor))
+
+
+def resets(far: Far) -> bool:
+    """Whether the kernel breaks the connection to it when this process dies."""
+    near = present(socket_of(far.leg.transport))
+    return near.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == b"\1" + bytes(7)

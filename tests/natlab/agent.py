@@ -30,7 +30,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rdv.addresses import Address, AddressSpace, parse_address, parse_ip
-from rdv.client import Client, Connection, IPathListener, acknowledgement
+from rdv.client import Client, Connection, IPathListener
+from rdv.client.candidates import acknowledgement
 from tests.natlab.messages import Exchange
 from tests.natlab.report import Report
 

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", int, float)
 
-__all__ = ["file_name", "forwards", "limit", "one_of", "port", "seconds", "size", "workers"]
+__all__ = [
+    "file_name",
+    "forwards",
+    "limit",
+    "one_of",
+    "port",
+    "seconds",
+    "seconds_text",
+    "size",
+    "workers",
+]
 
 #: More than this (thirty years, for the seconds) is a slip of the finger.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
@@ -31,6 +41,14 @@ def seconds(text: str) -> float:
     if value is None or not 0 <= value < _MOST_SECONDS:
         raise ValueError(f"not a time such as 90, 5m, 2h or 1d, below 1e9 s: {text!r}")
     return value
+
+
+def seconds_text(value: float) -> str:
+    """A length of time as :func:`seconds` reads it, in the largest unit that has no fraction."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if value >= length and value % length == 0:
+            return f"{value / length:.12g}{unit}"
+    return f"{value:.12g}s"
 
 
 def size(text: str) -> int:

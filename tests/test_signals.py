@@ -140,7 +140,9 @@ class SignalTests(SystemTestCase):
             await server.line("not reloaded, keeping what was read before: .*: drain: .*'soon'$")
             await self.assert_ready("/two")
             server.signal("TERM")
+            await server.line("SIGTERM: (no pairs are left|stopping 2 workers)$")
             self.assertEqual(await server.ended, 0, server.report())
+            self.assertNotIn(b"factory", server.stdout + server.stderr)
 
     async def assert_ready(self, path: str) -> None:
         answer = await self.ask(f"GET {path}/readyz HTTP/1.0\r\n\r\n".encode())

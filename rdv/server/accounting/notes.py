@@ -7,13 +7,14 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from rdv._system.verbosity import is_shown
+from rdv.options import seconds_text
 from rdv.server.accounting.record import PairRecord
 from rdv.server.leg import Leg
 from rdv.server.meeting.release import Hold
 from rdv.server.relay.pair import Pair
 from rdv.wire import token_hint
 
-__all__ = ["note_client", "note_end", "note_match"]
+__all__ = ["note_client", "note_drain", "note_end", "note_match"]
 
 log = Logger("rdv.server.rendezvous")
 
@@ -47,6 +48,18 @@ def _note(text: str, event: str, leg: Leg, number: int, fields: dict[str, object
         id=f"{number:08x}",
         **fields,
     )
+
+
+def note_drain(why: str, pairs: int, drain: float) -> None:
+    """
+    The server ends when its pairs have ended.
+
+    :param drain: seconds after which they are cut.
+    """
+    text = "no pairs are left"
+    if pairs:
+        text = f"{pairs} {'pair has' if pairs == 1 else 'pairs have'} {seconds_text(drain)} to end"
+    log.info("{name}: {text}", name=why, text=text, pairs=pairs, drain=drain)
 
 
 def note_end(record: PairRecord) -> None:

@@ -5,9 +5,9 @@ What a server reads again when it is told to: certificates, lists, keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from rdv.errors import RdvError
 
@@ -19,8 +19,12 @@ log = Logger()
 Reload: TypeAlias = Callable[[], object]
 
 
-def reload_all(reloads: Iterable[Reload]) -> None:
-    """Have each read anew. Of one that cannot, the log has one line, and the others still do."""
+def reload_all(reloads: Iterable[Reload], level: Any = LogLevel.info) -> None:
+    """
+    Have each read anew. Of one that cannot, the log has one line, and the others still do.
+
+    :param level: that of the line that says that all have.
+    """
     failures = 0
     for reload in reloads:
         try:
@@ -32,4 +36,4 @@ def reload_all(reloads: Iterable[Reload]) -> None:
             failures += 1
             log.failure("not reloaded, keeping what was read before")
     if not failures:
-        log.info("reloaded")
+        log.emit(level, "reloaded")

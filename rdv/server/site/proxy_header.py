@@ -95,6 +95,7 @@ class _Patient:
             return wrapper
 
         wrapping.protocol = make_patient
+        wrapping.noisy = False
         listening: Deferred[IListeningPort] = self._endpoint.listen(factory)
         return listening
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from rdv.server.access.making import ServerDoor
+from rdv.server.accounting.notes import note_drain
 from rdv.server.generations.generation import Generation
 from rdv.server.generations.heritage import Heritage
 from rdv.server.lifecycle.reloading import Reload, reload_all
@@ -180,7 +181,7 @@ class RendezvousService(Service):
         if self._admin is not None:
             self._admin.stop()
         self.ports = []
-        self._tell_of_drain("replaced", self._settings.drain_replaced)
+        note_drain("replaced", self.rendezvous.pairs, self._settings.drain_replaced)
         way = Exit(self._reactor, self.rendezvous, outbox)
         over: list[Deferred[Any]] = [
             self.rendezvous.close(self._settings.drain_replaced, way.send),
@@ -198,15 +199,7 @@ class RendezvousService(Service):
             self._site.abort()
             return
         self._stopping = True
-        self._tell_of_drain(name, self._settings.drain)
+        note_drain(name, self.rendezvous.pairs, self._settings.drain)
         closed = self._close()
         if not self.generation.is_replaced:  # it stops the reactor then as well
             closed.addCallback(lambda _: self._reactor.stop())
-
-    def _tell_of_drain(self, name: str, drain: float) -> None:
-        log.info(
-            "{name}: {pairs} pairs have {drain} s to end",
-            name=name,
-            pairs=self.rendezvous.pairs,
-            drain=drain,
-        )

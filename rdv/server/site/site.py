@@ -60,6 +60,7 @@ class RendezvousSite(Site):
     """
 
     protocol = Channel  # type: ignore[assignment]
+    noisy = False
 
     def __init__(
         self,

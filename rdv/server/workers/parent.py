@@ -127,7 +127,9 @@ class WorkersService(Service):
             self.polling,
             self._cannot_go_on,
         )
-        self.ports = listen(self._endpoints, Site(Resource()))
+        site = Site(Resource())  # nobody gets there
+        site.noisy = False
+        self.ports = listen(self._endpoints, site)
         if self._admin is not None:
             self._admin.start(patient=self.generation.is_successor)
 

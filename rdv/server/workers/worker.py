@@ -25,7 +25,6 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
-    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogBeginner,
@@ -39,6 +38,7 @@ from rdv._system.verbosity import show_from
 from rdv._transport.quiet import unless_quiet
 from rdv.errors import RdvError
 from rdv.server.access.making import ServerDoor
+from rdv.server.accounting.notes import note_drain
 from rdv.server.generations.listeners import Listeners
 from rdv.server.lifecycle.reloading import Reload, reload_all
 from rdv.server.limits.memory import Memory
@@ -75,8 +75,6 @@ from rdv.server.workers.polling import encode
 from rdv.server.workers.reports import report
 
 __all__ = ["main"]
-
-log = Logger()
 
 #: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
 _BRIDGES_LATER = 2.0
@@ -153,7 +151,7 @@ class Worker:
         self._inbox.start()
 
     def _reload(self) -> None:
-        reload_all(self._reloads)
+        reload_all(self._reloads, LogLevel.debug)  # the parent has said so
 
     def _use(self) -> None:
         """See :meth:`rdv.server.site.service.RendezvousService.use`; the parent has told which."""
@@ -192,7 +190,9 @@ class Worker:
             self._assignment.refuse_waiting()
             ports = self._listeners.ports
             own = [port for port in ports if not self._listeners.is_passed(port)]
-            over = self._end(drain, self._rendezvous.close(drain), self._site.leave(own))
+            over = self._end(
+                "told to stop", drain, self._rendezvous.close(drain), self._site.leave(own)
+            )
             over.addCallback(lambda _: self._reactor.stop())
         elif self._rendezvous.successor is not None:  # it has had its time
             self._rendezvous.close(drain)
@@ -206,16 +206,16 @@ class Worker:
             drain = self._settings.drain_replaced
             way = Exit(self._reactor, self._rendezvous, self._successor)
             pairs = self._rendezvous.close(drain, way.send)
-            over = self._end(drain, pairs, self._site.leave([], PATIENCE))
+            over = self._end("replaced", drain, pairs, self._site.leave([], PATIENCE))
             # By then nobody comes any more but from other workers, whose parent sees to those.
             over.addCallback(lambda _: gatherResults([way.emptied(), self._assignment.emptied()]))
             over.addCallback(lambda _: self._reactor.stop())
 
-    def _end(self, drain: float, *over: Deferred[None]) -> Deferred[Any]:
+    def _end(self, why: str, drain: float, *over: Deferred[None]) -> Deferred[Any]:
         self._stopping = True
         self._watch.stop()
         self._summary.stop()
-        log.info("{pairs} pairs have {drain} s to end", pairs=self._rendezvous.pairs, drain=drain)
+        note_drain(why, self._rendezvous.pairs, drain)
         bridges = self._assignment.bridges.close(drain + _BRIDGES_LATER)
         return gatherResults([*over, self._listeners.close(for_others=True), bridges])
 

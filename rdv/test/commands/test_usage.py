@@ -8,13 +8,15 @@ import os
 from importlib import import_module
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands import cli
-from rdv.options import forwards, port, seconds, size, workers
+from rdv.options import forwards, port, seconds, seconds_text, size, workers
 from rdv.server import Rendezvous
 from rdv.server.site.service import RendezvousService
 from rdv.server.workers.parent import WorkersService
@@ -50,6 +52,13 @@ class ValueTests(SynchronousTestCase):
             self.assertRaises(ValueError, seconds, text)
         for text in ("x", "k", "-1k", "10MB", "nan", "inf", "1e30"):
             self.assertRaises(ValueError, size, text)
+
+    @given(st.integers(0, 10**8))
+    def test_length_of_time_as_text(self, tenths: int) -> None:
+        """It is read as what it was."""
+        self.assertEqual(seconds(seconds_text(tenths / 10)), tenths / 10)
+        for value, text in ((86400.0, "1d"), (90.0, "90s"), (5400.0, "90m"), (0.0, "0s")):
+            self.assertEqual(seconds_text(value), text)
 
     def test_as_many_as_processors(self) -> None:
         self.patch(os, "sched_getaffinity", lambda pid: {0, 3, 5})

@@ -169,6 +169,8 @@ class AdminSite(RendezvousSite):
 class AdminConnections(WrappingFactory):
     """No more connections than that."""
 
+    noisy = False
+
     def buildProtocol(  # type: ignore[override]
         self, addr: IAddress | None
     ) -> ProtocolWrapper | None:

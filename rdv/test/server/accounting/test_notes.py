@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._system.verbosity import show_from
+from rdv.server.accounting.notes import note_drain
 from rdv.test.server.doubles import ServerTestCase
 
 
@@ -36,3 +38,20 @@ class NotesTests(ServerTestCase):
         ]
         for level, number in (("debug", 0), ("info", 2), ("critical", 3)):
             self.assertEqual(self.noted(level), events[number:])
+
+
+class DrainTests(SynchronousTestCase):
+    """What is said of the end of a server."""
+
+    def test_text(self) -> None:
+        for pairs, drain, said in (
+            (0, 86400.0, "SIGTERM: no pairs are left"),
+            (1, 86400.0, "SIGTERM: 1 pair has 1d to end"),
+            (2, 5.0, "SIGTERM: 2 pairs have 5s to end"),
+            (2, 0.5, "SIGTERM: 2 pairs have 0.5s to end"),
+        ):
+            with capturedLogs() as events:
+                note_drain("SIGTERM", pairs, drain)
+            (event,) = events
+            self.assertEqual(formatEvent(event), said)
+            self.assertEqual((event["pairs"], event["drain"]), (pairs, drain))

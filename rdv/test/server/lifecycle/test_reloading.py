@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.errors import RdvError
@@ -29,6 +29,12 @@ class ReloadTests(SynchronousTestCase):
     def test_all(self) -> None:
         self.assertEqual(self.reload(None, None), [("info", "reloaded")])
         self.assertEqual(self.reload(), [("info", "reloaded")])
+
+    def test_said_elsewhere(self) -> None:
+        """Where somebody else says so, only failures are of interest."""
+        with capturedLogs() as events:
+            reload_all([lambda: None], LogLevel.debug)
+        self.assertEqual([event["log_level"] for event in events], [LogLevel.debug])
 
     def test_bad_file(self) -> None:
         """One line, which is shown even where only failures are; the others are read."""

@@ -27,6 +27,7 @@ __all__ = [
     "bytes_acknowledged",
     "has_owner",
     "is_closed",
+    "is_told",
     "reading",
     "round_trip",
     "undelivered",
@@ -130,6 +131,11 @@ class Reading(NamedTuple):
     acknowledged: int
     heard: int
     window: int
+
+
+def is_told(transport: object) -> bool:
+    """Whether there can be a :func:`reading`. It costs less to ask this."""
+    return sys.platform == "linux" and socket_of(transport) is not None
 
 
 def reading(transport: object) -> Reading | None:

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rdv._system.sockets import KEEPALIVE_IDLE, bottom
-from rdv._system.tcp_info import Reading, reading
+from rdv._system.tcp_info import Reading, is_told, reading
 
 __all__ = ["PeerVanished", "has_vanished", "unwatch", "watch"]
 
@@ -144,7 +144,7 @@ def watch(clock: IReactorTime, *transports: object) -> None:
     """
     for transport in transports:
         connection = bottom(transport)
-        if isinstance(connection, Connection):
+        if isinstance(connection, Connection) and is_told(connection):
             if clock not in _watches:
                 _watches[clock] = _Watch(clock)
             _watches[clock].add(connection)

@@ -13,7 +13,14 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from rdv._system import tcp_info
 from rdv._system.sockets import linger
-from rdv._system.tcp_info import Reading, bytes_acknowledged, is_closed, reading, undelivered
+from rdv._system.tcp_info import (
+    Reading,
+    bytes_acknowledged,
+    is_closed,
+    is_told,
+    reading,
+    undelivered,
+)
 from rdv.test.sockets import Handle, tcp_pair
 
 
@@ -101,6 +108,18 @@ class AcknowledgedTests(SynchronousTestCase):
         self.assertEqual(self.read(), whole._replace(window=0))
         self.patch(tcp_info, "_tcp_info", lambda *_: known[:136])
         self.assertIsNone(reading(Handle(self.here)))
+
+
+class ToldTests(SynchronousTestCase):
+    """``is_told``: whether there is anybody to ask."""
+
+    def test_told(self) -> None:
+        here, there = tcp_pair()
+        with here, there:
+            for platform in ("linux", "darwin"):
+                self.patch(sys, "platform", platform)
+                self.assertEqual(is_told(Handle(here)), platform == "linux")
+                self.assertFalse(is_told(Handle(None)))
 
 
 class UndeliveredTests(SynchronousTestCase):

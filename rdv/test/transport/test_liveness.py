@@ -134,12 +134,14 @@ class Watched(Connection):
 
     :ivar says: a reading; None when it has been closed.
     :ivar asked: how often it has said so.
+    :ivar in_memory: whether there is nothing that it could say.
     """
 
     says: Reading | None = Reading(0, 0, 1448, 0, 0, 1, 1, 65160)
 
     def __init__(self) -> None:
         self.asked = 0
+        self.in_memory = False
         self.losses: list[Failure] = []
 
     def getHandle(self) -> Any:
@@ -155,6 +157,7 @@ class WatchTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.patch(liveness, "reading", self.read)
+        self.patch(liveness, "is_told", lambda connection: not connection.in_memory)
         self.patch(liveness, "_watches", {})
 
     def read(self, transport: object) -> Reading | None:
@@ -279,9 +282,10 @@ class WatchTests(SynchronousTestCase):
         watch(self.clock, connection)
         self.pass_by(INTERVAL)
         self.assert_idle()
-        watch(self.clock, ByteTransport())
-        self.assert_idle()
+        connection.in_memory = True
         for each in connection, ByteTransport():
+            watch(self.clock, each)
+            self.assert_idle()
             unwatch(self.clock, each)
 
     def test_below_wrappers(self) -> None:

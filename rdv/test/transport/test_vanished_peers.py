@@ -46,6 +46,7 @@ class VanishedTestCase(MemoryTestCase):
         super().setUp()
         self.says: dict[object, Reading] = {}
         self.patch(liveness, "reading", self.read)
+        self.patch(liveness, "is_told", lambda connection: True)
         self.dialer, self.acceptor = self.rendezvous.pair(relay=self.relay)
         self.here, self.there = self.attach(self.dialer, self.acceptor)
 
@@ -139,6 +140,7 @@ class ServerTests(MemoryTestCase):
         super().setUp()
         self.kernel = FINE
         self.patch(liveness, "reading", lambda transport: self.kernel)
+        self.patch(liveness, "is_told", lambda connection: True)
 
     def accept(self) -> Deferred[Connection]:
         """An attempt whose time does not end."""

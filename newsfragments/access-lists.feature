@@ -1,1 +1,2 @@
-A server can require a bearer token (``--bearer-file FILE``), and let in or keep out networks (``--allow``, ``--deny``). All such files are read again at SIGHUP.
+A server can require a bearer token (``--bearer-file FILE``), and admit or reject networks
+(``--allow``, ``--deny``). SIGHUP reloads all of these files.

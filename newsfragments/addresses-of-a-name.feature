@@ -1,1 +1,3 @@
-If the server's name has several addresses, both peers try the same one first, whatever order the resolver returns them in. When that machine does not answer, dies or drains, both go on to the next, and come back when it is there again.
+If the server's name has several addresses, both peers try the same one first, regardless of the
+order in which the resolver returns them. If that machine does not answer, dies or drains, both move
+on to the next one, and return once it is back.

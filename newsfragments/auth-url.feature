@@ -1,1 +1,3 @@
-With ``--auth-url URL`` a server asks a program of the operator's about each client, which may also name its user. Answers are cached; while there is none, clients get a 503.
+With ``--auth-url URL``, a server asks the operator's own program about each client; the response
+may also name the client's user. Responses are cached; while there is no response, clients get a
+503.

@@ -1,1 +1,2 @@
-``rdv check`` moves 4 MB instead of 67 to fill the relay of a server elsewhere, and says so before it begins.
+``rdv check`` transfers 4 MB instead of 67 MB to measure the relay of a remote server, and says so
+before it starts.

@@ -1,1 +1,2 @@
-``rdv check`` finds out whether one direction of a relayed connection can end before the other, or whether the server, or a proxy before it, ends both.
+``rdv check`` finds out whether one direction of a relayed connection can end before the other, or
+whether the server, or a proxy in front of it, ends both.

@@ -1,1 +1,1 @@
-``rdv check --token-file FILE`` checks a server that wants signed tokens.
+``rdv check --token-file FILE`` checks a server that requires signed tokens.

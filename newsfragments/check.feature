@@ -1,1 +1,4 @@
-``rdv check [URL]`` says what kind of network this is, by playing both roles against a server: TLS, NAT and what it does with ports, proxies that hide clients, times, throughput, and what to change; as text or with ``--json``. A server with several ports names the others to its clients (``Rdv-Other-Ports``), so that it can be seen whether a NAT maps a port alike for two destinations.
+``rdv check [URL]`` examines the network by acting as both peers against a server. It reports on
+TLS, NAT and port mapping, proxies that hide clients, times and throughput, and suggests what to
+change, as text or with ``--json``. A server with several ports announces them to its clients
+(``Rdv-Other-Ports``), to show whether a NAT uses the same mapping for two destinations.

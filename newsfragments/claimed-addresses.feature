@@ -1,1 +1,4 @@
-An address that only the peer says is its own is redialled five times instead of 330, and all such dials of a client share a budget: a peer can no longer make ``rdv expose`` flood a third party. A peer elsewhere can no longer tell from the time at which the relay is taken whether ports in our network are open.
+An address that only the peer itself claims is redialled five times instead of 330 times, and all
+such dials of a client share a budget, so that a peer can no longer make ``rdv expose`` flood a
+third party. A peer at another site can no longer tell from the time at which the relay is taken
+whether ports in your network are open.

@@ -1,1 +1,3 @@
-Clients that a server asks to come again later (``Retry-After``, with a 429 or 503) stay away for up to a quarter longer than that, so that they do not all come back at once. ``rdv check`` says of a 429 that too many clients come from the same address.
+Clients that a server asks to retry later (``Retry-After``, with a 429 or 503) wait up to a quarter
+longer, so that they do not all come back at once. For a 429, ``rdv check`` says that there are too
+many clients from the same address.

@@ -1,1 +1,3 @@
-A server's options can stand in a file (``--config rdv.toml``) or in the environment (``RDV_SERVE_LOBBY_TIMEOUT=5m``); ``--check-config`` reports each mistake in one line. ``*:443`` is an address to listen on.
+Server options can be set in a file (``--config rdv.toml``) or in the environment
+(``RDV_SERVE_LOBBY_TIMEOUT=5m``); ``--check-config`` reports each mistake in one line. ``*:443`` is
+a valid address to listen on.

@@ -1,1 +1,3 @@
-``rdv connect`` says ``TROUBLE`` when local connections wait because the server is away, or because somebody answered who did not know the secret, and ``BACK`` when that is over. ``RendezvousEndpoint`` has a ``trouble`` callback for that.
+``rdv connect`` prints ``TROUBLE`` when local connections wait because the server is away, or
+because a client without the secret answered, and ``BACK`` when that is over. ``RendezvousEndpoint``
+has a ``trouble`` callback for this.

@@ -1,1 +1,3 @@
-Peers behind NATs and firewalls that refuse a stray connection attempt, by a reset or by ICMP, meet directly: refused dials are repeated from the same port within microseconds, in bounded number. Ports of NATs that count them up are predicted.
+Peers behind NATs and firewalls that refuse unsolicited connection attempts, by reset or ICMP,
+connect directly: refused dials are repeated from the same port within microseconds, a limited
+number of times. The ports of NATs that assign them in sequence are predicted.

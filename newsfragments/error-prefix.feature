@@ -1,1 +1,2 @@
-What a command says when it fails begins with ``rdv:``, as scripts and people know it from other programs; so do the errors of wrong usage.
+The error messages of commands start with ``rdv:``, as is usual for other programs, including those
+for wrong usage.

@@ -1,1 +1,3 @@
-On Linux the kernel moves the bytes of files, pipes and sockets that are stdin or stdout of ``rdv dial`` and ``rdv accept``: up to three times as fast, for two fifths of the CPU or less. Terminals and TLS are copied as before.
+On Linux, the kernel moves the data of files, pipes and sockets that are stdin or stdout of
+``rdv dial`` and ``rdv accept``: up to three times as fast, with two fifths of the CPU time or less.
+Data of terminals and TLS is copied as before.

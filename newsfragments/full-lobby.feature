@@ -1,1 +1,3 @@
-When no more clients may wait, one of the address (or IPv6 /64) with the most waiting clients gives way to one from elsewhere, and is told by a 503 to come again; so a hundred addresses that only wait no longer keep everybody else out.
+When the lobby is full, a client from the address (or IPv6 /64) with the most waiting clients makes
+room for a client from another address, and is told to retry by a 503; a hundred addresses that only
+wait can no longer keep everyone else out.

@@ -1,2 +1,2 @@
-Commands read headers for the server, such as a password, from a file with ``--header-file FILE``: a ``NAME: VALUE`` a line,
-which no other user sees in the list of processes.
+Commands read headers for the server, such as a password, from a file with ``--header-file FILE``,
+one ``NAME: VALUE`` per line, so that they do not appear in the process list.

@@ -1,2 +1,3 @@
-An acceptor shows the token only to connections from addresses that the server named as the peer's, or from the same
-site, as far as the server knows where its clients come from; and at most 16 connections from one address are kept.
+An acceptor discloses the token only to connections from addresses that the server named as the
+peer's, or from the same site, if the server knows its clients' addresses; it keeps at most 16
+connections from one address.

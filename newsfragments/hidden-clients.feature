@@ -1,1 +1,1 @@
-A server warns when its first clients look as if a proxy hid their addresses, and says what to do.
+A server warns if its first clients appear to be hidden behind a proxy, and says what to do.

@@ -1,1 +1,3 @@
-``RendezvousResource(rendezvous, identify=...)`` says whose a request is, and a ``serve`` hook finds it in ``pair.dialer.user`` and ``pair.acceptor.user``; so does what a server learns from bearer tokens, signed tokens and ``--auth-url``.
+``RendezvousResource(rendezvous, identify=...)`` identifies the user of a request, and a ``serve``
+hook finds the user in ``pair.dialer.user`` and ``pair.acceptor.user``, along with users from bearer
+tokens, signed tokens and ``--auth-url``.

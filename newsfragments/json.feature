@@ -1,1 +1,2 @@
-``rdv dial --json`` and ``rdv accept --json`` tell what happens as events, one JSON object a line, for scripts and graphical programs.
+``rdv dial --json`` and ``rdv accept --json`` report events, one JSON object per line, for scripts
+and graphical programs.

@@ -1,1 +1,2 @@
-The server's log sums up once a minute what limits have refused, with the addresses that were refused most often.
+Once a minute, the server's log summarizes what limits have refused, with the addresses that were
+refused most often.

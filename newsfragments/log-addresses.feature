@@ -1,1 +1,2 @@
-Servers log only the /24 or /48 of clients' addresses; ``--log-addresses full`` shows whole ones, and ``none`` none.
+Servers only log the /24 or /48 of client addresses; ``--log-addresses full`` logs whole addresses,
+and ``none`` logs none.

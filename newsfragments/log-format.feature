@@ -1,1 +1,2 @@
-``--log-format text|json|access`` for servers: ``json`` is one flat object a line, ``access`` one line for each pair, in columns that awk and GoAccess read.
+``--log-format text|json|access`` for servers: ``json`` writes one flat object per line, ``access``
+one line per pair, in columns that awk and GoAccess can read.

@@ -1,3 +1,3 @@
-A secured stream begins on the relay when no direct path is there within a round trip, and moves to one
-as soon as there is one, without losing a byte, if both peers can do that. ``Client(move=False)``
-and ``move=no`` in the description of an endpoint turn it off.
+A secured stream starts on the relay if there is no direct path within a round trip, and moves to a
+direct path as soon as one opens, without losing a byte, if both peers support it.
+``Client(move=False)``, and ``move=no`` in an endpoint description, turn it off.

@@ -1,2 +1,2 @@
-``from rdv import Client``, and ``Connection``, ``Rendezvous``, ``RendezvousResource``, the endpoints and
-``RdvError`` likewise. ``import rdv`` alone still loads nothing else.
+``from rdv import Client`` works, and so do ``Connection``, ``Rendezvous``, ``RendezvousResource``,
+the endpoints and ``RdvError``. ``import rdv`` alone still loads nothing else.

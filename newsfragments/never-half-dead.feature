@@ -1,1 +1,3 @@
-A direct connection that never carries a byte, or dies before its first one, is replaced by the relay, and nothing that was written is lost. The relay penalty ends early when no direct path can come any more.
+A direct connection that never carries a byte, or dies before its first one, is replaced by the
+relay, and no written data is lost. The relay penalty ends early if no direct path is possible any
+more.

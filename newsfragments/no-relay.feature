@@ -1,1 +1,2 @@
-With ``--no-relay`` a server introduces peers to each other and relays nothing. Clients say so when there is no direct path, and at once when they could only be relayed.
+With ``--no-relay``, a server introduces peers to each other without relaying. Clients report if
+there is no direct path, and fail immediately if they could only be relayed.

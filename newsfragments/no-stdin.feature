@@ -1,1 +1,2 @@
-``rdv accept`` and ``rdv dial`` take ``-n``, as ssh does: stdin is not read, which a loop such as ``while read token; do rdv accept -n ...; done <list`` needs.
+``rdv accept`` and ``rdv dial`` have an option ``-n``, as ssh does: they do not read stdin, as
+needed in loops such as ``while read token; do rdv accept -n ...; done <list``.

@@ -1,2 +1,3 @@
-With a secret, ``rdv dial`` and ``accept``, ``expose``, ``connect`` and the endpoints go on waiting for the peer when
-somebody came who did not know the secret (``NotProven``); a single acceptor also comes back when its place was taken.
+With a secret, ``rdv dial`` and ``accept``, ``expose``, ``connect`` and the endpoints keep waiting
+for the peer if a client without the secret took its place (``NotProven``); a single acceptor also
+comes back when it was replaced.

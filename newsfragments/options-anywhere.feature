@@ -1,1 +1,3 @@
-All options may stand before the command as well, and a token may begin with a dash. ``--help`` lists for each command what that takes, and no more; ``serve`` refuses ``-r``, and the others ``-l``, which they ignored.
+All options may also precede the command, and a token may start with a dash. ``--help`` of a command
+lists only its own options; ``serve`` rejects ``-r``, and the other commands reject ``-l``, which
+they ignored before.

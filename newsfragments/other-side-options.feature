@@ -1,1 +1,2 @@
-The command that ``rdv accept`` and ``rdv expose`` print for the other side has the options that are needed there too: ``-r`` or ``--spaces``, and ``--ca`` with a word on the file that has to be copied.
+The command that ``rdv accept`` and ``rdv expose`` print for the other side includes the options
+that are needed there too: ``-r`` or ``--spaces``, and ``--ca`` with a note about the file to copy.

@@ -1,1 +1,3 @@
-A client tells the addresses that are most likely to be reached first, since only nine are told; those of interfaces that can reach nobody, such as the bridges of containers that do not run, are left out.
+A client reports the addresses that are most likely to be reachable first, because it can only
+report nine; it omits those of interfaces that cannot reach anyone, such as the bridges of stopped
+containers.

@@ -1,1 +1,2 @@
-A protocol that provides ``rdv.client.IPathListener`` is told when its connection has changed its path.
+A protocol that provides ``rdv.client.IPathListener`` is notified when its connection changes its
+path.

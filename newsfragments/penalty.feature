@@ -1,2 +1,2 @@
-Where the NAT of one of the peers changes ports, the relay is used after some round trips, and not
-after two seconds.
+If the NAT of either peer changes ports, the relay is used after a few round trips instead of two
+seconds.

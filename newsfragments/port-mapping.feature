@@ -1,1 +1,2 @@
-``Client(port_mapping=...)``: a hook that has a router map the port for the time of an attempt.
+``Client(port_mapping=...)`` is a hook that has a router map the port for the duration of an
+attempt.

@@ -1,1 +1,3 @@
-``rdv dial`` and ``rdv accept`` show a progress bar with rate and time left while a file or pipe goes through them, if stderr is a terminal and ``tqdm`` is installed (``pip install '.[progress]'``). ``--quiet`` leaves nothing but what went wrong.
+``rdv dial`` and ``rdv accept`` show a progress bar with rate and remaining time while they transfer
+a file or pipe, if stderr is a terminal and ``tqdm`` is installed (``pip install '.[progress]'``).
+With ``--quiet``, they only print errors.

@@ -1,1 +1,1 @@
-A number that an option cannot have is told with those that it can.
+The error for a number that is out of range states the range.

@@ -1,1 +1,1 @@
-A ``serve`` hook can set ``Pair.rate_limit``: so many bytes a second in each direction.
+A ``serve`` hook can set ``Pair.rate_limit``, in bytes per second in each direction.

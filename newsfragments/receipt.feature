@@ -1,1 +1,3 @@
-Between two commands of rdv the sender's status 0 is a receipt: a receiver whose input is empty (``</dev/null``) ends its direction only when it has written everything, and breaks the stream when it cannot.
+Between two rdv commands, status 0 of the sender is a receipt: a receiver whose input is empty
+(``</dev/null``) ends its direction only after it has written everything, and breaks the stream if
+it cannot.

@@ -1,1 +1,3 @@
-The server tells the farther client of a pair first and the nearer one a little later, so that both hear of each other at the same moment and their connection attempts cross (Linux; ``--no-align`` or ``Rendezvous(align=False)`` for the old way).
+The server answers the farther client of a pair first and the nearer one slightly later, so that
+both get the answer at the same moment and their connection attempts cross (Linux). ``--no-align``
+or ``Rendezvous(align=False)`` turns this off.

@@ -1,1 +1,4 @@
-When open files run short, a server drops connections without a complete request, and refused ones that do not close, first those of the address with most of them: nobody can keep others out by holding connections. Waiting clients take at most three quarters of the descriptors.
+When open files run short, a server drops connections without a complete request, and refused
+connections that do not close, starting with those of the address that has the most of them, so that
+nobody can keep others out by holding connections. Waiting clients use at most three quarters of the
+descriptors.

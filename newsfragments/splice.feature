@@ -1,1 +1,2 @@
-On Linux the relay moves bytes between plain TCP connections inside the kernel, with ``splice``, and messages without a detour through the reactor.
+On Linux, the relay moves data between plain TCP connections inside the kernel, with ``splice``, and
+small messages without a detour through the reactor.

@@ -1,1 +1,2 @@
-A server tells systemd when it serves, reloads and stops, its state, and that it is alive; ``contrib/systemd`` has units for it.
+A server notifies systemd when it is serving, reloading or stopping, of its state, and that it is
+alive; ``contrib/systemd`` has unit files.

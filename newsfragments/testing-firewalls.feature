@@ -1,2 +1,2 @@
-``rdv.testing.MemoryRendezvous.open_direct_paths()`` takes the firewalls away again, so that a test can
-have a stream move.
+``rdv.testing.MemoryRendezvous.open_direct_paths()`` removes the firewalls again, so that a test can
+make a stream move.

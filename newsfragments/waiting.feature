@@ -1,2 +1,2 @@
-``rdv accept`` and ``rdv dial`` say ``WAITING`` when the server has let them in and the peer is not
-there yet; with ``--json`` there are the events ``waiting``, ``trouble`` and ``back``.
+``rdv accept`` and ``rdv dial`` print ``WAITING`` when the server has admitted them and the peer is
+not there yet; with ``--json``, they report the events ``waiting``, ``trouble`` and ``back``.

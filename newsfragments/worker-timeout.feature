@@ -1,1 +1,2 @@
-A worker that hangs is noticed and replaced (``--worker-timeout``). A server ends with status 1 when no worker serves and none can be started.
+A worker that hangs is detected and replaced (``--worker-timeout``). A server exits with status 1 if
+no worker is serving and none can be started.

@@ -1,1 +1,2 @@
-``--workers`` takes ``unix:`` and ``systemd:`` ports. A socket file that a killed server has left behind is replaced.
+``--workers`` supports ``unix:`` and ``systemd:`` ports. A socket file left behind by a killed
+server is replaced.

@@ -1,1 +1,2 @@
-``rdv serve --workers N`` and ``twist rdv --workers N`` serve one set of ports with several processes, and so with several cores; a worker that dies is started again, and the others are unharmed.
+``rdv serve --workers N`` and ``twist rdv --workers N`` serve the same ports with several processes,
+and thus several cores; a worker that dies is restarted, and the others are not affected.

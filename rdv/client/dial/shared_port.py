@@ -28,6 +28,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import deferLater
 from twisted.internet.tcp import makeBinding
 from twisted.python.failure import Failure
 
@@ -68,6 +69,7 @@ class SharedPort:
         """
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
+        self._closing: list[Deferred[None]] = []
         try:
             try:
                 self._listen("::", number, factory)
@@ -109,10 +111,13 @@ class SharedPort:
 
         :param timeout: seconds until it fails with ``twisted.internet.error.TimeoutError``.
         :return: fires with ``protocol`` when it is connected; errbacks with a
-            ``twisted.internet.error.ConnectError``. Cancelling it closes the socket.
+            ``twisted.internet.error.ConnectError``. Cancelling it closes the socket, in the next
+            turn, for which :meth:`close` waits.
         """
         if isinstance(getattr(self._ports[0], "socket", None), socket.socket):
-            dialling = dial(self._reactor, self.number, address, protocol, timeout)
+            dialling = dial(
+                self._reactor, self.number, address, protocol, timeout, self._close_soon
+            )
             return dialling.addCallback(_not_to_itself)
         # A reactor without sockets of the system, as in tests.
         factory = one_protocol(protocol)
@@ -127,6 +132,9 @@ class SharedPort:
         connecting = cast("Deferred[P]", endpoint.connect(factory))
         return connecting.addCallbacks(_not_to_itself, _cancelled)
 
+    def _close_soon(self, sock: socket.socket) -> None:
+        self._closing.append(deferLater(self._reactor, 0, sock.close))
+
     def ignore_syns(self, addresses: Collection[Address]) -> None:
         """
         From now on let the SYNs of ``addresses``, and of no others, go unanswered where the system
@@ -138,7 +146,8 @@ class SharedPort:
     def close(self) -> Deferred[object]:
         """Stop listening. Connections made from the port stay. Fires when the port is free."""
         stopping = [maybeDeferred(port.stopListening) for port in self._ports]
-        return cast("Deferred[object]", gatherResults(stopping))
+        stopped = cast("Deferred[object]", gatherResults(stopping))
+        return stopped.addCallback(lambda _: gatherResults(self._closing))
 
 
 def _cancelled(failure: Failure) -> NoReturn:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -46,27 +47,41 @@ class _IReactor(IReactorTime, IReactorFDSet, IReactorSocket):
 
 
 def dial(
-    reactor: Any, local_port: int, address: Address, protocol: IProtocol, timeout: float
+    reactor: Any,
+    local_port: int,
+    address: Address,
+    protocol: IProtocol,
+    timeout: float,
+    given_up: Callable[[socket.socket], object] = socket.socket.close,
 ) -> Deferred[Any]:
     """
     Connect ``protocol`` to ``address``.
 
     :param local_port: the port to dial from, shared with other sockets.
     :param timeout: seconds until it fails with ``twisted.internet.error.TimeoutError``.
+    :param given_up: closes the socket when it is cancelled: in the next turn, where others may be
+        connected in this one. The reactor may have found out that the dial was refused, and would
+        tell whoever gets the number meanwhile: a connection that has just been accepted takes that
+        for its peer's end.
     :return: fires with ``protocol``; errbacks with a ``twisted.internet.error.ConnectError``.
-        Cancelling it closes the socket.
     """
-    return _ConnectingSocket(reactor, protocol).begin(local_port, address, timeout)
+    return _ConnectingSocket(reactor, protocol, given_up).begin(local_port, address, timeout)
 
 
 @implementer(IReadWriteDescriptor)
 class _ConnectingSocket:
     """A socket until it is connected."""
 
-    def __init__(self, reactor: _IReactor, protocol: IProtocol) -> None:
+    def __init__(
+        self,
+        reactor: _IReactor,
+        protocol: IProtocol,
+        given_up: Callable[[socket.socket], object],
+    ) -> None:
         self._reactor = reactor
         self._protocol = protocol
-        self._connected: Deferred[IProtocol] = Deferred(lambda _: self._end())
+        self._given_up = given_up
+        self._connected: Deferred[IProtocol] = Deferred(lambda _: self._cancel())
 
     def begin(self, local_port: int, address: Address, timeout: float) -> Deferred[IProtocol]:
         family = socket.AF_INET if address.ip.version == 4 else socket.AF_INET6
@@ -112,11 +127,18 @@ class _ConnectingSocket:
         self._end()
         self._connected.errback(Failure(error))
 
+    def _cancel(self) -> None:
+        self._leave()
+        self._given_up(self._socket)
+
     def _end(self) -> None:
+        self._leave()
+        self._socket.close()
+
+    def _leave(self) -> None:
         if self._timer.active():
             self._timer.cancel()
         self._reactor.removeWriter(self)
-        self._socket.close()
 
     # What the reactor calls.
 

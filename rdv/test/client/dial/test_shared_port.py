@@ -190,6 +190,23 @@ class DialTests(SharedPortTestCase):
         await port.close()
         self.assertEqual(sockets_at([number]), [])
 
+    async def test_cancelled_number(self) -> None:
+        """
+        Nobody gets its number before the turn is over, in which the reactor may tell of it. The
+        port is closed behind that.
+        """
+        for closed_before in (False, True):
+            port, server = self.listen(RawServer(self)), RawServer(self)
+            dial = port.connect(parse_address(f"127.0.0.1:{server.number}"), Wire(), 10)
+            before = sockets_at([port.number])
+            closed = port.close() if closed_before else None
+            dial.cancel()
+            self.assertEqual(sockets_at([port.number]), before)
+            await self.assertFailure(dial, CancelledError, ConnectingCancelledError)
+            number = port.number
+            await (closed or port.close())
+            self.assertEqual(sockets_at([number]), [])
+
     def test_timeout(self) -> None:
         reactor = ClientReactor()
         port = SharedPort(reactor, RawServer(self))

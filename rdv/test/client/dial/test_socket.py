@@ -84,6 +84,7 @@ class DialTestCase(SynchronousTestCase):
         self.listener.settimeout(10)
         self.local_port = self.free_port()
         self.wire = Wire()
+        self.given_up: list[socket.socket] = []
 
     def make_reactor(self) -> Any:
         try:
@@ -130,7 +131,8 @@ class DialTestCase(SynchronousTestCase):
     def begin(self, to: socket.socket | None = None, timeout: float = LONG) -> Deferred[Any]:
         """Dial ``to``, or the listener."""
         address = Address(parse_ip(self.host), (to or self.listener).getsockname()[1])
-        return dial(self.reactor, self.local_port, address, self.wire, timeout)
+        given_up = self.given_up.append
+        return dial(self.reactor, self.local_port, address, self.wire, timeout, given_up)
 
     def run_until(self, done: Callable[[], object]) -> None:
         """Let the reactor run."""
@@ -189,7 +191,9 @@ class DialTests(DialTestCase):
 
     def test_interfaces(self) -> None:
         verifyObject(IReactorSocket, self.reactor)
-        verifyObject(IReadWriteDescriptor, _ConnectingSocket(self.reactor, self.wire))
+        verifyObject(
+            IReadWriteDescriptor, _ConnectingSocket(self.reactor, self.wire, self.given_up.append)
+        )
 
     def test_refused_then_connected(self) -> None:
         """From one port, and at once."""
@@ -256,14 +260,21 @@ class DialTests(DialTestCase):
         self.assertIsNotNone(failure.value.osError)
         self.assert_nothing_left()
 
+    def assert_given_up(self, dialling: Deferred[Any]) -> None:
+        """Its socket is open, and all that is left of it."""
+        self.failureResultOf(dialling, CancelledError)
+        given_up = self.given_up.pop()
+        self.assertNotEqual(given_up.fileno(), -1)
+        given_up.close()
+        self.assert_nothing_left()
+
     def test_cancelled(self) -> None:
         for turns in range(2):
             dialling = self.begin(self.silent())
             for _ in range(turns):
                 self.reactor.iterate(0)
             dialling.cancel()
-            self.failureResultOf(dialling, CancelledError)
-            self.assert_nothing_left()
+            self.assert_given_up(dialling)
 
     def test_cancelled_when_it_stands(self) -> None:
         """But nobody has been told."""
@@ -271,8 +282,7 @@ class DialTests(DialTestCase):
         there, _ = self.listener.accept()
         with there:
             dialling.cancel()
-        self.failureResultOf(dialling, CancelledError)
-        self.assert_nothing_left()
+        self.assert_given_up(dialling)
         self.assertIsNone(self.wire.transport)
 
     def test_not_answered(self) -> None:

@@ -45,7 +45,7 @@ async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throug
     :param seconds: how long at most.
     :param most: bytes to send at most.
     """
-    sender, receiver = _Sender(most), _Receiver(reactor, most)
+    sender, receiver = _Sender(most), _Receiver(most)
     begun = reactor.seconds()
     receiver.complete.addTimeout(seconds, reactor, onTimeoutCancel=lambda *_: None)
     pair.acceptor.attach(receiver)
@@ -53,10 +53,10 @@ async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throug
     try:
         await receiver.complete
     finally:
+        took = reactor.seconds() - begun
         sender.stop()
         await part(sender, receiver)
-    last = receiver.last if receiver.count else reactor.seconds()
-    return Throughput(receiver.count, last - begun, receiver.broken)
+    return Throughput(receiver.count, took, receiver.broken)
 
 
 @implementer(IPullProducer)
@@ -90,23 +90,19 @@ class _Receiver(End):
     """
     Counts.
 
-    :ivar last: when the last bytes came.
     :ivar complete: fires when all have come, or when no more can come.
     :ivar broken: whether the latter was so.
     """
 
-    def __init__(self, reactor: Any, most: int) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self._reactor = reactor
         self._most = most
         self.count = 0
-        self.last = 0.0
         self.broken = False
         self.complete: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
         self.count += len(data)
-        self.last = self._reactor.seconds()
         if self.count >= self._most:
             self._finish()
 

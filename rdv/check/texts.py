@@ -136,7 +136,8 @@ _FINDINGS = {
     "same line ({amount:.3g} MB in {time}).",
     "throughput/at-once": "  The relay works from this host to itself ({amount:.3g} MB).",
     "throughput/none": "- Nothing sent through the relay arrived within {time}.",
-    "relay-broke": "- The relayed connection broke during the throughput test.",
+    "relay-broke": "- The relayed connection broke during the throughput test: perhaps the server "
+    "limits how much it relays.",
     "late": "  No time was left for: {late}.",
 }
 
@@ -224,6 +225,8 @@ _ADVICE = {
     "check-url/moved": "The server has moved; rdv does not follow redirects.",
     "check-path": "The path of the URL is probably not the server's --path.",
     "credentials": "The server requires credentials: see --header, --token-file and --cert.",
+    "credentials/forbidden": "The server refuses these credentials (see --header, --token-file and "
+    "--cert), or does not serve this network at all: ask its operator.",
     "pass-upgrade": "Either this is not an rdv server, or a proxy in front of it does not pass on "
     "the method, or the Connection and Upgrade headers.",
     "pass-upgrade/after": "A proxy in front of the server must forward the data after a 101.",

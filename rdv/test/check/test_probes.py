@@ -22,7 +22,7 @@ from rdv.check import Observations, probes, verdict
 from rdv.check.ends import Pair, all_of
 from rdv.check.observations import HalfClose, Sighting, StrayAnswer, Throughput
 from rdv.check.probes import Probes
-from rdv.check.relaying import dial_mapping, half_close, measure
+from rdv.check.relaying import _Sender, dial_mapping, half_close, measure
 from rdv.commands import running
 from rdv.server.site.service import RendezvousService
 from rdv.settings import ServerSettings
@@ -89,6 +89,17 @@ class PairTests(PairTestCase):
             self.rendezvous.flush()
             measured = self.successResultOf(measuring)
             self.assertEqual((measured.bytes, measured.broken), result)
+
+    def test_measure_stalled(self) -> None:
+        """A relay that takes the first bytes at once, and then nothing, is not taken for fast."""
+        self.patch(_Sender, "resumeProducing", lambda sender: None)
+        pair = self.pair()
+        measuring = Deferred.fromCoroutine(measure(self.reactor, pair, 1.5, 1 << 20))
+        pair.dialer.write(bytes(1 << 16))
+        self.rendezvous.flush()
+        self.rendezvous.advance(1.5)
+        measured = self.successResultOf(measuring)
+        self.assertEqual((measured.bytes, measured.seconds), (1 << 16, 1.5))
 
     def test_cancelled(self) -> None:
         """An interruption is one there as well, and nothing stays open."""

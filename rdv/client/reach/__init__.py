@@ -1,4 +1,3 @@
 """
-How this host can be reached: its own addresses, a port that a router maps, and what an attempt has
-opened for a peer.
+How peers can reach this host: its own addresses, a port mapping, and what an attempt has opened.
 """

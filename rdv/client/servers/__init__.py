@@ -1,3 +1,3 @@
 """
-Which servers are asked, in which order, and several of them at once.
+Which server is contacted first, and contacting several at once.
 """

@@ -1,4 +1,3 @@
 """
-What an attempt ends in: the connection that the application has, also while the relay can still
-take its place.
+The application's connection, and falling back to the relay while that is possible.
 """

@@ -1,3 +1,3 @@
 """
-What an attempt tells its traces, in the words of :mod:`rdv.client.trace`.
+Telling traces what happens in an attempt; :mod:`rdv.client.trace` has the events.
 """

@@ -1,4 +1,3 @@
 """
-What is known of clients and pairs: a record of each pair that has ended, what the log is told, and
-counters under the names that Prometheus has.
+The record of each pair, log events, counters, and the metrics that they become.
 """

@@ -1,3 +1,4 @@
 """
-What a server does when descriptors run short.
+What a server does when file descriptors run short: which connections it drops, which clients it
+refuses, and when it stops accepting.
 """

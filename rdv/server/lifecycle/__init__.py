@@ -1,4 +1,3 @@
 """
-What happens to a running server from outside: it is told to read its files again, and tells systemd
-how it is.
+Reloading the files of a running server, and reporting its state to systemd.
 """

@@ -1,4 +1,4 @@
 """
-Two clients of one token meet: they wait in the lobby, the ``serve`` hook decides, and both are told
-at the same moment.
+From the lobby until both clients are answered: matching, the ``serve`` hook, and answering both at
+the same moment.
 """

@@ -31,6 +31,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests.forked import ForkedProcess
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 SHOWN = 2000  # bytes of each stream in a message
@@ -58,6 +60,7 @@ class Program(ProcessProtocol):
     :param stdin: a descriptor instead of a pipe from :meth:`write`; the caller closes it.
     :param stdout: a descriptor instead of a pipe into :attr:`stdout`; the caller closes it.
     :param stderr: likewise.
+    :param forked: the program is Python and a module, and comes from :mod:`tests.nursery`, faster.
     """
 
     transport: IProcessTransport
@@ -71,24 +74,28 @@ class Program(ProcessProtocol):
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        forked: bool = False,
     ) -> None:
         self.argv = argv
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.exit_code: int | None = None
         self._waiting: list[Callable[[], bool]] = []
-        cast(IReactorProcess, reactor).spawnProcess(
-            self,
-            argv[0],
-            argv,
-            env={**os.environ, **(env or {})},
-            path=str(cwd),
-            childFDs={
-                0: "w" if stdin is None else stdin,
-                1: "r" if stdout is None else stdout,
-                2: "r" if stderr is None else stderr,
-            },
-        )
+        if forked:
+            ForkedProcess(self, argv[2:], (stdin, stdout, stderr), env or {}, cwd)
+        else:
+            cast(IReactorProcess, reactor).spawnProcess(
+                self,
+                argv[0],
+                argv,
+                env={**os.environ, **(env or {})},
+                path=str(cwd),
+                childFDs={
+                    0: "w" if stdin is None else stdin,
+                    1: "r" if stdout is None else stdout,
+                    2: "r" if stderr is None else stderr,
+                },
+            )
         test.addCleanup(self._clean_up)
 
     # What a test does to the program.

@@ -82,10 +82,13 @@ class SystemTestCase(TestCase):
     :ivar url: of the server that was started last.
     :ivar port: its port.
     :ivar trust: the options with which a client trusts it, if it speaks TLS.
+    :cvar forked: whether ``rdv`` comes from :mod:`tests.nursery`: for tests to which it does not
+        matter how it starts, but that it does so often.
     """
 
     timeout = 120
     trust: tuple[str, ...] = ()
+    forked = False
 
     def rdv(self, *arguments: str, doom: str = "", held: bool = False, **options: Any) -> Program:
         """
@@ -96,6 +99,7 @@ class SystemTestCase(TestCase):
         :param options: those of :class:`Program`.
         """
         module = ("tests.doomed", doom) if doom else ("tests.held" if held else "rdv",)
+        options.setdefault("forked", self.forked)
         return Program(self, PYTHON, "-m", *module, *arguments, **options)
 
     async def serve(self, *options: str, listen: str = "127.0.0.1:0", doom: str = "") -> Program:

@@ -114,6 +114,7 @@ class FaultTests(SystemTestCase):
     """The table of :mod:`tests.faults.table`, a victim at a time."""
 
     timeout = 600  # each case has its own
+    forked = True
 
     async def check(self, victim: Victim) -> None:
         await play_all(self, cases(victim))

@@ -6,6 +6,7 @@ bytes that come out. Nothing waits for time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from rdv._secure.secret import Secret, server_token
 from rdv.wire import token_hint
@@ -145,7 +146,7 @@ class Scene(ABC):
         await self.server.program.line(f"left: {ROLES[victim]} {self.hint}")
         await self.start(victim)
 
-    def rdv(self, who: Victim, *arguments: str, **descriptors: int | None) -> Program:
+    def rdv(self, who: Victim, *arguments: str, **descriptors: Any) -> Program:
         """Start the command of one."""
         options = (*self.case.path.value, *self.case.form.value, *self.server.options)
         if ROLES[who] == "dialer":
@@ -155,6 +156,8 @@ class Scene(ABC):
             *(*options, self.server.url, self.token, *arguments),
             doom=self.case.doom if who is self.case.victim else "",
             held=self.case.path is Path.MOVED,
+            # Only whose child it is sees that it sleeps.
+            forked=self.case.fault is not Fault.KILL_UNSEEN,
             **descriptors,
         )
         self.programs[who] = program

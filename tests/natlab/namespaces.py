@@ -18,7 +18,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import IO, Any, Protocol
 
-from tests.natlab.nursery import Child
+from tests.nursery import Child
 
 __all__ = ["LabError", "Namespace", "Running", "end", "remove_stale", "run"]
 
@@ -237,7 +237,7 @@ class Namespace:
     ) -> Running:
         """
         The same for a module of Python and its arguments, much faster: see
-        :mod:`tests.natlab.nursery`. Where names of hosts matter, it is no faster.
+        :mod:`tests.nursery`. Where names of hosts matter, it is no faster.
 
         :param stdin: a descriptor, or a pipe; as the others.
         """
@@ -246,7 +246,7 @@ class Namespace:
             streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
             process = self.popen([sys.executable, "-u", "-m", *argv], cwd=_ROOT, **streams)
         else:
-            process = Child(self.path, argv, stdin, stdout, stderr)
+            process = Child(argv, stdin, stdout, stderr, namespace=self.path)
             self._processes.append(process)
         return process
 

@@ -1,5 +1,5 @@
 """
-Python programs for the laboratory, without what takes them longest: their imports.
+Python programs without what takes them longest: their imports.
 
 A process imports them once. Whenever a request comes it forks, and the child becomes the program
 that is asked for. A :class:`Child` makes a request, and is much like :class:`subprocess.Popen`. No
@@ -23,13 +23,13 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
 __all__ = ["Child"]
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parent.parent
 _MODULES = (
     "rdv.commands.check",
     "rdv.commands.cli",
@@ -65,13 +65,22 @@ class Child:
     """
     A program that runs.
 
-    :param namespace: the file of the network namespace in which it runs.
     :param argv: a module and its arguments.
     :param streams: its stdin, stdout and stderr: descriptors, ``subprocess.PIPE`` or ``STDOUT``.
+    :param namespace: the file of the network namespace in which it runs, if it is another one.
+    :param env: added to the environment.
     :ivar stdin: our end of a pipe.
+    :ivar status: can be read when it has ended.
     """
 
-    def __init__(self, namespace: Path, argv: Sequence[str], *streams: int) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *streams: int,
+        namespace: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = _ROOT,
+    ) -> None:
         self.returncode: int | None = None
         ours: dict[str, IO[bytes] | None] = dict.fromkeys(_STREAMS)
         with contextlib.ExitStack() as stack:
@@ -85,15 +94,18 @@ class Child:
                     else:
                         fds[-1], ours[name] = writer, os.fdopen(reader, "rb")
                     stack.callback(os.close, fds[-1])
-            self._status, told = socket.socketpair()
+            self.status, told = socket.socketpair()
             stack.enter_context(told)
             fds.append(told.fileno())
-            fds.append(os.open(namespace, os.O_RDONLY | os.O_CLOEXEC))
-            stack.callback(os.close, fds[-1])
+            if namespace:
+                fds.append(os.open(namespace, os.O_RDONLY | os.O_CLOEXEC))
+                stack.callback(os.close, fds[-1])
+            request = json.dumps([argv, dict(env or {}), str(cwd)])
             with _asking:
                 control, _ = _nursery()
-                socket.send_fds(control, [json.dumps(argv).encode()], fds)
-                _, (self._pidfd,), _, _ = socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC)
+                socket.send_fds(control, [request.encode()], fds)
+                pid, got, _, _ = socket.recv_fds(control, 20, 1, socket.MSG_CMSG_CLOEXEC)
+            self.pid, (self._pidfd,) = int(pid), got
         self.stdin, self.stdout, self.stderr = ours.values()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -103,12 +115,12 @@ class Child:
         :raises subprocess.TimeoutExpired: when it still runs after so many seconds.
         """
         if self.returncode is None:
-            self._status.settimeout(timeout)
+            self.status.settimeout(timeout)
             try:
-                self.returncode = int(self._status.recv(20) or b"-9")
+                self.returncode = int(self.status.recv(20) or b"-9")
             except TimeoutError:
                 raise subprocess.TimeoutExpired("a child", timeout or 0.0) from None
-            self._status.close()
+            self.status.close()
             os.close(self._pidfd)
         return self.returncode
 
@@ -130,16 +142,18 @@ class Child:
 # The other side.
 
 
-def _become(argv: Sequence[str], fds: Sequence[int]) -> NoReturn:
+def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, fds: Sequence[int]) -> NoReturn:
     status = 1
     try:
-        *streams, told, namespace = fds
-        if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        for number, fd in enumerate(streams):
+        for namespace in fds[4:]:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+        for number, fd in enumerate(fds[:3]):
             os.dup2(fd, number)
-        for fd in {*streams, told, namespace}:
+        for fd in set(fds):
             os.close(fd)
+        os.environ.update(env)
+        os.chdir(cwd)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [*argv]
         if argv[0] in _MODULES:  # it runs anew
@@ -182,12 +196,13 @@ def _serve(control: socket.socket) -> None:
                     os.close(each)
                     os.close(other)
                 control.close()
-                _become(json.loads(data), fds)
+                argv, env, cwd = json.loads(data)
+                _become(argv, env, cwd, fds)
             pidfd = os.pidfd_open(pid)
-            socket.send_fds(control, [b"\n"], [pidfd])
-            children[pidfd] = pid, fds[-2]
+            socket.send_fds(control, [str(pid).encode()], [pidfd])
+            children[pidfd] = pid, fds[3]
             poll.register(pidfd, select.POLLIN)
-            for each in (*fds[:-2], fds[-1]):
+            for each in (*fds[:3], *fds[4:]):
                 os.close(each)
 
 

@@ -26,10 +26,11 @@ class Limit(Protocol):
     """
     Of one flow.
 
-    :ivar piece: bytes that may come at once.
     """
 
-    piece: int
+    @property
+    def piece(self) -> int:
+        """Bytes that may come at once; it may be less after each that has."""
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         """
@@ -102,12 +103,16 @@ class Quota:
     :param spent: called once, when more have come.
     """
 
-    __slots__ = ("_left", "_spent", "piece")
+    __slots__ = ("_left", "_spent")
 
     def __init__(self, size: float, spent: Callable[[], object]) -> None:
-        self.piece = LARGEST
         self._left = size
         self._spent: Callable[[], object] | None = spent
+
+    @property
+    def piece(self) -> int:
+        """See :class:`Limit`: not much more than is left."""
+        return int(min(max(self._left, 0) + 1, LARGEST))
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         self._left -= size
@@ -125,12 +130,16 @@ class Quota:
 class Limits:
     """Several of them as one :class:`Limit`: a flow goes on when all let it."""
 
-    __slots__ = ("_limits", "_pausing", "piece")
+    __slots__ = ("_limits", "_pausing")
 
     def __init__(self, limits: Sequence[Limit]) -> None:
-        self.piece = min(each.piece for each in limits)
         self._limits = limits
         self._pausing: set[Limit] = set()
+
+    @property
+    def piece(self) -> int:
+        """See :class:`Limit`: the smallest."""
+        return min(each.piece for each in self._limits)
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         for each in self._limits:

@@ -88,10 +88,8 @@ class Splice:
         limit: Limit | None = None,
     ) -> None:
         self._watcher = watcher
-        self._pipes = pipes
-        self._batching = batching
-        self._source = source
-        self._sink = sink
+        self._pipes, self._batching = pipes, batching
+        self._source, self._sink = source, sink
         self._ended = ended
         self._limit = limit
         self._resting = False
@@ -292,6 +290,8 @@ class Splice:
         if self._limit.passed(size, self._rested):
             self._resting = True
             self._source.want(EPOLLIN, False)
+        self._piece = min(self._limit.piece, _PIECE)
+        self._buffer = _VIEW[: self._piece]
 
     def _rested(self) -> None:
         self._resting = False

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.flow import Flow
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Quota, RateLimit
 from rdv.test.doubles import HalfCloseRecorder, MemoryTransport, connect
 from rdv.test.flows.kernel.doubles import NOISE, SpliceTestCase
 from rdv.test.flows.kernel.test_splice import SMALL
@@ -262,3 +262,23 @@ class LimitedSpliceTests(LimitedCase):
         self.send(2000)
         self.left.reset()
         self.until(lambda: self.left.error)
+
+
+class QuotaSpliceTests(LimitedCase):
+    """100,000 bytes, and no more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.moving.stop()
+        self.over: list[int] = []
+        self.left, self.right = self.new_side(), self.new_side()
+        quota = Quota(100_000, lambda: self.over.append(self.moving.count))
+        self.moving = self.splice(self.left, self.right, quota)
+
+    def test_over(self) -> None:
+        """It is noticed with the first byte too many, however much comes at once."""
+        for size, over in ((66_000, []), (34_000, []), (90_000, [100_001])):
+            self.left.send(NOISE[:size])
+            self.until(lambda: not self.is_busy())
+            self.get()
+            self.assertEqual(self.over, over)

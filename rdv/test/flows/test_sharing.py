@@ -197,7 +197,11 @@ class LimitsTests(SynchronousTestCase):
     def test_quota(self) -> None:
         """All of it may come. With the next byte it is over, and nothing goes on."""
         quota = Quota(1000, self.go_on)
-        self.assertFalse(quota.passed(1000, self.fail))
+        self.assertEqual(quota.piece, 1001)
+        self.assertFalse(quota.passed(900, self.fail))
+        self.assertEqual(Limits([RateLimit(self.clock, 1e6), quota]).piece, 101)
+        self.assertFalse(quota.passed(100, self.fail))
+        self.assertEqual(quota.piece, 1)
         self.assertTrue(quota.passed(1, self.fail))
         self.assertTrue(quota.passed(1, self.fail))
         quota.stop()

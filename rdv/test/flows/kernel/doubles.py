@@ -23,7 +23,7 @@ from rdv._flows.kernel.descriptor import Descriptor
 from rdv._flows.kernel.epoll import IReactor, Watcher
 from rdv._flows.kernel.pipes import Pipe, Pipes
 from rdv._flows.kernel.splice import Splice
-from rdv._flows.rate import RateLimit
+from rdv._flows.rate import Limit
 from rdv._system.sockets import linger, tune
 from rdv.test.sockets import descriptors
 
@@ -193,7 +193,7 @@ class SpliceTestCase(SynchronousTestCase):
         return side
 
     def splice(
-        self, source: Side, sink: Side, limit: RateLimit | None = None, count: int = 0
+        self, source: Side, sink: Side, limit: Limit | None = None, count: int = 0
     ) -> Splice:
         """From one to the other."""
         splice = Splice(

@@ -162,6 +162,16 @@ class TimeChecks:
         self.assertEqual(relay.pair.end_reason, EndReason.QUOTA)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_far_more_than_the_quota(self: Any) -> None:
+        """Not much of it has passed."""
+        relay = self.open(quota=100_002)
+        relay.dialer.send(3_000_000)
+        relay.until_they("broken", *relay.fars)
+        relay.until_over()
+        self.assertEqual(relay.pair.end_reason, EndReason.QUOTA)
+        passed = relay.pair.dialer_bytes + relay.pair.acceptor_bytes
+        self.assertTrue(100_002 < passed < 100_002 + (1 << 17), passed)
+
     def test_break_while_it_rests(self: Any) -> None:
         """Both are told; nothing is left of the pause."""
         for side in (0, 1):

@@ -24,6 +24,7 @@ from rdv._system.sockets import socket_of
 
 __all__ = [
     "Reading",
+    "arrival",
     "bytes_acknowledged",
     "has_owner",
     "is_closed",
@@ -44,8 +45,11 @@ _LENGTH = _MIN_RTT + 4
 _READING = struct.Struct("=2xBB12xI4xI72xI16xQ12xI84xI")
 _READING_LEAST = 144
 
-#: TCP_CLOSE of include/net/tcp_states.h.
-_CLOSE = 7
+#: State, round trip, bytes received, and the least round trip. The last field is of Linux 4.9.
+_ARRIVAL = struct.Struct("=B67xI56xQ12xI")
+
+#: TCP_ESTABLISHED and TCP_CLOSE of include/net/tcp_states.h.
+_ESTABLISHED, _CLOSE = 1, 7
 #: What the kernel has where it has not measured yet.
 _NO_SAMPLE = (0, 0xFFFFFFFF)
 
@@ -63,6 +67,23 @@ def round_trip(transport: object) -> float | None:
         if microseconds is not None and microseconds not in _NO_SAMPLE:
             return microseconds / 1e6
     return None
+
+
+def arrival(transport: object) -> tuple[int, float] | None:
+    """
+    How many bytes have come on a connection that neither side has ended, and the
+    :func:`round_trip`, all from one call.
+
+    :return: None otherwise, and where the system does not tell all of it.
+    """
+    info = _tcp_info(socket_of(transport))
+    if len(info) != _ARRIVAL.size:
+        return None
+    state, trip, received, least = _ARRIVAL.unpack(info)
+    microseconds = trip if least in _NO_SAMPLE else least
+    if state != _ESTABLISHED or microseconds in _NO_SAMPLE:
+        return None
+    return received, microseconds / 1e6
 
 
 def bytes_acknowledged(transport: object) -> int | None:

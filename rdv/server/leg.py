@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name, unread
+from rdv._system.tcp_info import arrival
 from rdv.addresses import host_of, network_of
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.wire import Offer, Role
@@ -31,14 +32,29 @@ class Leg(PlainLeg):
         its waiting.
     :ivar arrived: when it came to its rendezvous, in seconds of the clock there.
     :ivar addresses: the client's own addresses, formatted.
+    :ivar heard: how many bytes it had sent when it became one, if the connection is the client's
+        own and nothing else has come on it; 0 when that is not known.
     :ivar lease: by which it is counted, which ends with the connection.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
+    :ivar trip: the round trip to it, in seconds, when it was last seen to be silent; 0 when that is
+        not known.
     :ivar user: who it is, as whoever let it in says; None when nobody does.
     :ivar written: whether what it gets is all with the kernel, and our end behind it.
     """
 
-    __slots__ = ("addresses", "arrived", "id", "lease", "observed", "role", "token", "user")
+    __slots__ = (
+        "addresses",
+        "arrived",
+        "heard",
+        "id",
+        "lease",
+        "observed",
+        "role",
+        "token",
+        "trip",
+        "user",
+    )
 
     owner: LegOwner[Leg]
 
@@ -54,6 +70,8 @@ class Leg(PlainLeg):
         self.lease: Lease = NOBODY
         self.observed = observed
         self.user = user
+        self.heard = 0
+        self.trip = 0.0
 
     @property
     def candidates(self) -> str:
@@ -78,6 +96,11 @@ class Leg(PlainLeg):
         Whether the client is still there and has sent nothing, as far as the kernel knows. If not,
         the owner is told.
         """
+        if self.heard:  # what is asked then is wanted anyway
+            seen = arrival(self.transport)
+            if seen is not None and seen[0] == self.heard:
+                self.trip = seen[1]
+                return True
         data = unread(self.transport)
         if data is None:
             return True

@@ -60,6 +60,8 @@ def hold_back(one: Leg, other: Leg) -> Hold | None:
 
 def _round_trip(leg: Leg) -> float | None:
     """None, too, when it would be that to a proxy: the connection is not the client's own."""
+    if leg.trip:
+        return leg.trip
     trip = round_trip(leg.transport)
     # From where a port of Twisted has accepted it.
     client: tuple[Any, ...] | None = getattr(bottom(leg.transport), "client", None)

@@ -77,7 +77,7 @@ class ShortWay:
                 return False
             user = visitor.user
         leg = Leg(offer, observed, self.rendezvous, user)
-        leg.lease = lease
+        leg.lease, leg.heard = lease, len(data)
         if not self.rendezvous.has_room(leg, transport):
             return False
         self.rendezvous.admission.named(lease, peer.host, leg.addresses)

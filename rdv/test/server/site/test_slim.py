@@ -106,6 +106,13 @@ class LikenessTests(WebTestCase):
             world.rendezvous.close()
         self.assertEqual(short.outcome(request()), long.outcome(request()))
 
+    def test_counted(self) -> None:
+        """The head is all that has come so far, and the kernel's count tells when there is more."""
+        world, heard = World(short=True), list[int]()
+        world.rendezvous.newcomers.append(lambda leg: heard.append(leg.heard))
+        world.outcome(request())
+        self.assertEqual(heard, [len(request())])
+
     def test_addresses(self) -> None:
         """The client's own as the server sees it, and what it says of itself."""
         own = b"[2001:DB8::7]:080,, 1.2.3.4:5,[::ffff:1.2.3.4]:6"

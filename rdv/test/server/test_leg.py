@@ -1,0 +1,83 @@
+"""Whether a client is silent, by what the kernel has counted or by what there is to read."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from rdv._flows.joint import LegOwner
+from rdv._system.sockets import linger
+from rdv.server import leg as leg_module
+from rdv.server.leg import Leg
+from rdv.test.sockets import Handle, tcp_pair
+from rdv.wire import Offer, Role
+
+REQUEST = b"DIAL"
+
+
+class Owner(LegOwner[Leg]):
+    """:ivar told: what has come."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def leg_received(self, leg: Leg, data: bytes) -> None:
+        self.told.append(data)
+
+    def leg_ended(self, leg: Leg) -> None:
+        self.told.append("end")
+
+
+class SilenceTests(SynchronousTestCase):
+    """``is_silent``."""
+
+    def setUp(self) -> None:
+        self.near, self.far = tcp_pair()
+        self.addCleanup(self.near.close)
+        self.addCleanup(self.far.close)
+        self.far.sendall(REQUEST)
+        self.assertEqual(self.near.recv(100), REQUEST)
+        self.near.setblocking(False)
+        self.owner = Owner()
+        self.leg = Leg(Offer(Role.DIALER, b"token"), "", self.owner)
+        transport: Any = Handle(self.near)
+        self.leg.makeConnection(transport)
+
+    def assert_speaks(self, said: object) -> None:
+        """However it is asked, and the owner is told."""
+        for heard in (0, len(REQUEST)):
+            self.leg.heard = heard
+            self.assertFalse(self.leg.is_silent())
+            self.assertEqual(self.owner.told.pop(), said)
+
+    @unittest.skipUnless(sys.platform == "linux", "only Linux counts")
+    def test_counted(self) -> None:
+        """Nothing is read then, and the round trip is known."""
+        self.patch(leg_module, "unread", self.fail)
+        self.leg.heard = len(REQUEST)
+        self.assertTrue(self.leg.is_silent())
+        self.assertTrue(0 < self.leg.trip < 1)
+
+    def test_not_counted(self) -> None:
+        """Where the system does not count, or nobody has."""
+        for heard, platform in ((0, sys.platform), (len(REQUEST), "darwin")):
+            self.patch(sys, "platform", platform)
+            self.leg.heard = heard
+            self.assertTrue(self.leg.is_silent())
+            self.assertEqual((self.leg.trip, self.owner.told), (0.0, []))
+
+    def test_more(self) -> None:
+        self.far.sendall(b"x")
+        self.assert_speaks(b"x")
+
+    def test_end(self) -> None:
+        self.far.close()
+        self.assert_speaks("end")
+
+    def test_reset(self) -> None:
+        linger(Handle(self.far), True)
+        self.far.close()
+        self.assert_speaks("end")

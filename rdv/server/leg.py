@@ -5,6 +5,7 @@ One client's connection to the server, after it has left HTTP.
 from __future__ import annotations
 
 from random import getrandbits
+from typing import Any
 
 from twisted.internet.interfaces import ITransport
 from twisted.python.failure import Failure
@@ -12,30 +13,22 @@ from twisted.python.failure import Failure
 from rdv._flows.joint import LegOwner, PlainLeg
 from rdv._system.sockets import name, unread
 from rdv._system.tcp_info import arrival
-from rdv.addresses import host_of, network_of
+from rdv.addresses import endpoint_text, host_of, network_of
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.wire import Offer, Role
 
-__all__ = ["Leg", "new_id"]
-
-
-def new_id() -> int:
-    """A random number of 32 bits. It is no secret."""
-    return getrandbits(32)
+__all__ = ["Leg"]
 
 
 class Leg(PlainLeg):
     """
     A connection and what its client said of itself. As small as can be: a server holds thousands.
 
-    :ivar id: a short random number by which the log knows the client, and the pair that comes of
-        its waiting.
     :ivar arrived: when it came to its rendezvous, in seconds of the clock there.
     :ivar addresses: the client's own addresses, formatted.
     :ivar heard: how many bytes it had sent when it became one, if the connection is the client's
         own and nothing else has come on it; 0 when that is not known.
     :ivar lease: by which it is counted, which ends with the connection.
-    :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar owner: who is told what happens.
     :ivar trip: the round trip to it, in seconds, when it was last seen to be silent; 0 when that is
         not known.
@@ -44,12 +37,12 @@ class Leg(PlainLeg):
     """
 
     __slots__ = (
+        "_id",
+        "_observed",
         "addresses",
         "arrived",
         "heard",
-        "id",
         "lease",
-        "observed",
         "role",
         "token",
         "trip",
@@ -62,16 +55,44 @@ class Leg(PlainLeg):
         self, offer: Offer, observed: str, owner: LegOwner[Leg], user: str | None = None
     ) -> None:
         super().__init__(owner)
-        self.id = new_id()
+        self._id = 0  # made when it is asked for
         self.arrived = 0.0
         self.role: Role = offer.role
         self.token: bytes = offer.token
         self.addresses = offer.addresses
         self.lease: Lease = NOBODY
-        self.observed = observed
+        self._observed: str | None = observed
         self.user = user
         self.heard = 0
         self.trip = 0.0
+
+    @property
+    def id(self) -> int:
+        """
+        A random number of 32 bits by which the log knows the client, and the pair that comes of its
+        waiting. It is no secret.
+        """
+        if not self._id:
+            self._id = getrandbits(32)
+        return self._id
+
+    def rename(self, number: int = 0) -> None:
+        """Have another :attr:`id`; with 0, one that nobody has."""
+        self._id = number
+
+    @property
+    def observed(self) -> str:
+        """Its address as the server sees it, formatted; empty when unknown."""
+        if self._observed is None:
+            peer: Any = self.transport.getPeer()
+            self._observed = endpoint_text(peer.host, peer.port)
+        return self._observed
+
+    def shrink(self) -> None:
+        """Forget, for a long wait, what can be found out again."""
+        if self.heard:
+            self._observed = None
+            name(self.transport, "client")
 
     @property
     def candidates(self) -> str:

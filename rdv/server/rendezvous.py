@@ -27,7 +27,7 @@ from rdv.server.accounting.statistics import Present, Statistics
 from rdv.server.closing.drain import Drain, Successor
 from rdv.server.closing.legs import ClosingLegs, Refusing
 from rdv.server.descriptors.budget import DescriptorBudget
-from rdv.server.leg import Leg, new_id
+from rdv.server.leg import Leg
 from rdv.server.limits.admission import Admission
 from rdv.server.limits.numbers import NO_LIMITS, Limit, Limits
 from rdv.server.meeting.decision import Decisions, ServeHook
@@ -224,6 +224,7 @@ class Rendezvous(LegOwner[Leg]):
             leg.lease.waits(leg.token)
             self._lobby.enter(leg, self.budget.most_waiting)
             note_client("waiting", leg)
+            leg.shrink()
 
     def _send_away(self, leg: Leg) -> None:
         if self.successor is None:
@@ -251,7 +252,7 @@ class Rendezvous(LegOwner[Leg]):
         self._check_empty()
 
     def _wait_again(self, leg: Leg) -> None:
-        leg.id = new_id()  # what it meets next is another pair
+        leg.rename()  # what it meets next is another pair
         self._take_in(leg, has_waited=True)
 
     def _decided(self, pair: Pair) -> None:

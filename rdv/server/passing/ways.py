@@ -52,7 +52,7 @@ class Entrance:
         """Take one in, or refuse it."""
         offer = Offer(client.role, client.token, client.addresses)
         leg = Leg(offer, client.observed, self._rendezvous, client.user)
-        leg.id = client.id or leg.id
+        leg.rename(client.id)
         with sock:
             try:
                 adopt(self._reactor, sock, leg)

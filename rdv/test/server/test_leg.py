@@ -6,12 +6,14 @@ import sys
 import unittest
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._flows.joint import LegOwner
 from rdv._system.sockets import linger
 from rdv.server import leg as leg_module
 from rdv.server.leg import Leg
+from rdv.test.doubles import CLIENT, ends
 from rdv.test.sockets import Handle, tcp_pair
 from rdv.wire import Offer, Role
 
@@ -29,6 +31,30 @@ class Owner(LegOwner[Leg]):
 
     def leg_ended(self, leg: Leg) -> None:
         self.told.append("end")
+
+
+class WaitTests(SynchronousTestCase):
+    """What a leg keeps while it waits."""
+
+    def test_id(self) -> None:
+        """It stays, until it is given another one."""
+        leg = Leg(Offer(Role.DIALER, b"token"), "", Owner())
+        first = leg.id
+        self.assertEqual(leg.id, first)
+        leg.rename(7)
+        self.assertEqual(leg.id, 7)
+        leg.rename()
+        self.assertNotIn(leg.id, (0, 7, first))
+
+    def test_observed(self) -> None:
+        """Its own address is found out again, if it was the connection's; another's is kept."""
+        for heard, observed in ((5, f"{CLIENT.host}:{CLIENT.port}"), (0, "198.51.100.7:80")):
+            leg = Leg(Offer(Role.DIALER, b"token"), "198.51.100.7:80", Owner())
+            transport, _ = ends(Clock())
+            leg.heard = heard
+            leg.makeConnection(transport)
+            leg.shrink()
+            self.assertEqual(leg.observed, observed)
 
 
 class SilenceTests(SynchronousTestCase):

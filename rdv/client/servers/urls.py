@@ -8,7 +8,7 @@ them by a hash of token and URL. :doc:`protocol` has the rule byte by byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,12 +109,14 @@ def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
     return sorted(urls, key=lambda url: weight(on_wire, _name_of(url)), reverse=True)
 
 
-def ranked(token: bytes, urls: Iterable[URL]) -> list[URL]:
+def ranked(token: bytes, urls: Sequence[URL]) -> list[URL]:
     """
     The order in which servers are asked.
 
     :param token: as it travels.
     """
+    if len(urls) == 1:
+        return list(urls)
     names = {url: canonical(url) for url in urls}
     return sorted(names, key=lambda url: weight(token, names[url]), reverse=True)
 

@@ -37,7 +37,7 @@ __all__ = ["Call", "CancelledLater", "Shared"]
 _REENTRY_PAUSE = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Shared:
     """
     What all calls of a client share.

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Settings", "Syns"]
 
 
-@dataclass(frozen=True)
+# Nobody compares or prints these, and what a dataclass would need for that takes time to make when
+# a command starts.
+@dataclass(frozen=True, eq=False, repr=False)
 class Syns:
     """
     SYNs of all attempts of one client. A peer names what is dialled: nobody is to be flooded on
@@ -47,7 +49,7 @@ class Syns:
     claimed: Allowance = field(default_factory=lambda: Allowance(500, 100))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """The knobs of a client; :class:`rdv.client.Client` describes them."""
 
@@ -65,7 +67,7 @@ class Settings:
     witness: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Context:
     """
     :ivar role: our role.

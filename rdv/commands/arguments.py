@@ -50,7 +50,7 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     # Each option costs something. Those of other commands matter only to words before the command.
     first = commands.choices.get(words[0]) if words else None
     for parser, add in of_commands:
-        if first in (None, parser):
+        if parser is first or (first is None and len(words) > 1):
             add(parser)
     words = arranged(words, commands.choices)
     top.hint = "".join(

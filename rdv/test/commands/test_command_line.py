@@ -127,7 +127,7 @@ class OptionTests(SynchronousTestCase):
             return ["demo"]
 
         self.patch(arguments, "arranged", note)
-        parse([])
+        parse(["-q", "demo"])
         self.assertIn("--timeout", takes)
         self.assertEqual({name for name, kinds in takes.items() if len(kinds) > 1}, set())
 

@@ -240,7 +240,7 @@ class AuthURLTests(AccessTestCase):
         said = await self.ask(request(more=b"Connection: close\r\n"))
         self.assertEqual(said.split(b" ", 2)[1], b"503")
         self.assertIn(b"could not check your access, try again", said)
-        await server.line("the auth URL does not say who may come, refusing clients: .*refused")
+        await server.line("the auth URL does not respond as it should, refusing clients: .*refused")
 
 
 class StartTests(AccessTestCase):
@@ -253,7 +253,7 @@ class StartTests(AccessTestCase):
             (("--token-key", "/none"), "cannot read /none: No such file or directory"),
             (
                 ("--token-key", readable),
-                f"{readable} holds secrets, but every .+",
+                f"{readable} contains secrets, but every .+",
             ),
         ):
             options = ("-l", "127.0.0.1:0", *option)

@@ -124,7 +124,7 @@ class ServerTests(FailureTestCase):
             ),
             # The token is for the server that was named.
             (answer("302 Found", "", Location=place), f"URL refused: 302 Found: moved to {place}"),
-            (b"220 mail.example ESMTP\r\n\r\n", ".*the server's answer is not HTTP: .*"),
+            (b"220 mail.example ESMTP\r\n\r\n", ".*the server's response is not HTTP: .*"),
             (SWITCHING.replace(b"rdv/1", b"websocket"), ".{10,200}"),
         ]
         parts = []

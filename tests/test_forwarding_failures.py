@@ -177,7 +177,7 @@ class ServerTests(FailureTestCase):
         site = Site(cast(Resource, errorPage(403, "Forbidden", "not any more")))
         port = cast(Any, reactor).listenTCP(self.port, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        await exposing.line("^TROUBLE: .*403 Forbidden.*; 1 forwards go on$")
+        await exposing.line("^TROUBLE: .*403 Forbidden.*; 1 forwards continue$")
         await self.check_both_ways(local, visitor, b"still", b"there")
         local.close()
         self.assertEqual(await exposing.ended, 1, exposing.report())

@@ -94,7 +94,9 @@ class LimitsTests(WorkersTestCase):
         await server.line("waiting: acceptor")
         client = self.rdv("accept", "-r", self.url, "a token")
         told = await client.line("TROUBLE: (.*)")
-        self.assertRegex(told[1], "429 Too Many Requests: too many clients of your address wait")
+        self.assertRegex(
+            told[1], "429 Too Many Requests: too many clients are waiting from your address"
+        )
         client.signal("TERM")
         self.assertEqual(await client.ended, 143, client.report())
 

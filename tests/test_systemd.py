@@ -72,7 +72,7 @@ class NotifyTests(SystemTestCase):
             place = (await server.line(r"^LISTENING: (\S+)"))[1]
             await self.manager.heard("^READY=1$")
             both = await meet(f"http://{place}", "token")
-            wanted = "0 waiting, 1 pairs" + "; 2 of 2 workers serve" * (workers == "2")
+            wanted = "0 waiting, 1 pairs" + "; 2 of 2 workers serving" * (workers == "2")
             await self.manager.heard(f"^STATUS={wanted}")
             await self.manager.heard("WATCHDOG=1$")
             server.signal("HUP")
@@ -112,13 +112,13 @@ class NotifyTests(SystemTestCase):
             "-v", "serve", "-l", "127.0.0.1:0", "--workers", "2", env=self.environment
         )
         pid = int((await server.line(r"worker 1 serves as process (\d+)"))[1])
-        await self.manager.heard("^STATUS=.*2 of 2 workers serve\nWATCHDOG=1$")
+        await self.manager.heard("^STATUS=.*2 of 2 workers serving\nWATCHDOG=1$")
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(self.wake, pid)
-        await self.manager.heard("^STATUS=.*1 of 2 workers serve$")
+        await self.manager.heard("^STATUS=.*1 of 2 workers serving$")
         os.kill(pid, signal.SIGCONT)
         self.manager.said.clear()
-        await self.manager.heard("^STATUS=.*2 of 2 workers serve\nWATCHDOG=1$")
+        await self.manager.heard("^STATUS=.*2 of 2 workers serving\nWATCHDOG=1$")
         server.signal("TERM")
         self.assertEqual(await server.ended, 0, server.report())
 

@@ -1,15 +1,15 @@
 """
 Relay-assisted p2p TCP connectivity for Twisted.
 
-Two programs that share a token each make one HTTP request to a rendezvous server. The server tells
-each the other's addresses; both listen and dial from one port until a direct TCP connection stands.
-When none can, the same HTTP connection serves as relay.
+Two programs that share a token each make one HTTP request to a rendezvous server. The server sends
+each the other's addresses; both listen and dial from one port until a direct TCP connection is
+established. If that is impossible, the same HTTP connection serves as a relay.
 
 * :class:`rdv.Client` dials and accepts.
 * :class:`rdv.RendezvousResource` mounts the server in any ``twisted.web`` site.
 * ``twist rdv`` and ``rdv`` do both from a shell.
 
-Importing this package imports nothing else: a name is loaded when it is asked for.
+Importing this package imports nothing else: each name is loaded on first use.
 """
 
 from __future__ import annotations

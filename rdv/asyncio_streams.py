@@ -1,12 +1,12 @@
 """
-Endpoints of Twisted with the streams of asyncio, for programs that know nothing else.
+Twisted endpoints with asyncio streams, for programs written for asyncio.
 
 ::
 
     reader, writer = await open_connection(endpoint)   # for asyncio.open_connection
     port = await start_server(endpoint, connected)     # for asyncio.start_server
 
-It takes Twisted's asyncio reactor, and works with any endpoint.
+Requires Twisted's asyncio reactor, and works with any endpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rdv.errors import WrongReactor
 
 __all__ = ["Connected", "open_connection", "start_server"]
 
-#: What a server does with a connection, as ``asyncio.start_server`` takes it.
+#: The client callback of a server, as for ``asyncio.start_server``.
 Connected: TypeAlias = Callable[
     [asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]
 ]
@@ -43,7 +43,7 @@ async def open_connection(
     """
     Connect. Cancelling it cancels the attempt.
 
-    :param limit: of the reader, in bytes, as ``asyncio.open_connection`` has it.
+    :param limit: the limit of the reader, in bytes, as for ``asyncio.open_connection``.
     :raises rdv.errors.WrongReactor: when Twisted's reactor does not run on the event loop.
     :raises rdv.errors.RdvError: or whatever the endpoint fails with.
     """
@@ -67,7 +67,7 @@ async def start_server(
     Listen.
 
     :param connected: is started as a task for each connection.
-    :param limit: of the readers, in bytes, as ``asyncio.start_server`` has it.
+    :param limit: the limit of the readers, in bytes, as for ``asyncio.start_server``.
     :return: the port; ``stopListening()`` ends it.
     :raises rdv.errors.WrongReactor: when Twisted's reactor does not run on the event loop.
     """

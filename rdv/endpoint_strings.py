@@ -1,14 +1,14 @@
 """
-Descriptions of endpoints, as ``clientFromString`` and ``serverFromString`` take them.
+Endpoint descriptions for ``clientFromString`` and ``serverFromString``.
 
-A client, whose role is ``dial`` unless it says ``accept``, and a server::
+A client, with role ``dial`` unless specified as ``accept``, and a server::
 
     rdv:https\\://example.com/rdv:token=MY_TOKEN
     rdv:https\\://example.com/rdv:token=MY_TOKEN:role=accept
 
-The URL comes first; of several servers, their URLs joined by commas. As everywhere in such
-descriptions, a colon that does not separate options, and an ``=`` within a value, has a backslash
-before it. The options:
+The URL comes first; several URLs are separated by commas. As everywhere in such descriptions, a
+colon that does not separate options, and an ``=`` within a value, has a backslash before it. The
+options:
 
 ``token=TOKEN`` or ``tokenFile=PATH``
     what both peers know, a secret or a plain token; from the first line of a file it is not seen in
@@ -23,7 +23,7 @@ before it. The options:
 ``relay=yes|no``
     whether to only use the relay. The default is ``no``.
 ``move=yes|no``
-    whether a secured stream that begins on the relay moves to a direct path when there is one. The
+    whether a secured stream that starts on the relay moves to a direct path when one opens. The
     default is ``yes``.
 ``spaces=LIST``
     addresses to use, comma separated, as ``rdv dial --spaces`` has them.

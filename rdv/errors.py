@@ -1,5 +1,5 @@
 """
-What can go wrong, as exceptions whose text can be shown to a person.
+Exceptions. Their text can be shown to users.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = [
 
 
 class RdvError(Exception):
-    """Base of every error that rdv raises on purpose."""
+    """Base class of all errors that rdv raises on purpose."""
 
 
 class BadToken(RdvError):
     """
-    A token that cannot travel: empty, too long, or with characters that the wire has no room for.
+    An invalid token: empty, too long, or with characters that cannot be sent.
     """
 
 
 class BadSecret(BadToken):
-    """Text that is no secret of a secured stream. The message does not repeat it."""
+    """Text that is not a valid secret. The message does not contain it."""
 
 
 class BadURL(RdvError):
@@ -48,14 +48,14 @@ class BadURL(RdvError):
 
 
 class BadEndpoint(RdvError):
-    """What to listen on that cannot be: no port, and no server endpoint string of Twisted's."""
+    """An invalid place to listen: neither a port nor a Twisted server endpoint string."""
 
 
 class BadSettings(RdvError):
     """
-    Settings of a server that cannot be. The message is the first thing that is wrong.
+    Invalid server settings. The message is the first mistake.
 
-    :ivar refusals: all of it, a line each.
+    :ivar refusals: all mistakes, one line each.
     """
 
     def __init__(self, refusals: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class BadSettings(RdvError):
 
 
 class ProtocolError(RdvError):
-    """The other side, peer or server, said something that rdv/1 does not allow."""
+    """The other side, peer or server, violated rdv/1."""
 
 
 class BadRequest(ProtocolError):
@@ -82,16 +82,18 @@ class BadRequest(ProtocolError):
 
 class ServerUnreachable(RdvError):
     """
-    The server cannot be resolved or connected to, or the connection to it ended without an answer.
+    The server's name cannot be resolved, the server cannot be reached, or the connection to it
+    ended without a response.
     """
 
 
 class NoServer(ServerUnreachable):
     """
-    None of several servers lets us wait.
+    None of several servers accepts this client.
 
-    :ivar errors: what has become of each.
-    :ivar retry_after: seconds after which the first of them may be asked again, if each says so.
+    :ivar errors: the error of each.
+    :ivar retry_after: seconds after which the first of them may be contacted again, if all of them
+        say so.
     """
 
     def __init__(self, errors: list[RdvError]) -> None:
@@ -106,8 +108,8 @@ class ServerRefused(RdvError):
     The server answered, but not with 101.
 
     :ivar status: the HTTP status.
-    :ivar reason: what the server gave as its reason, one line, perhaps empty.
-    :ivar retry_after: seconds after which it may be asked again, if it says so.
+    :ivar reason: the reason that the server gave, one line, perhaps empty.
+    :ivar retry_after: seconds after which it may be contacted again, if it says so.
     """
 
     def __init__(
@@ -127,9 +129,9 @@ class ServerRefused(RdvError):
 
 class ProxyRefused(ServerRefused):
     """
-    The HTTP proxy does not let us through to the server.
+    The HTTP proxy refuses to connect to the server.
 
-    :param text: what it says, for a person.
+    :param text: its message, for users.
     :ivar status: the proxy's HTTP status.
     """
 
@@ -142,9 +144,9 @@ class ProxyRefused(ServerRefused):
 
 class TokenInUse(ServerRefused):
     """
-    Another client with the same token and role has taken our place in the lobby (409).
+    Another client with the same token and role has taken this one's place in the lobby (409).
 
-    :param refused: how the server said so.
+    :param refused: the server's refusal.
     :param does: what such a client does: it ``accepts``, or it ``dials``.
     """
 
@@ -168,7 +170,7 @@ class NotProven(NoConnection):
     nothing that the peer sent got through, or the server does not relay and there was no path. The
     next peer may be the right one: it is worth trying again.
 
-    :param reasons: what became of each path.
+    :param reasons: the result of each path.
     :param has_come: whether there was any path, including the relay.
     """
 
@@ -182,10 +184,10 @@ class NotProven(NoConnection):
 
 class AttemptTimeout(RdvError):
     """
-    The attempt did not end within the time that the caller gave it.
+    The attempt did not finish within the caller's timeout.
 
-    :param seconds: that time.
-    :param lacking: what had not happened, for a person.
+    :param seconds: the timeout.
+    :param lacking: what had not happened, for users.
     """
 
     def __init__(self, seconds: float, lacking: str) -> None:
@@ -195,6 +197,6 @@ class AttemptTimeout(RdvError):
 
 class WrongReactor(RdvError):
     """
-    asyncio's streams are wanted on another event loop than that of Twisted's reactor, where they
-    would wait for ever.
+    asyncio streams were requested on an event loop other than that of Twisted's reactor, where they
+    would hang.
     """

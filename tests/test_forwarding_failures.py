@@ -193,7 +193,7 @@ class LeavingTests(FailureTestCase):
         local = await self.visit()
         await server.line("waiting: dialer")
         leave(local)
-        await connecting.line("^ENDED 1: 0 bytes sent, 0 received; broken: .*has left$")
+        await connecting.line("^ENDED 1: 0 bytes sent, 0 received; broken: .*disconnected$")
         await server.line("left: dialer")
         await self.target()
         await self.expose()

@@ -33,13 +33,13 @@ class Secret:
     """
     128 random bits, from which the peers of a secured stream derive their tokens and keys.
 
-    Anyone who has it can be either peer. A program that both accepts and dials with one secret may
-    meet itself: use one for each direction. Only :meth:`reveal` shows its text; ``repr``, ``str``
-    and errors do not.
+    Anyone who has it can act as either peer. A program that both accepts and dials with one secret
+    may connect to itself: use one for each direction. Only :meth:`reveal` shows its text; ``repr``,
+    ``str`` and errors do not.
 
-    :ivar server_token: stands for it at the server and in the lines that the server passes on. The
-        secret cannot be derived from it. Of one that is :meth:`signed`, the token that was signed.
-    :ivar direct_token: stands for it in the lines on direct connections.
+    :ivar server_token: represents it at the server and in the lines that the server forwards. The
+        secret cannot be derived from it. For a :meth:`signed` secret, the token that was signed.
+    :ivar direct_token: represents it in the lines on direct connections.
     :ivar psk: the pre-shared key of the handshake.
     """
 
@@ -60,16 +60,16 @@ class Secret:
 
     @classmethod
     def generate(cls) -> Secret:
-        """Make a new one from the system's random numbers."""
+        """Generate a new secret from the system's random numbers."""
         return cls(secrets.token_bytes(_RANDOM))
 
     @classmethod
     def parse(cls, text: str) -> Secret:
         """
-        Read what :meth:`reveal` gave. Case does not matter in the secret itself, nor do hyphens
-        behind its prefix.
+        Parse the text from :meth:`reveal`. Case, and hyphens after the prefix, are ignored in the
+        secret itself.
 
-        :raises BadSecret: for anything else. Its text does not repeat any of ``text``.
+        :raises BadSecret: for anything else. The message does not contain any of ``text``.
         """
         text, at, signed = text.partition(_SIGNED_FROM)
         head, rest = text[: len(_PREFIX)], text[len(_PREFIX) :]
@@ -96,10 +96,10 @@ class Secret:
 
     def signed(self, token: str) -> Secret:
         """
-        The same secret, whose peers meet under a token that their server's operator has signed for
-        its :attr:`server_token`. Both peers need the same one.
+        The same secret, with peers that meet under a token that the server's operator has signed
+        for its :attr:`server_token`. Both peers need the same one.
 
-        :raises BadSecret: when it is not signed, or for another secret.
+        :raises BadSecret: if the token is not signed, or was signed for another secret.
         """
         plain = Secret(self._random)
         read = read_signed(token.encode(errors="replace"))

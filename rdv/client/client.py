@@ -42,41 +42,43 @@ class Client:
     """
     Connects to peers that share a token. One client serves any number of attempts at once.
 
-    :param tls: how an ``https`` server is verified; see :func:`rdv.client.tls_policy`. The default
+    :param tls: how to verify an ``https`` server; see :func:`rdv.client.tls_policy`. The default
         trusts the platform's roots.
-    :param spaces: which addresses are reported, dialled and accepted from. ``AddressSpace.NONE``
-        forces the relay.
-    :param self_addresses: called with the port's number for each attempt; returns this host's
-        addresses, the most useful first, as the peer is told nine at most. The default is
+    :param spaces: which addresses to report, dial and accept from. ``AddressSpace.NONE`` forces the
+        relay.
+    :param self_addresses: called with the port number for each attempt; returns this host's
+        addresses, the most useful first, because the peer gets at most nine. The default is
         :func:`rdv.client.own_addresses`, or the reactor's ``own_addresses`` where
         its network is another one, as in :mod:`rdv.testing`. For a port that a router always maps
-        to this host, put its address in front of those.
-    :param port_mapping: has a router map the port for the time of an attempt; see
+        to this host, put its external address first.
+    :param port_mapping: has a router map the port for the duration of an attempt; see
         :data:`rdv.client.reach.port_mapping.PortMapping`. It is given 0.3 seconds.
-    :param local_port: a fixed port to listen and dial from, for instance one that a router maps to
-        this host; 0 for a new one each time. With a fixed one, only one attempt at a time makes
-        sense, and it ends with the time in which its stream may move.
-    :param lowest_port: peer addresses with a port below are not dialled, as a peer can name any.
-    :param penalty: seconds that the relay, once it is ready, gives a direct path to come, at most.
-    :param chooser: replaces the rule that ``penalty`` belongs to; see
+    :param local_port: a fixed port to listen and dial from, for example one that a router maps to
+        this host; 0 for a new one each time. With a fixed port, only make one attempt at a time;
+        the port is in use until the stream can no longer move.
+    :param lowest_port: do not dial peer addresses with a lower port, because a peer can name any
+        port.
+    :param penalty: maximum seconds that the relay, once it is ready, waits for a direct path.
+    :param chooser: replaces the default rule, which uses ``penalty``; see
         :data:`rdv.client.race.choice.Chooser`. For dialling only: an acceptor takes what the dialer
         chose.
     :param server_timeout: seconds to reach the server: to resolve its name, to connect to one of
-        its addresses, IPv4 first, and for a TLS handshake, all together. An answer that has begun
-        has as many again to be complete.
+        its addresses, IPv4 first, and to do a TLS handshake, in total. A response that has begun
+        has the same time again to complete.
     :param handshake_timeout: seconds from the server's answer to a connection.
-    :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without one
+    :param trace: called with every event of every attempt; see :mod:`rdv.client.trace`. Without it,
         nothing is recorded.
-    :param proxy: an HTTP proxy through which the server is reached,
-        ``http://[user:password@]host[:port]``: a tunnel, to ``http`` servers as well. Peers are
-        dialled directly nevertheless. None, for none: the environment is not looked at, as the
-        commands do. A ``Proxy-Authorization`` among a request's ``headers`` is for the proxy.
-    :param secure: True refuses plain tokens, so that every stream is encrypted from end to end;
-        None leaves it to the form of the token.
-    :param move: whether a secured stream may begin on the relay and move to a direct path as soon
-        as there is one, if its peer can do that as well; see :mod:`rdv.client.move`.
-    :param witness: whether an acceptor of plain streams waits for proof that it is the dialer who
-        has come (:mod:`rdv.client.race.witness`). False saves that time, and is for TLS inside.
+    :param proxy: an HTTP proxy through which to reach the server,
+        ``http://[user:password@]host[:port]``: through a tunnel, also for ``http`` servers. Peers
+        are still dialled directly. None for no proxy: unlike the commands, the client does not read
+        the environment. A ``Proxy-Authorization`` in a request's ``headers`` is sent to the proxy.
+    :param secure: True rejects plain tokens, so that every stream is encrypted end to end; None
+        leaves it to the form of the token.
+    :param move: whether a secured stream may start on the relay and move to a direct path as soon
+        as one opens, if the peer supports it too; see :mod:`rdv.client.move`.
+    :param witness: whether an acceptor of plain streams waits for proof that the other end is the
+        dialer (:mod:`rdv.client.race.witness`). Use False to save that time with TLS inside the
+        stream.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     """
@@ -132,7 +134,7 @@ class Client:
 
     @property
     def clock(self) -> IReactorTime:
-        """What tells the time of the attempts, in seconds that are no date."""
+        """The clock of the attempts; monotonic seconds."""
         return self._reactor
 
     def dial(
@@ -146,29 +148,30 @@ class Client:
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
-        Connect to the peer that accepts with the same token.
+        Connect to a peer that accepts with the same token.
 
-        :param url: of the server: ``http://host[:port][/path]`` or ``https://...``; or of several,
-            of which any may be out of order: :mod:`rdv.client.servers.several`. The peer needs the
-            same ones, in any order. Not with a ``local_port``.
-        :param token: a :class:`rdv.Secret`, or its text, for a stream that is encrypted from end to
-            end; any other text for a plain one (:func:`rdv.wire.check_token`).
-        :param timeout: seconds for everything, waiting for the peer included; None for as long as
-            it takes. While it lasts, a server that says that nobody came (408) is asked again.
-        :param trace: told of what happens in this call only, beside the client's own.
-        :param secure: as :class:`Client` has it, for this call: True refuses a plain token.
+        :param url: the URL of the server: ``http://host[:port][/path]`` or ``https://...``; or
+            several URLs, for failover: :mod:`rdv.client.servers.several`. The peer needs the same
+            URLs, in any order. Several URLs do not work with a ``local_port``.
+        :param token: a :class:`rdv.Secret`, or its text, for a stream that is encrypted end to end;
+            any other text for a plain one (:func:`rdv.wire.check_token`).
+        :param timeout: seconds for everything, including the wait for the peer; None for no limit.
+            Until then, the request is repeated if the server reports that no peer arrived (408).
+        :param trace: called with the events of this call only, in addition to the client's own
+            trace.
+        :param secure: as for :class:`Client`, for this call: True rejects a plain token.
         :param options: passed to treq's ``request``: ``headers``, ``auth``, ``cookies``,
             ``params``.
-        :return: fires with a :class:`Connection`, to be given a protocol. Errbacks with a
+        :return: fires with a :class:`Connection`, which needs a protocol. Errbacks with a
             :class:`rdv.errors.RdvError`: ``BadURL``, ``BadToken`` or ``BadSecret`` before any I/O,
-            ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` when the answer makes no
-            sense, ``NoServer`` when none of several lets us wait, ``NoConnection`` when there is no
-            path to the peer, with a secret ``NotProven`` when nobody who came proved to know it, or
-            ``AttemptTimeout``. With one server none but a 408 is tried again here: who wants to
-            wait for a peer that proves itself calls again, after a pause, as the endpoints and
-            ``rdv dial`` do. An argument that cannot be is told likewise before
-            any I/O, as a ``TypeError`` or ``ValueError`` that names it.
-            Cancelling it closes everything; it errbacks when that is done.
+            ``ServerUnreachable``, ``ServerRefused``, ``ProtocolError`` if the response is invalid,
+            ``NoServer`` if none of several servers accepts this client, ``NoConnection`` if there
+            is no path to the peer, with a secret ``NotProven`` if no peer proved that it knows it,
+            or ``AttemptTimeout``. With a single server, only a 408 is retried here: to wait for a
+            peer that proves itself, call again after a pause, as the endpoints and ``rdv dial`` do.
+            An invalid argument is also reported before any I/O, as a ``TypeError`` or
+            ``ValueError`` that names it. Cancelling it closes everything; it errbacks when that is
+            done.
         """
         return self._connect(Role.DIALER, url, token, timeout, trace, secure, options)
 
@@ -183,9 +186,9 @@ class Client:
         **options: Unpack[RequestOptions],
     ) -> Deferred[Connection]:
         """
-        Wait for the peer that dials with the same token. As :meth:`dial`, but by default there is
-        no timeout. With a secret, ``NotProven`` means that somebody came who did not know it, and
-        that nobody waits any more.
+        Wait for a peer that dials with the same token. Like :meth:`dial`, but by default there is
+        no timeout. With a secret, ``NotProven`` means that a client without the secret took the
+        peer's place, and that this call no longer waits.
         """
         return self._connect(Role.ACCEPTOR, url, token, timeout, trace, secure, options)
 

@@ -20,7 +20,7 @@ __all__ = ["IClient"]
 
 class IClient(Protocol):
     """
-    A :class:`rdv.client.Client`, or what stands in for one in a test.
+    A :class:`rdv.client.Client`, or a test double for one.
 
     :ivar clock: tells the time of its attempts.
     """

@@ -1,5 +1,5 @@
 """
-Endpoints: any client or server of Twisted over rdv, unchanged.
+Endpoints: run any Twisted client or server over rdv, unchanged.
 
 ::
 
@@ -13,7 +13,7 @@ Endpoints: any client or server of Twisted over rdv, unchanged.
     port = await RendezvousServerEndpoint(client, url, token).listen(factory)
     protocol = await RendezvousEndpoint(client, Role.DIALER, url, token).connect(factory)
 
-Or from strings, wherever a program takes the description of an endpoint; see
+Or from strings, wherever a program takes an endpoint description; see
 :mod:`rdv.endpoint_strings`.
 
 Each name is loaded when it is asked for: whoever only tries again needs :mod:`rdv.endpoints.retry`

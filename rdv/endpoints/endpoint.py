@@ -41,20 +41,21 @@ class RendezvousEndpoint:
     """
     Makes connections to the peer that has the same token and the other role.
 
-    Any number of :meth:`connect` at the same time is fine: they take turns at the server. For those
-    of an acceptor, :class:`RendezvousServerEndpoint` is better suited.
+    You can call :meth:`connect` any number of times concurrently: the dials are queued at the
+    server. For an acceptor, :class:`RendezvousServerEndpoint` is better suited.
 
     :param client: makes the connections.
-    :param role: whether to dial or to accept; the words ``"dial"`` and ``"accept"`` will do.
-    :param url: of the server, or several, as ``Client.dial`` takes them.
-    :param token: what both peers know.
-    :param timeout: seconds for a connection, waiting for the turn and for the peer included; None
-        for as long as it takes. The default is 60 for a dialer and None for an acceptor.
+    :param role: whether to dial or to accept; may be the string ``"dial"`` or ``"accept"``.
+    :param url: the URL of the server, or several, as for ``Client.dial``.
+    :param token: what both peers share.
+    :param timeout: seconds for a connection, including time in the queue and the wait for the peer;
+        None for no limit. The default is 60 for a dialer and None for an acceptor.
     :param headers: for the request to the server.
-    :param trouble: called with the error when connections have to wait because of it, as the server
-        cannot be reached, or somebody comes who does not know the secret; once and not for each
-        time that it happens; and with None when there is a connection after all, or the server lets
-        us wait for one. When they fail meanwhile, it is not called: that is told already.
+    :param trouble: called with the error when connections have to wait because the server cannot be
+        reached, or because a client without the secret took the peer's place; once, not every time
+        it happens; and with None when there is a connection after all, or the server lets the
+        client wait for one. It is not called when connections fail in the meantime, because that is
+        reported anyway.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :raises BadURL: when the URL is none.
@@ -93,12 +94,11 @@ class RendezvousEndpoint:
         See :class:`IStreamClientEndpoint`.
 
         :return: fires with the protocol, whose transport is a :class:`rdv.client.Connection`.
-            Errbacks with a :class:`rdv.errors.RdvError`, as ``Client.dial`` does, and not with a
-            ``ConnectError``: that would say less. A dialer whose place in the lobby was taken by
-            another one (409) tries again while its time lasts, and with a secret an acceptor too;
-            so does either role when a server that has let it wait goes away, or one says that it is
-            to be asked again (429, 502, 503, 504), or when nobody who came proved to know the
-            secret. Cancelling it closes everything.
+            Errbacks with a :class:`rdv.errors.RdvError`, like ``Client.dial``, instead of a less
+            specific ``ConnectError``. Within its timeout, a dialer retries if another one took its
+            place in the lobby (409), and so does an acceptor with a secret. Either role retries if
+            a server that has let it wait goes away, or asks it to retry (429, 502, 503, 504), or if
+            no peer proved that it knows the secret. Cancelling it closes everything.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
@@ -120,14 +120,14 @@ class RendezvousServerEndpoint:
     """
     Keeps accepting peers under one token.
 
-    :param client: makes the connections; not one with a ``local_port``, as there are several
+    :param client: makes the connections; must not have a ``local_port``, because there are several
         attempts at a time.
-    :param url: of the server; or of several, at each of which it waits.
-    :param token: what both sides know. Only one program should accept with it.
+    :param url: the URL of the server; or several, and it waits at each of them.
+    :param token: what both sides share. Only one program should accept with it.
     :param headers: for the requests to the server.
-    :param trouble: called with the error when peers cannot reach us, as the server cannot be
-        reached, another program accepts with the token, or somebody comes who does not know the
-        secret; once and not for each time that it happens; and with None when that is over.
+    :param trouble: called with the error when peers cannot reach this endpoint, because the server
+        cannot be reached, another program accepts with the token, or a client without the secret
+        took the peer's place; once, not every time it happens; and with None when that is over.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises BadURL: when the URL is none.
     :raises BadToken: when the token cannot be one.

@@ -67,7 +67,7 @@ __all__ = ["Listener", "Trouble"]
 
 log = Logger()
 
-#: Is called with an error when nobody can reach us, and with None when that is over.
+#: Called with an error when peers cannot connect, and with None when that is over.
 Trouble = Tell
 
 #: How many attempts there are at a time, the one that waits included.
@@ -93,7 +93,7 @@ class Listener:
     :param trouble: told once when nobody can reach us, and with None when that is over.
     :param chance: a random number from 0 to 1.
     :param most: how many attempts there may be at a time.
-    :raises BadToken: when the token cannot be one, or ``BadSecret``.
+    :raises BadToken: if the token is invalid, or ``BadSecret``.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar waiting: happens when the server has our request and has not refused it, or fails with

@@ -30,10 +30,10 @@ class RendezvousPort:
     """
     What :meth:`RendezvousServerEndpoint.listen` fires with.
 
-    A server that goes away is asked again until it is back, and so is one that says that another
-    program accepts with the same token (409). When it says that we are not allowed (401, 403), that
-    ends the port: it is logged, and :attr:`stopped` fails. So does any other refusal but 408, 429
-    and 5xx from a server that has not let us wait for long, or named a peer, before.
+    If the server goes away, the port retries until it is back, and also if the server says that
+    another program accepts with the same token (409). If the server denies access (401, 403), the
+    port ends: this is logged, and :attr:`stopped` fails. So does any other refusal except 408, 429
+    and 5xx, unless the server has let the port wait for some time, or has named a peer, before.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class RendezvousPort:
     @property
     def waiting(self) -> Deferred[None]:
         """
-        A new Deferred, which fires as soon as peers can come: the server has our request, and has
-        not refused it for half a second. It errbacks when that fails for the first time, with an
-        ``RdvError``, while the port goes on trying; or with ``CancelledError`` when the port is
-        stopped before.
+        A new Deferred that fires as soon as peers can connect: the server has the request, and has
+        not refused it for half a second. It errbacks if that fails for the first time, with an
+        ``RdvError``, while the port keeps trying; or with ``CancelledError`` if the port is stopped
+        before.
         """
         return self._listener.waiting.when_fired()
 
     @property
     def stopped(self) -> Deferred[None]:
         """
-        A new Deferred, which fires when :meth:`stopListening` has done its work, or errbacks with
-        the ``RdvError`` for which the port has given up.
+        A new Deferred that fires when :meth:`stopListening` has finished, or errbacks with the
+        ``RdvError`` that made the port give up.
         """
         return self._listener.stopped.when_fired()
 
@@ -115,9 +115,9 @@ class RendezvousPort:
 @dataclass(frozen=True)
 class RendezvousAddress:
     """
-    Where a port can be reached.
+    The address of a port.
 
-    :ivar server: the URL of the server; of several, joined by commas.
+    :ivar server: the URL of the server; several are separated by commas.
     :ivar token_hint: the beginning of the token, as logs may show it.
     """
 

@@ -246,7 +246,7 @@ async def keep_trying(
     :param timeout: seconds for all of them; None for as long as it takes.
     :param tell: told of trouble with the server, and with None when it lets us wait.
     :param chance: a random number from 0 to 1.
-    :raises BadToken: when the token cannot be one, or ``BadSecret``.
+    :raises BadToken: if the token is invalid, or ``BadSecret``.
     :raises TokenInUse: when we were replaced; for a dialer, or with a secret, when no time is left
         to come back.
     :raises AttemptTimeout: when time was up in an attempt.

@@ -1,9 +1,9 @@
 """
-The events of an attempt, told so that a person understands what came of it: as a waterfall for a
-terminal, as lines of JSON, as a picture, and as a page with the picture and all the events.
+Renders the events of an attempt for humans: as a waterfall diagram for a terminal, as lines of
+JSON, as an image, and as a page with the image and all the events.
 
-Pure functions from a list of :class:`rdv.client.trace.Event`; they take any list, also one that
-breaks off or has no beginning. What a server says reaches no terminal and no page as it is.
+Pure functions from a list of :class:`rdv.client.trace.Event`; they take any list, even one that is
+incomplete at either end. Text from a server is always escaped for terminals and pages.
 """
 
 from rdv.explain.chart import waterfall

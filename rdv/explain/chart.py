@@ -39,11 +39,11 @@ def waterfall(
     events: Iterable[Event], width: int = 80, *, unicode: bool = True, colour: bool = False
 ) -> str:
     """
-    The last attempt, one row for each way to the peer.
+    The last attempt, with one row for each way to the peer.
 
     :param width: of the terminal, in columns. Below 40 it counts as 40.
-    :param unicode: whether anything but ASCII may be used.
-    :param colour: whether to use the escape sequences of terminals.
+    :param unicode: whether to use characters other than ASCII.
+    :param colour: whether to use terminal escape sequences for colours.
     """
     width = min(max(width, _NARROWEST), _WIDEST)
     symbols = {each: pair[0 if unicode else 1] for each, pair in _SYMBOLS.items()}

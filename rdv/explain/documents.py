@@ -34,12 +34,12 @@ td:first-child { text-align: right; font-variant-numeric: tabular-nums; white-sp
 
 
 def ndjson(events: Iterable[Event]) -> str:
-    """One object a line, as :meth:`rdv.client.trace.Event.record` has it."""
+    """One object per line, as returned by :meth:`rdv.client.trace.Event.record`."""
     return "".join(json.dumps(event.record(), allow_nan=False) + "\n" for event in events)
 
 
 def html(events: Iterable[Event]) -> str:
-    """The last attempt as one HTML document, without a script or anything from outside."""
+    """The last attempt as one HTML document, without scripts or external resources."""
     told = story_of(events)
     begun = told.events[0].time if told.events else 0.0
     rows = "\n".join(_event(event, begun) for event in told.events[:_MOST_EVENTS])

@@ -62,7 +62,7 @@ svg.rdv { background: var(--back); font: 12px system-ui, "Segoe UI", "DejaVu San
 
 
 def svg(events: Iterable[Event]) -> str:
-    """The last attempt as one SVG document, without references to anything outside."""
+    """The last attempt as one SVG document, without external references."""
     told = story_of(events)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{element(told, style=STYLE)}\n'
 

@@ -17,7 +17,7 @@ from rdv.addresses import Address, endpoint_text, parse_address, parse_ip
 
 __all__ = ["ObservedAddress", "forwarded_address", "peer_address"]
 
-#: Finds the address from which a client came; None when it cannot be known.
+#: Returns the address from which a client came; None if it is unknown.
 ObservedAddress: TypeAlias = Callable[[IRequest], Address | None]
 
 #: Text, and a quoted string, in which commas and semicolons separate nothing.

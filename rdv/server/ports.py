@@ -27,11 +27,11 @@ _NOWHERE: Mapping[int, frozenset[_IP]] = MappingProxyType({})
 
 class Ports(NamedTuple):
     """
-    At which TCP ports, of whatever address they use, clients reach one rendezvous.
+    The TCP ports, on any address, at which clients reach one rendezvous.
 
     :ivar plain: without TLS.
     :ivar tls: with it.
-    :ivar hosts: on which addresses those listen that not every client can reach.
+    :ivar hosts: the addresses of ports that not every client can reach.
     """
 
     plain: tuple[int, ...] = ()

@@ -44,20 +44,20 @@ __all__ = ["Rendezvous", "ServeHook"]
 
 class Rendezvous(LegOwner[Leg]):
     """
-    Where clients meet. All the resources of a server share one. It needs no network of its own.
+    Where clients meet. All resources of a server share one. It does no networking of its own.
 
-    :param reactor: for its timers, and to watch descriptors where it can.
-    :param lobby_timeout: seconds a client waits for its partner before it gets a 408; 0 for ever.
-    :param handshake_timeout: seconds from the 101 until both lines must have come, or one side have
-        left; also what the ``serve`` hook may take; 0 for ever.
-    :param idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never; None
-        for 600, or 3600 if one has a user. A ``serve`` hook may set another one for its pair.
-    :param serve: called with each :class:`Pair` before the clients are told. It may return None, a
-        Deferred or a coroutine, which is waited for. If it fails, both clients get a 500 and the
-        failure is logged.
-    :param align: tell the nearer client later, so that both get their 101 at the same moment.
-    :param relay: what relayed pairs may use.
-    :param limits: what clients of one address may have; by default there are no limits.
+    :param reactor: for its timers, and to watch descriptors if supported.
+    :param lobby_timeout: seconds that a client waits for its peer before a 408; 0 for no limit.
+    :param handshake_timeout: seconds from the 101 until both lines must have arrived, or one side
+        must have left; also the time limit of the ``serve`` hook; 0 for no limit.
+    :param idle_timeout: seconds without data after which a relayed pair is cut; 0 for no limit;
+        None for 600, or 3600 if either client has a user. A ``serve`` hook may override it.
+    :param serve: called with each :class:`Pair` before the clients are answered. It may return
+        None, a Deferred or a coroutine, which is awaited. If it fails, both clients get a 500 and
+        the failure is logged.
+    :param align: answer the nearer client later, so that both get their 101 at the same moment.
+    :param relay: bandwidth limits for relayed pairs.
+    :param limits: limits per address; by default there are none.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
     :ivar decisions: what asks the hook; None where there is none.
@@ -117,19 +117,19 @@ class Rendezvous(LegOwner[Leg]):
         self.closing = False
         self.successor: Successor | None = None
         self.present = Present(self._lobby, self._pairs, self._handshakes)
-        self.outcomes = self.statistics.outcomes  #: How many pairs ended in which way.
+        self.outcomes = self.statistics.outcomes  #: The number of pairs by outcome.
         self.listeners: list[PairListener] = [note_end, self.statistics.ended]
         self.newcomers: list[Callable[[Leg], object]] = [self.statistics.came]
         self.worker: int | None = None
 
     @property
     def waiting(self) -> int:
-        """How many clients wait in the lobby."""
+        """The number of clients waiting in the lobby."""
         return len(self._lobby)
 
     @property
     def pairs(self) -> int:
-        """How many pairs have been told of each other and are not yet gone."""
+        """The number of pairs that have been introduced and are still connected."""
         return len(self._pairs)
 
     def has_room(self, leg: Leg, transport: object) -> bool:
@@ -137,7 +137,7 @@ class Rendezvous(LegOwner[Leg]):
         return self.budget.has_room(transport, leg, self._lobby)
 
     def is_full(self, transport: object) -> bool:
-        """Whether there is no room for a client on ``transport``, unless its partner waits."""
+        """Whether there is no room for a client on ``transport``, unless its peer is waiting."""
         return not (self.budget.fits(transport, False) and self.budget.fit_to_wait(self.waiting))
 
     def enter(self, leg: Leg, early: bytes = b"", waited: float = 0.0) -> None:
@@ -145,8 +145,8 @@ class Rendezvous(LegOwner[Leg]):
         Match a client, or let it wait.
 
         :param leg: connected; this rendezvous is its owner.
-        :param early: what the client has sent behind its request; anything is too much.
-        :param waited: for how many seconds it has waited in another process.
+        :param early: data that the client sent after its request; any data is an error.
+        :param waited: how many seconds it has already waited in another process.
         """
         leg.arrived = self.clock.seconds() - waited
         for newcomer in self.newcomers:
@@ -177,11 +177,11 @@ class Rendezvous(LegOwner[Leg]):
 
     def close(self, drain: float = 0.0, successor: Successor | None = None) -> Deferred[None]:
         """
-        Refuse everybody who waits or comes, and let the pairs end by themselves.
+        Refuse all waiting and new clients, and let the pairs end by themselves.
 
-        :param drain: after so many seconds the pairs that are left are cut.
+        :param drain: seconds after which the remaining pairs are cut.
         :param successor: gets those instead; later this may be called without one.
-        :return: fires when no connection is left. Cancelling it does nothing.
+        :return: fires when no connections are left. Cancelling it has no effect.
         """
         if not self.closing:
             self.closing, self.successor = successor is None, successor

@@ -47,7 +47,7 @@ __all__ = ["IRendezvous", "Identify", "RendezvousResource"]
 
 log = Logger()
 
-#: Says whose request it is, if anybody's.
+#: Returns the user of a request, if known.
 Identify: TypeAlias = Callable[[IRequest], Awaitable[str | None] | str | None]
 
 
@@ -87,18 +87,19 @@ class IRendezvous(LegOwner[Leg], Protocol):
 
 class RendezvousResource(Resource):
     """
-    A rendezvous at some path of some ``Site``, plain or TLS, with whatever resources, guards and
-    wrappers round it.
+    A rendezvous at any path of any ``Site``, plain or TLS, with any resources, guards and wrappers
+    around it.
 
-    Several may share one :class:`Rendezvous`: their clients then meet each other.
+    Several resources may share one :class:`Rendezvous`: their clients can then meet each other.
 
     :param rendezvous: where clients meet.
-    :param observed_address: says from which address a request came; see :mod:`rdv.server.observed`.
-    :param identify: says whose request it is: text of at most 256 bytes without control characters,
-        or None, at once or as an awaitable, which is cancelled when the client leaves. A ``serve``
-        hook finds it in ``user`` of the pair's ``dialer`` and ``acceptor``. If it raises
+    :param observed_address: returns the address from which a request came; see
+        :mod:`rdv.server.observed`.
+    :param identify: returns the user of a request: text of at most 256 bytes without control
+        characters, or None, or an awaitable of one, which is cancelled if the client leaves. A
+        ``serve`` hook finds it in ``user`` of the pair's ``dialer`` and ``acceptor``. If it raises
         :class:`~rdv.errors.BadRequest`, the client is refused with that; if it fails, with 500.
-    :param door: who may come in; None for everybody. For servers of their own.
+    :param door: access checks; None to admit everybody. For standalone servers.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     """
 
@@ -122,9 +123,10 @@ class RendezvousResource(Resource):
 
     def render(self, request: IRequest) -> int | bytes:
         """
-        Answer a bad request over HTTP; take the connection of a good one away from HTTP at once.
+        Answer a bad request over HTTP; take over the connection of a good one immediately.
 
-        A request that was taken writes no access-log line, and its ``notifyFinish`` never fires.
+        A request that was taken over writes no access-log line, and its ``notifyFinish`` never
+        fires.
         """
         request = cast(Request, request)
         if request.channel is None:  # the client has left while some guard was thinking

@@ -1,5 +1,5 @@
 """
-For tests of programs that use rdv: a rendezvous in memory.
+A rendezvous in memory, for tests of programs that use rdv.
 
 ::
 

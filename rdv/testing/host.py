@@ -47,8 +47,8 @@ _FIRST_PAUSE = 1.0
 @implementer(IClientReactor)
 class Host(Selector):
     """
-    A reactor with an address of its own, for whatever takes one: it listens, connects, resolves
-    names and calls later, all of it in memory. It does not run; its network moves it.
+    A reactor with its own address, for any code that takes a reactor: it listens, connects,
+    resolves names and makes delayed calls, all in memory. It does not run; its network drives it.
 
     :ivar ip: its address.
     :ivar ports: those that listen, by number.
@@ -66,7 +66,7 @@ class Host(Selector):
         self._calls: WeakSet[Any] = WeakSet()
 
     def own_addresses(self, port: int) -> list[Address]:
-        """What a :class:`~rdv.client.Client` on this host tells its peer."""
+        """The addresses that a :class:`~rdv.client.Client` on this host reports to its peer."""
         return [Address(self.ip, port)]
 
     # IReactorTime.

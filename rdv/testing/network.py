@@ -158,7 +158,7 @@ class Network:
         Deliver everything that is on its way, and what is said in return, until nothing moves.
         Calls that are due are made; the clock stands still.
 
-        :raises RuntimeError: when it does not come to an end, or is called by what it delivers to.
+        :raises RuntimeError: if it does not end, or is called by a receiver of the data.
         """
         if self.moving:
             raise RuntimeError("flush() within flush(): the outer one delivers the rest")

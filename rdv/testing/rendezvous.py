@@ -33,12 +33,12 @@ _PORT = 80
 
 class MemoryRendezvous:
     """
-    The server and the clients of rdv, on a network in memory. All of it is the real code; only the
-    sockets, the names and the clock are not. Nothing moves by itself: call :meth:`flush` for bytes,
-    and :meth:`advance` for time.
+    The server and clients of rdv, on a network in memory. They run the real code; only the sockets,
+    name resolution and the clock are simulated. Nothing happens by itself: call :meth:`flush` to
+    deliver data, and :meth:`advance` to pass time.
 
-    Each client is on a host of its own. By default two of them find a direct path; those that are
-    made with ``spaces=AddressSpace.NONE`` are left with the relay.
+    Each client is on its own host. By default, two clients find a direct path; clients with
+    ``spaces=AddressSpace.NONE`` use the relay.
 
     :param identify: for :class:`rdv.server.RendezvousResource`: names the users of a hook's pair.
     :param options: for :class:`rdv.server.Rendezvous`: ``serve``, ``lobby_timeout`` and so on.
@@ -73,7 +73,7 @@ class MemoryRendezvous:
 
     def client(self, **options: Any) -> Client:
         """
-        A new client, on a host of its own.
+        A new client, on its own host.
 
         :param options: for :class:`rdv.client.Client`.
         """
@@ -81,11 +81,12 @@ class MemoryRendezvous:
 
     def pair(self, token: str = "token", *, relay: bool = False) -> tuple[Connection, Connection]:
         """
-        Two clients that have found each other.
+        Two connected clients.
 
         :param relay: whether they are connected through the server.
         :return: the dialer's connection, and the acceptor's.
-        :raises AssertionError: when they have not; with the reason, unless they still wait.
+        :raises AssertionError: if they are not connected; with the reason, unless they are still
+            waiting.
         """
         spaces = AddressSpace.NONE if relay else AddressSpace.DEFAULT
         connecting = [
@@ -108,17 +109,17 @@ class MemoryRendezvous:
 
     def flush(self) -> None:
         """
-        Deliver every byte that is on its way, and what is said in return, until nothing moves. The
-        clock stands still.
+        Deliver all data in transit, and the responses to it, until nothing moves. The clock stands
+        still.
 
-        :raises RuntimeError: when it does not come to an end, or is called by what it delivers to.
+        :raises RuntimeError: if it does not end, or is called by a receiver of the data.
         """
         self._network.flush()
 
     def advance(self, seconds: float) -> None:
         """
-        Let ``seconds`` pass. Each call that is due meanwhile is made at its own time, and what
-        comes of it is delivered at once. Begins with a :meth:`flush`.
+        Let ``seconds`` pass. Each delayed call is made at its own time, and the data that it causes
+        is delivered immediately. Begins with a :meth:`flush`.
         """
         self._network.advance(seconds)
 
@@ -136,13 +137,13 @@ class MemoryRendezvous:
         self._refusal = (status, reason)
 
     def admit(self) -> None:
-        """Answer as a server of rdv again."""
+        """Answer like an rdv server again."""
         self._refusal = None
 
     def stop(self) -> None:
         """
-        The server goes away: who waits gets a 503, relayed pairs are cut, and whoever comes finds
-        nobody who listens.
+        Stop the server: waiting clients get a 503, relayed pairs are cut, and new connections are
+        refused.
         """
         self._port.stopListening()
         self.server.close()
@@ -150,7 +151,7 @@ class MemoryRendezvous:
             self.flush()
 
     def start(self) -> None:
-        """The server is there; for after a :meth:`stop`."""
+        """Start the server again after a :meth:`stop`."""
         server = Rendezvous(self._server_host, **self._options)
         door = _Door(RendezvousResource(server, identify=self._identify), lambda: self._refusal)
         site = Site(door, reactor=self._server_host)
@@ -159,20 +160,20 @@ class MemoryRendezvous:
         self.server = server
 
     def block_direct_paths(self) -> None:
-        """From now on a firewall at each client, new ones as well, drops the SYNs of others."""
+        """From now on, a firewall at each client, including new ones, drops incoming SYNs."""
         self._blocked = True
         self._network.shielded.update(host.ip for host in self._clients)
 
     def open_direct_paths(self) -> None:
         """
-        There are no firewalls any more. Clients that still dial each other get through with one of
-        their next SYNs, as a secured stream does that has begun on the relay: it moves.
+        Remove the firewalls again. Clients that are still dialling each other get through with one
+        of their next SYNs; a secured stream that started on the relay then moves.
         """
         self._blocked = False
         self._network.shielded.clear()
 
     def break_connections(self) -> None:
-        """All connections that there are break, as by a reset."""
+        """Break all existing connections, as by a reset."""
         for host in self._clients:
             for transport in host.transports:
                 transport.cut()
@@ -185,8 +186,8 @@ class MemoryRendezvous:
 
     def leftovers(self) -> list[str]:
         """
-        What the clients have left open after a :meth:`flush`, each in words: connections, listening
-        ports and delayed calls. What the server has is left out; it goes with its clients.
+        Describe what the clients have left open after a :meth:`flush`: connections, listening ports
+        and delayed calls. The server's own are omitted, because they end with its clients'.
         """
         self.flush()
         found = []
@@ -200,7 +201,7 @@ class MemoryRendezvous:
 
     def assert_nothing_left(self) -> None:
         """
-        To be called at the end of a test: see :meth:`leftovers`.
+        Call this at the end of a test: see :meth:`leftovers`.
 
         :raises AssertionError: when there is anything.
         """

@@ -48,22 +48,22 @@ class Candidate:
     """
     A connection to the peer, or to the server for the relay, until it is chosen or closed.
 
-    The acceptor says HELLO (:meth:`begin`) and waits for CONFIRM (:meth:`shaken`). The dialer waits
-    for HELLO, then whether a better one comes (:meth:`stays`), and says CONFIRM when it has chosen
-    (:meth:`choose`). Whatever else comes first closes this candidate, and nothing else. One waits
-    at a time, and cancelling that ends the waiting, not the connection.
+    The acceptor sends HELLO (:meth:`begin`) and waits for CONFIRM (:meth:`shaken`). The dialer
+    waits for HELLO, then for a better candidate (:meth:`stays`), and sends CONFIRM when it has
+    chosen (:meth:`choose`). Any other data closes this candidate, and nothing else. There is one
+    wait at a time; cancelling it ends the wait, not the connection.
 
-    :ivar exchange: what is said; by default the lines of a plain stream.
-    :param held: for an acceptor: say nothing before :meth:`begin`.
+    :ivar exchange: the handshake; by default the lines of a plain stream.
+    :param held: for an acceptor: send nothing before :meth:`begin`.
     :ivar clock: the clock of its waits.
     :ivar role: our role.
     :ivar is_relay: whether it is the connection to the server.
-    :ivar suspect: whether a NAT between may drop all that we send: then it counts as chosen only
-        when the other side's system has acknowledged our CONFIRM.
-    :ivar detour: whether it leaves a site at which the peer is too.
-    :ivar horizon: of the relay: within how many seconds a direct path is to be expected.
+    :ivar suspect: whether a NAT on the way may drop everything that this side sends: it then only
+        counts as chosen once the other side's system has acknowledged the CONFIRM.
+    :ivar detour: whether it leaves a site that the peer shares.
+    :ivar horizon: for the relay: within how many seconds a direct path can be expected.
     :ivar since: when the connection was established.
-    :ivar closed: fires with None when the connection is gone, or has been handed over.
+    :ivar closed: fires with None when the connection is closed, or has been handed over.
     :ivar trace: told of what happens.
     """
 
@@ -106,19 +106,19 @@ class Candidate:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands and nothing speaks against it."""
+        """Whether the connection is established and has not failed."""
         return self._connected and self._failure is None
 
     @property
     def failure(self) -> BaseException | None:
-        """What speaks against it."""
+        """Why it cannot be used; None if it can."""
         return self._failure and self._failure.value
 
     def confirmed(self, behind: int = 0) -> bool | None:
         """
-        Whether the other side's system has acknowledged the CONFIRM of a dialer, and so many bytes
-        ``behind`` it; on a secured path, the peer has to have said that it is there, too. None
-        where the system does not tell.
+        Whether the other side's system has acknowledged a dialer's CONFIRM, and this many bytes
+        ``behind`` it; on a secured path, the peer must also have proved that it is live. None if
+        the system does not report it.
         """
         if self.exchange.is_secure and not (self.path and self.path.ready):
             return False
@@ -126,8 +126,8 @@ class Candidate:
 
     def answered(self) -> bool | None:
         """
-        Whether anything shows that the CONFIRM of a dialer has arrived, be it that something has
-        come behind it. Before the connection is handed over; on a secured path, too.
+        Whether anything shows that a dialer's CONFIRM has arrived, including data that followed it.
+        For use before the connection is handed over; also on a secured path.
         """
         return self._is_answered or self._acknowledged()
 
@@ -136,7 +136,7 @@ class Candidate:
         return None if count is None else count >= self._unconfirmed + behind
 
     def begin(self) -> None:
-        """Start the handshake on a candidate that was held."""
+        """Start the handshake on a held candidate."""
         self._held = False
         if not self.connected or self.role is not Role.ACCEPTOR:
             return
@@ -148,8 +148,8 @@ class Candidate:
 
     def shaken(self) -> Deferred[Candidate]:
         """
-        :return: fires with this candidate when what is awaited has come; errbacks with
-            :class:`ProtocolError` or the reason for which the connection was lost.
+        :return: fires with this candidate when the awaited line has arrived; errbacks with
+            :class:`ProtocolError` or the reason why the connection was lost.
         """
         return self._wait(0 if self._is_shaken else math.inf)
 
@@ -169,14 +169,14 @@ class Candidate:
         return over
 
     def hurry(self) -> None:
-        """There is nothing to wait for any more: end what :meth:`stays` waits for."""
+        """End the wait of :meth:`stays`: there is nothing left to wait for."""
         if self._is_shaken and self._waiting:
             self.trace(What.HURRIED)
             self._waiting.end(self)
 
     async def choose(self) -> None:
         """
-        Choose this one: say CONFIRM, for a dialer.
+        Choose this candidate; a dialer sends CONFIRM.
 
         :raises ConnectionLost: when the connection is lost.
         """
@@ -192,8 +192,8 @@ class Candidate:
         """
         Hand the connection over.
 
-        :param joins: ``protocol`` wants the records of the secured path, not what is in them.
-        :return: what has come behind the line, and is still to be delivered.
+        :param joins: ``protocol`` gets the records of the secured path, not their contents.
+        :return: data that arrived after the line, and is still to be delivered.
         """
         early, self._early = self._early, b""
         self._connected = False
@@ -207,15 +207,15 @@ class Candidate:
 
     @property
     def path(self) -> SecurePath | None:
-        """The secured path, when the handshake is over; None for a plain candidate."""
+        """The secured path, once the handshake is complete; None for a plain candidate."""
         return self.exchange.path
 
     def close(self, reason: Failure | None = None, *, abort: bool = False) -> None:
         """
-        Close the connection, if there is one. A direct one is reset, so that its port is free at
-        once; the relay only with ``abort``.
+        Close the connection, if there is one. A direct connection is reset, so that its port is
+        free immediately; the relay is only reset with ``abort``.
 
-        :param reason: what speaks against it, if nothing has so far.
+        :param reason: why it cannot be used, if it has not failed yet.
         """
         self._fail(reason or Failure(ConnectionLost("closed")))
         if not self._connected:
@@ -276,7 +276,7 @@ class Candidate:
         self._waiting.end(self)
 
     def readConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`: nobody who may be chosen ends before the choice."""
+        """See :class:`IHalfCloseableProtocol`: a usable candidate never ends before the choice."""
         self.close(Failure(ConnectionDone("the other side closed before the choice")))
 
     def writeConnectionLost(self) -> None:

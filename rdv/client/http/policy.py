@@ -20,12 +20,13 @@ __all__ = ["tls_policy"]
 
 def tls_policy(*, ca: bytes | None = None, certificate: bytes | None = None) -> IPolicyForHTTPS:
     """
-    Make a policy for the ``tls`` of a :class:`rdv.client.Client`, which has such a one by default.
+    Make a policy for the ``tls`` parameter of :class:`rdv.client.Client`, which has one like it by
+    default.
 
-    :param ca: certificates in PEM that are trusted instead of the platform's.
-    :param certificate: a client certificate and its private key, in PEM, to be shown to the server.
+    :param ca: PEM certificates to trust instead of the platform's.
+    :param certificate: a client certificate and its private key, in PEM, to present to the server.
     :raises RdvError: when one of them cannot be read.
-    :raises TypeError: when one of them is not bytes, as the name of a file.
+    :raises TypeError: if one of them is not bytes, such as a file name.
     """
     for name, value in (("ca", ca), ("certificate", certificate)):
         knobs.instance(name, value, (bytes, type(None)), "PEM in bytes")

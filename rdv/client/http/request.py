@@ -54,7 +54,7 @@ _OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
 
 class RequestOptions(TypedDict, total=False):
     """
-    What a caller may say of the request to the server, as treq takes it.
+    Options for the request to the server, as for treq.
 
     :ivar headers: further ones.
     :ivar auth: user and password, for HTTP's basic authentication.

@@ -28,16 +28,16 @@ _DETOUR_PATIENCE = 0.005
 #: Seconds for the CONFIRM on a suspect connection to be acknowledged: two retransmissions.
 _ACKNOWLEDGED_WITHIN = 1.5
 
-#: Says for a dialer's candidate that is ready how many seconds a better one may still take to come.
-#: It is used when they are over: 0 for at once, ``math.inf`` for never.
+#: Returns, for a ready candidate of a dialer, how many seconds to wait for a better one. The
+#: candidate is then used: 0 for immediately, ``math.inf`` for never.
 Chooser: TypeAlias = Callable[[Candidate], float]
 
 
 def relay_penalty(seconds: float) -> Chooser:
     """
-    The default rule: the first direct candidate, or the relay when none has come ``seconds`` after
-    it was ready, or sooner where none is expected so late (:mod:`rdv.client.race.horizon`). A path
-    round through a NAT that both peers are behind gives the one within it a moment.
+    The default rule: the first direct candidate, or the relay if there is none ``seconds`` after
+    the relay was ready, or sooner if none is expected that late (:mod:`rdv.client.race.horizon`). A
+    path through a NAT that both peers are behind gives the path within it a moment.
 
     :raises TypeError: when ``seconds`` is no number.
     :raises ValueError: when it is negative.

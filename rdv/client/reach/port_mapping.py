@@ -22,10 +22,10 @@ __all__ = ["MappedPort", "PortMapping"]
 
 log = Logger()
 
-#: Called with our port number for each attempt. Entering what it returns maps the port and gives
-#: the addresses at which the router takes connections for us; leaving it undoes that. Both have to
-#: end when what they await is cancelled: Deferreds, and with Twisted's asyncio reactor whatever
-#: asyncio can await.
+#: Called with the local port number for each attempt. Entering the returned context manager maps
+#: the port and yields the addresses at which the router accepts connections for this host; exiting
+#: it undoes that. Both must end when what they await is cancelled: Deferreds and, with Twisted's
+#: asyncio reactor, anything that asyncio can await.
 PortMapping: TypeAlias = Callable[[int], AbstractAsyncContextManager[Iterable[Address]]]
 
 

@@ -17,7 +17,7 @@ __all__ = ["SelfAddresses", "own_addresses", "ranked"]
 
 log = Logger()
 
-#: Tells this host's addresses, given the number of the port.
+#: Returns this host's addresses, given the port number.
 SelfAddresses: TypeAlias = Callable[[int], Iterable[Address]]
 
 #: Hosts on the internet whose addresses do not change: a root name server. They get no packet.
@@ -30,14 +30,14 @@ _LINK = AddressSpace.LINK4 | AddressSpace.LINK6
 
 def own_addresses(port: int) -> list[Address]:
     """
-    The addresses of this host, each with ``port``. Those at which others are most likely to reach
-    it come first, since the peer is told only the first nine.
+    The addresses of this host, each with ``port``. Those that are most likely to be reachable come
+    first, because the peer only gets the first nine.
 
     The order is: the source addresses of routes to the internet; public addresses; private ones;
     those of bridges; deprecated ones; public ones of interfaces without a carrier; link-local ones;
-    loopback. Interfaces that are down are left out, and so are private addresses of interfaces
-    without a carrier, such as the bridges of stopped containers. Only Linux tells these things
-    apart.
+    loopback. Interfaces that are down are omitted, and so are private addresses of interfaces
+    without a carrier, such as the bridges of stopped containers. These distinctions are only made
+    on Linux.
 
     It takes about ten microseconds per interface, and sends nothing.
     """

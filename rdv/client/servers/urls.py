@@ -33,7 +33,7 @@ __all__ = [
     "split_servers",
 ]
 
-#: One server, or several for the same peers.
+#: The URL of one server, or of several.
 Servers = str | Sequence[str]
 
 #: A waiting client takes a place at each.
@@ -98,12 +98,12 @@ def parse_servers(given: Servers) -> list[URL]:
 
 def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
     """
-    The URLs in the order in which the peers of a token ask these servers. Whoever runs more of them
-    than a client takes has the first few of this list told to both peers.
+    The URLs in the order in which the peers of a token contact these servers. If you run more
+    servers than a client should use, give the first few of this list to both peers.
 
     :param urls: any number of them.
     :raises BadURL: when one is none.
-    :raises BadToken: when the token cannot be one, or ``BadSecret``.
+    :raises BadToken: if the token is invalid, or ``BadSecret``.
     """
     on_wire = server_token(token)
     return sorted(urls, key=lambda url: weight(on_wire, _name_of(url)), reverse=True)

@@ -45,29 +45,29 @@ __all__ = ["Connection"]
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class Connection(TCPForwarding):
     """
-    A stream to the peer. Give it a protocol with :meth:`attach`; until then nothing is read.
+    A stream to the peer. Give it a protocol with :meth:`attach`; nothing is read until then.
 
     It is a transport in the sense of Twisted (``ITCPTransport``, ``IConsumer``, ``IPushProducer``),
-    with half-close: ``loseWriteConnection`` ends our direction, and a protocol that provides
-    ``IHalfCloseableProtocol`` is told when the peer has ended its own; for any other protocol that
-    closes the connection, as with TCP.
+    with half-close: ``loseWriteConnection`` ends this direction, and a protocol that provides
+    ``IHalfCloseableProtocol`` is notified when the peer has ended the other one; for any other
+    protocol, that closes the connection, as with TCP.
 
     When the peer has vanished, the protocol's ``connectionLost`` gets a
     :class:`rdv._transport.liveness.PeerVanished` within two minutes, on Linux whatever is on its
     way.
 
-    A direct path that proves dead before the peer has got anything is replaced by the relay;
-    :mod:`rdv.client.stream.probation` tells how. A protocol that provides :class:`IPathListener` is
-    told when the path has changed.
+    A direct path that proves dead before the peer has received anything is replaced by the relay;
+    see :mod:`rdv.client.stream.probation`. A protocol that provides :class:`IPathListener` is
+    notified when the path has changed.
 
-    :param relay: what may replace a direct winner.
+    :param relay: the relay that may replace a direct path.
     :ivar is_relay: whether it goes through the server.
-    :ivar peer_address: the peer's address, or for a relayed connection the server's, or that of the
-        proxy through which it is reached.
-    :ivar observed_address: this host's address as the server saw it; None when the server does not
-        know it, as behind a proxy, be it one that we use or one in front of the server that does
-        not tell. Direct paths through NATs are unlikely then.
-    :ivar headers: the headers of the server's answer.
+    :ivar peer_address: the peer's address; for a relayed connection, the address of the server, or
+        of the proxy through which it is reached.
+    :ivar observed_address: this host's address as the server saw it; None if the server does not
+        know it, for example because of a proxy on either side that does not report it. Direct paths
+        through NATs are then unlikely.
+    :ivar headers: the headers of the server's response.
     :ivar disconnecting: whether this side is closing it, as Twisted's own protocols ask.
     """
 
@@ -102,14 +102,14 @@ class Connection(TCPForwarding):
     @property
     def may_move(self) -> bool:
         """
-        Whether it goes through the server, and goes on directly as soon as there is a path. Then
-        :attr:`is_relay` becomes False; the server does not see it.
+        Whether it goes through the server, and will move to a direct path as soon as one opens.
+        :attr:`is_relay` then becomes False; the server does not see this.
         """
         return self.is_relay and self._moving is not None and not self._moving.fired
 
     def moves_until(self, over: OneShotObserver[None]) -> Callable[[Candidate], None]:
         """
-        For the attempt: the stream may move, until ``over`` happens.
+        For the attempt: the stream may move until ``over`` fires.
 
         :return: to be called with the candidate that it has moved to.
         """
@@ -118,23 +118,23 @@ class Connection(TCPForwarding):
 
     @property
     def transport(self) -> TCPTransport:  # type: ignore[override]
-        """What is below, down to the socket."""
+        """The underlying transport, down to the socket."""
         return self._receiver.transport
 
     @property
     def is_secure(self) -> bool:
-        """Whether it is encrypted from end to end."""
+        """Whether it is encrypted end to end."""
         return self._winner.path is not None
 
     def exporter(self, label: str, length: int) -> bytes:
         """
-        Bytes that both peers, and nobody else, can compute for this connection alone: to bind
+        Bytes that only the two peers can compute, and only for this connection: use them to bind
         another proof to it, as RFC 9266 does for TLS.
 
         :param label: what they are for.
-        :raises RuntimeError: when the stream is plain, or the peer is not yet known to be there, or
-            another path may still take the place of this one: when anything has been received,
-            that is over.
+        :raises RuntimeError: if the stream is plain, or the peer has not yet proved that it is
+            live, or another path may still replace this one. Once anything has been received, only
+            a plain stream raises it.
         """
         path = self._winner.path
         if path is None or not path.ready or self.final_transport is None:
@@ -148,10 +148,10 @@ class Connection(TCPForwarding):
         self, protocol: IProtocol | Protocol, ended: Callable[[], object] | None = None
     ) -> None:
         """
-        Connect ``protocol`` to the peer. It gets what has already been received first.
+        Connect ``protocol`` to the peer. It first gets the data that has already been received.
 
-        :param ended: called when ``protocol`` has been told that the connection is gone.
-        :raises RuntimeError: when there is a protocol already.
+        :param ended: called after ``protocol`` has been notified that the connection is lost.
+        :raises RuntimeError: if a protocol is already attached.
         """
         self._receiver.deliver_to(protocol, ended)
         protocol.makeConnection(self)
@@ -160,7 +160,7 @@ class Connection(TCPForwarding):
 
     @property
     def final_transport(self) -> TCPTransport | None:
-        """The transport below; None as long as another one may take its place."""
+        """The underlying transport; None while another one may replace it."""
         transport = self.transport
         return None if isinstance(transport, Probation) else transport
 
@@ -174,11 +174,13 @@ class Connection(TCPForwarding):
         self.transport.loseConnection()
 
     def loseWriteConnection(self) -> None:
-        """End our direction behind what has been written; the other one goes on."""
+        """
+        End this direction after everything that has been written; the other direction continues.
+        """
         self.transport.loseWriteConnection()
 
     def abortConnection(self) -> None:
-        """Close at once. The peer sees a broken stream."""
+        """Close immediately. The peer sees a broken stream."""
         self.disconnecting = True
         self._receiver.close()
         if not self._winner.confirmed():
@@ -188,9 +190,9 @@ class Connection(TCPForwarding):
 
     def discard(self) -> Deferred[None]:
         """
-        Abort a connection that was given to nobody.
+        Abort a connection that nobody uses.
 
-        :return: fires when it is closed, and so is what might have taken its place.
+        :return: fires when it is closed, along with anything that might have replaced it.
         """
         gone: Deferred[None] = Deferred()
         if self._reserve is not None:
@@ -205,11 +207,11 @@ class Connection(TCPForwarding):
 
     def break_on_exit(self, enabled: bool) -> None:
         """
-        Whether the peer is to see a broken stream, not an end, when this process dies while the
-        connection is open. It is, until there is a protocol; behind that protocol's
-        ``connectionMade`` it is not, unless it was asked for.
+        Whether the peer sees a broken stream instead of an end if this process dies while the
+        connection is open. This is enabled until there is a protocol; after that protocol's
+        ``connectionMade``, it is disabled unless it was requested.
 
-        To be turned off again before the connection is closed in good order.
+        Turn it off again before closing the connection cleanly.
         """
         self._reset_on_exit = enabled
         if isinstance(self.transport, (Probation, SecureTransport)):

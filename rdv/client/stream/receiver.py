@@ -25,13 +25,13 @@ __all__ = ["IPathListener", "Receiver"]
 
 class IPathListener(Interface):
     """
-    For a protocol that wants to know which way its :class:`Connection` goes.
+    For a protocol that wants to know the path of its :class:`Connection`.
 
-    ``path_changed()`` is called when that has changed: ``transport.is_relay`` and
-    ``transport.peer_address`` tell the new way. The stream goes on as if nothing had happened, so
-    most protocols need not care. It is called in a turn of the reactor of its own, and not any more
-    once the connection is closing; an exception in it is logged and has no other effect. A wrapper
-    around the protocol, as for TLS, does not pass it on.
+    ``path_changed()`` is called when the path has changed: ``transport.is_relay`` and
+    ``transport.peer_address`` describe the new one. The stream continues unaffected, so most
+    protocols do not need this. It is called in its own reactor turn, and no longer once the
+    connection is closing; an exception in it is logged and has no other effect. Protocol wrappers,
+    such as for TLS, do not pass it on.
     """
 
     def path_changed() -> None:

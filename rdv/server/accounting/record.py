@@ -22,20 +22,20 @@ log = Logger()
 
 class PairRecord(NamedTuple):
     """
-    A pair that has ended. Where an address or a user is unknown the text is empty.
+    A pair that has ended. Unknown addresses and users are empty strings.
 
     :ivar time: when, in seconds since 1970.
-    :ivar id: eight hexadecimal digits by which the log knows the pair.
+    :ivar id: eight hexadecimal digits that identify the pair in the log.
     :ivar token: enough of it to tell one from another; see :func:`rdv.wire.token_hint`.
-    :ivar waited: how many seconds the first of the two had waited for the other.
-    :ivar lasted: how many seconds there were from then to the end.
+    :ivar waited: how many seconds the first client waited for the other.
+    :ivar lasted: how many seconds passed from then until the end.
     :ivar dialer_bytes: how many bytes of its stream were relayed.
     :ivar acceptor_bytes: likewise.
     :ivar dialer_address: as it was observed, formatted.
     :ivar acceptor_address: likewise.
-    :ivar dialer_user: who it is, where the server asks for that.
+    :ivar dialer_user: the user, if the server identifies users.
     :ivar acceptor_user: likewise.
-    :ivar worker: the process that served it; None when there is only one.
+    :ivar worker: the process that served it; None if there is only one.
     """
 
     time: float

@@ -33,14 +33,14 @@ class Limit(IntEnum):
 @dataclass(frozen=True)
 class Limits:
     """
-    What one address may have, of IPv4, or a /64 of IPv6; 0 for any number. Whoever wants more gets
+    Limits per address (an IPv4 address, or an IPv6 /64); 0 for no limit. Clients beyond a limit get
     a 429.
 
     :ivar connections: that are open, in a server of its own. (A ``RendezvousResource`` in another
         ``Site`` has no say about them.)
-    :ivar waiting: clients that wait for their peer.
-    :ivar pairs: clients that have met their peer and are not gone yet. When both of a pair have one
-        address they are two.
+    :ivar waiting: clients that are waiting for their peer.
+    :ivar pairs: clients that have met their peer and are still connected. A pair whose clients
+        share one address counts as two.
     :ivar requests: a second, on average over ten seconds, which may come at once.
     :ivar failures: how many clients may come in vain, each with a token that is new, a minute, on
         average over three minutes: this is what guessing tokens comes to.

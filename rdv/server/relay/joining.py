@@ -25,7 +25,7 @@ __all__ = ["IdleWatch", "PairOwner", "Tap", "idle_time", "join", "tell"]
 
 #: Seconds for strangers, and for those whom the server knows.
 _STRANGERS, _KNOWN = 600.0, 3600.0
-#: Sees each piece of one direction as it passes.
+#: Called with each piece of data in one direction as it passes.
 Tap: TypeAlias = Callable[[bytes], object]
 
 

@@ -24,14 +24,14 @@ __all__ = ["RelayLimits", "Relaying"]
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
     """
-    Bandwidth of relayed pairs, where 0 is no limit, and whether there are any.
+    Bandwidth limits for relayed pairs (0 for no limit), and whether to relay at all.
 
-    :ivar rate: bytes a second in each direction of a pair. A ``serve`` hook may set another one for
-        its pair, as for the quota.
-    :ivar total_rate: bytes a second of all pairs and both directions together. Pairs share it
+    :ivar rate: bytes per second in each direction of a pair. A ``serve`` hook may set another rate
+        and quota for its pair.
+    :ivar total_rate: bytes per second for all pairs and both directions together. Pairs share it
         fairly.
-    :ivar quota: bytes of a pair, both directions together. With more it is cut.
-    :ivar allowed: whether pairs are relayed that find no direct path.
+    :ivar quota: bytes per pair, in both directions together. A pair that exceeds it is cut.
+    :ivar allowed: whether to relay pairs that find no direct path.
     :raises TypeError: when one is of the wrong type; the text names it.
     :raises ValueError: when one is negative; likewise.
     """

@@ -19,7 +19,7 @@ __all__ = ["EndReason", "Outcome", "lost", "tells_more", "without_lines"]
 
 
 class Outcome(enum.Enum):
-    """How a pair's meeting ended."""
+    """How a pair ended."""
 
     # A member is equal to itself only. Enum's own is a function of Python, and counters ask it
     # several times for each pair.
@@ -37,7 +37,10 @@ class Outcome(enum.Enum):
 
 
 class EndReason(enum.Enum):
-    """Why a pair ended: what came first. A relayed pair that one closed has ended in good order."""
+    """
+    Why a pair ended: whatever happened first. A relayed pair that one side closed has ended
+    cleanly.
+    """
 
     __hash__ = object.__hash__
 

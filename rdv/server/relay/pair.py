@@ -36,22 +36,22 @@ __all__ = ["Pair", "Tap"]
 
 class Pair(LegOwner[Leg]):
     """
-    A dialer and an acceptor with one token, joined by the server.
+    A dialer and an acceptor with the same token, joined by the server.
 
-    A ``serve`` hook gets it before the clients are told anything. It may set :attr:`idle_timeout`,
+    A ``serve`` hook gets it before the clients are answered. It may set :attr:`idle_timeout`,
     :attr:`rate_limit`, :attr:`quota`, :attr:`tap_dialer` and :attr:`tap_acceptor`, call
     :meth:`reject`, and follow the end with :meth:`when_ended`.
 
-    :ivar token: the token, as it travelled.
+    :ivar token: the token, as it was sent.
     :ivar dialer, acceptor: their legs: ``addresses``, ``observed`` and ``user`` say who they are.
-    :ivar idle_timeout: seconds without a byte after which a relayed pair is cut; 0 for never.
-    :ivar rate_limit: bytes a second that are relayed in each direction; 0 for any number.
-    :ivar quota: bytes that are relayed in both directions together, likewise.
+    :ivar idle_timeout: seconds without data after which a relayed pair is cut; 0 for no limit.
+    :ivar rate_limit: relayed bytes per second in each direction; 0 for no limit.
+    :ivar quota: relayed bytes in both directions together; 0 for no limit.
     :ivar tap_dialer, tap_acceptor: called with each piece of application bytes that one sends.
     :ivar outcome, end_reason: how and why it ended; None until that is known.
-    :ivar id: a short random number by which the log knows it.
-    :ivar waited: how many seconds the first of the two had waited.
-    :ivar matched: when the second one came, in seconds of the reactor.
+    :ivar id: a short random number that identifies it in the log.
+    :ivar waited: how many seconds the first client waited.
+    :ivar matched: when the second client arrived, in seconds of the reactor.
     """
 
     __slots__ = (
@@ -109,12 +109,12 @@ class Pair(LegOwner[Leg]):
 
     @property
     def dialer_bytes(self) -> int:
-        """How many application bytes of the dialer were relayed so far."""
+        """How many application bytes from the dialer have been relayed so far."""
         return self._count(self.dialer)
 
     @property
     def acceptor_bytes(self) -> int:
-        """How many application bytes of the acceptor were relayed so far."""
+        """How many application bytes from the acceptor have been relayed so far."""
         return self._count(self.acceptor)
 
     def _count(self, leg: Leg) -> int:
@@ -122,8 +122,8 @@ class Pair(LegOwner[Leg]):
 
     def reject(self, status: int, reason: str) -> None:
         """
-        Refuse the pair with an HTTP status of 400 or above: both get that and no 101. Only for a
-        ``serve`` hook before it is done.
+        Refuse the pair with an HTTP status of 400 or above: both clients get that instead of a 101.
+        Only for use in a ``serve`` hook, before it returns.
         """
         knobs.whole("status", status, 400, 599)
         knobs.instance("reason", reason, str, "text")
@@ -134,8 +134,8 @@ class Pair(LegOwner[Leg]):
 
     def when_ended(self) -> Deferred[Pair]:
         """
-        A new Deferred that fires with this pair when both connections are gone. Cancelling it only
-        forgets it.
+        A new Deferred that fires with this pair when both connections are closed. Cancelling it has
+        no other effect.
         """
         return self._ended.when_fired().addCallback(lambda _: self)  # not its result: a cycle
 

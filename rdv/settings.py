@@ -155,8 +155,8 @@ class ServerSettings:
     limit_requests: int = _limit(20, "requests per second, with bursts of ten seconds' worth")
     limit_failures: int = _limit(
         60,
-        "clients per minute that come without meeting a peer of another address, with bursts of "
-        "three minutes' worth",
+        "clients per minute that do not meet a peer at another address, with bursts of three "
+        "minutes' worth",
     )
     limits: bool = setting(True, "disable all of these limits", LIMITS)
     relay: bool = setting(True, "only introduce peers to each other; relay nothing", RELAY)

@@ -52,14 +52,14 @@ ALERTS = (
         "RdvWorkerSilent",
         "5m",
         {"severity": "critical", "instance": "one", "worker": "1"},
-        "Worker 1 of one does not answer",
+        "Worker 1 of one is not responding",
         [("rdv_worker_up", ', worker="1"', "0x100"), ("rdv_worker_up", ', worker="0"', "1x100")],
     ),
     (
         "RdvDirectPathsRare",
         "1h",
         {"severity": "warning", "instance": "one"},
-        "Of the pairs of one only 10% find a direct path",
+        "Only 10% of the pairs of one find a direct path",
         [
             ("rdv_outcomes_total", ', outcome="direct"', "0+1x100"),
             ("rdv_outcomes_total", ', outcome="relayed"', "0+9x100"),
@@ -70,7 +70,7 @@ ALERTS = (
         "RdvClientsHidden",
         "1h",
         {"severity": "warning", "instance": "one"},
-        "one sees hardly any public address: a proxy seems to hide its clients",
+        "one sees hardly any public addresses: a proxy seems to hide its clients",
         [
             ("rdv_observed_addresses_total", ', kind="private4"', "0+99x100"),
             ("rdv_observed_addresses_total", ', kind="public4"', "0+1x100"),

@@ -72,14 +72,9 @@ class RendezvousService(Service):
         heritage = heritage or Heritage()
         self.generation = Generation(reactor, heritage, settings.pid_file, self._hand_over)
         self.replaced = self.generation.replaced
-        self._signals: ServerSignals | None = None
-        if handle_signals:
-            self._signals = ServerSignals(
-                reactor,
-                self._signalled,
-                {"SIGHUP": self.reload},
-                {"SIGUSR2": self.generation.replace},
-            )
+        self._signals = ServerSignals(
+            reactor, handle_signals, self._signalled, self.reload, self.generation.replace
+        )
         self._stopping = False
         self._settings = settings
         self.ports: list[IListeningPort] = []
@@ -107,8 +102,7 @@ class RendezvousService(Service):
 
         :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
         """
-        if self._signals is not None:
-            self._signals.take_others()
+        self._signals.take_others()
         self.generation.begin()
         self.ports = listen(self._endpoints, self._site)
         self._site.serves(self.ports)
@@ -163,8 +157,7 @@ class RendezvousService(Service):
         return Condition(text, True, self._stopping)
 
     def _run(self) -> None:
-        if self._signals is not None:
-            self._signals.take_all()
+        self._signals.take_all()
         inbox = self.generation.heritage.open_inbox()
         if inbox is not None:
             entrance = Entrance(self._reactor, self.rendezvous)

@@ -4,7 +4,7 @@ What an operator tells a server by signals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from signal import Signals
 from typing import Any
 
@@ -18,36 +18,41 @@ class ServerSignals:
     SIGINT and SIGTERM end a server; others have it do something, or nothing. All of it happens in a
     turn of the reactor.
 
+    :param handled: whether they are taken at all.
     :param ending: called with the name of each SIGINT and SIGTERM.
-    :param others: what is called for another signal, by its name.
-    :param late: likewise, from when the reactor runs; until then they do nothing.
+    :param reload: called for SIGHUP.
+    :param replace: called for SIGUSR2, which does nothing until the reactor runs.
     """
 
     def __init__(
         self,
         reactor: Any,
+        handled: bool,
         ending: Callable[[str], object],
-        others: Mapping[str, Callable[[], object]],
-        late: Mapping[str, Callable[[], object]],
+        reload: Callable[[], object],
+        replace: Callable[[], object],
     ) -> None:
         self._reactor = reactor
+        self._handled = handled
         self._ending = ending
-        self._others = {Signals[name].value: call for name, call in others.items()}
-        self._late = {Signals[name].value: call for name, call in late.items()}
+        self._reload = reload
+        self._replace = replace
 
     def take_others(self) -> None:
         """From now on; those that have waited until here come at once."""
-        spare_signals()
-        take_signals(self._other, self._others)
-        release_signals()
+        if self._handled:
+            spare_signals()
+            self._take("SIGHUP", self._reload)
+            release_signals()
 
     def take_all(self) -> None:
         """From now on. To be called when the reactor runs."""
-        take_signals(self._end)
-        take_signals(self._other, self._late)
+        if self._handled:
+            take_signals(self._end)
+            self._take("SIGUSR2", self._replace)
 
-    def _other(self, number: int) -> None:
-        self._reactor.callFromThread((self._others | self._late)[number])
+    def _take(self, name: str, call: Callable[[], object]) -> None:
+        take_signals(lambda _: self._reactor.callFromThread(call), [Signals[name]])
 
     def _end(self, number: int) -> None:
         self._reactor.callFromThread(self._ending, Signals(number).name)

@@ -79,14 +79,9 @@ class WorkersService(Service):
             reactor, heritage, settings.pid_file, self._hand_over, accepting=False
         )
         self.replaced = self.generation.replaced
-        self._signals: ServerSignals | None = None
-        if handle_signals:
-            self._signals = ServerSignals(
-                reactor,
-                self._signalled,
-                {"SIGHUP": self.reload},
-                {"SIGUSR2": self.generation.replace},
-            )
+        self._signals = ServerSignals(
+            reactor, handle_signals, self._signalled, self.reload, self.generation.replace
+        )
         # What is wrong with these is told here, and once.
         self._door = ServerDoor(reactor, settings)
         if settings.serve:
@@ -114,8 +109,7 @@ class WorkersService(Service):
 
         :raises RdvError: when one cannot be had, or cannot be shared.
         """
-        if self._signals is not None:
-            self._signals.take_others()
+        self._signals.take_others()
         self.generation.begin()
         self._crew = Crew(
             self._reactor,
@@ -183,8 +177,7 @@ class WorkersService(Service):
         return [] if self._crew is None else self._crew.serving
 
     def _run(self) -> None:
-        if self._signals is not None:
-            self._signals.take_all()
+        self._signals.take_all()
         if self._crew is not None:
             self._crew.ready.addCallback(self._serve)
             self._crew.start()

@@ -64,6 +64,7 @@ class ForwardingTestCase(SystemTestCase):
     :ivar listening: where the connecting side listens.
     """
 
+    forked = True
     visitors: DeferredQueue[Talker]
     where = ""
     listening = ""

@@ -100,7 +100,7 @@ class Child:
             if namespace:
                 fds.append(os.open(namespace, os.O_RDONLY | os.O_CLOEXEC))
                 stack.callback(os.close, fds[-1])
-            request = json.dumps([argv, dict(env or {}), str(cwd)])
+            request = json.dumps([argv, {**os.environ, **(env or {})}, str(cwd)])
             with _asking:
                 control, _ = _nursery()
                 socket.send_fds(control, [request.encode()], fds)
@@ -152,6 +152,7 @@ def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, fds: Sequence
             os.dup2(fd, number)
         for fd in set(fds):
             os.close(fd)
+        os.environ.clear()
         os.environ.update(env)
         os.chdir(cwd)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -31,6 +31,8 @@ class SecureTestCase(SystemTestCase):
     :ivar secret: in the form in which people pass it on.
     """
 
+    forked = True
+
     def setUp(self) -> None:
         self.secret = Secret.generate().reveal()
 

@@ -46,6 +46,8 @@ sys.exit(main(sys.argv[1:]))
 class CheckTestCase(SystemTestCase):
     """Runs the command, quickly: without throughput."""
 
+    forked = True
+
     def check(self, *options: str, throughput: bool = False) -> Program:
         skip = () if throughput else ("--no-throughput",)
         return self.rdv("check", "--spaces", "loopback", *skip, *options)

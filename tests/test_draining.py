@@ -22,6 +22,8 @@ ACTIVATED = str(ROOT / "tests" / "activated.py")
 class DrainingTestCase(SystemTestCase):
     """Servers that listen on a socket that this process has, too."""
 
+    forked = True
+
     def listening(self) -> socket.socket:
         """One on which nobody else listens as yet."""
         sock = socket.create_server(("127.0.0.1", 0), backlog=128)

@@ -35,6 +35,8 @@ def records(path: str | Path) -> list[dict[str, Any]]:
 class ExplainTestCase(SystemTestCase):
     """Programs whose stderr is to be read."""
 
+    forked = True
+
     def said(self, program: Program) -> str:
         return program.stderr.decode()
 

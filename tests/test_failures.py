@@ -49,6 +49,8 @@ def answer(status: str, reason: str, **headers: str) -> bytes:
 
 
 class FailureTestCase(SystemTestCase):
+    forked = True
+
     async def assert_fails(self, status: int, said: str, *arguments: str) -> None:
         """It says one line, and nothing on stdout."""
         program = self.rdv(*arguments)

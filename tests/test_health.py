@@ -49,6 +49,8 @@ DOWN = r"Server rdv/{} is DOWN\."
 
 
 class HealthTests(SystemTestCase):
+    forked = True
+
     async def pair(self, token: str) -> tuple[Program, Program]:
         """A pair of which something has gone through the relay."""
         acceptor, dialer = (each(*RELAYED, token=token) for each in (self.accept, self.dial))

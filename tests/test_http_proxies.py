@@ -22,6 +22,8 @@ USER, PASSWORD = "user", "Passw0rd"
 
 
 class HTTPProxyTests(SystemTestCase):
+    forked = True
+
     async def proxy(self, *lines: str) -> None:
         """Start a proxy, which clients use from now on."""
         port = await start_tinyproxy(self, *lines)
@@ -161,6 +163,8 @@ class HTTPProxyTests(SystemTestCase):
 
 class HowToTests(SystemTestCase):
     """The page about it does what it says."""
+
+    forked = True
 
     async def check(self, accept: str, *pairs: tuple[str, str]) -> None:
         """A peer without a proxy meets this one."""

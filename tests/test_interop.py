@@ -22,6 +22,8 @@ MIXES = [*product((False, True), repeat=3)]
 class InteropTestCase(SystemTestCase):
     """Starts either kind of each program."""
 
+    forked = True
+
     async def server(self, plain: bool) -> Program:
         if not plain:
             return await self.serve()

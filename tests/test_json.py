@@ -19,6 +19,8 @@ STREAM = ["lobby", "candidates", "connected"]
 
 
 class JSONTestCase(SystemTestCase):
+    forked = True
+
     async def events(self, program: Program, status: int) -> list[dict[str, Any]]:
         """All events of a program that ends with that status; the last one says so too."""
         self.assertEqual(await program.ended, status, program.report())

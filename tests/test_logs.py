@@ -35,6 +35,8 @@ async def meet_and_part(port: int, token: str = TOKEN) -> None:
 class FormTests(SystemTestCase):
     """What a program gets to read."""
 
+    forked = True
+
     async def served(self, *argv: str) -> Program:
         """A server that has had a pair, somebody who asked for a page, and its end."""
         server = Program(self, *argv)

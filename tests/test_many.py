@@ -55,6 +55,7 @@ class ManyTestCase(SystemTestCase):
     :ivar tls: how they verify it, if it speaks TLS.
     """
 
+    forked = True
     tls: IPolicyForHTTPS | None = None
 
     def clients(self) -> dict[str, Client]:

@@ -12,6 +12,7 @@ from tests.servers import DIRECT, MEGABYTE, RELAYED, SystemTestCase, noise
 
 
 class NoRelayTests(SystemTestCase):
+    forked = True
     timeout = 60
 
     async def test_direct(self) -> None:

@@ -39,6 +39,7 @@ class _Silent(Factory[Protocol]):
 class UndecidedTests(SystemTestCase):
     """A dialer that has heard HELLO on the relay, and waits for a direct path."""
 
+    forked = True
     timeout = 240
 
     async def undecided(self, *options: str) -> tuple[Program, Program, HalfWire]:
@@ -92,6 +93,7 @@ class UndecidedTests(SystemTestCase):
 class DirectTests(SystemTestCase):
     """A direct path that was found, by clients of ours."""
 
+    forked = True
     timeout = 240
 
     async def check(self, server: Program, *options: str) -> None:

@@ -21,6 +21,8 @@ from tests.servers import DIRECT, RELAYED
 
 
 class HiddenTests(SecureTestCase):
+    forked = False  # their arguments are looked at
+
     async def test_nowhere(self) -> None:
         """Neither the processes' arguments nor anything that either side or the server says."""
         server = await self.serve()
@@ -85,6 +87,7 @@ class TroubleTests(SecureTestCase, ForwardingTestCase):
     """Whatever goes wrong, with all that can be told of it, a secret is nowhere."""
 
     timeout = 180
+    forked = False
 
     def setUp(self) -> None:
         super().setUp()

@@ -17,6 +17,7 @@ from tests.servers import SystemTestCase
 
 
 class TlsTests(SystemTestCase):
+    forked = True
     timeout = 120
 
     def setUp(self) -> None:

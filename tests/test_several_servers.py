@@ -19,6 +19,8 @@ CLIENT = "docs/client.rst"
 class SeveralServersTests(SystemTestCase):
     """:ivar servers: by their URLs."""
 
+    forked = True
+
     async def serve_all(self, number: int = 2, *options: str) -> None:
         """Start so many."""
         servers = [await self.serve_one(*options) for _ in range(number)]

@@ -30,6 +30,8 @@ PATHS = ((DIRECT, P2P), (RELAYED, RELAY))
 class EndTests(SystemTestCase):
     """The end of one direction, and what comes the other way behind it."""
 
+    forked = True
+
     async def test_both_ways(self) -> None:
         """Much both ways at once, then the end of one way, then more the other way."""
         await self.serve()
@@ -81,6 +83,8 @@ class EndTests(SystemTestCase):
 class ReaderTests(SystemTestCase):
     """Who reads the acceptor's stdout."""
 
+    forked = True
+
     def accept_to_pipe(self, *options: str) -> tuple[Program, int]:
         """An acceptor with nothing to say, and where its stdout is read."""
         reader, writer = os.pipe()
@@ -118,6 +122,8 @@ class ReaderTests(SystemTestCase):
 
 class SharedTests(SystemTestCase):
     """Descriptors that others have, too."""
+
+    forked = True
 
     async def test_pipes_stay_as_they_were(self) -> None:
         """In the middle of a stream without end, and behind it: they are left blocking."""

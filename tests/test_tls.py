@@ -19,6 +19,8 @@ from tests.servers import MEGABYTE, RELAY, RELAYED, SystemTestCase, noise
 
 
 class VerificationTests(SystemTestCase):
+    forked = True
+
     async def test_unknown_authority(self) -> None:
         """Neither the platform nor another authority knows this server."""
         await self.serve_https()

@@ -145,7 +145,7 @@ class RendezvousResource(Resource):
 
     def _visitor(self, request: Request) -> Visitor:
         observed, headers = self._observe(request), request.requestHeaders
-        if not _lease(request).key:
+        if not _lease(request).is_known:
             self._rendezvous.admission.ask(host_of(observed))
 
         def values(name: bytes) -> Sequence[bytes]:
@@ -194,7 +194,7 @@ class RendezvousResource(Resource):
         leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
         admission, host = self._rendezvous.admission, host_of(leg.observed)
         leg.lease = _lease(request)
-        if not leg.lease.key:
+        if not leg.lease.is_known:
             leg.lease = admission.lease(host, counted=False)
         if not self._rendezvous.has_room(leg, request.channel.transport):
             leg.lease.misses(leg.token)

@@ -129,7 +129,7 @@ class Refusing:
 
     def may(self, limit: Limit, leg: Leg) -> bool:
         """Whether a limit leaves room for a client. If not, it is refused."""
-        if leg.lease.may(limit, leg.observed):
+        if leg.lease.may(limit):
             return True
         if limit is Limit.WAITING:
             leg.lease.misses(leg.token)

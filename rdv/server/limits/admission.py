@@ -8,14 +8,14 @@ from functools import lru_cache
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv.addresses import host_of, network_of
+from rdv.addresses import network_of
 from rdv.errors import BadRequest
 from rdv.server.limits.hiding import Hiding, is_public
 from rdv.server.limits.hits import HitCounts
 from rdv.server.limits.lease import NOBODY, Lease
 from rdv.server.limits.memory import RATES, Memory
 from rdv.server.limits.numbers import Limit, Limits
-from rdv.server.limits.sketch import Counts, KeyedHash, Rate
+from rdv.server.limits.sketch import Counts, KeyedHash, Place, Rate
 from rdv.server.limits.tried import Tried
 
 __all__ = ["Admission", "TooMany", "refusal_of"]
@@ -63,6 +63,7 @@ class Admission:
 
     :param memory: where it counts, if others count as well.
     :ivar counts: how many there are, by address.
+    :ivar most: how many there may be of what is counted, 0 for any number.
     :ivar hits: what the limits have done.
     :ivar hiding: which addresses are those of proxies: no limit holds for them.
     """
@@ -71,7 +72,7 @@ class Admission:
         memory = memory or Memory()
         self._clock = clock
         self._hash = KeyedHash(memory.secret)
-        self._key_of = lru_cache(_REMEMBERED)(self._find_key)
+        self._place_of = lru_cache(_REMEMBERED)(self._find_place)
         self._times = [memory.times(which) for which in range(RATES)]
         self._answers = Rate(self._times[0], _ANSWERS, _ANSWERS_WINDOW)
         self.counts = Counts(memory.counts(), memory.own)
@@ -85,7 +86,7 @@ class Admission:
         Have other limits. What has been counted stays; who came while there were none is not.
         """
         self._is_on = bool(limits)
-        self._most = (limits.connections, limits.waiting, limits.pairs)
+        self.most = (limits.connections, limits.waiting, limits.pairs)
         self._requests: Rate | None = None
         if limits.requests:
             self._requests = Rate(self._times[1], limits.requests, _REQUESTS_WINDOW)
@@ -103,12 +104,12 @@ class Admission:
         """
         if not (self._is_on and host):
             return NOBODY
-        key = self._key_of(host)
-        most = self._most[Limit.CONNECTIONS]
-        if most and self.counts.has(key, Limit.CONNECTIONS, most):
-            self._refuse(Limit.CONNECTIONS, key, host)
-        self._ask(key, host)
-        return Lease(self, key, counted=True)
+        place = self._place_of(host)
+        most = self.most[0]
+        if most and self.counts.has(place, 0, most):
+            self._refuse(Limit.CONNECTIONS, place)
+        self._ask(place)
+        return Lease(self, place, True)
 
     def ask(self, host: str) -> None:
         """
@@ -117,7 +118,7 @@ class Admission:
         :raises TooMany: when it may not be.
         """
         if self._is_on and host:
-            self._ask(self._key_of(host), host)
+            self._ask(self._place_of(host))
 
     def lease(self, host: str, *, counted: bool = True) -> Lease:
         """
@@ -127,7 +128,7 @@ class Admission:
         """
         if not (self._is_on and host):
             return NOBODY
-        return Lease(self, self._key_of(host), counted=counted)
+        return Lease(self, self._place_of(host), counted)
 
     def named(self, lease: Lease, host: str, addresses: str) -> None:
         """
@@ -135,48 +136,50 @@ class Admission:
 
         :param addresses: as they stand in an offer.
         """
-        if lease.key & _INSIDE and addresses:
-            self.hiding.came(lease.key, host, addresses, self._clock.seconds())
+        key = lease.place.key
+        if key & _INSIDE and addresses:
+            self.hiding.came(key, host, addresses, self._clock.seconds())
 
     @property
     def proxies(self) -> list[str]:
         """Addresses that are taken for those of proxies, so that no limit holds for them."""
         return self.hiding.addresses if self._is_on else []
 
-    def _find_key(self, host: str) -> int:
+    def _find_place(self, host: str) -> Place:
         network = network_of(host)
         key = self._hash(network)
-        return key & ~_INSIDE if is_public(network) else key | _INSIDE
+        return Place(key & ~_INSIDE if is_public(network) else key | _INSIDE, network)
 
     # What leases ask.
 
-    def has(self, limit: Limit, key: int) -> bool:
-        """Whether an address has as many of something as it may."""
-        most = self._most[limit]
-        return most > 0 and self.counts.has(key, limit, most)
-
-    def applies(self, limit: Limit, key: int, observed: str) -> bool:
+    def applies(self, limit: Limit, place: Place) -> bool:
         """Whether somebody is refused for that."""
-        if self.hiding.hides(key):
+        if self.hiding.hides(place.key):
             return False
-        self.hits.add(limit, network_of(host_of(observed)))
+        self.hits.add(limit, place.text)
         return True
 
-    def failed(self, key: int, token: bytes) -> None:
+    def failed(self, place: Place, token: bytes) -> None:
         """Somebody has met nobody, or only somebody of the same address."""
         if self._failures:
             now = self._clock.seconds()
-            if self._tried.is_new(key, token, now):
-                self._failures.spend(key, now)
+            if self._tried.is_new(place.key, token, now):
+                self._failures.spend(place, now)
 
-    def _ask(self, key: int, host: str) -> None:
+    def _ask(self, place: Place) -> None:
         now = self._clock.seconds()
-        if self._failures and not self._failures.allows(key, now):
-            self._refuse(Limit.FAILURES, key, host)
-        if self._requests and not self._requests.take(key, now):
-            self._refuse(Limit.REQUESTS, key, host)
+        failures, requests = self._failures, self._requests
+        # Nearly always the first row allows it, which is asked without a call.
+        if (
+            failures is not None
+            and failures.times[place.one] > now + failures.ahead
+            and not failures.allows(place, now)
+        ):
+            self._refuse(Limit.FAILURES, place)
+        if requests is not None and not requests.take(place, now):
+            self._refuse(Limit.REQUESTS, place)
 
-    def _refuse(self, limit: Limit, key: int, host: str) -> None:
-        if not self.hiding.hides(key):
-            self.hits.add(limit, network_of(host))
-            raise TooMany(limit, answered=self._answers.take(key, self._clock.seconds()))
+    def _refuse(self, limit: Limit, place: Place) -> None:
+        if not self.hiding.hides(place.key):
+            self.hits.add(limit, place.text)
+            raise TooMany(limit, answered=self._answers.take(place, self._clock.seconds()))

@@ -85,26 +85,28 @@ class Hiding:
         seen = self._seen.pop(key, None) or _Seen(host)
         self._seen[key] = seen  # in the order in which they came last
         seen.last = now
+        while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        if len(self._seen) > HIDING:  # hosts that come by themselves: what they name is no matter
+            if self._found:
+                self._publish([])
+            return
         first = host_of(named.partition(", ")[0])
         if first and len(seen.named) < _NAMED and host not in named:
             seen.named.add(first)
-        while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        self._publish()
-        self._settled = dict.fromkeys(self._found, now + _SETTLED)
+        found = [key for key, seen in self._seen.items() if len(seen.named) == _NAMED]
+        if found != self._found:
+            self._publish(found)
+        self._settled = dict.fromkeys(found, now + _SETTLED)
 
     @property
     def _oldest(self) -> _Seen:
         return next(iter(self._seen.values()))
 
-    def _publish(self) -> None:
-        found = [key for key, seen in self._seen.items() if len(seen.named) == _NAMED]
-        if len(self._seen) > HIDING:
-            found = []
-        if found != self._found:
-            self._found = found
-            for index, key in enumerate([*found, *[0] * (HIDING - len(found))]):
-                self._own[index] = key
+    def _publish(self, found: list[int]) -> None:
+        self._found = found
+        for index, key in enumerate([*found, *[0] * (HIDING - len(found))]):
+            self._own[index] = key
 
     def hides(self, key: int) -> bool:
         """Whether the address of that key is a proxy's."""

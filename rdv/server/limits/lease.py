@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rdv.server.limits.numbers import Limit
-from rdv.server.limits.sketch import FIELD
+from rdv.server.limits.sketch import FIELD, Place
 
 if TYPE_CHECKING:
     from rdv.server.limits.admission import Admission
@@ -22,36 +22,44 @@ class Lease:
     """
     A connection counts as one of its address, and as one who waits or is in a pair as well.
 
-    :param key: by which its address is known; 0 when that is unknown, and nothing is counted.
+    What is counted is added here, without a call: every client comes by several times.
+
+    :param place: that of its address; any when that is unknown, and nothing is counted.
     :param counted: whether the connection itself is counted.
     """
 
-    __slots__ = ("_admission", "_holds", "_token", "key")
+    __slots__ = ("_admission", "_holds", "_token", "place")
 
-    def __init__(self, admission: Admission | None, key: int, *, counted: bool) -> None:
+    def __init__(self, admission: Admission | None, place: Place, counted: bool = False) -> None:
         self._admission = admission
-        self.key = key
+        self.place = place
         self._holds = 0  # as it is added to the counts
         self._token = b""  # with which it waits
         if counted and admission is not None:
             self._holds = _CONNECTION
-            admission.counts.add(key, _CONNECTION)
+            own = admission.counts.own
+            own[place.one] += _CONNECTION
+            own[place.other] += _CONNECTION
 
-    def may(self, phase: Limit, observed: str) -> bool:
-        """
-        Whether its address has not too many yet that wait, or are in pairs.
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is counted."""
+        return self._admission is not None
 
-        :param observed: that address as text.
-        """
+    def may(self, phase: Limit) -> bool:
+        """Whether its address has not too many yet that wait, or are in pairs."""
         admission = self._admission
-        if admission is None or not admission.has(phase, self.key):
+        if admission is None:
             return True
-        return not admission.applies(phase, self.key, observed)
+        most = admission.most[phase]
+        if not most or not admission.counts.has(self.place, phase, most):
+            return True
+        return not admission.applies(phase, self.place)
 
     @property
     def is_hidden(self) -> bool:
         """Whether its address is a proxy's, which others have as well."""
-        return self._admission is not None and self._admission.hiding.hides(self.key)
+        return self._admission is not None and self._admission.hiding.hides(self.place.key)
 
     def waits(self, token: bytes) -> None:
         """It waits from now on, with that token."""
@@ -61,17 +69,17 @@ class Lease:
     def misses(self, token: bytes) -> None:
         """It has asked for somebody who is not there, and may not wait."""
         if self._admission is not None:
-            self._admission.failed(self.key, token)
+            self._admission.failed(self.place, token)
 
     def meets(self, other: Lease, token: bytes) -> None:
         """
         The two are a pair from now on. If both have one address it counts as a failure: whoever
         guesses could be both peers, to end his mistakes.
         """
-        if self.key == other.key:
+        if self.place.key == other.place.key:
             self.misses(token)
-        self._become(_PAIR)
-        other._become(_PAIR)
+        for lease in (self, other):
+            lease._become(_PAIR)
 
     def leaves(self) -> None:
         """It does neither any longer. If it has waited, it was in vain."""
@@ -80,24 +88,31 @@ class Lease:
             self._become(0)
 
     def _has_waited(self) -> None:
-        if self._holds & _WAITING and self._admission is not None:
-            self._admission.failed(self.key, self._token)
+        if self._holds & _WAITING:
+            self.misses(self._token)
 
     def _become(self, phase: int) -> None:
         admission = self._admission
         if admission is not None:
-            change = (self._holds & _CONNECTION) + phase - self._holds
-            self._holds += change
-            admission.counts.add(self.key, change)
+            holds = (self._holds & _CONNECTION) + phase
+            change = holds - self._holds
+            self._holds = holds
+            place, own = self.place, admission.counts.own
+            own[place.one] += change
+            own[place.other] += change
 
     def end(self) -> None:
         """The connection is gone, or somebody else counts it."""
         admission = self._admission
         if admission is not None:
-            self._has_waited()
-            admission.counts.add(self.key, -self._holds)
+            holds = self._holds
+            if holds & _WAITING:
+                self.misses(self._token)
+            place, own = self.place, admission.counts.own
+            own[place.one] -= holds
+            own[place.other] -= holds
             self._admission, self._holds = None, 0
 
 
 #: For whoever is not counted.
-NOBODY = Lease(None, 0, counted=False)
+NOBODY = Lease(None, Place(0))

@@ -3,9 +3,9 @@ Counts and rates of any number of keys in a fixed amount of memory: a count-min 
 generic cell rate algorithm (GCRA) on top of one.
 
 A key is a number of 60 random bits or more: :class:`KeyedHash` makes one of an address. Two parts
-of it say where the key is in two rows of slots. The lesser of the two is its count: others may have
-added to it, so it is never too low. (Two long rows need half the time of four shorter ones, and
-collisions are rare enough.)
+of it say where the key is in two rows of slots (:class:`Place`). The lesser of the two is its
+count: others may have added to it, so it is never too low. (Two long rows need half the time of
+four shorter ones, and collisions are rare enough.)
 
 Three counts share a slot, each with bits of its own, so that one addition changes them together.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-__all__ = ["FIELD", "SLOTS", "Counts", "KeyedHash", "Rate"]
+__all__ = ["FIELD", "SLOTS", "Counts", "KeyedHash", "Place", "Rate"]
 
 _BITS = 17
 _WIDTH = 1 << _BITS
@@ -44,43 +44,49 @@ class KeyedHash:
         return int.from_bytes(state.digest(), "little") or 1
 
 
+class Place:
+    """
+    Where a key is in the two rows, ``one`` and ``other``: found out once for all that is asked.
+
+    :param text: what it is the key of.
+    """
+
+    __slots__ = ("key", "one", "other", "text")
+
+    def __init__(self, key: int, text: bytes = b"") -> None:
+        self.key = key
+        self.text = text
+        self.one = key & _MASK
+        self.other = _WIDTH + (key >> _BITS & _MASK)
+
+
 class Counts:
     """
     How many there are of each key, here and elsewhere; of three kinds, 0 to 2.
 
     :param parts: the counters of each process, :data:`SLOTS` unsigned numbers of 64 bits.
     :param own: which of them is ours; only this one is written.
+    :ivar own: ours. Whoever has a place may add to both its numbers: ``1 << FIELD * kind`` for each
+        that there is more, less that for each that there is less, which was added before.
     """
 
     def __init__(self, parts: Sequence[memoryview[int]], own: int) -> None:
         self._parts = parts
-        self._own = parts[own]
+        self.own = parts[own]
         self._others = [part for index, part in enumerate(parts) if index != own]
 
-    def add(self, key: int, change: int) -> None:
-        """
-        There are more or less here.
-
-        :param change: ``1 << FIELD * kind`` for each that there is more, less that for each that
-            there is less, which was added before.
-        """
-        own, one, other = self._own, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
-        own[one] += change
-        own[other] += change
-
-    def has(self, key: int, kind: int, number: int) -> bool:
+    def has(self, place: Place, kind: int, number: int) -> bool:
         """Whether there are so many of a kind or more, in all parts together."""
-        one = key & _MASK
-        total = self._own[one]
+        one = place.one
+        total = self.own[one]
         for part in self._others:
             total += part[one]
         # This row says no nearly always.
-        return total >> FIELD * kind & _FIELD_MASK >= number and self.count(key, kind) >= number
+        return total >> FIELD * kind & _FIELD_MASK >= number and self.count(place, kind) >= number
 
-    def count(self, key: int, kind: int) -> int:
+    def count(self, place: Place, kind: int) -> int:
         """How many there are of a kind in all parts together, or more."""
-        places = key & _MASK, _WIDTH + (key >> _BITS & _MASK)
-        sums = [sum([part[place] for part in self._parts]) for place in places]
+        sums = [sum([part[each] for part in self._parts]) for each in (place.one, place.other)]
         return min([each >> FIELD * kind & _FIELD_MASK for each in sums])
 
 
@@ -94,25 +100,26 @@ class Rate:
     :param times: :data:`SLOTS` times. Others may write them, too: then an event may get lost.
     :param rate: so many a second.
     :param window: so many seconds' worth may come at once.
+    :ivar ahead: how far ahead of the present a time may be, for one more to be allowed.
     """
 
     def __init__(self, times: memoryview[float], rate: float, window: float) -> None:
-        self._times = times
+        self.times = times
         self._interval = 1.0 / rate
-        self._ahead = window - self._interval
+        self.ahead = window - self._interval
         self._most = 2 * window
 
-    def allows(self, key: int, now: float) -> bool:
+    def allows(self, place: Place, now: float) -> bool:
         """Whether there may be one more now."""
-        times, latest = self._times, now + self._ahead
-        return times[key & _MASK] <= latest or times[_WIDTH + (key >> _BITS & _MASK)] <= latest
+        times, latest = self.times, now + self.ahead
+        return times[place.one] <= latest or times[place.other] <= latest
 
-    def spend(self, key: int, now: float) -> None:
+    def spend(self, place: Place, now: float) -> None:
         """
         There is one now, whether it is allowed or not. However many there are, two windows later
         all is forgotten.
         """
-        times, one, other = self._times, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        times, one, other = self.times, place.one, place.other
         first, second = times[one], times[other]
         until = min(max(min(first, second), now) + self._interval, now + self._most)
         # Not more than this key has: others would have to pay for it.
@@ -121,12 +128,12 @@ class Rate:
         if second < until:
             times[other] = until
 
-    def take(self, key: int, now: float) -> bool:
+    def take(self, place: Place, now: float) -> bool:
         """Spend one if it is allowed, and say whether it was."""
-        times, one, other = self._times, key & _MASK, _WIDTH + (key >> _BITS & _MASK)
+        times, one, other = self.times, place.one, place.other
         first, second = times[one], times[other]
         used_up = first if first < second else second
-        if used_up > now + self._ahead:
+        if used_up > now + self.ahead:
             return False
         until = (used_up if used_up > now else now) + self._interval
         if first < until:

@@ -70,7 +70,8 @@ class ShortWay:
             offer = parse_offer(head.method, b"HTTP/1.1", head.values)
         except BadRequest:
             return False
-        observed, user = endpoint_text(peer.host, peer.port), None
+        # A stranger may send from port 0, at which nobody can be reached.
+        observed, user = endpoint_text(peer.host, peer.port) if peer.port else "", None
         if self.door is not None and self.door.checks:
             visitor = Visitor(offer, head.values, observed, peer)
             if not self.door.is_open(visitor):

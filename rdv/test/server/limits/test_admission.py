@@ -34,7 +34,7 @@ class _Case(SynchronousTestCase):
 
     def counted(self, lease: Lease) -> list[int]:
         """How many connections its address has, and who wait, and are in pairs."""
-        return [self.admission.counts.count(lease.key, kind) for kind in range(3)]
+        return [self.admission.counts.count(lease.place, kind) for kind in range(3)]
 
     def refused(self, host: str = HOST) -> TooMany:
         """One more may not come in."""
@@ -81,16 +81,16 @@ class CountsTests(_Case):
         """Who waits, and who is in a pair, is counted as that for as long."""
         leases = self.leases(3)
         for lease in leases[:2]:
-            self.assertTrue(lease.may(Limit.WAITING, f"{HOST}:5"))
+            self.assertTrue(lease.may(Limit.WAITING))
             lease.waits(b"token")
-        self.assertFalse(leases[2].may(Limit.WAITING, f"{HOST}:5"))
-        self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        self.assertFalse(leases[2].may(Limit.WAITING))
+        self.assertTrue(leases[2].may(Limit.PAIRS))
         leases[0].meets(NOBODY, b"token")
-        self.assertTrue(leases[2].may(Limit.WAITING, f"{HOST}:5"))
+        self.assertTrue(leases[2].may(Limit.WAITING))
         leases[1].meets(NOBODY, b"token")
-        self.assertFalse(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        self.assertFalse(leases[2].may(Limit.PAIRS))
         leases[1].end()
-        self.assertTrue(leases[2].may(Limit.PAIRS, f"{HOST}:5"))
+        self.assertTrue(leases[2].may(Limit.PAIRS))
         self.assertEqual(
             [tuple(each) for each in self.admission.hits.take()],
             [("waiting", 1, [(HOST, 1)]), ("pairs", 1, [(HOST, 1)])],
@@ -121,7 +121,7 @@ class CountsTests(_Case):
             lease = self.admission.admit("")
             self.assertIs(lease, NOBODY)
             self.assertIs(self.admission.lease(""), NOBODY)
-            self.assertTrue(lease.may(Limit.WAITING, ""))
+            self.assertTrue(lease.may(Limit.WAITING))
             lease.waits(b"token")
             lease.end()
         self.admission.ask("")
@@ -139,7 +139,7 @@ class CountsTests(_Case):
             self.named("10.0.0.1", f"192.168.0.{host}:7")
         leases = self.leases(10, "10.0.0.1")
         for lease in leases:
-            self.assertTrue(lease.may(Limit.WAITING, "10.0.0.1:5"))
+            self.assertTrue(lease.may(Limit.WAITING))
             lease.waits(b"token")
         self.assertFalse(any(self.admission.hits.totals.values()))
         for host in range(8):
@@ -197,7 +197,7 @@ class RatesTests(_Case):
             step(b"%d" % number)
         rate = self.admission._failures
         assert rate is not None
-        return sum(rate.take(lease.key, self.clock.seconds()) for _ in range(60))
+        return sum(rate.take(lease.place, self.clock.seconds()) for _ in range(60))
 
     def test_guesses(self) -> None:
         """Who asks for nobody and may not wait fails as well, or meets one of the same address."""

@@ -51,8 +51,8 @@ class ClientsTests(ServerTestCase):
     def counted(self) -> tuple[tuple[int, ...], ...]:
         """How many are connected, wait and are in pairs, of each of the two addresses."""
         admission = self.rendezvous.admission
-        keys = [admission.lease(host_of(each), counted=False).key for each in (HOG, GUEST)]
-        return tuple(tuple(admission.counts.count(key, n) for n in range(3)) for key in keys)
+        places = [admission.lease(host_of(each), counted=False).place for each in (HOG, GUEST)]
+        return tuple(tuple(admission.counts.count(place, n) for n in range(3)) for place in places)
 
     def assert_refused_for(self, guest: Guest, limit: Limit) -> None:
         """That limit has hit it."""
@@ -135,10 +135,10 @@ class ClientsTests(ServerTestCase):
 
         def failures() -> int:
             """How many more there may be."""
-            key = admission.lease(host_of(HOG), counted=False).key
+            place = admission.lease(host_of(HOG), counted=False).place
             rate = admission._failures
             assert rate
-            return sum(rate.take(key, self.clock.seconds()) for _ in range(100))
+            return sum(rate.take(place, self.clock.seconds()) for _ in range(100))
 
         self.close_all(self.dial(b"1", observed=HOG))
         self.dial(b"2", observed=HOG).here.write(b"?")

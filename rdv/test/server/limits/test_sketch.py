@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv.server.limits.sketch import FIELD, SLOTS, Counts, KeyedHash, Rate
+from rdv.server.limits.sketch import FIELD, SLOTS, Counts, KeyedHash, Place, Rate
 
 #: Keys that share some of their slots, or all, with others.
 _FEW = st.sampled_from([1, 2, 1 << 17 | 1, 1 << 17 | 2, 1 << 34 | 1, 1 << 63 | 1, (1 << 34) - 1])
@@ -26,6 +26,12 @@ def _parts(number: int) -> list[memoryview[int]]:
 
 def _times() -> memoryview[float]:
     return memoryview(array("d", bytes(8 * SLOTS)))
+
+
+def _add(counts: Counts, key: int, change: int) -> None:
+    place = Place(key)
+    counts.own[place.one] += change
+    counts.own[place.other] += change
 
 
 class KeyedHashTests(SynchronousTestCase):
@@ -45,11 +51,11 @@ class CountsTests(SynchronousTestCase):
         counts = [Counts(parts, own) for own in range(3)]
         exact: Counter[tuple[int, int]] = Counter()
         for own, key, kind in added:
-            counts[own].add(key, _MORE[kind])
+            _add(counts[own], key, _MORE[kind])
             exact[key, kind] += 1
         for (key, kind), number in exact.items():
-            self.assertGreaterEqual(counts[0].count(key, kind), number)
-            self.assertTrue(counts[1].has(key, kind, number))
+            self.assertGreaterEqual(counts[0].count(Place(key), kind), number)
+            self.assertTrue(counts[1].has(Place(key), kind, number))
 
     @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 2))))
     def test_exact(self, added: list[tuple[int, int]]) -> None:
@@ -58,21 +64,21 @@ class CountsTests(SynchronousTestCase):
         counts = Counts(parts, 0)
         keys = [(5 + number * _STEP, kind) for number, kind in added]
         for key, kind in keys:
-            counts.add(key, _MORE[kind])
+            _add(counts, key, _MORE[kind])
         for (key, kind), number in Counter(keys).items():
-            self.assertEqual(counts.count(key, kind), number)
-            self.assertTrue(counts.has(key, kind, number))
-            self.assertFalse(counts.has(key, kind, number + 1))
+            self.assertEqual(counts.count(Place(key), kind), number)
+            self.assertTrue(counts.has(Place(key), kind, number))
+            self.assertFalse(counts.has(Place(key), kind, number + 1))
         for key, kind in keys:
-            counts.add(key, -_MORE[kind])
+            _add(counts, key, -_MORE[kind])
         self.assertFalse(any(parts[0]))
 
     def test_from_one_to_another(self) -> None:
         """In one step, with a count that is none of the others' business."""
         counts = Counts(_parts(2), 1)
-        counts.add(7, _MORE[0] + _MORE[1])
-        counts.add(7, _MORE[2] - _MORE[1])
-        self.assertEqual([counts.count(7, kind) for kind in range(3)], [1, 0, 1])
+        _add(counts, 7, _MORE[0] + _MORE[1])
+        _add(counts, 7, _MORE[2] - _MORE[1])
+        self.assertEqual([counts.count(Place(7), kind) for kind in range(3)], [1, 0, 1])
 
     def test_many(self) -> None:
         """
@@ -83,10 +89,10 @@ class CountsTests(SynchronousTestCase):
         counts = Counts(_parts(1), 0)
         for _ in range(100_000):
             key = random.getrandbits(64)
-            counts.add(key, random.randint(1, 4))
+            _add(counts, key, random.randint(1, 4))
         for _ in range(1000):
-            counts.add(random.getrandbits(64), 256)
-        refused = sum(counts.has(random.getrandbits(64), 0, 256 - 3) for _ in range(100_000))
+            _add(counts, random.getrandbits(64), 256)
+        refused = sum(counts.has(Place(random.getrandbits(64)), 0, 256 - 3) for _ in range(100_000))
         self.assertLess(refused, 10)
 
 
@@ -99,7 +105,7 @@ class RateTests(SynchronousTestCase):
 
     def taken(self, key: int, now: float, tries: int = 100) -> int:
         """How many of so many are allowed."""
-        return sum(self.rate.take(key, now) for _ in range(tries))
+        return sum(self.rate.take(Place(key), now) for _ in range(tries))
 
     def test_at_once(self) -> None:
         """So many, and then one for each interval."""
@@ -128,9 +134,9 @@ class RateTests(SynchronousTestCase):
     def test_debt(self) -> None:
         """What is spent without being asked is forgotten after two windows at most."""
         for _ in range(1000):
-            self.rate.spend(1, 1000)
-        self.assertFalse(self.rate.allows(1, 1005))
-        self.assertTrue(self.rate.allows(1, 1010))
+            self.rate.spend(Place(1), 1000)
+        self.assertFalse(self.rate.allows(Place(1), 1005))
+        self.assertTrue(self.rate.allows(Place(1), 1010))
 
     @given(st.lists(st.tuples(st.floats(0, 3), _FEW), max_size=60))
     def test_never_more(self, asked: list[tuple[float, int]]) -> None:
@@ -138,7 +144,7 @@ class RateTests(SynchronousTestCase):
         rate, now, got = Rate(_times(), 2, 5), 1000.0, Counter[int]()
         for pause, key in asked:
             now += pause
-            got[key] += rate.take(key, now)
+            got[key] += rate.take(Place(key), now)
         for key in got:
             self.assertLessEqual(got[key], 10 + 2 * (now - 1000))
 
@@ -146,5 +152,5 @@ class RateTests(SynchronousTestCase):
         """What others write counts here."""
         other = Rate(self.times, 2, 5)
         for _ in range(10):
-            other.take(1, 1000)
+            other.take(Place(1), 1000)
         self.assertEqual(self.taken(1, 1000), 0)

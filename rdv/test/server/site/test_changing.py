@@ -31,9 +31,9 @@ PROBES: Mapping[str, Callable[[Any], object]] = {
     "auth_pass": lambda it: tuple(name.decode() for name in it._door.checks[0]._passed[2:]),
     "auth_timeout": lambda it: it._door.checks[0]._timeout,
     "auth_cache": lambda it: it._door.checks[0]._verdicts._keep,
-    "limit_connections": lambda it: it.rendezvous.admission._most[0],
-    "limit_waiting": lambda it: it.rendezvous.admission._most[1],
-    "limit_pairs": lambda it: it.rendezvous.admission._most[2],
+    "limit_connections": lambda it: it.rendezvous.admission.most[0],
+    "limit_waiting": lambda it: it.rendezvous.admission.most[1],
+    "limit_pairs": lambda it: it.rendezvous.admission.most[2],
     "limit_requests": lambda it: 1 / it.rendezvous.admission._requests._interval,
     "limit_failures": lambda it: 60 / it.rendezvous.admission._failures._interval,
     "limits": lambda it: it.rendezvous.admission._is_on,
@@ -101,7 +101,7 @@ class ChangeTests(SynchronousTestCase):
         )
         self.assertIs(service._door.checks, checks)
         self.assertEqual(service._settings.drain, 5.0)
-        self.assertEqual(service.rendezvous.admission._most[2], 64)
+        self.assertEqual(service.rendezvous.admission.most[2], 64)
 
     def test_same_door(self) -> None:
         """What has been learned about clients is kept when nothing has changed about them."""

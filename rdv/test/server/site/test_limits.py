@@ -96,6 +96,16 @@ class SiteTests(WebTestCase):
             self.assertEqual(browser.answer().status, 503)
         self.assert_too_many(self.browse(request(), address=HOG), "failed meetings")
 
+    def test_port_0(self) -> None:
+        """Somebody sends from there. It is no address, and still counts as one of its host."""
+        self.start(limit_waiting=2)
+        nowhere = IPv4Address("TCP", HOG.host, 0)
+        for number in range(2):
+            self.browse(request(rdv_token=b"%d" % number), address=nowhere)
+        self.assert_too_many(self.browse(request(), address=nowhere), "wait")
+        (told,) = self.rendezvous.admission.hits.take()
+        self.assertEqual(told.worst, [(HOG.host, 1)])
+
     def test_flood(self) -> None:
         """Most are cut without an answer."""
         self.start(limit_requests=1, limit_connections=0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
@@ -116,7 +116,8 @@ class LikenessTests(WebTestCase):
     def test_addresses(self) -> None:
         """The client's own as the server sees it, and what it says of itself."""
         own = b"[2001:DB8::7]:080,, 1.2.3.4:5,[::ffff:1.2.3.4]:6"
-        for address in (CLIENT, IP6, IPv6Address("TCP", "2001:db8::9", 5)):
+        nowhere = IPv4Address("TCP", CLIENT.host, 0)
+        for address in (CLIENT, IP6, IPv6Address("TCP", "2001:db8::9", 5), nowhere):
             self.assert_alike(request(rdv_self_addrs=own), address)
 
     @settings(max_examples=300)

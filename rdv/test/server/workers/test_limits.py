@@ -25,8 +25,8 @@ class LimitsTests(WorkersTestCase):
     def counted(self) -> list[int]:
         """How many of 127.0.0.1 are connected, wait, and are in pairs."""
         admission = self.rendezvous[0].admission
-        key = admission.lease("127.0.0.1", counted=False).key
-        return [admission.counts.count(key, kind) for kind in range(3)]
+        place = admission.lease("127.0.0.1", counted=False).place
+        return [admission.counts.count(place, kind) for kind in range(3)]
 
     async def wait(self, worker: int, owner: int, number: int) -> None:
         """An acceptor comes to a worker, and waits at another one."""

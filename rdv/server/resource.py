@@ -176,7 +176,8 @@ class RendezvousResource(Resource):
         """Answer when it is known whether the client may come in, or not at all if it leaves."""
 
         def answered(result: object) -> None:
-            if request.channel is None:
+            # It has left, or has been refused meanwhile.
+            if getattr(request.channel, "closed", request.channel is None):
                 return
             if isinstance(result, Failure):
                 answer: int | bytes = self._refuse(request, _undecided(result))

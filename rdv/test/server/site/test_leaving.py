@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from rdv._until import wait_until
-from rdv.server import RendezvousResource
+from rdv.errors import BadRequest
+from rdv.server import Rendezvous, RendezvousResource
 from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.site import RendezvousSite
 from rdv.test.server.doubles import request
@@ -90,6 +92,29 @@ class LeaveTests(SiteTestCase):
         self.successResultOf(left)
         self.assertEqual(cancelled, [hook])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def refused_then(self, says: str | Failure) -> None:
+        """A client is told to come again, and what is said of it afterwards changes nothing."""
+        hook: Deferred[str | None] = Deferred()
+        self.mount(RendezvousResource(self.rendezvous, identify=lambda one: hook))
+        statistics = self.rendezvous.statistics
+        self.site = self.factory = RendezvousSite(
+            self.site.resource, self.clock, statistics=statistics
+        )
+        browser = self.browse(request())
+        self.rendezvous.close()
+        self.own_site.leave([])
+        self.clock.advance(1)
+        hook.callback(says)
+        self.clock.advance(0)
+        self.assertEqual(browser.received, refusal(*SHUTDOWN))
+        self.assertEqual(list(statistics.refusals.values()), [1])
+
+    def test_answered_too_late(self) -> None:
+        """Whoever has been told is not told again, nor let in, nor counted twice."""
+        self.refused_then("user")
+        self.rendezvous = Rendezvous(self.clock)
+        self.refused_then(Failure(BadRequest("no", 403)))
 
     def test_longer(self) -> None:
         """There may be more time, until there is less after all."""

@@ -75,6 +75,13 @@ SAID_BY_THE_WAY = re.compile(
 )
 
 
+def left(pairs: int) -> str:
+    """What a server that ends says of its pairs."""
+    if not pairs:
+        return "no pairs are left"
+    return "1 pair has" if pairs == 1 else f"{pairs} pairs have"
+
+
 class SystemTestCase(TestCase):
     """
     Starts the product's programs, all on loopback.

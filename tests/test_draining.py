@@ -13,7 +13,7 @@ from rdv.test.server.doubles import request
 from rdv.test.server.workers.doubles import token_of
 from rdv.test.sockets import socket_path
 from tests.processes import PYTHON, ROOT, Program
-from tests.servers import LISTENING, RELAYED, SystemTestCase
+from tests.servers import LISTENING, RELAYED, SystemTestCase, left
 from tests.talker import talk_to
 
 ACTIVATED = str(ROOT / "tests" / "activated.py")
@@ -45,7 +45,7 @@ class DrainingTestCase(SystemTestCase):
     async def stopped(self, server: Program, pairs: int) -> None:
         """It is told to stop, and does."""
         server.signal("TERM")
-        await server.line(f"{pairs} pairs have")
+        await server.line(left(pairs))
 
 
 class SharedSocketTests(DrainingTestCase):
@@ -91,7 +91,7 @@ class SharedSocketWorkersTests(SharedSocketTests):
     async def stopped(self, server: Program, pairs: int) -> None:
         server.signal("TERM")
         for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs have")
+            await server.line(rf"\[worker {index}, .*told to stop: ")
 
     async def test_pair(self) -> None:
         """Its clients meet, whichever worker they come to."""

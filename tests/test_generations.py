@@ -17,7 +17,7 @@ from rdv.test.server.doubles import request
 from rdv.test.sockets import socket_path
 from rdv.wire import confirm_line, hello_line
 from tests.processes import PYTHON, ROOT, Program
-from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase
+from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase, left
 from tests.talker import Talker, talk_to
 from tests.test_draining import ACTIVATED
 
@@ -281,7 +281,7 @@ class FailureTests(GenerationsTestCase):
         clients[0].write(b"x")
         await clients[1].received(1)
         new = await self.replace()
-        await self.server.line("replaced: 1 pairs have")
+        await self.server.line(f"replaced: {left(1)}")
         os.kill(new, signal.SIGKILL)
         await self.server.line("the new generation has ended: signal 9")
         clients[0].write(b"y")
@@ -309,7 +309,7 @@ class FailureTests(GenerationsTestCase):
         clients[0].write(b"x")
         await clients[1].received(1)
         await self.replace()
-        await self.server.line("replaced: 1 pairs have")
+        await self.server.line(f"replaced: {left(1)}")
         self.server.signal("TERM")
         for client in clients:
             await self.assert_ended(client, 3, RELAY, BROKEN)

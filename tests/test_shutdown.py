@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from tests.processes import ROOT, Program
-from tests.servers import BROKEN, MEGABYTE, RELAY, RELAYED, TWIST, SystemTestCase, noise
+from tests.servers import BROKEN, MEGABYTE, RELAY, RELAYED, TWIST, SystemTestCase, left, noise
 
 #: Of a client that does not come back when the server wants to be asked again.
 IN_A_HURRY = ("--timeout", "9")
@@ -36,7 +36,7 @@ class ShutdownTests(SystemTestCase):
     async def stopping(self, server: Program, pairs: int, name: str = "TERM") -> None:
         """Tell the server to stop, and wait until it does."""
         server.signal(name)
-        await server.line(f"SIG{name}: {pairs} pairs have")
+        await server.line(f"SIG{name}: {left(pairs)}")
 
     async def test_waiting(self) -> None:
         """Those who wait are told, and the server ends at once."""
@@ -148,7 +148,7 @@ class WorkersTests(ShutdownTests):
         server.signal(name)
         await server.line(f"SIG{name}: stopping 2 workers")
         for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs have")
+            await server.line(rf"\[worker {index}, .*told to stop: ")
 
 
 class StartTests(SystemTestCase):

@@ -161,7 +161,7 @@ class ParentTests(WorkersTestCase):
                 os.kill(pid, name)
         self.server.signal("INT")
         for index in range(WORKERS):
-            await self.server.line(rf"\[worker {index}, .* pairs have")
+            await self.server.line(rf"\[worker {index}, .*told to stop: ")
         await self.exchange(pair, b"words")
         self.server.signal("INT")
         for wire in pair:

@@ -55,7 +55,7 @@ class TLSTests(test_many.CrossTalkTests):
         self.assertIn(b"passed on: ", server.stderr)
         server.signal("TERM")
         for index in range(2):
-            await server.line(rf"\[worker {index}, .* pairs have")
+            await server.line(rf"\[worker {index}, .*told to stop: ")
         words = noise(1, MEGABYTE)
         for pair in pairs:
             one, other = (

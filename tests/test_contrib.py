@@ -24,7 +24,7 @@ from rdv.server.configuration.reading import Configuration
 from rdv.tap import Options
 from tests.documents import literal_blocks
 from tests.processes import PYTHON, ROOT, Program
-from tests.servers import SystemTestCase
+from tests.servers import LISTENING, SystemTestCase
 
 CONTRIB = ROOT / "contrib"
 COMMAND = re.compile(r"(?:^|[ =/`(])((?:rdv serve|twist rdv)(?: [^`\n#]*)?)", re.MULTILINE)
@@ -136,19 +136,28 @@ class ContainerTests(SettingsTestCase):
         self.assertIn("\nUSER 65532", text)
 
 
-class HealthTests(SystemTestCase):
-    async def test_health_check(self) -> None:
-        """What Docker runs to see whether the server is well."""
-        text = (CONTRIB / "docker/Dockerfile").read_text()
-        found = re.search(r"^HEALTHCHECK .*\n\s*CMD (\[.*\])$", text, re.MULTILINE)
+class DockerTests(SystemTestCase):
+    def command(self, instruction: str) -> list[str]:
+        """What the Dockerfile has behind it, in its last stage."""
+        text = (CONTRIB / "docker/Dockerfile").read_text().rpartition("\nFROM ")[2]
+        found = re.search(rf"^{instruction}[^\[]*(\[.*\])$", text, re.MULTILINE)
         assert found
-        program, *arguments = json.loads(found[1])
+        words: list[str] = json.loads(found[1])
+        return words
+
+    async def test_life(self) -> None:
+        """The server that Docker starts: whether it is well, and how it is stopped."""
+        program, *arguments = self.command("ENTRYPOINT") + self.command("CMD")
+        self.assertEqual(program, "rdv")
+        server = self.rdv(*arguments, env={"RDV_SERVE_LISTEN": "127.0.0.1:0"})
+        port = (await server.line(LISTENING))[1]
+        program, *arguments = self.command("HEALTHCHECK")
         self.assertEqual(program, "python")
-        server = await self.serve()
-        arguments = [each.replace(":8080", f":{self.port}") for each in arguments]
+        arguments = [each.replace(":8080", f":{port}") for each in arguments]
         checking = Program(self, PYTHON, *arguments)
         self.assertEqual(await checking.ended, 0, checking.report())
-        await server.kill()
+        server.signal("TERM")
+        self.assertEqual(await server.ended, 0, server.report())
         self.assertEqual(await Program(self, PYTHON, *arguments).ended, 1)
 
 

@@ -136,8 +136,8 @@ def starts(other: OtherSide, env: dict[str, str], number: int) -> list[list[str]
         "rdv --help": lambda: [*COMMAND, "--help"],
         "import what rdv dial needs": lambda: [
             *python,
-            "import rdv.commands.cli, rdv.commands.running, rdv.client, rdv._stdio.stream;"
-            "import twisted.internet.reactor",
+            "from rdv.commands import arguments, cli, loading;"
+            f"loading.load(arguments.parse(['dial', '{other.url}', 'token']))",
         ],
         "rdv dial, direct": lambda: [
             *COMMAND,

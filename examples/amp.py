@@ -1,5 +1,5 @@
 """
-AMP, Twisted's protocol of commands and answers, between two hosts that share a secret. One
+AMP, Twisted's protocol of commands and answers, between two hosts that share a secret. One host
 answers::
 
     python examples/amp.py answer 'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
@@ -22,14 +22,14 @@ from twisted.protocols.amp import AMP, Command, Integer
 
 
 class Sum(Command):
-    """What both sides know."""
+    """The command that both sides share."""
 
     arguments = [(b"a", Integer()), (b"b", Integer())]
     response = [(b"total", Integer())]
 
 
 class Calculator(AMP):
-    """Answers."""
+    """Answers commands."""
 
     @Sum.responder
     def add(self, a: int, b: int) -> dict[str, int]:
@@ -37,7 +37,7 @@ class Calculator(AMP):
 
 
 async def answer(reactor: Any, description: str) -> None:
-    """Answer whoever comes, for ever."""
+    """Answer all peers, forever."""
     await serverFromString(reactor, description).listen(Factory.forProtocol(Calculator))
     await Deferred()
 

@@ -1,5 +1,5 @@
 """
-A program for asyncio, with asyncio's streams, over rdv. On one host, and on another::
+An asyncio program that uses asyncio streams over rdv. Run it on one host, and on another::
 
     python examples/asyncio_program.py serve 'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
     python examples/asyncio_program.py ask   'rdv:https\\://example.com/rdv:tokenFile=secret.txt'
@@ -22,7 +22,7 @@ from rdv.asyncio_streams import open_connection, start_server
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What ``asyncio.start_server`` was given."""
+    """The callback for ``asyncio.start_server``."""
     async for line in reader:
         writer.write(line.upper())
         await writer.drain()
@@ -30,7 +30,7 @@ async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What used the two that ``asyncio.open_connection`` returned."""
+    """Uses the streams that ``asyncio.open_connection`` would return."""
     writer.write(b"is anybody there?\n")
     writer.write_eof()
     print("the peer says:", (await reader.read()).decode().strip(), flush=True)
@@ -55,7 +55,7 @@ def _by_a_signal(failure: Failure) -> None:
 
 
 def run(reactor: Any) -> Deferred[None]:
-    """As ``asyncio.run`` does it: a signal cancels what runs, which may then tidy up."""
+    """Like ``asyncio.run``: a signal cancels all tasks, which can then clean up."""
     task = asyncio.ensure_future(main(reactor, *sys.argv[1:]), loop=loop)
 
     def stop() -> Deferred[Any]:

@@ -1,10 +1,11 @@
 """
-TLS with certificates on both sides, from peer to peer, over whatever path was found::
+TLS with certificates on both sides, from peer to peer, over any path::
 
     python examples/authenticated.py accept URL SECRET bob.crt alice.pem bob
     python examples/authenticated.py dial   URL SECRET alice.crt bob.pem alice
 
-docs/howto/identity.rst says how to make the files. A last argument names addresses to use.
+docs/howto/identity.rst shows how to make the files. An optional last argument names the addresses
+to use.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from rdv.client import Client
 
 @implementer(IHandshakeListener)
 class Greeter(Protocol):
-    """Says nothing, and believes nothing, before the peer has shown who it is."""
+    """Sends and accepts nothing until the peer has proved its identity."""
 
     transport: Any
 

@@ -1,6 +1,6 @@
 """
-An ordinary Twisted protocol over a connection to a peer, under a secret that ``rdv token`` made. On
-one host::
+An ordinary Twisted protocol over a connection to a peer, with a secret from ``rdv token``. On one
+host::
 
     python examples/echo.py accept http://example.com:8080 rdvs1-...
 
@@ -8,8 +8,8 @@ and on another::
 
     python examples/echo.py dial http://example.com:8080 rdvs1-...
 
-A fourth argument names the addresses to use, as ``none`` for the relay, or ``loopback`` to try it
-on one host.
+A fourth argument names the addresses to use, such as ``none`` for the relay, or ``loopback`` to try
+it on one host.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rdv.errors import RdvError
 
 
 class Echo(Protocol):
-    """The acceptor's: sends back whatever comes."""
+    """The acceptor's protocol: echoes everything."""
 
     def __init__(self) -> None:
         self.ended: Deferred[None] = Deferred()
@@ -42,7 +42,7 @@ class Echo(Protocol):
 
 
 class Ask(Echo):
-    """The dialer's: says something, and closes when it has come back."""
+    """The dialer's protocol: sends something, and closes once it has come back."""
 
     question = b"Is anybody there?"
 

@@ -1,9 +1,9 @@
 """
-A rendezvous beside other resources in one site::
+A rendezvous next to other resources in one site::
 
     python examples/embedded_server.py tcp:8080
 
-``GET /`` says what is going on; clients dial and accept at ``/rdv``.
+``GET /`` shows the current state; clients dial and accept at ``/rdv``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rdv.server import Rendezvous, RendezvousResource
 
 
 class Status(Resource):
-    """Some other page of the site."""
+    """Another page of the site."""
 
     def __init__(self, rendezvous: Rendezvous) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._rendezvous = rendezvous
 
     def render_GET(self, request: Request) -> bytes:
-        """How many wait, how many are connected, and how the others ended."""
+        """Show how many clients are waiting, how many pairs are connected, and how others ended."""
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         lines = [f"waiting: {self._rendezvous.waiting}", f"pairs: {self._rendezvous.pairs}"]
         lines += [f"{outcome.value}: {n}" for outcome, n in self._rendezvous.outcomes.items()]
@@ -36,7 +36,7 @@ class Status(Resource):
 
 
 async def main(reactor: Any, endpoint: str) -> None:
-    """Serve until a signal comes; then transfers get five seconds to end."""
+    """Serve until a signal arrives; transfers then get five seconds to finish."""
     rendezvous = Rendezvous(reactor)
     root = Resource()
     root.putChild(b"", Status(rendezvous))

@@ -1,9 +1,9 @@
 """
-A server that decides about each pair, and counts what it relays::
+A server that decides which clients may meet, and counts relayed bytes::
 
     python examples/policy.py tcp:8080 alice bob
 
-lets those meet whose token begins with ``alice-`` or ``bob-``, and refuses all others.
+admits clients whose token starts with ``alice-`` or ``bob-``, and refuses all others.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from rdv.server import Pair, Rendezvous, RendezvousResource
 
 class Policy:
     """
-    Who may meet, and for how long they may be silent.
+    Decides who may meet, and how long a pair may be idle.
 
-    :ivar relayed: bytes by account.
+    :ivar relayed: relayed bytes by account.
     """
 
     def __init__(self, reactor: Any, accounts: list[str]) -> None:
@@ -33,12 +33,12 @@ class Policy:
         self.relayed: Counter[str] = Counter()
 
     async def is_known(self, account: str) -> bool:
-        """Stands for a question to a database."""
+        """A placeholder for a database query."""
         await deferLater(self._reactor, 0)
         return account in self._accounts
 
     async def serve(self, pair: Pair) -> None:
-        """The hook: the clients wait, and know nothing, until it is done."""
+        """The hook: the clients wait for their answer until it returns."""
         account = pair.token.decode().partition("-")[0]
         if not await self.is_known(account):
             pair.reject(403, f"no such account: {account}")
@@ -52,7 +52,7 @@ class Policy:
         pair.when_ended().addCallback(self.report, account)
 
     def report(self, pair: Pair, account: str) -> None:
-        """Say how it ended; on a direct path nothing was relayed."""
+        """Report how the pair ended; on a direct path, nothing was relayed."""
         assert pair.outcome is not None
         there, back = pair.dialer_bytes, pair.acceptor_bytes
         print(f"{account}: {pair.outcome.value}, {there} bytes there, {back} back,", end=" ")
@@ -60,7 +60,7 @@ class Policy:
 
 
 async def main(reactor: Any, endpoint: str, *accounts: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     policy = Policy(reactor, list(accounts))
     rendezvous = Rendezvous(reactor, serve=policy.serve)
     port = await serverFromString(reactor, endpoint).listen(Site(RendezvousResource(rendezvous)))

@@ -22,7 +22,7 @@ from twisted.internet.task import react
 
 
 class Session(channel.SSHChannel):
-    """A shell that is told one line, and the end."""
+    """A shell that gets one line of input, and then the end."""
 
     name = b"session"
     conn: Any
@@ -42,7 +42,7 @@ class Session(channel.SSHChannel):
 
 
 class Transport(transport.SSHClientTransport):
-    """Goes on with one host key only: rdv does not say who the peer is."""
+    """Only accepts one host key, because rdv does not identify the peer."""
 
     def __init__(self, trusted: str, login: userauth.SSHUserAuthClient) -> None:
         self.trusted, self.login, self.ended = trusted, login, Deferred[object]()
@@ -60,7 +60,7 @@ class Transport(transport.SSHClientTransport):
 
 
 async def main(reactor: Any, description: str, *words: str) -> None:
-    """Log in, and say one line."""
+    """Log in, and send one line."""
     name, password, trusted, line = words
     conch: Any = connection.SSHConnection()
     session = Session(conn=conch, data=line.encode())

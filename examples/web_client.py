@@ -1,9 +1,9 @@
 """
-treq through rdv, to a web server that cannot be reached otherwise. There::
+treq over rdv, to a web server that cannot be reached otherwise. On the server's host::
 
     twist web --listen 'rdv:https\\://example.com/rdv:tokenFile=secret.txt' --path public
 
-and here, for any number of pages at once::
+and on the client, for any number of concurrent pages::
 
     python examples/web_client.py 'rdv:https\\://example.com/rdv:tokenFile=secret.txt' / /notes.txt
 """
@@ -25,7 +25,7 @@ from zope.interface import implementer
 
 @implementer(IAgentEndpointFactory)
 class Always:
-    """Whatever the URL says, this is how its server is reached."""
+    """Uses this endpoint for all URLs."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
@@ -42,7 +42,7 @@ async def show(http: HTTPClient, path: str) -> None:
 
 
 async def main(reactor: Any, description: str, *paths: str) -> None:
-    """Get the pages at the same time, each on a connection of its own."""
+    """Get all pages concurrently, each on its own connection."""
     pool = HTTPConnectionPool(reactor)  # which are used again
     endpoint = Always(clientFromString(reactor, description))
     http = HTTPClient(Agent.usingEndpointFactory(reactor, endpoint, pool))

@@ -223,7 +223,7 @@ class LabTests(TestCase):
         told = sum(each["dials"] for each in found if each["event"] == "lost")
         self.assertEqual(told, len(dials))
         self.assertIn("hurried", [each["event"] for each in found])
-        self.assertRegex(said, r"The relay was taken: .* refused, so nothing better could come\.")
+        self.assertRegex(said, r"The relay was taken: .* refused, so no better path was possible\.")
         self.assertRegex(said, rf"{words}; \d+ dial")
         return refused
 

@@ -188,7 +188,7 @@ def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
     shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way not in left]
     rows = [row for kind, row in shown if kind != "relay"]
     if left:
-        rows.append(_row(f"{len(left)} more", "", "connected, but said nothing", State.LOST))
+        rows.append(_row(f"{len(left)} more", "", "connected, but sent nothing", State.LOST))
     return rows + [row for kind, row in shown if kind == "relay"]
 
 

@@ -78,7 +78,7 @@ def _direct(facts: Facts) -> str:
 def _coming(way: Way) -> str:
     """How a direct path came about."""
     if way.kind == "inbound":
-        return f"the peer connected to us from {way.address}"
+        return f"the peer connected from {way.address}"
     tries = "" if len(way.dials) < 2 else f" dial {len(way.dials)}"
     return f"{way.address} answered{tries}"
 
@@ -107,7 +107,7 @@ def _relayed(facts: Facts) -> str:
     relay = facts.winner
     text = f"The relay was taken: {_fates(tried)}"
     if relay is not None and What.HURRIED in relay.last:
-        text += ", so nothing better could come"
+        text += ", so no better path was possible"
     elif relay is not None and relay.waits is not None and relay.ended is not None:
         text += f" within {duration(relay.ended - relay.waits)}"
     return text + "."
@@ -177,7 +177,7 @@ def outcome(way: Way, facts: Facts) -> str:
     elif way.lost is not None:
         parts.append(way.lost)
     if way.guessed:
-        parts.append("a guessed port")
+        parts.append("a predicted port")
     refusals = len(way.refusals)
     if refusals and len(way.dials) == refusals:
         parts.append(_count(refusals, "dial"))

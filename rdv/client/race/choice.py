@@ -126,7 +126,7 @@ async def _acknowledged(candidate: Candidate) -> None:
             break
         left = end - candidate.clock.seconds()
         if left <= 0:
-            raise ConnectionLost("the peer does not receive our data")
+            raise ConnectionLost("the peer does not receive the data")
         await candidate.stays(min(pause, left))
     candidate.trace(What.ACKNOWLEDGED)
 

@@ -109,7 +109,7 @@ class Probation(ReplayTransport):
 
     # What happens.
 
-    def _settle(self, reason: str = "the peer has said something") -> None:
+    def _settle(self, reason: str = "the peer sent something") -> None:
         """The choice stands: the relay is closed, and what was held back is written."""
         self._chosen.trace.settled(reason)
         self._without_relay()
@@ -187,7 +187,7 @@ class Probation(ReplayTransport):
         if self._over:
             return
         if self._loss is None:
-            self._settle("the peer has ended the relay")
+            self._settle("the peer ended the relay")
         else:
             self._leave()
             self._stop_producer()

@@ -80,13 +80,13 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
         "server named it.",
     ),
     (direct(dials=0), "203.0.113.9:41000 answered and was chosen 20 ms after the server named it."),
-    (INBOUND, "A direct path won: the peer connected to us from 203.0.113.9:5."),
+    (INBOUND, "A direct path won: the peer connected from 203.0.113.9:5."),
     (
         MOVED,
         "The stream began on the relay, and moved to a direct path after 1 s: 203.0.113.9:41000 "
         "answered dial 2.",
     ),
-    (MOVED_TO_INBOUND, "after 240 ms: the peer connected to us from 203.0.113.77:555."),
+    (MOVED_TO_INBOUND, "after 240 ms: the peer connected from 203.0.113.77:555."),
     (MOVED_ELSEWHERE, "moved to a direct path after 1 s: to 203.0.113.9:41000."),
     (
         STAYED,
@@ -103,7 +103,7 @@ SUMMARIES: tuple[tuple[list[Event], str], ...] = (
         "of 2 addresses 1 refused, 1 did not answer within 2 s.",
     ),
     (BROKEN, "the one address connected and broke within 2 s."),
-    ([*RELAYED, at(500, What.HURRIED, way=1)], "answered, so nothing better could come."),
+    ([*RELAYED, at(500, What.HURRIED, way=1)], "answered, so no better path was possible."),
     (REFUSED, "There is no connection: the server answered 409 Conflict."),
     (UNREACHABLE, "There is no connection: the server cannot be reached: connection refused."),
     (PROXIED, f"There is no connection: {WHY}."),

@@ -36,10 +36,10 @@ class TraceTests(ProbationTestCase):
             (Role.DIALER, lambda: self.acknowledge(), "CONFIRM was acknowledged"),
             (Role.ACCEPTOR, lambda: self.clock.advance(LONG), "time is up"),
             *(
-                (role, lambda: self.direct.deliver(b"x"), "the peer has said something")
+                (role, lambda: self.direct.deliver(b"x"), "the peer sent something")
                 for role in Role
             ),
-            *((role, lambda: self.relay.end(), "the peer has ended the relay") for role in Role),
+            *((role, lambda: self.relay.end(), "the peer ended the relay") for role in Role),
         ):
             event = self.told(role, happen)
             self.assertEqual(event.what, What.SETTLED)

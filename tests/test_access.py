@@ -133,8 +133,9 @@ class BearerTests(AccessTestCase):
         server = await self.serve("--bearer-file", tokens, "--workers", "2")
         for options, said in PATHS:
             await self.meet((*options, *self.headers(first)), said)
-        missing = "this server requires Authorization: Bearer with a token: ask its operator for "
-        "one"
+        missing = (
+            "this server requires Authorization: Bearer with a token: ask its operator for one"
+        )
         await self.assert_refused(self.dial(), 401, missing)
         unknown = "unknown bearer token: ask the server's operator for another one"
         await self.assert_refused(self.dial(*self.headers(second)), 401, unknown)

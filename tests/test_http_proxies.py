@@ -128,8 +128,8 @@ class HTTPProxyTests(SystemTestCase):
         self.options = ("--proxy", f"http://{USER}:{PASSWORD}@{self.at}")
         await self.check_stream("relay", *RELAYED, accepts=by_header)
         self.options = ("--proxy", f"http://another:{PASSWORD}@{self.at}")
-        text = f"{proxy.format(self.at)} does not accept this user name and password: 401 "
-        "Unauthorized"
+        wrong = "does not accept this user name and password: 401 Unauthorized"
+        text = f"{proxy.format(self.at)} {wrong}"
         await self.check_refused(self.dial("-v", *self.options), text)
 
     async def test_refusal(self) -> None:

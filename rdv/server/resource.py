@@ -1,12 +1,12 @@
 """
-The ``twisted.web`` resource: refuses what is no offer, and takes the connection of what is one.
+The ``twisted.web`` resource: refuses invalid offers, and takes over the connections of valid ones.
 
-A bad request is answered as plain HTTP. The connection of a good one is detached *inside*
-``render``: from then on no Request, channel or timer exists for it, only a ``Leg`` with slots, and
-of Twisted's what a connection has anyway. Bytes that came behind the request are delivered to the
-leg, which earns the client its 400. What is no request of a reasonable size is answered by the site
-of a server of its own, which then reads on for a while and drops what comes: a socket that is
-closed with unread input is reset, and the answer may be lost with it.
+A bad request is answered over plain HTTP. The connection of a good one is detached *inside*
+``render``: from then on, there is no Request, channel or timer for it, only a ``Leg`` with slots,
+and what Twisted needs for any connection. Data that followed the request is delivered to the leg,
+which answers it with a 400. A request of unreasonable size is answered by the site of a standalone
+server, which then keeps reading for a while and drops the data: a socket that is closed with unread
+input is reset, and the response may be lost with it.
 """
 
 from __future__ import annotations

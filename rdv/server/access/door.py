@@ -1,14 +1,15 @@
 """
-The door: who may come in, asked before a client becomes a leg.
+The door: access checks before a client becomes a leg.
 
-A *check* is a function of a :class:`Visitor`. It returns None to let it in, raises
-:class:`~rdv.errors.BadRequest` to refuse it, or returns a coroutine that will do one of the two.
-All checks of a door have to let a visitor in. Whoever is let in at once takes the short way into a
-server of its own; all others are held by HTTP until it is known: a check that cannot answer at once
-has done nothing yet, and may be asked about the same request again.
+A *check* is a function of a :class:`Visitor`. It returns None to admit it, raises
+:class:`~rdv.errors.BadRequest` to refuse it, or returns a coroutine that does one of the two. All
+checks of a door must admit a visitor. A visitor that is admitted immediately takes the shortcut
+into a standalone server; all others are held by HTTP until the result is known. A check that cannot
+answer immediately must not have had side effects, because it may be called again for the same
+request.
 
-What can go wrong: the client leaves (the coroutine is cancelled); no answer comes within
-:data:`PATIENCE` (503); a check fails (500, logged); the server begins to stop meanwhile (503).
+What can go wrong: the client leaves (the coroutine is cancelled); there is no result within
+:data:`PATIENCE` (503); a check fails (500, logged); the server starts to shut down meanwhile (503).
 """
 
 from __future__ import annotations

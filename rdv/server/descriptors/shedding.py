@@ -1,9 +1,9 @@
 """
-Who has to go when descriptors run short: connections that hold one and are no clients, as their
-request has not come yet, or has been refused already.
+Chooses which connections to drop when descriptors run short: those that are not clients, because
+their request is incomplete, or has already been refused.
 
-A client is that for the time of a round trip or two. So whoever has many such connections goes
-before others, and of those of one address the oldest.
+A client is in that state for one or two round trips. Addresses with many such connections therefore
+lose them first, starting with the oldest.
 """
 
 from __future__ import annotations

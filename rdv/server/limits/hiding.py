@@ -1,17 +1,17 @@
 """
-Addresses behind which a proxy hides its clients.
+Detects addresses behind which a proxy hides its clients.
 
-Without PROXY headers, or one that the server was told to read, all clients of a proxy have its
-address: a container's gateway, a load balancer in the same network, or loopback. Limits for each
-address would keep out everybody at once. So an address of those that are not public is taken for a
-proxy's when clients come from there that name many different addresses as their own, and hardly any
-other address of that kind is seen: in a network whose hosts come here by themselves each comes with
-its own.
+Without PROXY headers, or a header that the server was configured to read, all clients of a proxy
+have the proxy's address: a container gateway, a load balancer on the same network, or loopback.
+Limits per address would lock all of them out together. A non-public address is therefore treated as
+a proxy's if its clients report many different addresses as their own, and there are hardly any
+other addresses of that kind: in a network whose hosts connect by themselves, each has its own
+address.
 
-What anybody can forge is what clients name; where they come from cannot be forged. So somebody at a
-public address gains nothing. Somebody inside, where no more than three others have come from within
-an hour, can escape the limits for each address, by naming eight addresses; then he is bound by what
-holds for the whole server.
+Anyone can forge the addresses that a client reports, but not the address from which it connects. An
+attacker at a public address therefore gains nothing. An attacker inside, if at most three other
+addresses have connected within an hour, can escape the limits per address by reporting eight
+addresses, and is then only bound by the limits for the whole server.
 """
 
 from __future__ import annotations

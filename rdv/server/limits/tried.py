@@ -1,10 +1,10 @@
 """
-Which tokens an address has tried in vain of late.
+The tokens that an address has recently tried in vain.
 
-Guessing takes a new token each time, and a client that comes again has the same one. So what counts
-as a failure is a token that the address has not failed with within the last minute. Not more than a
-few are remembered of an address: to ask for these again and again finds nobody whom an attacker
-would not find by letting as many clients wait.
+Guessing takes a new token each time, while a client that retries uses the same one. A failure is
+therefore only counted for a token with which the address has not failed within the last minute.
+Only a few are remembered per address: repeating these finds no peer that an attacker would not also
+find by leaving as many clients waiting.
 """
 
 from __future__ import annotations

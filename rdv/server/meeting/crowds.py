@@ -1,18 +1,19 @@
 """
-Who gives way when no more may wait: one of the network that has most of those who do.
+Chooses which client makes room when the lobby is full: one from the network with the most waiting
+clients.
 
-So an attacker with any number of addresses has no more places at each of them than an honest one
-wants at its own. A network is one address of IPv4, or a /64 of IPv6. Where none has two more than
-whoever comes, which would only change places with them, it is asked of which /48 most are: anybody
-can have one, with 65,536 networks in it.
+An attacker with any number of addresses therefore has no more places at each of them than an honest
+client needs at its own. A network is an IPv4 address, or an IPv6 /64. If no network has at least
+two more than the newcomer's (which would only swap the two), the same rule is applied to /48
+networks: anyone can have one, with 65,536 networks in it.
 
-Of those of a network the youngest gives way. Who waits behind the same NAT as an attacker was
-mostly there before, and stays; and the attacker's own come and go while his older ones lose
-nothing, so there is no use in coming again and again. The oldest ones would be the wrong ones: they
-may be programs that are always there, and whoever came last would be safe.
+Within a network, the youngest client makes room. A client behind the same NAT as an attacker has
+usually been there before, and stays; the attacker's own newer clients come and go while his older
+ones lose nothing, so retrying does not help him. Choosing the oldest would be wrong: they may be
+programs that are always waiting, and the last to arrive would be safe.
 
-Who comes from nowhere that is known, or from a proxy that hides its clients, is in no network: it
-does not give way, and nobody gives way to it.
+A client with an unknown address, or behind a proxy that hides its clients, is in no network: it
+does not make room, and nobody makes room for it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
-The short way of a client into a server of its own.
+The shortcut for a client of a standalone server.
 
-Nearly every client sends one plain head in one piece. It becomes a leg as soon as it has been read:
-no HTTP channel, no request and no timer of its own is made for it. Whatever else comes, or does not
-come in time, gets the channel of ``twisted.web`` and is answered there, byte for byte as if it had
-had one from the start: a head in pieces, a body, a pipeline, a mistake, a server that is full or
-stops, a door that does not let it in at once; and everybody who comes through TLS, a PROXY header
-or a UNIX socket.
+Nearly every client sends one plain head in one piece. It becomes a leg as soon as it has been read,
+without an HTTP channel, a request and a timer of its own. Everything else, or nothing in time, gets
+the channel of ``twisted.web`` and is answered there, byte for byte as if it had had one from the
+start: a head in pieces, a body, a pipeline, an error, a server that is full or stopping, a door
+that does not admit it immediately; and all clients that connect through TLS, a PROXY header or a
+Unix socket.
 """
 
 from __future__ import annotations

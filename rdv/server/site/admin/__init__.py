@@ -1,14 +1,14 @@
 """
-What a server tells its operator, at a port of its own: ``--admin``.
+The admin port: ``--admin``.
 
-``/metrics`` is for Prometheus, ``/status`` for programs and ``/`` for people. All of it is made of
-a :data:`~rdv.server.accounting.metrics.Sample`, which is got when somebody asks: from the
-rendezvous of this process, or from all workers. So nothing here is on the way of a client. A look
-every ten seconds, an hour of them, is kept for the curves of the page.
+``/metrics`` is for Prometheus, ``/status`` for programs and ``/`` for humans. All of it is rendered
+from a :data:`~rdv.server.accounting.metrics.Sample`, which is collected on request: from the
+rendezvous of this process, or from all workers. Nothing here is on the path of a client. A sample
+every ten seconds is kept for an hour, for the graphs of the page.
 
-What can go wrong: a scraper reads slowly, or not at all (it is cut some seconds behind the answer);
-many come at once (beyond some dozens the connection is closed, and all who ask at the same moment
-are answered by the same look); a worker has stopped (the answer comes a second later, and says
-which one); a web page elsewhere has the operator's browser ask, under a name of its own for this
-host (the ``Host`` header is looked at: see ``hosts``).
+What can go wrong: a scraper reads slowly, or not at all (it is cut some seconds after the
+response); many requests arrive at once (beyond some dozens, the connection is closed, and
+simultaneous requests share one sample); a worker has stopped (the response comes a second later,
+and says which one); a web page elsewhere makes the operator's browser send requests, under its own
+name for this host (the ``Host`` header is checked: see ``hosts``).
 """

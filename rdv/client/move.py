@@ -1,11 +1,12 @@
 """
-From the relay to a direct path, while the stream runs.
+Moving from the relay to a direct path, while the stream runs.
 
-A secured stream whose peers both can move does not wait for a direct path: it begins on the relay,
-and what the attempt has opened stays open behind it. The same race goes on, with another prize: the
-dialer offers the direct candidates that come to the stream, one at a time, and the first that is
-proved both ways takes over. That ends when it has happened, when there is no data left to move,
-when the time for a path is up, or when too many other streams of the client have begun since.
+A secured stream whose peers both support moving does not wait for a direct path: it starts on the
+relay, and the resources of the attempt stay open in the background. The same race continues with
+another goal: the dialer offers direct candidates to the stream, one at a time, and the first that
+is proved in both directions takes over. The race ends when that has happened, when there is no data
+left to move, when the time for a path is up, or when too many other streams of the client have
+started since.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """
-The order in which two peers try what they both know: rendezvous hashing ("highest random weight").
+The order in which two peers try the places that they both know: rendezvous hashing ("highest random
+weight").
 
-It is the same for both, whatever the order in which they have got it, and another one for each
-token. What is added or taken away changes nothing in the order of the rest.
+It is the same for both, regardless of the order in which they got the list, and different for each
+token. Adding or removing a place does not change the order of the others.
 """
 
 from __future__ import annotations

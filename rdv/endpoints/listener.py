@@ -1,40 +1,45 @@
 """
 Accepting one peer after the other under one token.
 
-The lobby keeps one waiting client for each token and role; a second one replaces the first (409).
-So a listener has one attempt waiting at a time. It begins the next as soon as the server has named
-the peer of that one (``What.MET``), not when a path is established, which can take seconds with the
-relay. It first leaves the processor to that race for 20 milliseconds, after which a short path has
-won, because preparing the next attempt takes some of them. In between nobody waits; a dialer that
-arrives then waits itself.
+The lobby keeps one waiting client for each token and role; a second one replaces the first (409). A
+listener therefore has one attempt waiting at a time. It starts the next one as soon as the server
+has named the peer of the current one (``What.MET``), not when a path is established, which can take
+seconds with the relay. It first leaves the CPU to that race for 20 milliseconds, after which a
+short path has won, because preparing the next attempt takes some of that time. In between, no
+attempt is waiting; a dialer that arrives then waits itself.
 
-For the same reason the dials of one endpoint take turns in the lobby, and a dial that was replaced
-by somebody else's tries again after a random, growing pause while its time lasts. So does the
-command ``rdv dial``, since many may be started at once against one listener. A listener that was
-replaced comes back too; otherwise anybody who learned the token could end it with one request. It
-does so after pauses that grow to half a minute, and loudly, as two listeners with one token replace
-each other for as long as both run. A single acceptor gives up, unless its token is a secret.
+For the same reason, the dials of one endpoint are queued for the lobby, and a dial that was
+replaced by another client's retries after a random, growing pause within its timeout. So does the
+command ``rdv dial``, because many may be started at once against one listener. A listener that was
+replaced comes back too; otherwise, anyone who learned the token could end it with one request. It
+does so after pauses that grow to half a minute, and reports it, because two listeners with one
+token replace each other for as long as both run. A single acceptor gives up, unless its token is a
+secret.
 
-``retry`` decides what else is tried again, for listeners and for single connections. They differ in
-one thing: to a listener, a server that was never reached is not there *yet*; to a person it is
-probably a typing error. ``Client.dial`` and ``accept`` leave everything but a 408 to their caller.
+``retry`` decides what else is retried, for listeners and for single connections. They differ in one
+respect: for a listener, a server that was never reached is not there *yet*; for an interactive
+user, it is probably a typo. ``Client.dial`` and ``accept`` leave everything except a 408 to their
+caller.
 
-``listen()`` fires at once if its arguments are good: an unreachable server is no reason for a
-service not to start. The port's ``waiting`` fires when peers can come: the server has our request
-and has not refused it for half a second. The server gives no sign before a peer comes.
+``listen()`` fires immediately if its arguments are valid: an unreachable server is no reason for a
+service not to start. The port's ``waiting`` fires when peers can connect: the server has the
+request and has not refused it for half a second. The server sends nothing before a peer arrives.
 
 What can go wrong:
 
-* The server cannot be reached or says 429 or 5xx, or the local port is taken: tried again after a
+* The server cannot be reached or returns 429 or 5xx, or the local port is in use: retried after a
   random, growing pause plus what ``Retry-After`` asks for; reported once.
-* Another program accepts (409), or a peer does not know the secret: the same, and over after an
-  undisturbed minute. Such a peer costs no pause, as the next attempt waits already.
+* Another program accepts (409), or a peer does not know the secret: the same, and over after a
+  minute without incidents. Such a peer causes no pause, because the next attempt is already
+  waiting.
 * 401 or 403: the port stops and says why.
-* Any other refusal, or an answer that is not rdv/1: likewise at first contact, but tried again once
-  the server has let us wait for long or has named a peer, as proxies say 404 while it restarts.
-* A peer comes and there is no path: that attempt fails; the next began long ago.
-* Somebody with the token begins many attempts and abandons them: their number is bounded and the
-  oldest makes room. From half of that on they begin so slowly that each has a few seconds.
+* Any other refusal, or a response that is not rdv/1: likewise at first contact, but retried once
+  the server has let the port wait for long or has named a peer, because proxies return 404 while
+  the server restarts.
+* A peer arrives and there is no path: that attempt fails; the next one started long ago.
+* A client with the token starts many attempts and abandons them: their number is bounded, and new
+  ones replace the oldest. Beyond half of the limit, they start so slowly that each has a few
+  seconds.
 * The port is stopped: waiting and running attempts are cancelled, delivered connections stay.
 """
 

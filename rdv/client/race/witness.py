@@ -1,26 +1,27 @@
 """
-Whom the acceptor of a plain stream believes.
+Decides whether the acceptor of a plain stream may trust a CONFIRM.
 
-Whoever is told HELLO can say CONFIRM: it has just been told the token. An acceptor dials all that
-the dialer names, and in its own network those addresses may belong to somebody else; and whoever
-reaches its port from an address that may be the peer's is told HELLO, too. There are two witnesses.
+Any host that receives HELLO can send CONFIRM: it has just received the token. An acceptor dials all
+addresses that the dialer reports, and in its own network those may belong to other hosts; and a
+host that reaches its port from an address that may be the peer's also receives HELLO. There are two
+witnesses.
 
-The *address*: nobody but the dialer has an address and port that the dialer has named, if it is one
-of the internet, not of a network: of IPv6, or of the host or NAT at which the server has met the
-dialer. That costs nothing. Who sits on the way between can take it, and read and change all that is
-said there as well.
+The *address*: only the dialer can have an address and port that the dialer has reported, if it is
+an internet address rather than one of a network: an IPv6 address, or that of the host or NAT at
+which the server sees the dialer. That costs nothing. An attacker on the path can take it over, and
+can read and change everything sent there as well.
 
-The *relay*: the server ends it when the dialer leaves it for a direct path. Who has confirmed on
-any other path, such as one within a LAN, gets and is sent nothing before. If CONFIRM comes on the
-relay instead, it was not the dialer, or its path is dead, and the relay is taken. Original dialers
-leave the relay at once, ours when CONFIRM has been acknowledged. So this costs the way from the
-dialer through the server, which is more than a round trip of a LAN whose server is far away: who
-does not want that has ``Client(witness=False)``. Who has confirmed and gets no witness for so long
-that a dialer would have left the relay is dropped, not believed: it is the server's end of all
-things that comes next, which is no witness.
+The *relay*: the server ends it when the dialer leaves it for a direct path. A host that has
+confirmed on any other path, such as one within a LAN, receives nothing and is sent nothing before
+that. If CONFIRM arrives on the relay instead, the other host was not the dialer, or its path is
+dead, and the relay is used. Original dialers leave the relay immediately, rdv's once CONFIRM has
+been acknowledged. This costs a trip from the dialer through the server, which is more than a round
+trip in a LAN with a distant server; ``Client(witness=False)`` avoids it. A host that has confirmed
+and gets no witness for so long that a dialer would have left the relay is dropped, not trusted: the
+next event would be the server's timeout, which is no witness.
 
-If two confirm on such paths, one of them is not the dialer, and nobody knows which: neither is
-taken.
+If two hosts confirm on such paths, one of them is not the dialer, and there is no way to know
+which: neither is accepted.
 """
 
 from __future__ import annotations

@@ -1,33 +1,33 @@
 """
 Attempts at several servers for one connection.
 
-Both peers have the servers in the same order (:mod:`rdv.client.order`). Each asks the first one,
-and the next one as soon as that has failed, or 2 seconds later, and so on; where it is let wait, it
-waits. So after a while each of the two waits at every server that it can reach, and they meet as
-soon as there is one that both can reach, whatever else is broken, and for whom. As a rule they meet
-at the first, and nobody asks another.
+Both peers have the servers in the same order (:mod:`rdv.client.order`). Each contacts the first
+one, and the next one as soon as that has failed, or 2 seconds later, and so on; it waits at each
+server that admits it. After a while, each of the two is therefore waiting at every server that it
+can reach, and they meet as soon as there is one that both can reach, whatever else is broken, and
+for whichever peer. Normally they meet at the first, and nobody contacts another.
 
-A server that fails is asked again after a pause that grows to 15 seconds, and at least what its
-``Retry-After`` says, as long as another one lets us wait or has not answered yet. When there is
-none the call fails, and its caller decides, as with one server.
+A server that fails is retried after a pause that grows to 15 seconds, and at least as long as its
+``Retry-After`` says, as long as another one lets the client wait or has not answered yet. If there
+is none, the call fails, and its caller decides, as with one server.
 
-It is the same with one server whose name has several addresses, but for this: they may lead to one
-machine, where each request takes the place of the one before. So the next address is asked only
-when the one before has failed or cannot be reached. Where that one is the first again, it is asked
-again as above, so that whoever comes to it later finds us. Whatever else a server answers holds for
-all addresses: the call fails.
+The same applies to one server whose name has several addresses, with one difference: they may lead
+to one machine, where each request replaces the one before. The next address is therefore contacted
+only if the one before has failed or cannot be reached. If that one is the first address again, it
+is retried as above, so that a peer that contacts it later finds this client. Any other response of
+a server holds for all addresses: the call fails.
 
 What can go wrong:
 
-* A server is silent: the next one is asked after 2 seconds all the same.
-* The peers meet at two servers at once: both attempts go on. The dialer confirms on one path only,
-  as the attempts take turns at that, and the acceptor takes the one that is confirmed. So nothing
-  is given up before there is a connection, except what still waits a second after a meeting:
-  somebody else could come there in vain.
-* Two URLs lead to one server, where the second request takes the place of the first (409): the
-  first is not made again. It is the same when another program has the token, which takes our place
-  at each server: then the call fails.
-* A meeting comes to nothing: the call fails, unless there is another meeting.
+* A server is silent: the next one is contacted after 2 seconds anyway.
+* The peers meet at two servers at once: both attempts continue. The dialer only confirms on one
+  path, because the attempts take turns at that, and the acceptor takes the one that is confirmed.
+  Nothing is given up before there is a connection, except attempts that are still waiting a second
+  after a meeting: another peer could arrive there in vain.
+* Two URLs lead to one server, where the second request replaces the first (409): the first one is
+  not repeated. The same happens if another program has the token and replaces this client at each
+  server: then the call fails.
+* A meeting fails: the call fails, unless there is another meeting.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ two more than the newcomer's (which would only swap the two), the same rule is a
 networks: anyone can have one, with 65,536 networks in it.
 
 Within a network, the youngest client makes room. A client behind the same NAT as an attacker has
-usually been there before, and stays; the attacker's own newer clients come and go while his older
-ones lose nothing, so retrying does not help him. Choosing the oldest would be wrong: they may be
+usually been there before, and stays; the attacker's own newer clients come and go while older
+ones lose nothing, so retrying does not help. Choosing the oldest would be wrong: they may be
 programs that are always waiting, and the last to arrive would be safe.
 
 A client with an unknown address, or behind a proxy that hides its clients, is in no network: it

@@ -90,7 +90,7 @@ class Leg(PlainLeg):
 
     def shrink(self) -> None:
         """Forget, for a long wait, what can be found out again."""
-        if self.heard:
+        if self.heard and self._observed:  # where it is unknown it stays so
             self._observed = None
             name(self.transport, "client")
 

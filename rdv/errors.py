@@ -17,6 +17,7 @@ __all__ = [
     "BadToken",
     "BadURL",
     "NoConnection",
+    "NoRelay",
     "NoServer",
     "NotProven",
     "ProtocolError",
@@ -161,6 +162,10 @@ class TokenInUse(ServerRefused):
 
 class NoConnection(RdvError):
     """The server introduced the peers, but no path could be established, not even the relay."""
+
+
+class NoRelay(NoConnection):
+    """The server does not relay, and only the relay may be used: no peer can ever be reached."""
 
 
 class NotProven(NoConnection):

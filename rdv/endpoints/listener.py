@@ -65,7 +65,7 @@ from rdv.client.stream.connection import Connection
 from rdv.client.trace import Event, What
 from rdv.endpoints.dial_queue import LobbyStay
 from rdv.endpoints.retry import RetryPolicy, Tell, harmless
-from rdv.errors import NotProven, RdvError, ServerRefused, TokenInUse
+from rdv.errors import NoRelay, NotProven, RdvError, ServerRefused, TokenInUse
 from rdv.wire import token_hint
 
 __all__ = ["Listener", "Trouble"]
@@ -245,7 +245,7 @@ class Listener:
             self._in_vain.take(self._clock.seconds())
             text = "{token}: a peer arrived, but {reason}"
             log.info(text, token=self._hint, reason=result.getErrorMessage())
-            if isinstance(result.value, NotProven) and not self._stopping:
+            if isinstance(result.value, (NotProven, NoRelay)) and not self._stopping:
                 self._policy.fails(result.value)
         elif not result.check(CancelledError):
             log.failure("{token}: an attempt failed", result, token=self._hint)

@@ -24,6 +24,7 @@ from rdv.errors import (
     AttemptTimeout,
     BadToken,
     BadURL,
+    NoRelay,
     NoServer,
     NotProven,
     ProtocolError,
@@ -209,7 +210,7 @@ class RetryPolicy:
 
     def fails(self, error: RdvError) -> None:
         """It went wrong, and will be tried again."""
-        if isinstance(error, (NotProven, TokenInUse)):
+        if isinstance(error, (NoRelay, NotProven, TokenInUse)):
             self._reached = True
             self._calm_from = self._clock.seconds() + _UNDISTURBED
             if self._settling is None and self._asked is not None:

@@ -29,7 +29,7 @@ from rdv.client.race.witness import Witness
 from rdv.client.reasons import NO_RELAY, describe
 from rdv.client.trace import What
 from rdv.client.tracing.candidate_trace import CandidateTrace
-from rdv.errors import NoConnection, NotProven
+from rdv.errors import NoConnection, NoRelay, NotProven
 from rdv.wire import Answer, Role
 
 __all__ = ["Contest"]
@@ -117,8 +117,9 @@ class Contest:
                 self._reasons.setdefault(str(address), describe(refusal))
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
             reasons = reasons or "nobody answered"
-            spaces = self._context.settings.spaces
-            if self._context.secured is not None and (self._relays or spaces):
+            if not (self._relays or self._context.settings.spaces):
+                raise NoRelay(f"no path to the peer: {reasons}") from None
+            if self._context.secured is not None:
                 raise NotProven(reasons, has_come=self._has_come) from None
             raise NoConnection(f"no path to the peer: {reasons}") from None
         finally:

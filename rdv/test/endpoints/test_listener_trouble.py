@@ -12,6 +12,7 @@ from rdv.client.trace import What
 from rdv.endpoints.retry import harmless
 from rdv.errors import (
     NoConnection,
+    NoRelay,
     NotProven,
     RdvError,
     ServerRefused,
@@ -158,6 +159,13 @@ class CompanyTests(ListenerTestCase):
         self.client.meets().fails(NotProven("nobody answered"))
         self.client.last.happens(What.ASKED)
         self.check_back()
+
+    def test_no_relay(self) -> None:
+        """Nobody can ever come, which shows when somebody does."""
+        self.wait()
+        self.client.meets().fails(NoRelay("this server does not relay"))
+        self.assertEqual([str(each) for each in self.told], ["this server does not relay"])
+        self.listener.stop()
 
     def test_while_another_waits(self) -> None:
         """For a moment, or for long: a minute later all is well."""

@@ -52,9 +52,8 @@ class Rendezvous(LegOwner[Leg]):
         must have left; also the time limit of the ``serve`` hook; 0 for no limit.
     :param idle_timeout: seconds without data after which a relayed pair is cut; 0 for no limit;
         None for 600, or 3600 if either client has a user. A ``serve`` hook may override it.
-    :param serve: called with each :class:`Pair` before the clients are answered. It may return
-        None, a Deferred or a coroutine, which is awaited. If it fails, both clients get a 500 and
-        the failure is logged.
+    :param serve: called with each :class:`Pair` before the clients are answered; a Deferred or a
+        coroutine is awaited. If it fails, both clients get a 500 and the failure is logged.
     :param align: answer the nearer client later, so that both get their 101 at the same moment.
     :param relay: bandwidth limits for relayed pairs.
     :param limits: limits per address; by default there are none.

@@ -106,7 +106,8 @@ class SystemTestCase(TestCase):
         :param options: those of :class:`Program`.
         """
         module = ("tests.doomed", doom) if doom else ("tests.held" if held else "rdv",)
-        options.setdefault("forked", self.forked)
+        for_python = any(name.startswith("PYTHON") for name in options.get("env") or ())
+        options.setdefault("forked", self.forked and not for_python)
         return Program(self, PYTHON, "-m", *module, *arguments, **options)
 
     async def serve(self, *options: str, listen: str = "127.0.0.1:0", doom: str = "") -> Program:

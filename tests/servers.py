@@ -107,7 +107,8 @@ class SystemTestCase(TestCase):
         """
         module = ("tests.doomed", doom) if doom else ("tests.held" if held else "rdv",)
         for_python = any(name.startswith("PYTHON") for name in options.get("env") or ())
-        options.setdefault("forked", self.forked and not for_python)
+        can_be = hasattr(os, "pidfd_open") and not for_python
+        options.setdefault("forked", self.forked and can_be)
         return Program(self, PYTHON, "-m", *module, *arguments, **options)
 
     async def serve(self, *options: str, listen: str = "127.0.0.1:0", doom: str = "") -> Program:

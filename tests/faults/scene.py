@@ -151,13 +151,13 @@ class Scene(ABC):
         options = (*self.case.path.value, *self.case.form.value, *self.server.options)
         if ROLES[who] == "dialer":
             options += ("--timeout", str(TIMEOUT))
+        if self.case.fault is Fault.KILL_UNSEEN:
+            descriptors["forked"] = False  # only whose child it is sees that it sleeps
         program = self.test.rdv(
             who.value,
             *(*options, self.server.url, self.token, *arguments),
             doom=self.case.doom if who is self.case.victim else "",
             held=self.case.path is Path.MOVED,
-            # Only whose child it is sees that it sleeps.
-            forked=self.case.fault is not Fault.KILL_UNSEEN,
             **descriptors,
         )
         self.programs[who] = program

@@ -4,9 +4,9 @@ The shortcut for a client of a standalone server.
 Nearly every client sends one plain head in one piece. It becomes a leg as soon as it has been read,
 without an HTTP channel, a request and a timer of its own. Everything else, or nothing in time, gets
 the channel of ``twisted.web`` and is answered there, byte for byte as if it had had one from the
-start: a head in pieces, a body, a pipeline, an error, a server that is full or stopping, a door
-that does not admit it immediately; and all clients that connect through TLS, a PROXY header or a
-Unix socket.
+start: a head in pieces, a body, a pipeline, an error, a server that is stopping, a door that does
+not admit it immediately; and all clients that connect through TLS, a PROXY header or a Unix socket.
+A server that is full says so without a channel: many clients may come then, and come again.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ class ShortWay:
         leg = Leg(offer, observed, self.rendezvous, user)
         leg.lease, leg.heard = lease, len(data)
         if not self.rendezvous.has_room(leg, transport):
-            return False
+            leg.lease.misses(leg.token)
+            self.rendezvous.statistics.refused(*FULL)
+            _close_full(transport)
+            return True
         self.rendezvous.admission.named(lease, peer.host, leg.addresses)
         receive_from(transport, leg)
         leg.makeConnection(transport)
@@ -172,9 +175,7 @@ class SlimChannel:
         if unread(self.transport):
             return False
         self._channels.waiting.discard(self)
-        hasten(self.transport)
-        self.transport.write(refusal(*FULL))
-        self.transport.loseConnection()
+        _close_full(self.transport)
         return True
 
     def expire(self) -> None:
@@ -189,3 +190,10 @@ class SlimChannel:
         receive_from(self.transport, channel)
         channel.makeConnection(self.transport)  # type: ignore[no-untyped-call]
         return channel
+
+
+def _close_full(transport: ITransport) -> None:
+    """There is no room: it is told, and need not close."""
+    hasten(transport)
+    transport.write(refusal(*FULL))
+    transport.loseConnection()

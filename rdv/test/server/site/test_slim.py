@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from rdv.server import Rendezvous
+from rdv.server.refusals import FULL
 from rdv.server.site.parts import make_site
 from rdv.server.site.slim import SlimChannel
 from rdv.settings import ServerSettings
@@ -20,6 +21,7 @@ from rdv.test.server.descriptors import test_budget
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.test.server.site import test_site
 from rdv.test.server.site.test_head import OTHER, PLAIN
+from rdv.wire import refusal
 
 IP6 = IPv6Address("TCP", "::ffff:192.0.2.1", 4000)
 #: What heads are changed with.
@@ -159,6 +161,15 @@ class ShortWayTests(WebTestCase):
         self.send(browser, request()[50:])
         self.assert_waiting(browser)
         self.assertEqual(self.widened, 1)
+
+    def test_full(self) -> None:
+        """It is told, counted and closed, without a channel."""
+        self.patch(self.rendezvous, "has_room", lambda leg, transport: False)
+        browser = self.browse(request())
+        self.assertEqual(browser.received, refusal(*FULL))
+        self.assertFalse(self.at_server.connected)
+        self.assertEqual(dict(self.rendezvous.statistics.refusals), {(503, "full"): 1})
+        self.assertEqual((self.widened, self.clock.getDelayedCalls()), (0, []))
 
     def test_failure(self) -> None:
         """Leaves nobody waiting who is not there."""

@@ -4,8 +4,7 @@ TLS with certificates on both sides, from peer to peer, over any path::
     python examples/authenticated.py accept URL SECRET bob.crt alice.pem bob
     python examples/authenticated.py dial   URL SECRET alice.crt bob.pem alice
 
-docs/howto/identity.rst shows how to make the files. An optional last argument names the addresses
-to use.
+docs/howto/identity.rst shows how to make the files. A last argument names the addresses to use.
 """
 
 from __future__ import annotations

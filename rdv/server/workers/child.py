@@ -16,7 +16,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from rdv.server.generations.spawning import reason_of_end, spawn
-from rdv.server.workers.orders import COMMANDS, COUNTED, PING, PONG, READY, Start
+from rdv.server.workers.orders import COMMANDS, COUNTED, PING, PONG, READY, START, Start
 from rdv.server.workers.reports import reported
 
 __all__ = ["Child"]
@@ -65,7 +65,9 @@ class Child(ProcessProtocol):
         """
         # It shall find the same modules as this process, wherever that was told to look.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", self._start.to_json()]
+        # Other users see the arguments of a process, and settings may have secrets.
+        environment[START] = self._start.to_json()
+        command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", str(self.index)]
         pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, self._start.reports: "r"}
         spawn(reactor, self, command, environment, {**pipes, **descriptors}, passed)
 

@@ -25,6 +25,7 @@ __all__ = [
     "READY",
     "RELOAD",
     "SETTINGS",
+    "START",
     "STATISTICS",
     "Hearing",
     "Start",
@@ -32,7 +33,8 @@ __all__ = [
     "encode_settings",
 ]
 
-#: The number of a descriptor.
+#: A variable of the environment, and the number of a descriptor.
+START = "RDV_WORKER_START"
 COMMANDS = 0
 #: What comes on COMMANDS: a line each.
 GO, DRAIN, HAND_OVER, ABORT, RELOAD, PING = b"g\n", b"d\n", b"o\n", b"a\n", b"r\n", b"p\n"
@@ -72,7 +74,7 @@ class Start:
     has_arrivals: bool = False
 
     def to_json(self) -> str:
-        """As an argument of the command line."""
+        """For the variable :data:`START` of its environment."""
         return json.dumps(asdict(self))
 
     @classmethod

@@ -16,7 +16,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any
@@ -67,6 +67,7 @@ from rdv.server.workers.orders import (
     PONG,
     READY,
     RELOAD,
+    START,
     STATISTICS,
     Hearing,
     Start,
@@ -226,7 +227,7 @@ def _inherited(number: int) -> socket.socket:
     return sock
 
 
-def main(argv: Sequence[str]) -> int:
+def main() -> int:
     """
     Run a worker.
 
@@ -237,7 +238,7 @@ def main(argv: Sequence[str]) -> int:
     ignore_signals()
     spare_signals()
     release_signals()
-    start = Start.from_json(argv[0])
+    start = Start.from_json(os.environ.pop(START))
     reports = os.fdopen(start.reports, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
     show_from(start.level)
@@ -267,4 +268,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

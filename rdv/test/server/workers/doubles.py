@@ -26,7 +26,17 @@ from rdv.server.passing.mailbox import Inbox, Outbox
 from rdv.server.passing.message import inbox_pair
 from rdv.server.workers.assignment import Assignment, owner_of
 from rdv.server.workers.crew import Crew
-from rdv.server.workers.orders import ALL_ANSWER, COMMANDS, GO, HANGING, PING, PONG, READY, Start
+from rdv.server.workers.orders import (
+    ALL_ANSWER,
+    COMMANDS,
+    GO,
+    HANGING,
+    PING,
+    PONG,
+    READY,
+    START,
+    Start,
+)
 from rdv.server.workers.parent import WorkersService
 from rdv.settings import ServerSettings
 from rdv.test.doubles import HalfWire, present
@@ -163,14 +173,14 @@ class FakeProcess:
     :ivar descriptors: what it inherits.
     """
 
-    def __init__(self, protocol: Any, command: list[str], descriptors: dict[int, Any]) -> None:
+    def __init__(self, protocol: Any, env: dict[str, str], descriptors: dict[int, Any]) -> None:
         self._protocol = protocol
         self.pid = 4711
         self.told = b""
         self.asked = 0
         self.silences: list[bytes] = []
         self.killed = False
-        self.start = Start.from_json(command[-1])
+        self.start = Start.from_json(env[START])
         self.descriptors = descriptors
         protocol.makeConnection(self)
 
@@ -236,7 +246,7 @@ class FakeReactor(Clock):
     ) -> None:
         if self.refusing:
             raise OSError(11, "Resource temporarily unavailable")
-        self.processes.append(FakeProcess(processProtocol, args, childFDs))
+        self.processes.append(FakeProcess(processProtocol, env, childFDs))
 
     def listenTCP(self, port: int, *arguments: object, **options: object) -> FakePort:
         self.ports.append(FakePort(port))

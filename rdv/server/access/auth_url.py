@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -76,16 +77,16 @@ class AuthURL:
             if not _NAME.fullmatch(name) or name.lower().startswith("rdv-"):
                 raise RdvError(f"not a header that can be passed on: {name[:64]!r}")
         self._passed = [name.encode() for name in (*_PASSED, *passed)]
-        self._verdicts = Verdicts(reactor.seconds, keep)
+        self._no_verdicts = partial(Verdicts, reactor.seconds, keep)
         self._turns = Turns(AT_ONCE, OF_ONE_ADDRESS)
         self._complaint = Complaint(reactor, _complain)
         self.reload()
 
     def reload(self) -> None:
-        """Also forget all answers."""
+        """Also forget all answers, those that are still to come included."""
         file = self._header_file
         self._own = [] if file is None else [_header(file, *line) for line in secret_lines(file)]
-        self._verdicts.clear()
+        self._verdicts = self._no_verdicts()
 
     def __call__(self, visitor: Visitor) -> Later | None:
         headers = self._headers(visitor)
@@ -108,6 +109,7 @@ class AuthURL:
         return found
 
     async def _ask(self, visitor: Visitor, headers: list[tuple[bytes, bytes]], key: bytes) -> None:
+        verdicts = self._verdicts
         try:
             verdict = await self._answer(visitor, headers)
         except CancelledError:  # the client has left, or there is no time any more
@@ -118,7 +120,7 @@ class AuthURL:
         except Exception as error:
             self._complaint.tell(reason_of(error))
             raise bad_request(UNANSWERED) from None
-        self._verdicts.keep(key, verdict)
+        verdicts.keep(key, verdict)
         verdict.apply(visitor)
 
     async def _answer(self, visitor: Visitor, headers: list[tuple[bytes, bytes]]) -> Verdict:

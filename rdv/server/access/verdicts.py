@@ -73,7 +73,3 @@ class Verdicts:
         if len(self._kept) >= _MOST:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = (self._now() + seconds, verdict)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()

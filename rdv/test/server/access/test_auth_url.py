@@ -313,6 +313,15 @@ class AuthURLTests(AccessTestCase):
         self.come(visitor(b"other"))
         self.assertEqual(self.agent.asked[-1][b"X-Key"], [b"two"])
 
+    def test_reload_meanwhile(self) -> None:
+        """What was asked before holds for the one who asked, and for nobody after it."""
+        coming = self.come(visitor())
+        self.check.reload()
+        self.answer(200)
+        self.successResultOf(coming)
+        self.come(visitor())
+        self.assertEqual(len(self.agent.asked), 2)
+
     def test_urls(self) -> None:
         """What is none; the error does not show it."""
         self.assertEqual(checked_url("https://ex\u00e4mple.com/a"), b"https://xn--exmple-cua.com/a")

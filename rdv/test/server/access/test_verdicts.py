@@ -57,8 +57,3 @@ class VerdictsTests(SynchronousTestCase):
             self.kept.keep(key, YES)
         self.assertEqual([self.kept.find(key) for key in (b"a", b"b", b"c")], [YES, None, YES])
         self.assertEqual(len(self.kept), 3)
-
-    def test_forgotten(self) -> None:
-        self.kept.keep(b"x", YES)
-        self.kept.clear()
-        self.assertIsNone(self.kept.find(b"x"))

@@ -14,7 +14,7 @@ import math
 __all__ = ["TOKENS", "Tried"]
 
 #: How many addresses are remembered, and how many tokens of each.
-_ADDRESSES, TOKENS = 256, 64
+_ADDRESSES, TOKENS = 1024, 64
 #: Seconds for which a token is, from the last time that it was tried.
 _REMEMBERED = 60.0
 
@@ -32,11 +32,12 @@ class Tried:
         :param key: that of the address.
         :return: whether that is new.
         """
-        times = self._times.get(key)
+        times = self._times.pop(key, None)
         if times is None:
             if len(self._times) >= _ADDRESSES:
                 del self._times[next(iter(self._times))]
-            times = self._times[key] = {}
+            times = {}
+        self._times[key] = times
         long_ago = now - _REMEMBERED
         while times and next(iter(times.values())) <= long_ago:
             del times[next(iter(times))]

@@ -39,9 +39,11 @@ class TriedTests(SynchronousTestCase):
         self.assertEqual(self.new(b"0", now=140.0), [True])
 
     def test_many_addresses(self) -> None:
-        """The one that came first is forgotten, and nothing grows without bound."""
-        for key in range(1000):
+        """The one that has been silent longest is forgotten, and nothing grows without bound."""
+        for key in range(3000):
             self.new(b"a", key=key)
-        self.assertEqual(self.new(b"a", key=0), [True])
-        self.assertEqual(self.new(b"a", key=999), [False])
-        self.assertEqual(len(self.tried._times), 256)
+            self.new(b"a", key=0)
+        self.assertEqual(self.new(b"a", key=1), [True])
+        self.assertEqual(self.new(b"a", key=2999), [False])
+        self.assertEqual(self.new(b"a", key=0), [False])
+        self.assertEqual(len(self.tried._times), 1024)

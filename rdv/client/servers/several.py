@@ -47,7 +47,7 @@ from twisted.python.failure import Failure
 
 from rdv._backoff import Backoff, later
 from rdv.client.reach.opened import ignoring_cancellation
-from rdv.client.servers.urls import Place
+from rdv.client.servers.urls import MAX_SERVERS, Place
 from rdv.errors import NoServer, RdvError, ServerRefused, ServerUnreachable
 
 __all__ = ["Several", "Visit"]
@@ -124,9 +124,14 @@ class Several(Generic[T]):
                 await ignoring_cancellation(gatherResults(asking))
 
     def add(self, servers: Sequence[Place]) -> None:
-        """There are more, behind the others. Those that are known already are not asked twice."""
-        self._unasked += [each for each in servers if each not in self._known]
-        self._known.update(servers)
+        """
+        There are more, behind the others. Those that are known already are not asked twice, and
+        many are not asked: whoever answers for a name could have us call any number of hosts.
+        """
+        new = [each for each in servers if each not in self._known]
+        del new[max(0, MAX_SERVERS - len(self._known)) :]
+        self._unasked += new
+        self._known.update(new)
         if self._unasked and not (self._met or self._result.called or _runs(self._next)):
             self._next = self._clock.callLater(_STEP, self._ask_next)
 

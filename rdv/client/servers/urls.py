@@ -37,7 +37,7 @@ __all__ = [
 Servers = str | Sequence[str]
 
 #: A waiting client takes a place at each.
-_MOST = 8
+MAX_SERVERS = 8
 
 _BETWEEN = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)
 
@@ -91,8 +91,8 @@ def parse_servers(given: Servers) -> list[URL]:
     texts = list(knobs.instance("url", given, Sequence, "text, or a list of texts"))
     urls = [parse_server_url(each) for each in texts]
     by_name = {canonical(url): url for url in reversed(urls)}
-    if not 0 < len(by_name) <= _MOST:
-        raise BadURL(f"1 to {_MOST} servers are needed, not {len(by_name)}")
+    if not 0 < len(by_name) <= MAX_SERVERS:
+        raise BadURL(f"1 to {MAX_SERVERS} servers are needed, not {len(by_name)}")
     return [by_name[name] for name in dict.fromkeys(map(canonical, urls))]
 
 

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv.addresses import parse_address
 from rdv.client.servers.several import Several
 from rdv.client.servers.urls import Place
 from rdv.errors import NoConnection, NoServer, RdvError, ServerRefused, ServerUnreachable
@@ -290,6 +291,14 @@ class MachinesTests(SeveralTestCase):
         for server, error in zip(SERVERS, (FULL, FULL, GONE), strict=True):
             self.fails(server, error)
         self.assertIs(self.failureResultOf(self.result).value, GONE)
+
+    def test_very_many(self) -> None:
+        """As many as a list of URLs may have, whatever the name says, and however often."""
+        for more in range(3):
+            found = [Place(A.url, parse_address(f"192.0.2.{n}:80")) for n in range(50 * more + 50)]
+            self.several.add(found)
+            self.clock.pump([1.0] * 100)
+        self.assertEqual(len(set(self.asked)), 8)
 
     def test_found_too_late(self) -> None:
         """There is a connection, or none any more."""

@@ -157,7 +157,7 @@ def canonical_address(text: str) -> str:
         # Most are as they should be. The C library takes an address of IPv4 in one spelling only.
         try:
             inet_pton(AF_INET, host)
-            if int(digits) <= 0xFFFF and f"{host}:{int(digits)}" == text:
+            if 0 <= int(digits) <= 0xFFFF and f"{host}:{int(digits)}" == text:
                 return text
         except (OSError, ValueError):
             pass  # as it is told below

@@ -107,6 +107,7 @@ class AddressTests(SynchronousTestCase):
     @given(st.text() | st.text(alphabet="0123456789abcdef:.[]%- "))
     @example("[1.2.3.4]:80")
     @example("1.2.3.4:٣")
+    @example("1.2.3.4:-1")
     @example("[::1]:" + "9" * 5000)
     @example("\udc80:80")
     def test_arbitrary_text(self, text: str) -> None:

@@ -37,7 +37,8 @@ class SharedRate:
         if not rate > 0:
             raise ValueError(f"not a rate: {rate}")
         self._clock = clock
-        self.use(rate)
+        self._rate = rate
+        self.piece = piece_of(rate * _STEP)
         self._paid = 0.0
         self._mark = 0.0  # of those who are served now
         self._queue: list[tuple[float, int, _Turn]] = []
@@ -46,9 +47,14 @@ class SharedRate:
         self._call: IDelayedCall | None = None
 
     def use(self, rate: float) -> None:
-        """Have another rate."""
+        """Have another rate. Who waits goes by it, too."""
+        now = self._clock.seconds()
+        self._paid = now + max(0.0, self._paid - now) * self._rate / rate
         self.piece = piece_of(rate * _STEP)
         self._rate = rate
+        if self._call is not None:
+            self._call.cancel()
+            self._call_in(self._paid - now - BURST)
 
     def share(self) -> Share:
         """A new one."""
@@ -132,14 +138,18 @@ class _Turn:
     :ivar go_on: to be called when it is its turn; None when it does not wait.
     """
 
-    __slots__ = ("_whole", "go_on", "piece", "share", "used")
+    __slots__ = ("_whole", "go_on", "share", "used")
 
     def __init__(self, whole: SharedRate, share: Share) -> None:
         self._whole = whole
         self.share = share
-        self.piece = whole.piece
         self.used = 0
         self.go_on: Callable[[], object] | None = None
+
+    @property
+    def piece(self) -> int:
+        """See :class:`Limit`: the rate may change."""
+        return self._whole.piece
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         self.used += size

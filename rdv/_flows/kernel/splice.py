@@ -109,6 +109,9 @@ class Splice:
         source.want(EPOLLIN)
 
     def readable(self, events: int = EPOLLIN) -> None:
+        if self._limit is not None:  # the other direction may have used some of it
+            self._piece = min(self._limit.piece, _PIECE)
+            self._buffer = _VIEW[: self._piece]
         if self._bulk and self._spliced():
             return
         try:
@@ -290,8 +293,6 @@ class Splice:
         if self._limit.passed(size, self._rested):
             self._resting = True
             self._source.want(EPOLLIN, False)
-        self._piece = min(self._limit.piece, _PIECE)
-        self._buffer = _VIEW[: self._piece]
 
     def _rested(self) -> None:
         self._resting = False

@@ -272,8 +272,8 @@ class QuotaSpliceTests(LimitedCase):
         self.moving.stop()
         self.over: list[int] = []
         self.left, self.right = self.new_side(), self.new_side()
-        quota = Quota(100_000, lambda: self.over.append(self.moving.count))
-        self.moving = self.splice(self.left, self.right, quota)
+        self.quota = Quota(100_000, lambda: self.over.append(self.moving.count))
+        self.moving = self.splice(self.left, self.right, self.quota)
 
     def test_over(self) -> None:
         """It is noticed with the first byte too many, however much comes at once."""
@@ -282,3 +282,11 @@ class QuotaSpliceTests(LimitedCase):
             self.until(lambda: not self.is_busy())
             self.get()
             self.assertEqual(self.over, over)
+
+    def test_used_by_the_other_direction(self) -> None:
+        """There is one for both."""
+        self.quota.passed(99_990, self.fail)
+        self.left.send(NOISE[:90_000])
+        self.until(lambda: not self.is_busy())
+        self.get()
+        self.assertEqual(self.over, [11])

@@ -107,6 +107,20 @@ class SharedRateTests(SynchronousTestCase):
         for each in movers:
             self.assert_moved(2.5, each)
 
+    def test_another_rate(self) -> None:
+        """It holds at once, also for those who wait by the one before."""
+        self.rate.use(1000)
+        movers = [self.mover(20_000) for _ in range(20)]
+        self.run_for(1)
+        before = sum(each.moved for each in movers)
+        self.rate.use(RATE)
+        self.run_for(2)
+        self.assert_moved(2, *movers, before=before)
+        self.rate.use(RATE / 10)
+        before = sum(each.moved for each in movers)
+        self.run_for(10)
+        self.assert_moved(1, *movers, before=before)
+
     def test_directions_of_a_pair(self) -> None:
         """They have one share."""
         share = self.rate.share()

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from errno import ENOBUFS, EWOULDBLOCK
+from typing import Any
 
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
@@ -27,7 +29,7 @@ log = Logger()
 #: What the kernel says when it takes it later.
 _NO_ROOM = (EWOULDBLOCK, ENOBUFS)
 #: Connections of a reactor that are to go on in its next turn: one call for all of them.
-_due: dict[object, list[PromptServer]] = {}
+_due: dict[object, tuple[IDelayedCall, list[PromptServer]]] = {}
 
 
 def hasten(transport: object) -> None:
@@ -124,9 +126,10 @@ class PromptServer(Server):
             super().startWriting()  # type: ignore[no-untyped-call]
         elif not self._is_due:
             self._is_due = True
-            due = _due.setdefault(self.reactor, [])
-            if not due:
-                self.reactor.callLater(0, _turn, self.reactor)  # type: ignore[attr-defined]
+            reactor: Any = self.reactor
+            call, due = _due.get(reactor, (None, []))
+            if call is None or not call.active():  # somebody may have cancelled it: a test's end
+                _due[reactor] = reactor.callLater(0, _turn, reactor), due
             due.append(self)
 
     def stopWriting(self) -> None:
@@ -151,7 +154,7 @@ class PromptServer(Server):
 
 
 def _turn(reactor: object) -> None:
-    for connection in _due.pop(reactor):
+    for connection in _due.pop(reactor)[1]:
         try:
             connection.go_on()
         except Exception:

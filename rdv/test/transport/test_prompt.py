@@ -170,6 +170,18 @@ class PromptTests(PromptTestCase):
             self.assertEqual(told.calls, [ConnectionDone])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    async def test_call_that_is_cancelled(self) -> None:
+        """As trial does behind a test. Those that come later close all the same."""
+        (one, _), (other, _) = [await self.come() for _ in range(2)]
+        before = set(REACTOR.getDelayedCalls())
+        one.transport.loseConnection()
+        for call in set(REACTOR.getDelayedCalls()) - before:
+            call.cancel()
+        other.transport.loseConnection()
+        await turn()
+        for told in (one, other):
+            self.assertEqual(told.calls, [ConnectionDone])
+
 
 class OrdinaryTests(PromptTestCase):
     """What stays as it is."""

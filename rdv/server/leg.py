@@ -105,8 +105,11 @@ class Leg(PlainLeg):
         Where it comes from; see :func:`rdv.addresses.network_of`. Empty when that is unknown, or a
         proxy that hides it.
         """
-        is_known = self.observed and not self.lease.is_hidden
-        return network_of(host_of(self.observed)) if is_known else b""
+        if self.lease.is_hidden:
+            return b""
+        # What it is counted by, if it is: somebody at port 0 has no observed address.
+        known = self.lease.place.text
+        return known or (network_of(host_of(self.observed)) if self.observed else b"")
 
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)

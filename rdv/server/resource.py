@@ -192,8 +192,10 @@ class RendezvousResource(Resource):
         answering.addTimeout(PATIENCE, self._rendezvous.clock).addBoth(answered)
 
     def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
-        leg = Leg(visitor.offer, visitor.observed, self._rendezvous, visitor.user)
-        admission, host = self._rendezvous.admission, host_of(leg.observed)
+        # At port 0 nobody can be reached; the door, and limits, know whose it is anyway.
+        reached = "" if visitor.observed.endswith(":0") else visitor.observed
+        leg = Leg(visitor.offer, reached, self._rendezvous, visitor.user)
+        admission, host = self._rendezvous.admission, host_of(visitor.observed)
         leg.lease = _lease(request)
         if not leg.lease.is_known:
             leg.lease = admission.lease(host, counted=False)
@@ -210,7 +212,7 @@ class RendezvousResource(Resource):
 
     def _observe(self, request: Request) -> str:
         address = self._observed_address(request)
-        if address is None or not space_of(address.ip) or not address.port:
+        if address is None or not space_of(address.ip):
             return ""
         return str(address)
 

@@ -70,14 +70,14 @@ class ShortWay:
             offer = parse_offer(head.method, b"HTTP/1.1", head.values)
         except BadRequest:
             return False
-        # A stranger may send from port 0, at which nobody can be reached.
-        observed, user = endpoint_text(peer.host, peer.port) if peer.port else "", None
+        observed, user = endpoint_text(peer.host, peer.port), None
         if self.door is not None and self.door.checks:
             visitor = Visitor(offer, head.values, observed, peer)
             if not self.door.is_open(visitor):
                 return False
             user = visitor.user
-        leg = Leg(offer, observed, self.rendezvous, user)
+        # A stranger may send from port 0, at which nobody can be reached. The door knows it anyway.
+        leg = Leg(offer, observed if peer.port else "", self.rendezvous, user)
         leg.lease, leg.heard = lease, len(data)
         if not self.rendezvous.has_room(leg, transport):
             leg.lease.misses(leg.token)
@@ -123,7 +123,7 @@ class SlimChannels:
 class SlimChannel:
     """A connection until its first bytes come."""
 
-    __slots__ = ("_channels", "_lease", "_peer", "transport")
+    __slots__ = ("_asks", "_channels", "_lease", "_peer", "transport")
 
     transport: ITransport
 
@@ -131,6 +131,7 @@ class SlimChannel:
         self._channels = channels
         self._peer = peer
         self._lease = NOBODY
+        self._asks = False
 
     def makeConnection(self, transport: ITransport) -> None:
         self.transport = transport
@@ -151,6 +152,7 @@ class SlimChannel:
 
     def dataReceived(self, data: bytes) -> None:
         transport: Any = self.transport
+        self._asks = True  # room may be made for it, and not by dropping it
         try:
             taken = self._channels.way.take(transport, self._peer, self._lease, data)
         except BaseException:
@@ -172,7 +174,7 @@ class SlimChannel:
 
     def drop(self) -> bool:
         """Tell it to come again, and close at once; not if what it has to say is there unread."""
-        if unread(self.transport):
+        if self._asks or unread(self.transport):
             return False
         self._channels.waiting.discard(self)
         _close_full(self.transport)

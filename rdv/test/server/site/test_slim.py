@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from rdv.server import Rendezvous
+from rdv.server.access.making import ServerDoor
 from rdv.server.refusals import FULL
 from rdv.server.site.parts import make_site
 from rdv.server.site.slim import SlimChannel
@@ -58,11 +60,11 @@ class World:
     :ivar site: the server's.
     """
 
-    def __init__(self, short: bool, path: str = "/rdv") -> None:
+    def __init__(self, short: bool, path: str = "/rdv", deny: Sequence[str] = ()) -> None:
         self.clock = Clock()
         self.rendezvous = Rendezvous(self.clock)
-        settings = ServerSettings(path=path)
-        self.site = make_site(self.clock, settings, self.rendezvous)
+        settings = ServerSettings(path=path, deny=deny)
+        self.site = make_site(self.clock, settings, self.rendezvous, ServerDoor(None, settings))
         if not short:
             self.site._slim = None
 
@@ -114,6 +116,16 @@ class LikenessTests(WebTestCase):
         world.rendezvous.newcomers.append(lambda leg: heard.append(leg.heard))
         world.outcome(request())
         self.assertEqual(heard, [len(request())])
+
+    def test_port_0(self) -> None:
+        """Nobody is told of it; but who it is does not depend on that."""
+        nowhere = IPv4Address("TCP", CLIENT.host, 0)
+        for short in (True, False):
+            told: Any = World(short).outcome(request(), nowhere)[1]
+            self.assertEqual([observed for *_, observed in told], [""])
+            answer, waiting, *_ = World(short, deny=[CLIENT.host]).outcome(request(), nowhere)
+            self.assertIn(b" 403 ", answer)
+            self.assertEqual(waiting, [])
 
     def test_addresses(self) -> None:
         """The client's own as the server sees it, and what it says of itself."""
@@ -170,6 +182,22 @@ class ShortWayTests(WebTestCase):
         self.assertFalse(self.at_server.connected)
         self.assertEqual(dict(self.rendezvous.statistics.refusals), {(503, "full"): 1})
         self.assertEqual((self.widened, self.clock.getDelayedCalls()), (0, []))
+
+    def test_makes_room(self) -> None:
+        """Not by dropping the one that asks."""
+        dropped: list[int] = []
+
+        def make_room(leg: object, transport: object) -> bool:
+            slim = present(self.world.site._slim)
+            dropped.append(sum(channel.drop() for channel in list(slim.waiting)))
+            return True
+
+        self.patch(self.rendezvous, "has_room", make_room)
+        others = [self.browse() for _ in range(2)]
+        browser = self.browse(request())
+        self.assert_waiting(browser)
+        self.assertEqual(dropped, [2])
+        self.assertEqual([each.received for each in others], [refusal(*FULL)] * 2)
 
     def test_failure(self) -> None:
         """Leaves nobody waiting who is not there."""

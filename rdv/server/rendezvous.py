@@ -137,7 +137,8 @@ class Rendezvous(LegOwner[Leg]):
 
     def is_full(self, transport: object) -> bool:
         """Whether there is no room for a client on ``transport``, unless its peer is waiting."""
-        return not (self.budget.fits(transport, False) and self.budget.fit_to_wait(self.waiting))
+        may_wait = self.budget.fit_to_wait(self.waiting) or self._lobby.has_crowd()
+        return not (may_wait and self.budget.fits(transport, False))
 
     def enter(self, leg: Leg, early: bytes = b"", waited: float = 0.0) -> None:
         """

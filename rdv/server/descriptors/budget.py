@@ -53,7 +53,7 @@ class DescriptorBudget:
     def has_room(self, transport: object, client: M, lobby: Lobby[M]) -> bool:
         """Whether ``client``, on ``transport``, may wait in the lobby, or meet who waits there."""
         may_wait = lobby.knows(client.token) or self.may_wait(len(lobby))
-        if not may_wait and lobby.yielding(client) is None:
+        if not may_wait and lobby.yielding(client.network) is None:
             return False
         return self.has_place(transport, lobby.partner(client) is not None)
 

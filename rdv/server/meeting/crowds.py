@@ -5,7 +5,8 @@ clients.
 An attacker with any number of addresses therefore has no more places at each of them than an honest
 client needs at its own. A network is an IPv4 address, or an IPv6 /64. If no network has at least
 two more than the newcomer's (which would only swap the two), the same rule is applied to /48
-networks: anyone can have one, with 65,536 networks in it.
+networks: anyone can have one, with 65,536 networks in it. For the same reason, nobody in another
+/48 makes room for a newcomer whose own /48 already has as many clients, however few its /64 has.
 
 Within a network, the youngest client makes room. A client behind the same NAT as an attacker has
 usually been there before, and stays; the attacker's own newer clients come and go while older
@@ -59,10 +60,13 @@ class _Groups(Generic[M]):
         else:
             del self._groups[key]
 
+    def size(self, network: bytes) -> int:
+        """How many there are in the group of ``network``."""
+        return len(self._groups.get(network[: self._length], ()))
+
     def youngest(self, network: bytes) -> M | None:
         """The last one of the largest group, if that has two more than that of ``network``."""
-        own = self._groups.get(network[: self._length], ())
-        if len(self._of_size) - 1 < len(own) + 2:
+        if len(self._of_size) - 1 < self.size(network) + 2:
             return None
         return next(reversed(self._groups[next(reversed(self._of_size[-1]))]))
 
@@ -100,5 +104,11 @@ class Crowds(Generic[M]):
         """Who gives way to somebody from there; None when nobody has to."""
         if not network:
             return None
-        found = (groups.youngest(network) for groups in self._levels)
-        return next((member for member in found if member is not None), None)
+        fine, coarse = self._levels
+        member = fine.youngest(network)
+        if member is not None:
+            theirs = self._networks[member]
+            is_near = theirs[: _LENGTHS[1]] == network[: _LENGTHS[1]]
+            if is_near or coarse.size(theirs) >= coarse.size(network) + 2:
+                return member
+        return coarse.youngest(network)

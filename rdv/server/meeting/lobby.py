@@ -33,6 +33,9 @@ class Member(Hashable, Protocol):
 
 M = TypeVar("M", bound=Member)
 
+#: A network of multicast addresses, from which nobody can come.
+_ELSEWHERE = b"\xff" * 8
+
 
 class Lobby(Generic[M]):
     """
@@ -88,11 +91,15 @@ class Lobby(Generic[M]):
         waiting = self._waiting.get(member.token)
         return waiting if waiting is not None and waiting.role is member.role else None
 
-    def yielding(self, member: M) -> M | None:
-        """Who would give way to ``member`` if no more may wait; see :mod:`.crowds`."""
+    def yielding(self, network: bytes) -> M | None:
+        """Who would give way to somebody from there if no more may wait; see :mod:`.crowds`."""
         if self._crowds is None:
             self._crowds = Crowds((each, each.network) for each in self._waiting.values())
-        return self._crowds.yielding(member.network)
+        return self._crowds.yielding(network)
+
+    def has_crowd(self) -> bool:
+        """Whether somebody would give way to a newcomer from where nobody else comes from."""
+        return self.yielding(_ELSEWHERE) is not None
 
     def enter(self, member: M, most: float = math.inf) -> None:
         """
@@ -107,7 +114,7 @@ class Lobby(Generic[M]):
         if older is not None:
             self.leave(older)
         elif len(self._waiting) >= most:
-            yielding = self.yielding(member)
+            yielding = self.yielding(member.network)
             if yielding is not None:
                 self.leave(yielding)
         self._waiting[member.token] = member

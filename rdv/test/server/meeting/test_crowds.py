@@ -50,6 +50,17 @@ class CrowdsTests(SynchronousTestCase):
         crowds.add(4, ONE)
         self.assertEqual(crowds.yielding(OTHER), 4)
 
+    def test_many_of_a_site(self) -> None:
+        """A site with one client in each of its networks puts nobody out of another one."""
+        crowds = self.crowds(ONE, ONE, HERE, NEAR)
+        self.assertIsNone(crowds.yielding(THERE))
+        self.assertEqual(crowds.yielding(AWAY), 1)
+        crowds.discard(1)
+        self.assertIsNone(crowds.yielding(THERE))
+        self.assertEqual(crowds.yielding(AWAY), 3)
+        crowds.add(4, NEAR)
+        self.assertEqual(crowds.yielding(THERE), 4)
+
     def test_nowhere(self) -> None:
         """It neither gives way nor is given way to, and is not known."""
         crowds = self.crowds(NOWHERE, NOWHERE, NOWHERE, ONE, ONE)
@@ -66,7 +77,8 @@ class CrowdsTests(SynchronousTestCase):
     def test_any(self, there: list[bytes], coming: list[bytes], data: st.DataObject) -> None:
         """
         Members come in a full lobby, and some leave. Who gives way is the youngest of a network
-        that has two more than the comer's, and most of all, or else of a site.
+        that has two more than the comer's, and most of all, unless that is of another site that has
+        not two more; or else of the site that has most.
         """
         crowds, left = self.crowds(*there), dict(enumerate(there))
         for number, network in enumerate(coming, len(there)):
@@ -83,8 +95,14 @@ class CrowdsTests(SynchronousTestCase):
             if not network or (most[0] < needed[0] and most[1] < needed[1]):
                 self.assertIsNone(member)
                 continue
-            assert member is not None
-            level = 0 if most[0] >= needed[0] else 1
+            if member is None:
+                self.assertLess(most[1], needed[1])
+                continue
+            own = left[member]
+            is_near = own[:6] == network[:6]
+            level = 0 if sizes[0][own] == most[0] >= needed[0] else 1
+            if level == 0:
+                level = 0 if is_near or sizes[1][own[:6]] >= needed[1] else 1
             length = (8, 6)[level]
             key = left[member][:length]
             self.assertEqual(sizes[level][key], most[level])

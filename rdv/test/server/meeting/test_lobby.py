@@ -86,10 +86,18 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.told, [])
         guest = self.somebody(b"home", b"3")
         self.assertEqual(self.told, [(hog[2], [*hog[:2], guest])])
-        self.assertIsNone(self.lobby.yielding(Somebody(Role.DIALER, b"4", b"hog!")))
+        self.assertIsNone(self.lobby.yielding(b"hog!"))
         again = self.somebody(b"home", b"3")
         self.assertEqual(self.told[1:], [(guest, [*hog[:2], again])])
-        self.assertIsNone(self.lobby.yielding(Somebody(Role.DIALER, b"4", b"home")))
+        self.assertIsNone(self.lobby.yielding(b"home"))
+
+    def test_has_crowd(self) -> None:
+        """Whether there is room for others, though not for everybody."""
+        self.assertFalse(self.lobby.has_crowd())
+        self.somebody(b"hog!", b"1")
+        self.assertFalse(self.lobby.has_crowd())
+        self.somebody(b"hog!", b"2")
+        self.assertTrue(self.lobby.has_crowd())
 
     def test_full_again(self) -> None:
         """Who has come or left meanwhile, in whatever way, is counted rightly."""

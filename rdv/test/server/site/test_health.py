@@ -79,6 +79,10 @@ class HealthTests(WebTestCase):
         number = FIRST - 1
         self.patch(self.rendezvous.present.lobby.__class__, "__len__", lambda lobby: FIRST)
         self.assertEqual(self.check(b"/readyz"), (503, "full\n"))
+        # But if most of them are somebody's, others find room.
+        lobby = self.rendezvous.present.lobby
+        self.patch(lobby.__class__, "yielding", lambda lobby, network: object())
+        self.assertEqual(self.check(b"/readyz"), (200, "ok\n"))
         self.assertEqual(events, [])
 
     def test_hanging(self) -> None:

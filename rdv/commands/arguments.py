@@ -237,7 +237,9 @@ def _add_client(parser: argparse.ArgumentParser, timeout: float) -> None:
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="FILE", help="sign with the first key in this file")
-    parser.add_argument("--user", metavar="NAME", help="name of the user, which the server sees")
+    parser.add_argument(
+        "--user", metavar="NAME", help="who it is for, which the server sees; needed with --key"
+    )
     parser.add_argument(
         "--ttl",
         type=checked(seconds),

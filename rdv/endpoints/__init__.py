@@ -16,8 +16,8 @@ Endpoints: run any Twisted client or server over rdv, unchanged.
 Or from strings, wherever a program takes an endpoint description; see
 :mod:`rdv.endpoint_strings`.
 
-Each name is loaded when it is asked for: whoever only tries again needs :mod:`rdv.endpoints.retry`
-alone.
+Each name is loaded when it is asked for: a program that only retries needs just
+:mod:`rdv.endpoints.retry`.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _line_of_stdin() -> bytes:
 def _make(arguments: argparse.Namespace, console: Console) -> str:
     if arguments.command not in ("accept", "expose"):
         hint = f" ({arguments.hint})" if arguments.hint else ""
-        raise BadUsage(f"no token: give it, or a --token-file, or set RDV_TOKEN{hint}")
+        raise BadUsage(f"no token: give TOKEN or --token-file FILE, or set RDV_TOKEN{hint}")
     if console.form is not Form.TEXT:
         raise BadUsage("no token, and no terminal to show a new one: run rdv token to generate one")
     spaces_of(arguments)

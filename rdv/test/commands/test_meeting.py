@@ -171,9 +171,9 @@ class SettleTests(SynchronousTestCase):
 
     def test_not_made(self) -> None:
         """Not for who dials, nor where nobody would see it."""
-        self.refused("no token: give it", "dial", URL)
+        self.refused("no token: give TOKEN", "dial", URL)
         self.refused("as in: rdv dial -- URL -TOKEN", "dial", URL, "-vq")
-        self.refused("no token: give it", "connect", "-l", "0", URL)
+        self.refused("no token: give TOKEN", "connect", "-l", "0", URL)
         for form, flag in ((Form.QUIET, "-q"), (Form.JSON, "--json")):
             self.refused("no terminal", "accept", URL, flag, form=form)
 

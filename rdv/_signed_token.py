@@ -1,12 +1,12 @@
 """
-Tokens that an operator has signed: ``EXPIRY:USER:NONCE.SIGNATURE``.
+Tokens signed by an operator: ``EXPIRY:USER:NONCE.SIGNATURE``.
 
-A server that has the key knows by such a token alone who may come, and until when; nobody has to
-look anything up. EXPIRY is in seconds since 1970, NONCE makes one token differ from another, and
-SIGNATURE is the HMAC-SHA256 of all before the last dot, in hexadecimal digits.
+From such a token alone, a server that has the key knows which user to admit, and until when; it
+does not need to look anything up. EXPIRY is in seconds since 1970, NONCE makes tokens distinct, and
+SIGNATURE is the HMAC-SHA256 of everything before the last dot, in hexadecimal digits.
 
-The nonce of one that is for a secret is the secret's own server token: so both peers of a secured
-stream meet under it, and whoever signs it does not have to know the secret.
+For a secret, the nonce is the secret's own server token: both peers of a secured stream then meet
+under the signed token, and the signer does not need to know the secret.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _IS_EXPIRY, _IS_NONCE = re.compile(_EXPIRY), re.compile(_NONCE)
 
 class SignedToken(NamedTuple):
     """
-    What one says.
+    The contents of a signed token.
 
-    :ivar expiry: when it ends to be valid, in seconds since 1970.
+    :ivar expiry: when the token expires, in seconds since 1970.
     """
 
     expiry: int

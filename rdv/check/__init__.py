@@ -1,18 +1,18 @@
 """
-What kind of network is this: the work of ``rdv check``.
+``rdv check``: determines what kind of network this host is in.
 
-It plays both roles against a server, writes down what it observes (:mod:`rdv.check.observations`),
-and draws conclusions from that alone: functions without I/O, to findings and a verdict. Three
+It plays both roles against a server, records what it observes (:mod:`rdv.check.observations`), and
+draws conclusions from that alone: functions without I/O turn it into findings and a verdict. Three
 connections through the relay, one after the other, show how six new ports are mapped. On the first
-two, one side and then the other half-closes and is answered. While the last one is open, its
-mapping is dialled from inside, and the relay is filled. One connection from a single port goes by
-two ports of the server, if it names another one. Whatever there is no time for is left out, and
-said to be.
+two, first one side and then the other half-closes, and its peer answers. While the last one is
+open, the check dials its mapping from inside, and fills the relay. One connection from a single
+port uses two ports of the server, if the server names another one. Anything for which no time is
+left is skipped and reported as skipped.
 
-What can go wrong: the same address can be that of a NAT or of a proxy (what is certain is told
-apart from what is likely); others use the NAT meanwhile (small steps count as a sequence); a
-certificate that nobody trusts (the handshake is made all the same, to see why, but no request);
-the server answers nobody (each step has its own limit, and the whole one too).
+What can go wrong: the same address can be a NAT's or a proxy's (findings distinguish what is
+certain from what is likely); others use the NAT at the same time (small steps count as a sequence);
+the certificate is not trusted (the check completes the handshake anyway, to see why, but makes no
+request); the server does not answer (each step has a timeout, and so does the whole check).
 """
 
 from rdv.check.conclusions import findings

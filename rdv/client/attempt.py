@@ -1,31 +1,33 @@
 """
 One attempt: a port, a request, a race.
 
-One attempt: ``SharedPort`` -> own addresses, filtered by space -> ``treq`` over ``UpgradeAgent``
+In one attempt: ``SharedPort`` -> own addresses, filtered by space -> ``treq`` over ``UpgradeAgent``
 from that port -> ``Answer`` -> ``Contest`` -> ``Connection``. It is one coroutine; its ``finally``
-closes whatever is not the winner, and cancelling the Deferred at any await runs that same
+closes everything except the winner, and cancelling the Deferred at any await runs that same
 ``finally``.
 
-A ``Contest`` races Deferreds, each of a ``Candidate`` that was chosen: one for the relay, one per
-address that is dialled, one for everything inbound together.
+A ``Contest`` races Deferreds, each of which fires with a chosen ``Candidate``: one for the relay,
+one for each dialled address, and one for all incoming connections together.
 ``DeferredList(fireOnOneCallback=True)`` does not cancel losers, succeeds when all fail and never
-fires on an empty list; ``choice.first`` covers the three. Each contender shakes hands, waits out
-its patience, and then takes the *choice*, a lock: only one candidate at a time says CONFIRM. The
-*chooser* says for each candidate of the dialer that is ready how many seconds a better one may
-still take: 0 for a direct one, some milliseconds for one that goes round through a NAT that both
-peers are behind, the relay penalty for the relay, or a round trip where its stream can move to a
-direct path later (:mod:`rdv.client.move`). The penalty ends early when nothing direct can come any
-more (every address has no route, or has refused for a second), and a connection that is shaking
-hands when it ends gets the rest of its second: no direct path loses to the relay by a hair. The
-acceptor does not choose: the first CONFIRM wins that is believed (``Witness``).
+fires on an empty list; ``choice.first`` handles all three cases. Each contender completes its
+handshake, waits for as long as the chooser says, and then takes the *choice*, a lock: only one
+candidate at a time sends CONFIRM. For each ready candidate of the dialer, the *chooser* returns how
+many seconds to wait for a better one: 0 for a direct path, some milliseconds for one that takes a
+detour through a NAT that both peers are behind, and for the relay the relay penalty, or a round
+trip if its stream can move to a direct path later (:mod:`rdv.client.move`). The penalty ends early
+when no direct path is possible any more (every address has no route, or has refused for a second).
+A connection that is in its handshake when the penalty ends gets the rest of its second, so that no
+direct path narrowly loses to the relay. The acceptor does not choose: the first trusted CONFIRM
+wins (``Witness``).
 
-Inbound connections that arrive before the answer are held without a word: the token is not shown to
-whoever scans the port while we wait in the lobby. Afterwards an acceptor says it to addresses that
-the answer named, and within a site; others are held on. The number of connections at a time is
-bounded for each named address, and for all strangers together.
+Incoming connections that arrive before the server's answer are held, and nothing is sent on them:
+a port scanner must not get the token while the client waits in the lobby. After the answer, an
+acceptor sends the token to the addresses that the answer named, and within a site; other
+connections stay held. The number of simultaneous connections is bounded for each named address, and
+for all other addresses together.
 
 The winner's transport belongs to a ``Connection``, the ``ITransport`` that the application's
-protocol sees. It holds bytes that came with HELLO or CONFIRM until a protocol is attached.
+protocol sees. It holds bytes that arrived with HELLO or CONFIRM until a protocol is attached.
 """
 
 from __future__ import annotations
@@ -61,10 +63,10 @@ NO_PATH = "no path to the peer"
 
 class Attempt:
     """
-    One attempt at a connection. :meth:`run` closes whatever is not the winner, however it ends.
+    One attempt at a connection. However :meth:`run` ends, it closes everything except the winner.
 
     :param options: for treq's ``request``.
-    :param ends: when it will be cancelled because time is up, by the reactor's clock.
+    :param ends: when the timeout will cancel the attempt, by the reactor's clock.
     :param met: called when the server has named the peer.
     """
 

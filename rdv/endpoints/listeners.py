@@ -1,9 +1,9 @@
 """
 Accepting at several servers under one token.
 
-A service that many dial cannot wait for the one peer with whom it has agreed where to meet, as
-:mod:`rdv.client.servers.several` does: it has a :class:`Listener` at each server, from the
-beginning. So a dialer finds it at the first server that it reaches, whichever that is.
+Unlike a single peer (:mod:`rdv.client.servers.several`), a service with many dialers cannot agree
+on a server with each of them: it has a :class:`Listener` at each server from the start. A dialer
+therefore finds it at the first server that the dialer reaches, whichever that is.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = ["Listeners"]
 
 class Listeners:
     """
-    As one :class:`Listener`. Trouble is that peers cannot reach us at any of the servers; what is
-    wrong with one of them is logged by its own listener.
+    Like one :class:`Listener`. Trouble means that peers cannot reach us at any of the servers; a
+    problem with a single server is logged by that server's own listener.
 
     :param urls: of the servers.
     """

@@ -4,15 +4,15 @@ A network in memory, with a clock that stands still until it is advanced.
 ``rdv.testing`` runs the real client against the real server in memory, without sockets and with a
 clock that the test advances. Only the socket is replaced, below Twisted's own ``tcp.Connection``:
 buffers, producers, half-close and the errors at the end are Twisted's. A ``Host`` is a reactor
-without descriptors: it does not claim ``IReactorFDSet``, so that nothing is spliced, and its ports
-have no ``socket``, so that the client takes its path without dials of its own. ``Client`` asks a
-reactor for ``own_addresses`` before it looks at the system's interfaces. A turn makes the calls
-that are due, then lets each connection write and read once, the oldest first; so the order of
-everything is the same in each run. One set of scenarios is played in memory and over loopback, and
-both have to see the same.
+without descriptors: it does not claim ``IReactorFDSet``, so nothing is spliced, and its ports have
+no ``socket``, so the client uses its code path without its own dials. ``Client`` asks a reactor for
+``own_addresses`` before it looks at the system's interfaces. A turn makes the calls that are due,
+then lets each connection write and read once, the oldest first; everything therefore happens in the
+same order in each run. One set of scenarios runs both in memory and over loopback, and must have
+the same results in both.
 
-What it cannot show: loss, delay, NATs, and what the kernel tells of a connection; so the choice of
-a direct path is final at once there.
+What it cannot simulate: loss, delay, NATs, and what the kernel reports about a connection; the
+choice of a direct path is therefore final immediately.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TURNS = 1_000_000
 
 
 class _StandingClock(Clock):
-    """A clock whose calls are made a turn at a time, as a reactor does it."""
+    """A clock that makes its calls one turn at a time, like a reactor."""
 
     def next_call(self) -> float:
         """When the next call is due; ``math.inf`` when there is none."""
@@ -66,7 +66,7 @@ class _StandingClock(Clock):
 
 @implementer(IHostResolution)
 class _Resolution:
-    """One that is complete at once."""
+    """A resolution that is complete immediately."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -104,13 +104,13 @@ class _Names:
 
 class Network:
     """
-    Hosts, and the wires between them. No byte is lost, and none needs any time.
+    Hosts, and the wires between them, which lose nothing and have no delay.
 
     :ivar clock: the time of all hosts.
-    :ivar moving: whether a :meth:`flush` is under way.
+    :ivar moving: whether a :meth:`flush` is running.
     :ivar addresses: of hosts that have a name.
     :ivar names: the resolver for those.
-    :ivar shielded: hosts, by address, whose firewalls drop what comes from others.
+    :ivar shielded: hosts, by address, whose firewalls drop packets from other hosts.
     """
 
     def __init__(self) -> None:

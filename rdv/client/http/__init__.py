@@ -1,15 +1,16 @@
 """
-The request to the server: an ``IAgent`` under treq that surfaces a 101.
+The request to the server: an ``IAgent`` under treq that returns a 101 response.
 
-Behind an HTTP proxy the endpoint is a tunnel: CONNECT on the connection to the proxy, from the
-shared port as always, then the same request, under TLS for ``https``. What the server observes then
-is the proxy, and nothing may be concluded from it: not that a NAT of ours changes ports, nor that
-two peers who come from there are at one site, nor that the peer's next port can be guessed. The
-peer cannot know: it dials the proxy's address in vain, and perhaps four guesses behind it.
+With an HTTP proxy, the endpoint is a tunnel: CONNECT on the connection to the proxy, from the
+shared port as always, then the same request, under TLS for ``https``. The server then observes the
+proxy's address, which proves nothing about this host: not that our NAT changes ports, not that two
+peers with that address are at one site, and not that the peer's next port can be guessed. The peer
+cannot know this: it dials the proxy's address without success, and perhaps four guessed ports after
+it.
 
 What can go wrong with a proxy: it is unreachable or silent (``server_timeout``, for all steps up to
-a TLS handshake); it refuses us (``ProxyRefused``) or cannot reach the server
-(``ServerUnreachable``, as that may come right); it is none (``ProtocolError`` at the first byte
-that is not HTTP). Who we are is said to the proxy alone: it is taken out of the headers for the
-server, and is part of no text.
+and including a TLS handshake); it refuses us (``ProxyRefused``) or cannot reach the server
+(``ServerUnreachable``, because that may be temporary); it is not a proxy (``ProtocolError`` at the
+first byte that is not HTTP). The credentials for the proxy are only sent to the proxy: they are
+removed from the headers for the server, and no text contains them.
 """

@@ -1,3 +1,3 @@
 """
-From the server's answer to the choice of one candidate.
+The race, from the server's answer to the choice of a candidate.
 """

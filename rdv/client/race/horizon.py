@@ -1,10 +1,11 @@
 """
-How long the relay waits for a direct path that comes without a loss.
+How long the relay waits for a direct path that is established without packet loss.
 
-All figures are in round trips. A direct connection stands half a round trip between the peers after
-the relay is ready, one if the other side opens it, and its handshake is over one later at the
-latest. The relay is ready half a round trip after the server's answer, so that can be measured; and
-the way to the server is another hint, where only one of the peers is far from it.
+All figures are in round trips. A direct connection between the peers is established half a round
+trip after the relay is ready, or one if the other side opens it, and its handshake is complete at
+most one round trip later. The relay is ready half a round trip after the server's answer, so that
+time can be measured. The round trip to the server is another hint, for the case in which only one
+peer is far from the server.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class Sight(NamedTuple):
     """
     What is known when the relay is ready.
 
-    :ivar to_server: round trip to the server, in seconds; None where the system does not tell.
+    :ivar to_server: the round trip to the server, in seconds; None if the system does not report
+        it.
     :ivar since_answer: seconds since the server's answer.
-    :ivar can_move: whether a path that comes later is taken as well.
-    :ivar ports_change: whether there is a NAT that changes ports on either side.
+    :ivar can_move: whether the stream can also use a path that is established later.
+    :ivar ports_change: whether either side is behind a NAT that changes ports.
     """
 
     to_server: float | None

@@ -4,21 +4,21 @@ Decides whether the acceptor of a plain stream may trust a CONFIRM.
 Any host that receives HELLO can send CONFIRM: it has just received the token. An acceptor dials all
 addresses that the dialer reports, and in its own network those may belong to other hosts; and a
 host that reaches its port from an address that may be the peer's also receives HELLO. There are two
-witnesses.
+kinds of witness.
 
 The *address*: only the dialer can have an address and port that the dialer has reported, if it is
-an internet address rather than one of a network: an IPv6 address, or that of the host or NAT at
-which the server sees the dialer. That costs nothing. An attacker on the path can take it over, and
-can read and change everything sent there as well.
+an internet address and not a private one: an IPv6 address, or the address of the host or NAT at
+which the server sees the dialer. This check costs nothing. An attacker on the path can take over
+such an address, but could also read and change everything sent to it.
 
-The *relay*: the server ends it when the dialer leaves it for a direct path. A host that has
-confirmed on any other path, such as one within a LAN, receives nothing and is sent nothing before
-that. If CONFIRM arrives on the relay instead, the other host was not the dialer, or its path is
-dead, and the relay is used. Original dialers leave the relay immediately, rdv's once CONFIRM has
+The *relay*: the server ends it when the dialer leaves it for a direct path. On any other path, such
+as one within a LAN, nothing is read from a host that has confirmed, and nothing is sent to it,
+before that. If CONFIRM arrives on the relay instead, the other host was not the dialer, or its path
+is dead, and the relay is used. Original dialers leave the relay immediately, rdv's once CONFIRM has
 been acknowledged. This costs a trip from the dialer through the server, which is more than a round
-trip in a LAN with a distant server; ``Client(witness=False)`` avoids it. A host that has confirmed
-and gets no witness for so long that a dialer would have left the relay is dropped, not trusted: the
-next event would be the server's timeout, which is no witness.
+trip in a LAN with a distant server; ``Client(witness=False)`` avoids it. If a host has confirmed
+but there is no witness within the time in which a dialer would have left the relay, the host is
+dropped, not trusted: the next event would be the server's timeout, which is no witness.
 
 If two hosts confirm on such paths, one of them is not the dialer, and there is no way to know
 which: neither is accepted.
@@ -53,10 +53,10 @@ _CHOSE_THE_RELAY = "the peer chose the relay: this is another host, or its path 
 
 class Witness:
     """
-    Makes those who have confirmed wait, until the dialer has left the relay.
+    Holds connections that have confirmed, until the dialer has left the relay.
 
     :param relay: on which the server answered.
-    :ivar confirmed: who has confirmed, and needs a witness.
+    :ivar confirmed: the candidates that have confirmed and need a witness.
     """
 
     def __init__(self, context: Context, relay: Candidate, answer: Answer) -> None:

@@ -1,8 +1,8 @@
 """
-Several servers for one token: which one is asked first.
+Several servers for one token: which one is contacted first.
 
-Both peers know the same token and the same servers, and have no other way to agree. So each orders
-them by a hash of token and URL. :doc:`protocol` has the rule byte by byte.
+Both peers know the same token and the same servers, and have no other way to agree. Each therefore
+sorts them by a hash of token and URL. :doc:`protocol` specifies the order byte by byte.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _BETWEEN = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)
 @dataclass(frozen=True)
 class Place:
     """
-    Where a client may ask: a server, or one of the machines behind its name.
+    A place to contact: a server, or one of the machines behind its name.
 
-    :ivar address: of that machine; None for the first one, or for whichever of them is there.
-    :ivar is_last: whether IPv6 may be tried behind it.
+    :ivar address: the machine's address; None for the first machine, or for any that is reachable.
+    :ivar is_last: whether IPv6 may be tried after it.
     """
 
     url: URL

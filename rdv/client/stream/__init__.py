@@ -1,3 +1,3 @@
 """
-The application's connection, and falling back to the relay while that is possible.
+The application's connection, and the fallback to the relay while that is possible.
 """

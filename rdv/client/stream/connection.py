@@ -1,18 +1,18 @@
 """
-What an attempt ends in: the transport that the application's protocol sees.
+The result of an attempt: the transport that the application's protocol sees.
 
-The peer may count on a candidate as soon as it has our line, and our process may be killed before
-the application has the stream. So every candidate lingers 0 seconds from the start, and so does the
-``Connection`` until a protocol is attached: that one says how it shall be (``break_on_exit``), or
-that the system's way will do. An attempt that chooses nothing resets its relay, too; one that has a
-direct path ends it.
+The peer may rely on a candidate as soon as it has our line, and our process may be killed before
+the application has the stream. Every candidate therefore has a linger time of 0 seconds from the
+start, and so does the ``Connection`` until a protocol is attached. The protocol then chooses
+(``break_on_exit``) between that and the system's default. An attempt that chooses nothing also
+resets its relay; one that has chosen a direct path closes the relay normally.
 
-What can go wrong, and which clock ends it: the server does not resolve, refuses, or is silent at
-connect or TLS handshake (``server_timeout``, for all of that together, of which IPv4 leaves a share
-to IPv6); its head starts and stalls, or an error body stalls (``server_timeout`` again); nobody
-comes (overall ``timeout``; a 408 re-enters the lobby while it lasts); the answer is malformed (an
-error at once); the peer vanishes after the 101 (``handshake_timeout``, or a few seconds after the
-relay has closed).
+What can go wrong, and which timeout ends it: the server's name does not resolve, or the server
+refuses, or is silent during connect or TLS handshake (``server_timeout``, for all of these
+together; IPv4 leaves a share of it to IPv6); the head of its response starts and stalls, or an
+error body stalls (``server_timeout`` again); no peer arrives (the overall ``timeout``; after a 408,
+the client re-enters the lobby until it expires); the answer is malformed (an immediate error); the
+peer vanishes after the 101 (``handshake_timeout``, or a few seconds after the relay has closed).
 """
 
 from __future__ import annotations

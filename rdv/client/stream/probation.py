@@ -1,28 +1,28 @@
 """
-The time in which a choice can still be taken back.
+The short time in which a choice can still be undone.
 
 A direct path may die between the choice and the first byte. A NAT that remembers a refused dial may
-pass HELLO and drop all that we send; another one may pass small segments and drop full ones. So the
-relay, if it lives, is kept until the peer is known to have made the same choice. If the chosen path
-proves dead before, the relay takes its place and gets all that was written so far. Nothing is
-delivered twice: a peer leaves a candidate for another one only if nothing but CONFIRM has come on
-it.
+pass HELLO and drop everything that we send; another NAT may pass small segments and drop full ones.
+A live relay is therefore kept until the peer is known to have made the same choice. If the chosen
+path proves dead before that, the relay replaces it and gets everything written so far. Nothing is
+delivered twice: a peer leaves a candidate for another one only if it has received nothing but
+CONFIRM on it.
 
-All of this is on our side alone. A dialer keeps the relay until its CONFIRM is acknowledged
-(``tcp_info``); it also gives the application a tenth of a second to say something, a hundredth if
-the acceptor waits for the end of the relay, and then waits until some of that is acknowledged. An
-acceptor keeps it until the other side has ended it. To both, the first byte that comes is proof. A
-connection that the listener took from an address that has refused us is *suspect*: it is not even
-chosen before the CONFIRM was acknowledged, one round trip later.
+All of this happens on our side alone. A dialer keeps the relay until its CONFIRM is acknowledged
+(``tcp_info``). It also gives the application a tenth of a second to send something, or a hundredth
+if the acceptor waits for the end of the relay, and then waits until some of that is acknowledged.
+An acceptor keeps the relay until the other side has ended it. For both, the first received byte is
+proof. A connection that the listener accepted from an address that has refused our dials is
+*suspect*: it is not even chosen before the CONFIRM is acknowledged, one round trip later.
 
-A secured direct path that answered before the relay did may be a recording of the peer. Nothing is
-written on it until READY has come, or HELLO on the relay shows that it is the same peer; if that
-shows another one, the relay takes its place at once.
+A secured direct path that answered before the relay may be a recording of the peer. Nothing is
+written on it until READY arrives, or until HELLO on the relay shows that it is the same peer. If
+that HELLO shows a different peer, the relay replaces the path immediately.
 
-Against an old dialer, which trusts its own CONFIRM, an acceptor has one more means: where such a
+Against an old dialer, which trusts its own CONFIRM, an acceptor has one more measure: where such a
 connection is possible at all (a round trip below 10 ms), it sends the first byte of HELLO alone,
-and the rest when that was acknowledged. An old peer closes the relay at once; then there is nothing
-to fall back to, and the loss is reported.
+and the rest when that byte has been acknowledged. An old peer closes the relay immediately; then no
+fallback is left, and the loss is reported.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ _SAID_WITHIN, _SAID_NEARBY, _DELIVERED_WITHIN = 0.1, 0.01, 5.0
 @implementer(IProtocol, IHalfCloseableProtocol)
 class Probation(ReplayTransport):
     """
-    A transport that stands between a protocol and the chosen path until the choice is final. Then
-    it leaves the two, or the protocol and the relay, to each other.
+    A transport between a protocol and the chosen path, until the choice is final. It then steps out
+    and connects the protocol directly to the chosen path, or to the relay.
 
     :param chosen: the direct candidate that was chosen.
     :param relay: what may replace it.
-    :param protocol: what has the chosen path for its transport. It gets this object instead.
-    :param replaced: called with the relay when that has taken its place.
-    :ivar transport: the chosen path, or the relay when that has taken its place.
+    :param protocol: the protocol whose transport is the chosen path. It gets this object instead.
+    :param replaced: called with the relay when it has replaced the chosen path.
+    :ivar transport: the chosen path, or the relay when it has replaced that.
     """
 
     def __init__(

@@ -1,3 +1,3 @@
 """
-Telling traces what happens in an attempt; :mod:`rdv.client.trace` has the events.
+Reports the events of an attempt to traces; see :mod:`rdv.client.trace` for the events.
 """

@@ -1,14 +1,14 @@
 """
-Tells a trace of an attempt.
+Reports the events of an attempt to a trace.
 
 ``Client(trace=...)`` is called with an ``Event`` for each thing that happens in an attempt: time,
-number of the attempt, what, and fields. The ``AttemptTrace`` tells of the attempt and of the
-request. Each *way* to the peer has a ``CandidateTrace``
-(:mod:`rdv.client.tracing.candidate_trace`), which ends with ``CHOSEN`` or ``LOST`` and is silent
-then. The attempt ends all ways that are left before it says ``CONNECTED`` or ``FAILED``; when the
-stream may still move from the relay to a direct path they go on behind ``CONNECTED``, and end
-before ``MOVED`` or ``STAYED``. Without a trace both are null objects: nothing is looked up and
-nothing is kept, and each place where something happens costs a call that does nothing.
+number of the attempt, what, and fields. The ``AttemptTrace`` reports events of the attempt and of
+the request. Each *way* to the peer has a ``CandidateTrace``
+(:mod:`rdv.client.tracing.candidate_trace`), which reports nothing after ``CHOSEN`` or ``LOST``. The
+attempt ends all remaining ways before it reports ``CONNECTED`` or ``FAILED``. If the stream may
+still move from the relay to a direct path, they continue after ``CONNECTED``, and end before
+``MOVED`` or ``STAYED``. Without a trace, both are null objects: nothing is looked up or stored, and
+each event costs one call that does nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ log = Logger()
 
 class AttemptTrace:
     """
-    Tells of one attempt; its methods bear the names of what they tell, see :class:`What`.
+    Reports the events of one attempt; its methods are named after the events, see :class:`What`.
 
-    :param traces: who is told.
+    :param traces: the traces that get the events.
     :ivar role: our role.
     :ivar chosen: the way that has won.
-    :ivar is_confirmed: whether CONFIRM has come on a direct way.
+    :ivar is_confirmed: whether CONFIRM has arrived on a direct way.
     :ivar telling: whether a trace is being called.
     """
 
@@ -166,7 +166,7 @@ class AttemptTrace:
 
 
 class _NoTrace(AttemptTrace):
-    """Nobody is told."""
+    """Reports nothing."""
 
     def __init__(self) -> None:
         """There is nothing to remember."""

@@ -1,10 +1,10 @@
 """
-Tells a trace of one way to the peer: the relay, an address that is dialled, or a connection that
-has come in.
+Reports the events of one way to the peer to a trace: the relay, an address that is dialled, or an
+incoming connection.
 
-All candidates that one address is dialled with share a ``CandidateTrace``. It knows how far they
-got, so that it can say why they were lost when another one wins: who ends the race does not know
-that.
+All candidates that result from dialling one address share a ``CandidateTrace``. It records how far
+they got, so that it can report why they were lost when another candidate wins: the code that ends
+the race does not know that.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
 
 class CandidateTrace:
     """
-    Tells of one way to the peer; its methods bear the names of what they tell, see :class:`What`.
-    When it was chosen or lost it is silent.
+    Reports the events of one way to the peer; its methods are named after the events, see
+    :class:`What`. It reports nothing after the way was chosen or lost.
 
     :param kind: ``relay``, ``dial`` or ``inbound``.
     :ivar number: its number in the attempt.
@@ -146,7 +146,7 @@ def nothing(*args: object, **fields: object) -> None:
 
 
 class _NoCandidateTrace(CandidateTrace):
-    """Nobody is told."""
+    """Reports nothing."""
 
     def __init__(self) -> None:
         """There is nothing to remember."""

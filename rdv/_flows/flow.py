@@ -1,5 +1,5 @@
 """
-Moving bytes from one transport to another. Knows nothing of rdv.
+Moves bytes from one transport to another. Independent of rdv.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["Flow"]
 
 class Flow:
     """
-    One direction between two transports, with back-pressure: while the sink's buffer is full the
+    One direction between two transports, with back-pressure: while the sink's buffer is full, the
     source is not read.
 
-    What it holds is at most the sink's buffer (64 KiB) and one read of the source (64 KiB).
+    It holds at most the sink's buffer (64 KiB) and one read of the source (64 KiB).
 
     :ivar count: bytes moved.
     :ivar ended: whether the source has ended.
-    :param tap: sees each piece before it goes out.
+    :param tap: sees each piece before it is written.
     :param limit: how fast it may go, and how far.
     """
 
@@ -74,7 +74,7 @@ class Flow:
 
 @implementer(IPushProducer)
 class _Valve:
-    """A source that its sink steers, and that pauses too when it has been too fast."""
+    """A source that its sink controls, and that also pauses after it was too fast."""
 
     __slots__ = ("_limit", "_paused", "_rests", "_source")
 

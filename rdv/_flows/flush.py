@@ -1,5 +1,5 @@
 """
-Learning when a transport has written all that it had.
+Detects that a transport has written all its data.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ __all__ = ["Flush"]
 @implementer(IPullProducer)
 class Flush:
     """
-    Waits until a transport of Twisted has given everything to its descriptor.
+    Waits until a Twisted transport has written everything to its descriptor.
 
-    It does so as the transport's producer, so the transport must not have another one. Do not write
-    to the transport after this, unless late delivery is harmless.
+    It registers as the transport's producer, so the transport must not have another one. Do not
+    write to the transport after this, unless late delivery is harmless.
 
-    :param written: called once then, in a later turn of the reactor; not if the transport is lost.
+    :param written: called once when that has happened, in a later turn of the reactor; not if the
+        transport is lost.
     """
 
     __slots__ = ("_transport", "_waiting", "_written")

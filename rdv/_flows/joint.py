@@ -1,5 +1,5 @@
 """
-Two connections joined: what comes on one goes out on the other, until both directions have ended.
+Two joined connections: data from one goes to the other, until both directions have ended.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ L = TypeVar("L", contravariant=True)
 
 class LegOwner(Protocol[L]):
     """
-    Who is told what happens on a leg: each phase of its life has one. By default it does nothing.
+    Gets the events of a leg: each phase of the leg's life has its own owner. By default it does
+    nothing.
     """
 
     __slots__ = ()
@@ -60,10 +61,11 @@ class LegOwner(Protocol[L]):
 @implementer(IProtocol, IHalfCloseableProtocol)
 class PlainLeg:
     """
-    The protocol of a connection that is joined with another one, or waits for that.
+    The protocol of a connection that is joined with another one, or is waiting for that.
 
-    :ivar owner: who is told what happens.
-    :ivar written: whether what it gets is all with the kernel, and our end behind it.
+    :ivar owner: gets the leg's events.
+    :ivar written: whether the kernel has all data for the leg, and the end of our direction after
+        it.
     """
 
     __slots__ = ("owner", "transport", "written")
@@ -102,18 +104,18 @@ class PlainLeg:
 
 class Joint:
     """
-    Owner of two legs, as if they were one connection.
+    Owns two legs, and makes them one connection.
 
-    Each direction ends for itself. When both have, each connection is closed as soon as all that it
-    is sent is with the kernel. Until then a loss of one breaks the other: nobody shall take what
-    has come so far for the whole. For the same reason the caller lets both ``break_on_exit``.
+    Each direction ends separately. When both have, each connection is closed as soon as the kernel
+    has all data for it. Until then, the loss of one breaks the other: a peer must not mistake the
+    data so far for the whole stream. For the same reason the caller sets
+    ``break_on_exit`` on both.
 
-    :param flows: from the first leg to the second one, and back. May be set, to others in their
-        place.
-    :param gone: called with this, once, when neither connection is left.
+    :param flows: from the first leg to the second one, and back. May be set, to replace them.
+    :param gone: called with this object, once, when both connections are gone.
     :ivar broken: the first leg that was lost too early, and why; None as long as none was.
-    :ivar first: the leg that ended first in good order; None as long as none did.
-    :ivar active: when the last piece came, or it began, in seconds of ``clock``.
+    :ivar first: the leg that first ended cleanly; None as long as none did.
+    :ivar active: when the last piece arrived, or the joint began, in seconds of ``clock``.
     """
 
     __slots__ = (

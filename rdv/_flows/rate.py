@@ -1,9 +1,9 @@
 """
 How much a flow may move, and how fast.
 
-A flow tells its limit of each piece that has come, and when that says so it reads nothing more
-until it may go on. A piece is as large as the limit has it, so that a low rate is kept in small
-steps, and a high one costs next to nothing.
+A flow reports each piece to its limit, and stops reading when the limit says so, until it may
+continue. The limit sets the size of a piece, so that a low rate is kept in small steps, and a high
+one costs almost nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ _SMALLEST, LARGEST = 1 << 12, 1 << 20
 
 
 class Limit(Protocol):
-    """
-    Of one flow.
-
-    """
+    """The limit of one flow."""
 
     @property
     def piece(self) -> int:
@@ -50,8 +47,8 @@ def piece_of(bytes_: float) -> int:
 
 class RateLimit:
     """
-    A :class:`Limit` that makes a flow pause after each piece, so that no more than ``rate`` bytes a
-    second come on average. Time in which less comes cannot be saved up beyond a tenth of a second.
+    A :class:`Limit` that makes a flow pause after each piece, so that on average it moves no more
+    than ``rate`` bytes a second. Unused time cannot be saved up beyond a tenth of a second.
 
     :param rate: bytes a second; more than 0.
     """
@@ -97,10 +94,10 @@ class RateLimit:
 
 class Quota:
     """
-    A :class:`Limit` of several flows together: so many bytes, and no more.
+    A :class:`Limit` of several flows together: a number of bytes, and no more.
 
     :param size: bytes.
-    :param spent: called once, when more have come.
+    :param spent: called once, when the flows have exceeded it.
     """
 
     __slots__ = ("_left", "_spent")
@@ -128,7 +125,7 @@ class Quota:
 
 
 class Limits:
-    """Several of them as one :class:`Limit`: a flow goes on when all let it."""
+    """Combines several into one :class:`Limit`: a flow continues when all of them allow it."""
 
     __slots__ = ("_limits", "_pausing")
 

@@ -1,11 +1,12 @@
 """
-A rate that many share fairly.
+Shares a rate fairly among many pairs.
 
-Each pair has a share, and each piece moves the share's *mark* on by its bytes. When more comes than
-the rate allows, flows pause, and go on in the order of their marks: who has had least is first
-(start-time fair queueing). So pairs that always have something to move get the same each, whoever
-has less gets all of it and hardly waits, and what is left over is used by the others. Nothing can
-be saved up: whoever begins, or was silent, begins about where those are that are served now.
+Each pair has a share, and each piece advances the share's *mark* by its bytes. When more data
+arrives than the rate allows, flows pause, and continue in the order of their marks: the one that
+has had least comes first (start-time fair queueing). Pairs that always have something to move
+therefore get equal parts; a pair with less gets all of it and hardly waits, and the others use what
+is left over. Nothing can be saved up: a pair that begins, or was silent, starts near the marks of
+the pairs that are being served.
 """
 
 from __future__ import annotations
@@ -29,9 +30,7 @@ _BEHIND = 4
 
 
 class SharedRate:
-    """
-    :param rate: bytes a second, of all together; more than 0.
-    """
+    """:param rate: bytes a second, for all pairs together; more than 0."""
 
     def __init__(self, clock: IReactorTime, rate: float) -> None:
         if not rate > 0:
@@ -113,9 +112,9 @@ class SharedRate:
 
 class Share:
     """
-    Of one pair.
+    The share of one pair.
 
-    :ivar mark: how far it has come.
+    :ivar mark: how far it has advanced.
     """
 
     __slots__ = ("_whole", "mark")
@@ -133,9 +132,8 @@ class _Turn:
     """
     A :class:`rdv._flows.rate.Limit`.
 
-    :ivar used: bytes that have come since it was its turn the last time. Next time it will hardly
-        be more.
-    :ivar go_on: to be called when it is its turn; None when it does not wait.
+    :ivar used: bytes moved since its last turn. The next turn will hardly move more.
+    :ivar go_on: called when its turn comes; None when it does not wait.
     """
 
     __slots__ = ("_whole", "go_on", "share", "used")

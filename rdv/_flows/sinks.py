@@ -1,5 +1,5 @@
 """
-Descriptors such as stdout as sinks: each is written by the means that fits what it is.
+Descriptors such as stdout as sinks. Each is written by the method for its type.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["FileSink", "ReaderLeft", "Sink", "WatchedSink", "open_sink"]
 
 
 class ReaderLeft(BrokenPipeError):
-    """The reader of a pipe has gone, when there was nothing left to write."""
+    """The reader of a pipe has gone while there was nothing left to write."""
 
     def __init__(self) -> None:
         super().__init__(errno.EPIPE, os.strerror(errno.EPIPE))
@@ -35,11 +35,11 @@ class ReaderLeft(BrokenPipeError):
 
 class Sink(Protocol):
     """
-    Where bytes go to.
+    A destination of bytes.
 
     :ivar fd: the descriptor.
     :ivar done: fires when everything is written after :meth:`finish`; errbacks with the OSError
-        when writing fails, a :class:`ReaderLeft` if nothing is lost by that.
+        when writing fails, or with a :class:`ReaderLeft` if no data is lost by that.
     """
 
     fd: int
@@ -71,7 +71,7 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """A :class:`Sink` that writes a file or a terminal, at once."""
+    """A :class:`Sink` that writes to a file or a terminal, immediately."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -118,8 +118,8 @@ class FileSink:
 
 class WatchedSink(FileDescriptor):
     """
-    A :class:`Sink` that writes a pipe or socket when it has room. The descriptor is non-blocking
-    meanwhile, and as it was afterwards.
+    A :class:`Sink` that writes to a pipe or socket when it has room. It makes the descriptor
+    non-blocking meanwhile, and restores it afterwards.
     """
 
     connected = 1

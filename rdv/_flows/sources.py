@@ -1,10 +1,10 @@
 """
 Descriptors such as stdin as sources.
 
-Each is read by the means that fits what it is. The reactor cannot watch a regular file. A terminal
-belongs to the shell and to other programs as well, so it must not be made non-blocking; a process
-in the background that reads from it is stopped; and one that others have emptied meanwhile keeps
-whoever reads from it waiting.
+Each is read by the method for its type. The reactor cannot watch a regular file. A terminal is
+shared with the shell and other programs, so it must not be made non-blocking. A background process
+that reads from it is stopped, and if another process has emptied it in the meantime, the reader
+blocks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Ended: TypeAlias = Callable[[OSError | None], object]
 
 
 class Consumer(Protocol):
-    """Where a source writes to: the part of a transport that it needs."""
+    """The destination of a source: the part of a transport that it needs."""
 
     def write(self, data: bytes) -> None: ...
     def registerProducer(self, producer: object, streaming: bool) -> None: ...
@@ -62,8 +62,8 @@ class Consumer(Protocol):
 
 class Source(Protocol):
     """
-    Where bytes come from. Once it is stopped, somebody else may read its descriptor; it can be
-    started again.
+    An origin of bytes. Once it is stopped, other code may read its descriptor; it can be started
+    again.
 
     :ivar fd: the descriptor.
     """
@@ -82,8 +82,8 @@ class FileSource:
     """
     Reads a file, or /dev/null, whenever the consumer has room.
 
-    A file that is shorter than what was read of it is an error: the kernel may have sent zeros in
-    the place of what was cut off (sendfile(2)).
+    A file that is shorter than what was read of it is an error: the kernel may have sent zeros
+    instead of the truncated part (sendfile(2)).
     """
 
     def __init__(self, fd: int) -> None:
@@ -133,9 +133,9 @@ class FileSource:
 @implementer(IPushProducer, IReadDescriptor)
 class WatchedSource:
     """
-    Reads a pipe or socket when the reactor says that there is something.
+    Reads a pipe or socket when the reactor reports that it is readable.
 
-    The descriptor stays as it is, blocking or not: one read after such a notice does not block.
+    The descriptor stays as it is, blocking or not: one read after such a report does not block.
     """
 
     def __init__(self, reactor: IReactorFDSet, fd: int) -> None:
@@ -209,10 +209,10 @@ class WatchedSource:
 
 class TerminalSource(WatchedSource):
     """
-    Reads a terminal while it is ours, without ever waiting for it.
+    Reads a terminal while this process is in the foreground, without ever blocking.
 
-    The descriptor is shared, and so is whether it blocks: what is read from is another one, of the
-    same terminal.
+    The descriptor is shared, and so is its blocking mode. The source therefore reads from another
+    descriptor of the same terminal.
     """
 
     def __init__(self, reactor: Any, fd: int) -> None:

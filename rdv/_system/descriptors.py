@@ -1,15 +1,16 @@
 """
-How many descriptors this process may have, and which of them are kept free.
+How many descriptors this process may have, and which of them are reserved.
 
-The system gives a new descriptor the lowest free number. So the number of a client's socket tells,
-without any counting, how near the process is to its limit, whoever has used it up: one of the last
-few hundred, which are *kept free*, is no place for somebody who stays. That is looked at before the
-request is detached (``rdv.server.descriptors``), so the refusal is plain HTTP. The reserve works as
-long as what passes fits into it, and what passes is mostly connections whose request has not come
-yet; so a server of its own (``rdv.server.site``) drops connections that are no clients before the
-reserve is touched, slows its ports down when it is, and stops them when half of it is in use. The
-kernel's queue is the better place to wait. What else opens descriptors in a server has to leave the
-reserve alone, and to do without when it gets one of its numbers (:func:`first_reserved`).
+The system gives a new descriptor the lowest free number. The number of a client's socket therefore
+shows, without counting, how near the process is to its limit, whatever uses the descriptors: the
+last few hundred numbers are *reserved*, and no connection that would stay may keep one. The server
+checks this before it detaches the request (``rdv.server.descriptors``), so the refusal is plain
+HTTP. The reserve works as long as all short-lived connections fit into it, and most of these are
+connections whose request has not arrived yet. A standalone server (``rdv.server.site``) therefore
+drops connections that are not clients before the reserve is used, slows its ports down when it is,
+and stops them when half of it is in use: the kernel's queue is the better place to wait. All other
+code that opens descriptors in a server must leave the reserve alone, and do without a descriptor
+that has one of its numbers (:func:`first_reserved`).
 """
 
 from __future__ import annotations

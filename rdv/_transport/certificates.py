@@ -1,5 +1,5 @@
 """
-What a certificate says of itself and of who has issued it.
+What a certificate says about itself and its issuer.
 """
 
 from __future__ import annotations

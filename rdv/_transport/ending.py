@@ -1,5 +1,5 @@
 """
-Ending one direction of a stream by a message in it.
+Ends one direction of a stream by a message in the stream.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class EndingTransport(TCPForwarding):
     """
     The writing side of a transport over TCP, which is never half-closed itself.
 
-    :param protocol: is told when all has left, if it cares for half-close.
-    :ivar connected: whether the protocol has not been told of a loss yet.
+    :param protocol: is notified when everything has been sent, if it supports half-close.
+    :ivar connected: whether the protocol has not been notified of a loss yet.
     :ivar disconnecting: whether the application is closing it.
     """
 
@@ -121,7 +121,7 @@ class EndingTransport(TCPForwarding):
 
 @implementer(IPullProducer)
 class _Drained:
-    """Has nothing to produce, and learns in this way when the consumer has sent everything."""
+    """Produces nothing: a producer that detects that the consumer has sent everything."""
 
     def __init__(self, drained: Callable[[], object]) -> None:
         self._drained = drained
@@ -140,7 +140,7 @@ class _Drained:
 @implementer(IPushProducer, IPullProducer)
 class Producer:
     """
-    Stands between a producer and its consumer, and knows what it was told last.
+    Stands between a producer and its consumer, and records the consumer's last call.
 
     :param streaming: whether it is a push producer.
     """

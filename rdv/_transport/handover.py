@@ -1,5 +1,5 @@
 """
-Taking a transport from one protocol and giving it to another, or its socket to another process.
+Takes a transport from one protocol and gives it to another, or its socket to another process.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What rdv needs of a transport.
+The parts of a transport that rdv needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ __all__ = [
 
 
 class StreamTransport(Protocol):
-    """What rdv needs of a stream transport: what ``tcp.Connection`` and ``HalfCloseTLS`` have."""
+    """
+    The parts of a stream transport that rdv needs; ``tcp.Connection`` and ``HalfCloseTLS`` have
+    them.
+    """
 
     def write(self, data: bytes) -> None: ...
     def writeSequence(self, data: Iterable[bytes]) -> None: ...
@@ -35,7 +38,7 @@ class StreamTransport(Protocol):
 
 
 class TCPTransport(StreamTransport, Protocol):
-    """A TCP connection, or a wrapper round one."""
+    """A TCP connection, or a wrapper around one."""
 
     def getPeer(self) -> IPv4Address | IPv6Address: ...
     def getHost(self) -> IPv4Address | IPv6Address: ...

@@ -1,19 +1,19 @@
 """
-Noticing that the other side of a connection has vanished while it owes an answer.
+Detects that the other side of a connection has vanished while a response from it is due.
 
-TCP keepalive finds out only on a silent connection: it rests while anything is unacknowledged or
-unsent, and then the system goes on trying for a quarter of an hour. A limit for that
-(``TCP_USER_TIMEOUT``) also ends connections whose other side is well, and only does not read. What
-Linux knows of a connection (``TCP_INFO``) tells the two apart. It has no event for it, so all
-connections of a reactor are looked at together, every few seconds. On other systems keepalive is
-all there is.
+TCP keepalive only works on a silent connection: it rests while anything is unacknowledged or
+unsent, and the system then retries for a quarter of an hour. A limit for that
+(``TCP_USER_TIMEOUT``) would also end connections whose other side is alive but does not read. What
+Linux knows of a connection (``TCP_INFO``) distinguishes the two. Linux has no event for it, so all
+connections of a reactor are checked together, every few seconds. Other systems have keepalive only.
 
-Those that stand are looked at: those of a relayed pair and of a bridge, that of a ``Connection``,
-that of a client's request, and the local one of a forward. One timer serves all of a reactor. A
-connection is lost with ``PeerVanished``, in the usual way, when something was asked several times
-and no segment has come for as long as keepalive would wait; or when segments come but what is in
-flight is not acknowledged although there is room for it: full segments do not get through. Who has
-no room merely stalls. Who waits in the lobby has keepalive alone.
+Established connections are checked: those of a relayed pair and of a bridge, that of a
+``Connection``, that of a client's request, and the local one of a forward. One timer serves all
+connections of a reactor. A connection is lost with ``PeerVanished``, in the usual way, in two
+cases: the system has retransmitted or probed several times, and no segment has arrived for as long
+as keepalive would wait; or segments arrive, but the data in flight is not acknowledged although the
+receiver has room: full segments do not get through. A receiver that has no room only stalls.
+Clients in the lobby have keepalive only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BATCH = 256
 
 
 class PeerVanished(ConnectionAborted):
-    """The other side does not answer any more."""
+    """The other side no longer responds."""
 
     def __str__(self) -> str:
         return "the other side stopped responding"
@@ -79,7 +79,7 @@ def has_vanished(then: Reading, now: Reading, seconds: float) -> bool:
 
 
 class _Watch:
-    """The connections of one reactor that are looked at. It exists while there are any."""
+    """The connections of one reactor that are checked. It exists while there are any."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock

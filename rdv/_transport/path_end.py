@@ -46,7 +46,7 @@ _SEND_LIMIT = 2 * _BUFFER
 
 
 class PeerNotProven(ConnectionLost):
-    """What came on a secured stream, or what did not come, shows that it is not the peer's."""
+    """The data on a secured stream, or its absence, shows that the stream is not the peer's."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -61,7 +61,7 @@ class FirstPathLost(ConnectionLost):
 
 
 class PathOwner(Protocol):
-    """What is told of what happens on a path."""
+    """Gets the events of a path."""
 
     def path_begun(self, end: PathEnd, /) -> None:
         """The connection is there."""
@@ -85,12 +85,13 @@ class PathOwner(Protocol):
 @implementer(IProtocol, IHalfCloseableProtocol)
 class PathEnd:
     """
-    A protocol to the transport below. What it may not look at yet it keeps, one read at most.
+    A protocol to the transport below. It keeps data that must not be processed yet, one read at
+    most.
 
-    :param early: what has come on the path already. It is looked at in the next turn, or with what
-        comes next.
+    :param early: data that has already arrived on the path. It is processed in the next turn, or
+        with the next data.
     :ivar path: seals and opens.
-    :ivar is_open: whether the connection is there, and we have not closed it.
+    :ivar is_open: whether the connection exists, and we have not closed it.
     """
 
     transport: TCPTransport
@@ -236,11 +237,11 @@ class Joining(PathEnd):
     """
     A path that may take over from the first one.
 
-    :param give_up: called with it when nobody waits for that any more.
+    :param give_up: called with it when nothing waits for that any more.
     :ivar proven: fires with None when it has taken over: from then on the peer is known to use it,
-        and our direction, unless it has ended, goes on there. Errbacks when the path is lost or of
-        no use any more before that. Cancelling it closes the path of a dialer. An acceptor, whose
-        peer may be about to move, only waits no longer.
+        and our direction, unless it has ended, continues on it. Errbacks when, before that, the
+        path is lost or no longer of use. Cancelling it closes the path of a dialer. An acceptor,
+        whose peer may be about to move, only stops waiting.
     """
 
     def __init__(

@@ -29,9 +29,9 @@ _NO_USE = "the stream no longer needs another path"
 
 class Paths:
     """
-    The first one, and those that join it.
+    The first connection, and those that join it.
 
-    :param early: what has come on the first one already.
+    :param early: data that has already arrived on the first one.
     :ivar stream: which of them carries which direction.
     :ivar first: the one on which the stream began.
     :ivar writing: the one on which we write.

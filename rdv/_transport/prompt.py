@@ -1,11 +1,11 @@
 """
-TCP connections that lose no time: what is written goes to the kernel at once, and what needs no
-room there does not wait until the reactor has seen that there is some.
+TCP connections without delays: a write goes to the kernel immediately, and operations that need no
+buffer space do not wait until the reactor reports some.
 
-A transport of Twisted buffers each write, asks the reactor to watch the descriptor, is told in a
-later turn that it can write, does so, and asks to be watched no longer: three system calls and a
-turn for a line that would have gone out at once. It closes in the same way, behind a write of
-nothing. For a server whose connections see three short writes and then close this is much of all
+A Twisted transport buffers each write, asks the reactor to watch the descriptor, is notified in a
+later turn that it can write, writes, and asks not to be watched any more: three system calls and a
+turn for a line that could have been sent immediately. It closes in the same way, after an empty
+write. For a server whose connections see three short writes and then close, this is a large part of
 its work.
 """
 
@@ -50,13 +50,13 @@ def hasten(transport: object) -> None:
 
 class PromptServer(Server):
     """
-    A connection from a port, without TLS.
+    A connection accepted by a port, without TLS.
 
-    It goes by one rule: as long as bytes are buffered all is as with Twisted's. While there are
-    none, a write is tried at once, and what else would be done when the descriptor can be written
-    to (closing, ending one direction, asking a producer) is done in the reactor's next turn. So
-    nothing is called back from within a call, and a descriptor is closed between the events of two
-    turns.
+    It follows one rule: while bytes are buffered, it behaves like Twisted's. While none are, a
+    write is tried immediately, and all other actions for which Twisted waits until the descriptor
+    is writable (closing, ending one direction, asking a producer) happen in the reactor's next
+    turn. Nothing is therefore called back from within a call, and a descriptor is closed between
+    the events of two turns.
     """
 
     _is_filled = False  # bytes are buffered

@@ -1,6 +1,6 @@
 """
-Ports that come and go without a word: Twisted logs a line for each that opens or closes, whatever
-its factory wants.
+Ports that open and close without log messages: Twisted logs a line for each, whatever its factory
+sets.
 """
 
 from __future__ import annotations

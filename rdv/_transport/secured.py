@@ -42,25 +42,25 @@ class SecureTransport(EndingTransport):
     A secured stream, as a transport to the protocol above.
 
     TCP is never half-closed: ``loseWriteConnection`` sends END, and the peer's END is reported as
-    ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
-    ``connectionLost`` has ``ConnectionDone`` when both directions have ended and each application
-    has been given everything. In any other case the stream is broken: ``ConnectionLost``.
+    ``readConnectionLost``, or closes the connection when the protocol does not support half-close.
+    ``connectionLost`` gets ``ConnectionDone`` when both directions have ended and both applications
+    have received everything. In any other case the stream is broken: ``ConnectionLost``.
 
-    It reads by itself until the peer is known to be there, even while it is paused; what one read
-    has brought may reach the protocol then.
+    It reads by itself until the peer is known to be live, even while it is paused; the protocol may
+    then still get the data of one read.
 
-    The stream may move to a path that is given to :meth:`join`: that takes over, each direction
-    moves for itself, and the first path is closed when nothing on it is owed any more. ``getPeer``,
-    ``getHost`` and the options of TCP are those of the path on which we write. All other calls go
-    on as if there were one.
+    The stream may move to a path that is given to :meth:`join`: that path takes over, each
+    direction moves separately, and the first path is closed when nothing on it is outstanding.
+    ``getPeer``, ``getHost`` and the TCP options are those of the path on which we write. All other
+    calls work as if there were one path.
 
-    :param early: what has come on the path already. It is delivered in the next turn, or with what
-        comes next.
-    :ivar path: that on which the stream began. Its session is that of the stream.
+    :param early: data that has already arrived on the path. It is delivered in the next turn, or
+        with the next data.
+    :ivar path: the one on which the stream began. Its session is that of the stream.
     :ivar first: the protocol for the transport below, on that path.
-    :ivar stream: what has been said on which path.
-    :ivar carriers: lists the connections on which something of ours may be on its way.
-    :ivar on_ready: called when the peer is known to be there; for a dialer only.
+    :ivar stream: what has been sent and received on each path.
+    :ivar carriers: lists the connections on which our data may be in flight.
+    :ivar on_ready: called when the peer is known to be live; for a dialer only.
     :ivar on_over: called once, when no path may take over any more although none has: both
         directions have ended, we are closing, or the stream is over, broken or aborted.
     """

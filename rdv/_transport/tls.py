@@ -40,12 +40,12 @@ class HalfCloseTLS(EndingTransport):
     """
     A protocol to the transport below, a transport to the protocol above.
 
-    ``loseWriteConnection`` sends close_notify; a close_notify received is reported as
-    ``readConnectionLost``, or closes the connection when the protocol does not care for half-close.
+    ``loseWriteConnection`` sends close_notify; a received close_notify is reported as
+    ``readConnectionLost``, or closes the connection when the protocol does not support half-close.
     The end of the TCP stream without a close_notify is a truncation: ``connectionLost`` with
     ``ConnectionLost``.
 
-    After ``pauseProducing``, at most what one read of the transport below has brought still comes.
+    After ``pauseProducing``, at most the data of one read of the transport below still arrives.
     """
 
     __slots__ = ("_read_ended", "_tls")

@@ -1,3 +1,3 @@
 """
-Bytes moved inside the kernel: Linux only. :mod:`rdv._flows` tells how.
+Moves bytes inside the kernel: Linux only. :mod:`rdv._flows` describes how.
 """

@@ -1,10 +1,10 @@
 """
-Sockets that wake us only when a good piece has come.
+Sockets that wake us only when a large piece has arrived.
 
-A sender at full speed wakes whoever reads after every segment or two, and that costs more than
-moving the bytes does. With ``SO_RCVLOWAT`` the kernel waits until there are more. It does not know
-which bytes are the last ones for now, so those that lie there are swept up every few milliseconds.
-The end of a stream and an error are told at once.
+A sender at full speed wakes the reader after every segment or two, and that costs more than moving
+the bytes does. With ``SO_RCVLOWAT`` the kernel waits until more bytes have arrived. It does not
+know which bytes are the last ones for now, so a timer sweeps up unread bytes every few
+milliseconds. The kernel reports the end of a stream and an error immediately.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INTERVAL = 0.004
 
 
 class Sweepable(Protocol):
-    """One whose socket may have something to read without an event."""
+    """A flow whose socket may be readable without an event."""
 
     def sweep(self) -> None:
         """Look."""
@@ -34,7 +34,7 @@ class Sweepable(Protocol):
 
 class Batching:
     """
-    Those whose sockets wait for more. It has a timer while there are any.
+    The flows whose sockets wait for more bytes. It has a timer while there are any.
 
     :param clock: the reactor.
     """

@@ -1,5 +1,5 @@
 """
-A descriptor from which and to which bytes are moved, and what it waits for.
+A descriptor that is read from and written to, and the events that it waits for.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _READABLE = EPOLLIN | _BROKEN
 
 
 class Reader(Protocol):
-    """What reads from a descriptor."""
+    """Reads from a descriptor."""
 
     def readable(self, events: int = EPOLLIN) -> None:
         """It has something to read: bytes, their end, or an error; reading tells which."""
 
 
 class Writer(Protocol):
-    """What writes to a descriptor."""
+    """Writes to a descriptor."""
 
     def writable(self) -> None:
         """It has room again."""
@@ -164,7 +164,7 @@ class Descriptor:
 
 class AlwaysWritable(Descriptor):
     """
-    A file or a device as a sink. It can always be written to, and an epoll does not take it: what
+    A file or a device as a sink. It is always writable, and epoll does not accept it: data that
     could not be written is tried again in the next turn of the reactor.
     """
 

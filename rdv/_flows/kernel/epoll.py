@@ -1,10 +1,10 @@
 """
-An epoll of our own, which the reactor watches as one descriptor.
+A separate epoll, which the reactor watches as one descriptor.
 
-A reactor of Twisted takes several microseconds to get from an event to the descriptor's method, and
-two system calls to change what it watches a descriptor for. Bytes that are only moved on need none
-of that. So their descriptors are watched here, all at once, and whichever reactor there is sees a
-single one that is readable while any of them has something to do.
+A Twisted reactor takes several microseconds to get from an event to the descriptor's method, and
+two system calls to change what it watches a descriptor for. Moving bytes needs none of that. All
+descriptors of spliced flows are therefore watched here, and any reactor sees a single descriptor
+that is readable while any of them has something to do.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Handler: TypeAlias = Callable[[int], object]
 
 
 class Owner(Protocol):
-    """Whose descriptor it is."""
+    """The owner of a descriptor."""
 
     def fail(self, error: OSError) -> None:
         """It is watched no longer."""
@@ -69,18 +69,18 @@ _OTHERS, _POLITE = 0.00005, 64
 
 
 class IReactor(IReactorFDSet, IReactorTime):
-    """What this needs of a reactor."""
+    """The part of a reactor that this module needs."""
 
 
 @implementer(IReadDescriptor)
 class Watcher:
     """
-    Watches descriptors, level-triggered. It holds one descriptor, and is with the reactor, only
-    while it watches any.
+    Watches descriptors, level-triggered. Only while it watches any does it hold one descriptor of
+    its own, which the reactor watches.
 
     :ivar reactor: the one given.
-    :ivar now: the reactor's time when the events now being handled were looked up, in seconds.
-    :ivar share: how many bytes each of them should move at most.
+    :ivar now: the reactor's time when the current events were looked up, in seconds.
+    :ivar share: how many bytes each descriptor should move at most.
     """
 
     def __init__(self, reactor: IReactor) -> None:

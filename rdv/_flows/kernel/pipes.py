@@ -28,11 +28,11 @@ class Pipe(NamedTuple):
 
 class Pipes:
     """
-    A stock of empty pipes. A flow takes one when it moves something and gives it back as soon as
-    nothing is in it, so that a stock of a few serves any number of flows that are not stalled.
+    A stock of empty pipes. A flow takes one when it moves data and returns it as soon as it is
+    empty, so a stock of a few serves any number of flows that are not stalled.
 
-    :param limit: how many may be out at one time.
-    :param spare: how many are kept when they come back.
+    :param limit: how many may be in use at one time.
+    :param spare: how many returned pipes are kept.
     """
 
     def __init__(self, limit: int = 256, spare: int = 16) -> None:

@@ -1,5 +1,5 @@
 """
-stdin and stdout moved by the kernel, past the transport that has copied so far. Linux only.
+stdin and stdout, moved by the kernel instead of the transport that has copied so far. Linux only.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _TIMES_FULL = 8
 
 class Shortcut:
     """
-    What the two directions of a stream share: a transport's socket in a watcher.
+    Shared by the two directions of a stream: a transport's socket in a watcher.
 
-    The transport stays what it is to everybody else: it ends writing, and it reports the end of
-    reading, and a loss. A direction with a terminal goes on through it.
+    For all other code, the transport stays what it is: it ends writing, and it reports the end of
+    reading, and a loss. A direction with a terminal continues to use it.
 
     Create it with :meth:`past`.
     """
@@ -106,9 +106,9 @@ class Upload:
     Takes over from a source that is a pipe or a socket.
 
     :param source: one that has been started.
-    :param transport: gets what the source has, through ``socket``.
-    :param ended: what the source has been started with.
-    :raises OSError: when the source cannot be watched; then it goes on as before.
+    :param transport: gets the source's data, through ``socket``.
+    :param ended: the callback with which the source was started.
+    :raises OSError: when the source cannot be watched; it then continues as before.
     """
 
     def __init__(
@@ -151,11 +151,12 @@ class Upload:
 
 class FileUpload:
     """
-    Takes over from a source that is a file. When no more can be sent the source is started again:
-    it finds that the file has ended, or why it cannot be read, or what can only be read.
+    Takes over from a source that is a file. When ``sendfile`` can send no more, the source is
+    started again: it detects the end of the file, or the read error, or reads data that can only be
+    read.
 
     :param source: one that has been started with ``consumer`` and ``ended``.
-    :param transport: gets what the source has, through ``socket``.
+    :param transport: gets the source's data, through ``socket``.
     :ivar count: bytes moved.
     """
 
@@ -206,12 +207,12 @@ class FileUpload:
 
 class Download:
     """
-    Writes to the descriptor of a sink. The sink itself gets what still comes through the transport,
-    and is told of failures.
+    Writes to the descriptor of a sink. The sink itself gets the data that still arrives through the
+    transport, and is notified of failures.
 
     :param sink: one that has been started.
-    :param transport: what comes from there, through ``socket``. It reports the end.
-    :raises OSError: when the sink cannot be watched; then it goes on as before.
+    :param transport: the origin of the data, through ``socket``. It reports the end.
+    :raises OSError: when the sink cannot be watched; it then continues as before.
     """
 
     def __init__(
@@ -273,9 +274,9 @@ class Download:
 
 class _Pipe(Descriptor):
     """
-    A pipe as a sink. While its reader reads, it may as well hold more, which makes for half the
-    work. But what it holds may never be read, and nobody is told: a reader that does not begin
-    leaves no more in it than in any other pipe.
+    A pipe as a sink. While its reader reads, it is enlarged, which halves the work. But the bytes
+    in it may never be read, and nobody is notified: for a reader that never begins, the pipe holds
+    no more than any other pipe.
     """
 
     _full = 0

@@ -1,10 +1,10 @@
 """
 One direction between two descriptors, moved by the kernel. Linux only.
 
-What comes in small pieces is read into a buffer and written from there: two system calls, and
-little to copy. Who fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the
-source to it and on to the sink, and nothing is copied at all. When the pieces become small, the
-flow goes back to the buffer; for good when a descriptor has no ``splice`` (a file appended to).
+Small pieces are read into a buffer and written from there: two system calls, and little to copy. A
+source that fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the source to
+the pipe and on to the sink, and nothing is copied at all. When the pieces become small, the flow
+returns to the buffer; permanently when a descriptor has no ``splice`` (a file opened for append).
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ _FLAGS: int = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE",
 
 class Splice:
     """
-    What comes from ``source`` goes to ``sink``, until the source ends.
+    Moves data from ``source`` to ``sink``, until the source ends.
 
     :param ended: called when the source has ended and everything has been written.
     :param count: bytes moved before.
-    :param limit: how fast it may go, and how far; with pieces below the buffer, without a pipe.
+    :param limit: how fast it may go, and how far; with pieces smaller than the buffer, no pipe is
+        used.
     :ivar count: bytes moved.
-    :ivar active: the time at which the last of them came, in seconds of the reactor's clock.
+    :ivar active: when the last bytes were moved, in seconds of the reactor's clock.
     """
 
     __slots__ = (

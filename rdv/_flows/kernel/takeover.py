@@ -1,9 +1,10 @@
 """
-From two transports that copy to each other to two sockets between which the kernel moves bytes.
+Switches from two transports that copy to each other to two sockets between which the kernel moves
+bytes.
 
-A transport of Twisted may still hold bytes that it has to write, and may have been told of input
-that it has not read yet. Both come first: a direction is taken over when its source has been paused
-for a turn of the reactor and the transport of its sink has written everything.
+A Twisted transport may still hold bytes to write, and may have been notified of input that it has
+not read yet. Both are handled first: a direction is taken over when its source has been paused for
+a turn of the reactor and the transport of its sink has written everything.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["SplicedFlow", "Splicer", "is_plain"]
 
 class Splicer:
     """
-    What the spliced flows of one reactor share. While there are none it holds nothing but a few
+    Shared by the spliced flows of one reactor. While there are none it holds nothing but a few
     pipes.
 
     :param reactor: one that can watch descriptors; see :meth:`for_reactor`.
@@ -125,7 +126,7 @@ def is_plain(transport: object) -> TypeGuard[Connection]:
 
 class SplicedFlow:
     """
-    One direction between two transports, in the place of a :class:`rdv._flows.flow.Flow`.
+    One direction between two transports, which replaces a :class:`rdv._flows.flow.Flow`.
 
     :ivar ended: whether the source has ended.
     """

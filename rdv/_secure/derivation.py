@@ -1,8 +1,8 @@
 """
 HMAC and HKDF with SHA-256, as far as the secure channel needs them.
 
-``cryptography`` has the same, at the price of an object and its checks for each of the twenty calls
-that a handshake makes.
+``cryptography`` has the same functions, but needs an object and its checks for each of the twenty
+calls of a handshake.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the two sides say on a candidate before the stream, plain or secured.
+What the two sides send on a candidate before the stream, plain or secured.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Exchange:
     """
     HELLO and CONFIRM on one candidate.
 
-    :ivar hello: what an acceptor writes first.
-    :ivar path: the secured path when a secured exchange is over; None in a plain one.
+    :ivar hello: what an acceptor sends first.
+    :ivar path: the secured path when a secured exchange is complete; None in a plain one.
     """
 
     is_secure = False
@@ -80,18 +80,18 @@ class Exchange:
 
 class SecureAttempt:
     """
-    What the secured exchanges of one attempt have in common.
+    Shared by the secured exchanges of one attempt.
 
-    Each side has an identity for the attempt, which its messages name. A dialer that knows the
-    acceptor's from the relay accepts no other: that would be a recording, or another attempt of the
-    acceptor. It also accepts no other once it has sent something, because the same bytes must not
-    reach two applications; and an acceptor does not once a dialer has confirmed.
+    Each side has an identity for the attempt, which its messages contain. A dialer that knows the
+    acceptor's identity from the relay accepts no other: that would be a recording, or another
+    attempt of the acceptor. It also accepts no other once it has sent data, because the same bytes
+    must not reach two applications. An acceptor accepts no other once a dialer has confirmed.
 
     :param moves: whether its stream may move from one path to another.
     :ivar identity: ours.
-    :ivar features: what we offer.
-    :ivar stream: the first path of the stream, to which candidates are joined from now on; None as
-        long as one is to be chosen.
+    :ivar features: the features that we offer.
+    :ivar stream: the first path of the stream, which candidates join from now on; None until that
+        path is chosen.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class SecureAttempt:
 
 
 class SecureExchange(Exchange):
-    """The same with a message of the handshake behind each line."""
+    """The secured exchange, with a handshake message after each line."""
 
     is_secure = True
 

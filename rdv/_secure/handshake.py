@@ -1,11 +1,10 @@
 """
-``Noise_NNpsk0_25519_AESGCM_SHA256`` (Noise revision 34), whose two messages stand behind HELLO and
-CONFIRM.
+``Noise_NNpsk0_25519_AESGCM_SHA256`` (Noise revision 34). Its two messages follow HELLO and CONFIRM.
 
 The acceptor begins. Its message proves knowledge of the secret, but may be a recording. The second
-message proves that the dialer knows the secret now, and the first good record after it that the
-acceptor does. Both sides make new ephemeral keys for each candidate, so a recorded stream stays
-closed even if the secret leaks later (forward secrecy).
+message proves that the dialer knows the secret now, and the first valid record after it proves the
+same of the acceptor. Both sides create new ephemeral keys for each candidate, so a recorded stream
+stays unreadable even if the secret leaks later (forward secrecy).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _NAME = b"Noise_NNpsk0_25519_AESGCM_SHA256"
 
 
 class Cipher(IntFlag):
-    """How records are encrypted. Every peer knows the first."""
+    """How records are encrypted. Every peer supports the first."""
 
     AES_256_GCM = 1
     CHACHA20_POLY1305 = 2
@@ -50,7 +49,7 @@ class Cipher(IntFlag):
 
 
 class Features(IntFlag):
-    """What a peer can do beyond the channel itself."""
+    """What a peer supports beyond the channel itself."""
 
     MOVE = 1
     RESUME = 2
@@ -58,7 +57,7 @@ class Features(IntFlag):
 
 
 class Kind(Enum):
-    """What the dialer wants of a candidate."""
+    """The dialer's purpose for a candidate."""
 
     NEW = 0
     JOIN = 1
@@ -66,9 +65,9 @@ class Kind(Enum):
 
 class Opening(NamedTuple):
     """
-    What the acceptor says in the first message.
+    The contents of the acceptor's first message.
 
-    :ivar attempt: 16 random bytes that all its candidates of one attempt have in common.
+    :ivar attempt: 16 random bytes, the same for all candidates of one attempt.
     """
 
     features: Features
@@ -90,9 +89,9 @@ class Opening(NamedTuple):
 
 class Reply(NamedTuple):
     """
-    What the dialer says in the second message.
+    The contents of the dialer's second message.
 
-    :ivar identity: of its attempt when the stream is new, else of the session that it joins.
+    :ivar identity: of its attempt when the stream is new, otherwise of the session that it joins.
     """
 
     features: Features
@@ -120,11 +119,11 @@ class Reply(NamedTuple):
 
 class Session(NamedTuple):
     """
-    What both sides have in common after the handshake on one path.
+    What both sides share after the handshake on one path.
 
     :ivar acceptor_key: of the records that the acceptor writes.
     :ivar dialer_key: of the records that the dialer writes.
-    :ivar identity: 16 bytes by which another path is joined to this one.
+    :ivar identity: 16 bytes by which another path joins this one.
     :ivar join_key: mixed into the keys of a path that joins.
     """
 
@@ -153,7 +152,7 @@ def _prologue(token: bytes) -> bytes:
 
 class _Handshake:
     """
-    The symmetric state of Noise (5.2), with the steps that both sides make.
+    The symmetric state of Noise (5.2), with the steps of both sides.
 
     :param ephemeral: for test vectors; a new key by default.
     """

@@ -13,7 +13,7 @@ __all__ = ["Order", "Signal"]
 
 
 class Signal(Enum):
-    """What a side says beside its data."""
+    """What a side sends besides its data."""
 
     #: It is there: its handshake message was no recording. To the dialer only.
     READY = "ready"
@@ -29,14 +29,14 @@ class Signal(Enum):
 
 class Order:
     """
-    What has been said on a path, as far as it decides what may come next.
+    The messages on a path so far, as far as they decide what may come next.
 
     :param first: the path that this one joins; None for the first itself.
     :param moves: whether both sides can move to another path.
-    :ivar awaited: what the peer has to say before anything else; None when it has.
-    :ivar sent_last: MOVE or END, behind which we have nothing more to say here but DONE.
-    :ivar read_last: the same of the peer.
-    :ivar sent_done: whether we have said DONE here.
+    :ivar awaited: what the peer must send before anything else; None when it has.
+    :ivar sent_last: MOVE or END, after which we send nothing here but DONE.
+    :ivar read_last: the same from the peer.
+    :ivar sent_done: whether we have sent DONE here.
     :ivar read_done: whether the peer has.
     """
 

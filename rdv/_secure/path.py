@@ -32,13 +32,13 @@ Event: TypeAlias = memoryview | Signal
 
 class SecurePath:
     """
-    Seals what we send on a path, and opens what comes, without I/O.
+    Seals what we send on a path, and opens what arrives, without I/O.
 
     :param moves: whether both sides can move to another path.
     :param first: the path of the stream that this one joins; None for a new stream.
-    :ivar session: what the handshake has given; for a path that joins, that of the first one, with
-        keys of its own.
-    :ivar order: what may come, and what has been said.
+    :ivar session: the result of the handshake; for a path that joins, the session of the first one,
+        with separate keys.
+    :ivar order: what may arrive, and what has been sent.
     """
 
     __slots__ = ("_opener", "_sealer", "order", "session")

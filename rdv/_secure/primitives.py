@@ -1,6 +1,6 @@
 """
-What the channel takes from ``cryptography``. That is loaded for the first secured stream, as it is
-a twentieth of what a program takes that starts for one plain connection.
+The parts of ``cryptography`` that the channel uses. They are loaded for the first secured stream,
+because that takes a twentieth of the time of a program that starts for one plain connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Primitives", "primitives"]
 
 
 class Primitives(NamedTuple):
-    """Two ciphers, what they raise, and how keys are made."""
+    """Two ciphers, the exceptions that they raise, and the creation of keys."""
 
     aesgcm: type[AESGCM]
     chacha20_poly1305: type[ChaCha20Poly1305]

@@ -99,7 +99,7 @@ class _Direction:
     A key and the count of records.
 
     :param limit: records under one key; smaller in tests.
-    :ivar count: of the records so far.
+    :ivar count: the number of records so far.
     """
 
     __slots__ = ("_aead", "_cipher", "_key", "_left", "_limit", "count")

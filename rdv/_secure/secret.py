@@ -1,5 +1,5 @@
 """
-What the two peers of a secured stream share.
+The secret that the two peers of a secured stream share.
 """
 
 from __future__ import annotations

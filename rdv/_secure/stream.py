@@ -2,9 +2,9 @@
 Which path carries which direction of a secured stream that may move.
 
 A stream begins on its first path. If both sides can move, the dialer may open others that join it.
-One of those takes over: with READY the dialer knows that it works, with HERE the acceptor does, and
-each moves its own direction, by MOVE as its last word on the first path. A direction whose END is
-out already does not move any more.
+One of those takes over: READY tells the dialer that it works, HERE tells the acceptor. Each side
+then moves its own direction, with MOVE as its last message on the first path. A direction whose END
+has already been sent no longer moves.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["Stream"]
 
 class Stream:
     """
-    What is to be said where, what may be read, when the first path is done with, and whether
-    the loss of a path breaks the stream. It does nothing; whoever has the connections asks it
-    whenever something has been said, has come, or is lost.
+    Decides what to send on which path, from which to read, when the first path is finished, and
+    whether the loss of a path breaks the stream. It does no I/O; the owner of the connections asks
+    it whenever something has been sent, has arrived, or is lost.
 
     :ivar first: the path on which it began.
     :ivar joined: the path that has taken over; both sides are known to be there.
-    :ivar joins: the paths that may take over yet: one for a dialer, any number for an acceptor.
+    :ivar joins: the paths that may still take over: one for a dialer, any number for an acceptor.
     :ivar gone: the paths that have been lost or closed, of the first and the joined one.
     """
 

@@ -1,5 +1,5 @@
 """
-What a command tells on stderr: lines for a person, or events for a program.
+What a command reports on stderr: lines for a human, or events for a program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PATIENCE = 1.0
 
 
 class Form(Enum):
-    """How it is told."""
+    """The form of the messages."""
 
     #: In lines for a person.
     TEXT = "text"
@@ -30,9 +30,9 @@ class Form(Enum):
 
 class Console:
     """
-    Writes to stderr. It may have been closed.
+    Writes to stderr, which may have been closed.
 
-    :ivar form: how it is told.
+    :ivar form: the form of the messages.
     """
 
     def __init__(self, form: Form = Form.TEXT) -> None:

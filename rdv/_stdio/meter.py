@@ -1,5 +1,5 @@
 """
-How much a stream has moved, and how that is shown while it moves: here, as the events of ``--json``
+Measures how much a stream has moved, and shows it while it moves: here, as the events of ``--json``
 (``docs/howto/scripts.rst`` has the list).
 """
 
@@ -36,9 +36,9 @@ class Counts(Protocol):
 
 class Display(Protocol):
     """
-    Shows what a meter reads.
+    Shows the values of a meter.
 
-    :ivar interval: seconds from one time to the next.
+    :ivar interval: seconds between two updates.
     """
 
     @property
@@ -69,9 +69,9 @@ class _Moved(NamedTuple):
 
 class Meter:
     """
-    Reads the counts of one stream. It costs a timer, and a stream nothing.
+    Reads the counts of one stream. It costs a timer, and nothing in the stream itself.
 
-    :ivar display: shown in regular intervals from the start on.
+    :ivar display: updated at regular intervals from the start.
     """
 
     def __init__(self, clock: IReactorTime, display: Display) -> None:
@@ -134,8 +134,8 @@ _OFTEN = {What.DIALLED, What.REFUSED}
 
 class StreamEvents:
     """
-    Tells of the way to a connection, and how much has moved: when something has, and once more at
-    the end. A :class:`rdv._stdio.meter.Display`.
+    Reports how a connection is established, and how much the stream has moved: whenever it has
+    moved something, and once more at the end. A :class:`rdv._stdio.meter.Display`.
     """
 
     interval = 1.0

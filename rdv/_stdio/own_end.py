@@ -18,16 +18,16 @@ _BEFORE, _LATER = 5.0, 30.0
 
 class OwnEnd:
     """
-    Passes our end on at once, if we have said anything. If not, it is worth more as a receipt, and
-    is held back until the peer has ended and the sink has everything. What closes both directions
-    at the first end, as some relays and peers do, then cuts nothing off.
+    Passes on our end immediately if we have sent anything. If not, the end is more useful as a
+    receipt, and is held back until the peer has ended and the sink has everything. Some relays and
+    peers close both directions at the first end; they then cut nothing off.
 
-    A peer that is silent may be waiting for our end, and gets it: after 10 seconds in which it has
-    not said anything; once it has, after 60 to 90.
+    A silent peer may be waiting for our end, and gets it: after 10 seconds if it has not sent
+    anything yet; otherwise after 60 to 90.
 
-    :param count: how many bytes have come from the peer.
-    :param is_blocked: whether none can come, since we have no room for them.
-    :param pass_on: called once, when it is time.
+    :param count: how many bytes the peer has sent.
+    :param is_blocked: whether none can arrive, because we have no room for them.
+    :param pass_on: called once, when the end is to be passed on.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 """
-What the commands say of the path that a connection goes: first, and when it has changed.
+What the commands report about the path of a connection: the first one, and each change.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ _CANNOT_WRITE = "cannot write the data from the peer: "
 
 
 class StreamBroken(RdvError):
-    """The stream ended before both directions had ended in good order."""
+    """The stream ended before both directions had ended cleanly."""
 
 
 @implementer(IHalfCloseableProtocol, IPathListener)
@@ -51,22 +51,22 @@ class Piping(Protocol):
     Source to peer, peer to sink.
 
     The end of the source ends our direction only; the end of the peer's ends the sink. When both
-    have ended, it is done as soon as the other side's system has acknowledged everything. If this
-    process dies before, the peer sees a broken stream.
+    have ended, the stream is complete as soon as the other side's system has acknowledged
+    everything. If this process dies before, the peer sees a broken stream.
 
-    The end of a source that had nothing is held back as a receipt, see
-    :class:`rdv._stdio.own_end.OwnEnd`; when the sink fails the peer sees a broken stream instead.
+    The end of a source without data is held back as a receipt, see
+    :class:`rdv._stdio.own_end.OwnEnd`; if the sink fails, the peer sees a broken stream instead.
 
-    With the first byte that passes when the choice of the path is final, whatever the kernel can do
-    alone is left to it: see :mod:`rdv._flows.kernel.shortcut`.
+    With the first byte that passes once the choice of the path is final, everything that the kernel
+    can do alone is left to it: see :mod:`rdv._flows.kernel.shortcut`.
 
-    :param interactive: the source is a person: when the peer has ended there is nobody left to talk
-        to, so it counts as ended too.
+    :param interactive: whether the source is a person: it then also counts as ended when the peer
+        has ended.
     :param splicer: None where the kernel cannot do it.
-    :param moved: called when the connection goes another way.
+    :param moved: called when the connection's path changes.
     :ivar done: fires with None when both directions ended cleanly; errbacks with
         :class:`StreamBroken`. Cancelling it cuts the connection.
-    :ivar shortcut: None as long as everything goes through the connection.
+    :ivar shortcut: None as long as all data goes through the connection.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """
-A progress bar on a terminal, for a stream that moves a file or what comes from a program.
+A progress bar on a terminal, for a stream that moves a file or the output of a program.
 
-Nobody gets one who only talks to somebody, and neither does a program that has the command between
-itself and a peer, as ssh with its ``ProxyCommand``: there the terminal is somebody else's.
+There is no bar for a person who only talks to the peer, nor for a program that runs the command as
+its connection to a peer, as ssh does with its ``ProxyCommand``: the terminal is then that
+program's.
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ _BAR = "....."
 
 class Progress:
     """
-    Shows what moves, as a :class:`rdv._stdio.meter.Display`. When it turns out that somebody talks
-    at a terminal, it gives way for good.
+    Shows the progress of a stream, as a :class:`rdv._stdio.meter.Display`. If a person turns out to
+    be talking at a terminal, it disappears for good.
 
-    :param load: gets what draws the bar as soon as it is needed; None when there is nothing.
+    :param load: returns the function that draws the bar, as soon as it is needed; None when there
+        is none.
     :param stdin: the descriptor that is read.
     :param stdout: the one that is written.
     """
@@ -167,7 +169,7 @@ class Speed:
     """
     Bytes a second, over the last few seconds.
 
-    :param window: how many.
+    :param window: how many seconds.
     """
 
     def __init__(self, window: float = 5.0) -> None:

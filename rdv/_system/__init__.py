@@ -1,3 +1,3 @@
 """
-What the kernel tells and takes: sockets, ``TCP_INFO``, descriptors, interfaces, filters, timers.
+Interfaces to the kernel: sockets, ``TCP_INFO``, descriptors, interfaces, filters, timers.
 """

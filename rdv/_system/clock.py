@@ -1,19 +1,19 @@
 """
-Time that only passes.
+A monotonic clock.
 
-The clock of a reactor of Twisted is the wall clock, which NTP or a virtual machine that resumes may
-set by hours. Every timeout follows: forward, it expires early; back, it hangs. A program of ours
-has its reactor to itself and gives it ``time.monotonic`` before anything is scheduled
-(``use_monotonic_clock``), so that Twisted's own timeouts are right, too. Somebody else's reactor is
-not ours to change: his schedule would be off, and the dates that he takes from it (the access log
-of ``twisted.web`` does) would be of 1970. So ``Client`` and ``Rendezvous``, through which every
-reactor comes in, go on with a ``MonotonicView`` of it: calls that come too early are put off, and
-for those that would come too late an ``Alarm`` wakes the reactor, one descriptor for each reactor
-while anything is scheduled. A reactor with a clock of its own, a test's, stays as it is. Only
-``--json`` and logs have dates.
+The clock of a Twisted reactor is the wall clock, which NTP or a resuming virtual machine may change
+by hours. Every timeout follows: if the clock is set forward, it expires early; if back, it hangs.
+rdv's own programs own their reactor and give it ``time.monotonic`` before anything is scheduled
+(``use_monotonic_clock``), so that Twisted's own timeouts are correct too. The reactor of another
+program must not be changed: that program's schedule would be wrong, and dates that it takes from
+the reactor (as the access log of ``twisted.web`` does) would be of 1970. ``Client`` and
+``Rendezvous``, through which every reactor enters, therefore use a ``MonotonicView`` of it: it
+postpones calls that would be early, and for those that would be late an ``Alarm`` wakes the
+reactor, with one descriptor for each reactor while anything is scheduled. A reactor with its own
+clock, such as a test's, is left as it is. Only ``--json`` and logs have dates.
 
-What it cannot help: in an embedding program Twisted times some things by itself, such as how long
-an HTTP request may take to come. Nobody counts while a machine is suspended.
+What this cannot fix: in an embedding program, Twisted times some things itself, such as how long an
+HTTP request may take to arrive. The time in which a machine is suspended is not counted.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def _follows_wall_clock(reactor: Any) -> bool:
 
 class MonotonicView:
     """
-    A reactor with another clock. In all else it is the reactor.
+    A reactor with another clock. In all other respects it is the reactor.
 
-    When the reactor's clock is set forward, its calls come too early, and those made here are put
-    off again. When it is set back the reactor would sleep for so much longer, and is woken, a
-    second late at most.
+    When the reactor's clock is set forward, its calls run early; calls made through this view are
+    then postponed again. When it is set back, the reactor would sleep for that much longer; it is
+    woken instead, at most a second late.
 
-    :param reactor: has ``callLater``, and what else is asked of the view.
+    :param reactor: has ``callLater``, and everything else that is called on the view.
     :param seconds: a clock that is never set.
     """
 
@@ -168,9 +168,9 @@ _views: WeakValueDictionary[int, MonotonicView] = WeakValueDictionary()
 @implementer(IReadDescriptor)
 class Alarm:
     """
-    A timer of the kernel's that a reactor watches as a descriptor. It rings by the monotonic clock,
-    however long the reactor means to sleep: once for each time that it is set. It has a descriptor,
-    and is with the reactor, only until it is stopped.
+    A kernel timer that a reactor watches as a descriptor. It rings by the monotonic clock, however
+    long the reactor would sleep, once for each time that it is set. It has a descriptor, which the
+    reactor watches, only until it is stopped.
 
     :param ring: called in a turn of the reactor.
     """

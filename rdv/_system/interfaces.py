@@ -1,10 +1,10 @@
 """
-The addresses of this host's network interfaces, what is known of each, and which of them leads to
+The addresses of this host's network interfaces, their properties, and which of them leads to
 another host.
 
-On Linux the kernel is asked itself, by netlink: it knows which interface has no carrier, which no
-library tells. The files in ``/sys`` tell it as well, but of another network namespace than ours
-when ``/sys`` was mounted in that one.
+On Linux, the kernel is asked directly, by netlink: it knows which interface has no carrier, and no
+library reports that. The files in ``/sys`` show it as well, but for another network namespace if
+``/sys`` was mounted in that one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class InterfaceAddress(NamedTuple):
     """
     An address of an interface that is up.
 
-    :ivar carrier: whether the interface can reach anything: a cable is plugged in, a bridge has a
-        member that is up.
-    :ivar bridge: whether it is a bridge with a carrier, such as containers and virtual machines
-        have.
-    :ivar deprecated: whether the address is about to go: IPv6 opens no connection from it.
+    :ivar carrier: whether the interface can reach anything: a cable is plugged in, or a bridge has
+        a member that is up.
+    :ivar bridge: whether it is a bridge with a carrier, such as those of containers and virtual
+        machines.
+    :ivar deprecated: whether the address is about to expire: IPv6 opens no connection from it.
     """
 
     ip: IPv4Address | IPv6Address

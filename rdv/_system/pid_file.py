@@ -1,6 +1,6 @@
 """
-A file with the number of a process, which others may trust while it is locked: numbers are used
-again, locks end with the process.
+A file with a process number, which other processes can trust while it is locked: numbers are
+reused, but locks end with the process.
 """
 
 from __future__ import annotations

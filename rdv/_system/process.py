@@ -1,6 +1,6 @@
 """
-What a program of ours does to its own process: its standard descriptors, signals and threads. A
-library leaves them alone. Nothing of Twisted is loaded for it.
+What rdv's own programs do to their process: its standard descriptors, signals and threads. A
+library leaves them alone. Nothing of Twisted is loaded for this.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-What has started this process, and wants to be told how it is: systemd, or whatever speaks its
-protocol, datagrams to the socket that the environment names (sd_notify(3)).
+The service manager that started this process and wants to know its state: systemd, or any program
+with its protocol, datagrams to the socket that the environment names (sd_notify(3)).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _MICROSECONDS = 1_000_000
 
 class ServiceManager:
     """
-    Takes what it is told; in vain if there is none.
+    Sends states to the service manager; does nothing if there is none.
 
     :param environ: the environment of this process.
-    :ivar is_there: whether anybody wants to be told.
-    :ivar watchdog: within how many seconds it wants to hear each time that all is well, or None.
+    :ivar is_there: whether there is a service manager.
+    :ivar watchdog: the maximum seconds between two reports that all is well, or None.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:

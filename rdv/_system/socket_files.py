@@ -1,5 +1,5 @@
 """
-Names of Unix sockets in the file system, which outlast whoever listened there.
+Names of Unix sockets in the file system, which outlast the process that listened there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The socket below a transport: finding it, asking it, and saying how it shall behave.
+The socket below a transport: finding it, querying it, and setting its options.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
 A listening socket that leaves the SYNs of some addresses unanswered.
 
-While we redial an address, its own SYN may come at a moment at which no dial of ours is under way.
-The listener would answer it, with a sequence number that the NAT between, which remembers the dial
-that was refused, has not seen: the connection would be dead, or die after its first bytes. Left
-alone, that SYN is met by our next dial, and both NATs see a simultaneous open.
+While we redial an address, its own SYN may arrive at a moment without a dial of ours. The listener
+would answer it with a sequence number that is new to the NAT on the path, which remembers the
+refused dial: the connection would be dead, or die after its first bytes. If the SYN is left
+unanswered, our next dial meets it, and both NATs see a simultaneous open.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """
-What the kernel knows of a TCP connection. Only Linux tells; elsewhere ``TCP_INFO`` is missing or
-another structure.
+What the kernel knows about a TCP connection. Only Linux reports it; other systems have no
+``TCP_INFO``, or another structure.
 
-No question asked here changes what a reader of the connection will see. ``SO_ERROR`` would: it
-takes a pending reset away, so that reading finds an end. It also tells of ICMP errors that TCP
-survives (RFC 1122, 4.2.3.9).
+No query here changes what a reader of the connection will see. ``SO_ERROR`` would: it removes a
+pending reset, so that a read finds an end. It also reports ICMP errors that TCP survives (RFC 1122,
+4.2.3.9).
 
-The other end, within this host, is told of by ``sock_diag`` (sock_diag(7)); no privilege is needed
-for one's own network namespace.
+``sock_diag`` (sock_diag(7)) reports on the other end, if it is within this host; it needs no
+privilege for the process's own network namespace.
 """
 
 from __future__ import annotations
@@ -132,16 +132,16 @@ def _has_failed(sock: socket.socket) -> bool:
 
 class Reading(NamedTuple):
     """
-    By which one can tell, later, whether the other side is still there.
+    A snapshot that is compared with a later one, to tell whether the other side is still there.
 
-    :ivar timeouts: in a row, behind each of which something was sent again.
+    :ivar timeouts: in a row, each followed by a retransmission.
     :ivar probes: keepalive and zero-window probes, in a row, that were not answered.
     :ivar segment: bytes of a full one.
     :ivar in_flight: segments that are not acknowledged.
-    :ivar repeated: segments that were sent again.
+    :ivar repeated: segments that were retransmitted.
     :ivar acknowledged: bytes, as :func:`bytes_acknowledged`.
-    :ivar heard: segments that have come, be they empty.
-    :ivar window: bytes that the other side has room for; 0 where the system does not tell.
+    :ivar heard: segments that have arrived, even empty ones.
+    :ivar window: bytes for which the other side has room; 0 where the system does not report it.
     """
 
     timeouts: int

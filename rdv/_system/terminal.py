@@ -1,8 +1,8 @@
 """
-Terminals, and pipes that perhaps nobody reads: what one has to know of them before one reads,
-writes or draws, so as never to wait for somebody.
+Terminals, and pipes that may have no reader: what must be known about them before reading, writing
+or drawing, so that the process never blocks.
 
-Whether a descriptor blocks is not changed: that would be so for all who have it.
+The blocking mode of a descriptor is not changed: that would affect all processes that share it.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def has_room(file: IO[str] | int, patience: float = 0.0) -> bool:
 
 class Outlet:
     """
-    As much of a text file as a log needs. A line for which there is no room is dropped.
+    The part of a text file that a log needs. A line for which there is no room is dropped.
 
-    :param missing: called with how many lines were, when there is room again; may log that.
+    :param missing: called with the number of dropped lines, when there is room again; may log that.
     """
 
     def __init__(self, file: IO[str], missing: Callable[[int], object]) -> None:

@@ -1,8 +1,8 @@
 """
-Which events of the log somebody gets to see.
+Which events of the log are shown.
 
-A library cannot know, so it tells all of them. A program of ours shows those of some level and
-above, and need not make the others. To be asked where there is an event for each client.
+A library cannot know, so it emits all of them. rdv's own programs show those of a certain level and
+above, and need not create the others. To be checked where there is an event for each client.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the observations mean, one sentence for each thing, and nothing beyond them.
+What the observations prove: one sentence for each conclusion, and nothing beyond them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The ends of connections that are made only to see how they fare.
+The ends of connections that are made only to observe them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CLOSING = 1.0
 
 
 class End(Protocol):
-    """:ivar gone: fires when the connection is."""
+    """:ivar gone: fires when the connection is gone."""
 
     def __init__(self) -> None:
         self.gone: Deferred[None] = Deferred()
@@ -37,7 +37,7 @@ class End(Protocol):
 
 
 class Closing(End):
-    """Closes its connection properly, as soon as there is one."""
+    """Closes its connection cleanly, as soon as it is established."""
 
     def connectionMade(self) -> None:
         assert self.transport is not None

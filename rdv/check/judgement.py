@@ -1,5 +1,5 @@
 """
-What kind of network it is, in a word, and what to change.
+The kind of network, in a word, and what to change.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ _MAPPINGS = {
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    :ivar key: which one it is, for a program.
-    :ivar usable: whether peers can be served, if only by the relay.
+    :ivar key: identifies the verdict, for a program.
+    :ivar usable: whether peers can connect, even if only through the relay.
     """
 
     key: str

@@ -1,5 +1,5 @@
 """
-Meetings of a dialer and an acceptor, both of this process.
+Meetings of a dialer and an acceptor, both in this process.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["meet"]
 
 class _Watched:
     """
-    What a trace tells of one role.
+    The events of one role, from its trace.
 
     :ivar has_asked: whether the server has its request.
-    :ivar waited: fires then, or when it is over.
+    :ivar waited: fires when the server has the request, or when the attempt is over.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 """
-What was observed. Nothing here is concluded from anything.
+What was observed. Nothing here is a conclusion.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ STRAY_SYN = "an unsolicited SYN"
 @dataclass(frozen=True, slots=True)
 class Dial:
     """
-    One of the server's addresses, connected to by TCP and closed again.
+    A TCP connection to one of the server's addresses, closed again immediately.
 
     :ivar seconds: until it was connected; None when it was not.
-    :ivar problem: why not.
+    :ivar problem: why it was not.
     """
 
     address: Address
@@ -47,13 +47,13 @@ class Dial:
 @dataclass(frozen=True, slots=True)
 class Tls:
     """
-    A TLS handshake in which any certificate was taken.
+    A TLS handshake that accepts any certificate.
 
     :ivar problems: what would have been wrong with the certificate, in words.
     :ivar incomplete: whether one of them is that the server does not send its whole chain.
-    :ivar failure: why there was no handshake at all. Then most of the rest is empty.
+    :ivar failure: why the handshake failed. Most of the other fields are then empty.
     :ivar expires: a date.
-    :ivar days: until then.
+    :ivar days: until that date.
     """
 
     version: str = ""
@@ -89,9 +89,9 @@ class Cause(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    :ivar text: for a person.
-    :ivar status: the HTTP status, if it was one.
-    :ivar reason: what the server gave as its reason.
+    :ivar text: for a human.
+    :ivar status: the HTTP status, if there was one.
+    :ivar reason: the reason that the server gave.
     """
 
     what: Cause
@@ -103,8 +103,8 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """
-    :ivar local_port: the port we asked from.
-    :ivar observed: the address at which the server saw that; None when it did not say.
+    :ivar local_port: the port from which the request was sent.
+    :ivar observed: the address at which the server saw it; None when the server did not report it.
     """
 
     local_port: int
@@ -114,13 +114,13 @@ class Sighting:
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """
-    One meeting of a dialer and an acceptor, both of this host.
+    One meeting of a dialer and an acceptor, both on this host.
 
-    :ivar sightings: in the order in which they asked.
+    :ivar sightings: in the order of their requests.
     :ivar seconds: from the dialer's start to its connection; None when there was none.
-    :ivar is_relay: whether that went through the server.
-    :ivar peer: where it went to.
-    :ivar failure: why there was none; None as well when the time for everything was over.
+    :ivar is_relay: whether the connection went through the server.
+    :ivar peer: the other end of the connection.
+    :ivar failure: why there was none; also None when the total time was over.
     """
 
     sightings: tuple[Sighting, ...] = ()
@@ -136,7 +136,7 @@ class Meeting:
 
 
 class StrayAnswer(StrEnum):
-    """What a SYN got that nobody had asked for."""
+    """The response to an unsolicited SYN."""
 
     #: It came back to us.
     CONNECTED = "connected"
@@ -149,7 +149,7 @@ class StrayAnswer(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Stray:
     """
-    A dial from inside to the address that the server had observed of another port of ours.
+    A dial from inside to the address that the server had observed for another of our ports.
 
     :ivar detail: the error, in words.
     """
@@ -160,7 +160,7 @@ class Stray:
 
 
 class HalfClose(StrEnum):
-    """What became of a relayed connection that one side had half-closed."""
+    """The result of half-closing one side of a relayed connection."""
 
     #: What the other one carried after that has arrived, and its end.
     PASSED = "passed"
@@ -173,9 +173,9 @@ class HalfClose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Throughput:
     """
-    What one relayed stream, from this host to itself, has carried.
+    The amount of data on one relayed stream, from this host to itself.
 
-    :ivar broken: whether it broke meanwhile.
+    :ivar broken: whether the stream broke meanwhile.
     """
 
     bytes: int
@@ -186,22 +186,22 @@ class Throughput:
 @dataclass
 class Observations:
     """
-    All that was observed. What was not, is empty or None.
+    Everything that was observed. A field without an observation is empty or None.
 
-    :ivar url: None when there was a server of our own on loopback.
-    :ivar proxy: an HTTP proxy through which the server was asked; None without.
+    :ivar url: None when the check started its own server on loopback.
+    :ivar proxy: the HTTP proxy through which the server was contacted; None without.
     :ivar own: this host's addresses, the useful ones first.
-    :ivar source: from which of them it reaches the server, or the proxy.
-    :ivar lookup_problem: why the name of that one led to no address.
+    :ivar source: the one from which it reaches the server, or the proxy.
+    :ivar lookup_problem: why the name of the server, or the proxy, did not resolve to an address.
     :ivar dials: of its addresses, IPv4 first.
     :ivar without_proxy: dials of the server's own addresses, if there is a proxy.
     :ivar relayed: meetings without addresses to dial, one after the other, each from new ports.
-    :ivar half_close: by the role whose direction ended first, what became of the other one.
+    :ivar half_close: by the role whose direction ended first, what happened to the other direction.
     :ivar direct: meetings that exchanged this host's addresses.
     :ivar other_ports: the ports that the server named.
-    :ivar second: a meeting from one local port: the acceptor came by the first of those ports, the
-        dialer by that of the URL. Its sightings are in that order.
-    :ivar late: what was left out, as the time was over.
+    :ivar second: a meeting from one local port: the acceptor used the first of those ports, the
+        dialer the port of the URL. Its sightings are in that order.
+    :ivar late: the steps that were skipped because the time was over.
     """
 
     url: str | None = None

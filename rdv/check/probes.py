@@ -1,5 +1,5 @@
 """
-What is tried, in which order, and how long.
+Which probes are made, in which order, and for how long.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ _TOO_LATE = 0.5
 
 class Probes:
     """
-    Observes one server, and what lies between it and this host.
+    Observes one server, and the network between it and this host.
 
     :param url: of the server.
-    :param shown: the same as the observations have it; None for one of our own.
+    :param shown: the URL as the observations contain it; None for the check's own server.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
     :param spaces: of the addresses that direct meetings exchange; none for no such meetings.
     :param timeout: seconds for everything.
     :param throughput: whether to fill the relay.
-    :param proxy: through which the server is reached; the way to it is examined then.
-    :param progress: told what comes next, in a few words.
-    :param token: for all meetings, if the server wants a certain one.
-    :raises BadURL: when ``url`` is none.
+    :param proxy: through which the server is reached; the path to the proxy is then examined.
+    :param progress: called with the next step, in a few words.
+    :param token: for all meetings, if the server requires a certain one.
+    :raises BadURL: when ``url`` is invalid.
     """
 
     def __init__(

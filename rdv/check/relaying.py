@@ -1,6 +1,6 @@
 """
-What can be tried while a relayed connection is open: its throughput, whether it can be half-closed,
-and what becomes of a SYN to the NAT mapping that it keeps alive.
+The probes that need an open relayed connection: its throughput, whether it can be half-closed, and
+the response to a SYN to the NAT mapping that it keeps alive.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throug
 
 @implementer(IPullProducer)
 class _Sender(End):
-    """Writes as long as somebody takes it."""
+    """Writes as long as the transport accepts data."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ class _Sender(End):
 
 class _Receiver(End):
     """
-    Counts.
+    Counts bytes.
 
-    :ivar complete: fires when all have come, or when no more can come.
-    :ivar broken: whether the latter was so.
+    :ivar complete: fires when all bytes have arrived, or when no more can arrive.
+    :ivar broken: whether no more could arrive.
     """
 
     def __init__(self, most: int) -> None:
@@ -156,7 +156,7 @@ class _Asking(_HalfCloseable):
     """
     Ends its direction, and reads.
 
-    :ivar result: fires with what comes of it.
+    :ivar result: fires with the result.
     """
 
     def __init__(self) -> None:
@@ -186,9 +186,9 @@ class _Asking(_HalfCloseable):
 
 class _Answering(_HalfCloseable):
     """
-    Answers when the other side has ended its direction.
+    Responds when the other side has ended its direction.
 
-    :param asking: the other side. If the connection is gone before, it need not wait.
+    :param asking: the other side. It stops waiting if the connection is lost before the response.
     """
 
     def __init__(self, reactor: Any, asking: _Asking) -> None:
@@ -254,7 +254,7 @@ async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stra
 
 
 class _Listener(ServerFactory[Any]):
-    """:ivar guests: whoever came."""
+    """:ivar guests: the connections that have arrived."""
 
     noisy = False
 

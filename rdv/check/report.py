@@ -1,5 +1,5 @@
 """
-What was observed and concluded, as text for a person or as one JSON object.
+The observations and conclusions, as text for a human or as one JSON object.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-The way to the server: its name, its addresses, and one TLS handshake, in which any certificate is
-taken, to see what is wrong with it. No request is made.
+The path to the server: its name, its addresses, and one TLS handshake, which accepts any
+certificate, to see what is wrong with it. No request is made.
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ class _Handshake(End):
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Recorder:
-    """Has a handshake go on whatever the certificate is worth, and remembers that."""
+    """
+    Lets a handshake continue whether or not the certificate is valid, and records the problems.
+    """
 
     def __init__(self, creator: IOpenSSLClientConnectionCreator) -> None:
         self._creator = creator

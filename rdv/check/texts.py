@@ -1,8 +1,8 @@
 """
-All that ``rdv check`` says: a table of findings, one of verdicts, one of advice.
+All texts of ``rdv check``: a table of findings, one of verdicts, one of advice.
 
-Each text has a name, with fields in braces. What stands before a slash is its key, for a program;
-behind it, which of the texts of that key it is.
+Each text has a name, and fields in braces. The part of the name before a slash is its key, for a
+program; the part after it selects one of the texts of that key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was found out."""
+    """Something that the check has found."""
 
     key: str
     weight: Weight

@@ -1,5 +1,5 @@
 """
-How the server sees this host, as far as the observations say.
+How the server sees this host, according to the observations.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SMALL_STEP = 32
 
 
 class Sight(Enum):
-    """As whom the server sees this host; each with the name of its text."""
+    """The address with which the server sees this host; each value is the name of its text."""
 
     #: It introduced nobody.
     NOTHING = ""
@@ -62,7 +62,7 @@ class Sight(Enum):
 
 
 class Mapping(Enum):
-    """What becomes of the ports of new connections; each with the name of its text."""
+    """How the ports of new connections are mapped; each value is the name of its text."""
 
     UNKNOWN = "ports-unknown"
     KEPT = "ports-kept"
@@ -74,7 +74,10 @@ class Mapping(Enum):
 
 
 class Destinations(Enum):
-    """Whether one port is mapped alike for two of the server; each with the name of its text."""
+    """
+    Whether one port is mapped alike for two ports of the server; each value is the name of its
+    text.
+    """
 
     #: The server names no other port.
     NOT_OFFERED = "mapping-untold/not-offered"

@@ -40,7 +40,7 @@ _REENTRY_PAUSE = 1.0
 @dataclass(frozen=True, eq=False, repr=False)
 class Shared:
     """
-    What all calls of a client share.
+    Shared by all calls of a client.
 
     :ivar numbers: of attempts.
     """
@@ -54,7 +54,7 @@ class Shared:
 
 class Call:
     """
-    :param traces: are told of each attempt.
+    :param traces: called with the events of each attempt.
     :param secure: whether to refuse a plain token.
     :param options: for treq's ``request``.
     """
@@ -164,8 +164,8 @@ class Call:
 
 class CancelledLater(Deferred[Connection]):
     """
-    Fires as ``connecting`` does. A trace may cancel it: that waits until the next turn of the
-    reactor, as the attempt is in the middle of something when it tells of it.
+    Fires as ``connecting`` does. A trace may cancel it: the cancellation then waits until the next
+    reactor turn, because the attempt is still running the code that reports the event.
 
     :param telling: whether a trace is being called.
     """

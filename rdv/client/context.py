@@ -1,5 +1,5 @@
 """
-What all parts of one attempt share.
+Shared by all parts of one attempt.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ __all__ = ["Context", "Settings", "Syns"]
 @dataclass(frozen=True, eq=False, repr=False)
 class Syns:
     """
-    SYNs of all attempts of one client. A peer names what is dialled: nobody is to be flooded on
-    behalf of one who begins attempt after attempt.
+    The SYNs of all attempts of one client. A peer names the addresses that are dialled: it must not
+    be able to flood a host by starting attempt after attempt.
 
-    :ivar known: where peers are known to be: twice what one attempt needs at most, and as many as
-        so many peers behind boxes that refuse use in the long run.
-    :ivar claimed: where only they say so. First dials may be owed, up to as many again.
+    :ivar known: the budget for addresses at which peers are known to be: twice what one attempt
+        needs at most, and in the long run as many as that many peers behind refusing boxes use.
+    :ivar claimed: the budget for addresses that only peers claim. First dials may be owed, up to
+        the same number again.
     """
 
     known: Allowance = field(default_factory=lambda: Allowance(1500, 100))
@@ -51,7 +52,7 @@ class Syns:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Settings:
-    """The knobs of a client; :class:`rdv.client.Client` describes them."""
+    """The settings of a client; :class:`rdv.client.Client` describes them."""
 
     tls: IPolicyForHTTPS
     spaces: AddressSpace
@@ -71,17 +72,17 @@ class Settings:
 class Context:
     """
     :ivar role: our role.
-    :ivar token: what the server is told.
+    :ivar token: the token for the server.
     :ivar secured: what the handshakes need; None for a plain attempt.
-    :ivar trace: told of what happens.
+    :ivar trace: gets the attempt's events.
     :ivar candidates: those that are not closed.
     :ivar syns: for the dials of all attempts of one client.
     :ivar moves: the streams of all attempts of one client that may move, the oldest first.
-    :ivar turn: of the attempts for one connection, to choose a path.
-    :ivar machine: the only one of the server's addresses that is asked, with IPv6 behind it if
+    :ivar turn: a lock: the attempts for one connection take turns to choose a path.
+    :ivar machine: the only one of the server's addresses to contact, followed by IPv6 if
         ``is_last``; None for all, one after the other.
     :ivar found: called with all but the first of several addresses that the server's name has, in
-        the order in which they are to be asked: then this attempt asks the first one only.
+        the order in which they are to be contacted; this attempt then contacts the first one only.
     """
 
     reactor: IClientReactor

@@ -1,5 +1,5 @@
 """
-What is asked of a client by those who make connections with one.
+The interface of a client, for code that makes connections with one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class IClient(Protocol):
     """
     A :class:`rdv.client.Client`, or a test double for one.
 
-    :ivar clock: tells the time of its attempts.
+    :ivar clock: the clock of its attempts.
     """
 
     @property

@@ -32,13 +32,13 @@ _MOST = 64
 
 class Move:
     """
-    The time in which a stream can move.
+    The period in which a stream can move.
 
     :param contest: the race that the relay has won.
-    :param reach: what is closed at the end.
+    :param reach: is closed at the end.
     :param relay: the winner.
     :param connection: its stream.
-    :ivar over: happens when it is over, and all that was open for it is closed.
+    :ivar over: fires when the period is over, and everything that was open for it is closed.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """
-What people write for a client: in a program, on a command line, or in the description of an
-endpoint.
+Parses what people write for a client: in a program, on a command line, or in an endpoint
+description.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def tls_of(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
 
 class _ServerURL(URL):
     """
-    A URL whose host is encoded only if it has to be: ``idna`` refuses IPv6 addresses, and names
-    with an underscore.
+    A URL whose host is encoded only if necessary: ``idna`` refuses IPv6 addresses, and names with
+    an underscore.
     """
 
     def to_uri(self) -> URL:

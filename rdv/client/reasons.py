@@ -1,5 +1,5 @@
 """
-Why it did not work, in a few words for a person.
+Why an attempt failed, in a few words for a human.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-A connection that may become the stream, until it is chosen.
+A connection that may become the stream, until one is chosen.
 """

@@ -1,5 +1,5 @@
 """
-Waiting until the other side's system has what we have sent.
+Waits until the other side's system has acknowledged what we have sent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """
-One connection that may become the one: HELLO and CONFIRM.
+One candidate: HELLO and CONFIRM.
 
-What is said and heard, the handshake of a secured stream with it, is :mod:`rdv._secure.exchange`'s;
-``shaken`` ends when that is over, and ``release`` hands over the transport that came of it.
+:mod:`rdv._secure.exchange` decides what is sent and expected, including the handshake of a secured
+stream; ``shaken`` ends when the exchange is complete, and ``release`` hands over the resulting
+transport.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ class Candidate:
     :ivar clock: the clock of its waits.
     :ivar role: our role.
     :ivar is_relay: whether it is the connection to the server.
-    :ivar suspect: whether a NAT on the way may drop everything that this side sends: it then only
-        counts as chosen once the other side's system has acknowledged the CONFIRM.
+    :ivar suspect: whether a NAT on the path may drop everything that this side sends: the candidate
+        then only counts as chosen once the other side's system has acknowledged the CONFIRM.
     :ivar detour: whether it leaves a site that the peer shares.
     :ivar horizon: for the relay: within how many seconds a direct path can be expected.
     :ivar since: when the connection was established.
     :ivar closed: fires with None when the connection is closed, or has been handed over.
-    :ivar trace: told of what happens.
+    :ivar trace: gets its events.
     """
 
     transport: StreamTransport

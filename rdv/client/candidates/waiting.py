@@ -1,5 +1,5 @@
 """
-Waiting for something that may be given up, or take no longer than so long.
+Waiting that can be cancelled, or has a time limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Waiting(Generic[T]):
-    """One who waits at a time. To cancel the Deferred ends the waiting, and nothing else."""
+    """One wait at a time. Cancelling the Deferred ends the wait, and nothing else."""
 
     __slots__ = ("_clock", "_timer", "_waiter")
 

@@ -1,12 +1,13 @@
 """
-TCP hole punching: dialling the peer's addresses, again and again as long as it makes sense.
+TCP hole punching: dials the peer's addresses, and repeats that as long as it makes sense.
 
 A SYN that meets a NAT or firewall without a mapping may be refused (RST, ICMP), and the dial fails
 although the peer is there: its own SYN has not left yet. Two SYNs that cross pass both boxes, so
-the answer to a refusal is to dial again at once from the same port. The chance that they cross is
-about ``2D / (2D + reaction)``, with D the delay between the two sites: good from a millisecond on,
-small in one room. There it takes many dials, and both sides have to make theirs in the same moment:
-they come in bursts that begin with the attempt, as the server lets both begin at the same time.
+the response to a refusal is to dial again immediately from the same port. The chance that they
+cross is about ``2D / (2D + reaction)``, with D the delay between the two sites: good from a
+millisecond on, small within one room. There it takes many dials, and both sides must make theirs at
+the same moment: the dials come in bursts that begin with the attempt, because the server lets both
+sides begin at the same time.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ async def _closed(candidate: Candidate) -> None:
 
 class HolePuncher:
     """
-    All the dials of one attempt. They share a budget of SYNs, and all attempts of a client another.
+    All the dials of one attempt. They share a budget of SYNs, and also one for all attempts of a
+    client.
 
-    :param targets: all that will be dialled.
+    :param targets: all targets to dial.
     :param gave_up: called when :attr:`hopeless` has become true.
     :ivar refused: the addresses that have refused a dial, with the last refusal.
     """

@@ -25,7 +25,7 @@ class Pacing:
     The pauses between the dials of one address.
 
     :param random: for the jitter.
-    :param most: how many there are altogether.
+    :param most: the maximum total number of dials.
     :ivar fast: whether the next redial is part of a burst.
     """
 

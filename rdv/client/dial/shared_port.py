@@ -1,8 +1,8 @@
 """
 One local port that listens for the peer and dials it, and the server, at the same time.
 
-That the request leaves from the port on which the client listens is what makes the address that the
-server observes worth dialling.
+The address that the server observes is worth dialling only because the request leaves from the port
+on which the client listens.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ P = TypeVar("P", bound=IProtocol)
 
 
 class NobodyListens(ConnectError):
-    """The address is that of our own port, and the connection was one to ourselves."""
+    """The address is that of our own port: the dial connected to itself."""
 
 
 class IClientReactor(IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
-    """What a client asks of a reactor."""
+    """The parts of a reactor that a client needs."""
 
 
 class SharedPort:

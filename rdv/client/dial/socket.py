@@ -1,14 +1,15 @@
 """
-One dial from one port to one address, at the level of the socket.
+One dial from one port to one address, at the socket level.
 
-``connectTCP`` would do for most dials, but not where a box between refuses them:
+``connectTCP`` would be enough for most dials, but not if a box on the path refuses them:
 
 * An ICMP error that arrives while a system call has the socket does not end the dial. It is kept as
-  a "soft" error, and the peer's SYN may still come and make it a connection. Twisted would close it
-  for what ``SO_ERROR`` and the error queue still tell.
+  a "soft" error, and the peer's SYN may still arrive and complete the connection. Twisted would
+  close it because of what ``SO_ERROR`` and the error queue still report.
 * An ICMP error may wake epoll before the kernel has closed the socket. Twisted takes that for a
   disconnection, and the reason is lost.
-* How soon a refused dial can be repeated decides how often two SYNs cross; this takes a fourth.
+* How soon a refused dial is repeated decides how often two SYNs cross; this code takes a quarter of
+  the time.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _UNDER_WAY = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK))
 
 
 class _IReactor(IReactorTime, IReactorFDSet, IReactorSocket):
-    """What a dial asks of a reactor."""
+    """The parts of a reactor that a dial needs."""
 
 
 def dial(

@@ -1,11 +1,12 @@
 """
-Where to dial: which of the peer's addresses, which ports beside them, in which order, how often.
+Where to dial: which of the peer's addresses, which ports next to them, in which order, how often.
 
-A peer can name any address. Who waits behind it has not asked for SYNs, and what listens in our own
-network is not for a peer elsewhere to know. So an address is dialled again and again only where the
-peer is known to be: at the very address at which the server has met it, and within a network that
-both are in. Elsewhere a few times must do. The exception is IPv6 where the server has met the peer
-by IPv4, as it then cannot know that address: the first one is dialled as often as the observed one.
+A peer can name any address. The host behind it has not asked for SYNs, and a remote peer must not
+learn what listens in our own network. An address is therefore dialled repeatedly only where the
+peer is known to be: at the address at which the server observes it, and within a network that both
+are in. Other addresses get only a few dials. The exception is IPv6 if the server has met the peer
+over IPv4 and therefore cannot know its IPv6 address: the first one is dialled as often as the
+observed one.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ class Target:
     """
     :ivar guessed: whether the port is predicted.
     :ivar redials: how often it may be dialled again.
-    :ivar claimed: whether nobody but the peer says that it is there.
-    :ivar foreign: whether it is, besides, one of a network in which we may be and the peer is not:
-        what becomes of the dials is not to be seen from elsewhere.
+    :ivar claimed: whether only the peer claims to be at this address.
+    :ivar foreign: whether, besides, the address is of a network in which we may be and the peer is
+        not: the results of the dials must not be visible from elsewhere.
     """
 
     address: Address

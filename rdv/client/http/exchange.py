@@ -1,7 +1,7 @@
 """
 One request and its response on a connection, which a 101 hands over.
 
-Twisted's own HTTP client drops every 1xx response; ``h11`` knows them.
+Twisted's own HTTP client drops every 1xx response; ``h11`` handles them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _INTERIM_LIMIT = 16
 @implementer(IResponse)
 class _Response:
     """
-    :param body: all that there is of it.
+    :param body: the complete body.
     :param deliver: hands over the connection of a 101.
     """
 
@@ -86,7 +86,7 @@ class UpgradeExchange(Protocol):
     """
     One request and its response, as h11 sees them.
 
-    :ivar asked: whether nothing keeps the request from the server.
+    :ivar asked: whether nothing prevents the request from reaching the server.
     """
 
     transport: StreamTransport | None = None  # type: ignore[assignment]

@@ -1,6 +1,6 @@
 """
-The policy by which an ``https`` server is verified. What verifies is loaded for the first such
-server: a program that starts for one connection to an ``http`` one needs a third less time then.
+The policy for verifying an ``https`` server. The verification code is loaded for the first such
+server: a program that starts for one connection to an ``http`` server needs a third less time then.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-An HTTP proxy, as people write it.
+An HTTP proxy, from the text that a person writes.
 """
 
 from __future__ import annotations

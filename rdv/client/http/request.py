@@ -1,5 +1,5 @@
 """
-The request to the server, and what its answer says.
+The request to the server, and the contents of its answer.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class RequestOptions(TypedDict, total=False):
     """
     Options for the request to the server, as for treq.
 
-    :ivar headers: further ones.
-    :ivar auth: user and password, for HTTP's basic authentication.
-    :ivar cookies: to be sent.
+    :ivar headers: further headers.
+    :ivar auth: user and password, for HTTP basic authentication.
+    :ivar cookies: the cookies to send.
     :ivar params: of the URL's query.
     """
 
@@ -71,15 +71,15 @@ class RequestOptions(TypedDict, total=False):
 @implementer(IAgent)
 class UpgradeAgent:
     """
-    Makes one request on a connection of its own.
+    Makes one request on a separate connection.
 
-    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with the
-    bytes that came behind the head first. Of any other response the body is read before it is
-    returned, up to 4 KiB.
+    A 101 has no body: ``deliverBody(protocol)`` gives ``protocol`` the connection instead, with
+    the bytes that arrived after the head first. The body of any other response is read before the
+    response is returned, up to 4 KiB.
 
     ``server_timeout`` is the time from the request to the end of a TLS handshake, and again from
-    the first byte of an answer to its last one. How long a server may take until it begins to
-    answer is the caller's affair: it may keep a client waiting for its partner.
+    the first byte of a response to its last one. The caller decides how long a server may take to
+    begin its response: it may keep a client waiting for its peer.
     """
 
     def __init__(self, context: Context, endpoints: IAgentEndpointFactory) -> None:

@@ -1,6 +1,6 @@
 """
 How the rendezvous server is reached: over IPv4 first, from the shared port, through a proxy if one
-is wanted, under TLS for ``https``.
+is configured, under TLS for ``https``.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class ServerEndpoints:
     :param proxy: through which they are reached.
 
     Of a name's addresses, both peers try the same one first
-    (:func:`rdv.client.order.address_order`): each may be another machine. What becomes of the
-    others is up to whoever has set ``found`` in the context; without it they are tried one after
-    the other, as are a proxy's, in the order of the resolver.
+    (:func:`rdv.client.order.address_order`): each may be another machine. If the context has
+    ``found``, that decides about the others; without it they are tried one after the other. A
+    proxy's addresses are always tried one after the other, in the order of the resolver.
 
-    ``server_timeout`` is for resolving and connecting. What resolving leaves is shared evenly among
-    the server's IPv4 addresses, and IPv6 as one more; if it comes to that, what is left then among
-    its IPv6 addresses. One that is not the last of its kind gets 2.5 seconds at most: time for one
-    retransmission.
+    ``server_timeout`` is for resolving and connecting. The time that is left after resolving is
+    shared evenly among the server's IPv4 addresses, with IPv6 counted as one more; if IPv6 is
+    needed, the time left then is shared among its IPv6 addresses. An address that is not the last
+    of its kind gets at most 2.5 seconds: time for one retransmission.
     """
 
     def __init__(self, context: Context, port: SharedPort, proxy: Proxy | None = None) -> None:
@@ -83,8 +83,8 @@ class ServerEndpoints:
 @implementer(IStreamClientEndpoint)
 class _ServerEndpoint:
     """
-    :param token: gives the order of a name's addresses; None for that of the resolver, as they are
-        not the server's.
+    :param token: decides the order of a name's addresses; None for the order of the resolver,
+        because they are not the server's.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ async def resolve(
 
 @implementer(IResolutionReceiver)
 class _Resolution:
-    """Collects what a name resolves to, each address once; one with a zone is of no use."""
+    """Collects the addresses of a name, each once; an address with a zone is skipped as useless."""
 
     def __init__(self) -> None:
         self._addresses: dict[Address, None] = {}

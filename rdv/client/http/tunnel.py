@@ -1,6 +1,6 @@
 """
-A connection to the server through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), for plain ``http`` too,
-as a stream has to pass and not only requests.
+A connection to the server through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), also for plain
+``http``, because the proxy must pass a stream and not only requests.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _HTTP = b"HTTP/"
 @implementer(IStreamClientEndpoint)
 class TunnelEndpoint:
     """
-    A server behind a proxy. ``server_timeout`` is for everything: to reach the proxy, and for its
-    answer, which it gives when it has reached the server.
+    A server behind a proxy. ``server_timeout`` is for everything: for reaching the proxy, and for
+    its response, which the proxy sends when it has reached the server.
 
     :param below: the proxy itself.
     :param host: of the server, which the proxy resolves.
@@ -142,14 +142,14 @@ class TunnelEndpoint:
 
 
 class _Lost(Exception):
-    """There was no answer."""
+    """The connection was lost without a response."""
 
 
 class _Tunnel(Protocol):
     """
-    One request to a proxy, and its answer.
+    One request to a proxy, and its response.
 
-    :ivar behind: what came behind the head of an answer that lets us through.
+    :ivar behind: the data that arrived after the head of a successful response.
     """
 
     transport: StreamTransport | None = None  # type: ignore[assignment]

@@ -1,5 +1,5 @@
 """
-How an ``https`` server is verified, and how a client shows who it is.
+How an ``https`` server is verified, and how a client authenticates itself.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def creator(
 class _Named:
     """
     Refuses a certificate that is not known to be for ``host``. Twisted 26.10 checks that itself,
-    but takes what it cannot check for good: a certificate without names, as those of users often
-    are, or with unreadable ones, would do for every server.
+    but accepts a certificate that it cannot check: one without names, such as users often have, or
+    with unreadable names, would be valid for every server.
 
-    :param creator: with a verification of its own for the rest: whom to trust.
+    :param creator: with its own verification of everything else: whom to trust.
     :param host: a name in ASCII, or an address.
     """
 
@@ -121,11 +121,11 @@ class _Untrusted(SSL.Error):
 
 class IssuerProblem(NamedTuple):
     """
-    What is wrong when nobody at hand has issued a certificate.
+    What is wrong when the issuer of a certificate is unknown.
 
-    :ivar text: for a person.
-    :ivar is_unsent: whether the server should have sent who has: it is its own one, and from an
-        authority below another.
+    :ivar text: for a human.
+    :ivar is_unsent: whether the server should have sent the issuer's certificate: the problem is
+        the server's own certificate, and its issuer is an intermediate authority.
     """
 
     text: str

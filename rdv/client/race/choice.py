@@ -1,5 +1,5 @@
 """
-Who wins.
+The choice of the winner.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ def relay_penalty(seconds: float) -> Chooser:
 
 class Choice:
     """
-    The choice among the candidates of one attempt. One at a time is being chosen; the one that was
-    is the only one, unless its stream may move: then others join it.
+    The choice among the candidates of one attempt. Only one candidate at a time is in the process
+    of being chosen. The chosen one is the only one, unless its stream may move: other candidates
+    then join it.
 
-    :param turn: of the attempts for one connection, which goes to the one that chooses, and stays
-        there when it has chosen.
+    :param turn: the lock of the attempts for one connection. The attempt that chooses takes it, and
+        keeps it when it has chosen.
     """
 
     def __init__(self, turn: DeferredLock) -> None:

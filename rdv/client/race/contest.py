@@ -1,5 +1,5 @@
 """
-From the server's answer to the choice: every way to the peer at once.
+From the server's answer to the choice: all ways to the peer at once.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _RELAY_LOST_GRACE = 5.0
 class Contest:
     """
     The race of one attempt. It ends with the choice, unless that is the relay and the stream can
-    move: then it goes on for a direct path (:meth:`join`).
+    move: it then continues for a direct path (:meth:`join`).
 
     :param relay: the connection on which the server answered.
     :param inbound: the listener, which has not begun yet.
-    :param own: our own addresses; the peer was told the first of them.
-    :ivar ends: when the time for a path is up, by the reactor's clock.
+    :param own: our own addresses; the peer got the first of them.
+    :ivar ends: when the time for a path is over, by the reactor's clock.
     """
 
     def __init__(

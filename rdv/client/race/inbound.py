@@ -1,5 +1,5 @@
 """
-Connections that others open to the shared port, folded into one contender.
+Incoming connections to the shared port, combined into one contender.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ IP: TypeAlias = IPv4 | IPv6
 
 class Inbound(ServerFactory[Any]):
     """
-    Listens for the peer, and keeps strangers from getting in its way.
+    Listens for the peer, and keeps other hosts from getting in its way.
 
-    Whoever connects before the server has answered is held without a word, and so is afterwards
-    whoever comes from an address that cannot be the peer's. At most :attr:`limit` are there at a
-    time from one address that the server named, and from all others together; the oldest makes
-    room.
+    A connection that arrives before the server has answered is held, and nothing is sent on it. The
+    same applies afterwards to a connection from an address that cannot be the peer's. At most
+    :attr:`limit` connections exist at a time from each address that the server named, and the same
+    number from all others together; the oldest makes room.
 
     :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
         of all of them.

@@ -23,9 +23,9 @@ __all__ = ["Joining", "Stream", "join"]
 
 class Stream(Protocol):
     """
-    What can move.
+    A stream that can move.
 
-    :ivar on_ready: called when the peer is known to be there; for a dialer only.
+    :ivar on_ready: called when the peer is known to be live; for a dialer only.
     :ivar on_over: called when there is no data left to move.
     """
 
@@ -44,10 +44,10 @@ class Stream(Protocol):
 
 class Joining(Protocol):
     """
-    What gets the transport of the other path.
+    Gets the transport of the other path.
 
-    :ivar proven: fires when the path takes over; errbacks when it is lost or given up before.
-        Cancelling it gives the path of a dialer up; of an acceptor, it does not fire then.
+    :ivar proven: fires when the path takes over; errbacks when it is lost or given up before that.
+        Cancelling it gives up the path of a dialer; of an acceptor, it then does not fire.
     """
 
     proven: Deferred[None]

@@ -20,12 +20,12 @@ __all__ = ["Reach", "ignoring_cancellation"]
 
 class Reach:
     """
-    The port, whoever comes to it, and what a router has mapped to it.
+    The port, its incoming connections, and its mapping on a router.
 
     :ivar port: to listen on and to dial from.
-    :ivar inbound: its visitors.
+    :ivar inbound: its incoming connections.
     :ivar mapped: its mapping.
-    :raises NoConnection: when the port cannot be had.
+    :raises NoConnection: when the port is not available.
     """
 
     def __init__(self, context: Context, server: str) -> None:

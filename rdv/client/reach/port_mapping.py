@@ -1,8 +1,8 @@
 """
-A port that a router maps to ours for the time of an attempt.
+A port that a router maps to ours for the duration of an attempt.
 
-rdv itself speaks to no router. A program that can, with UPnP, NAT-PMP or PCP, gives the client a
-:data:`PortMapping`.
+rdv itself has no protocol for routers. A program that does, for UPnP, NAT-PMP or PCP, gives the
+client a :data:`PortMapping`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ PortMapping: TypeAlias = Callable[[int], AbstractAsyncContextManager[Iterable[Ad
 
 class MappedPort:
     """
-    The mapping of one attempt. If it fails, or takes too long, the attempt goes on without it.
+    The mapping of one attempt. If it fails, or takes too long, the attempt continues without it.
 
     :param mapping: None for no mapping at all.
-    :param patience: seconds in which the port has to be mapped, and seconds to undo that.
+    :param patience: seconds to map the port, and seconds to undo that.
     """
 
     def __init__(

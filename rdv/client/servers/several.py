@@ -72,8 +72,8 @@ _GRACE = 1.0
 class Several(Generic[T]):
     """
     :param servers: in the order of preference.
-    :param discard: closes what has come too late.
-    :param waits: says of a server that is being asked whether it has our request. Given when they
+    :param discard: closes a connection that was established too late.
+    :param waits: whether a server that is being contacted has our request. Given when the servers
         are machines of one name.
     :param chance: a random number from 0 to 1.
     """

@@ -1,5 +1,5 @@
 """
-What talks to the transport below a connection, on behalf of the application's protocol.
+The protocol of the transport below a connection, on behalf of the application's protocol.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class IPathListener(Interface):
 @implementer(IProtocol, IHalfCloseableProtocol)
 class Receiver:
     """
-    What the transport below talks to. It is not the connection itself: a wrapper that the
-    application puts round that would take its ways of receiving for ways of sending.
+    The protocol of the transport below. It is separate from the connection: a wrapper that the
+    application puts around the connection would mistake its receiving methods for sending ones.
 
     :param clock: the connection's reactor.
-    :ivar transport: the transport below. What comes between the two puts itself here.
+    :ivar transport: the transport below. An object that steps between the two puts itself here.
     """
 
     transport: TCPTransport

@@ -1,5 +1,5 @@
 """
-A transport whose place another one may take: what is written to it may have to be written again.
+A transport that may be replaced: data written to it may have to be written again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LIMIT = 1 << 16
 
 class ReplayTransport(TCPForwarding):
     """
-    Keeps all that is written, until a transport gets the rest of it, or all of it once more.
+    Keeps all written data, until a transport gets the rest of it, or all of it once more.
 
-    :ivar transport: what gets it for the time being.
+    :ivar transport: the transport that currently gets it.
     """
 
     def __init__(self, clock: IReactorTime, transport: TCPTransport) -> None:

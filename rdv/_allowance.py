@@ -1,5 +1,5 @@
 """
-What may be done often for a moment, and seldom in the long run.
+Limits actions that may be frequent for a moment, but not in the long run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ __all__ = ["Allowance"]
 
 class Allowance:
     """
-    :param at_once: how much there is at first, and at most.
-    :param per_second: how much comes back.
-    :ivar most: how much there is at most, and how much can be owed.
+    :param at_once: the initial and maximum amount.
+    :param per_second: how much is added each second.
+    :ivar most: the maximum amount, and the maximum debt.
     """
 
     def __init__(self, at_once: float, per_second: float) -> None:

@@ -1,5 +1,5 @@
 """
-A protocol of asyncio's over a transport of Twisted's.
+An asyncio protocol over a Twisted transport.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _PIECE = 1 << 16
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class AsyncioTransport(Protocol, asyncio.Transport):
     """
-    To Twisted a protocol, to asyncio a transport that can do what asyncio's own can.
+    A protocol for Twisted, and for asyncio a transport with the features of asyncio's own.
 
-    What the transport below does not take waits here. Up to 64 KiB of what it has taken are not
-    counted in the size of the buffer.
+    Data that the transport below does not accept waits here. The buffer size does not include up to
+    64 KiB of the data that it has accepted.
 
-    :param protocol: gets everything, as from a transport of asyncio's.
+    :param protocol: gets everything, as from an asyncio transport.
     """
 
     transport: Any = None

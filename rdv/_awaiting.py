@@ -1,6 +1,6 @@
 """
-Awaiting what an application gives us: an awaitable of Twisted's, and under Twisted's asyncio
-reactor one of asyncio's as well.
+Awaits what an application returns: a Twisted awaitable, and under Twisted's asyncio reactor also an
+asyncio one.
 """
 
 from __future__ import annotations

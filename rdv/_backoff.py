@@ -1,5 +1,5 @@
 """
-How long to wait before something is tried again.
+How long to wait before a retry.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def later(asked_for: float | None, longest: float, chance: Callable[[], float]) 
 
 class Backoff:
     """
-    Pauses that double, up to a bound. Each is shortened at random, by half at most, as those who
-    have failed together shall not come back together.
+    Pauses that double, up to a bound. Each is shortened at random, by half at most, so that clients
+    that have failed together do not come back together.
 
     :param first: seconds of the first pause, at most.
     :param longest: seconds of any pause, at most.

@@ -17,14 +17,14 @@ T = TypeVar("T", bound=Hashable)
 
 class Deadlines(Generic[T]):
     """
-    Tells when members have been in for ``timeout`` seconds.
+    Reports members that have been in for ``timeout`` seconds.
 
-    Equal timeouts end in the order in which they began, so one ordered dict and one delayed call,
-    for the oldest member, serve all of them. A burst of ends is worked off :attr:`batch` at a time,
-    with the reactor's other work in between.
+    Equal timeouts expire in the order in which they began, so one ordered dict and one delayed
+    call, for the oldest member, serve all of them. A burst of expirations is processed
+    :attr:`batch` at a time, with the reactor's other work in between.
 
-    :param timeout: seconds; 0 means that nobody's time ever ends.
-    :param expired: called with each member whose time has ended, after it has been taken out.
+    :param timeout: seconds; 0 means that no member ever expires.
+    :param expired: called with each member that has expired, after it has been removed.
     """
 
     #: How many members expire in one turn of the reactor.

@@ -1,5 +1,5 @@
 """
-What a 101 of our server says beyond rdv/1. A client need not know any of it.
+What a 101 of our server contains beyond rdv/1. A client need not know any of it.
 """
 
 from __future__ import annotations

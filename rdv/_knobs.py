@@ -1,5 +1,5 @@
 """
-Checks of arguments, for whoever wrote the call: the error names the argument that is wrong.
+Checks of arguments: the error tells the author of the call which argument is wrong.
 """
 
 from __future__ import annotations

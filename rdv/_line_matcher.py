@@ -1,5 +1,5 @@
 """
-One line that the other side has to say.
+One line that the other side must send.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ __all__ = ["LineMatcher"]
 
 class LineMatcher:
     """
-    Compares a stream with one expected line, however it is cut into pieces.
+    Compares a stream with one expected line, however it is split into pieces.
 
-    :ivar expected: that line, with its end.
+    :ivar expected: that line, with its line end.
     """
 
     __slots__ = ("_matched", "expected")

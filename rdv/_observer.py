@@ -1,5 +1,5 @@
 """
-Something that happens once, whoever waits for it.
+An event that happens once, for any number of waiters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 class OneShotObserver(Generic[T]):
     """
-    Any number may wait, each with a Deferred of their own. A failure that nobody waits for is no
-    unhandled error.
+    Any number of callers may wait, each with a separate Deferred. A failure for which no caller
+    waits is not an unhandled error.
     """
 
     __slots__ = ("_result", "_waiting", "fired")

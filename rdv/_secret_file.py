@@ -1,5 +1,5 @@
 """
-Files with secrets, one a line.
+Files with secrets, one per line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-One line of a table of settings, of which flags, the keys of a file and names in the environment are
-made. Such a table is a dataclass whose fields are made by :func:`setting`.
+One row of a table of settings, from which flags, the keys of a file and names in the environment
+are made. Such a table is a dataclass whose fields are made by :func:`setting`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _METAVARS: dict[object, str] = {
 @dataclass(frozen=True)
 class Setting:
     """
-    One line of the table.
+    One row of the table.
 
     :ivar field: its name in the dataclass.
-    :ivar default: what holds when nobody says anything.
-    :ivar text: what a person is told, without the default.
-    :ivar group: under which heading.
-    :ivar parse: reads a value from text, or raises :class:`ValueError` with a text for a person;
+    :ivar default: the value when it is not set.
+    :ivar text: the description for a human, without the default.
+    :ivar group: the heading under which it is listed.
+    :ivar parse: reads a value from text, or raises :class:`ValueError` with a text for a human;
         None for a switch, which has no value.
-    :ivar metavar: what stands for the value in a usage.
-    :ivar also: other names of it; a single letter is a short flag.
-    :ivar repeats: whether it may be given several times; the value is a sequence then.
-    :ivar at_start: whether a running process keeps what it has started with.
+    :ivar metavar: stands for the value in the usage.
+    :ivar also: its other names; a single letter is a short flag.
+    :ivar repeats: whether it may be given several times; the value is then a sequence.
+    :ivar at_start: whether a running process keeps the value with which it started.
     """
 
     field: str

@@ -1,5 +1,5 @@
 """
-Text that others have chosen, for a person's eyes.
+Prepares text from others for display to a human.
 """
 
 from __future__ import annotations

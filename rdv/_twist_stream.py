@@ -19,7 +19,7 @@ __all__ = ["AcceptOptions", "StreamOptions", "StreamService"]
 
 
 class StreamOptions(UsageOptions):
-    """``twist rdv dial|accept``: what the ``rdv`` command takes, for a process that logs."""
+    """``twist rdv dial|accept``: the options of the ``rdv`` command, for a process that logs."""
 
     synopsis = "[options] URL TOKEN"
     optFlags = [["relay", "r", "Only use the relay."]]
@@ -33,7 +33,7 @@ class StreamOptions(UsageOptions):
 
 
 class AcceptOptions(StreamOptions):
-    """The same, for who waits."""
+    """The same options, for an acceptor."""
 
     optParameters = [
         ["timeout", None, 0.0, "Time limit for connecting, in seconds; 0: no limit.", seconds],

@@ -1,5 +1,5 @@
 """
-Waiting for what nobody tells of: it has to be looked for.
+Waits for a condition that nothing reports: it has to be polled.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 class AddressSpace(enum.Flag):
     """
-    Kinds of IP addresses, to say which of them a client reports, dials and accepts from.
+    Kinds of IP addresses, to choose which of them a client reports, dials and accepts from.
 
-    ``AddressSpace(0)`` holds no address at all and so forces the relay.
+    ``AddressSpace(0)`` contains no address and so forces the relay.
     """
 
     PUBLIC4 = enum.auto()

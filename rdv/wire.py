@@ -67,7 +67,7 @@ HeaderLookup: TypeAlias = Callable[[bytes], Sequence[bytes]]
 
 
 class Role(enum.Enum):
-    """What a client is; the value is its HTTP method."""
+    """The role of a client; the value is its HTTP method."""
 
     DIALER = b"DIAL"
     ACCEPTOR = b"ACCEPT"
@@ -81,7 +81,7 @@ class Role(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Offer:
     """
-    What a client's request says (section 1).
+    The contents of a client's request (section 1).
 
     :ivar addresses: the client's own addresses, formatted.
     """
@@ -94,7 +94,7 @@ class Offer:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What the server's 101 says (section 2).
+    The contents of the server's 101 (section 2).
 
     :ivar observed: this client's address as the server saw it, None when the server does not know.
     :ivar peer_addresses: the peer's own addresses in its order, then its observed one.

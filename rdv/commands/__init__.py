@@ -1,3 +1,3 @@
 """
-The commands: ``rdv`` and what it can do, a module for each.
+The ``rdv`` command and its subcommands, a module for each.
 """

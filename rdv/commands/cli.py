@@ -1,9 +1,9 @@
 """
 The ``rdv`` command.
 
-Exit status: 0 when it went well (for a stream: both directions ended in good order); 1 when no
-connection or no port could be had; 2 for wrong usage; 3 when the stream broke; 130 after an
-interrupt, 143 after SIGTERM.
+Exit status: 0 for success (for a stream: both directions ended cleanly); 1 when no connection or no
+port was available; 2 for wrong usage; 3 when the stream broke; 130 after an interrupt, 143 after
+SIGTERM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-A client as the arguments of a command ask for it, and how the command tells whether its server lets
-it wait.
+Creates the client that a command's arguments ask for, and reports whether its server lets the
+command wait.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 The words of a command line, before and while argparse reads them.
 
-argparse wants an option behind the command that it belongs to, and takes each word that begins with
-a dash for an option. People write options where they come to mind, and of 64 tokens that
-``secrets.token_urlsafe`` makes one begins with a dash.
+argparse expects an option after the subcommand to which it belongs, and treats each word that
+begins with a dash as an option. People write options in any place, and one in 64 tokens from
+``secrets.token_urlsafe`` begins with a dash.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
 
 class CommandParser(argparse.ArgumentParser):
     """
-    Tells wrong usage as every error is told.
+    Reports wrong usage like any other error.
 
-    :ivar hint: what else a person should know who has forgotten the token.
+    :ivar hint: what to tell a person who has forgotten the token.
     """
 
     hint = ""

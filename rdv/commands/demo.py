@@ -87,7 +87,7 @@ async def _move(reactor: Any, say: Callable[[str], object], url: str, spaces: Ad
 
 @implementer(IHalfCloseableProtocol)
 class _Exchange(Protocol):
-    """Sends random bytes and its end, and reads to the other's end."""
+    """Sends random bytes and its end, and reads until the other side's end."""
 
     def __init__(self) -> None:
         self._data = os.urandom(_SIZE)

@@ -1,8 +1,8 @@
 """
-``--explain`` and ``--explain-to``: what happened in an attempt, when it has ended.
+``--explain`` and ``--explain-to``: what happened in an attempt, once it has ended.
 
-With a stream that may move, that is not when there is a connection, but when it has moved, or will
-not: the end of the stream at the latest.
+For a stream that may move, the attempt does not end when there is a connection, but when the stream
+has moved, or will not: at the latest at the end of the stream.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _MOST_EVENTS = 20_000
 
 class Explaining:
     """
-    A trace, which writes what it has got when the attempt has ended; once.
+    A trace that writes the events once, when the attempt has ended.
 
     :param to_stderr: whether to write a waterfall to stderr, however quiet ``console`` is.
-    :param path: a file to write to, in the form that its suffix names. It is opened at once: one
-        that cannot be written is noticed before anything happens.
-    :raises BadUsage: when it cannot, or its suffix is none that we know.
+    :param path: a file to write to, in the format of its suffix. It is opened immediately, so that
+        a file that cannot be written is detected before anything happens.
+    :raises BadUsage: when it cannot be written, or its suffix is unknown.
     """
 
     def __init__(self, console: Console, to_stderr: bool, path: str | None) -> None:

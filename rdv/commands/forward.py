@@ -1,5 +1,5 @@
 """
-``rdv connect``: each local connection becomes one to the peer that exposes something; and
+``rdv connect``: each local connection becomes one to the peer that exposes a target; and
 ``rdv expose``: peers that dial the token reach one target, and nothing else.
 """
 

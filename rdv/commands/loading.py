@@ -1,9 +1,9 @@
 """
-Loading Twisted for a command, which is most of what a short one takes.
+Loads Twisted for a command, which takes most of the time of a short one.
 
-A third of that is TLS, which Twisted loads wherever pyOpenSSL is installed, and does without
-elsewhere; likewise asyncio and ``http.client``, if Python was built without it. So a command that
-will not need TLS has them loaded as if there were none on this host.
+A third of that time is TLS, which Twisted loads wherever pyOpenSSL is installed, and works without
+elsewhere; the same applies to asyncio and ``http.client``, if Python was built without it. A
+command that will not need TLS therefore loads both as if this host had none.
 """
 
 from __future__ import annotations

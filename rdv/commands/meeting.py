@@ -1,9 +1,9 @@
 """
-Which server, and by which token or secret: from the arguments, a file, the environment, or made
+Which server, and which token or secret: from the arguments, a file, the environment, or created
 here.
 
-A secret on a command line can be read by every user of the host, in the list of processes. So it
-may come from a file, or from the environment, which other users cannot read.
+Every user of the host can read a secret on a command line, in the list of processes. It can
+therefore come from a file instead, or from the environment, which other users cannot read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Which proxy a command uses.
 
-The commands look at the environment, as people expect of a program that they call (curl, git and
-pip do); a client that is part of another program does not, as that one decides.
+The commands read the environment, as people expect of a program that they run (curl, git and pip do
+the same); a client within another program does not, because that program decides.
 """
 
 from __future__ import annotations

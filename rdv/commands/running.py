@@ -1,5 +1,5 @@
 """
-How a command runs, logs and ends, once its arguments are read and Twisted is there.
+How a command runs, logs and ends, once its arguments are parsed and Twisted is loaded.
 
 Each command is a module with a coroutine ``run(reactor, arguments, console)`` that returns the exit
 status.

@@ -1,5 +1,5 @@
 """
-Arguments that several commands of ``rdv`` have.
+Arguments that several subcommands of ``rdv`` share.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-``rdv token``. It needs nothing of Twisted.
+``rdv token``. It does not need Twisted.
 """
 
 from __future__ import annotations

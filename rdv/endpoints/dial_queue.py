@@ -1,5 +1,5 @@
 """
-Attempts under one token that take turns in the lobby.
+A queue of attempts with one token, which take turns in the lobby.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEAD_START = 0.02
 
 class LobbyStay:
     """
-    One attempt's time in the lobby. It ends a moment after the server has named the peer, or when
+    One attempt's time in the lobby. It ends shortly after the server has named the peer, or when
     the attempt is over.
 
     :ivar left: fires at its end, with the reason if the attempt has failed before it met its peer.
@@ -63,18 +63,18 @@ class LobbyStay:
 
 class DialQueue:
     """
-    The lobby knows one waiting client for each token and role, and a second one takes the place of
-    the first. So of any number of attempts at the same time only one is in the lobby: the next one
-    begins when the server has named the peer of that one.
+    The lobby keeps one waiting client for each token and role; a second one replaces the first. Of
+    any number of concurrent attempts, only one is therefore in the lobby: the next one begins when
+    the server has named the peer of that one.
 
-    Each tries again while its time lasts, as :func:`rdv.endpoints.retry.keep_trying` does.
+    Each retries until its timeout, as :func:`rdv.endpoints.retry.keep_trying` does.
 
-    :param role: usually a dialer's; one who keeps accepting has a ``Listener`` instead.
+    :param role: usually the dialer's; a program that keeps accepting has a ``Listener`` instead.
     :param options: for the client's ``dial`` or ``accept``.
-    :param trouble: told once when attempts cannot get through, and with None when none of them is
-        in trouble any more.
+    :param trouble: called once with the error when attempts cannot get through, and with None when
+        none of them is in trouble any more.
     :param chance: a random number from 0 to 1.
-    :raises TypeError: when ``trouble`` is no function.
+    :raises TypeError: when ``trouble`` is not a function.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 """
-A client as an endpoint of Twisted, of either kind.
+A client as a Twisted endpoint, of either kind.
 """
 
 from __future__ import annotations

@@ -88,23 +88,25 @@ _IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND = 64, 10
 class Listener:
     """
     Keeps accepting. One attempt at a time waits in the lobby, and the next begins as soon as the
-    server has named the peer of that one: a path may take seconds, and others may want to come.
+    server has named the peer of that one: a path may take seconds, and other peers may want to
+    connect.
 
-    When something goes wrong that may come right again it goes on, after a pause that grows;
-    :class:`rdv.endpoints.retry.RetryPolicy` says what that is.
+    After a temporary problem it continues, after a growing pause;
+    :class:`rdv.endpoints.retry.RetryPolicy` decides which problems are temporary.
 
     :param options: for the client's ``accept``.
-    :param deliver: is given each connection.
-    :param trouble: told once when nobody can reach us, and with None when that is over.
+    :param deliver: called with each connection.
+    :param trouble: called once with the error when peers cannot reach us, and with None when that
+        is over.
     :param chance: a random number from 0 to 1.
     :param most: how many attempts there may be at a time.
     :raises BadToken: if the token is invalid, or ``BadSecret``.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
-    :ivar waiting: happens when the server has our request and has not refused it, or fails with
-        what went wrong at first.
-    :ivar stopped: happens after :meth:`stop`, or fails with what was final.
-    :ivar closed: happens when nothing is under way any more.
+    :ivar waiting: fires when the server has our request and has not refused it, or fails with the
+        first problem.
+    :ivar stopped: fires after :meth:`stop`, or fails with a final problem.
+    :ivar closed: fires when no attempt is running any more.
     """
 
     def __init__(

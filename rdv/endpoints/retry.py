@@ -1,6 +1,6 @@
 """
-Trying again: which failures are final, how long to wait after the others, and that until there is a
-connection.
+Retries until there is a connection: which failures are final, and how long to wait after the
+others.
 """
 
 from __future__ import annotations
@@ -85,33 +85,33 @@ def harmless(tell: Tell | None) -> Tell:
 
 class RetryPolicy:
     """
-    For attempts that wait in the lobby one after the other. It is told what happens to the one that
-    waits.
+    The policy for attempts that wait in the lobby one after the other. It is notified of what
+    happens to the current one.
 
-    What is final:
+    Which failures are final:
 
-    * always: a URL or token that cannot be, and 401 and 403;
+    * always: an invalid URL or token, and 401 and 403;
     * never: 408, 429, 502, 503 and 504, and a peer that has not proved that it knows the secret;
-    * a 409, another program with the same token: not for one that is *patient* or *secured*;
-    * a server that cannot be reached, or any other 5xx: until it has let us wait once, as that may
-      be a slip of the pen; not for one that is *patient*, nor when we have begun to try again;
-    * a server that takes our request and ends the connection without an answer: the second time, as
-      it may have been stopped in the very moment in which we came; as above, until it has let us
+    * a 409, another program with the same token: unless the policy is *patient* or *secured*;
+    * a server that cannot be reached, or any other 5xx: until the server has let us wait once,
+      because the URL may be mistyped; not if the policy is *patient*, nor when retrying has begun;
+    * a server that takes our request and ends the connection without a response: the second time,
+      because it may have been stopped just when the request arrived; as above, until it has let us
       wait;
-    * any other answer: until it has let us wait for long, or named a peer. From a server that has,
-      it is what a proxy says while the server behind it restarts (404), or the portal of the
-      network that this host has moved to;
-    * that none of several servers lets us wait: when it is for each of them;
-    * what is no fault of the server, as when a peer comes and there is no path to it, or the local
-      port cannot be had: not for one that is patient.
+    * any other response: until the server has let us wait for long, or has named a peer. After
+      that, it is the response of a proxy while the server behind it restarts (404), or of the
+      portal of the network that this host has moved to;
+    * that none of several servers lets us wait: when it is final for each of them;
+    * a failure that is not the server's, such as a peer without a path to it, or an unavailable
+      local port: unless the policy is patient.
 
-    One that is not alone with its token, as another program took its place or somebody came who did
-    not know the secret, is in trouble until it has not been disturbed for a minute. Until then the
-    pauses go on growing, however often the server lets it wait.
+    If another client uses the token (another program has replaced this one, or a peer did not know
+    the secret), the policy is in trouble until it has not been disturbed for a minute. Until then
+    the pauses continue to grow, however often the server lets it wait.
 
-    :param tell: told of trouble.
-    :param patient: for a service, which is to be there as soon as it can.
-    :param secured: for one whose token is a secret: whoever takes its place cannot stand in for it.
+    :param tell: called with trouble.
+    :param patient: for a service, which must be available as soon as possible.
+    :param secured: if the token is a secret: a client that replaces this one cannot impersonate it.
     :param chance: a random number from 0 to 1.
     """
 

@@ -1,6 +1,6 @@
 """
-What there is to keep of an attempt: its events as lines of JSON, or a page with the picture and
-every event below it.
+The documents about an attempt: its events as lines of JSON, or a page with the picture and every
+event below it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the events of one attempt say, sorted by what it is about.
+The facts in the events of one attempt, sorted by subject.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Trial:
 
 class _Told:
     """
-    What the events of one thing tell.
+    The events of one subject.
 
     :ivar first: the first event of each kind.
     :ivar last: the last one.
@@ -93,7 +93,7 @@ class _Told:
 
 
 class Way(_Told):
-    """What became of one way to the peer. Times are those of events."""
+    """The result of one way to the peer. Times are those of events."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         super().__init__(events)
@@ -120,7 +120,7 @@ class Way(_Told):
 
 
 class Facts(_Told):
-    """What became of one attempt. Times are those of events."""
+    """The result of one attempt. Times are those of events."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         """:param events: of one attempt, as :func:`last_attempt` has them."""

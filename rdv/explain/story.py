@@ -1,5 +1,5 @@
 """
-What there is to draw: rows with bars and marks on an axis of time, and what to write beside them.
+What to draw: rows with bars and marks on a time axis, and the text beside them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONG_LOBBY, _LOBBY_SHARE = 3, 0.12
 
 
 class Span(Enum):
-    """What a stretch of time was spent on."""
+    """The activity during a period."""
 
     CONNECT = "connecting"
     LOBBY = "waiting for the peer"
@@ -33,7 +33,9 @@ class Span(Enum):
 
 
 class Mark(Enum):
-    """What happened at a moment, the weightiest last: at one place, that one is seen."""
+    """
+    An event at one moment, the most important last: of several at one place, that one is visible.
+    """
 
     DIAL = "dial"
     REFUSED = "refused"
@@ -45,7 +47,7 @@ class Mark(Enum):
 
 
 class State(Enum):
-    """What became of a row."""
+    """The result of a row."""
 
     OPEN = "open"
     WON = "won"
@@ -64,10 +66,10 @@ class Bar:
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    :ivar label: what it is about, as an address.
+    :ivar label: the subject, as an address.
     :ivar note: what kind of address.
-    :ivar outcome: what became of it.
-    :ivar marks: each with its place from 0 to 1, the weightier ones behind the others.
+    :ivar outcome: its result.
+    :ivar marks: each with its place from 0 to 1, the more important ones after the others.
     """
 
     label: str
@@ -80,11 +82,11 @@ class Row:
 
 class Scale:
     """
-    From times to places between 0 and 1.
+    Converts times to places between 0 and 1.
 
     :param begin, end: the first and the last moment.
-    :param lobby: from when to when there was nothing but waiting. It is drawn shorter than it was
-        when it would squash the rest.
+    :param lobby: the period in which the client only waited. It is drawn shorter than it was if it
+        would squash the rest.
     """
 
     def __init__(self, begin: float, end: float, lobby: tuple[float, float] | None = None) -> None:
@@ -137,7 +139,7 @@ def _round_up(seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """:ivar events: those of the attempt that is told."""
+    """:ivar events: those of the attempt."""
 
     heading: str
     summary: str

@@ -1,5 +1,5 @@
 """
-What became of an attempt, in words.
+The result of an attempt, in words.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-One connection that came, and the other one that is made because of it.
+A connection that has arrived, and the one that is made because of it.
 """
 
 from __future__ import annotations
@@ -36,23 +36,22 @@ __all__ = ["Forward"]
 
 class Forward(LegOwner[PlainLeg]):
     """
-    A local connection and one to a peer, each of which is given one of our protocols.
+    A local connection and one to a peer, each of which gets one of our protocols.
 
-    Neither is read before both stand, so nothing is held; a local program that leaves meanwhile is
-    noticed where the kernel tells (:mod:`rdv.forwarding.hangup`). Then they are joined. When one
-    connection is lost the other one is reset; whoever is behind a Unix socket, which knows no
-    reset, sees an end.
+    Neither is read before both are established, so no data is held; if a local program leaves
+    meanwhile, this is detected where the kernel reports it (:mod:`rdv.forwarding.hangup`). They are
+    then joined. When one connection is lost, the other one is reset; a program behind a Unix
+    socket, which has no reset, sees an end.
 
-    With the first byte that passes when the choice of the path is final, the kernel moves them, if
-    both are nothing but a socket.
+    With the first byte that passes once the choice of the path is final, the kernel moves the data,
+    if both are only sockets.
 
     :param splicer: None where the kernel cannot do it.
-    :param begun: called with this when the first of the two connections stands.
-    :ivar path_changed: called when the connection to the peer goes another way.
+    :param begun: called with this object when the first of the two connections is established.
+    :ivar path_changed: called when the path of the connection to the peer changes.
     :ivar near: the protocol for the local connection.
     :ivar far: the one for the connection to the peer.
-    :ivar done: fires with None, once, when neither connection stands any more and no further one is
-        wanted.
+    :ivar done: fires with None, once, when both connections are gone and no further one is wanted.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """
-Connections that come on one side and are joined, each for itself, with new ones on the other: what
-``rdv expose`` and ``rdv connect`` do.
+Joins each connection that arrives on one side with a new one on the other: the implementation of
+``rdv expose`` and ``rdv connect``.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _REASONS = (RdvError, ConnectError, OSError, CancelledError, ConnectingCancelled
 
 class Forwarder(Factory[Any]):
     """
-    For each connection that it is given, it connects to one endpoint and joins the two. Whatever
-    happens to one forward, the others go on.
+    For each connection that it is given, it connects to one endpoint and joins the two. The
+    forwards are independent of each other.
 
-    :param endpoint: the only thing that it ever connects to.
-    :param console: told of each forward: ``connected`` or ``refused``, ``moved`` when one
-        goes another way, then ``ended``.
-    :param target: what a person calls the endpoint, when peers come and are to be joined with it.
-        None when local connections come, and the endpoint leads to peers.
+    :param endpoint: the only destination to which it connects.
+    :param console: gets the events of each forward: ``connected`` or ``refused``, ``moved`` when
+        its path changes, then ``ended``.
+    :param target: the endpoint's name for a human, when peers arrive and are joined with it. None
+        when local connections arrive, and the endpoint leads to peers.
     :param most: how many forwards there may be at once; a further one is reset.
-    :param detailed: a person is told how each forward ended, too.
+    :param detailed: also report to a human how each forward ended.
     """
 
     noisy = False
@@ -169,7 +169,7 @@ class Forwarder(Factory[Any]):
 
 
 class _Reset(Protocol):
-    """Of a connection that is not wanted."""
+    """Resets an unwanted connection."""
 
     def connectionMade(self) -> None:
         transport: Any = self.transport

@@ -1,5 +1,5 @@
 """
-Noticing that a connection which is not read has nobody on its other side any more.
+Detects that the other side of a connection that is not being read has left.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ _FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.01, 2.0, 1.0
 
 class Hangup:
     """
-    Looks at one connection until there is nobody, or :meth:`stop`. Nothing is read for that.
+    Watches one connection until its other side has left, or until :meth:`stop`. It reads nothing.
 
-    A reset, or the close of a Unix socket, is told by the kernel. The close of a TCP connection is
-    no more than a half-close to us, behind which somebody may wait for an answer; but if the other
-    end is within this host the kernel can be asked whether a program still has it. If it is not,
-    keepalive finds out a minute or two later, when the other system has forgotten the connection.
+    The kernel reports a reset, or the close of a Unix socket. The close of a TCP connection is
+    indistinguishable from a half-close, after which the program may be waiting for a response. If
+    the other end is within this host, the kernel knows whether a program still has it. If it is
+    not, keepalive detects the loss a minute or two later, when the other system has forgotten the
+    connection.
 
-    Who has closed behind bytes that are still unread counts on their delivery, and has not left.
+    A program that has closed after bytes that are still unread relies on their delivery, and does
+    not count as having left.
 
-    :param watcher: asked for nothing but ends, errors and hang-ups.
-    :param gone: called once when there is nobody.
+    :param watcher: watches only for ends, errors and hang-ups.
+    :param gone: called once when the other side has left.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 """
-Connecting to a host that may have several addresses.
+Connects to a host that may have several addresses.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _MOMENT = 0.25
 @implementer(IStreamClientEndpoint)
 class HostEndpoint:
     """
-    Connects to the first address of a host that answers. They are tried in the order that the
-    system gives them, the next one when one has failed, or is silent for a moment.
+    Connects to the first address of a host that answers. The addresses are tried in the order of
+    the system, the next one when the current one has failed, or is silent for a moment.
 
-    Twisted's ``HostnameEndpoint`` waits for that moment when one has failed, too. ``localhost`` has
-    an address that refuses on many a host, and here each connection counts. Nor does it take names
-    with an underscore, which exist.
+    Twisted's ``HostnameEndpoint`` also waits for that moment after a failure. On many hosts,
+    ``localhost`` has an address that refuses, and here each connection counts. It also rejects
+    names with an underscore, which exist.
 
-    A connection lingers 0 seconds even before its protocol knows of it: should this process die, it
-    is reset, and whoever has accepted it sees no end. To close it in good order that has to be
-    turned off (:func:`rdv._system.sockets.linger`).
+    A connection has a linger time of 0 seconds even before its protocol is connected: if this
+    process dies, the connection is reset, and the program that has accepted it sees no end. To
+    close it cleanly, turn that off (:func:`rdv._system.sockets.linger`).
 
     :param host: a name in ASCII, or an address.
     :param timeout: seconds for the name to be resolved, and for each address to answer.
@@ -78,7 +78,7 @@ class HostEndpoint:
 
 
 class _Resetting:
-    """As much of a reactor as an endpoint needs."""
+    """The part of a reactor that an endpoint needs."""
 
     def __init__(self, reactor: IReactorTCP) -> None:
         self._reactor = reactor
@@ -91,7 +91,7 @@ class _Resetting:
 
 class _Attempts:
     """
-    :ivar first: fires with the first protocol that is connected; the others are cancelled then.
+    :ivar first: fires with the first protocol that is connected; the others are then cancelled.
         Errbacks with the last failure when all have failed. Cancelling it cancels them all.
     """
 

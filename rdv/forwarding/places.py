@@ -1,6 +1,6 @@
 """
-Where local connections come from and go to, as a command line names it: ``HOST:PORT``, ``PORT`` on
-this host, ``unix:PATH``.
+Where local connections come from and go to, as written on a command line: ``HOST:PORT``, ``PORT``
+on this host, ``unix:PATH``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLACE = re.compile(r"(?:(?P<host>\[[^][]+\]|[^][:]+):)?(?P<port>[0-9]{1,5})")
 
 
 class BadPlace(BadEndpoint):
-    """A place that is none of the three."""
+    """A place in none of the three forms."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,11 @@ def _reason(error: CannotListenError) -> object:
 
 class SocketFile(unix.Port):
     """
-    A Unix socket that only this user may connect to.
+    A Unix socket to which only this user may connect.
 
-    The file that a process has left which is no more is replaced. One at which somebody listens is
-    not, and what is no socket is not touched. At the end the file is removed, if it is still ours.
+    The file of a process that no longer exists is replaced. A file at which a process listens is
+    not, and a file that is not a socket is not touched. At the end the file is removed, if it is
+    still ours.
     """
 
     def __init__(

@@ -11,7 +11,8 @@ A rendezvous in memory, for tests of programs that use rdv.
     rendezvous.flush()
     connection = self.successResultOf(dialling)
 
-No sockets, no waiting, no Deferred that fires by itself: a ``SynchronousTestCase`` will do.
+There are no sockets, no waiting, and no Deferred that fires by itself: a ``SynchronousTestCase`` is
+enough.
 """
 
 from rdv.testing.host import Host

@@ -48,11 +48,12 @@ _FIRST_PAUSE = 1.0
 class Host(Selector):
     """
     A reactor with its own address, for any code that takes a reactor: it listens, connects,
-    resolves names and makes delayed calls, all in memory. It does not run; its network drives it.
+    resolves names and makes delayed calls, all in memory. It does not run by itself; its network
+    drives it.
 
     :ivar ip: its address.
-    :ivar ports: those that listen, by number.
-    :ivar send_syn: how it connects.
+    :ivar ports: its listening ports, by number.
+    :ivar send_syn: makes its connections.
     """
 
     def __init__(self, ip: IPv4, clock: Clock, resolver: IHostnameResolver, send_syn: Syn) -> None:
@@ -134,7 +135,7 @@ class Host(Selector):
 
 @implementer(IListeningPort)
 class MemoryPort:
-    """A port that listens."""
+    """A listening port."""
 
     def __init__(self, host: Host, number: int, factory: ServerFactory[Any]) -> None:
         self._host = host
@@ -166,9 +167,9 @@ class MemoryPort:
 @implementer(IConnector)
 class MemoryConnector(BaseConnector):
     """
-    See :class:`IConnector`. It tries in the next turn; until then it is its own transport.
+    See :class:`IConnector`. It connects in the next turn; until then it is its own transport.
 
-    :param host: where it connects from.
+    :param host: the host from which it connects.
     :param source: its address there.
     :param name: of the host to connect to, or its address.
     """

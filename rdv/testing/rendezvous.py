@@ -212,9 +212,9 @@ class MemoryRendezvous:
 @implementer(IResource)
 class _Door(Resource):
     """
-    In front of the server's resource.
+    Stands in front of the server's resource.
 
-    :param refusal: tells the status and the reason with which everybody is refused, or None.
+    :param refusal: returns the status and the reason for refusing all requests, or None.
     """
 
     isLeaf = True

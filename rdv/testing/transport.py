@@ -1,6 +1,6 @@
 """
-TCP connections in memory: the two sockets of one, Twisted's connection over each, and what moves
-them.
+TCP connections in memory: the two sockets of a connection, Twisted's connection over each, and the
+code that moves data between them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 class MemorySocket:
     """
-    One end. What is sent is there at once, and what cannot be done now raises ``BlockingIOError``.
+    One end. Sent data arrives immediately, and an operation that is not possible now raises
+    ``BlockingIOError``.
 
-    Resets are as with Linux: one arrives behind the bytes and the end that came before it; to close
-    with bytes unread sends one; and so does whoever gets bytes after having closed.
+    Resets are as in Linux: a reset arrives after the bytes and the end that were sent before it. A
+    socket sends one if it is closed with unread bytes, or receives bytes after it was closed.
 
     :ivar name: its own address.
     :ivar peer_name: that of the other end.
@@ -134,7 +135,8 @@ def _error(number: int) -> OSError:
 
 class Selector:
     """
-    What connections ask of a reactor. ``IReactorFDSet`` is not claimed: there are no descriptors.
+    The parts of a reactor that connections need. It does not claim ``IReactorFDSet``: there are no
+    descriptors.
     """
 
     def __init__(self) -> None:
@@ -189,7 +191,7 @@ def twisted_address(address: Address) -> IPv4Address:
 
 class MemoryTransport(Connection):
     """
-    Twisted's own TCP connection: buffers, producers, half-close, TLS and closing are as with a real
+    Twisted's own TCP connection: buffers, producers, half-close, TLS and closing are as in a real
     one, because it is the same code.
 
     :ivar memory: its socket.

@@ -92,7 +92,7 @@ class AsyncioTransport(Protocol, asyncio.Transport):
         self._pass_on()
 
     def stopProducing(self) -> None:
-        """The connection is lost, which is told too."""
+        """The connection is lost; this is also reported."""
 
     # Writing.
 

@@ -28,7 +28,7 @@ class OneShotObserver(Generic[T]):
         self.fired = False
 
     def when_fired(self) -> Deferred[T]:
-        """Fires when it happens, at once if it has. Cancelling it concerns nobody else."""
+        """Fires when it happens, immediately if it has. Cancelling it affects no other waiter."""
         waiter: Deferred[T] = Deferred(self._forget)
         self._waiting += (waiter,)
         if self.fired:

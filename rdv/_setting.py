@@ -64,7 +64,7 @@ class Setting:
 
     @property
     def described(self) -> str:
-        """What a person is told."""
+        """The description for a human."""
         if self.parse is None or not self.default:
             return self.text
         default = ", ".join(self.default) if self.repeats else self.default

@@ -81,7 +81,7 @@ def verifies(key: bytes, token: bytes) -> bool:
 
 
 def read_signed(token: bytes) -> SignedToken | None:
-    """What a token says, whoever has signed it; None when it has another form."""
+    """The contents of a token, without checking its signature; None if it has another form."""
     found = _FORM.fullmatch(token)
     if found is None:
         return None

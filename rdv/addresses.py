@@ -160,7 +160,7 @@ def canonical_address(text: str) -> str:
             if 0 <= int(digits) <= 0xFFFF and f"{host}:{int(digits)}" == text:
                 return text
         except (OSError, ValueError):
-            pass  # as it is told below
+            pass  # reported below
     host, port = _split(text)
     return _format(_pack(host), port)
 

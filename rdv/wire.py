@@ -50,7 +50,7 @@ PROTOCOL = b"rdv/1"
 
 #: How many addresses a client may report.
 MAX_SELF_ADDRESSES = 9
-#: How many addresses a client is told of its peer: the reported ones and the observed one.
+#: How many addresses of its peer a client gets: the reported ones and the observed one.
 MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 #: The longest token, in bytes.
 MAX_TOKEN = 8192
@@ -279,7 +279,7 @@ def _listed(values: Iterable[bytes], most: int) -> list[str]:
 
 
 def _addresses(values: Iterable[bytes], most: int) -> list[Address]:
-    """Read an address list, without those that have a zone; ValueError says what is wrong."""
+    """Parse an address list, skipping addresses with a zone; ValueError says what is wrong."""
     elements = _listed(values, most)
     parsed = [parse_address(_ZONE.sub("]", each)) for each in elements]
     return [address for address, text in zip(parsed, elements, strict=True) if "%" not in text]

@@ -33,7 +33,7 @@ class Flush:
         self._waiting = False
         transport.registerProducer(self, False)
         self._waiting = True
-        # Even if there is nothing to write, or nobody would ask for more.
+        # Even if there is nothing to write; otherwise the transport would not ask for more.
         transport.startWriting()
 
     def cancel(self) -> None:
@@ -49,5 +49,5 @@ class Flush:
             self._written()
 
     def stopProducing(self) -> None:
-        """See :class:`IPullProducer`: the transport is lost, and its protocol is told of that."""
+        """See :class:`IPullProducer`: the transport is lost, and its protocol is notified."""
         self._waiting = False

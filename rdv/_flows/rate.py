@@ -37,7 +37,7 @@ class Limit(Protocol):
         """
 
     def stop(self) -> None:
-        """Nothing more comes, and nobody is to be called."""
+        """No more data arrives, and nothing may be called."""
 
 
 def piece_of(bytes_: float) -> int:
@@ -121,7 +121,7 @@ class Quota:
         return True
 
     def stop(self) -> None:
-        """See :class:`Limit`: it calls nobody."""
+        """See :class:`Limit`: it makes no calls."""
 
 
 class Limits:

@@ -154,7 +154,7 @@ class _Turn:
         is_early = self._whole.pay(self.share, size)
         if self.go_on is not None:  # read while it waits already
             return True
-        # Who has little at a time may move as much in a turn as who has a whole piece.
+        # A flow with small pieces may move as much in a turn as one with a whole piece.
         if not is_early or self.used < self.piece:
             return False
         self.go_on = go_on

@@ -64,7 +64,7 @@ class Sink(Protocol):
         """Somebody else has not been able to write."""
 
     def finish(self) -> None:
-        """Nothing more comes: whoever reads the other end of a pipe shall see its end."""
+        """No more data arrives: the reader at the other end of a pipe must see its end."""
 
     def stop(self) -> None:
         """Forget what is not yet written."""

@@ -164,7 +164,7 @@ class WatchedSource:
         return os.read(self.fd, _CHUNK)
 
     def doRead(self) -> None:
-        if self._consumer is None:  # it is somebody else's turn to read
+        if self._consumer is None:  # other code reads now
             return
         try:
             data = self.read()
@@ -230,7 +230,7 @@ class TerminalSource(WatchedSource):
         if not is_ours(self.fd):
             self._wait()
             raise BlockingIOError
-        # If it ceases to be ours just now, reading shall fail rather than stop us.
+        # If it ceases to be ours just now, reading must fail rather than stop us.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN,))
         try:
             return self._read_now()

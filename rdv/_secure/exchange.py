@@ -113,8 +113,8 @@ class SecureAttempt:
         """
         The other side of a candidate says who it is.
 
-        :param is_it: whether nobody else can be, from now on.
-        :raises ProtocolError: when somebody else is.
+        :param is_it: whether no other peer is accepted from now on.
+        :raises ProtocolError: when another peer already is.
         """
         known = {each for each, path in self._chosen if path.used} | {self._peer or peer}
         if known != {peer}:
@@ -190,7 +190,7 @@ class SecureExchange(Exchange):
 
     def _finish(self, message: bytes) -> None:
         reply, session = self._acceptor.finish(message)
-        del self._acceptor  # nobody shall find the ephemeral key while the stream lasts
+        del self._acceptor  # the ephemeral key must not stay in memory while the stream lasts
         self.can_move = bool(reply.features & Features.MOVE)
         stream = self._attempt.stream
         if reply.kind is Kind.JOIN:

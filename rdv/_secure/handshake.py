@@ -134,7 +134,7 @@ class Session(NamedTuple):
     exporter_key: bytes
 
     def export(self, label: bytes, length: int) -> bytes:
-        """Bytes that both sides, and nobody else, can compute (as RFC 5705 for TLS)."""
+        """Bytes that only the two sides can compute (as RFC 5705 for TLS)."""
         return expand(self.exporter_key, label, length)
 
     def joined_to(self, first: Session) -> Session:

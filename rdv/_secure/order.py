@@ -91,7 +91,7 @@ class Order:
 
     def refuse_before_first(self, signal: Signal | None) -> None:
         """
-        :param signal: what comes; None for data, and for what is no signal.
+        :param signal: the received signal; None for data, and for anything that is not a signal.
         :raises ProtocolError: when something else has to come before it.
         """
         if self.awaited is not None and signal is not self.awaited:

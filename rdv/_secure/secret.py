@@ -90,7 +90,7 @@ class Secret:
         return cls(random).signed(signed) if at else cls(random)
 
     def reveal(self) -> str:
-        """The text to give to the peer, and to nobody else."""
+        """The text to give to the peer, and only to the peer."""
         own = _PREFIX + _base32(self._random + _check(self._random))
         return f"{own}{_SIGNED_FROM}{self._signed}" if self._signed else own
 
@@ -149,7 +149,7 @@ def read_token(token: Token) -> Secret | bytes:
 
 
 def server_token(token: Token) -> bytes:
-    """What the server is told; the errors are those of :func:`read_token`."""
+    """The token for the server; the errors are those of :func:`read_token`."""
     read = read_token(token)
     return read.server_token if isinstance(read, Secret) else read
 

@@ -98,7 +98,7 @@ class Stream:
 
     def reads(self, path: Order, *, paused: bool = False) -> bool:
         """
-        Whether what comes on ``path`` is to be looked at now. What is not waits in the connection.
+        Whether data that arrives on ``path`` is processed now. Other data waits in the connection.
 
         :param paused: whether the application takes nothing at the moment.
         """

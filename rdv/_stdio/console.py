@@ -13,7 +13,7 @@ from rdv._system.terminal import Outlet
 
 __all__ = ["Console", "Form"]
 
-#: Seconds in which somebody may read, so that the last word finds room.
+#: Seconds in which a reader may make room for the last message.
 _PATIENCE = 1.0
 
 

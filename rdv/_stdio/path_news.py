@@ -25,7 +25,7 @@ def tell_connected(
 
     :param seconds: what it took.
     :param forward: the number of the forward that it is for, where there are several.
-    :param fields: what a program is told beside all that.
+    :param fields: additional fields for a program.
     """
     secure, milliseconds = connection.is_secure, round(seconds * 1000)
     text = f"{_text('CONNECTED', connection, forward)},{' secure,' * secure} {milliseconds}ms"

@@ -154,7 +154,7 @@ class Piping(Protocol):
             self._break(f"cannot read the data to send: {(error.strerror or str(error)).lower()}")
             return
         self._source_ended = True
-        # Who talks to a person is shown at once that there is nobody any more.
+        # A person who talks to the peer sees immediately that the peer has left.
         empty = not self.sent and (self._peer_ended or not self._interactive)
         self._own_end.source_ended(empty=empty, waits=not self._peer_ended)
 
@@ -212,7 +212,7 @@ class Piping(Protocol):
         """Whether neither side needs the connection any more: ours may still have to write."""
         if self._connection.is_secure:
             return reason is not None and reason.check(ConnectionDone) is not None
-        # Nobody misses the end of one who has said nothing.
+        # The end of a side that has sent nothing is not missed.
         return self._closing or (self._peer_ended and self._source_ended and not self.sent)
 
     def _shorten(self) -> None:

@@ -51,7 +51,7 @@ def reserve() -> int:
 
 
 def first_reserved() -> int:
-    """The lowest number of those that are kept free."""
+    """The lowest reserved number."""
     number = limit()
     return number - _part_of(number)
 

@@ -89,7 +89,7 @@ def from_netlink() -> Iterator[InterfaceAddress]:
             links[index] = carrier, carrier and not flags & _IFF_LOOPBACK and _is_bridge(link)
     for address in _dump(_RTM_GETADDR, _ADDRESS):
         _, _, flags, _, index = _ADDRESS.unpack_from(address)
-        # One that failed the detection of duplicates is somebody else's.
+        # One that failed duplicate address detection belongs to another host.
         if index in links and not flags & _IFA_F_DADFAILED:
             attributes = dict(_attributes(address, _ADDRESS.size))
             # On a point-to-point interface the address is the peer's, and only ``local`` ours.

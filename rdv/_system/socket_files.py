@@ -25,7 +25,7 @@ def remove_stale(path: str | bytes) -> None:
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "the file exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
-        # One whose queue is full shall not keep us waiting; it lives.
+        # A socket whose queue is full must not make us wait; it is live.
         probe.setblocking(False)
         try:
             probe.connect(path)

@@ -73,7 +73,7 @@ def page_columns(fd: int) -> int:
 
 
 def has_escapes() -> bool:
-    """Whether terminals here know colours, and how to erase a line: not if nobody says so."""
+    """Whether the terminal is known to support colours and erasing a line."""
     return os.environ.get("TERM", "dumb") != "dumb"
 
 

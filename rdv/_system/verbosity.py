@@ -16,12 +16,12 @@ _hidden: set[str] = set()
 
 
 def show_from(level: str) -> None:
-    """From now on nobody in this process sees what is below the level of that name."""
+    """From now on, hide events below the level of that name in this process."""
     lowest = LogLevel.levelWithName(level)
     _hidden.clear()
     _hidden.update(each.name for each in LogLevel.iterconstants() if each < lowest)
 
 
 def is_shown(level: str) -> bool:
-    """Whether somebody may see an event of the level of that name."""
+    """Whether an event of the level of that name may be shown."""
     return level not in _hidden

@@ -43,7 +43,7 @@ def hand_over(transport: ITransport, protocol: IProtocol) -> None:
     Its ``transport`` may be another object than the one given: TLS gets a half-close here. The
     protocol that had the transport before gets no further call from it.
     """
-    tls = sys.modules.get("twisted.protocols.tls")  # whoever has no TLS does not load it
+    tls = sys.modules.get("twisted.protocols.tls")  # a program without TLS does not load it
     # Down through wrappers such as TLS, PROXY headers and timeouts, to the TCP connection.
     top, receiver, current = transport, protocol, transport
     while True:

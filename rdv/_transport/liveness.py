@@ -67,9 +67,9 @@ def has_answered(then: Reading, now: Reading) -> bool:
 
 def has_vanished(then: Reading, now: Reading, seconds: float) -> bool:
     """
-    Whether nobody is there any more.
+    Whether the other side has vanished.
 
-    :param then: when it last seemed that somebody was.
+    :param then: when the other side last seemed to be there.
     :param now: ``seconds`` later.
     """
     if seconds < PATIENCE or has_answered(then, now):
@@ -114,7 +114,7 @@ class _Watch:
     def _look(self, connection: Connection) -> None:
         since, then = self._last[connection]
         now, time = reading(connection), self._clock.seconds()
-        if now is None:  # closed by somebody else, or the system does not tell
+        if now is None:  # closed by other code, or the system does not report it
             self.discard(connection)
         elif then is None or has_answered(then, now):
             self._last[connection] = time, now

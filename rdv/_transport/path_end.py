@@ -67,7 +67,7 @@ class PathOwner(Protocol):
         """The connection is there."""
 
     def path_reads(self, end: PathEnd, /) -> bool:
-        """Whether what comes on it is to be looked at now; the rest waits."""
+        """Whether data that arrives on it is processed now; other data waits."""
 
     def path_received(self, plain: list[memoryview], /) -> None:
         """Data of the application has come. The list is emptied."""
@@ -140,7 +140,7 @@ class PathEnd:
             self._owner.path_lost(self, Failure(ConnectionLost(CUT_OFF)))
 
     def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`: nobody has ended our direction of it."""
+        """See :class:`IHalfCloseableProtocol`: our direction of it has not ended."""
 
     def connectionLost(self, reason: Failure) -> None:
         if reason.check(ConnectionDone):
@@ -256,7 +256,7 @@ class Joining(PathEnd):
         self.proven: Deferred[None] = Deferred(lambda _: give_up(self))
 
     def has_taken_over(self) -> None:
-        """Tell who waits for that."""
+        """Notify the waiting caller."""
         if not self.proven.called:
             self.proven.callback(None)
 

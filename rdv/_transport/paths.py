@@ -123,7 +123,7 @@ class Paths:
                 limit_unsent(self.first, 0)
 
     def give_up(self) -> None:
-        """Abort those that might have taken over."""
+        """Abort the paths that might have taken over."""
         for end in list(self._ends):
             if end.path.order in self.stream.joins and isinstance(end, Joining):
                 end.abort()

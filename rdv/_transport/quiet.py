@@ -19,7 +19,7 @@ __all__ = ["listen_quietly", "unless_quiet"]
 
 T = TypeVar("T")
 
-#: What is in an event that nobody needs.
+#: The contents of an unwanted event.
 _MARK = "rdv_quiet"
 
 

@@ -245,7 +245,7 @@ class SecureTransport(EndingTransport):
     def _finish(self) -> None:
         """Nothing more is said or heard."""
         self._finished = True
-        self._follow()  # so that nobody joins now
+        self._follow()  # so that no path joins now
         self._paths.abort()
 
     def _lose(self, reason: Failure) -> None:

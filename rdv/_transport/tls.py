@@ -87,7 +87,7 @@ class HalfCloseTLS(EndingTransport):
         return self.connected and not self._read_ended and not self.disconnecting
 
     def dataReceived(self, data: bytes) -> None:
-        """Decrypt what came and deliver it; drop what nobody takes any more."""
+        """Decrypt received data and deliver it; drop data that has no receiver any more."""
         # OpenSSL would keep it for as long as the connection stands.
         if self._takes:
             self._tls.bio_write(data)
@@ -136,7 +136,7 @@ class HalfCloseTLS(EndingTransport):
         while view:
             try:
                 view = view[self._tls.send(view[:_CHUNK]) :]
-            except Error:  # also when TLS 1.2 wants to renegotiate, which nobody needs
+            except Error:  # also when TLS 1.2 wants to renegotiate, which is not needed
                 self._fail(Failure())
                 return
         self._flush()

@@ -242,7 +242,7 @@ class Probes:
 
     async def _meet_by_two_ports(self) -> None:
         other = self._parsed.replace(port=self.observations.other_ports[0]).to_text()
-        with socket.socket() as held:  # so that nobody else takes the port before we do
+        with socket.socket() as held:  # so that no other program takes the port before we do
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind(("", 0))

@@ -35,7 +35,7 @@ _SMALL_STEP = 32
 class Sight(Enum):
     """The address with which the server sees this host; each value is the name of its text."""
 
-    #: It introduced nobody.
+    #: It arranged no meeting.
     NOTHING = ""
     #: At a proxy of ours.
     PROXIED = "proxied"

@@ -33,7 +33,7 @@ from rdv.wire import Role
 
 __all__ = ["Call", "CancelledLater", "Shared"]
 
-#: A server that lets nobody wait is not asked more often than this, in seconds.
+#: A server that lets no client wait is not contacted more often than this, in seconds.
 _REENTRY_PAUSE = 1.0
 
 

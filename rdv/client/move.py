@@ -92,7 +92,7 @@ class Move:
         if not self._ended:
             self._ended = True
             self._context.trace.moved(candidate.trace, candidate.peer_address)
-            self._contest.end()  # which ends the ways, too, but does not know who has won
+            self._contest.end()  # which also ends the ways, but does not know which has won
             self._close()
 
     def _close(self) -> None:

@@ -36,7 +36,7 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     It imports nothing of Twisted, so help comes at once.
 
     :param words: without the program's own name.
-    :param form: how wrong usage is told: lines for a person, or JSON.
+    :param form: how wrong usage is reported: lines for a human, or JSON.
     """
     top = parser_for(form)(
         prog="rdv",
@@ -134,7 +134,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     # Late: the table takes a third of what reading the arguments of another command does.
     from rdv.settings import FILE, PROCESSES, server_settings
 
-    parser.usage = "rdv serve [OPTIONS]"  # all of them are 25 lines, which nobody reads
+    parser.usage = "rdv serve [OPTIONS]"  # with all options it would have 25 lines
     groups: dict[str, Any] = {}
     for each in server_settings():
         if each.group not in groups:

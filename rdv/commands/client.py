@@ -96,9 +96,9 @@ def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
     """
     Tells when the server lets us wait, and as :func:`trouble_of`.
 
-    :param waiting: what a person is told when the server lets us wait for the first time.
+    :param waiting: the text for a human when the server first lets us wait.
     :param url: of the server.
-    :param fields: what a program is told then, beside that.
+    :param fields: additional fields for a program at that time.
     """
     waited = False
     trouble = trouble_of(console, "waiting", url)
@@ -116,7 +116,7 @@ def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
 
 def trouble_of(console: Console, doing: str, url: str) -> Tell:
     """
-    Tells of trouble with the server, or with who comes there, and when it is over.
+    Reports trouble with the server or the peers there, and its end.
 
     :param doing: what we do at the server, when it is over.
     :param url: of the server.

@@ -56,7 +56,7 @@ def checked(kind: Callable[[str], T]) -> Callable[[str], T]:
     """
     The type of an argument.
 
-    :param kind: what is wrong with a value is told in the words of its ValueError.
+    :param kind: its ValueError's text becomes the error message.
     """
 
     def convert(text: str) -> T:
@@ -91,7 +91,7 @@ def arranged(words: Sequence[str], commands: Mapping[str, CommandParser]) -> Seq
         if word in commands:
             return [word, *_arranged(word, commands[word], [*before, *rest])]
         if not _is_option(word):
-            return [word]  # no command: argparse names those that there are
+            return [word]  # no command: argparse lists the commands
         before.append(word)
         if _look_up(word, options)[1]:
             before.extend(islice(rest, 1))

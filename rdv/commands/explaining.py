@@ -49,7 +49,7 @@ class Explaining:
         self._to_stderr = to_stderr
         self._path = path
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
-        self._moves = False  # it may, and nobody knows yet whether it will
+        self._moves = False  # it may, and it is not known yet whether it will
         self._awaited = self._is_written = False
         if path is not None:
             self._form = _FORMS.get(Path(path).suffix.lower())

@@ -42,7 +42,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     try:
         await until_signal(reactor, begin())
     finally:
-        await forwarder.close()  # resets those that are left
+        await forwarder.close()  # resets the remaining connections
     return OK
 
 
@@ -105,7 +105,7 @@ def _expose(
 
     async def serve() -> None:
         port: Any = await endpoint.listen(forwarder)
-        # What is wrong is told as trouble, or it is what this ends with.
+        # The problem is reported as trouble, or is the error with which this ends.
         port.waiting.addCallbacks(tell, lambda _: None)
         try:
             await port.stopped

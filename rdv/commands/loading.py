@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 _TLS = ("OpenSSL", "ssl")
-#: By those that need no TLS.
+#: By commands that need no TLS.
 _NEEDED = ("twisted.internet.reactor", "rdv.commands.running", "rdv.commands.stream")
 
 

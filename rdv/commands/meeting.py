@@ -97,7 +97,7 @@ def token_in(path: str) -> str:
 
 
 def _line_of_stdin() -> bytes:
-    # Byte by byte: what comes behind it goes to the peer.
+    # Byte by byte: the data after it goes to the peer.
     line = bytearray()
     while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
         byte = os.read(0, 1)

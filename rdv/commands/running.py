@@ -138,7 +138,7 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
             console.fail(line, status)
     except Interrupted as error:
         status = error.status
-    except KeyboardInterrupt:  # before the reactor runs, nobody else handles it
+    except KeyboardInterrupt:  # before the reactor runs, no other code handles it
         status = _SIGINT
     raise SystemExit(status)
 

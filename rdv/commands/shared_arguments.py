@@ -35,7 +35,7 @@ def add_form(
     parser: argparse.ArgumentParser,
     json: str = "report everything on stderr as JSON, one object per line",
 ) -> None:
-    """How it is told what happens: ``form``."""
+    """The form of the messages: ``form``."""
     group = parser.add_mutually_exclusive_group()
     for flags, form, text in (
         (("-q", "--quiet"), Form.QUIET, "print errors only"),

@@ -54,7 +54,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
 
 
 def _display(console: Console) -> Display | None:
-    # Loaded only when there is somebody to see it.
+    # Loaded only when a person can see it.
     if console.form is Form.JSON:
         from rdv._stdio.meter import StreamEvents
 

@@ -127,7 +127,7 @@ class DialQueue:
             self._in_trouble.discard(this)  # what it fails with says enough
 
     def _news(self, which: object, error: RdvError | None) -> None:
-        """One of those that are tried is in trouble, or is not any more."""
+        """One of the attempts is in trouble, or no longer is."""
         before = bool(self._in_trouble)
         if error is not None:
             self._in_trouble.add(which)

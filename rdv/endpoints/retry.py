@@ -240,7 +240,7 @@ async def keep_trying(
     one (409) comes back after a short one, as the other one is gone from there as soon as the peer
     has come. An acceptor does so only with a secret, after pauses that grow to half a minute: with
     a plain token the other program gets the peers, and the two would throw each other out for ever.
-    A meeting in which nobody proved to know the secret is no result for either role.
+    A meeting in which no peer proved that it knows the secret is no result for either role.
 
     :param attempt: makes one attempt within the seconds that it is given, or as long as it takes,
         and tells the trace what happens.

@@ -114,7 +114,7 @@ class Forwarder(Factory[Any]):
         except Exception as error:
             if not isinstance(error, _REASONS):
                 log.failure("a forward failed")
-            # Nothing is told if the one that came has gone first, or we shall end.
+            # Nothing is reported if the incoming connection has gone first, or we are to end.
             if forward.broken is None:
                 self._tell_refused(number, error)
             forward.abort("it has no counterpart")

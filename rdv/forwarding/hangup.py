@@ -58,7 +58,7 @@ class Hangup:
 
     def stop(self) -> None:
         """Look no more. To be called before the connection is closed."""
-        fd, self._fd = self._fd, -1  # somebody else may watch it next
+        fd, self._fd = self._fd, -1  # other code may watch it next
         self._watcher.forget(fd)
         if self._look is not None:
             self._look.cancel()
@@ -73,7 +73,7 @@ class Hangup:
             self._nobody()
         elif events & EPOLLHUP:
             self.stop()
-        else:  # an end; errors and hang-ups are told all the same
+        else:  # an end; errors and hang-ups are still reported
             self._watcher.change(self._fd, 0, self._happened)
             if left_nothing:
                 self._look = self._clock.callLater(self._pause, self._look_for_owner)

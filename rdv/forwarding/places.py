@@ -133,7 +133,7 @@ def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
 def _in_ascii(host: str) -> str:
     """:raises UnicodeError: when it cannot be the name of a host."""
     if host.isascii():
-        host.encode("idna")  # as the resolver does, which tells nobody when that fails
+        host.encode("idna")  # as the resolver does, which does not report a failure of that
         return host
     return idna.encode(host).decode()
 

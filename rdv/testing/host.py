@@ -209,7 +209,7 @@ class MemoryConnector(BaseConnector):
         except (ConnectError, DNSLookupError) as error:
             self.connectionFailed(Failure(error))
             return
-        if sockets is None:  # nobody answers, and a timer ends it
+        if sockets is None:  # there is no answer, and a timer ends it
             self._arrival = self._host.callLater(self._pause, self._arrive)
             self._pause *= 2
             return

@@ -134,7 +134,7 @@ class Network:
         """
         See :data:`~rdv.testing.host.Syn`.
 
-        :raises DNSLookupError: for a name that nobody has.
+        :raises DNSLookupError: for an unknown name.
         :raises ConnectError: when it is refused, or the two are connected already.
         """
         try:

@@ -71,7 +71,7 @@ class Pipes:
             _close(pipe)
 
     def discard(self, pipe: Pipe) -> None:
-        """The pipe is not empty, and nobody wants what is in it."""
+        """The pipe is not empty, and its data is not wanted."""
         self.taken -= 1
         _close(pipe)
 
@@ -83,7 +83,7 @@ class Pipes:
 
 
 def enlarge(fd: int) -> None:
-    """Let somebody else's pipe hold more than the usual 64 KiB, if it may; never less."""
+    """Enlarge another program's pipe beyond the usual 64 KiB, if allowed; never shrink it."""
     with suppress(OSError):
         if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < _CAPACITY_OF_MORE:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CAPACITY_OF_MORE)

@@ -87,10 +87,10 @@ class Splicer:
         )
 
     def descriptor_of(self, transport: Connection, directions: int = 2) -> Descriptor:
-        """The socket of a transport, which is told of its loss."""
+        """The socket of a transport, which is notified of its loss."""
 
         def lost(error: OSError) -> None:
-            # If it stands, and the error is ours, its other side shall not see an end.
+            # If it is up, and the error is ours, its other side must not see an end.
             is_dead = isinstance(error, (ConnectionError, TimeoutError))
             reason = CONNECTION_LOST if is_dead else ConnectionAborted()
             self._keep_number(transport)
@@ -190,7 +190,7 @@ class SplicedFlow:
 
     def _begin(self) -> None:
         self._flush = None
-        if self._source.connected:  # who is told of its loss may have the sink write what it has
+        if self._source.connected:  # the handler of its loss may have the sink write its data
             self._splice = self._splicer.splice(
                 self._source_end,
                 self._sink_end,

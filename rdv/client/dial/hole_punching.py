@@ -58,7 +58,7 @@ _NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAI
 #: SYNs of a dial that is not answered, in the time of most attempts: the system repeats it after 1,
 #: 3 and 7 seconds.
 _FIRST_DIAL = 4
-#: Seconds of nothing but refusals after which nobody waits for an address any more.
+#: Seconds of nothing but refusals after which the race no longer waits for an address.
 _HOPELESS_AFTER = 1.0
 
 #: How many times an attempt redials altogether where the peer is known to be. The first dial of

@@ -158,7 +158,7 @@ def _cancelled(failure: Failure) -> NoReturn:
 
 
 def _not_to_itself(protocol: P) -> P:
-    """TCP connects a port of this host on which nobody listens to itself, if we dial from it."""
+    """A dial from a port to itself connects to itself in TCP, if nothing listens on the port."""
     transport: Any = protocol.transport  # type: ignore[attr-defined]
     if transport.getHost() == transport.getPeer():
         transport.abortConnection()

@@ -136,7 +136,7 @@ def targets(
 def _graded(wanted: Collection[Address], answer: Answer, own: Collection[Address]) -> list[Target]:
     """What each address is: where the peer is known to be, claimed, or foreign."""
     observed, at_home = observed_peer(answer), same_site(answer)
-    if observed is None:  # the server knows of nobody where he is
+    if observed is None:  # the server does not know the peer's address
         return [Target(address, redials=SELDOM, claimed=True) for address in wanted]
     ours, theirs = {_network(address.ip) for address in own} - {None}, _network(observed.ip)
     unseen = OFTEN if theirs is None else SELDOM  # for the first one of IPv6

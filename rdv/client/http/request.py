@@ -116,7 +116,7 @@ class UpgradeAgent:
         try:
             await self._endpoints.endpointForURI(uri).connect(one_protocol(exchange))
         except BaseException:
-            # It may have been connected for a moment, as to itself; nobody waits for it any more.
+            # It may have been connected briefly, for example to itself; nothing waits for it now.
             exchange.response.addErrback(lambda _: None)
             raise
         return await exchange.response
@@ -147,7 +147,7 @@ async def ask(
     """
     Make the request; the connection on which the answer comes is the relay candidate.
 
-    :param own: of these, the server is told as many as it takes.
+    :param own: the server gets as many of these as it accepts.
     :param options: for treq's ``request``.
     :return: the relay candidate, the answer, and all its headers.
     :raises ServerUnreachable: when the server cannot be reached, or ends without an answer.

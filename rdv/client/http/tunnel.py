@@ -128,7 +128,7 @@ class TunnelEndpoint:
         raise ProxyRefused(text, status)
 
     def _reason(self, error: Exception) -> Exception:
-        """What is told of a failure."""
+        """The text for a failure."""
         if isinstance(error, DeferTimeoutError):
             timeout = self._context.settings.server_timeout
             return ServerUnreachable(

@@ -84,7 +84,7 @@ class Choice:
                 await self._choose(candidate)
             else:
                 await join(candidate, self._stream, self._moved)
-        except CancelledError:  # the race is over: nobody else is to be chosen
+        except CancelledError:  # the race is over: nothing else may be chosen
             candidate.close()
             raise
         except BaseException:

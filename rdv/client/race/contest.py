@@ -170,7 +170,7 @@ class Contest:
     def _entrant(
         self, name: str, contends: Coroutine[Any, Any, Candidate], trace: CandidateTrace
     ) -> Deferred[Candidate]:
-        """Let somebody take part, and remember why it dropped out."""
+        """Add a contender, and record why it dropped out."""
 
         def dropped(failure: Failure) -> Failure:
             over = failure.check(CancelledError)

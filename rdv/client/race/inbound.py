@@ -93,7 +93,7 @@ class Inbound(ServerFactory[Any]):
         self, candidate: Candidate, ip: IP, contend: Callable[[Candidate], Deferred[Candidate]]
     ) -> None:
         if ip not in self._known and not self._may_be_peer(ip):
-            return  # held: whoever is turned away comes back, and learns that somebody is here
+            return  # held: a host that is refused comes back, and learns that the port is in use
         contending = self._contending[candidate] = contend(candidate)
         contending.addCallbacks(self._ready, lambda _: self._forget(candidate))
         candidate.begin()
@@ -108,7 +108,7 @@ class Inbound(ServerFactory[Any]):
 
     def _gone(self, candidate: Candidate) -> None:
         self._visitors.pop(candidate, None)
-        if candidate.failure is not None:  # before the answer, nobody else tells
+        if candidate.failure is not None:  # before the answer, no other code reports it
             candidate.trace.lost(candidate.failure)
 
     def _make_room(self, ip: IP) -> None:
@@ -124,7 +124,7 @@ class Inbound(ServerFactory[Any]):
             oldest.close(Failure(ConnectionLost("it was replaced by newer connections")))
 
     def stop(self) -> None:
-        """Let nobody in any more. :attr:`first` does not fire after this."""
+        """Accept no more connections. :attr:`first` does not fire after this."""
         self._stopped = True
         for contending in list(self._contending.values()):
             contending.cancel()

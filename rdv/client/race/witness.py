@@ -77,7 +77,7 @@ class Witness:
         """
         if self._speaks_for_itself(candidate):
             return
-        candidate.transport.pauseProducing()  # what comes next is for whoever gets it in the end
+        candidate.transport.pauseProducing()  # further data is for the connection's final owner
         self.confirmed.append(candidate)
         if not self._relay_has_ended:
             candidate.trace.waits(_LEAVES_WITHIN, "the dialer has not left the relay yet")
@@ -113,7 +113,7 @@ class Witness:
     def _overtaken(self) -> float:
         """
         Seconds in which a CONFIRM that left before the dialer ended the relay may still come: a
-        round trip of those paths that stand and on which nobody has said anything.
+        round trip of the established paths on which the peer has sent nothing.
         """
         silent = [
             each.transport

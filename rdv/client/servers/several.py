@@ -94,7 +94,7 @@ class Several(Generic[T]):
         self._waits = waits
         self._known = set(servers)
         self._unasked = list(servers)
-        self._asking: dict[Place, Deferred[None]] = {}  # those that are asked, or will be again
+        self._asking: dict[Place, Deferred[None]] = {}  # contacted now, or again later
         self._under_way: set[Place] = set()
         self._met: set[Place] = set()
         self._errors: dict[Place, RdvError] = {}
@@ -233,5 +233,5 @@ def _is_replaced(error: RdvError) -> bool:
 
 
 def _sum(errors: list[RdvError]) -> RdvError:
-    """The error for all. Who was replaced everywhere is told so."""
+    """The error for all servers. If the client was replaced everywhere, it says so."""
     return errors[-1] if all(map(_is_replaced, errors)) else NoServer(errors)

@@ -190,7 +190,7 @@ class Connection(TCPForwarding):
 
     def discard(self) -> Deferred[None]:
         """
-        Abort a connection that nobody uses.
+        Abort an unused connection.
 
         :return: fires when it is closed, along with anything that might have replaced it.
         """

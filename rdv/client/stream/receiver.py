@@ -126,7 +126,7 @@ class Receiver:
         watch(self._clock, transport)
 
     def connectionMade(self) -> None:
-        """Nobody is told before there is a protocol."""
+        """Nothing is reported before there is a protocol."""
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:

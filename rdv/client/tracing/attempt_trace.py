@@ -82,7 +82,7 @@ class AttemptTrace:
 
     def addresses(self, told: Sequence[Address], mapped: Collection[Address]) -> None:
         """
-        :param mapped: those that a router has mapped, of which some may not be told.
+        :param mapped: those that a router has mapped, some of which may not be reported.
         """
         spaces = [_space(address) for address in told]
         from_router = [address for address in told if address in mapped]
@@ -143,7 +143,7 @@ class AttemptTrace:
         self(What.CONNECTED, path=path, peer=peer, way=number, moves=moves)
 
     def moved(self, way: CandidateTrace, peer: Address) -> None:
-        """What we send goes there now. Only the first of this and :meth:`stayed` is told."""
+        """Our data now uses this path. Of this and :meth:`stayed`, only the first is reported."""
         if self._moves:
             self._moves = False
             way.won()
@@ -183,5 +183,5 @@ NO_TRACE: AttemptTrace = _NoTrace()
 
 
 def _space(address: Address) -> str:
-    """The name of an address' space, in lower case; ``none`` for an address of nobody."""
+    """The name of an address' space, in lower case; ``none`` for an unusable address."""
     return str(space_of(address.ip).name or "none").lower()

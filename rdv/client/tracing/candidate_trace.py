@@ -142,7 +142,7 @@ class CandidateTrace:
 
 
 def nothing(*args: object, **fields: object) -> None:
-    """Whatever has happened, nobody is told."""
+    """Report nothing."""
 
 
 class _NoCandidateTrace(CandidateTrace):

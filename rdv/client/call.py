@@ -91,7 +91,7 @@ class Call:
 
     async def run(self, url: Servers, token: Token, timeout: float) -> Connection:
         """
-        :param timeout: seconds after which it will be cancelled, as time is up then.
+        :param timeout: seconds until it will be cancelled because of the timeout.
         :raises RdvError: as ``Client.dial``.
         """
         read = read_token(token)

@@ -31,9 +31,9 @@ def address_order(token: bytes, addresses: Sequence[Address]) -> list[Address]:
     The order in which addresses of one name and one kind, IPv4 or IPv6, are tried. Resolvers return
     them in any order, and each may be another machine.
 
-    The order of spaces is left to the resolver: an address of a private network beside a public one
-    is not another machine but another way, which not everybody can go. Where all addresses belong
-    to one service, as those of a CDN do, any order is right.
+    The order of spaces is left to the resolver: a private address next to a public one is not
+    another machine but another path, which is not open to all clients. If all addresses belong to
+    one service, such as a CDN, any order is correct.
     """
     spaces = list(dict.fromkeys(space_of(address.ip) for address in addresses))
     ordered = sorted(addresses, key=lambda address: weight(token, str(address)), reverse=True)

@@ -162,11 +162,11 @@ def _parsed(text: str) -> URL:
 
 def parse_proxy(text: str) -> Proxy:
     """
-    Read ``http://[user:password@]host[:port]``, with or without ``http://``. What is no letter in a
-    user or a password may be written as in URLs, with ``%``.
+    Read ``http://[user:password@]host[:port]``, with or without ``http://``. Characters of a user
+    or password that are not letters may be written as in URLs, with ``%``.
 
-    :raises ValueError: when it is anything else. Its text repeats nothing, which may be a password.
-    :raises TypeError: when it is no text.
+    :raises ValueError: when it is anything else. Its text repeats nothing that may be a password.
+    :raises TypeError: when it is not text.
     """
     knobs.instance("proxy", text, str, "text")
     scheme, separator, rest = text.partition("://")

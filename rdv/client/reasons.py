@@ -58,8 +58,8 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
     """
     Why an established connection was lost.
 
-    :param who: is at its other end.
-    :param relayed: the server is in between, and nobody can tell which of them it was.
+    :param who: the other end.
+    :param relayed: the server is in between, so it is unknown which of the two it was.
     """
     if reason.check(PeerVanished, PeerNotProven):
         return reason.getErrorMessage()
@@ -72,7 +72,7 @@ def break_text(reason: Failure, who: str = "the peer", *, relayed: bool = False)
 
 
 def refusal_text(status: int, headers: Headers, body: bytes) -> str:
-    """What a refusal says, if it says it in plain text; where it sends us, if it does."""
+    """The text of a refusal, if it is plain text; the target of a redirect, if it is one."""
     if 300 <= status < 400 and (places := headers.getRawHeaders(b"location")):
         return f"moved to {printable(places[0])}"
     if not headers.getRawHeaders(b"content-type", [b"text/plain"])[0].startswith(b"text/plain"):
@@ -81,13 +81,13 @@ def refusal_text(status: int, headers: Headers, body: bytes) -> str:
 
 
 def retry_after(headers: Headers) -> float | None:
-    """Seconds until a server wants to be asked again (RFC 9110, 10.2.3); a date is ignored."""
+    """Seconds until a server wants the next request (RFC 9110, 10.2.3); a date is ignored."""
     text = headers.getRawHeaders(b"retry-after", [b""])[0].strip()
     return float(text) if re.fullmatch(b"[0-9]{1,9}", text) else None
 
 
 def printable(text: bytes) -> str:
-    """What the other side said, without what a terminal would obey."""
+    """Text from the other side, without terminal control characters."""
     return visible(text.decode(errors="replace")[:200])
 
 

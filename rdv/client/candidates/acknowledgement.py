@@ -25,12 +25,12 @@ _PROVEN_WITHIN, _ROUND_TRIPS = 1.5, 6
 
 def may_be_half_dead(transport: object, peer: Address) -> bool:
     """
-    Whether a NAT may let the first bytes of a new connection through, and no more.
+    Whether a NAT may pass only the first bytes of a new connection.
 
-    One that remembers a refused SYN takes a new one for the old within 64 Ki sequence numbers,
+    A NAT that remembers a refused SYN mistakes a new one for the old within 64 Ki sequence numbers,
     which a Linux host uses up in 4 ms. An acceptor sends a single byte of its HELLO over such a
-    connection, and the rest when that is acknowledged: a dialer that got a whole HELLO, and does
-    not look whether its CONFIRM arrives, would leave the relay for nothing.
+    connection, and the rest when that is acknowledged: a dialer that got a complete HELLO, and does
+    not check whether its CONFIRM arrives, would leave the relay without a working path.
     """
     trip = round_trip(transport)
     return trip is not None and trip < _HALF_DEAD_WITHIN and not is_local(peer)
@@ -42,9 +42,9 @@ def say(
     """
     Send a line.
 
-    :param in_two: its first byte, and the rest when that is acknowledged; at once where the system
-        does not tell.
-    :return: fires when all of it is sent. Cancelling it ends the waiting: the rest is not sent.
+    :param in_two: send its first byte, and the rest when that is acknowledged; immediately where
+        the system does not report it.
+    :return: fires when all of it is sent. Cancelling it ends the wait: the rest is not sent.
     """
     return Deferred.fromCoroutine(_say(clock, transport, line, in_two))
 

@@ -40,14 +40,14 @@ class Waiting(Generic[T]):
         return waiter
 
     def end(self, result: T | Failure) -> None:
-        """Nobody has to wait any longer."""
+        """End the wait."""
         waiter = self._waiter
         self.forget()
         if waiter is not None:
             waiter.callback(result)
 
     def forget(self) -> None:
-        """Nobody waits, and the Deferred does not fire."""
+        """End the wait without firing the Deferred."""
         self._waiter = None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()

@@ -114,8 +114,9 @@ class HolePuncher:
     @property
     def hopeless(self) -> bool:
         """
-        Whether every address has refused for a while, has no route, or was given up. Those that
-        were guessed do not count, and foreign ones count for that while, whatever they answer.
+        Whether every address has refused for a while, has no route, or was given up. Guessed
+        addresses do not count. For that while, foreign ones count as not having refused, whatever
+        they answer.
         """
         return not self._hopeful and self._veil is None
 
@@ -177,7 +178,7 @@ class HolePuncher:
                 await _closed(candidate)
 
     def stop(self) -> None:
-        """The race is over. Dials that wait are cancelled by whoever runs them."""
+        """The race is over. Waiting dials are cancelled by their callers."""
         self._stopped = True
         if self._veil is not None and self._veil.active():
             self._veil.cancel()

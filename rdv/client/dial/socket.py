@@ -60,10 +60,10 @@ def dial(
 
     :param local_port: the port to dial from, shared with other sockets.
     :param timeout: seconds until it fails with ``twisted.internet.error.TimeoutError``.
-    :param given_up: closes the socket when it is cancelled: in the next turn, where others may be
-        connected in this one. The reactor may have found out that the dial was refused, and would
-        tell whoever gets the number meanwhile: a connection that has just been accepted takes that
-        for its peer's end.
+    :param given_up: closes the socket after a cancellation: in the next turn, because other sockets
+        may be connected in this one. The reactor may have detected that the dial was refused, and
+        would report it to the new owner of the descriptor number: a newly accepted connection would
+        take that for its peer's end.
     :return: fires with ``protocol``; errbacks with a ``twisted.internet.error.ConnectError``.
     """
     return _ConnectingSocket(reactor, protocol, given_up).begin(local_port, address, timeout)

@@ -65,8 +65,9 @@ class Target:
 
 def behind_proxy(answer: Answer) -> Answer:
     """
-    What is left of an answer that came through a proxy of ours. What the server has observed is the
-    proxy: that says nothing of our NAT, and if a peer comes from there too, nothing of the peer's.
+    The usable part of an answer that came through our proxy. The server has observed the proxy,
+    which shows nothing about our NAT; if the peer has the same address, it shows nothing about the
+    peer's.
     """
     peers = list(answer.peer_addresses)
     if peers and answer.observed is not None and peers[-1].ip == answer.observed.ip:
@@ -82,8 +83,8 @@ def same_site(answer: Answer) -> bool:
 
 def observed_peer(answer: Answer) -> Address | None:
     """
-    Where the server has met the peer. None when the server does not see where its clients are, as
-    far as it says so.
+    The address at which the server has met the peer. None if the server does not see its clients'
+    addresses, as far as it reports that.
     """
     return answer.peer_addresses[-1] if answer.observed and answer.peer_addresses else None
 
@@ -101,15 +102,15 @@ def targets(
     lowest_port: int,
 ) -> list[Target]:
     """
-    What to dial, in order.
+    The addresses to dial, in order.
 
-    A NAT gives itself away when the port that the server observes is none of those that the client
-    itself has named. Where the peer's does, the ports behind the observed one are dialled too. If
-    ours does as well, each of our dials leaves from the next port: then those behind the observed
-    one come first of all and in their order, as the peer's do, so that the n-th dial of each side
-    meets the n-th of the other.
+    A NAT that changes ports can be recognized: the port that the server observes is not one that
+    the client has reported. If the peer's does, the ports after the observed one are dialled too.
+    If ours does as well, each of our dials leaves from the next port: the ports after the observed
+    one then come first and in order, as the peer's do, so that the n-th dial of each side meets the
+    n-th of the other.
 
-    :param own: the addresses that we have named; they are not dialled.
+    :param own: the addresses that we have reported; they are not dialled.
     :param local_port: from which we dial.
     """
     wanted = [

@@ -145,14 +145,14 @@ async def ask(
     options: Mapping[str, Any],
 ) -> tuple[Candidate, Answer, Headers]:
     """
-    Make the request; the connection on which the answer comes is the relay candidate.
+    Make the request. The connection on which the answer arrives is the relay candidate.
 
     :param own: the server gets as many of these as it accepts.
     :param options: for treq's ``request``.
     :return: the relay candidate, the answer, and all its headers.
     :raises ServerUnreachable: when the server cannot be reached, or ends without an answer.
     :raises ServerRefused: when it answers with anything but 101.
-    :raises ProtocolError: when its answer cannot be understood.
+    :raises ProtocolError: when its answer is invalid.
     """
     server = url.to_text()
     addresses = format_addresses(own[:MAX_SELF_ADDRESSES])
@@ -192,10 +192,10 @@ async def ask(
 
 def check_options(options: Mapping[str, Any]) -> None:
     """
-    See whether a request can be made with them.
+    Check whether a request can be made with these options.
 
     :param options: for treq's ``request``.
-    :raises TypeError: when there is no such option, or one is of the wrong type; the text names it.
+    :raises TypeError: when an option is unknown, or of the wrong type; the text names it.
     :raises ValueError: when one cannot be sent.
     """
     for name, value in options.items():
@@ -219,8 +219,8 @@ def with_proxy(
     proxy: Proxy | None, options: Mapping[str, Any]
 ) -> tuple[Proxy | None, Mapping[str, Any]]:
     """
-    Who asks a proxy may be said in a header as well, ``Proxy-Authorization``: if there is a proxy
-    it is for that one, and not for the server (RFC 9110, 11.7.2).
+    The credentials for a proxy may also be in a header, ``Proxy-Authorization``: if there is a
+    proxy, the header is for the proxy, and not for the server (RFC 9110, 11.7.2).
 
     :param options: for treq's ``request``.
     :return: the proxy, and the options for the request to the server.

@@ -172,7 +172,7 @@ class _ServerEndpoint:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is one, and no name."""
+    """Whether a host is an address and not a name."""
     try:
         parse_ip(host)
     except ValueError:
@@ -188,11 +188,11 @@ async def resolve(
     timeout: float,
 ) -> Sequence[Address]:
     """
-    The addresses of a host, each with ``port``; none when it has none of that kind.
+    The addresses of a host, each with ``port``; none if it has none of that kind.
 
     :param host: a name, or an address.
-    :param kind: None for both, in the order that the system gives them.
-    :raises twisted.internet.defer.TimeoutError: when there is no answer for ``timeout`` seconds.
+    :param kind: None for both, in the order of the system.
+    :raises twisted.internet.defer.TimeoutError: when there is no response for ``timeout`` seconds.
     """
     try:
         literal = parse_ip(host)

@@ -59,12 +59,12 @@ def creator(
     host: str, roots: Any, own: PrivateCertificate | None
 ) -> IOpenSSLClientConnectionCreator:
     """
-    What makes the TLS connections to a server.
+    Creates the TLS connections to a server.
 
     :param host: a name in ASCII, or an address.
     :param roots: of trust; None for the platform's.
-    :param own: what the server is shown.
-    :raises ValueError: when it is no name.
+    :param own: the certificate and key to present to the server.
+    :raises ValueError: when the host is not a valid name.
     """
     return _Named(optionsForClientTLS(host, roots, own), host)
 
@@ -152,7 +152,7 @@ def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
 def check_name(certificate: x509.Certificate, host: str) -> None:
     """
     :param host: a name in ASCII, or an address.
-    :raises Exception: whatever comes of it when the certificate is not known to be for that.
+    :raises Exception: of any type, when the certificate is not known to be for that host.
     """
     try:
         address = str(parse_ip(host))

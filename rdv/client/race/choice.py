@@ -70,10 +70,11 @@ class Choice:
 
     async def take(self, candidate: Candidate) -> Candidate:
         """
-        Choose a candidate that is ready, or have it join the stream that there is, as soon as no
-        other one is being chosen. A dialer's that is suspect has to have its CONFIRM acknowledged.
+        Choose a ready candidate, or have it join the existing stream, as soon as no other one is
+        being chosen. The CONFIRM on a dialer's suspect candidate must be acknowledged.
 
-        :raises ConnectionLost: when it was none after all; it is closed then, and the next may try.
+        :raises ConnectionLost: when the candidate turns out to be unusable; it is then closed, and
+            the next one may try.
         """
         # A dialer offers one after the other; an acceptor takes what the dialer offers.
         alone = candidate.role is Role.DIALER or self._stream is None
@@ -110,8 +111,8 @@ class Choice:
 
     def move(self, stream: Stream, role: Role, moved: Callable[[Candidate], object]) -> None:
         """
-        From now on candidates that are ready join the stream of the one that was chosen. Those of
-        an acceptor that were confirmed before, and wait, begin another one, and never get a turn.
+        From now on, ready candidates join the stream of the chosen one. Candidates of an acceptor
+        that were confirmed before, and wait, begin another stream, and never get a turn.
 
         :param moved: called with a candidate that has taken over.
         """
@@ -136,12 +137,12 @@ def first(
     contenders: Sequence[Deferred[T]], goes_on: Callable[[T], bool] = lambda winner: False
 ) -> Deferred[T]:
     """
-    The first success among ``contenders``; the others are cancelled then.
+    The first success among ``contenders``; the others are then cancelled.
 
     ``DeferredList`` alone does not cancel losers, succeeds when all fail, and never fires when
-    there is none.
+    the list is empty.
 
-    :param goes_on: whether the others are not to be cancelled, because of this one.
+    :param goes_on: whether this result leaves the others running.
     :return: errbacks with :class:`NoConnection` when all have failed. Cancelling it cancels them.
     """
     if not contenders:

@@ -98,10 +98,10 @@ class Contest:
 
     async def run(self) -> Candidate:
         """
-        :return: the candidate that was chosen; the others are still open, except for dials. Where
-            its stream can move, dials go on, too: :meth:`join` or :meth:`end` has to be called.
-        :raises NoConnection: when there is none, or not in time; of a secured stream ``NotProven``,
-            unless there never can be one.
+        :return: the chosen candidate; the others are still open, except for dials. If its stream
+            can move, dials also continue: call :meth:`join` or :meth:`end`.
+        :raises NoConnection: when there is none, or not in time; for a secured stream
+            ``NotProven``, unless there never can be one.
         """
         self._contending = self._contenders()
         race = first(self._contending, _can_move)
@@ -131,9 +131,9 @@ class Contest:
 
     def join(self, stream: Stream, moved: Callable[[Candidate], object]) -> None:
         """
-        Go on: from now on the candidates join the stream that has begun on the relay.
+        Continue: from now on, candidates join the stream that has begun on the relay.
 
-        :param moved: called with the one that has taken over. The race is to be ended then.
+        :param moved: called with the candidate that has taken over. End the race then.
         """
         self._choice.move(stream, self._context.role, moved)
 

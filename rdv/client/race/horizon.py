@@ -47,11 +47,12 @@ class Sight(NamedTuple):
 
 def horizon(sight: Sight) -> float:
     """
-    Seconds that the relay waits at most; ``math.inf`` where the penalty alone decides.
+    The maximum seconds that the relay waits; ``math.inf`` if the penalty alone decides.
 
-    A stream that can move waits as long as the way to the server takes, which is when a direct path
-    stands if the server lies in the middle. Where a NAT changes ports a direct path is either
-    guessed at once or not at all, so the second in which a lost SYN is repeated is not waited for.
+    A stream that can move waits for the round trip to the server: in that time, a direct path is
+    established if the server lies in the middle. If a NAT changes ports, a direct path is either
+    guessed immediately or not at all, so the relay does not wait for the second after which a lost
+    SYN is repeated.
     """
     to_server = _UNKNOWN if sight.to_server is None else sight.to_server
     if sight.can_move:
@@ -63,7 +64,7 @@ def horizon(sight: Sight) -> float:
 
 def handshake_time(trip: float | None, *, can_move: bool) -> float:
     """
-    Seconds that a direct connection has for its handshake before the relay wins over it.
+    Seconds that a direct connection has for its handshake before the relay wins.
 
     :param trip: its round trip, if that is known.
     """

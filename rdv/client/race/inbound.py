@@ -53,7 +53,7 @@ class Inbound(ServerFactory[Any]):
         self.first: Deferred[Candidate] = Deferred(lambda _: self.stop())
 
     def buildProtocol(self, addr: IAddress | None) -> Candidate | None:
-        """See :class:`IProtocolFactory`: None for a connection that is not wanted."""
+        """See :class:`IProtocolFactory`: None for an unwanted connection."""
         if self._stopped or not isinstance(addr, (IPv4Address, IPv6Address)):
             return None
         context, address = self._context, endpoint_address(addr.host, addr.port)
@@ -77,11 +77,11 @@ class Inbound(ServerFactory[Any]):
         may_be_peer: Callable[[IP], bool],
     ) -> None:
         """
-        The server has answered: start with those who have come so far, and let others in.
+        The server has answered: start with the held connections, and accept others.
 
         :param known: IP addresses of the peer.
-        :param contend: does the handshake with a candidate, to the choice.
-        :param may_be_peer: whether the peer may come from another address.
+        :param contend: does the handshake with a candidate, up to the choice.
+        :param may_be_peer: whether the peer may connect from another address.
         """
         self._known = known
         self._may_be_peer = may_be_peer

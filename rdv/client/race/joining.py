@@ -58,13 +58,13 @@ class Joining(Protocol):
 
 async def join(candidate: Candidate, stream: Stream, moved: Callable[[Candidate], object]) -> None:
     """
-    Offer a candidate that is ready to the stream. To cancel that gives up that of a dialer; the
-    peer of an acceptor may be about to use it, and decides.
+    Offer a ready candidate to the stream. Cancelling that gives up a dialer's candidate; the peer
+    of an acceptor may be about to use the candidate, and decides.
 
     :param moved: called with it when it has taken over, for an acceptor even after a cancellation.
     :raises ConnectionLost: when it is lost before it has taken over, or the peer did not accept it
-        in time. It is closed then.
-    :raises ProtocolError: when it is none of the peer's.
+        in time. It is then closed.
+    :raises ProtocolError: when it is not the peer's.
     """
     await candidate.choose()
     path = candidate.path

@@ -72,7 +72,7 @@ class Witness:
         """
         Wait until a candidate that has confirmed may be chosen.
 
-        :raises ProtocolError: when it is not believed. It is closed then.
+        :raises ProtocolError: when it is not trusted. It is then closed.
         :raises ConnectionLost: when the connection is lost.
         """
         if self._speaks_for_itself(candidate):
@@ -90,7 +90,9 @@ class Witness:
         await candidate.stays(0)  # it may have been refused
 
     def relay_confirmed(self) -> None:
-        """The dialer has chosen the relay: it was not the one who confirmed elsewhere."""
+        """
+        The dialer has chosen the relay: a host that confirmed on another path was not the dialer.
+        """
         for candidate in self.confirmed:
             self._refuse(candidate, _CHOSE_THE_RELAY)
 

@@ -62,7 +62,7 @@ class Reach:
 
 async def ignoring_cancellation(closing: Deferred[Any]) -> None:
     """
-    Wait for ``closing`` however often we are cancelled meanwhile.
+    Wait for ``closing``, even if we are cancelled meanwhile.
 
     :raises CancelledError: afterwards, if we were.
     """

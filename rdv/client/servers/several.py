@@ -104,11 +104,11 @@ class Several(Generic[T]):
 
     async def run(self) -> T:
         """
-        What the first attempt that succeeds has come to. When it fires, or is cancelled, nothing is
+        The result of the first attempt that succeeds. When it fires, or is cancelled, nothing is
         left of the others.
 
         :raises NoServer: when no server lets us wait.
-        :raises RdvError: what has become of a meeting.
+        :raises RdvError: the result of a failed meeting.
         """
         try:
             self._ask_next()
@@ -125,8 +125,8 @@ class Several(Generic[T]):
 
     def add(self, servers: Sequence[Place]) -> None:
         """
-        There are more, behind the others. Those that are known already are not asked twice, and
-        many are not asked: whoever answers for a name could have us call any number of hosts.
+        Add servers after the others. Known ones are not contacted twice, and their number is
+        limited: the owner of a name could otherwise make us contact any number of hosts.
         """
         new = [each for each in servers if each not in self._known]
         del new[max(0, MAX_SERVERS - len(self._known)) :]

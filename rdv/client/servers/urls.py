@@ -62,7 +62,7 @@ class Place:
 
 def others(url: URL, addresses: Sequence[Address]) -> list[Place]:
     """
-    Where else to ask for a server whose name has several addresses.
+    The other places to contact for a server whose name has several addresses.
 
     :param addresses: all but the first, in the order in which both peers try them.
     """
@@ -70,7 +70,7 @@ def others(url: URL, addresses: Sequence[Address]) -> list[Place]:
 
 
 def split_servers(text: str) -> list[str]:
-    """URLs as people write several: ``https://a.example/rdv,https://b.example/rdv``."""
+    """Split several URLs in one text: ``https://a.example/rdv,https://b.example/rdv``."""
     return _BETWEEN.split(text.strip())
 
 
@@ -128,8 +128,8 @@ def _name_of(text: str) -> str:
 
 def canonical(url: URL) -> str:
     """
-    The name by which a server is known to the hash: scheme, host, port and path; what is the same
-    by RFC 3986, 6.2.2, has the same name. A query may be each peer's own.
+    The name of a server in the hash: scheme, host, port and path. URLs that are equivalent by RFC
+    3986, 6.2.2, have the same name. A query may differ between the peers.
 
     :param url: as ``parse_server_url`` reads it.
     """

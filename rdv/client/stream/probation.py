@@ -207,7 +207,7 @@ class Probation(ReplayTransport):
     # The protocol, to the transport below.
 
     def makeConnection(self, transport: ITransport) -> None:
-        """The relay takes the place of the chosen path."""
+        """The relay replaces the chosen path."""
         self.transport = cast(TCPTransport, transport)
         if self._reading_paused:
             self.transport.pauseProducing()
@@ -225,10 +225,10 @@ class Probation(ReplayTransport):
         self.protocol.readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        """Nobody has ended our direction yet."""
+        """Our direction has not ended yet."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """A loss is reported when the relay does not make up for it."""
+        """Report a loss if the relay cannot replace the path."""
         if reason.check(ConnectionDone):
             self._settle()
             self.protocol.connectionLost(reason)
@@ -241,7 +241,7 @@ class Probation(ReplayTransport):
     # The transport, to the protocol above.
 
     def write(self, data: bytes) -> None:
-        """A dialer looks soon whether the first of it is acknowledged."""
+        """A dialer checks soon whether the first of it is acknowledged."""
         if not self._passed_on and self._switching is None:
             self._pauses = pauses(round_trip(self.transport))
             self._timer.reset(next(self._pauses))
@@ -249,7 +249,7 @@ class Probation(ReplayTransport):
 
     def abortConnection(self) -> None:
         """
-        The application does not want any of it. The relay is reset too: were it only ended, a peer
+        The application wants neither path. The relay is also reset: if it were only ended, a peer
         that falls back to it now could take that for the end of the stream.
         """
         self._without_relay(abort=True)

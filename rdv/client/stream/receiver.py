@@ -63,9 +63,9 @@ class Receiver:
 
     def deliver_to(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
         """
-        From now on ``protocol`` is the one that gets everything, once it has begun.
+        From now on ``protocol`` gets everything, once it has begun.
 
-        :param ended: called behind its ``connectionLost``.
+        :param ended: called after its ``connectionLost``.
         """
         if self._protocol is not None:
             raise RuntimeError("a protocol is already attached")
@@ -79,7 +79,7 @@ class Receiver:
             self.resume()
 
     def close(self) -> None:
-        """Whoever closes gets nothing more but ``connectionLost``."""
+        """A protocol that closes gets nothing more but ``connectionLost``."""
         self._closing = True
         self._tell_nothing()
         self._held = b""

@@ -37,7 +37,7 @@ class ReplayTransport(TCPForwarding):
         self._pulling: IDelayedCall | None = None
 
     def write(self, data: bytes) -> None:
-        """As much as may go now goes; the rest waits."""
+        """Write as much as is possible now; the rest waits."""
         self._written += data
         self._pass_some_on()
         if self._streaming and self._producer is not None:
@@ -50,8 +50,8 @@ class ReplayTransport(TCPForwarding):
 
     def loseWriteConnection(self) -> None:
         """
-        In the end: the application is told once that all it wrote is with the system, and not of a
-        path that is given up.
+        Close later: the application is notified once that the system has all its data, and not for
+        a path that is given up.
         """
         self._write_ended = True
 

@@ -94,8 +94,9 @@ _SPACES6 = _table(
 
 def space_of(ip: IPv4Address | IPv6Address) -> AddressSpace:
     """
-    The one space that ``ip`` belongs to; ``AddressSpace.NONE`` when it can be nobody's address
-    (unspecified, multicast, broadcast). An IPv4-mapped address counts as the IPv4 one it holds.
+    The one space that ``ip`` belongs to; ``AddressSpace.NONE`` if it cannot be the address of a
+    host (unspecified, multicast, broadcast). An IPv4-mapped address counts as the IPv4 one it
+    holds.
     """
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is None:
@@ -121,15 +122,15 @@ _LOCAL = (
 
 
 def is_local(address: Address) -> bool:
-    """Whether the address has a meaning in its own network only."""
+    """Whether the address is only meaningful in its own network."""
     return bool(space_of(address.ip) & _LOCAL)
 
 
 def parse_ip(text: str) -> IPv4Address | IPv6Address:
     """
-    Read an IP address without a zone. An IPv4-mapped one is unwrapped.
+    Parse an IP address without a zone. An IPv4-mapped one is unwrapped.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is not an IP address.
     """
     packed = _pack(text)
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
@@ -137,7 +138,7 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address:
 
 def parse_address(text: str) -> Address:
     """
-    Read ``1.2.3.4:80`` or ``[2001:db8::7]:80``.
+    Parse ``1.2.3.4:80`` or ``[2001:db8::7]:80``.
 
     :raises ValueError: when it is neither.
     """
@@ -147,8 +148,8 @@ def parse_address(text: str) -> Address:
 
 def canonical_address(text: str) -> str:
     """
-    What ``str(parse_address(text))`` is, in a fraction of the time: a server reads addresses only
-    to check them and pass them on.
+    The same as ``str(parse_address(text))``, in a fraction of the time: a server parses addresses
+    only to check them and pass them on.
 
     :raises ValueError: as :func:`parse_address`.
     """
@@ -176,16 +177,16 @@ def packed_ip(text: str) -> bytes:
 
 def endpoint_address(host: str, port: int) -> Address:
     """
-    What the system says of a socket, or of its peer, as an address. A zone is left out.
+    The address of a socket, or of its peer, from what the system returns. A zone is omitted.
 
-    :raises ValueError: when ``host`` is no IP address.
+    :raises ValueError: when ``host`` is not an IP address.
     """
     return Address(parse_ip(host.partition("%")[0]), port)
 
 
 def endpoint_text(host: str, port: int) -> str:
     """
-    What ``str(endpoint_address(host, port))`` is, in a fraction of the time.
+    The same as ``str(endpoint_address(host, port))``, in a fraction of the time.
 
     :raises ValueError: as :func:`endpoint_address`.
     """
@@ -196,29 +197,29 @@ def endpoint_text(host: str, port: int) -> str:
 
 
 def host_of(text: str) -> str:
-    """The IP address of an address as text, without brackets; nothing of nothing."""
+    """The IP address of an address as text, without brackets; empty for an empty text."""
     return text.rpartition(":")[0].strip("[]")
 
 
 def network_of(host: str) -> bytes:
     """
-    What one client has of addresses, as bytes: one of IPv4, or a /64 of IPv6.
+    The addresses that count as one client, as bytes: one IPv4 address, or an IPv6 /64.
 
-    :param host: an IP address; a zone is left out.
-    :raises ValueError: when it is none.
+    :param host: an IP address; a zone is omitted.
+    :raises ValueError: when it is not an IP address.
     """
     return _pack(host.partition("%")[0])[:8]
 
 
 def network_text(network: bytes) -> str:
-    """The same for a person: ``1.2.3.4`` or ``2001:db8::/64``."""
+    """The same for a human: ``1.2.3.4`` or ``2001:db8::/64``."""
     if len(network) == 4:
         return inet_ntop(AF_INET, network)
     return inet_ntop(AF_INET6, network + bytes(8)) + "/64"
 
 
 def format_addresses(addresses: Iterable[Address]) -> str:
-    """The list as it stands in a header: ``1.2.3.4:80, [2001:db8::7]:80``."""
+    """The list as a header contains it: ``1.2.3.4:80, [2001:db8::7]:80``."""
     return ", ".join(map(str, addresses))
 
 

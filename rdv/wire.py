@@ -108,9 +108,9 @@ class Answer:
 
 def check_token(token: str | bytes, *, may_be_secret: bool = False) -> bytes:
     """
-    The token as it travels.
+    The token as it is sent.
 
-    :param may_be_secret: for those who then keep it to themselves.
+    :param may_be_secret: for callers that do not send it anywhere.
     :raises BadToken: when it is empty, longer than :data:`MAX_TOKEN` bytes, not UTF-8, or has a
         control character anywhere or a blank at an end, or is a secret.
     :raises TypeError: when it is neither text nor bytes.
@@ -136,8 +136,8 @@ def check_token(token: str | bytes, *, may_be_secret: bool = False) -> bytes:
 
 def is_secret(text: str) -> bool:
     """
-    Whether it names itself a secret of a secured stream, of whatever version (section 8): then it
-    may not be shown to anybody, and a server least of all.
+    Whether it has the form of a secret of a secured stream, of any version (section 8): it must
+    then not be shown to anyone, least of all to a server.
     """
     return _SECRET.match(text) is not None
 
@@ -164,10 +164,10 @@ def request_headers(offer: Offer) -> list[tuple[bytes, bytes]]:
 
 def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     """
-    Read a client's request.
+    Parse a client's request.
 
     :param version: as in the request line, ``b"HTTP/1.1"``.
-    :raises BadRequest: with status 426 when it is no upgrade to rdv/1, else with 400.
+    :raises BadRequest: with status 426 when it is not an upgrade to rdv/1, otherwise with 400.
     """
     if version != b"HTTP/1.1":
         raise BadRequest("an upgrade needs HTTP/1.1", 426)
@@ -195,11 +195,11 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
 
 def parse_answer(header: HeaderLookup) -> Answer:
     """
-    Read the headers of a server's 101.
+    Parse the headers of a server's 101.
 
-    :raises ProtocolError: when it does not switch to rdv/1, or an address cannot be read, or there
-        are more than :data:`MAX_PEER_ADDRESSES`. One with a zone, as old servers pass them on, is
-        left out: it means nothing on another host.
+    :raises ProtocolError: when it does not switch to rdv/1, or an address is invalid, or there are
+        more than :data:`MAX_PEER_ADDRESSES`. An address with a zone, which old servers pass on, is
+        skipped: it means nothing on another host.
     """
     if b"upgrade" not in elements(header(b"Connection")):
         raise ProtocolError("the server's 101 lacks Connection: upgrade")
@@ -235,8 +235,8 @@ def refusal(status: int, reason: str, later: int = RETRY_AFTER) -> bytes:
     """
     A complete HTTP response that refuses an offer whose connection has already left HTTP.
 
-    :param reason: one line for a person; line breaks in it become blanks.
-    :param later: seconds after which the client may ask again, with a 503.
+    :param reason: one line for a human; line breaks in it become blanks.
+    :param later: seconds after which the client may retry, with a 503.
     """
     try:
         phrase = HTTPStatus(status).phrase
@@ -252,12 +252,12 @@ def refusal(status: int, reason: str, later: int = RETRY_AFTER) -> bytes:
 
 
 def hello_line(token: bytes) -> bytes:
-    """What the acceptor writes on every candidate (section 3)."""
+    """The line that the acceptor sends on every candidate (section 3)."""
     return b"rdv/1 HELLO " + token + b"\r\n"
 
 
 def confirm_line(token: bytes) -> bytes:
-    """What the dialer writes on the candidate that it has chosen (section 3)."""
+    """The line that the dialer sends on the candidate that it has chosen (section 3)."""
     return b"rdv/1 CONFIRM " + token + b"\r\n"
 
 

@@ -71,15 +71,15 @@ def _abort(ends: Iterable[End]) -> None:
 
 
 async def part(*ends: End) -> None:
-    """Close them at once, and wait until they are gone."""
+    """Abort them, and wait until they are gone."""
     _abort(ends)
     await all_of([end.gone for end in ends if end.transport is not None])
 
 
 async def all_of(waiting: Sequence[Deferred[T]]) -> list[T]:
     """
-    All results, in order. When one fails it fails with that. Cancelling cancels them all, and is
-    not taken for a result, as a ``DeferredList`` would.
+    All results, in order. When one fails, it fails with that. Cancelling cancels them all, and does
+    not count as a result, as it would with a ``DeferredList``.
     """
     try:
         return await gatherResults(waiting, consumeErrors=True)

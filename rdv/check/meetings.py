@@ -81,12 +81,12 @@ async def meet(
     token: bytes | None = None,
 ) -> tuple[Meeting, Pair | None]:
     """
-    The acceptor asks first, and then the dialer.
+    A meeting: the acceptor sends its request first, and then the dialer.
 
     :param timeout: seconds for each.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
-    :param server_timeout: of them, until the server takes a connection.
+    :param server_timeout: of them, until the server accepts a connection.
     :param spaces: of the addresses that are exchanged and dialled; none for the relay.
     :param local_port: for both; 0 for two new ones.
     :param acceptor_url: if it is not the dialer's.

@@ -123,9 +123,9 @@ async def half_close(
     reactor: Any, first: Connection, second: Connection, seconds: float
 ) -> HalfClose:
     """
-    End one direction, answer in the other one when that end has come, and close both ends.
+    End one direction, respond in the other one when that end has arrived, and close both ends.
 
-    :param first: whose direction ends first.
+    :param first: the end whose direction ends first.
     :param second: the other end of the same connection.
     :param seconds: how long at most.
     """

@@ -54,7 +54,7 @@ class LobbyStay:
             self._leaving = self._clock.callLater(HEAD_START, self.leave)
 
     def leave(self, error: BaseException | None = None) -> None:
-        """Make room for the next one, if that has not been done."""
+        """Make room for the next one, if that has not happened yet."""
         if self._leaving is not None and self._leaving.active():
             self._leaving.cancel()
         if not self.left.called:

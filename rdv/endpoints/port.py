@@ -93,8 +93,8 @@ class RendezvousPort:
 
     def stopListening(self) -> Deferred[None]:
         """
-        See :class:`IListeningPort`. Connections that a protocol has been given go on, and may still
-        move.
+        See :class:`IListeningPort`. Connections that already have a protocol continue, and may
+        still move.
 
         :return: fires when everything else is closed.
         """
@@ -126,13 +126,13 @@ class RendezvousAddress:
 
 
 def check_factory(factory: IProtocolFactory) -> None:
-    """:raises TypeError: when it is none."""
+    """:raises TypeError: when it is not a factory."""
     methods = ("buildProtocol", "doStart", "doStop")
     knobs.with_methods("protocolFactory", factory, methods, "a factory of protocols")
 
 
 def build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
-    """:raises NoProtocol: when the factory has none for it; the connection is closed then."""
+    """:raises NoProtocol: when the factory returns none for it; the connection is then closed."""
     try:
         protocol = factory.buildProtocol(connection.getPeer())
         if protocol is None:

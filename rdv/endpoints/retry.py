@@ -67,9 +67,9 @@ Tell: TypeAlias = Callable[[RdvError | None], object]
 
 def harmless(tell: Tell | None) -> Tell:
     """
-    The same function, but what it fails with is only logged.
+    The same function, but its exceptions are only logged.
 
-    :raises TypeError: when it is none.
+    :raises TypeError: when it is not a function.
     """
     told = knobs.function("trouble", tell)
 
@@ -140,7 +140,7 @@ class RetryPolicy:
     # What happens to the attempt that waits.
 
     def asked(self) -> None:
-        """The server has its request, be it once more."""
+        """The server has its request, perhaps not for the first time."""
         if self._asked is None:
             self._asked = self._clock.seconds()
         if self._settling is None:
@@ -154,7 +154,7 @@ class RetryPolicy:
             self._settled()
 
     def over(self) -> None:
-        """It waits no more, for whatever reason."""
+        """It no longer waits, for any reason."""
         if self._settling is not None and self._settling.active():
             self._settling.cancel()
         self._settling = None
@@ -181,7 +181,7 @@ class RetryPolicy:
     # What to do about a failure.
 
     def is_final(self, error: BaseException) -> bool:
-        """Whether there is no point in trying again."""
+        """Whether a retry is pointless."""
         if isinstance(error, (BadURL, BadToken)):
             return True
         if isinstance(error, NoServer):
@@ -209,7 +209,7 @@ class RetryPolicy:
         return self._backoff.next() + later(asked_for, _LONGEST_RETRY_AFTER, self._chance)
 
     def fails(self, error: RdvError) -> None:
-        """It went wrong, and will be tried again."""
+        """It has failed, and will be retried."""
         if isinstance(error, (NoRelay, NotProven, TokenInUse)):
             self._reached = True
             self._calm_from = self._clock.seconds() + _UNDISTURBED
@@ -233,25 +233,26 @@ async def keep_trying(
     chance: Callable[[], float] = random.random,
 ) -> Connection:
     """
-    Make one connection, and outlive a server that restarts.
+    Make one connection, and survive a server restart.
 
-    What may come right again is tried again after a pause; :class:`RetryPolicy` says what that is.
-    A server that was never there is final. A dialer whose place in the lobby was taken by another
-    one (409) comes back after a short one, as the other one is gone from there as soon as the peer
-    has come. An acceptor does so only with a secret, after pauses that grow to half a minute: with
-    a plain token the other program gets the peers, and the two would throw each other out for ever.
-    A meeting in which no peer proved that it knows the secret is no result for either role.
+    Temporary failures are retried after a pause; :class:`RetryPolicy` decides which they are. A
+    server that was never reached is final. A dialer whose place in the lobby was taken by another
+    one (409) retries after a short pause, because the other one leaves the lobby as soon as the
+    peer has arrived. An acceptor does so only with a secret, after pauses that grow to half a
+    minute: with a plain token the other program gets the peers, and the two would replace each
+    other forever. A meeting in which no peer proved that it knows the secret is no result for
+    either role.
 
-    :param attempt: makes one attempt within the seconds that it is given, or as long as it takes,
-        and tells the trace what happens.
-    :param timeout: seconds for all of them; None for as long as it takes.
-    :param tell: told of trouble with the server, and with None when it lets us wait.
+    :param attempt: makes one attempt within the given seconds, or without a limit, and calls the
+        trace with its events.
+    :param timeout: seconds for all attempts; None for no limit.
+    :param tell: called with trouble with the server, and with None when it lets us wait.
     :param chance: a random number from 0 to 1.
     :raises BadToken: if the token is invalid, or ``BadSecret``.
     :raises TokenInUse: when we were replaced; for a dialer, or with a secret, when no time is left
-        to come back.
-    :raises AttemptTimeout: when time was up in an attempt.
-    :raises RdvError: what was final, or the last failure when no time is left for another attempt.
+        to retry.
+    :raises AttemptTimeout: when the timeout expired during an attempt.
+    :raises RdvError: the final failure, or the last one when no time is left for another attempt.
     """
     hint = token_hint(server_token(token))
     end = None if timeout is None else clock.seconds() + timeout

@@ -89,7 +89,7 @@ class Forward(LegOwner[PlainLeg]):
 
     @property
     def broken(self) -> str | None:
-        """Why it did not end in good order; None as long as nothing has gone wrong."""
+        """Why it did not end cleanly; None as long as nothing has gone wrong."""
         if self._broken is None and self._joint is not None and self._joint.broken is not None:
             self._broken = self._text(*self._joint.broken)
         return self._broken
@@ -102,7 +102,7 @@ class Forward(LegOwner[PlainLeg]):
 
     def abort(self, reason: str) -> None:
         """
-        Reset what stands; what is still to come will be reset at once.
+        Reset the established connections; connections made later will be reset immediately.
 
         :param reason: becomes :attr:`broken`, if there is none yet.
         """

@@ -80,7 +80,7 @@ class Forwarder(Factory[Any]):
         return len(self._running)
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol:
-        """See :class:`IProtocolFactory`: a connection has come."""
+        """See :class:`IProtocolFactory`: a connection has arrived."""
         if self._closed:
             return _Reset()
         if len(self._running) >= self._most:
@@ -153,7 +153,7 @@ class Forwarder(Factory[Any]):
         )
 
     def close(self) -> Deferred[None]:
-        """Reset all forwards, and take no more. Fires when nothing of them is left."""
+        """Reset all forwards, and accept no more. Fires when all of them are closed."""
         self._closed = True
         for forward in list(self._running):
             forward.abort("interrupted")

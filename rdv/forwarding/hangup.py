@@ -57,7 +57,7 @@ class Hangup:
                 watcher.watch(self._fd, EPOLLRDHUP, self._happened, self)
 
     def stop(self) -> None:
-        """Look no more. To be called before the connection is closed."""
+        """Stop watching. Call this before the connection is closed."""
         fd, self._fd = self._fd, -1  # other code may watch it next
         self._watcher.forget(fd)
         if self._look is not None:

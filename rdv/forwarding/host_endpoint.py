@@ -60,7 +60,7 @@ class HostEndpoint:
         """
         See :class:`IStreamClientEndpoint`.
 
-        :return: errbacks with why the last address failed, or with ``DNSLookupError``.
+        :return: errbacks with the failure of the last address, or with ``DNSLookupError``.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 

@@ -109,7 +109,7 @@ class UnixPlace:
 def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
     """
     :param any_port: whether 0 may stand for any port.
-    :raises BadPlace: when it is no place.
+    :raises BadPlace: when the text is not a place.
     """
     if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
         return UnixPlace(text.removeprefix("unix:"))

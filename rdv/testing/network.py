@@ -155,8 +155,8 @@ class Network:
 
     def flush(self) -> None:
         """
-        Deliver everything that is on its way, and what is said in return, until nothing moves.
-        Calls that are due are made; the clock stands still.
+        Deliver all data in transit, and the responses to it, until nothing moves. Calls that are
+        due are made; the clock stands still.
 
         :raises RuntimeError: if it does not end, or is called by a receiver of the data.
         """
@@ -178,10 +178,10 @@ class Network:
 
     def advance(self, seconds: float) -> None:
         """
-        Let so much time pass. Each call is made at its own time, and what comes of it arrives at
-        once.
+        Let ``seconds`` pass. Each call is made at its own time, and the data that it causes arrives
+        immediately.
 
-        :raises ValueError: for a time that is not to come, or never comes.
+        :raises ValueError: for a time that is negative or infinite.
         """
         if not 0 <= seconds < math.inf:
             raise ValueError(f"not a valid time to advance: {seconds}")

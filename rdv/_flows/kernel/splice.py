@@ -44,8 +44,7 @@ class Splice:
 
     :param ended: called when the source has ended and everything has been written.
     :param count: bytes moved before.
-    :param limit: how fast it may go, and how far; with pieces smaller than the buffer, no pipe is
-        used.
+    :param limit: how fast it may go, and how far; with pieces below the buffer, without a pipe.
     :ivar count: bytes moved.
     :ivar active: when the last bytes were moved, in seconds of the reactor's clock.
     """

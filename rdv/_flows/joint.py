@@ -78,7 +78,7 @@ class PlainLeg:
         self.written = False
 
     def break_on_exit(self, enabled: bool) -> None:
-        """Whether the other side sees a reset, and no end, should this process die."""
+        """Whether the other side sees a reset, and no end, if this process dies."""
         linger(self.transport, enabled)
 
     def makeConnection(self, transport: ITransport) -> None:

@@ -46,7 +46,7 @@ class SharedRate:
         self._call: IDelayedCall | None = None
 
     def use(self, rate: float) -> None:
-        """Have another rate. Who waits goes by it, too."""
+        """Change the rate. Waiting flows follow it, too."""
         now = self._clock.seconds()
         self._paid = now + max(0.0, self._paid - now) * self._rate / rate
         self.piece = piece_of(rate * _STEP)

@@ -42,9 +42,9 @@ class Console:
 
     def never_wait(self) -> None:
         """
-        From now on skip a line for which there is no room, in a pipe that nobody reads or on a
-        terminal that was stopped. To wait stops everything that this process does: what serves
-        several at a time had better not.
+        From now on, skip a line for which there is no room, in an unread pipe or on a stopped
+        terminal. Waiting would stop everything in this process, so a command that serves several
+        connections at a time must not wait.
         """
         self._outlet = Outlet(sys.stderr, self._tell_skipped)
 
@@ -53,12 +53,12 @@ class Console:
 
     def tell(self, event: str, text: str = "", **fields: object) -> None:
         """
-        Something has happened.
+        Report an event.
 
         :param event: its name, for a program.
-        :param text: the same for a person; without it a person is told nothing.
-        :param fields: what a program is told beside the name and the time; what JSON has no form
-            for is told as its text.
+        :param text: the same for a human; without it, a human sees nothing.
+        :param fields: for a program, besides the name and the time; a value that JSON cannot
+            represent is written as its text.
         """
         if self.form is Form.JSON:
             self.offer(_record(event, fields))
@@ -67,8 +67,8 @@ class Console:
 
     def warn(self, event: str, text: str, **fields: object) -> None:
         """
-        As :meth:`tell`, of something that has gone wrong while the command goes on: a person who
-        wants quiet is told, too.
+        Like :meth:`tell`, for a problem after which the command continues: it is also shown to a
+        human who wants quiet.
         """
         if self.form is Form.QUIET:
             self.offer(text)
@@ -77,10 +77,11 @@ class Console:
 
     def fail(self, text: str, status: int) -> None:
         """
-        It went wrong.
+        Report a failure.
 
-        :param text: one line for a person, who is told whose it is: scripts run many programs.
-        :param status: the exit status that stands for it.
+        :param text: one line for a human, prefixed with the command's name: scripts run many
+            programs.
+        :param status: the exit status for it.
         """
         line = f"rdv: {text}"
         if self.form is Form.JSON:
@@ -102,8 +103,8 @@ class Console:
 
     def show(self, line: str) -> None:
         """
-        Show something for the moment, on a terminal: it is gone when the next thing is told or
-        shown.
+        Show something temporarily, on a terminal: it disappears when the next message is reported
+        or shown.
         """
         self._shown = True
         self.write(f"\r{line}\x1b[K")

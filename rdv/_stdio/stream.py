@@ -31,9 +31,9 @@ async def stream(
     """
     Wait for a connection, then move bytes until both directions have ended.
 
-    :param tell: told when there is a connection, and which path it goes; and when that changes.
+    :param tell: called when there is a connection, with its path, and when that changes.
     :param meter: reads how much has moved.
-    :raises RdvError: what ``connecting`` fails with.
+    :raises RdvError: the failure of ``connecting``.
     :raises StreamBroken: when the stream broke.
     """
     begun = reactor.seconds()

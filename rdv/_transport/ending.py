@@ -66,8 +66,9 @@ class EndingTransport(TCPForwarding):
 
     def loseWriteConnection(self) -> None:
         """
-        End our direction behind what has been written, not before a registered producer is done.
-        Reading goes on. The protocol's ``writeConnectionLost`` tells that all of it has left.
+        End our direction after everything that has been written, and not before a registered
+        producer has finished. Reading continues. The protocol's ``writeConnectionLost`` reports
+        that all of it has been sent.
         """
         if self._producer is not None:
             self._ending = True

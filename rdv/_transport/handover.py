@@ -38,10 +38,10 @@ __all__ = [
 
 def hand_over(transport: ITransport, protocol: IProtocol) -> None:
     """
-    Make ``protocol`` the one that gets what ``transport`` receives, and connect it.
+    Make ``protocol`` the receiver of the data of ``transport``, and connect it.
 
-    Its ``transport`` may be another object than the one given: TLS gets a half-close here. The
-    protocol that had the transport before gets no further call from it.
+    Its ``transport`` may be another object than the given one: TLS gets a half-close here. The
+    previous protocol of the transport gets no further call from it.
     """
     tls = sys.modules.get("twisted.protocols.tls")  # a program without TLS does not load it
     # Down through wrappers such as TLS, PROXY headers and timeouts, to the TCP connection.
@@ -80,7 +80,7 @@ def receive_from(transport: ITransport, protocol: IProtocol) -> None:
 
 
 def can_migrate(transport: object) -> bool:
-    """Whether there is no more to ``transport`` than a socket, or a wrapper that is done with."""
+    """Whether ``transport`` is only a socket, or a wrapper that is no longer needed."""
     current: Any = transport
     while type(current) is _proxy_wrapper():
         current = current.transport
@@ -88,7 +88,7 @@ def can_migrate(transport: object) -> bool:
 
 
 def came_by_proxy(transport: object) -> bool:
-    """Whether where it comes from is said by a PROXY header, which may be still to come."""
+    """Whether a PROXY header, which may not have arrived yet, contains the client's address."""
     current: Any = transport
     while isinstance(current, ProtocolWrapper):
         if type(current) is _proxy_wrapper():
@@ -129,9 +129,9 @@ def migrate(transport: object) -> socket.socket | None:
 
 def adopt(reactor: IReactorSocket, sock: socket.socket, protocol: IProtocol) -> None:
     """
-    Go on with a connection: ``protocol`` gets a transport of ``reactor`` for it.
+    Continue a connection: ``protocol`` gets a transport of ``reactor`` for it.
 
-    :param sock: for the caller to close: the transport has a descriptor of its own.
+    :param sock: for the caller to close: the transport has its own descriptor.
     :raises OSError: when the connection has been reset, or there are too many descriptors.
     """
     sock.getpeername()  # while nothing has been opened that an error would leave behind

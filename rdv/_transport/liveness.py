@@ -52,11 +52,11 @@ class PeerVanished(ConnectionAborted):
 
 def has_answered(then: Reading, now: Reading) -> bool:
     """
-    Whether what we send still arrives.
+    Whether the data that we send still arrives.
 
-    Whatever comes is a sign of it: what is in flight may be lost on the way to a reader who stalls,
-    and has to wait for him. But it has to be acknowledged where there is room for it. If small
-    segments come through and full ones do not, the path is of no use (RFC 2923, 2.1).
+    Any received segment is a sign of it: data in flight may be lost on the way to a receiver that
+    stalls, and must wait for it. But it must be acknowledged if there is room for it. If small
+    segments get through and full ones do not, the path is of no use (RFC 2923, 2.1).
     """
     if now.acknowledged != then.acknowledged:
         return True
@@ -134,13 +134,14 @@ _watches: dict[IReactorTime, _Watch] = {}
 
 def watch(clock: IReactorTime, *transports: object) -> None:
     """
-    Look at connections that stand, from time to time, each until :func:`unwatch`. When its other
-    side has vanished it is reset, and its protocol gets :class:`PeerVanished`.
+    Check established connections from time to time, each until :func:`unwatch`. A connection whose
+    other side has vanished is reset, and its protocol gets :class:`PeerVanished`.
 
-    Nothing is done for what is no TCP connection of Twisted, nor where the system does not tell.
+    Does nothing for transports other than Twisted TCP connections, nor where the system does not
+    report on them.
 
     :param clock: the connections' reactor.
-    :param transports: the connections, or wrappers round them.
+    :param transports: the connections, or wrappers around them.
     """
     for transport in transports:
         connection = bottom(transport)
@@ -151,7 +152,7 @@ def watch(clock: IReactorTime, *transports: object) -> None:
 
 
 def unwatch(clock: IReactorTime, transport: object) -> None:
-    """Look at it no longer, if it was looked at. To be called at the latest when it is lost."""
+    """Stop checking it, if it was checked. Call this at the latest when it is lost."""
     connection = bottom(transport)
     if clock in _watches and isinstance(connection, Connection):
         _watches[clock].discard(connection)

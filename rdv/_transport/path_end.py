@@ -208,10 +208,10 @@ class PathEnd:
 
     def leave(self) -> None:
         """
-        We are done with it, both ways, but perhaps not the peer: what it has not read yet may still
-        be in a server. So only our direction ends here, and the connection when the peer's has.
-        Were it closed, the system would forget it after a minute, and the server take that for a
-        loss.
+        We have finished with it, in both directions, but perhaps not the peer: data that it has not
+        read yet may still be in a server. Only our direction therefore ends here, and the
+        connection when the peer's has ended. If it were closed, the system would forget it after a
+        minute, and the server would take that for a loss.
         """
         if self.is_open:
             self.is_open = False

@@ -67,14 +67,14 @@ class Paths:
 
     def join(self, path: SecurePath, early: bytes) -> Joining:
         """
-        Let ``path``, whose handshake is over, take over as soon as it can.
+        Let ``path``, whose handshake is complete, take over as soon as it can.
 
         A dialer has one such path at a time, and may give it up before it has taken over, by
-        cancelling ``proven``. An acceptor may have 16: the first one on which its peer says HERE
+        cancelling ``proven``. An acceptor may have 16: the first one on which its peer sends HERE
         takes over, and the others are aborted.
 
-        :param early: what has come on it already.
-        :return: the protocol for its connection. ``proven`` tells what has become of it.
+        :param early: data that has already arrived on it.
+        :return: the protocol for its connection. ``proven`` reports the result.
         :raises RuntimeError: when there are too many already.
         """
         if len(self.stream.joins) >= _MOST_JOINS[self.role]:
@@ -131,9 +131,9 @@ class Paths:
 
     def follow(self, *, paused: bool) -> None:
         """
-        Do what follows from what has been said: read on which path, close the first one.
+        Act on the messages so far: read on the right path, close the first one.
 
-        :param paused: whether the application takes nothing at the moment.
+        :param paused: whether the application accepts no data at the moment.
         """
         if self.stream.first_is_done:
             self.first.leave()
@@ -180,7 +180,7 @@ class Paths:
             end.abort()
 
     def break_on_exit(self, enabled: bool) -> None:
-        """Whether the peer is to see a broken stream when this process dies; for each path."""
+        """Whether the peer sees a broken stream if this process dies; for each path."""
         self._reset_on_exit = enabled
         for end in self._ends:
             if end.is_open and end.path.order not in self.stream.joins:

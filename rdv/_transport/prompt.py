@@ -34,9 +34,8 @@ _due: dict[object, tuple[IDelayedCall, list[PromptServer]]] = {}
 
 def hasten(transport: object) -> None:
     """
-    Make a connection that a port of Twisted has accepted a :class:`PromptServer`, if there is
-    nothing above it, no producer, and nothing that it has still to write, an end included. If not,
-    it stays as it is.
+    Make a connection that a Twisted port has accepted a :class:`PromptServer`, if there is nothing
+    above it, no producer, and nothing left to write, including an end. Otherwise it stays as it is.
     """
     if type(transport) is Server and not transport.TLS and not transport.disconnecting:
         # Twisted does not say in public what is buffered, and whether an end is; should it call

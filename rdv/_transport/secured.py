@@ -92,8 +92,8 @@ class SecureTransport(EndingTransport):
     def can_move(self) -> bool:
         """
         Whether a path may still join: both sides can move, none has taken over, the stream is not
-        over, and not all that is left is to be discarded. A dialer has to hear the peer's READY
-        first (:attr:`on_ready`).
+        over, and some of the remaining data is not to be discarded. A dialer must have received the
+        peer's READY first (:attr:`on_ready`).
         """
         closing = self.disconnecting and self._write_ended
         return self._may_move and self._takes and self.stream.can_move and not closing
@@ -265,8 +265,9 @@ class SecureTransport(EndingTransport):
 
     def loseConnection(self) -> None:
         """
-        End our direction, not before a registered producer is done, and close when the peer has
-        everything. What it still sends is discarded; for its own end it has five seconds then.
+        End our direction, but not before a registered producer has finished, and close when the
+        peer has everything. Data that it still sends is discarded; it then has five seconds for its
+        own end.
         """
         self.disconnecting = True
         if not self.connected:
@@ -287,7 +288,7 @@ class SecureTransport(EndingTransport):
         self._paths.break_on_exit(enabled)
 
     def pauseProducing(self) -> None:
-        """Stop reading; at most what one read of the transport below has brought still comes."""
+        """Stop reading; at most the data of one read of the transport below still arrives."""
         if not self.disconnecting:  # else there is nothing that could be held back
             self._paused = True
             self._follow()

@@ -105,12 +105,12 @@ class HalfCloseTLS(EndingTransport):
         self._flush()
 
     def readConnectionLost(self) -> None:
-        """The end of TCP says nothing after the end of TLS; before it, something was cut off."""
+        """The end of TCP has no meaning after the end of TLS; before it, it is a truncation."""
         if self._takes:
             self._fail(Failure(ConnectionLost("TLS stream ended without close_notify")))
 
     def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`: TCP is never closed by half."""
+        """See :class:`IHalfCloseableProtocol`: TCP is never half-closed."""
 
     def connectionLost(self, reason: Failure) -> None:
         self._lose(reason)
@@ -150,9 +150,10 @@ class HalfCloseTLS(EndingTransport):
 
     def loseConnection(self) -> None:
         """
-        Send close_notify and close the connection below; not before a registered producer is done.
+        Send close_notify and close the connection below, but not before a registered producer has
+        finished.
 
-        The peer's close_notify is not waited for (RFC 8446, 6.1, does not ask for it).
+        It does not wait for the peer's close_notify (RFC 8446, 6.1, does not require it).
         """
         self.disconnecting = True
         if self._producer is not None:

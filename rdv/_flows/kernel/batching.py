@@ -55,13 +55,13 @@ class Batching:
             self._call = self._clock.callLater(_INTERVAL, self._sweep)
 
     def end(self, member: Sweepable, sock: socket.socket) -> None:
-        """Let ``sock`` tell of every byte again, if it did not; of those that are there, too."""
+        """Let ``sock`` report every byte again, if it did not, including those already there."""
         if member in self._members:
             self.forget(member)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def forget(self, member: Sweepable) -> None:
-        """Nobody is interested in the socket any more; it may be closed."""
+        """The socket is no longer of interest; it may be closed."""
         self._members.pop(member, None)
         if not self._members and self._call is not None:
             self._call.cancel()

@@ -99,9 +99,9 @@ class Watcher:
 
     def watch(self, fd: int, events: int, handler: Handler, owner: Owner) -> None:
         """
-        Call ``handler`` with what happens on ``fd``; an error or a hang-up is always told.
+        Call ``handler`` with the events of ``fd``; an error or a hang-up is always reported.
 
-        :param owner: told when a handler has failed.
+        :param owner: notified when a handler has failed.
         :raises OSError: when no descriptor is left for the epoll, or ``fd`` cannot be watched.
         """
         try:
@@ -117,7 +117,7 @@ class Watcher:
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
         """
-        Watch a descriptor for other events than before, and tell ``handler`` of them; it may have
+        Watch a descriptor for other events than before, and report them to ``handler``; it may have
         been closed already.
         """
         assert self._epoll is not None
@@ -126,7 +126,7 @@ class Watcher:
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
-        """Watch ``fd`` no longer, if it was watched; it may have been closed already."""
+        """Stop watching ``fd``, if it was watched; it may have been closed already."""
         if self._handlers.pop(fd, None) is not None:
             del self._owners[fd]
             assert self._epoll is not None

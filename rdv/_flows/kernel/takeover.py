@@ -57,14 +57,14 @@ class Splicer:
         self, there: Flow | SplicedFlow, back: Flow | SplicedFlow
     ) -> tuple[Flow | SplicedFlow, Flow | SplicedFlow]:
         """
-        Let the kernel do what two flows did so far; the second one goes back to where the first
-        one comes from.
+        Let the kernel do what two flows did so far; the second one has the opposite direction of
+        the first.
 
-        To the protocols of both transports nothing changes, except that they get no more data: of
-        the end of reading and of a loss they are told as before.
+        For the protocols of both transports nothing changes, except that they get no more data: the
+        end of reading and a loss are reported to them as before.
 
-        :return: what takes the place of each: the flow itself when it has ended, and both when
-            they have to go on copying, since somebody looks into one, or they are not between two
+        :return: the replacement of each: the flow itself when it has ended, and both when they must
+            continue to copy, because something inspects one of them, or they are not between two
             plain sockets.
         """
         if not (isinstance(there, Flow) and isinstance(back, Flow)):
@@ -171,7 +171,7 @@ class SplicedFlow:
 
     @property
     def count(self) -> int:
-        """Bytes moved, those before this took over included."""
+        """Bytes moved, including those before this took over."""
         return self._before if self._splice is None else self._splice.count
 
     @property

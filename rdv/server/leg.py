@@ -22,18 +22,18 @@ __all__ = ["Leg"]
 
 class Leg(PlainLeg):
     """
-    A connection and what its client said of itself. As small as can be: a server holds thousands.
+    A connection and the client's offer. It is as small as possible: a server holds thousands.
 
-    :ivar arrived: when it came to its rendezvous, in seconds of the clock there.
-    :ivar addresses: the client's own addresses, formatted.
-    :ivar heard: how many bytes it had sent when it became one, if the connection is the client's
-        own and nothing else has come on it; 0 when that is not known.
-    :ivar lease: by which it is counted, which ends with the connection.
-    :ivar owner: who is told what happens.
-    :ivar trip: the round trip to it, in seconds, when it was last seen to be silent; 0 when that is
-        not known.
-    :ivar user: who it is, as whoever let it in says; None when nobody does.
-    :ivar written: whether what it gets is all with the kernel, and our end behind it.
+    :ivar arrived: when the client entered its rendezvous, in seconds of the rendezvous' clock.
+    :ivar addresses: the client's self addresses, formatted.
+    :ivar heard: how many bytes the client had sent when its connection became a leg, if the
+        connection is the client's own and carried nothing else; 0 if unknown.
+    :ivar lease: counts the connection, and ends with it.
+    :ivar owner: is notified of events.
+    :ivar trip: the round-trip time to the client in seconds when it was last found silent; 0 if
+        unknown.
+    :ivar user: the user that the access check reported; None if it reported none.
+    :ivar written: whether all data for the client, and our end after it, is in the kernel.
     """
 
     __slots__ = (
@@ -69,41 +69,41 @@ class Leg(PlainLeg):
     @property
     def id(self) -> int:
         """
-        A random number of 32 bits by which the log knows the client, and the pair that comes of its
-        waiting. It is no secret.
+        A random 32-bit number that identifies the client in the log, and the pair that results from
+        its waiting. It is not secret.
         """
         if not self._id:
             self._id = getrandbits(32)
         return self._id
 
     def rename(self, number: int = 0) -> None:
-        """Have another :attr:`id`; with 0, one that nobody has."""
+        """Change :attr:`id`; 0 means a new one that is not in use."""
         self._id = number
 
     @property
     def observed(self) -> str:
-        """Its address as the server sees it, formatted; empty when unknown."""
+        """The client's observed address, formatted; empty if unknown."""
         if self._observed is None:
             peer: Any = self.transport.getPeer()
             self._observed = endpoint_text(peer.host, peer.port)
         return self._observed
 
     def shrink(self) -> None:
-        """Forget, for a long wait, what can be found out again."""
+        """Before a long wait, forget whatever can be looked up again."""
         if self.heard and self._observed:  # where it is unknown it stays so
             self._observed = None
             name(self.transport, "client")
 
     @property
     def candidates(self) -> str:
-        """Where its peer may try to reach it: its own addresses, then the observed one."""
+        """The addresses for its peer to dial: the self addresses, then the observed address."""
         return ", ".join(filter(None, (self.addresses, self.observed)))
 
     @property
     def network(self) -> bytes:
         """
-        Where it comes from; see :func:`rdv.addresses.network_of`. Empty when that is unknown, or a
-        proxy that hides it.
+        The client's network; see :func:`rdv.addresses.network_of`. Empty if it is unknown, or that
+        of a proxy that hides the client.
         """
         if self.lease.is_hidden:
             return b""
@@ -117,8 +117,8 @@ class Leg(PlainLeg):
 
     def is_silent(self) -> bool:
         """
-        Whether the client is still there and has sent nothing, as far as the kernel knows. If not,
-        the owner is told.
+        Whether the client is still connected and has sent nothing, as far as the kernel knows. If
+        not, the owner is notified.
         """
         if self.heard:  # what is asked then is wanted anyway
             seen = arrival(self.transport)

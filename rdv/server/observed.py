@@ -1,5 +1,5 @@
 """
-Whose address it really is: what the server tells a client, and its peer, as the observed address.
+Finds the observed address of a client, which the server reports to the client and to its peer.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _FORWARDED_FOR = re.compile(
 
 def peer_address(request: IRequest) -> Address | None:
     """
-    The other end of the connection, or what a PROXY header says of it when the site listens on a
-    ``haproxy:`` endpoint.
+    The address of the other end of the connection, or the one in a PROXY header if the site listens
+    on a ``haproxy:`` endpoint.
     """
     client = request.getClientAddress()
     if isinstance(client, (IPv4Address, IPv6Address)):
@@ -54,7 +54,7 @@ def forwarded_address(header: str, port_header: str | None = None) -> ObservedAd
 
     :param header: for instance ``X-Forwarded-For``.
     :param port_header: for instance ``X-Real-Port``; must hold the client's source port.
-    :raises TypeError: when one of them is no text.
+    :raises TypeError: when one of them is not text.
     """
     knobs.instance("header", header, str, "the name of a header")
     knobs.instance("port_header", port_header, (str, type(None)), "the name of a header")

@@ -1,8 +1,8 @@
 """
-The ports of a server that its clients are told of.
+The ports that a server reports to its clients.
 
-A client that asks from one local port at two ports of the server learns whether its NAT maps that
-port alike for both, which is what ``rdv check`` does.
+A client that sends requests from one local port to two ports of the server learns whether its NAT
+uses the same mapping for both. This is what ``rdv check`` does.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _NOWHERE: Mapping[int, frozenset[_IP]] = MappingProxyType({})
 
 class Ports(NamedTuple):
     """
-    The TCP ports, on any address, at which clients reach one rendezvous.
+    The TCP ports, on any address, through which clients reach one rendezvous.
 
-    :ivar plain: without TLS.
-    :ivar tls: with it.
+    :ivar plain: the ports without TLS.
+    :ivar tls: the ports with TLS.
     :ivar hosts: the addresses of ports that not every client can reach.
     """
 
@@ -40,8 +40,9 @@ class Ports(NamedTuple):
 
     def beside(self, transport: StreamTransport) -> tuple[int, ...]:
         """
-        What the client on ``transport`` is told: the others of the same kind, at the address of
-        ours that it uses. None at all if it has come through none of them, by way of a proxy, say.
+        The ports to report to the client on ``transport``: the others of the same kind, on the
+        address of ours that the client uses. None if the client has not connected to one of them,
+        for example if it came through a proxy.
         """
         ports = self.tls if ISSLTransport.providedBy(transport) else self.plain
         if len(ports) < 2:
@@ -61,5 +62,5 @@ class Ports(NamedTuple):
 
 
 def _listens(host: _IP, ip: _IP) -> bool:
-    """Whether who listens on ``host`` does so on ``ip``."""
+    """Whether a socket that listens on ``host`` also listens on ``ip``."""
     return host == ip or (host.is_unspecified and (host.version == 6 or ip.version == 4))

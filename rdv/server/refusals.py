@@ -1,5 +1,5 @@
 """
-How clients are refused: each with a status and one line for a person.
+The refusals of the server: each has a status and one line for humans.
 """
 
 from __future__ import annotations
@@ -87,6 +87,6 @@ WORDS: dict[Refusal, str] = {
 
 
 def bad_request(refusal: Refusal) -> BadRequest:
-    """The same as an error."""
+    """The same refusal as an error."""
     status, text = refusal
     return BadRequest(text, status)

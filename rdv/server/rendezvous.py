@@ -1,10 +1,10 @@
 """
-The composition: lobby, ``serve`` hook, pairs, counters and shutdown.
+Composes the lobby, the ``serve`` hook, pairs, counters and shutdown.
 
-The ``Lobby`` knows tokens, roles and one timer for all who wait. When a partner is there both legs
-are looked at once more (a FIN, a reset or early bytes may sit in the kernel unread): nobody is
-matched with a dead client. If a ``serve`` hook is set it is asked first and may refuse; a client
-that leaves meanwhile cancels the hook and puts its partner back into the lobby. Then both are told.
+The ``Lobby`` knows tokens, roles and one timer for all clients. Before a match, both legs are
+checked once more (a FIN, reset or early data may be unread): no client is matched with a dead one.
+A ``serve`` hook is asked first and may refuse. A client that leaves meanwhile cancels the hook; the
+other returns to the lobby. Then both are answered.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["Rendezvous", "ServeHook"]
 
 class Rendezvous(LegOwner[Leg]):
     """
-    Where clients meet. All resources of a server share one. It does no networking of its own.
+    Matches clients. All resources of a server share one. It does no networking of its own.
 
     :param reactor: for its timers, and to watch descriptors if supported.
     :param lobby_timeout: seconds that a client waits for its peer before a 408; 0 for no limit.
@@ -57,17 +57,17 @@ class Rendezvous(LegOwner[Leg]):
     :param align: answer the nearer client later, so that both get their 101 at the same moment.
     :param relay: bandwidth limits for relayed pairs.
     :param limits: limits per address; by default there are none.
-    :raises TypeError: when one of them is of the wrong type; the text names it.
-    :raises ValueError: when one is out of range; likewise.
-    :ivar decisions: what asks the hook; None where there is none.
-    :ivar admission: what applies the limits; :attr:`budget` keeps some descriptors free.
-    :ivar ports: what clients are told of other ports at which they may ask; by default nothing.
-    :ivar newcomers: each gets every client that comes; the first one counts it.
+    :raises TypeError: when a parameter has the wrong type; the message names it.
+    :raises ValueError: when a parameter is out of range; likewise.
+    :ivar decisions: calls the hook; None if there is none.
+    :ivar admission: applies the limits; :attr:`budget` keeps some descriptors free.
+    :ivar ports: the ports that clients are told about; empty by default.
+    :ivar newcomers: each is called with every new client; the first one counts it.
     :ivar listeners: each gets the record of every pair that has ended; the first one logs it.
-    :ivar worker: the number of this process, among several that serve as one.
-    :ivar holders: gives connections of clients that were refused and have not closed yet.
-    :ivar statistics: what is counted; :attr:`present` is who is there.
-    :ivar closing: whether whoever comes now is refused; or goes to the :attr:`successor`, if any.
+    :ivar worker: the number of this process among several workers.
+    :ivar holders: returns connections of refused clients that have not closed yet.
+    :ivar statistics: the counters; :attr:`present` holds the current clients and pairs.
+    :ivar closing: whether new clients are refused. With a :attr:`successor`, they go there instead.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Rendezvous(LegOwner[Leg]):
         Refuse all waiting and new clients, and let the pairs end by themselves.
 
         :param drain: seconds after which the remaining pairs are cut.
-        :param successor: gets those instead; later this may be called without one.
+        :param successor: gets those clients instead; a later call may omit it.
         :return: fires when no connections are left. Cancelling it has no effect.
         """
         if not self.closing:
@@ -210,7 +210,7 @@ class Rendezvous(LegOwner[Leg]):
         self._refuse(leg, *EARLY)
 
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`: it does not want to wait any longer."""
+        """See :class:`LegOwner`: the client has stopped waiting."""
         self._lobby.leave(leg)
         note_client("left", leg)
         self._closing_legs.close(leg)

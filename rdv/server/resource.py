@@ -52,37 +52,37 @@ Identify: TypeAlias = Callable[[IRequest], Awaitable[str | None] | str | None]
 
 
 class IRendezvous(LegOwner[Leg], Protocol):
-    """Where a client goes: a :class:`rdv.server.Rendezvous`, or what knows the way to one."""
+    """Takes clients: a :class:`rdv.server.Rendezvous`, or an object that passes them on to one."""
 
     clock: IReactorTime
 
     @property
     def admission(self) -> Admission:
-        """What applies limits for each address."""
+        """Applies the limits per address."""
 
     @property
     def budget(self) -> DescriptorBudget:
-        """What keeps some descriptors free."""
+        """Keeps some descriptors free."""
 
     @property
     def closing(self) -> bool:
-        """Whether whoever comes now is refused."""
+        """Whether new clients are refused."""
 
     @property
     def statistics(self) -> Statistics:
-        """What is counted."""
+        """The counters."""
 
     def has_room(self, leg: Leg, transport: object) -> bool:
-        """Whether the client on ``transport`` may enter; see there, too."""
+        """Whether the client on ``transport`` may enter; see :class:`Rendezvous`."""
 
     def holders(self) -> Iterable[Holder]:
-        """Connections of refused clients; see there, too."""
+        """Connections of refused clients; see :class:`Rendezvous`."""
 
     def is_full(self, transport: object) -> bool:
-        """Whether a client on ``transport`` would be refused, unless somebody waits for it."""
+        """Whether a client on ``transport`` would be refused, unless its peer is waiting."""
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
-        """Take a client in, whose owner it is; see :meth:`rdv.server.Rendezvous.enter`."""
+        """Take a client whose owner this is; see :meth:`rdv.server.Rendezvous.enter`."""
 
 
 class RendezvousResource(Resource):
@@ -100,7 +100,7 @@ class RendezvousResource(Resource):
         ``serve`` hook finds it in ``user`` of the pair's ``dialer`` and ``acceptor``. If it raises
         :class:`~rdv.errors.BadRequest`, the client is refused with that; if it fails, with 500.
     :param door: access checks; None to admit everybody. For standalone servers.
-    :raises TypeError: when one of them is of the wrong type; the text names it.
+    :raises TypeError: when a parameter has the wrong type; the message names it.
     """
 
     isLeaf = True
@@ -173,7 +173,7 @@ class RendezvousResource(Resource):
             await later
 
     def _hold(self, request: Request, visitor: Visitor, later: Later) -> None:
-        """Answer when it is known whether the client may come in, or not at all if it leaves."""
+        """Answer as soon as the access check has decided; not at all if the client leaves."""
 
         def answered(result: object) -> None:
             # It has left, or has been refused meanwhile.
@@ -223,7 +223,7 @@ def _checked(user: str | None) -> str | None:
 
 
 def _undecided(failure: Failure) -> BadRequest:
-    """What the client is told when the door did not let it in."""
+    """The error for a client that the door did not admit."""
     if isinstance(failure.value, BadRequest):
         return failure.value
     if failure.check(DeferredTimeout, CancelledError):
@@ -254,7 +254,7 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
 
 
 def _lease(request: Request) -> Lease:
-    """By which the connection is counted already: in a server of its own."""
+    """The lease that already counts the connection, on a standalone server."""
     lease: Lease = getattr(request.channel, "lease", NOBODY)
     return lease
 
@@ -263,10 +263,10 @@ def _detach(request: Request, leg: Leg) -> bytes:
     """
     Take the connection from ``twisted.web`` and give it to ``leg``.
 
-    What comes from now on arrives at the leg. Channel and request are left to the garbage
-    collector, without a timer.
+    From now on, data arrives at the leg. Channel and request are left to the garbage collector,
+    without a timer.
 
-    :return: what has already been received behind the request.
+    :return: data that has already been received after the request.
     """
     channel: Any = request.channel
     behind: list[bytes] = []

@@ -1,8 +1,8 @@
 """
-What a server tells of itself in numbers: the names, and how those of several processes are added.
+The names of a server's metrics, and how those of several processes are added.
 
-A :data:`Sample` is all numbers of one process, or the sum of several, and nothing but text and
-numbers: it goes through a pipe as JSON. Names and units are as Prometheus has them.
+A :data:`Sample` holds all metrics of one process, or the sum of several. It contains only text and
+numbers, because it is sent through a pipe as JSON. Names and units follow Prometheus.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
 class Metric(NamedTuple):
     """
-    One of them.
+    A metric.
 
     :ivar name: without the ``_total`` of a counter.
     :ivar kind: ``counter``, ``gauge`` or ``histogram``.
-    :ivar labels: their names. Their values are of a small set, and never what a client has said.
+    :ivar labels: label names. Their values are from a small set, and never text from a client.
     """
 
     name: str
@@ -96,7 +96,7 @@ _LEAST = {"rdv_certificate_expiry_timestamp_seconds", "rdv_start_time_seconds"}
 
 
 def added(samples: Iterable[Sample]) -> Sample:
-    """What several processes come to together."""
+    """The sum of several processes."""
     total: Sample = {}
     for sample in samples:
         for name, values in sample.items():
@@ -111,5 +111,5 @@ def added(samples: Iterable[Sample]) -> Sample:
 
 
 def lasting(sample: Sample) -> Sample:
-    """What is still true of a process that is gone: counts, which never fall."""
+    """The part of a sample that outlasts its process: counts, which never fall."""
     return {name: values for name, values in sample.items() if _KINDS.get(name) != GAUGE}

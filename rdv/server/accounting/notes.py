@@ -1,5 +1,5 @@
 """
-What the log is told of clients and pairs: events with named fields.
+Log events about clients and pairs, with named fields.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _HELD = ", {held} held back for {hold:.3f} s"
 
 
 def note_client(event: str, leg: Leg, **fields: object) -> None:
-    """Something has happened to a client."""
+    """Log an event of a client."""
     if is_shown("debug"):
         _note(_CLIENT, event, leg, leg.id, fields)
 
 
 def note_match(pair: Pair, hold: Hold | None) -> None:
-    """Two clients have met."""
+    """Log that two clients were matched."""
     if is_shown("debug"):
         if hold is None:
             fields: dict[str, object] = {"hold": 0.0, "held": None}
@@ -52,7 +52,7 @@ def _note(text: str, event: str, leg: Leg, number: int, fields: dict[str, object
 
 def note_drain(why: str, pairs: int, drain: float) -> None:
     """
-    The server ends when its pairs have ended.
+    Log that the server exits as soon as its pairs have ended.
 
     :param drain: seconds after which they are cut.
     """
@@ -63,7 +63,7 @@ def note_drain(why: str, pairs: int, drain: float) -> None:
 
 
 def note_end(record: PairRecord) -> None:
-    """A pair has ended."""
+    """Log that a pair has ended."""
     if is_shown("info"):
         dialer, acceptor = record.dialer_address or "unknown", record.acceptor_address or "unknown"
         # A format with many fields takes several times as long.

@@ -1,6 +1,6 @@
 """
-What is known of a pair when it has ended, in one record: the log's line and the counters are made
-of it, and whatever else listens.
+The record of a pair that has ended. The log line and the counters are made from it, and other
+listeners get it too.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ class PairRecord(NamedTuple):
     """
     A pair that has ended. Unknown addresses and users are empty strings.
 
-    :ivar time: when, in seconds since 1970.
+    :ivar time: when it ended, in seconds since 1970.
     :ivar id: eight hexadecimal digits that identify the pair in the log.
-    :ivar token: enough of it to tell one from another; see :func:`rdv.wire.token_hint`.
+    :ivar token: enough of the token to distinguish it; see :func:`rdv.wire.token_hint`.
     :ivar waited: how many seconds the first client waited for the other.
-    :ivar lasted: how many seconds passed from then until the end.
-    :ivar dialer_bytes: how many bytes of its stream were relayed.
+    :ivar lasted: how many seconds passed from the match to the end.
+    :ivar dialer_bytes: how many bytes from the dialer were relayed.
     :ivar acceptor_bytes: likewise.
-    :ivar dialer_address: as it was observed, formatted.
+    :ivar dialer_address: the observed address, formatted.
     :ivar acceptor_address: likewise.
     :ivar dialer_user: the user, if the server identifies users.
     :ivar acceptor_user: likewise.
-    :ivar worker: the process that served it; None if there is only one.
+    :ivar worker: the number of the worker that served it; None if there is only one process.
     """
 
     time: float
@@ -60,9 +60,9 @@ PairListener: TypeAlias = Callable[[PairRecord], object]
 
 def record_of(pair: Pair, seconds: float, worker: int | None = None) -> PairRecord:
     """
-    What is known of ``pair``.
+    The record of ``pair``.
 
-    :param seconds: the time now, as in :attr:`Pair.matched`.
+    :param seconds: the current time, as in :attr:`Pair.matched`.
     """
     dialer, acceptor = pair.dialer, pair.acceptor
     return PairRecord(
@@ -84,7 +84,7 @@ def record_of(pair: Pair, seconds: float, worker: int | None = None) -> PairReco
 
 
 def tell_of_end(record: PairRecord, listeners: Iterable[PairListener]) -> None:
-    """Call all of them. One that fails is logged, and does not keep it from the others."""
+    """Call all listeners. If one fails, this is logged, and the others are still called."""
     for listener in listeners:
         try:
             listener(record)

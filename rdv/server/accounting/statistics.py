@@ -1,9 +1,8 @@
 """
-What a rendezvous counts, in plain numbers: it is on the way of every client, and takes a
-microsecond or two. The names under which all this is told are in
-:mod:`rdv.server.accounting.metrics`.
+The counters of a rendezvous, in plain numbers: counting is on the path of every client, and takes a
+microsecond or two. The names of the metrics are in :mod:`rdv.server.accounting.metrics`.
 
-Everything is bounded: no text of a client or of a hook becomes a key.
+Everything is bounded: no text from a client or a hook becomes a key.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ _NAMES = {space: str(space.name).lower() for space in AddressSpace}
 
 class Present(NamedTuple):
     """
-    Who is there now.
+    The current clients and pairs.
 
-    :ivar pairs: that were told of each other and are not yet gone.
+    :ivar pairs: pairs whose clients were answered and have not both gone yet.
     :ivar meeting: those of them that have not chosen a path.
     """
 
@@ -59,11 +58,11 @@ class Present(NamedTuple):
 
 class Histogram:
     """
-    How often a value was up to each of some bounds.
+    Counts values by ranges.
 
-    :ivar bounds: in rising order.
-    :ivar counts: for each bound those that are above the one before; the last is for those above
-        all bounds.
+    :ivar bounds: upper bounds, ascending.
+    :ivar counts: for each bound, the number of values above the previous bound; the last one is for
+        values above all bounds.
     :ivar sum: of all values.
     """
 
@@ -75,20 +74,20 @@ class Histogram:
         self.sum = 0.0
 
     def add(self, value: float) -> None:
-        """Count one."""
+        """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
 
 class Statistics:
     """
-    Of one rendezvous, since its start.
+    The counters of one rendezvous since its start.
 
-    :ivar dialers: that were taken in.
+    :ivar dialers: dialers that entered.
     :ivar acceptors: likewise.
     :ivar kinds: both by the kind of their observed address; see :func:`kind_of`.
-    :ivar refusals: by status and reason, a word.
-    :ivar matches: pairs that were told of each other.
+    :ivar refusals: by status and reason, which is one word.
+    :ivar matches: pairs whose clients were answered.
     :ivar outcomes: pairs that have ended, by outcome.
     :ivar ends: the same by reason.
     :ivar dialer_bytes: relayed bytes of dialers whose pairs have ended.
@@ -115,7 +114,7 @@ class Statistics:
         self.hook_times = Histogram(_HOOK_TIMES)
 
     def came(self, leg: Leg) -> None:
-        """A client was taken in."""
+        """A client has entered."""
         if leg.role is Role.DIALER:
             self.dialers += 1
         else:
@@ -123,12 +122,12 @@ class Statistics:
         self.kinds[kind_of(leg.observed)] += 1
 
     def refused(self, status: int, text: str) -> None:
-        """A client was refused, before or after that."""
+        """A client was refused, before or after it entered."""
         reason = WORDS.get((status, text)) or _OTHERS.get(status, "other")
         self.refusals[status, reason] += 1
 
     def matched(self, pair: Pair) -> None:
-        """Two clients are told of each other."""
+        """Two clients are being answered."""
         self.matches += 1
         self.waits.add(pair.waited)
 
@@ -145,7 +144,7 @@ class Statistics:
 
 def kind_of(observed: str) -> str:
     """
-    Which space an observed address belongs to, in a word: ``public4`` and so on, and ``unknown``.
+    The address space of an observed address, as one word: ``public4`` and so on, or ``unknown``.
 
     :param observed: formatted, or empty.
     """

@@ -1,5 +1,5 @@
 """
-The time from the order to close until no connection is left.
+The time from the command to close until no connection is left.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _TIME_TO_REFUSE = 1.0
 
 class Drain:
     """
-    Lets connections end by themselves for a while.
+    Lets connections end by themselves for a limited time.
 
-    :param cut_pairs: called when the pairs have had their time.
-    :param cut_all: called when refused clients have had theirs as well.
+    :param cut_pairs: called when the time for pairs is over.
+    :param cut_all: called when the time for refused clients is over as well.
     :ivar has_begun: whether :meth:`begin` was called.
     """
 
@@ -46,11 +46,11 @@ class Drain:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it has begun, and not ended."""
+        """Whether the drain has begun and not ended."""
         return self.has_begun and not self._over.fired
 
     def begin(self, seconds: float) -> None:
-        """Their time begins, or begins anew; pairs get so much of it."""
+        """Start or restart the time limit, with this many seconds for pairs."""
         self._cancel()
         self.has_begun = True
         self._calls = [
@@ -69,5 +69,5 @@ class Drain:
                 call.cancel()
 
     def when_over(self) -> Deferred[None]:
-        """A new Deferred that fires then. Cancelling it only forgets it."""
+        """A new Deferred that fires when no connection is left. Cancelling it has no effect."""
         return self._over.when_fired()

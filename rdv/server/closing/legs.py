@@ -1,5 +1,5 @@
 """
-Legs that have been answered and only have to end.
+Legs that have been answered and only need to close.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _LINGER = 5.0
 
 class ClosingLegs(LegOwner[Leg]):
     """
-    Owner of refused legs. What they still send is read and dropped: closing a socket with unread
+    Owns refused legs. Further data from them is read and dropped: closing a socket with unread
     input would reset it, and the refusal might not arrive.
 
-    :param ended: called whenever one has gone.
+    :param ended: called whenever a leg has closed.
     """
 
     def __init__(self, clock: IReactorTime, ended: Callable[[], object]) -> None:
@@ -51,14 +51,14 @@ class ClosingLegs(LegOwner[Leg]):
         Become the owner of ``leg``, answer with an HTTP error and end our direction. The client is
         expected to close.
 
-        :param later: seconds after which it may come again, if there is such a time.
+        :param later: seconds after which the client may retry, if known.
         """
         self._adopt(leg)
         leg.transport.write(refusal(status, reason, later))
         leg.transport.loseWriteConnection()
 
     def close(self, leg: Leg) -> None:
-        """Become the owner of ``leg``, and close it behind what it has been sent."""
+        """Become the owner of ``leg``, and close it after the data that was written to it."""
         self._adopt(leg)
         leg.transport.loseConnection()
 
@@ -69,12 +69,12 @@ class ClosingLegs(LegOwner[Leg]):
         self._lingering.add(leg)
 
     def abort(self) -> None:
-        """Cut them all."""
+        """Cut all legs."""
         for leg in list(self._legs):
             _cut(leg)
 
     def holders(self) -> Iterator[Holder]:
-        """Those who have not closed yet: nothing is lost with them but a descriptor."""
+        """Legs that have not closed yet: dropping them only frees a descriptor."""
         now = self._clock.seconds()
         for leg, since in self._lingering.begun():
             if leg in self._dropped and now - since < YOUNG:
@@ -108,7 +108,7 @@ class Refusing:
     """
     Refuses the clients of a rendezvous.
 
-    :param closing_legs: who owns them from then on.
+    :param closing_legs: owns the refused legs.
     """
 
     def __init__(self, statistics: Statistics, closing_legs: ClosingLegs) -> None:
@@ -116,19 +116,19 @@ class Refusing:
         self._closing_legs = closing_legs
 
     def refuse(self, leg: Leg, status: int, reason: str, later: int = RETRY_AFTER) -> None:
-        """One; see :meth:`ClosingLegs.refuse`."""
+        """Refuse one client; see :meth:`ClosingLegs.refuse`."""
         note_client("refused", leg, status=status, reason=reason)
         self._statistics.refused(status, reason)
         self._closing_legs.refuse(leg, status, reason, later)
 
     def refuse_both(self, pair: Pair, status: int, reason: str) -> None:
-        """Both of a pair, which is over."""
+        """Refuse both clients of a pair, which is over."""
         self.refuse(pair.dialer, status, reason)
         self.refuse(pair.acceptor, status, reason)
         pair.conclude()
 
     def may(self, limit: Limit, leg: Leg) -> bool:
-        """Whether a limit leaves room for a client. If not, it is refused."""
+        """Whether a limit allows the client. If not, the client is refused."""
         if leg.lease.may(limit):
             return True
         if limit is Limit.WAITING:

@@ -31,7 +31,7 @@ _LENGTHS = (8, 6)
 
 
 class _Groups(Generic[M]):
-    """Members by the first bytes of their networks, and which of them has most."""
+    """Members grouped by the first bytes of their networks, and which group is largest."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -61,11 +61,11 @@ class _Groups(Generic[M]):
             del self._groups[key]
 
     def size(self, network: bytes) -> int:
-        """How many there are in the group of ``network``."""
+        """The number of members in the group of ``network``."""
         return len(self._groups.get(network[: self._length], ()))
 
     def youngest(self, network: bytes) -> M | None:
-        """The last one of the largest group, if that has two more than that of ``network``."""
+        """The last member of the largest group, if it has two more than that of ``network``."""
         if len(self._of_size) - 1 < self.size(network) + 2:
             return None
         return next(reversed(self._groups[next(reversed(self._of_size[-1]))]))
@@ -73,10 +73,10 @@ class _Groups(Generic[M]):
 
 class Crowds(Generic[M]):
     """
-    Those who wait, by where they come from.
+    The waiting clients by network.
 
-    :param members: who is in, with its network, in the order in which they came.
-    :ivar few: with no more than so many there is no need of this any longer.
+    :param members: the waiting clients with their networks, in the order of arrival.
+    :ivar few: with this many members or fewer, this object is no longer needed.
     """
 
     def __init__(self, members: Iterable[tuple[M, bytes]]) -> None:
@@ -87,21 +87,21 @@ class Crowds(Generic[M]):
         self.few = len(self._networks) // 2
 
     def add(self, member: M, network: bytes) -> None:
-        """One comes."""
+        """Add a client."""
         if network:
             self._networks[member] = network
             for groups in self._levels:
                 groups.add(member, network)
 
     def discard(self, member: M) -> None:
-        """One leaves."""
+        """Remove a client."""
         network = self._networks.pop(member, None)
         if network is not None:
             for groups in self._levels:
                 groups.discard(member, network)
 
     def yielding(self, network: bytes) -> M | None:
-        """Who gives way to somebody from there; None when nobody has to."""
+        """The client that makes room for one from that network; None if there is none."""
         if not network:
             return None
         fine, coarse = self._levels

@@ -1,5 +1,5 @@
 """
-A pair about which the ``serve`` hook is still thinking.
+A pair on which the ``serve`` hook has not decided yet.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
 
 def _ask(serve: ServeHook, pair: Pair) -> Deferred[object]:
-    """Call the hook, and wait for whatever kind of awaitable it returns."""
+    """Call the hook, and wait for its result, which may be any kind of awaitable."""
     try:
         answer: object = serve(pair)
     except Exception:
@@ -43,10 +43,10 @@ def _ask(serve: ServeHook, pair: Pair) -> Deferred[object]:
 
 def _check(pair: Pair) -> None:
     """
-    See whether it can be joined as the hook has left it.
+    Check whether the pair can be joined with the values that the hook has set.
 
-    :raises TypeError: when the hook has set something of the wrong type; the text names it.
-    :raises ValueError: when something is out of range; likewise.
+    :raises TypeError: when the hook has set a value of the wrong type; the message names it.
+    :raises ValueError: when a value is out of range; likewise.
     """
     knobs.seconds("idle_timeout", pair.idle_timeout)
     knobs.number("rate_limit", pair.rate_limit, "bytes a second")
@@ -57,10 +57,11 @@ def _check(pair: Pair) -> None:
 
 class Decision(Interlude):
     """
-    While the hook decides. The clients know nothing yet: one that speaks or leaves ends it.
+    Owns both legs while the hook decides. The clients have not been answered yet; if one of them
+    sends data or leaves, the decision ends.
 
     :param broken_off: called with this and the leg in question; gives both legs another owner.
-    :param began: the time now.
+    :param began: the current time.
     """
 
     def __init__(
@@ -76,13 +77,13 @@ class Decision(Interlude):
         """
         Call the hook.
 
-        :param decided: called with this and what the hook has said, perhaps a Failure.
+        :param decided: called with this and the result of the hook, which may be a Failure.
         """
         self._hook = _ask(serve, self.pair).addCallback(lambda _: _check(self.pair))
         self._hook.addBoth(partial(decided, self))
 
     def cancel(self) -> None:
-        """Ask the hook no longer. What it still says does not count."""
+        """Cancel the hook. A later result is ignored."""
         self.cancelled = True
         if self._hook is not None:
             self._hook.cancel()
@@ -94,14 +95,14 @@ class Decision(Interlude):
 
 class Decisions:
     """
-    Those that are not yet made.
+    The open decisions.
 
-    :param timeout: seconds that one may take; 0 for ever.
-    :param made: called with a pair that the hook has joined or rejected. If it fails, or does not
-        decide in time, it has rejected.
-    :param broken_off: called with a pair and the leg of it that has spoken or left; gives both legs
+    :param timeout: time limit of a decision in seconds; 0 for no limit.
+    :param made: called with a pair that the hook has accepted or rejected. A hook that fails, or
+        does not decide in time, has rejected it.
+    :param broken_off: called with a pair and its leg that has sent data or left; gives both legs
         another owner.
-    :param took: gets how many seconds each has taken that was made.
+    :param took: called with the duration of each completed decision in seconds.
     """
 
     def __init__(
@@ -124,18 +125,18 @@ class Decisions:
         return len(self._open)
 
     def retime(self, timeout: float) -> None:
-        """Have another timeout, for those that are open, too."""
+        """Change the timeout, also for open decisions."""
         self._open.retime(timeout)
 
     def ask(self, pair: Pair) -> None:
-        """Call the hook; its time begins."""
+        """Call the hook, and start its time limit."""
         decision = Decision(pair, self._break_off, self._clock.seconds())
         self._open.add(decision)
         decision.ask(self._serve, self._decided)
 
     def cancel(self) -> list[Pair]:
         """
-        Ask the hook no longer about any.
+        Cancel the hook for all pairs.
 
         :return: the pairs.
         """

@@ -1,5 +1,5 @@
 """
-The time from the meeting of two clients until both have been told.
+The time from the match of two clients until both have been answered.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Interlude"]
 
 
 class Interlude(LegOwner[Leg]):
-    """Owner of both legs of a pair, until one of them speaks or leaves."""
+    """Owns both legs of a pair until one of the clients sends data or leaves."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair

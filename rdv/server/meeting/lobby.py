@@ -1,5 +1,6 @@
 """
-The lobby: who waits for whom. It knows tokens, roles and a clock, and nothing of connections.
+The lobby: which client waits for which peer. It knows tokens, roles and a clock, but no
+connections.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["Lobby", "Member"]
 
 
 class Member(Hashable, Protocol):
-    """What the lobby needs to know of somebody who waits."""
+    """The attributes of a waiting client that the lobby uses."""
 
     @property
     def role(self) -> Role: ...
@@ -28,7 +29,7 @@ class Member(Hashable, Protocol):
 
     @property
     def network(self) -> bytes:
-        """Where it comes from; empty when nobody can say."""
+        """The client's network; empty if unknown."""
 
 
 M = TypeVar("M", bound=Member)
@@ -41,10 +42,10 @@ class Lobby(Generic[M]):
     """
     At most one member waits for each token.
 
-    :param timeout: how many seconds a member may wait; 0 means for ever.
-    :param expired: called with a member whose time is over, after it has left.
-    :param replaced: called with a member in whose place a newer one of its role came.
-    :param gave_way: called with a member whose place somebody has got who has fewer.
+    :param timeout: how many seconds a member may wait; 0 for no limit.
+    :param expired: called with a member whose time is over, after it was removed.
+    :param replaced: called with a member that was replaced by a newer one with the same role.
+    :param gave_way: called with a member that made room for one from a network with fewer members.
     """
 
     def __init__(
@@ -66,48 +67,49 @@ class Lobby(Generic[M]):
         return len(self._waiting)
 
     def retime(self, timeout: float) -> None:
-        """Have another timeout, for those who wait already, too."""
+        """Change the timeout, also for members that are already waiting."""
         self._deadlines.retime(timeout)
 
     def count(self, role: Role) -> int:
-        """How many of that role wait."""
+        """The number of waiting members with that role."""
         return sum(member.role is role for member in self._waiting.values())
 
     def __iter__(self) -> Iterator[M]:
-        """Everybody who waits now, in a copy that may be worked through while members leave."""
+        """All waiting members, in a copy: members may be removed during the iteration."""
         return iter(list(self._waiting.values()))
 
     def knows(self, token: bytes) -> bool:
-        """Whether somebody waits with that token, in either role."""
+        """Whether a member with that token is waiting, in either role."""
         return token in self._waiting
 
     def partner(self, member: M) -> M | None:
-        """Who waits for ``member``: the same token, the other role. Changes nothing."""
+        """The waiting peer of ``member``: same token, other role. Changes nothing."""
         waiting = self._waiting.get(member.token)
         return waiting if waiting is not None and waiting.role is not member.role else None
 
     def rival(self, member: M) -> M | None:
-        """Who waits in the place of ``member``: the same token, the same role."""
+        """The waiting member that ``member`` would replace: same token, same role."""
         waiting = self._waiting.get(member.token)
         return waiting if waiting is not None and waiting.role is member.role else None
 
     def yielding(self, network: bytes) -> M | None:
-        """Who would give way to somebody from there if no more may wait; see :mod:`.crowds`."""
+        """The member that makes room in a full lobby for one from there; see :mod:`.crowds`."""
         if self._crowds is None:
             self._crowds = Crowds((each, each.network) for each in self._waiting.values())
         return self._crowds.yielding(network)
 
     def has_crowd(self) -> bool:
-        """Whether somebody would give way to a newcomer from where nobody else comes from."""
+        """Whether a member would make room for a newcomer from a network with no members."""
         return self.yielding(_ELSEWHERE) is not None
 
     def enter(self, member: M, most: float = math.inf) -> None:
         """
-        Let ``member`` wait. One of the same role with the same token is replaced.
+        Let ``member`` wait. A member with the same role and token is replaced.
 
-        It has no partner here: whoever enters was asked for with :meth:`partner` before.
+        Its peer is not here: the caller has looked for it with :meth:`partner`.
 
-        :param most: when so many others wait, one of them gives way, if there is one that has to.
+        :param most: if this many others are waiting, one of them makes room, if the rule of
+            :mod:`.crowds` names one.
         """
         older = self._waiting.get(member.token)
         yielding = None
@@ -127,7 +129,7 @@ class Lobby(Generic[M]):
             self._gave_way(yielding)
 
     def leave(self, member: M) -> bool:
-        """Take ``member`` out; False when it was not in (any more)."""
+        """Remove ``member``; False if it was not waiting (any more)."""
         if self._waiting.get(member.token) is not member:
             return False
         self._deadlines.discard(member)

@@ -1,10 +1,9 @@
 """
-When the two clients of a pair are told: at the same moment, as they see it.
+Answers both clients of a pair at the same moment, as they see it.
 
-Each client's first SYN opens the NAT on its own side, and has to leave before the other one's
-arrives there. So the 101 of the client that is nearer to the server is held back until that of the
-farther one is as far from its destination, by the round trips that the kernel knows. Where one is
-unknown, or a proxy's, both are told at once.
+Each client's first SYN opens its own NAT, and must leave before the other's arrives. The 101 of the
+nearer client is therefore delayed by half the difference of the two round-trip times, as measured
+by the kernel. If one of them is unknown, or is that of a proxy, both are answered immediately.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from rdv.server.relay.pair import Pair
 
 __all__ = ["LONGEST_HOLD", "SHORTEST_HOLD", "HeldBack", "Hold", "hold_back"]
 
-#: Seconds that a client is held back at most. One-way delays on the ground do not differ by more.
-#: What does comes from the farther client's own link, over a satellite say, which its way to its
-#: peer has as well, so that the SYNs cross all the same; or from a handshake that lost a packet,
-#: which tells nothing.
+#: The maximum delay in seconds. One-way delays on the ground do not differ by more. A larger
+#: difference comes from the farther client's own link, for example over a satellite, which its path
+#: to the peer shares, so that the SYNs cross all the same; or from a handshake that lost a packet,
+#: which says nothing.
 LONGEST_HOLD = 0.25
-#: Seconds below which it is not worth a timer: the reactor is no more exact.
+#: A delay below this many seconds is not worth a timer: the reactor is no more precise.
 SHORTEST_HOLD = 0.001
 
 
 class Hold(NamedTuple):
-    """Which of two legs is told later than the other one, and by how many seconds."""
+    """Which of two legs is answered later than the other, and by how many seconds."""
 
     near: Leg
     far: Leg
@@ -43,10 +42,10 @@ class Hold(NamedTuple):
 
 def hold_back(one: Leg, other: Leg) -> Hold | None:
     """
-    Look at the round trips to two clients.
+    Compare the round-trip times of two clients.
 
-    :return: None when both are to be told at once: they are equally far, or how far one of them is
-        cannot be known.
+    :return: None if both are to be answered immediately: they are equally far, or the distance of
+        one of them is unknown.
     """
     one_trip, other_trip = _round_trip(one), _round_trip(other)
     if one_trip is None or other_trip is None:
@@ -59,7 +58,7 @@ def hold_back(one: Leg, other: Leg) -> Hold | None:
 
 
 def _round_trip(leg: Leg) -> float | None:
-    """None, too, when it would be that to a proxy: the connection is not the client's own."""
+    """The client's round-trip time; None if unknown, or if the connection is that of a proxy."""
     if leg.trip:
         return leg.trip
     trip = round_trip(leg.transport)
@@ -77,12 +76,13 @@ def _round_trip(leg: Leg) -> float | None:
 
 class HeldBack(Interlude):
     """
-    While the farther one has been told and the nearer one not: to that client nothing has happened
-    yet. The pair starts when its time comes, or when the farther one speaks, who has its 101 then.
-    One that speaks or leaves before that breaks it off.
+    Owns both legs while only the farther client has been answered; the nearer one does not know
+    anything yet. The pair starts when the delay is over, or when the farther client sends data,
+    because it has its 101 then. If the nearer client sends data before that, or either of them
+    leaves, the pair is broken off.
 
-    :param broken_off: called with the pair, the leg in question, and the one that has been told;
-        gives both another owner.
+    :param broken_off: called with the pair, the leg in question, and the leg that has been
+        answered; gives both another owner.
     """
 
     def __init__(

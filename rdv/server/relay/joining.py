@@ -1,5 +1,5 @@
 """
-The two legs of a pair: told of each other, and joined as one connection.
+Answers the two clients of a pair, and joins their legs as one connection.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Tap: TypeAlias = Callable[[bytes], object]
 
 def join(pair: Pair, owner: PairOwner, gone: Callable[[Joint], object]) -> Joint:
     """
-    Join them, the dialer first; nothing moves before it is told to begin.
+    Join the legs, the dialer's first. No data is moved before ``begin`` is called.
 
     :param gone: see :class:`Joint`.
     """
@@ -47,8 +47,8 @@ def idle_time(wanted: float | None, user: str | None) -> float:
     """
     How long a pair may be silent.
 
-    :param wanted: what the operator says; None when that is nothing.
-    :param user: who one of the two is; None when nobody knows.
+    :param wanted: the operator's setting; None if there is none.
+    :param user: the user of one of the two clients; None if unknown.
     """
     if wanted is not None:
         return wanted
@@ -57,10 +57,10 @@ def idle_time(wanted: float | None, user: str | None) -> float:
 
 class IdleWatch:
     """
-    Looks at a joint whenever it might have been silent for long enough.
+    Checks a joint whenever its idle time may be over.
 
     :param timeout: seconds without a byte in either direction.
-    :param expired: called once they are over.
+    :param expired: called when this time is over.
     """
 
     __slots__ = ("_call", "_clock", "_expired", "_joint", "_timeout")
@@ -76,7 +76,7 @@ class IdleWatch:
         self._look()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._call is not None and self._call.active():
             self._call.cancel()
 
@@ -89,7 +89,7 @@ class IdleWatch:
 
 
 class PairOwner(Protocol):
-    """Whose pairs they are, and what they share."""
+    """The owner of pairs, and what they share."""
 
     clock: IReactorTime
     splicer: Splicer | None
@@ -97,17 +97,17 @@ class PairOwner(Protocol):
     ports: Ports
 
     def pair_joined(self, pair: Pair) -> None:
-        """Both lines have come."""
+        """Both lines have arrived."""
 
     def pair_ended(self, pair: Pair) -> None:
-        """Both connections are gone, or have another owner."""
+        """Both connections are closed, or have another owner."""
 
 
 def tell(leg: Leg, peer: Leg, ports: Ports, relays: bool) -> None:
     """
     Tell a client about its peer, in one write.
 
-    :param ports: those of the server.
+    :param ports: the ports of the server.
     :param relays: whether the server relays.
     """
     hasten(leg.transport)

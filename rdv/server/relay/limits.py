@@ -1,5 +1,5 @@
 """
-What pairs may use of the relay.
+Limits for relayed pairs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RelayLimits:
         fairly.
     :ivar quota: bytes per pair, in both directions together. A pair that exceeds it is cut.
     :ivar allowed: whether to relay pairs that find no direct path.
-    :raises TypeError: when one is of the wrong type; the text names it.
+    :raises TypeError: when one is of the wrong type; the message names it.
     :raises ValueError: when one is negative; likewise.
     """
 
@@ -52,8 +52,8 @@ class Relaying:
     """
     What the pairs of a rendezvous share.
 
-    :param limits: None for none.
-    :raises TypeError: when it is anything else.
+    :param limits: None for no limits.
+    :raises TypeError: when it is of another type.
     """
 
     def __init__(self, clock: IReactorTime, limits: RelayLimits | None) -> None:
@@ -64,8 +64,8 @@ class Relaying:
 
     def use(self, limits: RelayLimits) -> None:
         """
-        Have other limits, for the pairs that meet from now on. What all pairs share is shared by
-        those that have shared it before, too, as long as there is a limit.
+        Change the limits, for pairs that are matched from now on. A new total rate also applies to
+        the pairs that already share one, as long as there is a limit.
         """
         self.limits = limits
         if not limits.total_rate:
@@ -76,7 +76,7 @@ class Relaying:
             self._total.use(limits.total_rate)
 
     def flow_limits(self, pair: Pair) -> tuple[Limit | None, Limit | None]:
-        """What the two flows of a pair have to keep. With more than its quota it is cut."""
+        """The limits for the two flows of a pair. A pair that exceeds its quota is cut."""
         # Not in the middle of what has just moved.
         spent = partial(self._clock.callLater, 0, pair.abort, EndReason.QUOTA)
         common = Quota(pair.quota, spent) if pair.quota else None

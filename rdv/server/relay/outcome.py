@@ -1,5 +1,5 @@
 """
-How the meeting of a pair ends.
+Outcomes of pairs, and why they ended.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ class Outcome(enum.Enum):
 
 class EndReason(enum.Enum):
     """
-    Why a pair ended: whatever happened first. A relayed pair that one side closed has ended
-    cleanly.
+    Why a pair ended: the first reason. A relayed pair that one side closed has ended cleanly.
     """
 
     __hash__ = object.__hash__
@@ -48,22 +47,22 @@ class EndReason(enum.Enum):
     ACCEPTOR_CLOSED = "acceptor_closed"
     DIALER_RESET = "dialer_reset"
     ACCEPTOR_RESET = "acceptor_reset"
-    #: The other side did not answer any more: its network is gone, or its host.
+    #: The client stopped responding: its network or its host is gone.
     DIALER_VANISHED = "dialer_vanished"
     ACCEPTOR_VANISHED = "acceptor_vanished"
-    #: No byte has come for too long.
+    #: No data for too long.
     IDLE = "idle"
-    #: It found no direct path, and the server does not relay.
+    #: The pair found no direct path, and the server does not relay.
     NO_RELAY = "no_relay"
-    #: It was allowed no more bytes.
+    #: The pair has used up its quota.
     QUOTA = "quota"
     #: The server stopped.
     SHUTDOWN = "shutdown"
     #: No path was chosen in time.
     HANDSHAKE_TIMEOUT = "handshake_timeout"
-    #: A client spoke, but not as it should.
+    #: A client sent a wrong line.
     WRONG_LINE = "wrong_line"
-    #: The ``serve`` hook did not want it.
+    #: The ``serve`` hook rejected the pair.
     REFUSED = "refused"
     #: The hook failed, or did not decide in time.
     HOOK_FAILED = "hook_failed"
@@ -78,9 +77,9 @@ _VANISHED = {Role.DIALER: EndReason.DIALER_VANISHED, Role.ACCEPTOR: EndReason.AC
 
 def lost(leg: Leg, failure: Failure | None = None) -> EndReason:
     """
-    What the end of ``leg`` is as a reason.
+    The reason that corresponds to the end of ``leg``.
 
-    :param failure: why the connection was lost; None when the client has only ended its direction.
+    :param failure: why the connection was lost; None if the client has only ended its direction.
     """
     if failure is None or isinstance(failure.value, ConnectionDone):
         return _CLOSED[leg.role]
@@ -91,11 +90,11 @@ def without_lines(
     confirm: LineMatcher | None, hello: LineMatcher | None, *, dialer_closed: bool
 ) -> Outcome:
     """
-    What a pair has come to that ends before both lines have come.
+    The outcome of a pair that ends before both lines have arrived.
 
-    :param confirm: what has come of that line; None when it is complete.
+    :param confirm: the received part of that line; None if it is complete.
     :param hello: likewise.
-    :param dialer_closed: whether it ends because the dialer has closed in good order.
+    :param dialer_closed: whether the pair ends because the dialer has closed cleanly.
     """
     if any(line is not None and line.started for line in (confirm, hello)):
         return Outcome.FAILED
@@ -105,7 +104,7 @@ def without_lines(
 
 def tells_more(other: Leg, hello: LineMatcher | None) -> bool:
     """
-    Whether ``other`` has still to tell what the end of its peer means, before both lines have come.
+    Whether the meaning of one client's end, before both lines have arrived, depends on ``other``.
 
     :param hello: as for :func:`without_lines`.
     """

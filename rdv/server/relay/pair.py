@@ -1,10 +1,10 @@
 """
-A dialer and an acceptor who met: their 101s, their handshake lines, then bytes both ways.
+A matched dialer and acceptor: their 101s, their handshake lines, then bytes in both directions.
 
-A ``Pair`` owns both legs until both lines have come. Each is forwarded when it is right. A dialer
-that has heard ``HELLO`` and closes in good order found a direct path: that is the outcome
-``DIRECT``. Any other leg that goes before both lines are there makes it ``ABANDONED``. Both lines
-right: ``RELAYED``, and a ``Joint`` has the legs. Anything else: ``FAILED``.
+A ``Pair`` owns both legs until both lines have arrived, and forwards each line if it is correct. If
+the dialer has received ``HELLO`` and closes cleanly, it has found a direct path: ``DIRECT``. If a
+leg ends otherwise before both lines have arrived, the pair is ``ABANDONED``. If both lines are
+correct, it is ``RELAYED``, and a ``Joint`` takes over the legs. Anything else is ``FAILED``.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class Pair(LegOwner[Leg]):
         self.outcome: Outcome | None = None
         self.end_reason: EndReason | None = None
         self.rejection: tuple[int, str] | None = None
-        #: Those that are still to come, each from its leg.
+        #: The lines that have not arrived yet, by leg.
         self._lines = {
             self.dialer: LineMatcher(confirm_line(self.token)),
             self.acceptor: LineMatcher(hello_line(self.token)),
         }
-        self._living: tuple[Leg, ...] = ()  # as long as a line is to come
+        self._living: tuple[Leg, ...] = ()  # as long as a line is missing
         self._one_has_ended = False
         self._joint: Joint | None = None
         self._idle: IdleWatch | None = None
@@ -145,18 +145,18 @@ class Pair(LegOwner[Leg]):
         tell(leg, self.other(leg), self._owner.ports, self._owner.relaying.limits.allowed)
 
     def start(self, told: Leg | None = None) -> None:
-        """Tell both about each other, but who is ``told`` already, and read what they say."""
+        """Tell both about each other, except the one ``told`` already, and read what they send."""
         self.dialer.owner = self.acceptor.owner = self
         for leg in (self.dialer, self.acceptor):
             if leg is not told:
                 self.tell(leg)
 
     def other(self, leg: Leg) -> Leg:
-        """The one of the two that ``leg`` is not."""
+        """The leg of the pair that is not ``leg``."""
         return self.acceptor if leg is self.dialer else self.dialer
 
     def explain(self, reason: EndReason) -> None:
-        """Say why it ends. What is said first counts."""
+        """Set the reason for the end. The first one counts."""
         self.end_reason = self.end_reason or reason
 
     def abort(self, reason: EndReason = EndReason.ABORTED) -> None:
@@ -170,7 +170,7 @@ class Pair(LegOwner[Leg]):
                 leg.transport.abortConnection()
 
     def give_up(self) -> None:
-        """No path was chosen in time. Where there is no relay that is an end in good order."""
+        """No path was chosen in time. If the server does not relay, this is a clean end."""
         if self._owner.relaying.limits.allowed:
             self.abort(EndReason.HANDSHAKE_TIMEOUT)
             return
@@ -178,7 +178,7 @@ class Pair(LegOwner[Leg]):
         self._decide(Outcome.FAILED)
         self._close()
 
-    # What the legs tell until both lines have come.
+    # Events of the legs until both lines have arrived.
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
         if self.outcome is not None:  # they are being closed
@@ -289,7 +289,7 @@ class Pair(LegOwner[Leg]):
         self.conclude()
 
     def conclude(self) -> None:
-        """There is nothing more to come; a pair that was never started has failed."""
+        """The pair is over; one that was never started has failed."""
         self._living = ()
         self._decide(Outcome.FAILED)
         self._ended.fire(None)

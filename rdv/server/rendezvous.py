@@ -210,7 +210,6 @@ class Rendezvous(LegOwner[Leg]):
         self._refuse(leg, *EARLY)
 
     def leg_ended(self, leg: Leg) -> None:
-        """See :class:`LegOwner`: the client has stopped waiting."""
         self._lobby.leave(leg)
         note_client("left", leg)
         self._closing_legs.close(leg)

@@ -1,5 +1,5 @@
 """
-What a server does when descriptors run out: it drops connections that are no clients, refuses
+Keeps a server working when descriptors run out: it drops connections that are not clients, refuses
 clients, and accepts more slowly.
 """
 
@@ -32,12 +32,13 @@ PAUSE = 0.02
 
 class DescriptorBudget:
     """
-    Keeps some descriptors free, so that the server can go on for those it has, and can tell the
-    others that it is full. The limit is that of the process, whoever has used it up.
+    Keeps some descriptors free, so that the server can go on serving its current clients, and can
+    tell others that it is full. The limit is that of the process, including all other users.
 
-    :ivar most_waiting: how many could wait when that was last asked: three quarters of what clients
-        have, so that pairs find room, and so do requests.
-    :ivar make_room: drops connections that are no clients, if it can, and tells :meth:`will_close`.
+    :ivar most_waiting: how many clients could wait at the last check: three quarters of the
+        descriptors for clients, so that pairs and requests find room.
+    :ivar make_room: drops connections that are not clients, if possible, and calls
+        :meth:`will_close`.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -51,7 +52,7 @@ class DescriptorBudget:
         self._closing = 0
 
     def has_room(self, transport: object, client: M, lobby: Lobby[M]) -> bool:
-        """Whether ``client``, on ``transport``, may wait in the lobby, or meet who waits there."""
+        """Whether ``client``, on ``transport``, may wait in the lobby, or meet its peer there."""
         may_wait = lobby.knows(client.token) or self.may_wait(len(lobby))
         if not may_wait and lobby.yielding(client.network) is None:
             return False
@@ -59,17 +60,17 @@ class DescriptorBudget:
 
     def has_place(self, transport: object, expected: bool) -> bool:
         """
-        Whether the client on ``transport`` may stay. If not, the operator is told.
+        Whether the client on ``transport`` may stay. If not, the operator is notified.
 
-        :param expected: whether its partner waits. The two will often find a direct path, and then
-            there are two descriptors more, while in a server that is full of those who wait nobody
-            would ever meet. So they get a quarter of what is kept free. Who came a moment too
-            early, and would find room now, or when what is being closed has been, may have got one
-            of the second and third quarters, too.
+        :param expected: whether its peer is waiting. The two will often find a direct path, which
+            frees two descriptors, while in a server full of waiting clients no pair would ever
+            meet. Such clients therefore get a quarter of the reserve. A client that connected a
+            moment too early, and would find room now, or as soon as the connections being closed
+            are closed, may also keep a descriptor from the second or third quarter.
         """
         fits = self.fits(transport, expected)
         if not fits and self._clock.seconds() >= self._next_try:
-            # Nobody may have looked since the last descriptors were taken.
+            # There may have been no check since the last descriptors were used.
             self._next_try = self._clock.seconds() + PAUSE
             self.make_room()
             fits = self.fits(transport, expected)
@@ -78,20 +79,20 @@ class DescriptorBudget:
         return fits
 
     def fits(self, transport: object, expected: bool) -> bool:
-        """The same, for who only wants to know."""
+        """Like :meth:`has_place`, but only checks."""
         sock = socket_of(transport)
         number = -1 if sock is None else sock.fileno()
         first = self._first_reserved()
         if number < first or (expected and number < first + reserve() // 4):
             return True
-        # It may have come while others had still to be closed, or these may be under way.
+        # It may have connected before others were closed, or these may still be closing.
         is_near = number < first + reserve() * 3 // 4
         return is_near and lowest_free(number) - self._closing < first
 
     def will_close(self, number: int) -> None:
         """
-        So many connections have been dropped: their descriptors are free when the reactor has been
-        round once more, and whoever is looked at until then need not suffer for it.
+        This many connections have been dropped. Their descriptors are free after one more turn of
+        the reactor; clients that are checked until then are not refused because of them.
         """
         self._closing += number
         self._clock.callLater(0, self._clock.callLater, 0, self._have_closed, number)
@@ -101,8 +102,8 @@ class DescriptorBudget:
 
     def may_wait(self, waiting: int) -> bool:
         """
-        Whether somebody whose partner has not come may wait beside so many others, without any of
-        them giving way.
+        Whether a client whose peer has not arrived may wait beside this many others, without any of
+        them making room.
         """
         fits = self.fit_to_wait(waiting)
         if not fits:
@@ -110,7 +111,7 @@ class DescriptorBudget:
         return fits
 
     def fit_to_wait(self, waiting: int) -> bool:
-        """The same, for who only wants to know."""
+        """Like :meth:`may_wait`, but only checks."""
         self._first_reserved()
         return waiting < self.most_waiting
 
@@ -124,18 +125,19 @@ class DescriptorBudget:
 
 class AcceptThrottle:
     """
-    Leaves connections to the kernel's queue for which there is no descriptor yet.
+    Leaves connections in the kernel's queue as long as there is no descriptor for them.
 
-    What is kept free has four parts. The first is for partners of those who wait, the second for
-    clients that are about to be refused. When that is in use nobody is accepted until some have
-    gone. The third is for those who come before this is noticed, as a port accepts many in one turn
-    of the reactor, and is not looked at for each. The fourth is nobody's. Whoever has got one of
-    the second or third, and finds room by the time of its request, keeps it.
+    The reserve has four parts. The first is for peers of waiting clients, the second for clients
+    that are about to be refused. When that one is in use, the server stops accepting until some of
+    these clients have gone. The third is for clients that connect before this is noticed: a port
+    accepts many in one turn of the reactor, without a check for each. The fourth is not used. A
+    client that has a descriptor from the second or third part, and finds room by the time of its
+    request, keeps it.
 
-    Before any of it is touched, connections are dropped that are no clients: as long as there are
-    such, clients find room.
+    Before the reserve is touched, connections that are not clients are dropped: as long as there
+    are any, clients find room.
 
-    :param shed: drops up to so many of those; returns how many there were.
+    :param shed: drops up to this many of them; returns how many were dropped.
     """
 
     def __init__(self, clock: IReactorTime, shed: Callable[[int], int]) -> None:
@@ -148,7 +150,7 @@ class AcceptThrottle:
         self._until_look = 0  # so many may still come
 
     def watch(self, ports: Iterable[IListeningPort]) -> None:
-        """See to these ports from now on."""
+        """Throttle these ports from now on."""
         self._ports = [port for port in ports if isinstance(port, Port)]
         if self._ports:
             self._look()
@@ -174,7 +176,7 @@ class AcceptThrottle:
                 self._call = self._clock.callLater(0, self._look)  # when the port's turn is over
 
     def make_room(self) -> None:
-        """Somebody finds none."""
+        """A client finds no descriptor."""
         if self._ports:
             self._make_room(self._lowest_free())
 
@@ -212,18 +214,18 @@ class AcceptThrottle:
 
 def is_full(free: int) -> bool:
     """
-    Whether nobody more is to be taken in for now.
+    Whether no more connections should be accepted for now.
 
-    :param free: the lowest descriptor that is free, or the one that was taken last.
+    :param free: the lowest free descriptor, or the one that was allocated last.
     """
     return free >= first_reserved() + reserve() // 2
 
 
 def _between_looks() -> int:
-    """So many may come, while there is room, before it is looked again how much there is."""
+    """How many connections may be accepted, while there is room, before the next check."""
     return max(0, reserve() // 8 - 1)
 
 
 def _complain(effect: str) -> None:
-    """Also where only failures are shown."""
+    """Log this even if only failures are shown."""
     log.critical("too few descriptors, {effect}: {limit} open files", effect=effect, limit=limit())

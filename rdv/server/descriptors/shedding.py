@@ -16,18 +16,18 @@ from rdv.addresses import network_of
 
 __all__ = ["YOUNG", "Holder", "whom_to_drop"]
 
-#: Seconds in which a request may come from an address that has but few connections, and in which
-#: what was answered may be on its way.
+#: Time in seconds for a request from an address that has only a few connections, and for a response
+#: on its way to a client.
 YOUNG = 1.0
 
 
 class Holder(NamedTuple):
     """
-    A connection.
+    A connection that is not a client.
 
-    :ivar since: when it came, or was refused.
-    :ivar host: the address that it comes from; empty when that is unknown.
-    :ivar drop: closes it without waiting for anything; False when that would be wrong just now.
+    :ivar since: when it was accepted, or its request was refused.
+    :ivar host: the address at its other end; empty if unknown.
+    :ivar drop: closes it without waiting for anything; False if that would be wrong at the moment.
     """
 
     since: float
@@ -39,12 +39,12 @@ def whom_to_drop(
     holders: Iterable[Holder], number: int, few: Sequence[int], now: float
 ) -> list[Holder]:
     """
-    Choose up to ``number``: always from the network that has most of those that are left, and there
-    the oldest.
+    Choose up to ``number``: always the oldest connection of the network that has most of the
+    remaining ones.
 
-    :param few: a network with no more than so many keeps those that are young. Where that does not
-        yield enough the next number counts, and so on: many networks, none of which has many, can
-        fill a server with young ones.
+    :param few: a network with no more connections than this keeps its young ones. If that does not
+        yield enough, the next number applies, and so on: many networks, each with few connections,
+        can fill a server with young ones.
     """
     by_host: dict[str, list[Holder]] = {}
     for each in holders:
@@ -63,7 +63,7 @@ def whom_to_drop(
 def _choose(
     chosen: list[Holder], groups: Iterable[list[Holder]], number: int, few: int, now: float
 ) -> None:
-    """Move members of the groups to those that are chosen, until these are so many."""
+    """Move members of the groups to ``chosen``, until it has ``number`` of them."""
     # The number of a group decides before the groups themselves would be compared.
     queue = [
         (-len(members), members[-1].since, index, members) for index, members in enumerate(groups)

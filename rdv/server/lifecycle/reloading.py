@@ -1,5 +1,5 @@
 """
-What a server reads again when it is told to: certificates, lists, keys.
+Reloads the files of a server: certificates, lists, keys.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Reload: TypeAlias = Callable[[], object]
 
 def reload_all(reloads: Iterable[Reload], level: Any = LogLevel.info) -> None:
     """
-    Have each read anew. Of one that cannot, the log has one line, and the others still do.
+    Call all of them. If one fails, this is logged in one line, and the others are still called.
 
-    :param level: that of the line that says that all have.
+    :param level: the log level of the line that reports success.
     """
     failures = 0
     for reload in reloads:

@@ -1,5 +1,5 @@
 """
-How a server is, for what has started it: systemd, for one.
+Reports the state of a server to its service manager, for example systemd.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _PATIENCE = 30.0
 
 class Condition(NamedTuple):
     """
-    How a server is.
+    The state of a server.
 
-    :ivar text: in a few words for a person.
+    :ivar text: a few words for humans.
     :ivar is_well: whether all of its processes work.
-    :ivar is_stopping: whether it lets its transfers end.
+    :ivar is_stopping: whether it is draining.
     """
 
     text: str
@@ -42,8 +42,8 @@ class Supervised(Protocol):
     A server.
 
     :ivar ready: fires when it serves.
-    :ivar reloads: what it reads again, in this order.
-    :ivar replaced: each is called with the process that has taken its place.
+    :ivar reloads: called for a reload, in this order.
+    :ivar replaced: each is called with the process that has replaced it.
     """
 
     ready: Deferred[None]
@@ -51,14 +51,14 @@ class Supervised(Protocol):
     replaced: list[Callable[[int], object]]
 
     def condition(self) -> Condition:
-        """How it is now."""
+        """The current state."""
 
 
 def supervise(reactor: IReactorTime, server: Supervised, manager: ServiceManager) -> None:
     """
-    Tell ``manager`` what happens from now on, and every few seconds how the server is: also that it
-    needs more time to stop, as long as it goes on. If not all of it is well, the manager's watchdog
-    is left to bite.
+    Report events to ``manager`` from now on, and the state of the server every few seconds. While
+    the server is stopping, ask for more time. If not all of its processes work, the manager's
+    watchdog is no longer notified.
 
     To be called when ``reloads`` is complete.
     """
@@ -80,7 +80,7 @@ def supervise(reactor: IReactorTime, server: Supervised, manager: ServiceManager
 
 
 class _Words:
-    """What is said when."""
+    """The messages for each event."""
 
     def __init__(self, condition: Callable[[], Condition], manager: ServiceManager) -> None:
         self._condition = condition
@@ -93,12 +93,12 @@ class _Words:
         self._manager.tell(READY=1)
 
     def replaced(self, pid: int) -> None:
-        """From now on it speaks."""
+        """Another process has replaced this one, and reports from now on."""
         self._manager.tell(MAINPID=pid)
         self._is_replaced = True
 
     def reloading(self) -> None:
-        """What comes next is that it is ready."""
+        """A reload begins; ``ready`` follows."""
         now = time.clock_gettime(time.CLOCK_MONOTONIC)
         self._manager.tell(RELOADING=1, MONOTONIC_USEC=ServiceManager.microseconds(now))
 

@@ -1,3 +1,3 @@
 """
-A server of its own: ports, signals, and how fast it accepts.
+A standalone server: ports, signals, and how fast it accepts.
 """

@@ -1,9 +1,8 @@
 """
-Health checks at the public ports: what balancers and supervisors ask for, again and again.
+Health checks on the public ports, for balancers and supervisors.
 
-``/readyz`` is for who sends clients here: whether one more would be taken in. ``/healthz`` is for
-who would start the server anew: it is fine with one that drains or is full, which a restart would
-only make worse.
+``/readyz`` says whether the server would take another client. ``/healthz`` says whether it works at
+all; it is fine while the server drains or is full, because a restart would only make that worse.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from rdv.server.resource import IRendezvous
 __all__ = ["HealthChecks"]
 
 _OK, _DRAINING, _FULL, _HANGING = "ok", "draining", "full", "hanging"
-#: What is no check: it may well be an offer, where any path is served.
+#: Requests with other methods are not checks: they may be offers, if any path is served.
 _METHODS = (b"GET", b"HEAD")
 
 
 class HealthChecks:
     """
-    Those of one site.
+    The health checks of one site.
 
-    :param path: below which they are; empty for nowhere.
+    :param path: the path above them; empty to disable them.
     :ivar hanging: whether another worker of this server does not answer.
     """
 
@@ -37,7 +36,7 @@ class HealthChecks:
         self.use(path)
 
     def use(self, path: str) -> None:
-        """Have them below another path."""
+        """Move them below another path."""
         self._checks: dict[bytes, Resource] = {}
         if path:
             folder = "/".join(["", *filter(None, path.split("/"))])
@@ -47,7 +46,7 @@ class HealthChecks:
             }
 
     def resource(self, request: Request) -> Resource | None:
-        """What answers ``request``; None when it is no health check."""
+        """The resource that answers ``request``; None if it is not a health check."""
         return self._checks.get(request.path) if request.method in _METHODS else None
 
     def _is_alive(self, transport: object) -> str:
@@ -63,9 +62,9 @@ class HealthChecks:
 
 class _Check(Resource):
     """
-    Says one word.
+    Responds with one word.
 
-    :param word: says which, of the connection that the request came on.
+    :param word: returns the word; called with the connection of the request.
     """
 
     isLeaf = True

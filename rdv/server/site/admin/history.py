@@ -1,5 +1,5 @@
 """
-How some numbers have been in the last hour.
+The history of some metrics over the last hour.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OUTCOMES = ("direct", "relayed", "failed", "abandoned")
 
 class History:
     """
-    What has been, a number for each look in columns.
+    Past samples, in columns with one number per sample.
 
-    :param seconds: a clock that is never set: looks stay as far apart as they were.
+    :param seconds: a monotonic clock: the distances between samples stay correct.
     :param date: the time in seconds since 1970.
     """
 
@@ -37,7 +37,7 @@ class History:
         self._looks: deque[dict[str, float]] = deque(maxlen=_LOOKS + 1)
 
     def add(self, sample: Sample) -> None:
-        """Keep what counts of a look."""
+        """Keep the relevant part of a sample."""
         outcomes = sample.get("rdv_outcomes", {})
         self._looks.append(
             {
@@ -52,8 +52,8 @@ class History:
 
     def columns(self) -> dict[str, list[float]]:
         """
-        All of it, the oldest first, with times in seconds since 1970. Counts are from the server's
-        start on.
+        The whole history, the oldest first, with times in seconds since 1970. Counts start with the
+        server.
         """
         if not self._looks:
             return {}

@@ -1,5 +1,6 @@
 """
-An admin port for who wants one. Nobody else loads it: it takes 20 ms.
+Makes an admin port if the settings want one. Its modules are not loaded otherwise: this takes
+20 ms.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ def make_admin(
     reactor: Any, settings: ServerSettings, look: Look, certificate: ServerCertificate | None
 ) -> Admin | None:
     """
-    What ``settings`` ask for.
+    The admin port that ``settings`` want.
 
-    :param look: gets all numbers of the server.
+    :param look: collects all metrics of the server.
     :raises BadEndpoint: when the place cannot be understood.
     """
     if not settings.admin:

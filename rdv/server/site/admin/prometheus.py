@@ -1,5 +1,5 @@
 """
-A sample in the formats that Prometheus reads. The library that writes them is an extra.
+Formats a sample for Prometheus. The library for this is an extra.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def is_available() -> bool:
 
 def exposition(sample: Sample, accept: str) -> tuple[bytes, str]:
     """
-    A sample as text, in the format that the ``Accept`` header of a request wants.
+    A sample as text, in the format that the ``Accept`` header of a request selects.
 
     :return: the text, and its content type.
     """
@@ -43,17 +43,17 @@ def exposition(sample: Sample, accept: str) -> tuple[bytes, str]:
 
 
 class _Collector:
-    """Gives the sample to the library."""
+    """Passes the sample to the library."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
 
     def describe(self) -> list[Metric]:
-        """See :class:`prometheus_client.registry.Collector`: nobody else registers anything."""
+        """See :class:`prometheus_client.registry.Collector`: there is no other collector."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """See there, too."""
+        """See :class:`prometheus_client.registry.Collector`."""
         from prometheus_client.core import (
             CounterMetricFamily,
             GaugeMetricFamily,
@@ -79,7 +79,7 @@ class _Collector:
 
 
 def _buckets(values: dict[str, float]) -> list[tuple[str, float]]:
-    """Of each bound how many were up to it."""
+    """For each bound, the number of values up to it."""
     bounds = sorted((bound for bound in values if bound != "sum"), key=float)
     total = 0.0
     found = []

@@ -1,5 +1,5 @@
 """
-The admin port of a server: where it listens, and when it looks.
+The admin port of a server: where it listens, and when it takes samples.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Admin:
 
     :param place: where it listens: a port number of 127.0.0.1, ``HOST:PORT``, or a server endpoint
         string of Twisted.
-    :param look: gets all numbers of the server.
-    :param expires: says when its certificate expires, in seconds since 1970; None when it has none.
+    :param look: collects all metrics of the server.
+    :param expires: returns when the certificate expires, in seconds since 1970; None without one.
     :raises BadEndpoint: when ``place`` cannot be understood.
     """
 
@@ -64,9 +64,9 @@ class Admin:
 
     def start(self, *, patient: bool = False) -> None:
         """
-        Listen, as soon as nobody else does there: that keeps no client from the server.
+        Listen, as soon as no other process listens there: meanwhile, the server serves clients.
 
-        :param patient: say nothing of who does: it is about to leave.
+        :param patient: do not log that another process listens there: it is about to leave.
         :raises RdvError: when that is not possible for another reason.
         """
         if not prometheus.is_available():
@@ -105,7 +105,7 @@ class Admin:
         self._loop.start(SECONDS_BETWEEN)
 
     def stop(self) -> Deferred[Any]:
-        """Listen no longer. It may start again."""
+        """Stop listening. It may be started again."""
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -117,7 +117,7 @@ class Admin:
         return close_ports(ports)
 
     def sample(self) -> Deferred[Sample]:
-        """All numbers, and what this process knows beside."""
+        """All metrics, and those that only this process has."""
         return self._look().addCallback(self._complete)
 
     def _complete(self, sample: Sample) -> Sample:
@@ -143,7 +143,7 @@ class Admin:
 
 
 def _is_taken(error: RdvError) -> bool:
-    """Whether somebody else listens there. Of a UNIX socket Twisted has it from a lock."""
+    """Whether another process listens there. For a Unix socket, Twisted checks a lock."""
     reason = getattr(error.__cause__, "socketError", None)
     return isinstance(reason, str) or getattr(reason, "errno", None) == errno.EADDRINUSE
 

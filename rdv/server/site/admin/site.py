@@ -1,5 +1,5 @@
 """
-The HTTP of the admin port: what it serves, to whom, and to how many at once.
+The HTTP part of the admin port: what it serves, to which hosts, and to how many clients at once.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 def _hash_of(element: str, text: str) -> str:
-    """By which a policy knows what is in the one element of that name."""
+    """The hash by which a policy identifies the contents of the one element of that name."""
     (content,) = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
     return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
@@ -78,10 +78,10 @@ POLICY = "; ".join(
 
 class AdminResource(Resource):
     """
-    All that there is.
+    All resources of the admin port.
 
-    :param look: gets the numbers.
-    :param history: what they were.
+    :param look: collects the metrics.
+    :param history: their history.
     """
 
     isLeaf = True
@@ -95,7 +95,7 @@ class AdminResource(Resource):
             self._answers[b"/metrics"] = _metrics
 
     def render(self, request: IRequest) -> int | bytes:
-        """Answer a GET or HEAD from this host's own."""
+        """Answer a GET or HEAD under a name of this host."""
         request = cast(Request, request)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")
@@ -160,14 +160,14 @@ def _body(request: Request, body: bytes) -> bytes:
 
 
 class AdminSite(RendezvousSite):
-    """Nothing that is asked here is for the log of what strangers do."""
+    """Requests here do not belong in the access log of the public ports."""
 
     def log(self, request: http.Request) -> None:
-        """It has been answered."""
+        """A request has been answered."""
 
 
 class AdminConnections(WrappingFactory):
-    """No more connections than that."""
+    """Limits the number of connections."""
 
     noisy = False
 
@@ -181,7 +181,7 @@ class AdminConnections(WrappingFactory):
 
 
 def admin_site(clock: IReactorTime, look: Look, history: History) -> IProtocolFactory:
-    """What listens at the admin port; see :class:`AdminResource`."""
+    """The factory for the admin port; see :class:`AdminResource`."""
     site = AdminSite(AdminResource(look, history), clock)
     bounded: IProtocolFactory = AdminConnections(site)  # type: ignore[no-untyped-call]
     return bounded
@@ -189,11 +189,11 @@ def admin_site(clock: IReactorTime, look: Look, history: History) -> IProtocolFa
 
 def is_own(host: str) -> bool:
     """
-    Whether a ``Host`` header, which may have a port, cannot be somebody else's name: an address, a
-    name without a dot, one that is never public, or that of this host.
+    Whether a ``Host`` header, which may have a port, cannot be a foreign name: an address, a name
+    without a dot, one that is never public, or that of this host.
 
-    A page of somebody else's can have its own name resolve to an address of this host (DNS
-    rebinding). To the browser the answer is that page's then.
+    A foreign web page can have its own name resolve to an address of this host (DNS rebinding). To
+    the browser, the response then belongs to that page.
     """
     found = _HOST.fullmatch(host.strip().lower())
     if found is None:

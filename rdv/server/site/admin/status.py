@@ -1,5 +1,5 @@
 """
-The numbers of a server for who wants to know how it is.
+The status of a server, for programs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["status_of"]
 
 def status_of(sample: Sample, history: History, version: str, time: float) -> dict[str, Any]:
     """
-    What ``/status`` says, as JSON has it.
+    The contents of ``/status``, for JSON.
 
     :param version: of rdv.
-    :param time: now, in seconds since 1970.
+    :param time: the current time, in seconds since 1970.
     """
     outcomes = sample.get("rdv_outcomes", {})
     chosen = outcomes.get("direct", 0) + outcomes.get("relayed", 0)
@@ -50,7 +50,7 @@ def _value(sample: Sample, name: str) -> float | None:
 
 
 def _worker(sample: Sample, index: str) -> dict[str, Any]:
-    """How one process is; what it has not said is None."""
+    """The status of one process; values that it has not reported are None."""
     return {
         "worker": int(index),
         "up": bool(sample["rdv_worker_up"][index]),

@@ -56,14 +56,14 @@ class SharedRate:
             self._call_in(self._paid - now - BURST)
 
     def share(self) -> Share:
-        """A new one."""
+        """A new share."""
         return Share(self)
 
     def pay(self, share: Share, size: int) -> bool:
         """
-        So many bytes have come.
+        This many bytes were moved.
 
-        :return: whether that was too early, or others wait, so that the share has to wait, too.
+        :return: whether that was too early, or others are waiting, so that this share must wait.
         """
         now = self._clock.seconds()
         self._paid = max(self._paid, now) + size / self._rate
@@ -76,14 +76,14 @@ class SharedRate:
         return False
 
     def wait(self, turn: _Turn) -> None:
-        """Call it when it is its turn."""
+        """Let ``turn`` begin as soon as it is due."""
         self._waiting += 1
         heappush(self._queue, (turn.share.mark, next(self._numbers), turn))
         if self._call is None:
             self._call_in(self._paid - self._clock.seconds() - BURST)
 
     def leave(self) -> None:
-        """One of those who wait does so no longer."""
+        """Remove a waiting turn."""
         self._waiting -= 1
         if not self._waiting:
             self._queue.clear()
@@ -124,7 +124,7 @@ class Share:
         self.mark = 0.0
 
     def limit(self) -> _Turn:
-        """For one of its flows."""
+        """A limit for one flow of the pair."""
         return _Turn(self._whole, self)
 
 
@@ -162,7 +162,7 @@ class _Turn:
         return True
 
     def begin(self) -> None:
-        """It is its turn."""
+        """Its turn begins."""
         self.used = 0
         go_on, self.go_on = self.go_on, None
         if go_on is not None:

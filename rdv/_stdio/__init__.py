@@ -1,5 +1,5 @@
 """
-The standard descriptors of a command, joined with a connection.
+Joins the standard descriptors of a command with a connection.
 
 ``rdv`` parses its arguments with argparse before anything of Twisted is imported. Before anything
 else, a stdin that is closed or write-only is replaced by an empty one. stdin is read by the method

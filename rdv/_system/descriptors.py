@@ -37,15 +37,15 @@ _FEW = 4096
 
 
 def limit() -> int:
-    """How many descriptors the process may have: above all their numbers."""
+    """How many descriptors the process may have: all their numbers are below this."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def reserve() -> int:
     """
-    How many of them are kept free of what may stay for long, for what passes: connections that are
-    about to be refused.
+    How many of them are kept free for short-lived connections, which are about to be refused.
+    Connections that may stay for long do not get them.
     """
     return _part_of(limit())
 
@@ -62,7 +62,7 @@ def _part_of(number: int) -> int:
 
 
 def in_use() -> int | None:
-    """How many this process has open; None where the system does not say."""
+    """How many descriptors this process has open; None if the system does not report it."""
     # Since Linux 6.2 the directory says how many there are without being read, which takes 10 ms
     # for 15,000.
     with contextlib.suppress(OSError):
@@ -77,7 +77,7 @@ def in_use() -> int | None:
 
 def lowest_free(fd: int) -> int:
     """
-    The number that the next descriptor will get, or the limit when there is none left.
+    The number that the next descriptor will get, or the limit if there is none left.
 
     :param fd: any that is open.
     """
@@ -91,10 +91,10 @@ def lowest_free(fd: int) -> int:
 
 def raise_limit(reactor: object) -> int:
     """
-    Let this process have as many descriptors as the system allows it and ``reactor`` can watch.
-    For programs of our own: a library has no business with the limits of its process.
+    Raise the limit to as many descriptors as the system allows and ``reactor`` can watch. For our
+    own programs: a library should not change the limits of its process.
 
-    :return: how many.
+    :return: the new limit.
     """
     # Late: whoever does not serve does not need it.
     from twisted.internet.selectreactor import SelectReactor

@@ -100,8 +100,8 @@ class PromptServer(Server):
 
     def _fail(self) -> None:
         """
-        It has been reset. The kernel tells that once, and whoever reads next would find an end. So
-        the reactor does not, and it is lost before anything else comes.
+        The connection was reset. The kernel reports this once, and the next read would find an end.
+        The reactor therefore stops reading, and the loss is reported before any other event.
         """
         self._has_failed = True
         self.doRead = self.doWrite = _lost  # type: ignore[method-assign]
@@ -137,7 +137,7 @@ class PromptServer(Server):
         self._is_filled = self._is_due = False
 
     def go_on(self) -> None:
-        """Do what was put off; for the turn in which it is due."""
+        """Do the deferred actions, in the turn in which they are due."""
         # If not, it is done, or something was written behind which the reactor will do it.
         if not (self._is_due and self.connected) or self._is_filled:
             return

@@ -1,8 +1,8 @@
 """
-The settings of a server, from wherever an operator has written them.
+The settings of a server, from the command line, the environment and a file.
 
-What holds is what stands on the command line; if it is not there, in the environment; then in the
-file; then the default. A list is taken whole from one of them. The names are those of the flags:
+The command line takes precedence over the environment, the environment over the file, and the file
+over the default. Lists are not merged. The names are those of the flags:
 
 ==============  =======================================================
 Command line    ``--lobby-timeout 5m --listen 8080 --listen 8081``
@@ -10,8 +10,8 @@ Environment     ``RDV_SERVE_LOBBY_TIMEOUT=5m RDV_SERVE_LISTEN=8080,8081``
 File (TOML)     ``lobby-timeout = "5m"``, ``listen = [8080, 8081]``
 ==============  =======================================================
 
-``reading`` makes one :class:`rdv.settings.ServerSettings` of them and refuses what is no setting,
-or no value of one. ``checking`` looks at what a value names: addresses, files.
+``reading`` makes one :class:`rdv.settings.ServerSettings` from them, and rejects unknown settings
+and invalid values. ``checking`` checks what a value refers to: addresses, files.
 
-What is wrong is told in one line each, which begins with where it stands: ``rdv.toml: drain: ...``.
+Each mistake is reported in one line, which starts with its place: ``rdv.toml: drain: ...``.
 """

@@ -1,5 +1,5 @@
 """
-What settings name, looked at before a server starts: addresses to listen on, files.
+Checks what settings refer to before a server starts: addresses to listen on, files.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["refusals", "warnings"]
 
 def refusals(reactor: Any, configuration: Configuration) -> list[str]:
     """
-    What keeps a server with these settings from starting, a line each. Nothing is opened but files,
-    so an address that is in use is not found out. Sockets that systemd passes to the server are not
-    passed to whoever asks.
+    The reasons why a server with these settings cannot start, one line each. Only files are opened,
+    so an address that is in use is not detected. Sockets that systemd passes to the server are not
+    passed to the process that checks.
     """
     settings = _without_passed(configuration.settings)
     found = [f"{configuration.place(field)}: {text}" for field, text in _wrong(reactor, settings)]
@@ -38,13 +38,13 @@ def refusals(reactor: Any, configuration: Configuration) -> list[str]:
 
 
 def warnings(configuration: Configuration) -> list[str]:
-    """What works, but is worth a word. Only for settings that are not refused."""
+    """Warnings about settings that work. Only for settings that are not refused."""
     certificate = make_certificate(configuration.settings)
     return certificate.warnings() if certificate is not None else []
 
 
 def _without_passed(settings: ServerSettings) -> ServerSettings:
-    """With any port in the place of a socket from systemd."""
+    """The same settings with any port in place of a socket from systemd."""
     listen, tls = (
         tuple("0" if "systemd:" in text else text for text in texts)
         for texts in (settings.listen, settings.tls)
@@ -53,7 +53,7 @@ def _without_passed(settings: ServerSettings) -> ServerSettings:
 
 
 def _wrong(reactor: Any, settings: ServerSettings) -> Iterator[tuple[str, str]]:
-    """Each field that cannot be so, and why."""
+    """Each invalid field, and why it is invalid."""
     certificate = None
     try:
         certificate = make_certificate(settings)

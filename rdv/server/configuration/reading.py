@@ -1,5 +1,5 @@
 """
-Settings from a command line, the environment and a file.
+Reads settings from a command line, the environment and a file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 class Configuration:
     """
-    What an operator has said.
+    The operator's configuration.
 
-    :param given: what stands on the command line, by the fields of :class:`ServerSettings`.
-    :param environ: the environment. What is empty there does not count.
-    :ivar settings: what holds.
-    :raises BadSettings: when something is no setting, or no value of one; or the file cannot be
-        read.
+    :param given: the values on the command line, by the fields of :class:`ServerSettings`.
+    :param environ: the environment. Empty variables are ignored.
+    :ivar settings: the effective settings.
+    :raises BadSettings: when a setting is unknown, a value is invalid, or the file cannot be read.
     """
 
     def __init__(self, given: Mapping[str, Any], environ: Mapping[str, str]) -> None:
@@ -48,17 +47,17 @@ class Configuration:
         self.settings, self._places = self._read()
 
     def place(self, field: str) -> str:
-        """Where a setting has its value from, for a person: ``rdv.toml: drain``, ``--drain``."""
+        """The place of a setting's value, for humans: ``rdv.toml: drain``, ``--drain``."""
         flag = next(each.flag for each in _SETTINGS if each.field == field)
         return self._places.get(field, f"--{flag}")
 
     def reload(self, *users: Callable[[ServerSettings], object]) -> None:
         """
-        Read everything again. What has another value now holds from now on, but for what a process
-        keeps that has started with it; of that the log has one line.
+        Read everything again. Changed values take effect immediately, except settings that a
+        process only reads at its start; these are logged in one line.
 
-        :param users: each is told what holds. The first one may refuse.
-        :raises RdvError: what it raises, and as the constructor does; then all is as it was.
+        :param users: each is called with the effective settings. The first one may refuse them.
+        :raises RdvError: raised by the first user, or as by the constructor; then nothing changes.
         """
         new = self._read()[0]
         changed = [
@@ -136,11 +135,11 @@ def _values(
     items: Iterable[tuple[str, str, object]], known: Mapping[str, Setting], refusals: list[str]
 ) -> _Found:
     """
-    Read what was found.
+    Parse the values of one source.
 
-    :param items: where each stands, its name, and its value as it was found.
+    :param items: the place, the name and the raw value of each setting.
     :param known: the settings by such names.
-    :param refusals: takes a line for each that cannot be.
+    :param refusals: gets one line for each mistake.
     """
     found: _Found = {}
     for place, name, value in items:
@@ -168,8 +167,8 @@ def _value(setting: Setting, value: object) -> Any:
     """
     The value of a setting.
 
-    :param value: as TOML has it.
-    :raises ValueError: when it cannot be that.
+    :param value: in the types of TOML.
+    :raises ValueError: when it is invalid.
     """
     if setting.parse is None:
         if not isinstance(value, bool):
@@ -194,7 +193,7 @@ def _parsed(setting: Setting, value: object) -> Any:
 
 
 def _from_text(setting: Setting | None, text: str) -> object:
-    """What stands in the environment, as TOML would have it."""
+    """The value of an environment variable in the types of TOML."""
     if setting is not None and setting.repeats:
         return [each.strip() for each in text.split(",")]
     if setting is not None and setting.parse is None:

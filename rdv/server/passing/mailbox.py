@@ -1,6 +1,6 @@
 """
-The two sides of the way to the worker that owns a token, under the reactor: :class:`Outbox` sends
-clients there, :class:`Inbox` is where they arrive.
+The two ends of the channel to the worker that owns a token, under the reactor: :class:`Outbox`
+sends clients, :class:`Inbox` receives them.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ PATIENCE = 10.0
 @implementer(IWriteDescriptor)
 class Outbox:
     """
-    Sends clients to one other worker. What finds no room in its inbox waits here.
+    Sends clients to one other worker. Clients for which its inbox has no room wait here.
 
     :param sock: the sending end; shared with all other workers. It is not closed.
     :param limit: how many clients may wait; those beyond it get a 503.
-    :param patience: for how many seconds each may.
-    :ivar refused: called with the status and reason for each that is refused.
+    :param patience: for how many seconds each client may wait.
+    :ivar refused: called with the status and reason of each refusal.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Outbox:
         """
         Send a client, now or when there is room.
 
-        :param sock: its connection, which is no longer the caller's: it is closed here when it has
-            arrived there.
+        :param sock: its connection, which this object then owns: it is closed here after it has
+            arrived in the inbox.
         """
         message = encode(client)
         if not self._waiting and self._sent(message, sock):
@@ -84,7 +84,7 @@ class Outbox:
         self._reactor.addWriter(self)
 
     def refuse_waiting(self, status: int, reason: str) -> None:
-        """Those who wait here shall not wait any longer."""
+        """Refuse the clients that are waiting here."""
         self._reactor.removeWriter(self)
         while self._waiting:
             _, sock = self._waiting.popleft()
@@ -122,7 +122,7 @@ class Outbox:
         return "outbox"
 
     def doWrite(self) -> None:
-        """There is room."""
+        """The inbox has room."""
         while self._waiting:
             message, sock = self._waiting[0]
             if not self._sent(message, sock):
@@ -132,18 +132,18 @@ class Outbox:
         self._reactor.removeWriter(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nobody will ever receive."""
+        """The inbox has no receiver any more."""
         self.refuse_waiting(*BUSY)
 
 
 @implementer(IReadDescriptor)
 class Inbox:
     """
-    Takes clients out, a few in each turn of the reactor, and one now and then while descriptors are
-    scarce: the others wait where they are, as those do that no port accepts.
+    Receives clients, a few in each turn of the reactor, and only one now and then while descriptors
+    are scarce: the others wait in the inbox, like clients that a port has not accepted.
 
     :param sock: the receiving end. It is not closed.
-    :param arrived: called with each client and its connection, which is the callee's from then on.
+    :param arrived: called with each client and its connection, which the callee then owns.
     """
 
     #: How many come in one turn.
@@ -161,19 +161,19 @@ class Inbox:
         self._resting: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Let them come."""
+        """Start receiving."""
         self._resting = None
         self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Those who come now stay where they are."""
+        """Stop receiving: clients that arrive now stay in the inbox."""
         self._reactor.removeReader(self)
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
 
     def finish(self) -> None:
-        """Take all out who are there, and then no more."""
+        """Receive all clients that are in the inbox, and then stop."""
         while self._take():
             pass
         self.stop()
@@ -189,13 +189,13 @@ class Inbox:
         return "inbox"
 
     def doRead(self) -> None:
-        """There are some."""
+        """The inbox is not empty."""
         for _ in range(self.batch):
             if not self._take():
                 return
 
     def _take(self) -> bool:
-        """Take one out; whether there may be another, for which there is room."""
+        """Receive one client; whether there may be another, and room for it."""
         try:
             message, sock = receive(self._sock)
         except BlockingIOError:
@@ -227,5 +227,5 @@ class Inbox:
         return not full
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nobody can send any more."""
+        """There is no sender any more."""
         self.stop()

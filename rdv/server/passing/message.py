@@ -1,6 +1,6 @@
 """
-A client's connection as a message to another process on this host: its descriptor, and what the
-client has said of itself. One message of a ``SOCK_SEQPACKET`` socket is one client.
+A client's connection as a message to another process on this host: its descriptor, and the client's
+offer. One message of a ``SOCK_SEQPACKET`` socket is one client.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 class PassedClient(NamedTuple):
     """
-    What a client has said.
+    The data of a client.
 
-    :ivar addresses: its own addresses, formatted.
-    :ivar observed: its address as it was seen, formatted; empty when unknown.
-    :ivar user: who it is, if that is known.
-    :ivar id: by which the log knows it; 0 for one that has none yet.
-    :ivar waited: seconds that it has waited for its peer; 0 for one that has just come.
+    :ivar addresses: its self addresses, formatted.
+    :ivar observed: its observed address, formatted; empty if unknown.
+    :ivar user: its user, if known.
+    :ivar id: identifies it in the log; 0 if it has none yet.
+    :ivar waited: seconds that it has waited for its peer; 0 if it has just connected.
     """
 
     role: Role
@@ -60,9 +60,9 @@ class PassedClient(NamedTuple):
 
 def encode(client: PassedClient) -> bytes:
     """
-    The message about a client. Processes of two versions of this program may have to understand it:
-    more can be said at the end of its first line, where a reader leaves alone what it does not
-    know, and takes 0 for what is not there.
+    The message for a client. Two versions of this program may have to understand it: fields can be
+    added at the end of its first line, where a reader ignores unknown fields, and takes missing
+    ones as 0.
     """
     # The token comes last: whatever is in it, no field behind it is moved.
     first = f"{client.role.value.decode()}\t{client.id:x}\t{client.waited:.3f}"
@@ -72,9 +72,9 @@ def encode(client: PassedClient) -> bytes:
 
 def decode(message: bytes) -> PassedClient:
     """
-    Read a message.
+    Parse a message.
 
-    :raises ProtocolError: when it is none of ours.
+    :raises ProtocolError: when it is not one of ours.
     """
     fields = message.split(b"\n", _FIELDS - 1)
     if len(fields) != _FIELDS or len(message) > MAX_MESSAGE:
@@ -100,9 +100,9 @@ def decode(message: bytes) -> PassedClient:
 
 def inbox_pair() -> tuple[socket.socket, socket.socket]:
     """
-    Two ends of a new channel: one to receive from, one to send to. Neither blocks.
+    The two ends of a new channel: the receiving end and the sending end. Neither blocks.
 
-    :raises OSError: where the system has nothing like it.
+    :raises OSError: when the system does not support it.
     """
     inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (inbox, outbox):
@@ -115,7 +115,8 @@ def send(outbox: socket.socket, message: bytes, sock: socket.socket) -> None:
     Send one client. The connection stays open here, too.
 
     :raises BlockingIOError: when the inbox is full.
-    :raises OSError: when nobody can receive, or too many descriptors are under way on this host.
+    :raises OSError: when there is no receiver, or too many descriptors are in messages on this
+        host.
     """
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno()]))
     outbox.sendmsg([message], [rights])
@@ -123,12 +124,13 @@ def send(outbox: socket.socket, message: bytes, sock: socket.socket) -> None:
 
 def receive(inbox: socket.socket) -> tuple[bytes, socket.socket | None]:
     """
-    Take the next client out.
+    Receive the next client.
 
-    :return: the message and the connection: None when it was lost, since this process can have no
-        more descriptors. An empty message is the end: nobody is left who could send.
-    :raises BlockingIOError: when there is none.
-    :raises ProtocolError: when it is longer than any of ours, or the descriptor is no socket.
+    :return: the message and the connection, which is None if it was lost because this process has
+        no descriptor left. An empty message is the end: there is no sender any more.
+    :raises BlockingIOError: when the inbox is empty.
+    :raises ProtocolError: when the message is longer than any of ours, or the descriptor is not a
+        socket.
     """
     # socket.recv_fds would be shorter, but does not pass flags on.
     message, ancillary, flags, _ = inbox.recvmsg(MAX_MESSAGE, _RIGHTS, _CLOSE_ON_EXEC)
@@ -155,7 +157,7 @@ def _socket(number: int) -> socket.socket:
 
 
 def refuse(sock: socket.socket, status: int, reason: str) -> None:
-    """Answer a client of which there is nothing but the socket, and close it."""
+    """Answer a client that has only a socket, no leg, and close the socket."""
     with sock, suppress(OSError):
         sock.setblocking(False)
         sock.send(refusal(status, reason))

@@ -1,5 +1,5 @@
 """
-From a leg to a message and its descriptor, and back to a leg of another process.
+Converts a leg to a message with a descriptor, and back to a leg in another process.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _CROWD, _PATIENCE = 1 << 20, 60.0
 
 def client_of(leg: Leg, waited: float = 0.0) -> PassedClient:
     """
-    What another process has to know of it.
+    The data of a leg for another process.
 
-    :param waited: for how many seconds it has been in a lobby.
+    :param waited: how many seconds it has waited in a lobby.
     """
     return PassedClient(leg.role, leg.token, leg.addresses, leg.observed, leg.user, leg.id, waited)
 
 
 class Entrance:
-    """Where clients arrive that another process has passed on to a rendezvous of this one."""
+    """Takes clients that another process has passed on to a rendezvous of this process."""
 
     def __init__(self, reactor: Any, rendezvous: Rendezvous) -> None:
         self._reactor = reactor
@@ -49,7 +49,7 @@ class Entrance:
         self._closing_legs = ClosingLegs(reactor, lambda: None)
 
     def arrived(self, client: PassedClient, sock: socket.socket) -> None:
-        """Take one in, or refuse it."""
+        """Let a client enter, or refuse it."""
         offer = Offer(client.role, client.token, client.addresses)
         leg = Leg(offer, client.observed, self._rendezvous, client.user)
         leg.rename(client.id)
@@ -70,13 +70,13 @@ class Entrance:
             self._closing_legs.refuse(leg, *BUSY)
 
     def abort(self) -> None:
-        """Cut those who are being refused."""
+        """Cut the clients that are being refused."""
         self._closing_legs.abort()
 
 
 class Exit:
     """
-    The way of clients to the next generation of the server.
+    Sends clients to the next generation of the server.
 
     :param sock: the sending end, which is not closed.
     """
@@ -88,9 +88,9 @@ class Exit:
 
     def send(self, leg: Leg) -> bool:
         """
-        Let a client go there.
+        Send a client.
 
-        :return: False when it cannot, as there is more to its connection than a socket.
+        :return: False if this is impossible, because its connection is more than a socket.
         """
         # It has been there for some time, be it a moment: whoever comes after it is newer.
         client = client_of(leg, max(0.001, self._clock.seconds() - leg.arrived))
@@ -106,7 +106,7 @@ class Exit:
         return True
 
     def emptied(self) -> Deferred[None]:
-        """Fires when all have gone, or will not; soon when the rendezvous is told to end."""
+        """Fires when all clients were sent or refused; soon after the rendezvous is closed."""
         return wait_until(self._clock, self._is_empty, 2 * _PATIENCE)
 
     def _is_empty(self) -> bool:

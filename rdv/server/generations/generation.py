@@ -26,14 +26,14 @@ log = Logger()
 
 class Generation:
     """
-    What this process has got from the one before, and what becomes of that.
+    What this process has inherited from the previous generation, and its own replacement.
 
-    :param heritage: what it has got.
-    :param pid_file: where its number is to be found, if anywhere.
-    :param accepting: whether it accepts itself, or leaves that to others.
-    :param hand_over: called with the end to send clients to, when the next one serves.
+    :param heritage: what it has inherited.
+    :param pid_file: the file for its process ID, if any.
+    :param accepting: whether it accepts connections itself, or leaves this to other processes.
+    :param hand_over: called with the sending end for clients as soon as the next generation serves.
     :ivar listeners: its sockets.
-    :ivar replaced: each is called with the process of the next one when that serves.
+    :ivar replaced: each is called with the process of the next generation as soon as it serves.
     """
 
     def __init__(
@@ -59,47 +59,47 @@ class Generation:
     @property
     def outbox(self) -> socket:
         """
-        The end to send clients to, should there be a next one.
+        The sending end for clients, in case there is a next generation.
 
-        :raises OSError: where the system has nothing like it.
+        :raises OSError: when the system does not support it.
         """
         return self._succession.inbox[1]
 
     @property
     def is_successor(self) -> bool:
-        """Whether there is one before, which may still listen somewhere."""
+        """Whether there is a previous generation, which may still be listening."""
         return self.heritage.said is not None
 
     @property
     def is_replaced(self) -> bool:
-        """Whether there is a next one that serves."""
+        """Whether a next generation serves."""
         return self._succession.is_over
 
     def begin(self) -> None:
         """
-        See whether it may: before it listens.
+        Check whether it may start, before it listens.
 
-        :raises RdvError: when the file for its number is another one's.
+        :raises RdvError: when the file for its process ID belongs to another process.
         """
         if self._pid_file is not None and not self.is_successor:
             self._pid_file.check()
 
     def serve(self) -> None:
-        """It serves: whoever wants to know is told."""
+        """This generation serves: report it."""
         self.listeners.drop_rest()
         self._say_pid()
         self.heritage.say_ready()
         self._serves = True
 
     def replace(self) -> None:
-        """Start the next one, if this one serves."""
+        """Start the next generation, if this one serves."""
         if self._serves:
             self._succession.begin()
         else:
             log.warn("not serving (yet, or any more): no new generation")
 
     def end(self) -> None:
-        """It ends, and a next one that does not serve yet with it."""
+        """This generation ends, together with a next one that does not serve yet."""
         self._serves = False
         self._succession.cancel()
         if self._pid_file is not None:

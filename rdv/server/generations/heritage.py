@@ -1,5 +1,5 @@
 """
-What a generation has got from the one before.
+What a generation inherits from the previous one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Heritage:
     Descriptors. The first generation has none.
 
     :ivar listening: sockets, by the names of :class:`rdv.server.generations.listeners.Listeners`.
-    :ivar inbox: where clients arrive; None for nowhere.
-    :ivar said: the pipe to the generation before; None when there is none.
+    :ivar inbox: where clients arrive; None if there is none.
+    :ivar said: the pipe to the previous generation; None if there is none.
     """
 
     listening: Sequence[tuple[str, int]] = field(default=())
@@ -39,7 +39,7 @@ class Heritage:
         return {**environ, _VARIABLE: json.dumps(fields)}
 
     def open_inbox(self) -> socket.socket | None:
-        """It, as a socket; None when there is none."""
+        """The inbox as a socket; None if there is none."""
         if self.inbox is None:
             return None
         sock = socket.socket(fileno=self.inbox)
@@ -47,7 +47,7 @@ class Heritage:
         return sock
 
     def say_ready(self) -> None:
-        """Tell the generation before that this one serves. Only once."""
+        """Report to the previous generation that this one serves. Only once."""
         if self.said is not None:
             with suppress(OSError):  # it has gone
                 os.write(self.said, READY)
@@ -55,7 +55,7 @@ class Heritage:
 
 
 def take_heritage(environ: MutableMapping[str, str]) -> Heritage:
-    """What there is. It is taken out of the environment, so that no other process finds it."""
+    """The heritage. It is removed from the environment, so that no other process finds it."""
     text = environ.pop(_VARIABLE, None)
     if text is None:
         return Heritage()

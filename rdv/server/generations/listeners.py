@@ -1,5 +1,5 @@
 """
-The listening sockets of a server: opened by this process, or got from one that has opened them.
+The listening sockets of a server: opened by this process, or inherited from one that opened them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ __all__ = ["Listeners"]
 
 
 class _NotShared(RdvError, AttributeError):
-    """Another way to listen, and so an attribute that is not there."""
+    """Another way to listen, and therefore a missing attribute."""
 
 
 class Listeners:
     """
-    Stands in for a reactor when endpoints listen by calling ``listenTCP`` and the like. Each socket
-    has a name, after what was called, by which another process can ask for it.
+    Replaces the reactor when endpoints call ``listenTCP`` and similar methods. Each socket has a
+    name, made from that call, by which another process can request it.
 
-    :param inherited: listening sockets by their names, as descriptors, which are closed when they
-        are asked for.
-    :param accepting: whether this process accepts from them. If not, whatever cannot be shared with
-        those that do is refused.
-    :ivar ports: those that are open.
+    :param inherited: listening sockets by name, as descriptors; each is closed when requested.
+    :param accepting: whether this process accepts from them. If not, any way to listen that cannot
+        be shared with the processes that accept is refused.
+    :ivar ports: the open ports.
     """
 
     def __init__(
@@ -58,26 +57,26 @@ class Listeners:
 
     @property
     def named(self) -> list[tuple[str, int]]:
-        """What another process inherits of them: names and descriptors."""
+        """The names and descriptors that another process inherits."""
         return [(name, port.fileno()) for name, port in self._named]
 
     @property
     def passed(self) -> dict[int, int]:
         """
-        Those that whoever has started this process keeps open as well, such as systemd: descriptors
-        by the numbers that they had.
+        The sockets that the process that started this one, such as systemd, also keeps open:
+        descriptors by their original numbers.
         """
         return {number: port.fileno() for number, port in self._passed.items()}
 
     def is_passed(self, port: object) -> bool:
-        """Whether whoever has started this process has the socket as well."""
+        """Whether the process that started this one has the socket as well."""
         return any(port is each for each in self._passed.values())
 
     def close(self, *, for_others: bool = False) -> Deferred[Any]:
         """
-        Listen no longer.
+        Stop listening.
 
-        :param for_others: whether another process goes on with the sockets.
+        :param for_others: whether another process continues with the sockets.
         """
         for path in () if for_others else self._paths:
             with suppress(OSError):
@@ -88,8 +87,8 @@ class Listeners:
 
     def drop_rest(self) -> None:
         """
-        Close what nobody has asked for. The names in the file system of what was are ours to take
-        away from now on; before, whoever has opened them may go on.
+        Close the sockets that were not requested. From now on, this process removes the names in
+        the file system of those that were; until then, the process that opened them may continue.
         """
         self._paths += self._adopted_paths
         self._adopted_paths = []
@@ -145,7 +144,7 @@ class Listeners:
         return self._watch(port)
 
     def _adopted(self, name: str, factory: IProtocolFactory) -> Any:
-        """The socket of that name, if we have got one; those of the same name in their order."""
+        """The inherited socket of that name, if any; those of the same name in their order."""
         for index, (each, fd) in enumerate(self._inherited):
             if each == name:
                 del self._inherited[index]

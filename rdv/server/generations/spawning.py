@@ -1,8 +1,8 @@
 """
-Processes that begin with descriptors of this one.
+Starts processes that inherit descriptors of this one.
 
-Sockets that systemd has passed to us keep their numbers and names in them: Twisted looks them up
-there, as here.
+Sockets from systemd keep their numbers and names in them, because Twisted looks them up there, as
+in this process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FOR_ITSELF = ("/bin/sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh")
 
 def first_number(passed: Mapping[int, int]) -> int:
     """
-    The lowest number of a descriptor that is free in a process which inherits those.
+    The lowest free descriptor number in a process that inherits these.
 
     :param passed: see :func:`spawn`.
     """
@@ -41,12 +41,11 @@ def spawn(
     passed: Mapping[int, int],
 ) -> None:
     """
-    Start a process. Signals wait until it can handle them.
+    Start a process. Signals are blocked until it can handle them.
 
-    :param descriptors: which of ours it inherits, and its pipes, by the numbers that it knows them
-        by.
-    :param passed: of those from systemd, by the numbers that these had.
-    :raises OSError: when the system does not let us.
+    :param descriptors: the descriptors that it inherits, and its pipes, by their numbers there.
+    :param passed: inherited descriptors from systemd, by their original numbers.
+    :raises OSError: when the system refuses.
     """
     ours = {name: each for name, each in environment.items() if not name.startswith("LISTEN_")}
     if passed:
@@ -67,14 +66,14 @@ def spawn(
 
 
 def reason_of_end(failure: Failure) -> str:
-    """Why a process has ended, in words, from what Twisted says of it."""
+    """Why a process has ended, in words, from Twisted's failure."""
     signal = getattr(failure.value, "signal", None)
     status = getattr(failure.value, "exitCode", None)
     return f"signal {signal}" if signal else f"exit status {status or 0}"
 
 
 def _names(passed: Mapping[int, int]) -> list[str]:
-    """Of all that systemd has passed, whoever uses them."""
+    """The names of all sockets from systemd, used or not."""
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     count = max(passed, default=_START - 1) + 1 - _START
     return names if passed and len(names) >= count else ["unknown"] * count

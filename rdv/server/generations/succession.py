@@ -1,5 +1,5 @@
 """
-The old generation's side: the start of the new one, and whether it serves.
+The old generation's side: starts the new one, and waits until it serves.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _STANDARD = (0, 1, 2)
 
 class Succession:
     """
-    Has this process succeeded by a new one.
+    Replaces this process with a new one.
 
-    :param listeners: what goes over.
-    :param serves: called with the process of the new one when it serves.
-    :param failed: called when it does not, for whatever reason.
-    :param lost: called when it has ended after it had begun to serve.
-    :ivar is_over: whether it serves, or did.
+    :param listeners: the sockets that the new one inherits.
+    :param serves: called with the process of the new one as soon as it serves.
+    :param failed: called if it does not serve, for any reason.
+    :param lost: called when it has ended after it served.
+    :ivar is_over: whether it serves or has served.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Succession:
         """
         The receiving end and the sending end.
 
-        :raises OSError: where the system has nothing like it.
+        :raises OSError: when the system does not support it.
         """
         if self._inbox is None:
             self._inbox = inbox_pair()
         return self._inbox
 
     def begin(self) -> None:
-        """Start a new generation, unless there is one."""
+        """Start a new generation, unless there already is one."""
         if self._successor is not None or self.is_over:
             log.warn("there already is a new generation")
             return
@@ -90,7 +90,7 @@ class Succession:
         log.info("starting a new generation: process {pid}", pid=successor.pid)
 
     def cancel(self) -> None:
-        """End one that does not serve yet: it is not needed."""
+        """End a new generation that does not serve yet: it is not needed."""
         if self._successor is not None and not self.is_over:
             self._successor.signal("KILL")  # it holds others back until it serves
 
@@ -149,7 +149,7 @@ class _Successor(ProcessProtocol):
     The process of a new generation.
 
     :param ready: called when it serves.
-    :param ended: called with the reason, in words, when it is gone.
+    :param ended: called with the reason, in words, when it has ended.
     """
 
     transport: IProcessTransport
@@ -164,7 +164,7 @@ class _Successor(ProcessProtocol):
         return int(self.transport.pid or 0)
 
     def signal(self, name: str) -> None:
-        """Send it one, if it is there."""
+        """Send the process a signal, if it is running."""
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess(name)
 
@@ -175,7 +175,7 @@ class _Successor(ProcessProtocol):
 
     def processExited(self, reason: Failure) -> None:
         """
-        See :class:`IProcessProtocol`. Not when its pipes are closed, too: children of its own may
-        have them.
+        See :class:`IProcessProtocol`. This does not wait until its pipes are closed: its children
+        may have them.
         """
         self._ended(reason_of_end(reason))

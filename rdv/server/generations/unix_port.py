@@ -1,9 +1,9 @@
 """
-Ports in the file system that several processes can have, one after the other or at once.
+Unix socket ports that several processes can share, one after the other or at the same time.
 
-Those of Twisted take the name away when they are closed, which may be somebody else's by then, and
-change who may connect when they are adopted. Here the name is for the caller to see to, and a
-socket that listens already is left as it is.
+Twisted's ports remove the name when they are closed, when it may already belong to another process,
+and change its permissions when they are adopted. Here, the caller is responsible for the name, and
+a socket that is already listening stays unchanged.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["adopt_unix_port", "open_unix_port"]
 
 class _UnixPort(unix.Port):
     """
-    One that leaves its name where it is.
+    A Unix port that does not remove its name.
 
-    :ivar adopted: a socket that listens already.
+    :ivar adopted: a socket that is already listening.
     """
 
     adopted: socket.socket | None = None
@@ -51,10 +51,10 @@ def open_unix_port(
     reactor: Any, path: bytes, factory: IProtocolFactory, backlog: int, mode: int
 ) -> _UnixPort:
     """
-    Listen at a name. One that a server has left which is no more is taken over.
+    Listen at a name. A name left over from a server that has ended is taken over.
 
-    :param mode: who may connect.
-    :raises CannotListenError: when it cannot be had.
+    :param mode: the permissions to connect.
+    :raises CannotListenError: when it is not possible.
     """
     try:
         remove_stale(path)
@@ -67,9 +67,9 @@ def open_unix_port(
 
 def adopt_unix_port(reactor: Any, fd: int, factory: IProtocolFactory) -> _UnixPort:
     """
-    Accept from a socket that listens already.
+    Accept from a socket that is already listening.
 
-    :param fd: for the caller to close.
+    :param fd: its descriptor, which the caller closes.
     """
     sock = socket.socket(fileno=os.dup(fd))
     sock.setblocking(False)

@@ -1,5 +1,5 @@
 """
-A server's certificate: the whole chain and its key, from files that can be read again.
+A server's certificate: the whole chain and its key, from files that can be reloaded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST = 1 << 20
 @dataclass(frozen=True)
 class Pem:
     """
-    What is in the files.
+    The contents of the files.
 
     :ivar chain: the server's certificate, and those between it and one that clients trust.
     :ivar key: its private key.
@@ -54,16 +54,16 @@ class Pem:
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerCertificate:
     """
-    What a server shows to its clients: TLS 1.2 or later, with the whole chain.
+    The TLS configuration of a server: TLS 1.2 or later, with the whole chain.
 
     :param chain: a file in PEM: the server's certificate first, then those that lead to one that
         clients trust.
     :param key: a file in PEM with its private key; it may be the same one.
-    :param pem: what is in them, when somebody has read them before.
-    :ivar pem: what is in use.
-    :ivar expires: until when all of the chain is valid.
-    :ivar tried: the :meth:`signature` of the files when they were read the last time, whatever came
-        of it.
+    :param pem: their contents, if already read.
+    :ivar pem: the contents in use.
+    :ivar expires: until when the whole chain is valid.
+    :ivar tried: the :meth:`signature` of the files at the last attempt to read them, successful or
+        not.
     :raises RdvError: when a file cannot be read, or the two do not belong together.
     """
 
@@ -74,15 +74,15 @@ class ServerCertificate:
 
     def reload(self) -> None:
         """
-        Read the files again, for all connections that begin from now on.
+        Reload the files, for all new connections.
 
-        :raises RdvError: as the constructor does; what was in use stays in use.
+        :raises RdvError: as by the constructor; the old certificate stays in use.
         """
         self.tried = self.signature()
         self._use(self._read())
 
     def signature(self) -> Sequence[object]:
-        """Something that is another when the files are."""
+        """A value that changes when the files change."""
         found: list[object] = []
         for name in self._files:
             try:
@@ -94,7 +94,7 @@ class ServerCertificate:
         return found
 
     def warnings(self) -> list[str]:
-        """What works, but should not be so, a line each."""
+        """Warnings about a certificate that works, one line each."""
         chain, key = self._files
         left = self.expires - datetime.now(UTC)
         found = []
@@ -139,7 +139,7 @@ def make_certificate(settings: ServerSettings, pem: Pem | None = None) -> Server
     """
     The certificate that ``settings`` name, if they want TLS.
 
-    :param pem: what is in its files, when somebody has read them before.
+    :param pem: the contents of its files, if already read.
     :raises RdvError: when it cannot be read, or something is missing.
     """
     if not settings.tls:
@@ -179,7 +179,7 @@ def _key(pem: bytes, name: str) -> Any:
 
 
 def _options(chain: Sequence[x509.Certificate], key: Any) -> CertificateOptions:
-    """What speaks TLS with them. All that OpenSSL has against them is found out here."""
+    """Make a TLS context from them. All errors that OpenSSL finds in them are detected here."""
     first, *others = [X509.from_cryptography(each) for each in chain]
     private = PKey.from_cryptography_key(key)
     options = CertificateOptions(privateKey=private, certificate=first, extraCertChain=others)
@@ -201,7 +201,7 @@ def _is_readable_by_all(name: str) -> bool:
 
 
 def _gaps(chain: Sequence[x509.Certificate]) -> Iterator[str]:
-    """What clients may not be able to follow in a chain."""
+    """Gaps in a chain that clients may not be able to bridge."""
     for one, other in pairwise(chain):
         if one.issuer != other.subject:
             yield "its certificates are not in order (each issued by the next)"

@@ -1,5 +1,5 @@
 """
-Looks at the files of a certificate now and then, and reads them again when they have changed.
+Checks the files of a certificate regularly, and reloads them when they have changed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _REMINDER = 86400.0
 
 class CertificateWatch:
     """
-    Has ``certificate`` read again when its files have changed and then stayed the same from one
-    look to the next, as two files are not replaced at once. What cannot be used is logged, once,
-    and the old one stays.
+    Reloads ``certificate`` when its files have changed and then stayed the same from one check to
+    the next, because two files are not replaced at once. If the new files cannot be used, this is
+    logged once, and the old certificate stays in use.
 
-    :param certificate: None where there is none.
-    :param is_quiet: leave it to another process to say so.
+    :param certificate: None if there is none.
+    :param is_quiet: do not log this, because another process does.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CertificateWatch:
         self._looking: LoopingCall | None = None
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start checking."""
         if self._certificate is None:
             return
         self._looking = LoopingCall(self._look, self._certificate)
@@ -57,7 +57,7 @@ class CertificateWatch:
         self._looking.start(_PERIOD)
 
     def stop(self) -> None:
-        """Look no longer."""
+        """Stop checking."""
         if self._looking is not None and self._looking.running:
             self._looking.stop()
 

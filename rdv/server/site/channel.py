@@ -1,5 +1,5 @@
 """
-An HTTP connection to a server of its own: what Twisted's has no limits for.
+An HTTP connection to a standalone server, with the limits that Twisted's channel lacks.
 """
 
 from __future__ import annotations
@@ -37,21 +37,20 @@ _LINGER = 5.0
 
 class Channel(HTTPChannel):
     """
-    Answers what is no request of a size that anybody needs, in a way that the answer arrives: a
-    socket that is closed with unread input is reset. So it only ends its own direction then, and
-    drops what still comes, up to a limit. A request has to be complete in time, however steadily it
-    comes.
+    Refuses requests of unreasonable size in such a way that the response arrives: a socket that is
+    closed with unread input is reset. So it only ends its own direction, and drops further data, up
+    to a limit. A request must be complete in time, however steadily its data arrives.
 
-    The first request is admitted with the connection, and those behind it are each asked about.
-    What is a proxy's is not counted here: where its clients come from is known with each request.
+    The first request is admitted together with the connection, and each later one separately. The
+    connection of a proxy is not counted here: the address of the client is known from each request.
 
-    :ivar lease: by which the connection is counted.
-    :ivar admitted: whether it is, or need not be.
-    :ivar admission: what admits it; None when it is a proxy's.
-    :ivar timeOut: seconds for the first one.
+    :ivar lease: counts the connection.
+    :ivar admitted: whether it has been admitted, or need not be.
+    :ivar admission: admits it; None if it is the connection of a proxy.
+    :ivar timeOut: seconds for the first request.
     :ivar refused: called with the status and reason of each refusal.
-    :ivar idle: all those that are no clients: a request is to come, or the other side has still to
-        close.
+    :ivar idle: all channels that are not clients: a request is incomplete, or the other side has
+        not closed yet.
     """
 
     transport: StreamTransport  # type: ignore[assignment]
@@ -74,25 +73,25 @@ class Channel(HTTPChannel):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is taken from the client."""
+        """Whether further data from the client is dropped."""
         return self._deadline is not None
 
     def refuse(self, status: HTTPStatus, reason: str = "") -> None:
-        """Answer with an error, whatever the client still has to say, and close."""
+        """Answer with an error, whatever the client still sends, and close."""
         if not self.closed:
             self.transport.write(refusal(status, reason or status.phrase))
             self.refused(status, reason)
             self._close(lingering=True)
 
     def turn_away(self, error: TooMany) -> None:
-        """There are too many from there."""
+        """Refuse the connection or request: a limit for its address is exceeded."""
         if error.answered:
             self.refuse(HTTPStatus(error.status), str(error))
         else:
             self._cut()
 
     def loseConnection(self) -> None:
-        """Close behind what was written."""
+        """Close after the written data."""
         if not self.closed:
             self._close(lingering=False)
 
@@ -113,8 +112,8 @@ class Channel(HTTPChannel):
         self.transport.abortConnection()
 
     def holder(self, since: float, now: float) -> Holder | None:
-        """What it is while it is idle, since then; None while it is being closed."""
-        # What was written may have to be sent still, which takes a turn, or a reader who reads.
+        """The connection as a holder, idle since ``since``; None while it is being closed."""
+        # Written data may not have been sent yet, which takes a turn, or a client that reads.
         if self.closed and not self._lingers and now - since < YOUNG:
             return None
         return Holder(since, self._host, self._drop)
@@ -141,7 +140,7 @@ class Channel(HTTPChannel):
                 self.turn_away(error)
 
     def setTimeout(self, period: float | None) -> float | None:
-        """A request is to come within so many seconds; None: it has come, or nothing will."""
+        """Expect a request within this many seconds; None: it is complete, or none is expected."""
         if period is None:
             self.idle.discard(self)
         else:
@@ -150,7 +149,7 @@ class Channel(HTTPChannel):
         return before
 
     def resetTimeout(self) -> None:
-        """Not by a byte now and then: a request has to be complete in time."""
+        """Do nothing: data does not extend the time; a request must be complete in time."""
 
     def dataReceived(self, data: bytes) -> None:
         if not self.closed:
@@ -171,7 +170,7 @@ class Channel(HTTPChannel):
         """
         A line of a request.
 
-        :return: whether it was the last one that is looked at.
+        :return: whether further lines are ignored.
         """
         self._head_size += max(len(line), _SHORTEST_LINE)
         if self._head_size > _HEAD_LIMIT:
@@ -181,7 +180,7 @@ class Channel(HTTPChannel):
         return self.closed
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """It has no end within the limit."""
+        """The line exceeds the limit."""
         is_first = not self._head_size
         self.refuse(
             HTTPStatus.REQUEST_URI_TOO_LONG
@@ -190,12 +189,12 @@ class Channel(HTTPChannel):
         )
 
     def allHeadersReceived(self) -> None:
-        """They have come."""
+        """The headers are complete."""
         self._head_size = 0
         super().allHeadersReceived()  # type: ignore[no-untyped-call]
 
     def allContentReceived(self) -> None:
-        """So has the body, unless it was too much."""
+        """The body is complete, unless it was too large."""
         if not self.closed and self._may_ask():
             self.timeOut = PATIENCE
             super().allContentReceived()  # type: ignore[no-untyped-call]
@@ -219,7 +218,7 @@ class Channel(HTTPChannel):
 
 
 class SmallRequest(Request):
-    """A request as rdv/1 has it: without a body. Twisted would store any amount of one."""
+    """A request without a body, as rdv/1 has none. Twisted would store a body of any size."""
 
     def gotLength(self, length: int | None) -> None:
         # In memory: a large one would be a file, and another descriptor.

@@ -1,5 +1,5 @@
 """
-The head of a request as clients of rdv send it: nothing in it that HTTP allows and they do not use.
+Parses the head of a request as rdv clients send it, without the parts of HTTP that they do not use.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _MORE = {
 
 class PlainHead(NamedTuple):
     """
-    One that is complete.
+    A complete head.
 
-    :ivar headers: the values of each by its name in lower case, in their order, without blanks at
-        their ends.
+    :ivar headers: the values of each header by its name in lower case, in order, without
+        surrounding blanks.
     """
 
     method: bytes
@@ -45,11 +45,11 @@ class PlainHead(NamedTuple):
 
 def plain_head(data: bytes) -> PlainHead | None:
     """
-    Read one that is nothing but that: a request of ours with nothing behind it and no surprise in
-    it. Whatever else it may be is for an HTTP server to say. It takes time in proportion to its
-    length, whatever it is.
+    Parse data that is only a plain head: a request of an rdv client with nothing after it and
+    nothing unusual in it. Anything else is left to an HTTP server. The time is proportional to the
+    length of the data, whatever it is.
 
-    :return: None when it is something else, or not complete.
+    :return: None if it is anything else, or incomplete.
     """
     if len(data) + _LINE * data.count(b"\n") > _LIMIT:
         return None

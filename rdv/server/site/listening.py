@@ -1,5 +1,5 @@
 """
-What a server listens on: endpoints from what an operator writes.
+Makes the endpoints of a server from the operator's settings.
 
 Endpoints listen by calling ``listenTCP`` and the like of a reactor.
 :class:`rdv.server.generations.listeners.Listeners` stands in for it there.
@@ -55,8 +55,8 @@ Endpoints: TypeAlias = Sequence[tuple[str, IStreamServerEndpoint]]
 
 def endpoint_strings(text: str) -> list[str]:
     """
-    Endpoint strings for a port number, ``HOST:PORT``, ``*:PORT`` or ``:PORT``; any other text is
-    one already.
+    Endpoint strings for a port number, ``HOST:PORT``, ``*:PORT`` or ``:PORT``; any other text is an
+    endpoint string already.
 
     Without a host, or with ``*``, they listen on IPv6 and IPv4, as far as this host has them.
 
@@ -86,11 +86,11 @@ def make_endpoints(
     tls: IOpenSSLServerConnectionCreator | None = None,
 ) -> Endpoints:
     """
-    What to listen on.
+    The endpoints for ``texts``.
 
-    :param reactor: whose ``listenTCP`` and the like will be called.
-    :param texts: each a port number, ``HOST:PORT``, or a server endpoint string of Twisted.
-    :param tls: if given, it is TLS that is spoken there.
+    :param reactor: its ``listenTCP`` and similar methods will be called.
+    :param texts: each a port number, ``HOST:PORT``, or a Twisted server endpoint string.
+    :param tls: if given, the endpoints use TLS.
     :raises BadEndpoint: when an endpoint string cannot be understood, or is TLS already.
     """
     endpoints: list[tuple[str, IStreamServerEndpoint]] = []
@@ -114,16 +114,16 @@ def server_endpoints(
     reactor: object, settings: ServerSettings, tls: IOpenSSLServerConnectionCreator | None
 ) -> Endpoints:
     """
-    All that ``settings`` name, in the order of :func:`endpoint_kinds`.
+    All endpoints in ``settings``, in the order of :func:`endpoint_kinds`.
 
-    :raises BadEndpoint: as :func:`make_endpoints` does.
+    :raises BadEndpoint: as by :func:`make_endpoints`.
     """
     plain = make_endpoints(reactor, settings.listen)
     return [*plain, *(make_endpoints(reactor, settings.tls, tls) if tls else ())]
 
 
 def endpoint_kinds(settings: ServerSettings) -> list[str]:
-    """The type of each endpoint that ``settings`` name: ``tcp``, ``ssl``, or another."""
+    """The type of each endpoint in ``settings``: ``tcp``, ``ssl``, or another."""
     plain, tls = (
         [each.partition(":")[0] for text in texts for each in endpoint_strings(text)]
         for texts in (settings.listen, settings.tls)
@@ -132,7 +132,7 @@ def endpoint_kinds(settings: ServerSettings) -> list[str]:
 
 
 def resolved(settings: ServerSettings) -> ServerSettings:
-    """The same with endpoint strings: whether this host has IPv6 is looked up once."""
+    """The same settings with endpoint strings, so that IPv6 support is looked up once."""
     listen, tls = (
         tuple(each for text in texts for each in endpoint_strings(text))
         for texts in (settings.listen, settings.tls)
@@ -143,9 +143,9 @@ def resolved(settings: ServerSettings) -> ServerSettings:
 @implementer(IStreamServerEndpoint)
 class TLSEndpoint:
     """
-    TLS on another endpoint.
+    TLS on top of another endpoint.
 
-    :param tls: makes the connections of OpenSSL.
+    :param tls: makes the OpenSSL connections.
     """
 
     def __init__(
@@ -165,9 +165,9 @@ class TLSEndpoint:
 
 def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPort]:
     """
-    Listen on all of them.
+    Listen on all endpoints.
 
-    :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
+    :raises RdvError: when one cannot listen; :class:`BadEndpoint` when it never could.
     """
     ports: list[IListeningPort] = []
     for text, endpoint in endpoints:
@@ -184,5 +184,5 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
 
 
 def close_ports(ports: Sequence[IListeningPort]) -> Deferred[Any]:
-    """Listen no longer."""
+    """Stop listening."""
     return gatherResults([maybeDeferred(port.stopListening) for port in ports])

@@ -1,5 +1,5 @@
 """
-What a server is made of, as its settings want it.
+Makes the parts of a server from its settings.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def make_rendezvous(
     memory: Memory | None = None,
 ) -> Rendezvous:
     """
-    Where clients meet, as ``settings`` want it.
+    The rendezvous for ``settings``.
 
-    :param processes: how many such places there are: each gets a part of what all share.
-    :param memory: where several processes count by address.
-    :raises RdvError: when there is no such ``serve`` hook.
+    :param processes: the number of processes: each gets a part of the common limits.
+    :param memory: in which several processes count by address.
+    :raises RdvError: when the ``serve`` hook does not exist.
     """
     rendezvous = Rendezvous(
         reactor,
@@ -64,7 +64,7 @@ def make_rendezvous(
 def retune(
     rendezvous: Rendezvous, site: RendezvousSite, settings: ServerSettings, processes: int = 1
 ) -> None:
-    """Have other settings in a server that runs; all but those that are ``at_start``."""
+    """Change the settings of a running server, except those that are ``at_start``."""
     rendezvous.present.lobby.retime(settings.lobby_timeout)
     for waiting in (rendezvous.present.meeting, rendezvous.decisions):
         if waiting is not None:
@@ -78,7 +78,7 @@ def retune(
 
 
 def relay_limits_of(settings: ServerSettings, processes: int = 1) -> RelayLimits:
-    """What pairs may use of the relay, in one of so many processes."""
+    """The relay limits in one of this many processes."""
     return RelayLimits(
         rate=settings.relay_rate,
         total_rate=settings.relay_rate_total / processes,
@@ -88,7 +88,7 @@ def relay_limits_of(settings: ServerSettings, processes: int = 1) -> RelayLimits
 
 
 def limits_of(settings: ServerSettings) -> Limits:
-    """What one address may have, as ``settings`` want it."""
+    """The limits per address in ``settings``."""
     if not settings.limits:
         return NO_LIMITS
     return Limits(
@@ -107,10 +107,10 @@ def make_site(
     door: Door | None = None,
 ) -> RendezvousSite:
     """
-    The site that takes clients to ``rendezvous``; it has to be told of its ports.
+    The site for ``rendezvous``; its ports must be set afterwards.
 
-    :param door: who may come in; None for everybody.
-    :raises BadSettings: when one makes no sense without another.
+    :param door: access checks; None to admit everybody.
+    :raises BadSettings: when a setting makes no sense without another.
     """
     if settings.observed_port_header and not settings.observed_header:
         raise BadSettings(["observed-port-header: needs observed-header"])
@@ -136,9 +136,9 @@ def make_site(
 
 def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Ports:
     """
-    Which of its ports a server names to its clients: those of the endpoint types ``tcp`` and
-    ``ssl``, as a port on loopback is nobody else's; and none behind a proxy, which they cannot
-    reach.
+    The ports that a server reports to its clients: those of the endpoint types ``tcp`` and ``ssl``
+    (a port on loopback cannot belong to another host); none behind a proxy, because clients cannot
+    reach them.
 
     :param ports: what :func:`rdv.server.site.listening.listen` returned for these settings.
     """
@@ -157,7 +157,7 @@ def named_ports(settings: ServerSettings, ports: Sequence[IListeningPort]) -> Po
 
 
 def _target(path: str) -> bytes:
-    """What a client asks for that is served at ``path``."""
+    """The request target for ``path``."""
     return b"/" + "/".join(filter(None, path.split("/"))).encode()
 
 

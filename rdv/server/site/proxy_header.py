@@ -1,10 +1,10 @@
 """
-The PROXY header in front of a connection, however it arrives and whatever it says of the client.
+The PROXY header of a connection, in any number of segments and with or without a client address.
 
-Twisted reads it (``haproxy:`` endpoints), with three limits, as of 26.10: the first segment has to
-be 8 bytes long with version 1, and 16 with version 2; ``PROXY UNKNOWN`` with nothing behind it is
-taken for a mistake; and where the header does not name a client, the proxy is taken for it. So its
-wrapper gets whole headers here, in the way that it understands, and says who is not known.
+Twisted reads it (``haproxy:`` endpoints) with three limitations, as of 26.10: the first segment
+must have at least 8 bytes for version 1, and 16 for version 2; ``PROXY UNKNOWN`` with nothing after
+it is rejected; and if the header does not name a client, the proxy is taken for the client. Here,
+its wrapper therefore gets whole headers in a form that it understands, and reports unknown clients.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _NOBODY = UNIXAddress(None)
 
 def header_size(data: bytes) -> int | None:
     """
-    How long the header is that ``data`` begins with; None when more of it has to come.
+    The length of the header at the start of ``data``; None if it is incomplete.
 
-    :raises ProtocolError: when it is none.
+    :raises ProtocolError: when it is not a header.
     """
     if data[: len(_V2)] == _V2[: len(data)]:
         if len(data) < _V2_SIZE:
@@ -57,7 +57,7 @@ def header_size(data: bytes) -> int | None:
 
 
 def names_nobody(header: bytes) -> bool:
-    """Whether a whole header says that the client is not known, or is the proxy itself."""
+    """Whether a whole header says that the client is unknown, or is the proxy itself."""
     if header.startswith(_V1):
         return header.split(None, 2)[1:2] == [b"UNKNOWN"]
     is_local = not header[12] & 0x0F
@@ -66,10 +66,10 @@ def names_nobody(header: bytes) -> bool:
 
 def proxy_endpoint(reactor: object, description: str) -> IStreamServerEndpoint:
     """
-    What ``serverFromString`` makes of a description that begins with :data:`PREFIX`, but for the
-    limits above.
+    The endpoint that ``serverFromString`` makes from a description that starts with
+    :data:`PREFIX`, without the limitations above.
 
-    :raises Exception: as ``serverFromString`` does.
+    :raises Exception: as by ``serverFromString``.
     """
     from twisted.protocols.haproxy import proxyEndpoint  # only who is behind a proxy needs it
 
@@ -80,7 +80,7 @@ def proxy_endpoint(reactor: object, description: str) -> IStreamServerEndpoint:
 
 @implementer(IStreamServerEndpoint)
 class _Patient:
-    """Where Twisted's wrapper listens: it lets it have whole headers."""
+    """The endpoint on which Twisted's wrapper listens: the wrapper gets whole headers."""
 
     def __init__(self, endpoint: IStreamServerEndpoint) -> None:
         self._endpoint = endpoint
@@ -101,7 +101,7 @@ class _Patient:
 
 
 class _Header:
-    """Collects what a wrapper receives until the header is whole, and leaves it then as it was."""
+    """Collects the data for a wrapper until the header is whole, and then steps aside."""
 
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
@@ -134,7 +134,7 @@ class _Header:
 
 
 def _drop(data: bytes) -> None:
-    """What comes behind a header that is none."""
+    """Drop data after an invalid header."""
 
 
 def _nobody() -> IAddress:

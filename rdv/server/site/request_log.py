@@ -1,5 +1,5 @@
 """
-What the log is told of requests that were answered over HTTP: of all but good offers.
+Logs the requests that were answered over HTTP: all except valid offers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SHOWN = 256
 
 def note_request(request: Request) -> None:
     """
-    A request has been answered. What merely shows that somebody is there, or whether we are, is not
-    worth a line for most: that is of level ``debug``.
+    Log an answered request. Requests that only show that a client is there, or check whether the
+    server is, are rarely worth a line: they have level ``debug``.
     """
     level = "debug" if request.code == 426 and request.method in _READING else "info"
     if is_shown(level):

@@ -1,5 +1,5 @@
 """
-What one process has to tell of itself, at the moment in which it is asked.
+Samples the metrics of one process on request.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["sample_of"]
 
 def sample_of(rendezvous: Rendezvous) -> Sample:
     """
-    All numbers of the process of ``rendezvous``. It takes some microseconds for each client and
-    pair that is there.
+    All metrics of the process of ``rendezvous``. It takes some microseconds for each current client
+    and pair.
     """
     counted = rendezvous.statistics
     present = rendezvous.present

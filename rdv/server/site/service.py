@@ -1,6 +1,5 @@
 """
-A server as a ``twisted.application`` service: its ports, its site, and a shutdown that lets
-transfers end.
+A server as a ``twisted.application`` service: its ports, its site, and a graceful shutdown.
 """
 
 from __future__ import annotations
@@ -41,21 +40,21 @@ class RendezvousService(Service):
     """
     The server of ``twist rdv`` and ``rdv serve``.
 
-    Stopping it closes the ports, refuses those who wait or have just come with 503, and lets
-    running transfers go on for ``settings.drain`` seconds.
+    Stopping it closes the ports, refuses waiting and new clients with 503, and lets current
+    transfers continue for ``settings.drain`` seconds.
 
-    :param handle_signals: make SIGINT and SIGTERM stop the reactor after that, and a second one at
-        once, with exit status 0 either way; SIGHUP call all of ``reloads``; SIGUSR2 start a new
-        generation, after which this one does as if it had been told to stop, but hands those who
-        wait over; and SIGUSR1 do nothing.
-    :param heritage: what this process has got from the generation before.
+    :param handle_signals: SIGINT and SIGTERM stop the reactor after that, and a second one
+        immediately, with exit status 0 in both cases; SIGHUP calls all of ``reloads``; SIGUSR2
+        starts a new generation, after which this one stops in the same way, but hands over its
+        waiting clients; SIGUSR1 does nothing.
+    :param heritage: inherited from the previous generation.
     :ivar ports: the listening ports, once it runs.
-    :ivar ready: fires when clients can be served and signals be handled.
-    :ivar failed: fails when it can serve no longer; see :class:`WorkersService`.
-    :ivar reloads: each reads something anew; see :data:`rdv.server.lifecycle.reloading.Reload`.
+    :ivar ready: fires when it can serve clients and handle signals.
+    :ivar failed: fails when it cannot serve any longer; see :class:`WorkersService`.
+    :ivar reloads: each reloads something; see :data:`rdv.server.lifecycle.reloading.Reload`.
     :ivar certificate: its certificate, if it listens for TLS.
-    :ivar generation: what it is among other generations.
-    :ivar replaced: each is called with the process of the next generation, when that serves.
+    :ivar generation: this process as one of several generations.
+    :ivar replaced: each is called with the process of the next generation as soon as it serves.
     :raises BadEndpoint: when an endpoint string cannot be understood.
     :raises RdvError: when a file that it needs cannot be read.
     """
@@ -100,7 +99,7 @@ class RendezvousService(Service):
         """
         Listen on all ports.
 
-        :raises RdvError: when one cannot be had; :class:`BadEndpoint` when nobody could.
+        :raises RdvError: when it cannot listen on one; :class:`BadEndpoint` when it never could.
         """
         self._signals.take_others()
         self.generation.begin()
@@ -138,14 +137,14 @@ class RendezvousService(Service):
         return gatherResults([closed, self._site.leave(own), self._listeners.close()])
 
     def reload(self) -> None:
-        """Have all of ``reloads`` read anew. One that cannot keeps what it has, and says so."""
+        """Call all of ``reloads``. One that fails keeps its old state, and logs this."""
         reload_all(self.reloads)
 
     def use(self, settings: ServerSettings) -> None:
         """
-        Have other settings from now on, but for those that are ``at_start``.
+        Change the settings, except those that are ``at_start``.
 
-        :raises RdvError: when they cannot be; then all is as it was.
+        :raises RdvError: when they are invalid; then nothing changes.
         """
         self._door.use(settings)
         retune(self.rendezvous, self._site, settings)

@@ -1,5 +1,5 @@
 """
-What an operator tells a server by signals.
+Handles the signals of a server.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ __all__ = ["ServerSignals"]
 
 class ServerSignals:
     """
-    SIGINT and SIGTERM end a server; others have it do something, or nothing. All of it happens in a
-    turn of the reactor.
+    SIGINT and SIGTERM end a server; other signals trigger an action, or nothing. All of this
+    happens in a turn of the reactor.
 
-    :param handled: whether they are taken at all.
+    :param handled: whether to handle signals at all.
     :param ending: called with the name of each SIGINT and SIGTERM.
     :param reload: called for SIGHUP.
     :param replace: called for SIGUSR2, which does nothing until the reactor runs.
@@ -39,14 +39,14 @@ class ServerSignals:
         self._replace = replace
 
     def take_others(self) -> None:
-        """From now on; those that have waited until here come at once."""
+        """Handle the other signals from now on; pending ones are delivered immediately."""
         if self._handled:
             spare_signals()
             self._take("SIGHUP", self._reload)
             release_signals()
 
     def take_all(self) -> None:
-        """From now on. To be called when the reactor runs."""
+        """Handle all signals from now on. To be called when the reactor runs."""
         if self._handled:
             take_signals(self._end)
             self._take("SIGUSR2", self._replace)

@@ -1,5 +1,5 @@
 """
-The site of a server of its own.
+The site of a standalone server.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
 
 __all__ = ["RendezvousSite", "take_queued"]
 
-#: A sixteenth of all that are no clients goes at least when any has to.
+#: If connections that are not clients must be dropped, at least a sixteenth of them is.
 _AT_ONCE = 16
-#: Seconds in which those are answered who have come when the site is about to end.
+#: Time in seconds for the last responses when the site is about to end.
 _LAST_ANSWERS = 1.0
-#: Turns in which a port is emptied at most; in most of them it accepts more than one.
+#: The maximum number of turns to empty a port; in most of them it accepts more than one connection.
 _TURNS = 1 << 13
 
 
 class RendezvousSite(Site):
     """
     A site that can still answer when descriptors run out: it always has one for a client that it
-    refuses, and drops those first that are no clients.
+    refuses, and first drops connections that are not clients.
 
-    :param short_way: which clients may take that send nothing but a plain request.
-    :param holders: connections that are no clients any more, beside its own.
-    :param admission: who may come in, where clients are not hidden by a proxy.
-    :param statistics: where refusals are counted that the site makes itself.
-    :param budget: what asks for room, and is told of descriptors that will be free.
-    :ivar health: what answers health checks, which leave nothing in the log.
+    :param short_way: the shortcut for clients that send only a plain request.
+    :param holders: connections that are no longer clients, in addition to its own.
+    :param admission: admits clients, unless a proxy hides them.
+    :param statistics: counts the refusals of the site itself.
+    :param budget: asks for room, and is notified of descriptors that will be free.
+    :ivar health: answers health checks, which are not logged.
     """
 
     protocol = Channel  # type: ignore[assignment]
@@ -95,7 +95,7 @@ class RendezvousSite(Site):
             self._slim = SlimChannels(reactor, short_way, PATIENCE, self._widened)
 
     def serves(self, ports: Sequence[IListeningPort]) -> None:
-        """The ports that accept connections for it."""
+        """Set the ports that accept connections for the site."""
         for port in ports:
             tune_port(port)
         self._throttle.watch(ports)
@@ -104,12 +104,12 @@ class RendezvousSite(Site):
         self, queued: Iterable[IListeningPort], patience: float = _LAST_ANSWERS
     ) -> Deferred[None]:
         """
-        Answer those who have come already. No port is to accept anybody else for this site.
+        Answer the clients that are already connected. No port may accept more for this site.
 
-        :param queued: ports that nobody else has: who waits in their queues is taken in.
-        :param patience: seconds that this may take; counted anew when it is called again.
-        :return: fires when there is nobody left. Of those who are left in the end, who has asked is
-            refused, which may take a second more.
+        :param queued: ports that no other process has: connections in their queues are accepted.
+        :param patience: time limit in seconds; a further call restarts it.
+        :return: fires when no client is left. After the time limit, those that have sent a request
+            are refused, which may take another second.
         """
         self._throttle.stop()
         take_queued(queued)
@@ -121,7 +121,7 @@ class RendezvousSite(Site):
         return wait_until(self._clock, is_over, patience).addCallback(lambda _: self._refuse_held())
 
     def _refuse_held(self) -> Deferred[None] | None:
-        """Those about whom somebody still thinks."""
+        """Refuse the clients whose access check has not decided yet."""
         held = [each for each in self._unanswered() if isinstance(each, Channel) and each.requests]
         for channel in held:
             status, text = SHUTDOWN
@@ -133,7 +133,7 @@ class RendezvousSite(Site):
         )
 
     def abort(self) -> None:
-        """Cut those who are not yet answered."""
+        """Cut the clients that have not been answered yet."""
         for connection in self._unanswered():
             cast(StreamTransport, connection.transport).abortConnection()
 
@@ -148,17 +148,17 @@ class RendezvousSite(Site):
         super().stopFactory()
 
     def getResourceFor(self, request: http.Request) -> Resource:
-        """What answers it."""
+        """The resource that answers the request."""
         check = self.health and self.health.resource(request)
         return check or cast(Resource, super().getResourceFor(request))  # type: ignore[no-untyped-call]
 
     def log(self, request: http.Request) -> None:
-        """It has been answered."""
+        """The request has been answered."""
         if self.health is None or self.health.resource(request) is None:
             note_request(request)
 
     def acceptableProtocols(self) -> list[bytes]:
-        """See :class:`IProtocolNegotiationFactory`: rdv/1 is an upgrade of this one only."""
+        """See :class:`IProtocolNegotiationFactory`: rdv/1 is only an upgrade of HTTP/1.1."""
         return [b"http/1.1"]
 
     def buildProtocol(  # type: ignore[override]
@@ -170,7 +170,7 @@ class RendezvousSite(Site):
         return self._widened(PATIENCE)
 
     def _widened(self, seconds: float) -> Channel:
-        """A channel whose first request must come in so many seconds."""
+        """A channel whose first request must be complete within this many seconds."""
         channel: Channel = super().buildProtocol(None)  # type: ignore[no-untyped-call]
         channel.timeOut = seconds
         self._channels.add(channel)
@@ -180,7 +180,7 @@ class RendezvousSite(Site):
         return channel
 
     def holders(self) -> Iterator[Holder]:
-        """Connections that are no clients."""
+        """Connections that are not clients."""
         yield from self._slim.holders() if self._slim else ()
         now = self._clock.seconds()
         for channel, since in self._idle.begun():
@@ -190,7 +190,7 @@ class RendezvousSite(Site):
         yield from self._other_holders()
 
     def _shed(self, number: int) -> int:
-        """Drop up to so many of those; of very many some more, as choosing takes time."""
+        """Drop up to this many of them; more if there are very many, as choosing takes time."""
         holders = list(self.holders())
         number = max(number, len(holders) // _AT_ONCE)
         few = (reserve() // 8, reserve() // 64 + 1)
@@ -202,8 +202,8 @@ class RendezvousSite(Site):
 
 def take_queued(ports: Iterable[Any]) -> None:
     """
-    Accept all who are in the queues of these ports now. They would be reset when the last one who
-    has the socket closes it.
+    Accept all connections that are in the queues of these ports. They would be reset when the last
+    process that has the socket closes it.
     """
     for port in ports:
         queue = select.poll()

@@ -46,10 +46,10 @@ InternetAddress: TypeAlias = IPv4Address | IPv6Address
 @dataclass(frozen=True, slots=True)
 class ShortWay:
     """
-    Where it leads.
+    The destination of the shortcut.
 
-    :ivar path: the one target that is served; ``/`` for any.
-    :ivar door: who may come in; None for everybody.
+    :ivar path: the only target that is served; ``/`` for any.
+    :ivar door: access checks; None to admit everybody.
     """
 
     rendezvous: IRendezvous
@@ -58,10 +58,10 @@ class ShortWay:
 
     def take(self, transport: Connection, peer: InternetAddress, lease: Lease, data: bytes) -> bool:
         """
-        Let a client in by what it has sent.
+        Admit a client by the data that it has sent.
 
-        :param lease: by which the connection is counted.
-        :return: False when this is not for us to decide; then nothing has happened.
+        :param lease: counts the connection.
+        :return: False if this cannot be decided here; then nothing has happened.
         """
         head = plain_head(data)
         if head is None or self.path not in (b"/", head.target) or self.rendezvous.closing:
@@ -93,13 +93,13 @@ class ShortWay:
 
 class SlimChannels:
     """
-    Those of one site.
+    The slim channels of one site.
 
-    :ivar waiting: who has not sent anything yet.
-    :param way: where they go.
-    :param patience: seconds until a request must have come.
-    :param widen: makes a channel of ``twisted.web`` for a request that must come in so many
-        seconds.
+    :ivar waiting: channels that have not received anything yet.
+    :param way: the destination of their clients.
+    :param patience: time limit for a request in seconds.
+    :param widen: makes a channel of ``twisted.web`` for a request that must be complete within a
+        given number of seconds.
     """
 
     def __init__(
@@ -114,14 +114,14 @@ class SlimChannels:
         self.waiting: Deadlines[SlimChannel] = Deadlines(clock, patience, SlimChannel.expire)
 
     def holders(self) -> Iterator[Holder]:
-        """Those who have not sent anything yet."""
+        """Connections on which nothing has arrived yet."""
         for channel, since in self.waiting.begun():
             yield Holder(since, channel.host, channel.drop)
 
 
 @implementer(IProtocol)
 class SlimChannel:
-    """A connection until its first bytes come."""
+    """A connection until its first data arrives."""
 
     __slots__ = ("_asks", "_channels", "_lease", "_peer", "transport")
 
@@ -169,11 +169,11 @@ class SlimChannel:
 
     @property
     def host(self) -> str:
-        """Where it comes from."""
+        """The client's address."""
         return self._peer.host
 
     def drop(self) -> bool:
-        """Tell it to come again, and close at once; not if what it has to say is there unread."""
+        """Tell the client to retry, and close immediately; not if unread data is there."""
         if self._asks or unread(self.transport):
             return False
         self._channels.waiting.discard(self)
@@ -181,11 +181,11 @@ class SlimChannel:
         return True
 
     def expire(self) -> None:
-        """Nothing has come in time."""
+        """Nothing has arrived in time."""
         self._widen().timeoutConnection()  # type: ignore[no-untyped-call]
 
     def _widen(self, *, admitted: bool = True) -> Channel:
-        """Go on as if the connection had had a channel of ``twisted.web`` from the start."""
+        """Continue as if the connection had had a channel of ``twisted.web`` from the start."""
         channel = self._channels.widen(self._channels.waiting.left(self))
         channel.lease, channel.admitted = self._lease, admitted
         self._channels.waiting.discard(self)
@@ -195,7 +195,7 @@ class SlimChannel:
 
 
 def _close_full(transport: ITransport) -> None:
-    """There is no room: it is told, and need not close."""
+    """There is no room: the client is told so, and need not close."""
     hasten(transport)
     transport.write(refusal(*FULL))
     transport.loseConnection()

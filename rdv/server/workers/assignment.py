@@ -1,6 +1,6 @@
 """
-Which worker owns a token, and how its clients get there: one process has to have both legs of a
-pair, but whichever is free accepts their connections.
+Determines which worker owns a token, and passes its clients there: one process must have both legs
+of a pair, but any free process accepts their connections.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ log = Logger()
 
 
 def owner_of(token: bytes, workers: int) -> int:
-    """Which of so many workers owns ``token``: the same one in every process."""
+    """The index of the worker that owns ``token``: the same in every process."""
     return zlib.crc32(token) % workers
 
 
 class Assignment(LegOwner[Leg]):
     """
-    What the resource of one worker among several takes for its rendezvous: clients of the worker's
-    own tokens go to the real one, and all others are passed on.
+    Replaces the rendezvous for the resource of one worker among several: clients whose tokens this
+    worker owns go to the real rendezvous, and all others are passed on.
 
-    It owns a leg for no longer than that takes, and is told nothing.
+    It owns a leg only during that time, and is not notified of anything.
 
-    :param index: which worker this is.
-    :param outboxes: the ways to the others, by their indexes.
-    :ivar clock: the rendezvous'.
-    :ivar arrived: takes in a client that another worker has passed on.
+    :param index: the number of this worker.
+    :param outboxes: the channels to the other workers, by their indexes.
+    :ivar clock: the clock of the rendezvous.
+    :ivar arrived: takes a client that another worker has passed on.
     :ivar bridges: connections that had to stay here.
     """
 
@@ -89,7 +89,7 @@ class Assignment(LegOwner[Leg]):
         return self._rendezvous.statistics
 
     def has_room(self, leg: Leg, transport: object) -> bool:
-        """See :class:`IRendezvous`. Whose socket is passed on takes up no room here."""
+        """See :class:`IRendezvous`. A client whose socket is passed on uses no descriptor here."""
         is_passed_on = self._owner(leg) != self._index and can_migrate(transport)
         return is_passed_on or self._rendezvous.has_room(leg, transport)
 
@@ -98,7 +98,7 @@ class Assignment(LegOwner[Leg]):
         return chain(self._closing_legs.holders(), self._rendezvous.holders())
 
     def is_full(self, transport: object) -> bool:
-        """See :class:`IRendezvous`: whoever is passed on finds as much room as there is here."""
+        """See :class:`IRendezvous`: other workers are assumed to have as much room as this one."""
         return self._rendezvous.is_full(transport)
 
     def _owner(self, leg: Leg) -> int:
@@ -122,17 +122,17 @@ class Assignment(LegOwner[Leg]):
             self._outboxes[owner].send(client, sock)
 
     def refuse_waiting(self) -> None:
-        """Those who wait to be passed on need not wait any longer: nobody takes them."""
+        """Refuse the clients that are waiting to be passed on: no worker takes them."""
         for outbox in self._outboxes.values():
             outbox.refuse_waiting(*SHUTDOWN)
 
     def emptied(self) -> Deferred[None]:
-        """Fires when nobody waits to be passed on any more: all have arrived, or were refused."""
+        """Fires when no client is waiting to be passed on: all have arrived, or were refused."""
         outboxes = self._outboxes.values()
         return wait_until(self._reactor, lambda: not any(map(len, outboxes)), 2 * PATIENCE)
 
     def abort(self) -> None:
-        """Cut whatever is not the rendezvous' own."""
+        """Cut all connections that do not belong to the rendezvous."""
         self.bridges.abort()
         self._closing_legs.abort()
         self._entrance.abort()

@@ -1,6 +1,6 @@
 """
-A way for connections that cannot be handed over, as TLS: they stay where they are, and a connection
-on loopback goes in their place.
+Bridges connections that cannot be passed on, such as TLS: they stay where they are, and a
+connection on loopback is passed on in their place.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _STRANGERS = 8
 
 def loopback_pair() -> tuple[socket.socket, socket.socket]:
     """
-    The two ends of a new TCP connection on this host. Not a pair of Unix sockets: there a reset
-    could not be told from an end.
+    The two ends of a new TCP connection on this host. With a pair of Unix sockets, a reset could
+    not be distinguished from an end.
 
-    :raises OSError: when it cannot be had.
+    :raises OSError: when it cannot be made.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
         # All of it happens in the kernel, at once; only strangers could be in the way.
@@ -50,8 +50,8 @@ def loopback_pair() -> tuple[socket.socket, socket.socket]:
 
 class Bridges:
     """
-    All bridges of a process: each joins a client's leg and the near end of a pair, as if they were
-    one connection.
+    All bridges of a process: each joins a client's leg and the near end of a loopback connection,
+    as if they were one connection.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -66,11 +66,11 @@ class Bridges:
 
     def join(self, client: Leg) -> socket.socket:
         """
-        Begin a bridge.
+        Start a bridge.
 
-        :param client: whose connection stays here.
-        :return: what goes in its place, for the caller to close.
-        :raises OSError: when there can be none.
+        :param client: the client whose connection stays here.
+        :return: the socket to pass on in its place, which the caller closes.
+        :raises OSError: when it cannot be made.
         """
         near, far = loopback_pair()
         leg = PlainLeg(client.owner)
@@ -93,10 +93,9 @@ class Bridges:
 
     def close(self, within: float) -> Deferred[None]:
         """
-        Wait for the end of all.
+        Wait for the end of all bridges.
 
-        :param within: after so many seconds those that are left are cut; counted anew when this is
-            called again.
+        :param within: seconds after which the remaining ones are cut; a further call restarts it.
         :return: fires when none is left.
         """
         self._is_closing = True
@@ -106,7 +105,7 @@ class Bridges:
         return self._closed.when_fired()
 
     def abort(self) -> None:
-        """Cut them all."""
+        """Cut all bridges."""
         for bridge in list(self._bridges):
             bridge.abort()
 

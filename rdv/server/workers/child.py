@@ -24,15 +24,15 @@ __all__ = ["Child"]
 
 class Child(ProcessProtocol):
     """
-    A worker's process. What it logs is logged here, with its number.
+    A worker's process. Its log events are logged here, with its number.
 
-    :param start: what it is told.
+    :param start: its start parameters.
     :param became_ready: called with this when it serves.
-    :param ended: called with this and the reason, in words, when it is gone.
-    :param counted: called with its index and what it has counted, encoded, when it was asked.
-    :ivar index: which worker it is.
-    :ivar is_ready: whether it has begun to serve.
-    :ivar unanswered: how often it was asked whether it is there, since it was heard of last.
+    :param ended: called with this and the reason, in words, when it has ended.
+    :param counted: called with its index and its encoded counters, when it was asked.
+    :ivar index: the number of the worker.
+    :ivar is_ready: whether it has started to serve.
+    :ivar unanswered: how often it was asked whether it is alive since its last report.
     """
 
     transport: IProcessTransport
@@ -59,9 +59,9 @@ class Child(ProcessProtocol):
         """
         Start the process.
 
-        :param descriptors: which of ours it inherits, by the numbers that it knows them by.
+        :param descriptors: the descriptors that it inherits, by their numbers there.
         :param passed: see :func:`rdv.server.generations.spawning.spawn`.
-        :raises OSError: when the system does not let us.
+        :raises OSError: when the system refuses.
         """
         # It shall find the same modules as this process, wherever that was told to look.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -72,17 +72,17 @@ class Child(ProcessProtocol):
         spawn(reactor, self, command, environment, {**pipes, **descriptors}, passed)
 
     def tell(self, command: bytes) -> None:
-        """Send a command; in vain when it is about to end."""
+        """Send a command; without effect if the worker is about to end."""
         with suppress(KeyError):
             self.transport.writeToChild(COMMANDS, command)
 
     def ask(self) -> None:
-        """Ask whether it is there. Its reactor answers."""
+        """Ask whether it is alive. Its reactor answers."""
         self.unanswered += 1
         self.tell(PING)
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process."""
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
 

@@ -1,6 +1,6 @@
 """
-The workers of a server, as their parent sees them: each is started, started again when it dies or
-hangs, and told to end.
+The workers of a server, as their parent sees them: it starts each worker, restarts it when it dies
+or hangs, and stops it.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ _QUESTIONS, _SUSPICIOUS, _STARTING = 6, 2, 4
 
 class Crew:
     """
-    All of them.
+    All workers.
 
-    :param count: how many.
+    :param count: the number of workers.
     :param level: the name of the lowest level that they log.
-    :param generation: what they accept from, and whom they hand over to.
-    :param certificate: theirs, if they listen for TLS.
-    :param polling: hears what they have counted, and which of them end.
-    :param gave_up: called with an error when one cannot be started for the first time, or later
-        when none serves and all have failed to start, again and again.
-    :ivar settings: what a worker gets that is started from now on.
-    :ivar mailboxes: of each worker the two ends of its inbox, which outlast it.
+    :param generation: provides the sockets from which they accept, and the channel to the next one.
+    :param certificate: their certificate, if they listen for TLS.
+    :param polling: gets their counters, and is notified when one ends.
+    :param gave_up: called with an error if a worker cannot be started for the first time, or later
+        if none serves and all have repeatedly failed to start.
+    :ivar settings: the settings for workers that are started from now on.
+    :ivar mailboxes: the two ends of each worker's inbox, which outlast the worker.
     :ivar memory: in which they count by address, and its descriptor.
     :ivar ready: fires when all of them serve.
-    :raises RdvError: where the system has no such inboxes.
+    :raises RdvError: when the system does not support such inboxes.
     """
 
     def __init__(
@@ -104,23 +104,23 @@ class Crew:
             raise RdvError(f"cannot have several workers: {error.strerror}") from error
 
     def start(self) -> None:
-        """Start all."""
+        """Start all workers."""
         for index in self._failures:
             self._start(index)
         if self.settings.worker_timeout and not self._stopping:
             self._ask_later()
 
     def tell(self, command: bytes) -> None:
-        """Give all of them a command."""
+        """Send a command to all workers."""
         for child in self._children.values():
             child.tell(command)
 
     def stop(self, command: bytes, drain: float) -> Deferred[None]:
         """
-        Start none again.
+        Stop all workers, and restart none.
 
-        :param command: what tells them to end.
-        :param drain: seconds within which they should.
+        :param command: the command to end.
+        :param drain: seconds within which they should end.
         :return: fires when all have ended.
         """
         if self._stopped.fired:
@@ -138,7 +138,7 @@ class Crew:
         return self._stopped.when_fired()
 
     def hand_over(self, drain: float) -> Deferred[None]:
-        """Stop, as the next generation serves: it gets those who wait."""
+        """Stop, because the next generation serves: it gets the waiting clients."""
         left = Outbox(self._reactor, self._outbox)
         self._forward = left.send
         stopped = self.stop(HAND_OVER, drain)
@@ -203,7 +203,7 @@ class Crew:
 
     @property
     def serving(self) -> list[int]:
-        """Those that do."""
+        """The workers that serve."""
         return [index for index, child in self._children.items() if child.is_ready]
 
     def _ended(self, child: Child, reason: str) -> None:
@@ -227,7 +227,7 @@ class Crew:
         self._restarts[index] = self._reactor.callLater(pause, self._start, index)
 
     def _have_all_failed(self) -> bool:
-        """Whether none serves, and none could be started the last few times."""
+        """Whether no worker serves, and none could be started the last few times."""
         return not self.serving and min(self._failures.values()) >= _ATTEMPTS
 
     # Whether they are there.
@@ -248,7 +248,7 @@ class Crew:
         self._ask_later()
 
     def _look_for_silence(self) -> None:
-        """Tell those that serve when one does not answer, or when all do again."""
+        """Notify the serving workers when one does not answer, or when all answer again."""
         answering = [
             child
             for child in self._children.values()
@@ -283,7 +283,7 @@ class Crew:
         self._stopped.fire(None)
 
     def _take_all_left(self, index: int) -> None:
-        """Those who were passed on to a worker that has ended."""
+        """Take all clients that were passed on to a worker that has ended."""
         # A worker that is slower to stop may still send clients there.
         left = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
         left.start()

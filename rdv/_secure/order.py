@@ -31,7 +31,7 @@ class Order:
     """
     The messages on a path so far, as far as they decide what may come next.
 
-    :param first: the path that this one joins; None for the first itself.
+    :param first: the path that this one joins; None for the first path itself.
     :param moves: whether both sides can move to another path.
     :ivar awaited: what the peer must send before anything else; None when it has.
     :ivar sent_last: MOVE or END, after which we send nothing here but DONE.

@@ -5,8 +5,8 @@ The encrypted stream of one path: records, shaped like those of TLS 1.3.
 
     17 03 03 | length, 2 bytes | ciphertext of (plaintext, type), and its tag
 
-The nonce is a counter, so a record that is lost, repeated or moved does not open, and neither does
-any after it.
+The nonce is a counter, so a record that is lost, repeated or reordered cannot be decrypted, and
+neither can any after it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OVERHEAD = _HEAD + _BEHIND
 
 
 class RecordType(IntEnum):
-    """What is in a record."""
+    """The type of a record's contents."""
 
     END = 21
     CONTROL = 22
@@ -122,7 +122,7 @@ class _Direction:
 
 
 class Sealer(_Direction):
-    """Makes the records of one direction."""
+    """Encrypts the records of one direction."""
 
     __slots__ = ()
 
@@ -151,7 +151,7 @@ class Sealer(_Direction):
 
 
 class Opener(_Direction):
-    """Opens the records of the other direction."""
+    """Decrypts the records of the other direction."""
 
     __slots__ = ("_missing", "_pieces")
 

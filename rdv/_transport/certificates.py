@@ -18,7 +18,7 @@ _MOST = 200
 
 
 def name_text(name: x509.Name) -> str:
-    """A name for a person."""
+    """A name as text for humans."""
     common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     text = str(common[0].value) if common else name.rfc4514_string()
     return visible(text[:_MOST]) or "nobody"

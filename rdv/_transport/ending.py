@@ -86,12 +86,12 @@ class EndingTransport(TCPForwarding):
             self.protocol.writeConnectionLost()
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
-        """See :class:`IConsumer`: the buffer that fills up is that of the transport below."""
+        """See :class:`IConsumer`: the buffer is that of the transport below."""
         self._producer = Producer(producer, streaming)
         self._producer.produce_for(self.transport)
 
     def unregisterProducer(self) -> None:
-        """See :class:`IConsumer`: what waited for the producer is done now."""
+        """See :class:`IConsumer`: actions that waited for the producer are done now."""
         if self._producer is None:  # below there may be one of our own
             return
         self._producer = None

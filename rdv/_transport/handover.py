@@ -99,15 +99,14 @@ def came_by_proxy(transport: object) -> bool:
 
 def migrate(transport: object) -> socket.socket | None:
     """
-    Take the socket out of ``transport``, which is of no use afterwards: the reactor has forgotten
-    it, and its protocol hears nothing more, of a loss neither.
+    Take the socket out of ``transport``, which is unusable afterwards: the reactor has forgotten
+    it, and its protocol gets no further event, not even a loss.
 
-    To end it otherwise, by ``loseConnection`` or the ``connectionLost`` that the reactor calls,
-    would shut the connection down for whoever has its descriptor.
+    Ending it in another way, by ``loseConnection`` or the ``connectionLost`` that the reactor
+    calls, would shut the connection down for every process that has its descriptor.
 
-    :return: the socket, for the caller to close. None when nothing has been done: there is more to
-        the transport than a socket (TLS, a wrapper, or memory only), or something is yet to be
-        sent.
+    :return: the socket, which the caller closes. None if nothing was done, because the transport is
+        more than a socket (TLS, a wrapper, or memory only), or has unsent data.
     """
     wrappers: list[Any] = []
     current: Any = transport
@@ -148,7 +147,7 @@ def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
 
 @cache
 def _proxy_wrapper() -> type[ProtocolWrapper] | None:
-    """The wrapper round a connection to a ``haproxy:`` endpoint. Twisted has no public name."""
+    """The wrapper of a connection to a ``haproxy:`` endpoint. Twisted has no public name for it."""
     from twisted.protocols.haproxy import proxyEndpoint  # only servers need it
 
     endpoint = _Endpoint()

@@ -64,22 +64,22 @@ class PathOwner(Protocol):
     """Gets the events of a path."""
 
     def path_begun(self, end: PathEnd, /) -> None:
-        """The connection is there."""
+        """The connection is established."""
 
     def path_reads(self, end: PathEnd, /) -> bool:
         """Whether data that arrives on it is processed now; other data waits."""
 
     def path_received(self, plain: list[memoryview], /) -> None:
-        """Data of the application has come. The list is emptied."""
+        """Data of the application has arrived. The list is emptied."""
 
     def path_signalled(self, end: PathEnd, signal: Signal, /) -> None:
-        """The peer says something."""
+        """A signal from the peer has arrived."""
 
     def path_forged(self, end: PathEnd, reason: Failure, /) -> None:
-        """What comes is not the peer's."""
+        """Data that is not from the peer has arrived."""
 
     def path_lost(self, end: PathEnd, reason: Failure, /) -> None:
-        """The connection is gone, or has ended."""
+        """The connection is lost, or has ended."""
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
@@ -125,7 +125,7 @@ class PathEnd:
         """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
-        """Open what came, if it is to be looked at now."""
+        """Decrypt the data, if it may be processed now."""
         if self.is_open:
             self._unread.append(data)
             self.go_on()
@@ -152,7 +152,7 @@ class PathEnd:
     # What comes.
 
     def go_on(self) -> None:
-        """Look at what has come, as far as that is to be looked at now."""
+        """Process the kept data, as far as this is allowed now."""
         if self._busy:
             return
         self._busy = True
@@ -188,7 +188,7 @@ class PathEnd:
             self._owner.path_forged(self, failure)
 
     def read(self, wanted: bool) -> None:
-        """Whether to read on; what is kept is looked at first."""
+        """Set whether to read; kept data is processed first."""
         if not self.is_open:
             return
         if wanted is not self._reads:
@@ -220,14 +220,14 @@ class PathEnd:
             self.transport.loseWriteConnection()
 
     def close(self) -> None:
-        """In good order, whatever was to become of a stream that is not."""
+        """Close cleanly, whatever was set for a stream that is broken."""
         if self._connected:
             self.is_open = False
             linger(self.transport, False)
             self.transport.loseConnection()
 
     def abort(self) -> None:
-        """At once, without a word, also what is being closed."""
+        """Abort immediately, even if it is being closed."""
         self.is_open = False
         if self._connected:
             self.transport.abortConnection()

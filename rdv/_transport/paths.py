@@ -57,7 +57,7 @@ class Paths:
 
     @property
     def reading(self) -> PathEnd:
-        """The one on which the peer's end has come."""
+        """The path on which the peer's end has arrived."""
         order = self.stream.reading
         assert order is not None
         return self._end_of(order)
@@ -85,7 +85,7 @@ class Paths:
         return joining
 
     def begin(self, end: PathEnd) -> None:
-        """Its connection is there."""
+        """The connection of a path is established."""
         if end is not self.first:  # which is watched by whoever uses the stream
             watch(self._clock, end)
 
@@ -116,7 +116,7 @@ class Paths:
             self._remove(joining)
 
     def unlimit(self) -> None:
-        """The first path is not left any more, or has been."""
+        """The first path will not be left any more, or has been left."""
         if self._limited:
             self._limited = False
             if self.first.is_open:
@@ -168,13 +168,13 @@ class Paths:
         return [end.transport for end in self._ends if end.path.order not in self.stream.joins]
 
     def close(self) -> None:
-        """All of them, in good order."""
+        """Close all paths cleanly."""
         self.give_up()
         for end in list(self._ends):
             end.close()
 
     def abort(self) -> None:
-        """All of them, at once."""
+        """Abort all paths immediately."""
         self.give_up()
         for end in list(self._ends):
             end.abort()

@@ -25,8 +25,8 @@ _MARK = "rdv_quiet"
 
 def listen_quietly(listen: Callable[..., IListeningPort], *arguments: Any, **options: Any) -> Any:
     """
-    Call ``listen``, such as ``listenTCP``. What is logged of the port is of level ``debug``, and no
-    log of ours shows it.
+    Call ``listen``, such as ``listenTCP``. Log events of the port have level ``debug``, and are not
+    shown in our logs.
     """
     port: Any = _quietly(listen, *arguments, **options)
     if hasattr(port, "connectionLost"):
@@ -42,5 +42,5 @@ def _quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 @provider(ILogFilterPredicate)
 def unless_quiet(event: LogEvent) -> Any:
-    """For an observer that is not to show them."""
+    """Wrap an observer so that it does not show them."""
     return PredicateResult.no if _MARK in event else PredicateResult.maybe

@@ -59,7 +59,7 @@ class Flow:
             self._valve.passed(len(data))
 
     def end(self) -> None:
-        """The source has ended: let the sink end too, behind what it still has to send."""
+        """The source has ended: end the sink too, after its remaining data."""
         if not self.ended:
             self.detach()
             self.sink.loseWriteConnection()

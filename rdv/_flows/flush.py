@@ -37,13 +37,13 @@ class Flush:
         transport.startWriting()
 
     def cancel(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         if self._waiting:
             self._waiting = False
             self._transport.unregisterProducer()
 
     def resumeProducing(self) -> None:
-        """See :class:`IPullProducer`: everything is written, if this is not the registration."""
+        """See :class:`IPullProducer`: everything is written, unless this is the registration."""
         if self._waiting:
             self.cancel()
             self._written()

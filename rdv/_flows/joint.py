@@ -42,19 +42,19 @@ class LegOwner(Protocol[L]):
     __slots__ = ()
 
     def leg_received(self, leg: L, data: bytes, /) -> None:
-        """Bytes came."""
+        """Data has arrived."""
         return
 
     def leg_ended(self, leg: L, /) -> None:
-        """The other side will send no more; it may still be reading."""
+        """The other side has ended its direction; it may still be reading."""
         return
 
     def leg_written(self, leg: L, /) -> None:
-        """What it gets is all with the kernel, and our end behind it."""
+        """All data for it, and our end after it, is in the kernel."""
         return
 
     def leg_lost(self, leg: L, reason: Failure, /) -> None:
-        """The connection is gone."""
+        """The connection is lost."""
         return
 
 
@@ -166,7 +166,7 @@ class Joint:
         return max(self._active, *(flow.active for flow in self.flows))
 
     def flow_of(self, leg: PlainLeg) -> Flow | SplicedFlow:
-        """What comes from there."""
+        """The flow from that leg."""
         return self.flows[leg is not self._legs[0]]
 
     def detach(self) -> None:
@@ -176,7 +176,7 @@ class Joint:
                 flow.detach()
 
     def abort(self) -> None:
-        """Cut what stands."""
+        """Cut the open connections."""
         self.detach()
         for leg in self._living:
             if not self._is_closing(leg):

@@ -1,5 +1,5 @@
 """
-How much a flow may move, and how fast.
+Limits the rate and the size of flows.
 
 A flow reports each piece to its limit, and stops reading when the limit says so, until it may
 continue. The limit sets the size of a piece, so that a low rate is kept in small steps, and a high
@@ -27,13 +27,13 @@ class Limit(Protocol):
 
     @property
     def piece(self) -> int:
-        """Bytes that may come at once; it may be less after each that has."""
+        """The maximum size of the next piece in bytes; it may become smaller after each piece."""
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         """
-        So many bytes have come.
+        This many bytes were moved.
 
-        :return: whether no more may come until ``go_on`` is called.
+        :return: whether the flow must pause until ``go_on`` is called.
         """
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class RateLimit:
     A :class:`Limit` that makes a flow pause after each piece, so that on average it moves no more
     than ``rate`` bytes a second. Unused time cannot be saved up beyond a tenth of a second.
 
-    :param rate: bytes a second; more than 0.
+    :param rate: bytes per second; more than 0.
     """
 
     __slots__ = ("_call", "_clock", "_paid", "_rate", "piece")
@@ -66,9 +66,9 @@ class RateLimit:
 
     def pause(self, size: int) -> float:
         """
-        So many bytes have come.
+        This many bytes were moved.
 
-        :return: seconds in which no more may come.
+        :return: seconds for which the flow must pause.
         """
         now = self._clock.seconds()
         self._paid = max(self._paid, now) + size / self._rate

@@ -46,28 +46,28 @@ class Sink(Protocol):
     done: Deferred[None]
 
     def start(self, producer: object) -> None:
-        """Steer ``producer``, which is what :meth:`write` is called for, by back-pressure."""
+        """Apply back-pressure to ``producer``, whose data is passed to :meth:`write`."""
 
     def write(self, data: bytes) -> None:
         """Write, now or when there is room."""
 
     def release(self) -> None:
-        """Steer the producer no more."""
+        """Stop controlling the producer."""
 
     def flush(self, written: Callable[[], object]) -> None:
         """
-        When it has been released, call ``written`` as soon as it has nothing left to write. From
-        then on somebody else may write to the descriptor.
+        After a release, call ``written`` as soon as nothing is left to write. From then on, other
+        code may write to the descriptor.
         """
 
     def fail(self, error: OSError) -> None:
-        """Somebody else has not been able to write."""
+        """Other code has failed to write."""
 
     def finish(self) -> None:
         """No more data arrives: the reader at the other end of a pipe must see its end."""
 
     def stop(self) -> None:
-        """Forget what is not yet written."""
+        """Drop unwritten data."""
 
 
 class FileSink:

@@ -157,9 +157,9 @@ class WatchedSource:
 
     def read(self) -> bytes:
         """
-        What there is.
+        Read available data.
 
-        :raises BlockingIOError: when that is nothing.
+        :raises BlockingIOError: when there is none.
         """
         return os.read(self.fd, _CHUNK)
 
@@ -181,7 +181,7 @@ class WatchedSource:
             self._end(None)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The writers of a pipe are gone, and it is empty."""
+        """All writers of a pipe have closed it, and it is empty."""
         self._end(None if reason.check(ConnectionDone) else OSError(reason.getErrorMessage()))
 
     def _end(self, error: OSError | None) -> None:
@@ -275,7 +275,7 @@ class TerminalSource(WatchedSource):
 
 
 def _open_again(fd: int) -> int | None:
-    """The same terminal as a descriptor of our own, that does not block; None where we may not."""
+    """The same terminal as a separate non-blocking descriptor; None if this is not allowed."""
     try:
         os.tcgetpgrp(fd)
         path = "/dev/tty"  # for everybody, also after su

@@ -220,7 +220,7 @@ class PathEnd:
             self.transport.loseWriteConnection()
 
     def close(self) -> None:
-        """Close cleanly, whatever was set for a stream that is broken."""
+        """Close cleanly, whatever was set for the end of a broken stream."""
         if self._connected:
             self.is_open = False
             linger(self.transport, False)

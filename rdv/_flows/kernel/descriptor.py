@@ -46,8 +46,8 @@ class Descriptor:
     """
     A descriptor that is the source of one direction, the sink of another, or both.
 
-    :param file: non-blocking; read and written by nobody else from now on. It belongs to the
-        caller, who calls :meth:`forget` before closing it.
+    :param file: non-blocking; no other code reads or writes it from now on. It belongs to the
+        caller, which calls :meth:`forget` before closing it.
     :param lost: called when reading or writing has failed, with the error; nothing is watched any
         more.
     :ivar fd: its number.

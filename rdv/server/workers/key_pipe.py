@@ -1,6 +1,7 @@
 """
-A certificate and its key on their way to a worker, which may not be allowed to read the files: what
-starts as root may be somebody else when it starts a worker again. A command line would show them.
+Passes a certificate and its key to a worker, which may not be allowed to read the files: a parent
+that was started as root may run as another user when it restarts a worker. A command line would
+show them.
 """
 
 from __future__ import annotations

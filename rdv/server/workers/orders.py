@@ -1,5 +1,5 @@
 """
-What a parent and its workers say to each other.
+The messages between a parent and its workers.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ COUNTED = b"counted "
 @dataclass(frozen=True)
 class Start:
     """
-    What a worker is told when it is started.
+    The start parameters of a worker.
 
-    :ivar index: which one it is, from 0.
-    :ivar workers: how many there are.
-    :ivar reports: the number of the pipe for readiness and log, behind which its descriptors begin.
+    :ivar index: its number, from 0.
+    :ivar workers: the number of workers.
+    :ivar reports: the number of the pipe for readiness and log, after which its descriptors begin.
     :ivar ports: the names of the listening sockets that it inherits.
     :ivar level: the name of the lowest level that is logged.
     :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may want it.
-    :ivar has_arrivals: whether clients may come from the generation before.
+    :ivar has_arrivals: whether clients may arrive from the previous generation.
     """
 
     index: int
@@ -102,10 +102,10 @@ def _settings(fields: dict[str, Any]) -> ServerSettings:
 
 class Hearing:
     """
-    Obeys; a consumer, see :class:`rdv._flows.sources.Consumer`.
+    Executes commands; a consumer, see :class:`rdv._flows.sources.Consumer`.
 
-    :param orders: what is done for a line.
-    :param wanted: called with the settings that hold from the next reload on.
+    :param orders: the action for each line.
+    :param wanted: called with the settings that take effect at the next reload.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """
 A server of several processes with one set of ports. This is the parent: it opens the ports, and
-sees to its crew of workers. It serves nobody itself.
+manages its crew of workers. It serves no clients itself.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ log = Logger()
 
 class WorkersService(Service):
     """
-    What :class:`rdv.server.site.service.RendezvousService` is with one process, with several.
+    Like :class:`rdv.server.site.service.RendezvousService`, but with several processes.
 
-    :param count: how many workers.
+    :param count: the number of workers.
     :param level: the name of the lowest level that they log.
     :param handle_signals: as there, and so is the next one.
     :param heritage: see there.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
-    :ivar polling: what the workers count.
+    :ivar polling: collects the workers' counters.
     :ivar failed: fails with an :class:`RdvError` when there are no workers any more, later.
-    :ivar reloads: what this process reads anew; the workers have lists of their own.
+    :ivar reloads: called for a reload of this process; the workers have their own lists.
     :ivar certificate: their certificate, if they listen for TLS.
-    :ivar generation: what this process and its workers are among other generations.
-    :ivar replaced: each is called with the process of the next generation, when that serves.
+    :ivar generation: this process and its workers as one of several generations.
+    :ivar replaced: each is called with the process of the next generation as soon as it serves.
     :raises RdvError: when an endpoint string cannot be understood, or a file that the workers need
         cannot be read.
     """

@@ -1,5 +1,5 @@
 """
-The numbers of all workers, collected by their parent.
+Collects the counters of all workers in their parent.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def _is_metric(values: object) -> bool:
 
 class Polling:
     """
-    Asks all workers when somebody wants to know, and all at once when several do.
+    Asks all workers on request, once for simultaneous requests.
 
-    What a worker has counted stays in the sum when it does not answer, or is gone: no count ever
-    falls. So they may be asked once a second even if nobody wants to know: no more is lost with one
-    that dies than what it has counted since. (Counters in memory that outlasts it would make each
-    count dearer, and the pairs that it dies with would be in none of them either.)
+    The counters of a worker stay in the sum when it does not answer, or has ended: no count ever
+    falls. The workers may therefore be asked once a second even without a request: if one dies,
+    only its counts since then are lost. (Counters in memory that outlasts the worker would make
+    each count more expensive, and would not include the pairs that are lost with it either.)
 
     :param ask: tells all workers to answer.
     :param serving: which workers serve now.

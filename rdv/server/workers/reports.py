@@ -1,5 +1,5 @@
 """
-What a worker logs, on its way to the log of its parent: a line of JSON for each event.
+Passes a worker's log events to the log of its parent: a line of JSON for each event.
 """
 
 from __future__ import annotations

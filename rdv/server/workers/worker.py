@@ -1,13 +1,12 @@
 """
 One worker of a server with several: a process of its own, started by
-:class:`rdv.server.workers.parent.WorkersService` and by nobody else.
+:class:`rdv.server.workers.parent.WorkersService` only.
 
-What it inherits, by the numbers of its descriptors: 0 is where commands come from, and at whose end
-the parent is dead; from 3 on there may be sockets that systemd has passed; then come the pipe where
-readiness and the log go to, the other listening sockets, its own inbox, the ways to the inboxes of
-the others, in their order, the memory in which all of them count by address, the way to the next
-generation, the inbox of those who come from the one before, if there is one, and for TLS the
-certificate and its key.
+It inherits, in the order of descriptor numbers: 0 is the command pipe, whose end means that the
+parent is dead; from 3 on, there may be sockets from systemd; then the pipe for readiness and log,
+the other listening sockets, its own inbox, the sending ends of the other workers' inboxes, in their
+order, the memory in which all of them count by address, the sending end to the next generation, the
+inbox for clients from the previous one, if there is one, and for TLS the certificate and its key.
 """
 
 from __future__ import annotations
@@ -83,10 +82,10 @@ _BRIDGES_LATER = 2.0
 
 class Worker:
     """
-    Serves, from when it is told to, until it is told not to.
+    Serves from the command to start until the command to stop.
 
-    :param say: reports a line to the parent, without its end; or drops it, when that does not read.
-    :ivar hearing: takes what the parent says.
+    :param say: reports a line to the parent, without its end; drops it if the parent does not read.
+    :ivar hearing: receives the commands of the parent.
     :raises RdvError: when it cannot.
     """
 

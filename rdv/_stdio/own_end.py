@@ -1,5 +1,5 @@
 """
-When the peer of a stream sees our end.
+Decides when the peer of a stream sees our end.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class OwnEnd:
 
     def source_ended(self, *, empty: bool, waits: bool) -> None:
         """
-        We have nothing more to say.
+        We have no more data.
 
-        :param empty: we have not said anything.
+        :param empty: we have not sent any data.
         :param waits: the peer has not ended, so it may be waiting for us.
         """
         if self._is_wanted or not empty:

@@ -64,7 +64,7 @@ class Progress:
     :param load: returns the function that draws the bar, as soon as it is needed; None when there
         is none.
     :param stdin: the descriptor that is read.
-    :param stdout: the one that is written.
+    :param stdout: the descriptor that is written.
     """
 
     interval = 0.25
@@ -167,7 +167,7 @@ class Progress:
 
 class Speed:
     """
-    Bytes a second, over the last few seconds.
+    Bytes per second, over the last few seconds.
 
     :param window: how many seconds.
     """

@@ -1,5 +1,5 @@
 """
-A connection joined with stdin and stdout: what the commands do.
+Joins a connection with stdin and stdout, for the commands.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Assignment(LegOwner[Leg]):
             self._pass_on(leg, owner)
 
     def inherited(self, client: PassedClient, sock: socket.socket) -> None:
-        """Take in a client that the generation before has passed on to all workers of this one."""
+        """Take a client that the previous generation has handed over to all workers of this one."""
         owner = owner_of(client.token, len(self._outboxes) + 1)
         if owner == self._index:
             self.arrived(client, sock)

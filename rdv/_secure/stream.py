@@ -21,7 +21,7 @@ class Stream:
     whether the loss of a path breaks the stream. It does no I/O; the owner of the connections asks
     it whenever something has been sent, has arrived, or is lost.
 
-    :ivar first: the path on which it began.
+    :ivar first: the path on which the stream began.
     :ivar joined: the path that has taken over; both sides are known to be there.
     :ivar joins: the paths that may still take over: one for a dialer, any number for an acceptor.
     :ivar gone: the paths that have been lost or closed, of the first and the joined one.
@@ -37,15 +37,15 @@ class Stream:
 
     @property
     def writing(self) -> Order:
-        """On which path we write, or have written the end."""
+        """The path on which we write, or have written the end."""
         moved = self.first.sent_last is Signal.MOVE
         return self.joined if moved and self.joined is not None else self.first
 
     @property
     def reading(self) -> Order | None:
         """
-        From which path the peer's data come, or its end has come. None when the peer has moved, and
-        its HERE, which tells where to, is still on the way.
+        The path on which the peer's data arrives, or its end has arrived. None if the peer has
+        moved, and its HERE, which shows the new path, has not arrived yet.
         """
         return self.joined if self.first.read_last is Signal.MOVE else self.first
 
@@ -56,12 +56,12 @@ class Stream:
 
     @property
     def delivered(self) -> bool:
-        """Whether the peer's application has been given everything that we sent, and its end."""
+        """Whether the peer's application has received all our data and our end."""
         return self._written(self.writing)
 
     @property
     def owes_done(self) -> bool:
-        """Whether the peer's end has come, and DONE is to be said for it where it came."""
+        """Whether the peer's end has arrived, and DONE must be sent on the same path."""
         order = self.reading
         return order is not None and order.read_last is Signal.END and not order.sent_done
 
@@ -84,10 +84,10 @@ class Stream:
 
     def take_over(self, path: Order) -> list[tuple[Order, Signal]]:
         """
-        READY or HERE has come on ``path``, which was to join. The others in ``joins`` are to be
+        READY or HERE has arrived on ``path``, which was joining. The others in ``joins`` must be
         given up.
 
-        :return: what is to be said on which path, in this order.
+        :return: the signals to send on each path, in this order.
         """
         self.joins.remove(path)
         self.joined = path
@@ -100,7 +100,7 @@ class Stream:
         """
         Whether data that arrives on ``path`` is processed now. Other data waits in the connection.
 
-        :param paused: whether the application takes nothing at the moment.
+        :param paused: whether the application has paused reading.
         """
         if path.awaited is not None:
             return True
@@ -113,8 +113,8 @@ class Stream:
     @property
     def first_is_done(self) -> bool:
         """
-        Whether the first path can be closed. Not before both sides have said their last word on it
-        and an end on it is confirmed: some servers end both directions when one ends.
+        Whether the first path can be closed. Not before both sides have sent their last signal on
+        it and an end on it is confirmed: some servers end both directions when one ends.
         """
         both = self.first.sent_last and self.first.read_last
         return bool(both) and not self._needs(self.first)
@@ -122,7 +122,7 @@ class Stream:
     @property
     def broken(self) -> bool:
         """
-        Whether something can no longer arrive, or not be known to have arrived, since a path is
+        Whether data can no longer arrive, or its arrival no longer be confirmed, because a path is
         gone.
         """
         nowhere = self.reading is None and (self.first.role is Role.DIALER or not self.joins)

@@ -37,7 +37,7 @@ class Splicer:
     Shared by the spliced flows of one reactor. While there are none it holds nothing but a few
     pipes.
 
-    :param reactor: one that can watch descriptors; see :meth:`for_reactor`.
+    :param reactor: a reactor that can watch descriptors; see :meth:`for_reactor`.
     """
 
     def __init__(self, reactor: IReactor) -> None:
@@ -48,7 +48,7 @@ class Splicer:
 
     @classmethod
     def for_reactor(cls, reactor: object) -> Splicer | None:
-        """None where the kernel or the reactor cannot do it: then flows go on copying."""
+        """None if the kernel or the reactor does not support it: then flows continue to copy."""
         if sys.platform == "linux" and IReactorFDSet.providedBy(reactor):
             return cls(cast(IReactor, reactor))
         return None
@@ -110,8 +110,8 @@ class Splicer:
 
     def _keep_number(self, transport: Connection) -> None:
         """
-        The reactor may have found something out about the descriptor in this turn, too. It would
-        tell a connection that is accepted in the meantime and gets the number.
+        The reactor may also have an event for the descriptor in this turn. It would deliver it to a
+        connection that is accepted in the meantime and gets the number.
         """
         sock = transport.socket
         with suppress(OSError):  # no descriptor left
@@ -120,7 +120,7 @@ class Splicer:
 
 
 def is_plain(transport: object) -> TypeGuard[Connection]:
-    """Whether what is written to ``transport`` is just what its socket sends."""
+    """Whether the socket of ``transport`` sends exactly the bytes that are written to it."""
     return isinstance(transport, Connection) and not transport.TLS
 
 
@@ -176,11 +176,11 @@ class SplicedFlow:
 
     @property
     def active(self) -> float:
-        """The time at which the last of them came; 0 before the kernel has moved any."""
+        """The time of the last piece; 0 before the kernel has moved any."""
         return 0.0 if self._splice is None else self._splice.active
 
     def write(self, data: bytes) -> None:
-        """What the source's transport has still read."""
+        """Data that the source's transport has still read."""
         self._before += len(data)
         self._sink.write(data)
 
@@ -203,13 +203,13 @@ class SplicedFlow:
         self._source.readConnectionLost(Failure(CONNECTION_DONE))
 
     def end(self) -> None:
-        """The source has ended, and all it sent is written: let the sink end too."""
+        """The source has ended, and all its data is written: end the sink too."""
         if not self.ended:
             self.detach()
             self._sink.loseWriteConnection()
 
     def detach(self) -> None:
-        """Move nothing more, and forget what is held."""
+        """Stop moving data, and drop what is held."""
         if self.ended:
             return
         self.ended = True

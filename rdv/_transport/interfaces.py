@@ -50,7 +50,7 @@ class TCPTransport(StreamTransport, Protocol):
 
 
 class TCPForwarding:
-    """What a transport passes on to the TCP transport below it, and what follows from the rest."""
+    """Forwards calls to the TCP transport below, and implements others by means of the rest."""
 
     __slots__ = ()
 

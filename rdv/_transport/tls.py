@@ -38,7 +38,7 @@ _CHUNK = 1 << 16
 @implementer(IProtocol, IHalfCloseableProtocol, ISSLTransport, IConsumer, IPushProducer)
 class HalfCloseTLS(EndingTransport):
     """
-    A protocol to the transport below, a transport to the protocol above.
+    A protocol for the transport below, a transport for the protocol above.
 
     ``loseWriteConnection`` sends close_notify; a received close_notify is reported as
     ``readConnectionLost``, or closes the connection when the protocol does not support half-close.

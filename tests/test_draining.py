@@ -124,8 +124,8 @@ class OwnSocketTests(DrainingTestCase):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         talkers = [await talk_to(self, self.port) for _ in range(20)]
-        for talker in talkers:
-            talker.write(request(b"DIAL"))
+        for number, talker in enumerate(talkers):  # a worker may let some wait before it is told
+            talker.write(request(b"DIAL", rdv_token=b"%d" % number))
         server.signal("TERM")
         for pid in pids:
             os.kill(pid, signal.SIGCONT)

@@ -182,7 +182,7 @@ class HowToTests(SystemTestCase):
         self.assertEqual(acceptor.stdout, b"hello")
         self.assertIn(f"CONNECTED: relay {path}, ", acceptor.stderr.decode())
 
-    @runs(PAGE, "export HTTPS_PROXY", "accept --proxy http:", "echo", "client = ")
+    @runs(PAGE, "export HTTPS_PROXY", "example.com:3128 https:", "echo", "client = ")
     async def test_page(self, environment: str, given: str, header: str, program: str) -> None:
         """The one of the environment is tested where there is no other way (tests.natlab)."""
         await self.check(environment)

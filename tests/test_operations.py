@@ -113,7 +113,7 @@ class OperationsTests(TestCase):
     async def test_replace(self, commands: str) -> None:
         """A new generation takes its place, and it is said so."""
         first, install, replace = commands.splitlines()
-        self.assertEqual(install, "pip install --upgrade txrdv")
+        self.assertEqual(install, "pip install --upgrade .")
         path = self.shell.folder / "rdv.pid"
         here = ("/run/rdv/rdv.pid", str(path))
         server = self.start(first, ("8080", "127.0.0.1:0"), here)

@@ -3,8 +3,8 @@ One direction between two descriptors, moved by the kernel. Linux only.
 
 Small pieces are read into a buffer and written from there: two system calls, and little to copy. A
 source that fills that buffer gets a pipe: ``splice`` moves the kernel's pages from the source to
-the pipe and on to the sink, and nothing is copied at all. When the pieces become small, the flow
-returns to the buffer; permanently when a descriptor has no ``splice`` (a file opened for append).
+the pipe and on to the sink, and copies nothing. When the pieces become small, the flow returns to
+the buffer; permanently if a descriptor has no ``splice`` (a file opened for append).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VIEW = memoryview(_BUFFER)
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
 #: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
-#: ones, shall not wait for its last bytes. Each time that the source pauses it takes twice as many.
+#: ones, must not wait for its last bytes. Each time that the source pauses it takes twice as many.
 _LONG_RUN = 1 << 24
 #: Fewer bytes than these between two sweeps are a pause.
 _SWEPT = 1 << 16
@@ -92,9 +92,8 @@ class Splice:
         self._source, self._sink = source, sink
         self._ended = ended
         self._limit = limit
-        self._resting = False
-        self._piece = _PIECE if limit is None else min(limit.piece, _PIECE)
-        self._buffer = _BUFFER if self._piece >= len(_BUFFER) else _VIEW[: self._piece]
+        self._piece, self._resting = _PIECE, False
+        self._buffer: bytearray | memoryview = _BUFFER
         self._bulk = self._copies = False
         self._small = self._run = self._seen = self._unread = self._in_pipe = 0
         self._long_run = _LONG_RUN

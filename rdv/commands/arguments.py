@@ -56,7 +56,10 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     top.hint = "".join(
         commands.choices[word].hint for word in words[:1] if word in commands.choices
     )
-    return top.parse_args(words)
+    arguments, unknown = top.parse_known_args(words)
+    if unknown:
+        commands.choices[words[0]].refuse(unknown)
+    return arguments
 
 
 def _each(

@@ -47,6 +47,15 @@ class CommandParser(argparse.ArgumentParser):
         Console(self.form).fail(message, 2)
         self.exit(2)
 
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Report words that belong to no option and no argument."""
+        import difflib
+
+        message = f"unrecognized arguments: {' '.join(words)}"
+        names = [word.partition("=")[0] for word in words if word.startswith("--")]
+        meant = difflib.get_close_matches(names[0], _options_of([self]), 1, 0.7) if names else []
+        self.error(f"{message}; did you mean {meant[0]}?" if meant else message)
+
 
 class _ForPrograms(CommandParser):
     form = Form.JSON

@@ -115,6 +115,19 @@ class OptionTests(SynchronousTestCase):
                 told = self.assertRaises(Refused, read, *line.split())
                 self.assertRegex(str(told), error, line)
 
+    def test_mistyped(self) -> None:
+        """The command's own options are suggested, if one is alike."""
+        for line, error in (
+            ("serve --lobby-timout 5", "--lobby-timout 5; did you mean --lobby-timeout?"),
+            ("--explian dial http://h/ t", "--explian; did you mean --explain?"),
+            ("dial --tmeout=4 http://h/ t", "--tmeout=4; did you mean --timeout?"),
+            ("serve --explain", "--explain"),
+            ("dial http://h/ t u", "u"),
+        ):
+            told = self.assertRaises(Refused, read, *line.split())
+            last = str(told).splitlines()[-1]
+            self.assertEqual(last, f"rdv: unrecognized arguments: {error}", line)
+
     def test_same_kind_everywhere(self) -> None:
         """An option takes a value in each command or in none: before the command that is asked."""
         takes: dict[str, set[bool]] = {}

@@ -7,14 +7,14 @@ other transport, and Twisted's producers provide the back-pressure. That works f
 transport, with taps, and on every system. It costs 64 KiB of Python bytes for each read, and for
 each piece two reactor turns and a change of what the reactor watches.
 
-With the first byte of the application, and if both legs are plain TCP on Linux and nothing inspects
-the stream, ``Splicer.take_over`` replaces them by ``SplicedFlow`` objects. Each direction is handed
-over when two conditions hold: its source's transport will read nothing more (it was paused one turn
-ago: an event of the same turn may still be delivered, and is copied), and its sink's transport has
-written everything (it asked its pull producer for more). The directions do not wait for each other:
-a receiver that does not read must not stop its own sending. For all other code, the transports stay
-what they are: the end of a direction is reported with ``readConnectionLost``, a loss with
-``connectionLost``, and closing goes through them.
+When the first byte of the application has passed, and if both legs are plain TCP on Linux and
+nothing inspects the stream, ``Splicer.take_over`` replaces them by ``SplicedFlow`` objects. Each
+direction is handed over when two conditions hold: its source's transport will read nothing more (it
+was paused one turn ago: an event of the same turn may still be delivered, and is copied), and its
+sink's transport has written everything (it asked its pull producer for more). The directions do not
+wait for each other: a receiver that does not read must not stop its own sending. For all other
+code, the transports stay what they are: the end of a direction is reported with
+``readConnectionLost``, a loss with ``connectionLost``, and closing goes through them.
 
 From then on the two sockets are ``Descriptor`` objects in a ``Watcher``: a separate level-triggered
 epoll that the reactor (epoll, poll, select, asyncio) sees as one readable descriptor. There, one
@@ -54,6 +54,6 @@ number is therefore kept for that turn).
 
 A limit (``rate``) pauses the source after each piece for as long as the piece was too early, in
 both kinds of flow. Pieces are as small as the rate requires; while they are as large as the buffer,
-a limited flow uses the same methods as any other. A rate that many flows share (``sharing``) serves
-the flows first that have had least.
+a limited flow uses the same methods as any other. A rate that many flows share (``sharing``) first
+serves the flows that have moved least.
 """

@@ -25,12 +25,12 @@ class Flow:
     :ivar count: bytes moved.
     :ivar ended: whether the source has ended.
     :param tap: sees each piece before it is written.
-    :param limit: how fast it may go, and how far.
+    :param limit: limits the rate, the total size, or both.
     """
 
     __slots__ = ("_valve", "count", "ended", "limit", "sink", "source", "tap")
 
-    #: As for a spliced flow; who copies knows better.
+    #: A spliced flow reports when its last piece passed. Here, the owner sees each piece itself.
     active = 0.0
 
     def __init__(
@@ -65,7 +65,7 @@ class Flow:
             self.sink.loseWriteConnection()
 
     def detach(self) -> None:
-        """Stop steering the source; it may be gone."""
+        """Stop controlling the source, which may be gone."""
         self.ended = True
         if self._valve is not None:
             self._valve.stay()
@@ -74,7 +74,7 @@ class Flow:
 
 @implementer(IPushProducer)
 class _Valve:
-    """A source that its sink controls, and that also pauses after it was too fast."""
+    """The source as its sink's producer: paused by the sink, by the limit, or by both."""
 
     __slots__ = ("_limit", "_paused", "_rests", "_source")
 
@@ -85,13 +85,13 @@ class _Valve:
         self._rests = False
 
     def passed(self, size: int) -> None:
-        """The source has sent so many bytes."""
+        """This many bytes were moved."""
         if self._limit.passed(size, self._go_on):
             self._rests = True
             self._source.pauseProducing()
 
     def stay(self) -> None:
-        """Stay paused, if it is."""
+        """If the limit has paused the source, do not resume it."""
         self._limit.stop()
 
     def _go_on(self) -> None:

@@ -78,7 +78,7 @@ class PlainLeg:
         self.written = False
 
     def break_on_exit(self, enabled: bool) -> None:
-        """Whether the other side sees a reset, and no end, if this process dies."""
+        """Set whether the other side sees a reset instead of an end if this process dies."""
         linger(self.transport, enabled)
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -99,7 +99,7 @@ class PlainLeg:
 
     def connectionLost(self, reason: Failure) -> None:
         self.owner.leg_lost(self, reason)
-        del self.owner  # a cycle
+        del self.owner  # breaks a reference cycle
 
 
 class Joint:
@@ -145,7 +145,7 @@ class Joint:
         self._take_over: TakeOver | None = None
         self._living: tuple[PlainLeg, ...] = legs
         self._active = 0.0
-        self._is_over = False  # both have ended in good order
+        self._is_over = False  # both directions have ended cleanly
         self.broken: tuple[PlainLeg, Failure] | None = None
         self.first: PlainLeg | None = None
 
@@ -153,8 +153,8 @@ class Joint:
         """
         Become the owner of both legs.
 
-        :param take_over: called with both flows behind each piece that comes from now on, until it
-            returns what is to take their place.
+        :param take_over: called with both flows after each piece that arrives from now on, until it
+            returns the flows that replace them.
         """
         self._take_over = take_over
         self._active = self._clock.seconds()
@@ -176,14 +176,14 @@ class Joint:
                 flow.detach()
 
     def abort(self) -> None:
-        """Cut the open connections."""
+        """Reset the connections that are open and not about to be closed cleanly."""
         self.detach()
         for leg in self._living:
             if not self._is_closing(leg):
                 leg.transport.abortConnection()
 
     def _is_closing(self, leg: PlainLeg) -> bool:
-        """Whether it has, or will get, everything."""
+        """Whether the stream is complete, and the kernel has all of it that goes to this leg."""
         return self._is_over and leg.written
 
     def leg_received(self, leg: PlainLeg, data: bytes) -> None:
@@ -202,14 +202,15 @@ class Joint:
             self.leg_written(each)
 
     def leg_written(self, leg: PlainLeg) -> None:
-        # What is still with us must not look like everything if this process dies now.
+        # Not before: if this process died with unwritten data, a clean end would make the data so
+        # far look complete.
         if self._is_closing(leg):
             leg.break_on_exit(False)
             leg.transport.loseConnection()
 
     def leg_lost(self, leg: PlainLeg, reason: Failure) -> None:
         unwatch(self._clock, leg.transport)
-        # Closing or cutting the other one may lose it at once.
+        # Closing or resetting the other leg may call this method again immediately.
         living = self._living = tuple(each for each in self._living if each is not leg)
         if not (self._is_over and isinstance(reason.value, ConnectionDone)):
             self.broken = self.broken or (leg, reason)
@@ -218,4 +219,4 @@ class Joint:
             self.abort()
         if not living:
             self._gone(self)
-            del self._gone, self._take_over  # cycles
+            del self._gone, self._take_over  # breaks reference cycles

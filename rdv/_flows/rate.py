@@ -16,9 +16,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 __all__ = ["BURST", "LARGEST", "Limit", "Limits", "Quota", "RateLimit", "piece_of"]
 
-#: Seconds' worth of bytes that may come at once before there has to be a pause.
+#: How far a flow may be ahead of its rate before it must pause, in seconds.
 BURST = 0.1
-#: Bytes of the smallest piece that a rate makes, and of the largest one that there is.
+#: Bounds of the size of a piece, in bytes. Only a quota that is nearly used up makes smaller ones.
 _SMALLEST, LARGEST = 1 << 12, 1 << 20
 
 
@@ -27,7 +27,7 @@ class Limit(Protocol):
 
     @property
     def piece(self) -> int:
-        """The maximum size of the next piece in bytes; it may become smaller after each piece."""
+        """The maximum size of the next piece in bytes; it may change after each piece."""
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         """
@@ -37,11 +37,11 @@ class Limit(Protocol):
         """
 
     def stop(self) -> None:
-        """No more data arrives, and nothing may be called."""
+        """The flow has ended: make no further call."""
 
 
 def piece_of(bytes_: float) -> int:
-    """So many, within bounds."""
+    """The size of a piece: ``bytes_``, within bounds."""
     return int(min(max(bytes_, _SMALLEST), LARGEST))
 
 
@@ -61,7 +61,7 @@ class RateLimit:
         self.piece = piece_of(rate * BURST)
         self._clock = clock
         self._rate = rate
-        self._paid = 0.0
+        self._paid = 0.0  # when all bytes so far would have passed at exactly this rate
         self._call: IDelayedCall | None = None
 
     def pause(self, size: int) -> float:
@@ -108,7 +108,7 @@ class Quota:
 
     @property
     def piece(self) -> int:
-        """See :class:`Limit`: not much more than is left."""
+        """See :class:`Limit`: a byte more than is left, so that exceeding it is noticed."""
         return int(min(max(self._left, 0) + 1, LARGEST))
 
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:

@@ -3,7 +3,7 @@ Shares a rate fairly among many pairs.
 
 Each pair has a share, and each piece advances the share's *mark* by its bytes. When more data
 arrives than the rate allows, flows pause, and continue in the order of their marks: the one that
-has had least comes first (start-time fair queueing). Pairs that always have something to move
+has moved least comes first (start-time fair queueing). Pairs that always have something to move
 therefore get equal parts; a pair with less gets all of it and hardly waits, and the others use what
 is left over. Nothing can be saved up: a pair that begins, or was silent, starts near the marks of
 the pairs that are being served.
@@ -21,11 +21,11 @@ from rdv._flows.rate import BURST, piece_of
 
 __all__ = ["Share", "SharedRate"]
 
-#: Seconds' worth of bytes that are let through at once when flows wait, and the shortest time until
-#: then.
+#: The size of a piece in seconds' worth of bytes, which is also how often waiting flows are served;
+#: and the shortest timer.
 _STEP, _SHORTEST = 0.01, 0.001
-#: By so many pieces a share may be behind those that are served now. What it is behind them further
-#: is lost.
+#: How many pieces a share may lag behind those that are being served. A share that lags further,
+#: because it was silent, does not get what it has missed.
 _BEHIND = 4
 
 
@@ -39,14 +39,14 @@ class SharedRate:
         self._rate = rate
         self.piece = piece_of(rate * _STEP)
         self._paid = 0.0
-        self._mark = 0.0  # of those who are served now
+        self._mark = 0.0  # of the shares that are being served
         self._queue: list[tuple[float, int, _Turn]] = []
         self._numbers = count()
         self._waiting = 0
         self._call: IDelayedCall | None = None
 
     def use(self, rate: float) -> None:
-        """Change the rate. Waiting flows follow it, too."""
+        """Change the rate, also for flows that are waiting."""
         now = self._clock.seconds()
         self._paid = now + max(0.0, self._paid - now) * self._rate / rate
         self.piece = piece_of(rate * _STEP)
@@ -67,7 +67,7 @@ class SharedRate:
         """
         now = self._clock.seconds()
         self._paid = max(self._paid, now) + size / self._rate
-        # Who was served a moment ago is behind those who wait, until its next piece comes.
+        # A share that was just served may lag until its next piece arrives, and must not lose that.
         start = max(self._mark - _BEHIND * self.piece, share.mark)
         share.mark = start + size
         if self._waiting or self._paid - now > BURST:
@@ -97,7 +97,7 @@ class SharedRate:
     def _serve(self) -> None:
         self._call = None
         early = self._paid - self._clock.seconds() - BURST
-        served, most = 0.0, min(-early, BURST / 2)  # what a late timer has missed, too
+        served, most = 0.0, min(-early, BURST / 2)  # includes what a late timer has missed
         while self._queue and served < most:
             mark, _, turn = heappop(self._queue)
             if turn.go_on is None:
@@ -132,7 +132,7 @@ class _Turn:
     """
     A :class:`rdv._flows.rate.Limit`.
 
-    :ivar used: bytes moved since its last turn. The next turn will hardly move more.
+    :ivar used: bytes moved since its last turn; an estimate of what the next one will move.
     :ivar go_on: called when its turn comes; None when it does not wait.
     """
 
@@ -152,7 +152,7 @@ class _Turn:
     def passed(self, size: int, go_on: Callable[[], object]) -> bool:
         self.used += size
         is_early = self._whole.pay(self.share, size)
-        if self.go_on is not None:  # read while it waits already
+        if self.go_on is not None:  # it is waiting already, and still had something to move
             return True
         # A flow with small pieces may move as much in a turn as one with a whole piece.
         if not is_early or self.used < self.piece:

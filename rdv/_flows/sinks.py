@@ -106,7 +106,7 @@ class FileSink:
         with suppress(OSError):  # no descriptor left
             copy = os.dup(self.fd)
             try:
-                os.close(copy)  # some network file systems tell only now that there was no room
+                os.close(copy)  # some network file systems report only now that there was no room
             except OSError:
                 self.done.errback(Failure())
                 return
@@ -136,8 +136,8 @@ class WatchedSink(FileDescriptor):
         self.registerProducer(producer, True)  # type: ignore[arg-type]
         mode = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
         if stat.S_ISFIFO(os.fstat(self.fd).st_mode) and mode == os.O_WRONLY:
-            # All that reading can tell is that the reader of the pipe has gone. Whoever could read
-            # it, as a shell's <> lets him, would find what we have written.
+            # A write-only pipe becomes readable only when its reader has gone. One that is open for
+            # both (a shell's <>) would be readable because of our own data.
             self.startReading()  # type: ignore[no-untyped-call]
 
     def fileno(self) -> int:
@@ -181,7 +181,7 @@ class WatchedSink(FileDescriptor):
             self.connectionLost(Failure(ConnectionDone()))
 
     def connectionLost(self, reason: Failure) -> None:
-        self.unregisterProducer()  # or it would be stopped, in an order of its own
+        self.unregisterProducer()  # otherwise Twisted would stop the producer
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         os.set_blocking(self.fd, self._blocking)
         if self._stopped:
@@ -197,10 +197,10 @@ class WatchedSink(FileDescriptor):
 
     def _end(self) -> None:
         if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
-            # stdin may be the same socket.
+            # Closing would not end the stream if stdin is the same socket.
             with socket.socket(fileno=os.dup(self.fd)) as sock, suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
-        # Ends it for the reader, and keeps the number from being given to another file.
+        # Closes a pipe, so that its reader sees the end, and keeps the number from being reused.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fd)
         os.close(null)
@@ -208,5 +208,5 @@ class WatchedSink(FileDescriptor):
 
 
 def open_sink(reactor: IReactorFDSet, fd: int) -> Sink:
-    """A sink for a descriptor, whatever it is."""
+    """A sink for a descriptor of any kind."""
     return WatchedSink(reactor, fd) if is_watchable(fd) else FileSink(fd)

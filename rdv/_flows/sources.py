@@ -41,14 +41,14 @@ __all__ = [
     "open_source",
 ]
 
-#: Bytes read at once; from a file, which has as much as is wanted, more: that saves turns.
+#: Bytes per read. More for a file, which always has enough: that saves turns of the reactor.
 _CHUNK, _FILE_CHUNK = 1 << 16, 3 << 16
 _SHORTER = "the file was truncated"
-#: Seconds between two looks whether the terminal is ours again. No signal tells: a shell that
-#: brings a job to the foreground sends one only if the job was stopped.
+#: Seconds between two checks whether the terminal is ours again. There is no signal for that: a
+#: shell that brings a job to the foreground sends SIGCONT only if the job was stopped.
 _PAUSE = 0.5
 
-#: Told that a source has ended; with the error, when it could not be read to its end.
+#: Called when a source has ended, with the error if it could not be read to its end, else None.
 Ended: TypeAlias = Callable[[OSError | None], object]
 
 
@@ -71,10 +71,10 @@ class Source(Protocol):
     fd: int
 
     def start(self, consumer: Consumer, ended: Ended) -> None:
-        """Write all there is to ``consumer``, then call ``ended``."""
+        """Write everything to ``consumer``, then call ``ended``."""
 
     def stop(self) -> None:
-        """Produce no more, and do not call ``ended`` either."""
+        """Stop reading, without calling ``ended``."""
 
 
 @implementer(IPullProducer)
@@ -82,8 +82,8 @@ class FileSource:
     """
     Reads a file, or /dev/null, whenever the consumer has room.
 
-    A file that is shorter than what was read of it is an error: the kernel may have sent zeros
-    instead of the truncated part (sendfile(2)).
+    It is an error if the file was truncated to less than what was read of it: the kernel may have
+    sent zeros instead of the missing part (sendfile(2)).
     """
 
     def __init__(self, fd: int) -> None:
@@ -118,7 +118,7 @@ class FileSource:
 
     def _is_shorter(self) -> bool:
         position, size = self._position(), os.fstat(self.fd).st_size
-        # Those of /proc have more than their size.
+        # Its size must have shrunk: a file in /proc may have more contents than its size says.
         return size < self._size and position > max(size, self._begun)
 
     def stopProducing(self) -> None:
@@ -164,14 +164,14 @@ class WatchedSource:
         return os.read(self.fd, _CHUNK)
 
     def doRead(self) -> None:
-        if self._consumer is None:  # other code reads now
+        if self._consumer is None:  # stopped: other code reads now
             return
         try:
             data = self.read()
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.EIO:  # which is a terminal that has hung up
+            if error.errno != errno.EIO:  # EIO: a terminal that has hung up
                 self._end(error)
                 return
             data = b""
@@ -230,7 +230,7 @@ class TerminalSource(WatchedSource):
         if not is_ours(self.fd):
             self._wait()
             raise BlockingIOError
-        # If it ceases to be ours just now, reading must fail rather than stop us.
+        # If it stops being ours at this moment, the read must fail, not stop us by SIGTTIN.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN,))
         try:
             return self._read_now()
@@ -278,8 +278,8 @@ def _open_again(fd: int) -> int | None:
     """The same terminal as a separate non-blocking descriptor; None if this is not allowed."""
     try:
         os.tcgetpgrp(fd)
-        path = "/dev/tty"  # for everybody, also after su
-    except OSError:  # not the one that we were started from
+        path = "/dev/tty"  # may be opened by anyone, even after su
+    except OSError:  # not our controlling terminal
         path = os.ttyname(fd)
     try:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -288,13 +288,16 @@ def _open_again(fd: int) -> int | None:
 
 
 def open_source(reactor: Any, fd: int) -> Source:
-    """A source for a descriptor, whatever it is."""
+    """A source for a descriptor of any kind."""
     if os.isatty(fd):
         return TerminalSource(reactor, fd)
     return WatchedSource(reactor, fd) if is_watchable(fd) else FileSource(fd)
 
 
 def is_watchable(fd: int) -> bool:
-    """Whether a reactor can watch it. A terminal it could, too."""
+    """
+    Whether it is a pipe or a socket. A reactor could watch a terminal too, but that needs more
+    care: :class:`TerminalSource`.
+    """
     mode = os.fstat(fd).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

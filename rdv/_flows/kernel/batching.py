@@ -19,9 +19,9 @@ __all__ = ["Batching", "Sweepable"]
 
 log = Logger()
 
-#: Bytes that must have come before there is an event.
+#: Bytes that must have arrived before there is an event.
 _BATCH = 1 << 19
-#: Seconds between two sweeps. Bytes are late by two of them at most.
+#: Seconds between two sweeps. Bytes are delayed by two sweeps at most.
 _INTERVAL = 0.004
 
 
@@ -29,12 +29,12 @@ class Sweepable(Protocol):
     """A flow whose socket may be readable without an event."""
 
     def sweep(self) -> None:
-        """Look."""
+        """Read what has arrived, if the sender has paused."""
 
 
 class Batching:
     """
-    The flows whose sockets wait for more bytes. It has a timer while there are any.
+    The flows whose sockets are batched. It has a timer while there are any.
 
     :param clock: the reactor.
     """
@@ -48,14 +48,14 @@ class Batching:
         return len(self._members)
 
     def begin(self, member: Sweepable, sock: socket.socket) -> None:
-        """Let ``sock`` wait for more, and ask ``member`` to look at it now and then."""
+        """Report ``sock`` as readable only after a whole batch, and sweep ``member`` meanwhile."""
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _BATCH)
         self._members[member] = None
         if self._call is None:
             self._call = self._clock.callLater(_INTERVAL, self._sweep)
 
     def end(self, member: Sweepable, sock: socket.socket) -> None:
-        """Let ``sock`` report every byte again, if it did not, including those already there."""
+        """If ``sock`` is batched, report every byte again, including those already there."""
         if member in self._members:
             self.forget(member)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
@@ -68,7 +68,7 @@ class Batching:
             self._call = None
 
     def _sweep(self) -> None:
-        # Put in place first: a member may leave.
+        # Scheduled first, so that ``forget`` can cancel it if the last member leaves.
         self._call = self._clock.callLater(_INTERVAL, self._sweep)
         for member in list(self._members):
             if member in self._members:

@@ -28,14 +28,14 @@ class Reader(Protocol):
     """Reads from a descriptor."""
 
     def readable(self, events: int = EPOLLIN) -> None:
-        """It has something to read: bytes, their end, or an error; reading tells which."""
+        """The descriptor has bytes, their end, or an error; a read shows which."""
 
 
 class Writer(Protocol):
     """Writes to a descriptor."""
 
     def writable(self) -> None:
-        """It has room again."""
+        """The descriptor has room again."""
 
 
 def _read_into(fd: int, buffer: bytearray | memoryview) -> int:
@@ -54,7 +54,7 @@ class Descriptor:
     :ivar read_into: reads into a buffer and returns the number of bytes.
     :ivar write: writes as many bytes as there is room for and returns their number.
     :ivar socket: the socket that it is; None for another kind of file.
-    :param directions: how many directions there are: what ``leave`` is called for.
+    :param directions: how many directions use it; each calls :meth:`leave` when it has ended.
     """
 
     read_into: Callable[[bytearray | memoryview], int]
@@ -101,14 +101,14 @@ class Descriptor:
         self.writer: Writer | None = None
 
     def want(self, events: int, wanted: bool = True) -> None:
-        """Be told of ``events``, or no longer."""
+        """Start or stop watching for ``events``."""
         now = self._events | events if wanted else self._events & ~events
         if self._gone or (self._watched and now == self._events):
             return
         self._events = now
         handler: Handler = self._happened
         if now == EPOLLIN and self.reader is not None:
-            handler = self.reader.readable  # nearly always, and one call less
+            handler = self.reader.readable  # the usual case; saves a call
         if self._watched:
             self._watcher.change(self.fd, now, handler)
         elif wanted:
@@ -123,7 +123,7 @@ class Descriptor:
             return 0
 
     def forget(self) -> None:
-        """Be told of nothing any more."""
+        """Stop watching, for good."""
         self._gone = True
         self._sleep()
 
@@ -133,13 +133,13 @@ class Descriptor:
             self._watcher.forget(self.fd)
 
     def leave(self) -> None:
-        """One of the two directions is done with."""
+        """One direction has ended. After the last one, nothing is watched."""
         self._directions -= 1
         if not self._directions:
             self.forget()
 
     def fail(self, error: OSError) -> None:
-        """Reading or writing has failed; see :class:`rdv._flows.kernel.epoll.Owner`, too."""
+        """Reading, writing or watching has failed (:class:`rdv._flows.kernel.epoll.Owner`)."""
         self.forget()
         self._lost(error)
 
@@ -157,8 +157,8 @@ class Descriptor:
             error = _error_of(self.fd)
             self.fail(OSError(error, os.strerror(error)))
         elif not self._events & EPOLLOUT:
-            # Both directions have ended, but something is still to be read, which has to wait.
-            # A level-triggered epoll would tell again and again.
+            # Both directions of the connection have ended, but what is unread has to wait for the
+            # other leg. A level-triggered epoll would report the hang-up forever.
             self._sleep()
 
 
@@ -189,19 +189,20 @@ class AlwaysWritable(Descriptor):
         self._call = self._watcher.reactor.callLater(0, self._writable)
 
     def _writable(self) -> None:
-        self._soon()  # until that is not wanted any more
+        self._soon()  # again and again, until ``want`` cancels it
         if self.writer is not None:
             self.writer.writable()
 
 
 def _error_of(fd: int) -> int:
     """
-    What has happened to a socket, or to a pipe. To be asked only when something has, and nobody is
-    going to read any more: asking takes it away, and it may be an ICMP error that TCP survives.
+    The pending error of a socket or a pipe. To be called only after an error event, and if nothing
+    will be read any more: the query clears the error, and an ICMP error that TCP survives would be
+    mistaken for a failure.
     """
     try:
         sock = socket.socket(fileno=fd)
-    except OSError:  # a pipe, of which the readers are gone
+    except OSError:  # a pipe whose readers are gone
         return errno.EPIPE
     try:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or errno.EIO

@@ -35,14 +35,14 @@ __all__ = [
 
 log = Logger()
 
-# Other systems can load all this, but have none of it.
+# 0 on systems without epoll, so that this module can be imported everywhere.
 EPOLLERR: int = getattr(select, "EPOLLERR", 0)
 EPOLLHUP: int = getattr(select, "EPOLLHUP", 0)
 EPOLLIN: int = getattr(select, "EPOLLIN", 0)
 EPOLLOUT: int = getattr(select, "EPOLLOUT", 0)
 EPOLLRDHUP: int = getattr(select, "EPOLLRDHUP", 0)
 
-#: Told of the events of one descriptor, as ``select.epoll`` has them.
+#: Called with the events of one descriptor, as in ``select.epoll``.
 Handler: TypeAlias = Callable[[int], object]
 
 
@@ -50,21 +50,21 @@ class Owner(Protocol):
     """The owner of a descriptor."""
 
     def fail(self, error: OSError) -> None:
-        """It is watched no longer."""
+        """It is no longer watched."""
 
 
-#: Events taken from the kernel at once, and bytes that those who are told of them may move
-#: together: with a large piece for each, some would get next to nothing for seconds.
+#: Events fetched from the kernel at once, and bytes that their handlers may move in total. If each
+#: moved a large piece, some flows would get next to nothing for seconds.
 _EVENTS, _BYTES = 64, 1 << 23
-#: Getting here through the reactor costs more than handling an event does. So when, ``_STREAK``
-#: times in a row, there was something to do within ``_BUSY`` seconds, the next event is waited for
-#: here, ``_LINGER`` seconds at most. (A shorter wait costs more: below the kernel's tick it takes a
-#: timer each time, and in a virtual machine that is dearer than all the rest.) After ``_TURN``
-#: seconds the reactor has its turn again.
+#: Getting here through the reactor costs more than handling an event. Therefore, if ``_STREAK``
+#: times in a row there was an event within ``_BUSY`` seconds of the last one, the next one is
+#: waited for here, for at most ``_LINGER`` seconds. (A shorter wait costs more: below the kernel's
+#: tick, each wait needs a timer, the most expensive part of all this in a virtual machine.) After
+#: ``_TURN`` seconds the reactor gets its turn.
 _STREAK, _BUSY, _LINGER, _TURN = 8, 0.0005, 0.004, 0.001
-#: When the reactor has computed for more than so many seconds between two turns of ours, it has
-#: other work, and for so many turns each is as short as anybody's. (A turn with nothing to do takes
-#: a third of that.)
+#: If the thread has computed for more than ``_OTHERS`` seconds between two of our turns, other code
+#: has work too, and the next ``_POLITE`` turns do not wait for events. (A turn of the reactor with
+#: nothing to do takes a third of that.)
 _OTHERS, _POLITE = 0.00005, 64
 
 
@@ -75,11 +75,11 @@ class IReactor(IReactorFDSet, IReactorTime):
 @implementer(IReadDescriptor)
 class Watcher:
     """
-    Watches descriptors, level-triggered. Only while it watches any does it hold one descriptor of
-    its own, which the reactor watches.
+    Watches descriptors, level-triggered. While it watches any, it has one descriptor of its own,
+    which the reactor watches.
 
     :ivar reactor: the one given.
-    :ivar now: the reactor's time when the current events were looked up, in seconds.
+    :ivar now: the reactor's time when the current events were fetched, in seconds.
     :ivar share: how many bytes each descriptor should move at most.
     """
 
@@ -150,8 +150,8 @@ class Watcher:
 
     def doRead(self) -> None:
         """
-        Handle what has happened. While one thing happens after the other, and the reactor has
-        nothing else to do, go on for some time without it.
+        Handle the events. While they follow each other closely, and the reactor has nothing else to
+        do, wait here for more of them before returning to it.
         """
         if thread_time() - self._computed > _OTHERS:
             self._polite = _POLITE
@@ -183,7 +183,7 @@ class Watcher:
                 return
 
     def _has_failed(self, fd: int) -> None:
-        # A mistake of ours costs the one descriptor, and not all the others.
+        # A bug in one handler must not affect other descriptors.
         log.failure("while {fd} was handled", fd=fd)
         owner = self._owners.get(fd)
         self.forget(fd)

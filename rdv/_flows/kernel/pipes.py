@@ -13,9 +13,9 @@ from rdv._system.descriptors import first_reserved
 
 __all__ = ["Pipe", "Pipes", "enlarge"]
 
-#: Bytes that a pipe is asked to hold. In fact it holds so many pages' worth of buffers, each of
-#: which may be a part of a page or a whole run of pages. Only those that are always in use are as
-#: large as the first number: a user may have no more than 64 MiB of them.
+#: The capacity of a pipe in bytes: of the few that stay in stock, and of the others, which are
+#: smaller because Linux limits a user's pipes to 64 MiB in total. (The kernel counts buffers, one
+#: for each page of the capacity. A buffer may hold less than a page, or more.)
 _CAPACITY, _CAPACITY_OF_MORE = 1 << 20, 1 << 18
 
 
@@ -39,11 +39,11 @@ class Pipes:
         self._limit = limit
         self._spare = spare
         self._stock: list[Pipe] = []
-        #: How many are out.
+        #: How many are in use.
         self.taken = 0
 
     def take(self) -> Pipe | None:
-        """An empty pipe; None when too many are out, or descriptors are running short."""
+        """An empty pipe; None when too many are in use, or descriptors are running short."""
         if self._stock:
             self.taken += 1
             return self._stock.pop()
@@ -57,13 +57,13 @@ class Pipes:
             _close(pipe)
             return None
         capacity = _CAPACITY if self.taken < self._spare else _CAPACITY_OF_MORE
-        with suppress(OSError):  # it is just smaller then
+        with suppress(OSError):  # it keeps its default capacity
             fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, capacity)
         self.taken += 1
         return pipe
 
     def give_back(self, pipe: Pipe) -> None:
-        """The pipe is empty."""
+        """Return a pipe that is empty."""
         self.taken -= 1
         if len(self._stock) < self._spare:
             self._stock.append(pipe)
@@ -71,12 +71,12 @@ class Pipes:
             _close(pipe)
 
     def discard(self, pipe: Pipe) -> None:
-        """The pipe is not empty, and its data is not wanted."""
+        """Close a pipe that is not empty, and drop its data."""
         self.taken -= 1
         _close(pipe)
 
     def close(self) -> None:
-        """Close all that are in stock."""
+        """Close the pipes in stock."""
         stock, self._stock = self._stock, []
         for pipe in stock:
             _close(pipe)

@@ -1,5 +1,5 @@
 """
-stdin and stdout, moved by the kernel instead of the transport that has copied so far. Linux only.
+Lets the kernel move the data of stdin and stdout, which a transport has copied so far. Linux only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Download", "FileUpload", "Shortcut", "Upload"]
 
 #: Bytes that one sendfile moves at most.
 _PIECE = 1 << 20
-#: So often a pipe has been full when it gets larger.
+#: How many times a pipe must be full before it is enlarged.
 _TIMES_FULL = 8
 
 
@@ -50,7 +50,7 @@ class Shortcut:
 
     @classmethod
     def past(cls, splicer: Splicer, transport: object) -> Shortcut | None:
-        """None when there is none, as with TLS: then bytes go on through the transport."""
+        """None if the transport must continue to move the bytes, as with TLS."""
         if not is_plain(transport):
             return None
         socket = splicer.descriptor_of(transport)
@@ -77,13 +77,13 @@ class Shortcut:
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
             self._upload = FileUpload(source, self._transport, self._socket, consumer, ended)
         elif stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            with suppress(OSError):  # it goes on as before
+            with suppress(OSError):  # then the source continues as before
                 self._upload = Upload(self._splicer, source, self._transport, self._socket, ended)
 
     def receive(self, sink: Sink, producer: IPushProducer) -> None:
         """Take over from a sink that has been started with ``producer``."""
         if not os.isatty(sink.fd):
-            with suppress(OSError):  # as well
+            with suppress(OSError):  # then the sink continues as before
                 self._download = Download(self._splicer, sink, self._transport, self._socket)
         if self._download is not None:
             self._download.begin(producer)
@@ -125,7 +125,7 @@ class Upload:
         self._splice: Splice | None = None
         self._source = Descriptor(splicer.watcher, source.fd, self._finish, directions=1)
         self._source.want(0)
-        enlarge(source.fd)  # a pipe of the usual 64 KiB makes for twice the work
+        enlarge(source.fd)  # a pipe of the usual 64 KiB takes twice the work
         source.stop()
         self._flush = Flush(transport, self._begin)
 
@@ -238,12 +238,12 @@ class Download:
         return 0 if self._splice is None else self._splice.count
 
     def begin(self, producer: IPushProducer) -> None:
-        """Receive what has come through the transport, then take over."""
+        """Let the sink write what the transport has received, then take over."""
         self._sink.release()
-        producer.resumeProducing()  # if the sink had paused it, it may hold something
+        producer.resumeProducing()  # if the sink had paused it, it may hold data
         if not self._stopped:
             self._transport.pauseProducing()
-            # What this turn of the reactor has found already may still be read.
+            # An event that the reactor has already found in this turn may still be delivered.
             self._call = self._splicer.reactor.callLater(0, self._wait)
 
     def stop(self) -> None:
@@ -274,9 +274,9 @@ class Download:
 
 class _Pipe(Descriptor):
     """
-    A pipe as a sink. While its reader reads, it is enlarged, which halves the work. But the bytes
-    in it may never be read, and nobody is notified: for a reader that never begins, the pipe holds
-    no more than any other pipe.
+    A pipe as a sink. It is enlarged while its reader reads, which halves the work. Bytes that stay
+    in a pipe unread are lost without an error, so for a reader that never begins, it is not
+    enlarged.
     """
 
     _full = 0
@@ -289,7 +289,7 @@ class _Pipe(Descriptor):
         super().want(events, wanted)
 
     def _look_at_error(self, events: int) -> None:
-        # What is held would wait for room.
+        # If any data were held, this would be waiting for room (EPOLLOUT): none is lost.
         if events & EPOLLERR and not self._events & EPOLLOUT:
             self.fail(ReaderLeft())
         else:

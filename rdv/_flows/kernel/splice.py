@@ -21,18 +21,18 @@ from rdv._flows.rate import Limit
 
 __all__ = ["Splice"]
 
-#: Bytes that are read into the buffer at once. All flows share one: nothing stays in it.
+#: All flows share one buffer: nothing stays in it.
 _BUFFER = bytearray(1 << 16)
 _VIEW = memoryview(_BUFFER)
 #: Bytes that one splice moves at most.
 _PIECE = 1 << 20
-#: After so many bytes in bulk the source's socket is batched. A stream of messages, even of large
-#: ones, must not wait for its last bytes. Each time that the source pauses it takes twice as many.
+#: Bytes of bulk data after which the source's socket is batched: the last bytes of a message, even
+#: of a large one, must not be delayed. Doubled each time the source pauses.
 _LONG_RUN = 1 << 24
-#: Fewer bytes than these between two sweeps are a pause.
+#: If fewer bytes than this arrive between two sweeps, the source has paused.
 _SWEPT = 1 << 16
-#: A splice of fewer bytes than these would have been cheaper as a copy. So many of them in a row
-#: and the flow copies again.
+#: A splice of fewer bytes than this costs more than a copy. After this many such splices in a row,
+#: the flow copies again.
 _SMALL, _PATIENCE = 1 << 13, 8
 
 _FLAGS: int = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
@@ -44,7 +44,8 @@ class Splice:
 
     :param ended: called when the source has ended and everything has been written.
     :param count: bytes moved before.
-    :param limit: how fast it may go, and how far; with pieces below the buffer, without a pipe.
+    :param limit: limits the rate, the total size, or both. While its pieces are smaller than the
+        buffer, no pipe is used.
     :ivar count: bytes moved.
     :ivar active: when the last bytes were moved, in seconds of the reactor's clock.
     """
@@ -108,7 +109,7 @@ class Splice:
         source.want(EPOLLIN)
 
     def readable(self, events: int = EPOLLIN) -> None:
-        if self._limit is not None:  # the other direction may have used some of it
+        if self._limit is not None:  # its piece changes: both directions share a quota, for example
             self._piece = min(self._limit.piece, _PIECE)
             self._buffer = _VIEW[: self._piece]
         if self._bulk and self._spliced():
@@ -159,7 +160,7 @@ class Splice:
                 self._unblock()
 
     def stop(self) -> None:
-        """Forget what is still held, and move nothing more."""
+        """Move nothing more, and drop what is held."""
         if self._source.reader is None:
             return
         self._source.reader = self._sink.writer = None
@@ -175,8 +176,10 @@ class Splice:
 
     def _spliced(self) -> bool:
         """
-        Move a piece through a pipe. False when nothing has come in that way, which is no end: a
-        splice does not get past an urgent byte. Reading tells.
+        Move a piece through a pipe.
+
+        :return: False when nothing was moved and the source must be read instead. It need not have
+            ended: an urgent byte stops a splice, too.
         """
         pipe = self._pipes.take()
         if pipe is None:
@@ -192,7 +195,7 @@ class Splice:
                 self._copies = True
                 self._calm_down()
                 return False
-            self._source.fail(error)  # now: who reads next would find an end
+            self._source.fail(error)  # now, because the next read would find an end
             return True
         if not size:
             self._pipes.give_back(pipe)
@@ -207,7 +210,7 @@ class Splice:
 
     def _adapt(self, size: int) -> None:
         """A piece of that size has been spliced."""
-        if self._source.reader is not self:  # that was the last one
+        if self._source.reader is not self:  # the sink has failed, and this has stopped
             return
         self._run += size
         if size >= _SMALL:
@@ -221,14 +224,14 @@ class Splice:
                 self._calm_down()
 
     def sweep(self) -> None:
-        if self._pipe is not None or self._held or self._resting:  # it is not the source
+        if self._pipe is not None or self._held or self._resting:  # the source has not paused
             self._unread = 0
         elif self.count != self._seen:
             self._unread = self._source.unread()
         else:
             before, self._unread = self._unread, self._source.unread()
             if self._unread - before < _SWEPT:
-                # The source has paused: perhaps it waits for an answer to what lies here.
+                # The source has paused: it may be waiting for a response to the unread bytes.
                 self._long_run *= 2
                 self._calm_down()
             self._unread = 0
@@ -286,7 +289,6 @@ class Splice:
             self._source.want(EPOLLIN)
 
     def _pay(self, size: int) -> None:
-        # If there is more to come, and it is limited.
         if self._limit is None or self._source.reader is not self:
             return
         if self._limit.passed(size, self._rested):

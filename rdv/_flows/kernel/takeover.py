@@ -90,7 +90,7 @@ class Splicer:
         """The socket of a transport, which is notified of its loss."""
 
         def lost(error: OSError) -> None:
-            # If it is up, and the error is ours, its other side must not see an end.
+            # If the connection works and the error is our own, the other side must see a reset.
             is_dead = isinstance(error, (ConnectionError, TimeoutError))
             reason = CONNECTION_LOST if is_dead else ConnectionAborted()
             self._keep_number(transport)
@@ -110,8 +110,8 @@ class Splicer:
 
     def _keep_number(self, transport: Connection) -> None:
         """
-        The reactor may also have an event for the descriptor in this turn. It would deliver it to a
-        connection that is accepted in the meantime and gets the number.
+        Keep the number of the descriptor in use until this turn ends. The reactor may still have an
+        event for it, and would deliver that to a new connection with the same number.
         """
         sock = transport.socket
         with suppress(OSError):  # no descriptor left
@@ -166,7 +166,7 @@ class SplicedFlow:
         self._flush: Flush | None = None
         self.ended = False
         source.pauseProducing()
-        # What this turn of the reactor has found already may still be read.
+        # An event that the reactor has already found in this turn may still be delivered.
         self._call: IDelayedCall | None = splicer.reactor.callLater(0, self._wait)
 
     @property
@@ -180,7 +180,7 @@ class SplicedFlow:
         return 0.0 if self._splice is None else self._splice.active
 
     def write(self, data: bytes) -> None:
-        """Data that the source's transport has still read."""
+        """Copy data that the source's transport has read before the kernel took over."""
         self._before += len(data)
         self._sink.write(data)
 
@@ -190,7 +190,7 @@ class SplicedFlow:
 
     def _begin(self) -> None:
         self._flush = None
-        if self._source.connected:  # the handler of its loss may have the sink write its data
+        if self._source.connected:  # not while its loss is handled, which may flush the sink
             self._splice = self._splicer.splice(
                 self._source_end,
                 self._sink_end,

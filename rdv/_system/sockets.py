@@ -17,6 +17,7 @@ from twisted.internet.tcp import Connection, Port, Server
 __all__ = [
     "bottom",
     "flush",
+    "has_shut_down",
     "limit_unsent",
     "linger",
     "name",
@@ -193,6 +194,14 @@ def linger(transport: object, reset_on_close: bool) -> None:
     if hasattr(handle, "setsockopt"):
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER[reset_on_close])
         # Twisted would shut the socket down before closing it: an end, then, and no reset if the
-        # peer has ended already.
+        # peer has ended already. Behind our own end, there is nothing left to shut down.
         if isinstance(connection, Connection):
-            connection._shouldShutdown = not reset_on_close
+            connection._shouldShutdown = not (reset_on_close or has_shut_down(connection))
+
+
+def has_shut_down(connection: Connection) -> bool:
+    """
+    Whether our direction of a connection has ended, so that the kernel has everything. Twisted does
+    not say so in public; should it be called otherwise one day, the answer is no.
+    """
+    return getattr(connection, "_writeDisconnected", False)

@@ -17,10 +17,12 @@ from typing import Any
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from rdv._system.sockets import has_shut_down
 
 __all__ = ["PromptServer", "hasten"]
 
@@ -28,6 +30,8 @@ log = Logger()
 
 #: What the kernel says when it takes it later.
 _NO_ROOM = (EWOULDBLOCK, ENOBUFS)
+#: One for all, as in the reactor: what Twisted asks of a failure it has to find out only once.
+_DONE = Failure(CONNECTION_DONE)
 #: Connections of a reactor that are to go on in its next turn: one call for all of them.
 _due: dict[object, tuple[IDelayedCall, list[PromptServer]]] = {}
 
@@ -110,6 +114,12 @@ class PromptServer(Server):
     def writeSomeData(self, data: bytes) -> int | ConnectionLost:
         return super().writeSomeData(data) if data else 0
 
+    def loseConnection(self) -> None:
+        if self.connected and not self.disconnecting and has_shut_down(self):
+            self.connectionLost(_DONE)
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
+
     def loseWriteConnection(self) -> None:
         self._is_ending = True
         super().loseWriteConnection()  # type: ignore[no-untyped-call]
@@ -144,7 +154,7 @@ class PromptServer(Server):
         self._is_due = False
         try:
             error = self.doWrite()  # type: ignore[no-untyped-call]
-            reason = error and Failure(error)
+            reason = _DONE if error is CONNECTION_DONE else error and Failure(error)
         except Exception:
             reason = Failure()
             log.failure("{connection} failed", failure=reason, connection=self)

@@ -10,7 +10,7 @@ import unittest
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
@@ -26,6 +26,7 @@ from rdv._system.sockets import (
     KEEPALIVE_INTERVAL,
     RETRY_INTERVAL,
     flush,
+    has_shut_down,
     limit_unsent,
     linger,
     push,
@@ -284,6 +285,28 @@ class LingerTests(SynchronousTestCase):
         for ended in (False, True):
             self.assertRaises(ConnectionResetError, self.closed(True, ended).recv, 1)
             self.assertEqual(self.closed(False, ended).recv(1), b"")
+
+    def test_shut_down_once(self) -> None:
+        """Not again behind its own end, which the kernel has."""
+        near, far = tcp_pair()
+        self.addCleanup(far.close)
+        near.setblocking(False)
+        transport: Any = Connection(near, Recorder(), MemoryReactor())
+        transport.connected = True
+        linger(transport, False)
+        self.assertFalse(has_shut_down(transport))
+        self.assertTrue(transport._shouldShutdown)
+        transport.loseWriteConnection()
+        self.assertFalse(has_shut_down(transport))
+        transport.doWrite()
+        self.assertTrue(has_shut_down(transport))
+        self.assertEqual(far.recv(1), b"")
+        far.sendall(b"more")
+        linger(transport, False)
+        self.patch(socket.socket, "shutdown", lambda *how: self.fail())
+        self.assertEqual(near.recv(4), b"more")
+        transport.connectionLost(Failure(CONNECTION_DONE))
+        self.assertEqual(near.fileno(), -1)
 
 
 class FlushTests(SynchronousTestCase):

@@ -17,6 +17,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from rdv._system.sockets import linger
+from rdv._transport import prompt
 from rdv._transport.prompt import PromptServer, hasten
 from rdv.test.sockets import REACTOR, Handle, turn, until
 
@@ -152,6 +153,19 @@ class PromptTests(PromptTestCase):
             await turn()
             self.assertEqual(told.calls, calls)
             self.assertEqual(client.recv(1), b"")
+
+    async def test_closed_behind_its_end(self) -> None:
+        """At once, as Twisted does, and also by a Twisted that calls an end otherwise."""
+        for known in (True, False):
+            told, client = await self.come()
+            told.transport.loseWriteConnection()
+            await turn()
+            if not known:
+                self.patch(prompt, "has_shut_down", lambda connection: False)
+            told.transport.loseConnection()
+            self.assertEqual(told.calls, ["write end", ConnectionDone])
+            self.assertEqual(client.recv(1), b"")
+            told.transport.loseConnection()  # no more than once
 
     async def test_one_call_for_all(self) -> None:
         """Those that are due in one turn, of whom one that fails keeps none from closing."""

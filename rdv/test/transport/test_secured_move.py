@@ -4,6 +4,10 @@ Tests of :mod:`rdv._transport.secured`: a stream goes on on another path.
 
 from __future__ import annotations
 
+import socket
+import struct
+from typing import Any
+
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost
 
@@ -182,12 +186,13 @@ class MoveTests(MovingTestCase):
         """Whether an end of the process breaks the stream holds for both paths."""
         for enabled in (False, True):
             self.secure()
+            below: Any = self.below_dialer.getHandle()
             self.dialer.break_on_exit(enabled)
             self.move()
-            for path in (self.below_dialer, self.joined_dialer):
-                self.assertEqual(
-                    path._shouldShutdown, True if path is self.below_dialer else not enabled
-                )
+            joined: Any = self.joined_dialer.getHandle()
+            for sock, resets in ((below, False), (joined, enabled)):
+                option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER)
+                self.assertEqual(struct.unpack("ii", option), (resets, 0))
 
     def test_exit_while_it_moves(self) -> None:
         """The same, said while both paths are in use."""

@@ -2,48 +2,74 @@
 Loads Twisted for a command, which takes most of the time of a short one.
 
 A third of that time is TLS, which Twisted loads wherever pyOpenSSL is installed, and works without
-elsewhere; the same applies to asyncio and ``http.client``, if Python was built without it. A
-command that will not need TLS therefore loads both as if this host had none.
+elsewhere; the same applies to ``http.client``, if Python was built without it. A command that will
+not need TLS therefore loads both as if this host had none.
+
+Some more modules are imported for what is seldom used: :mod:`rdv.commands.late`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 
 TYPE_CHECKING = False  # that of typing takes 5 ms to load
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["load"]
 
 _TLS = ("OpenSSL", "ssl")
-#: By commands that need no TLS.
+#: Of streams.
 _NEEDED = ("twisted.internet.reactor", "rdv.commands.running", "rdv.commands.stream")
+#: What is imported with these, and hardly ever used by a stream.
+_SELDOM_USED: dict[str, dict[str, str]] = {
+    # By Twisted, for an event loop that asks it for a Future of its own.
+    "asyncio": {"AbstractEventLoop": "events", "Future": "futures", "iscoroutine": "coroutines"},
+    "concurrent.futures": {},
+    "email.header": {},
+    "email.parser": {},
+    "mimetypes": {},
+    "pickle": {},
+    "pty": {},
+    "tempfile": {},
+    "textwrap": {},
+    "tokenize": {},
+    "treq.multipart": {},
+    "twisted.internet.udp": {},
+    "twisted.internet.unix": {},
+    "urllib.request": {},
+}
 
 
 def load(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> None:
     """
-    Load what a command needs, if that is no TLS. What is loaded after that may have TLS again;
-    the reactor, and what is loaded with it, has none.
+    Load what a stream needs, if that is no TLS without it. What is loaded after that may have TLS
+    again; the reactor, and what is loaded with it, has none.
     """
-    if _may_need_tls(arguments, environment) or "twisted.internet.tcp" in sys.modules:
-        return
-    hidden = [name for name in _TLS if name not in sys.modules]
+    if arguments.module != "stream" or "twisted.internet.tcp" in sys.modules:
+        return  # the others run for long
+    from rdv.commands.late import late
+
+    with _hidden(() if _may_need_tls(arguments, environment) else _TLS), late(_SELDOM_USED):
+        for name in _NEEDED:
+            import_module(name)
+
+
+@contextmanager
+def _hidden(names: Sequence[str]) -> Iterator[None]:
+    hidden = [name for name in names if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # importing it is an ImportError
     try:
-        for name in _NEEDED:
-            import_module(name)
+        yield
     finally:
         for name in hidden:
             del sys.modules[name]
 
 
 def _may_need_tls(arguments: argparse.Namespace, environment: Mapping[str, str]) -> bool:
-    """Others than these run for long, or need it for something else than the server."""
-    if arguments.module != "stream":
-        return True
     return "https" in f"{arguments.url} {environment.get('RDV_SERVER')}".lower()

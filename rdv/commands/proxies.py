@@ -7,10 +7,10 @@ the same); a client within another program does not, because that program decide
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.request import getproxies_environment
 
 from rdv.client.parsing import parse_proxy, parse_server_url
 from rdv.client.servers.urls import split_servers
@@ -47,7 +47,7 @@ def proxy_for(url: str | None, given: str | None) -> str | None:
     name, proxy = "--proxy", given
     if given is None:
         server = parse_server_url(url)
-        known = getproxies_environment()
+        known = _in_environment()
         name, proxy = f"{server.scheme}_proxy", known.get(server.scheme)
         if _is_excepted(server.host, server.port or 0, known.get("no", "")):
             return None
@@ -58,6 +58,14 @@ def proxy_for(url: str | None, given: str | None) -> str | None:
     except ValueError as error:
         raise BadUsage(f"{name}{str(error).removeprefix('proxy')}") from None
     return proxy
+
+
+def _in_environment() -> dict[str, str]:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return {}
+    from urllib.request import getproxies_environment  # only then: it takes 2 ms to load
+
+    return getproxies_environment()
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:

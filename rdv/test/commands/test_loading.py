@@ -98,6 +98,38 @@ class LoadingTests(SynchronousTestCase):
         )
         self.assertEqual(said_by(program, _PLAIN), "22")  # a handshake
 
+    def test_seldom_used(self) -> None:
+        """What is hardly ever used has not run, and does when it is used."""
+        program = (
+            "from rdv.commands.late import _waiting\n"
+            "from rdv.commands.loading import _SELDOM_USED\n"
+            "from types import ModuleType\n"
+            "import sys\n"
+            "loaded = {name: sys.modules[name] for name in _SELDOM_USED if name in sys.modules}\n"
+            "print(sorted(loaded.keys() - _waiting))\n"
+            "print([name for name in loaded if not len(vars(loaded[name])) > 10])\n"
+            "print(_waiting, {type(each) for each in loaded.values()} == {ModuleType})\n"
+        )
+        for url in _HTTP, _HTTPS:
+            said = said_by(program, (["dial", url, "token"], {}))
+            self.assertEqual(said.splitlines(), ["[]", "[]", "{} True"])
+
+    def test_asyncio(self) -> None:
+        """asyncio is whole when it is used, with TLS, and Twisted's parts of it are its own."""
+        program = (
+            "import asyncio.sslproto\n"
+            "from twisted.internet.defer import Deferred, Future, succeed\n"
+            "async def main():\n"
+            "    future = asyncio.get_running_loop().create_future()\n"
+            "    future.set_result(1)\n"
+            "    said = [await succeed(2).asFuture(asyncio.get_running_loop())]\n"
+            "    Deferred.fromFuture(future).addCallback(said.append)\n"
+            "    await asyncio.sleep(0)\n"
+            "    return said\n"
+            "print(asyncio.run(main()), Future is asyncio.Future, asyncio.sslproto.ssl.__name__)"
+        )
+        self.assertEqual(said_by(program, _PLAIN), "[2, 1] True ssl")
+
     def test_collector(self) -> None:
         """Garbage is not collected while modules are loaded, but is when the command runs."""
         program = (

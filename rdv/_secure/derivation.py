@@ -21,7 +21,7 @@ def expand(key: bytes, info: bytes, length: int) -> bytes:
     """
     HKDF-Expand (RFC 5869, 2.3).
 
-    :raises ValueError: for a length that it cannot give.
+    :raises ValueError: for a length out of range.
     """
     if not 0 < length <= 255 * 32:
         raise ValueError(f"length: from 1 to {255 * 32}, not {length}")

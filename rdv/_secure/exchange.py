@@ -37,10 +37,11 @@ class Exchange:
     """
 
     is_secure = False
-    #: Whether the stream that begins on this candidate may move to another path; known when the
-    #: other side has said all that it has to say.
+    #: Whether the stream that begins on this candidate may move to another path. Known once the
+    #: other side's line and message have arrived.
     can_move = False
-    #: More than this behind HELLO and before CONFIRM, and it is no peer of ours.
+    #: Bytes that may arrive after the other side's part and before the choice. A peer does not send
+    #: more.
     early_limit = 1 << 16
     path: SecurePath | None = None
 
@@ -52,20 +53,20 @@ class Exchange:
 
     @property
     def begun(self) -> bool:
-        """Whether the other side has said its line, but not all that belongs to it."""
+        """Whether the other side's line has arrived, but not yet the whole message after it."""
         return False
 
     @property
     def is_the_peers(self) -> bool | None:
-        """Whether the other side has said the same on the relay; None where that is not known."""
+        """Whether the other side is known to be the peer; None if that is not known yet."""
         return True
 
     def feed(self, data: bytes) -> bytes | None:
         """
         Take the next bytes from the other side.
 
-        :return: None while something is lacking; then what came behind it.
-        :raises ProtocolError: for anything but what the other side has to say.
+        :return: None while the other side's part is incomplete, then the data after it.
+        :raises ProtocolError: if the other side sends anything else.
         """
         return self._line.feed(data)
 
@@ -73,7 +74,7 @@ class Exchange:
         """
         What a dialer writes on the candidate that it chooses.
 
-        :raises ProtocolError: when it may not be chosen after all.
+        :raises ProtocolError: if it cannot be chosen after all.
         """
         return confirm_line(self._token)
 
@@ -106,15 +107,15 @@ class SecureAttempt:
         self._chosen: list[tuple[bytes, SecurePath]] = []
 
     def exchange(self, *, is_relay: bool) -> SecureExchange:
-        """For one candidate."""
+        """The exchange for one candidate."""
         return SecureExchange(self, is_relay=is_relay)
 
     def meet(self, peer: bytes, *, is_it: bool) -> None:
         """
-        The other side of a candidate says who it is.
+        The identity of the other side of a candidate has arrived.
 
-        :param is_it: whether no other peer is accepted from now on.
-        :raises ProtocolError: when another peer already is.
+        :param is_it: whether it is the peer's, so that no other is accepted from now on.
+        :raises ProtocolError: if only another one is accepted.
         """
         known = {each for each, path in self._chosen if path.used} | {self._peer or peer}
         if known != {peer}:
@@ -123,11 +124,11 @@ class SecureAttempt:
             self._peer = peer
 
     def is_the_peers(self, identity: bytes) -> bool | None:
-        """Whether it is the one that is known; None when none is."""
+        """Whether it is the peer's identity; None if that is not known yet."""
         return None if self._peer is None else identity == self._peer
 
     def choose(self, peer: bytes, path: SecurePath) -> None:
-        """A dialer has confirmed on the path to ``peer``."""
+        """We, the dialer, confirm on the path to ``peer``."""
         self._chosen.append((peer, path))
 
 
@@ -182,7 +183,7 @@ class SecureExchange(Exchange):
     def _read(self, message: bytes, behind: bytes) -> None:
         if behind:
             raise ProtocolError("the other side is not waiting for CONFIRM")
-        # Only now: most candidates of a dialer come to nothing, and a key costs something.
+        # Only now, because most candidates of a dialer fail, and a key takes time to generate.
         self._dialer = DialerHandshake(self._attempt.secret.psk, self._token)
         self._opening = self._dialer.read(message)
         self._attempt.meet(self._opening.attempt, is_it=self._is_relay)
@@ -205,9 +206,9 @@ class SecureExchange(Exchange):
 
     def _begin(self, session: Session, cipher: Cipher) -> None:
         """
-        The handshake is over.
+        The handshake is complete.
 
-        :raises ProtocolError: when the path cannot join the stream that is there.
+        :raises ProtocolError: if the path cannot join the existing stream.
         """
         role, stream = self._attempt.role, self._attempt.stream
         if stream is not None and not self.can_move:

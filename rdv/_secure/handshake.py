@@ -80,7 +80,7 @@ class Opening(NamedTuple):
 
     @classmethod
     def unpack(cls, payload: bytes) -> Opening:
-        """:raises ProtocolError: when the cipher that all know is not among them."""
+        """:raises ProtocolError: if the mandatory cipher is not offered."""
         features, ciphers, attempt = struct.unpack(">IB3x16s", payload)
         if not ciphers & Cipher.AES_256_GCM:
             raise ProtocolError("the peer's handshake lacks the mandatory cipher")
@@ -105,7 +105,7 @@ class Reply(NamedTuple):
 
     @classmethod
     def unpack(cls, payload: bytes, opening: Opening) -> Reply:
-        """:raises ProtocolError: for what does not answer ``opening``."""
+        """:raises ProtocolError: if it is not a valid answer to ``opening``."""
         features, kind, cipher, identity = struct.unpack(">IBB2x16s", payload)
         if features & ~opening.features:
             raise ProtocolError("the peer's handshake has features that were not offered")
@@ -146,7 +146,7 @@ class Session(NamedTuple):
 
 
 def _prologue(token: bytes) -> bytes:
-    """What both sides have to have in common."""
+    """What both sides must agree on: the handshake fails otherwise."""
     return b"rdv secure 1\r\n" + hello_line(token)
 
 
@@ -192,7 +192,7 @@ class _Handshake:
             raise ProtocolError("the peer's handshake has an invalid key") from None
 
     def _seal(self, payload: bytes) -> bytes:
-        # One message a key, so the nonce is 0.
+        # Each key encrypts only one message, so the nonce is 0.
         sealed = primitives().aesgcm(self._key).encrypt(bytes(12), payload, self._hash)
         self._mix_hash(sealed)
         return sealed
@@ -218,16 +218,15 @@ class AcceptorHandshake(_Handshake):
     """The acceptor's side, which begins."""
 
     def begin(self, opening: Opening) -> bytes:
-        """The message behind HELLO."""
+        """The message after HELLO."""
         self._opening = opening
         return self._write_ephemeral() + self._seal(opening.pack())
 
     def finish(self, message: bytes) -> tuple[Reply, Session]:
         """
-        Read the message behind CONFIRM.
+        Read the message after CONFIRM.
 
-        :raises ProtocolError: when it does not come from somebody who knows the secret and has read
-            our message.
+        :raises ProtocolError: unless its sender knows the secret and has read our message.
         """
         self._exchange(self._read_ephemeral(message[:32]))
         reply = Reply.unpack(self._open(message[32:]), self._opening)
@@ -239,10 +238,9 @@ class DialerHandshake(_Handshake):
 
     def read(self, message: bytes) -> Opening:
         """
-        Read the message behind HELLO.
+        Read the message after HELLO.
 
-        :raises ProtocolError: when it was not made by somebody who knows the secret, for this kind
-            of candidate.
+        :raises ProtocolError: unless it was made with the secret, and for this kind of candidate.
         """
         self._theirs = self._read_ephemeral(message[:32])
         self.opening = Opening.unpack(self._open(message[32:]))
@@ -250,9 +248,9 @@ class DialerHandshake(_Handshake):
 
     def answer(self, reply: Reply) -> tuple[bytes, Session]:
         """
-        The message behind CONFIRM.
+        The message after CONFIRM.
 
-        :raises ProtocolError: when the acceptor's key is none.
+        :raises ProtocolError: if the acceptor's key is invalid.
         """
         public = self._write_ephemeral()
         self._exchange(self._theirs)

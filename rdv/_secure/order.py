@@ -15,15 +15,15 @@ __all__ = ["Order", "Signal"]
 class Signal(Enum):
     """What a side sends besides its data."""
 
-    #: It is there: its handshake message was no recording. To the dialer only.
+    #: The acceptor is live: its handshake message was not a recording. Only to the dialer.
     READY = "ready"
-    #: Its direction goes on on the path that joins. The last on the first path.
+    #: The sender's direction continues on the joining path; here, only DONE may follow.
     MOVE = "move"
-    #: READY has come on the path that joins. To the acceptor only.
+    #: READY has arrived on the joining path. Only to the acceptor.
     HERE = "here"
-    #: Its direction has ended.
+    #: The sender's direction has ended.
     END = "end"
-    #: Its application has been given everything, the end included.
+    #: The sender's application has received everything, including the end.
     DONE = "done"
 
 
@@ -66,16 +66,16 @@ class Order:
 
     @property
     def takes_data(self) -> bool:
-        """Whether data, or the end, may come."""
+        """Whether data, or the end, may arrive."""
         if self.awaited is not None or self.read_last is not None:
             return False
         return self.first is None or self.first.read_last is Signal.MOVE
 
     def take(self, signal: Signal) -> None:
         """
-        The peer says something.
+        A signal from the peer has arrived.
 
-        :raises ProtocolError: when it may not, now or here.
+        :raises ProtocolError: if it is not allowed now, or not on this path.
         """
         if self.awaited is not None:
             self.refuse_before_first(signal)
@@ -92,13 +92,13 @@ class Order:
     def refuse_before_first(self, signal: Signal | None) -> None:
         """
         :param signal: the received signal; None for data, and for anything that is not a signal.
-        :raises ProtocolError: when something else has to come before it.
+        :raises ProtocolError: if another signal must arrive first.
         """
         if self.awaited is not None and signal is not self.awaited:
             raise ProtocolError(f"the peer's first record is not {self.awaited.name}")
 
     def say(self, signal: Signal) -> None:
-        """We say something; that it may be said is the caller's affair."""
+        """We send a signal. The caller makes sure that it is allowed."""
         if signal is Signal.DONE:
             self.sent_done = True
         elif signal in (Signal.MOVE, Signal.END):

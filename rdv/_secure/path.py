@@ -23,7 +23,7 @@ _SIGNALS: dict[int, Signal] = {
     Control.DONE: Signal.DONE,
 }
 _CONTROLS = {signal: bytes([control]) for control, signal in _SIGNALS.items()}
-#: What no path has agreed on.
+#: Control records of a feature that this version never agrees to.
 _NEVER = frozenset({Control.RESUME, Control.ACK})
 
 #: A piece of data, or a signal.
@@ -67,8 +67,8 @@ class SecurePath:
     @property
     def ready(self) -> bool:
         """
-        Whether the peer is known to be there. An acceptor knows by the second message; of a path
-        that joins, when the peer has said that it uses it.
+        Whether the peer is known to be live. An acceptor knows that from the second handshake
+        message, and on a joining path when HERE has arrived; a dialer when READY has arrived.
         """
         return self.order.awaited is None
 
@@ -82,7 +82,7 @@ class SecurePath:
         return self._sealer.seal(RecordType.DATA, data)
 
     def say(self, signal: Signal) -> list[bytes]:
-        """The record of ``signal``; that it may come now is the caller's affair."""
+        """The record of ``signal``. The caller makes sure that it is allowed."""
         self.order.say(signal)
         if signal is Signal.END:
             return self._sealer.seal(RecordType.END, _END)
@@ -90,11 +90,11 @@ class SecurePath:
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """
-        What is in the next bytes from the peer, in order. Whoever stops in between may go on later,
-        before the next call.
+        The data and signals in the next bytes from the peer, in order. The caller may interrupt the
+        iteration and continue it later, but before the next call.
 
-        :raises ProtocolError: behind the last good event, when the next record is forged, or is
-            none that may come now.
+        :raises ProtocolError: after the last good event, if the next record is forged or is not
+            allowed now.
         """
         order = self.order
         for kind, plaintext in self._opener.feed(data):
@@ -105,7 +105,12 @@ class SecurePath:
                 yield signal
 
     def _signal(self, kind: int, plaintext: memoryview) -> Signal | None:
-        """What is not data in its place; None for what says nothing to this version."""
+        """
+        The signal in a record other than allowed data; None for a control record that this version
+        does not know.
+
+        :raises ProtocolError: for a record that is not allowed now.
+        """
         signal = None
         if kind == RecordType.CONTROL and plaintext:
             signal = _SIGNALS.get(plaintext[0])

@@ -1,6 +1,6 @@
 """
-The parts of ``cryptography`` that the channel uses. They are loaded for the first secured stream,
-because that takes a twentieth of the time of a program that starts for one plain connection.
+The parts of ``cryptography`` that the channel uses. They are loaded for the first secured stream:
+loading them would add a twentieth to the time of a command that makes one plain connection.
 """
 
 from __future__ import annotations

@@ -38,13 +38,13 @@ __all__ = [
 
 #: Bytes of plaintext in one record.
 MOST_PLAINTEXT = 1 << 14
-#: Records under one key, the one that changes it included.
+#: Records under one key, including the one that changes it.
 RECORDS_PER_KEY = 1 << 24
 
 _START = b"\x17\x03\x03"
 _HEADER = struct.Struct(">3sH")
 _HEAD = _HEADER.size
-_BEHIND = 1 + 16  # the type and the tag
+_BEHIND = 1 + 16  # the type and the tag, which follow the plaintext
 _MOST_SEALED = MOST_PLAINTEXT + _BEHIND
 #: Bytes of a record that are not its plaintext.
 OVERHEAD = _HEAD + _BEHIND
@@ -70,7 +70,7 @@ class Control(IntEnum):
     REKEY = 24
 
 
-#: One that was opened: its type and its plaintext.
+#: A decrypted record: its type and its plaintext.
 Record: TypeAlias = tuple[int, memoryview]
 
 
@@ -128,10 +128,11 @@ class Sealer(_Direction):
 
     def seal(self, record_type: RecordType, plaintext: bytes | memoryview) -> list[bytes]:
         """
-        As many records as the plaintext takes, one at least, and among them what changes the key
-        when it is time.
+        Encrypt ``plaintext`` into as many records as it needs, at least one, with a REKEY among
+        them when the key has been used often enough.
 
-        :return: pieces to be written one after the other; whoever writes them joins them anyway.
+        :return: pieces to be written in this order. They are not joined here, because writing them
+            does that.
         """
         sealed: list[bytes] = []
         kind = bytes([record_type])
@@ -162,9 +163,9 @@ class Opener(_Direction):
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """
-        The records that are complete, in their order. What is incomplete is kept for the next call.
+        The complete records, in order. An incomplete one is kept for the next call.
 
-        :raises ProtocolError: behind the last good one, when the next is none of the peer's.
+        :raises ProtocolError: after the last good record, if the next one is not the peer's.
         """
         view = memoryview(data)
         if self._pieces:
@@ -173,7 +174,7 @@ class Opener(_Direction):
             self._missing -= len(data)
             if self._missing > 0:
                 return
-            # Only the record that was cut in two is copied, not what stands behind it.
+            # Only the record that was cut in two is copied, not the data after it.
             cut = b"".join(self._pieces)
             self._pieces.clear()
             if len(cut) == _HEAD:
@@ -197,7 +198,7 @@ class Opener(_Direction):
             self._missing = needed - (end - position)
 
     def _open(self, sealed: memoryview) -> Record:
-        """One record. REKEY has changed the key by then."""
+        """Decrypt one record. REKEY takes effect here."""
         nonce = self.count.to_bytes(12, "big")
         try:
             content = self._aead.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD])

@@ -18,11 +18,11 @@ from rdv.wire import check_token, is_secret, token_hint
 
 __all__ = ["Secret", "Token", "read_token", "server_token"]
 
-#: What the peers share.
+#: What the peers share: a secret or its text, or a plain token.
 Token: TypeAlias = "str | bytes | Secret"
 
 _PREFIX = "rdvs1-"
-#: Behind it in a secret's text stands a token that was signed for it.
+#: In a secret's text, separates it from a token that was signed for it.
 _SIGNED_FROM = "@"
 _CONTEXT = b"rdv secure 1"
 _RANDOM = 16
@@ -82,7 +82,7 @@ class Secret:
         except (binascii.Error, ValueError):
             raise BadSecret("not a secret: it contains invalid characters") from None
         random, check = raw[:_RANDOM], raw[_RANDOM:]
-        # Encoded again, for the bits at the end that decoding ignores.
+        # Encoded again, because decoding ignores excess bits at the end.
         if len(check) != _CHECK or _base32(raw).upper() != packed:
             raise BadSecret("not a secret: it is too short or too long")
         if not hmac.compare_digest(check, _check(random)):
@@ -114,7 +114,7 @@ class Secret:
         return plain
 
     def token(self, *, is_relay: bool) -> bytes:
-        """What stands in the lines on that kind of candidate."""
+        """The token in the lines (HELLO and CONFIRM) on that kind of candidate."""
         return self.server_token if is_relay else self.direct_token
 
     def __eq__(self, other: object) -> bool:
@@ -135,11 +135,11 @@ class Secret:
 
 def read_token(token: Token) -> Secret | bytes:
     """
-    What a program or a person has given: a secret, or a plain token as it travels.
+    Read what a program or a user has given: a secret, or a plain token in the form that is sent.
 
-    :raises BadSecret: for a secret that cannot be read.
-    :raises BadToken: for a token that cannot be one.
-    :raises TypeError: when it is neither.
+    :raises BadSecret: for an invalid secret.
+    :raises BadToken: for an invalid token.
+    :raises TypeError: if it is of another type.
     """
     if isinstance(token, Secret):
         return token

@@ -105,9 +105,10 @@ class Stream:
         if path.awaited is not None:
             return True
         if path is self.reading:
-            # Behind the end, which it has been told of, there is nothing to hold back.
+            # After the end, which the application has received, there is nothing to hold back.
             return path.sent_done or not paused
-        # The first one has been left: only DONE may come. On the other one the peer may be ahead.
+        # On the first path, which the peer has left, only DONE may arrive. Data on the joined path
+        # waits until the peer's direction on the first one is complete.
         return path is self.first or self.first.read_last is Signal.END
 
     @property

@@ -29,7 +29,7 @@ from benchmarks.fuzzing.engine import Report, Target, guided, plain
 #: The modules of ``benchmarks/fuzzing`` with targets, and those.
 TARGETS = {
     "wire": ("offer", "answer", "address", "line", "token", "passing"),
-    "server": ("head", "site", "observed", "proxy"),
+    "server": ("head", "shortcut", "site", "observed", "proxy"),
     "secure": ("records", "path", "handshake", "payload"),
     "written": ("files", "toml", "environment", "values", "listening", "polling", "reports"),
     "client": ("response", "tunnel"),

@@ -21,6 +21,11 @@ read the request with ``twisted.web``, join two connections and copy.
 With ``--other`` another server, or another version of this one, is measured in turns with it, for
 instance ``--other "env PYTHONPATH=../main python -m rdv -l 127.0.0.1:{port} serve"``.
 
+With ``--embedded`` the server is a rendezvous in somebody's site, ``benchmarks/embedded.py``,
+instead of ``rdv serve``: ``site`` listens itself, ``shortcut`` by a ``ShortcutFactory``, and
+``quiet`` creates no events below ``info`` besides. Another version of it is measured in turns with
+``--other "env PYTHONPATH=../main python benchmarks/embedded.py {port}"``.
+
 With ``--workers`` it compares numbers of worker processes instead: see ``benchmarks/workers.py``.
 
 Run it from the checkout, on a quiet machine with two cores or more::
@@ -62,6 +67,11 @@ _SERVERS = {
     "bare": (sys.executable, "-m", "benchmarks.bare"),
 }
 _OTHER = "other"
+_EMBEDDED = {
+    "site": (),
+    "shortcut": ("--shortcut",),
+    "quiet": ("--shortcut", "--quiet"),
+}
 
 
 def _server(name: str) -> AbstractContextManager[tuple[Program, int]]:
@@ -127,6 +137,7 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=10_000, help="clients (default 10000)")
     parser.add_argument("--runs", type=int, default=3, help="the median counts (default 3)")
     parser.add_argument("--other", metavar="COMMAND", help="of another server; it has {port}")
+    parser.add_argument("--embedded", action="store_true", help="a site's server, not rdv serve")
     parser.add_argument("--workers", type=int, nargs="+", help="compare so many, instead")
     options = parser.parse_args()
     waiting = allow_files(options.waiting)
@@ -136,11 +147,18 @@ def main() -> None:
         return
 
     many = options.at_once
-    cases = [("rdv", kind, at_once) for kind in ("direct", "relayed") for at_once in (1, many)]
-    cases += [("bare", "relayed", 1), ("bare", "relayed", many)]
+    ours = ["rdv"]
+    if options.embedded:
+        ours = list(_EMBEDDED)
+        del _SERVERS["rdv"]
+        for name, arguments in _EMBEDDED.items():
+            _SERVERS[name] = (sys.executable, "-m", "benchmarks.embedded", *arguments)
+    kinds = [(kind, at_once) for kind in ("direct", "relayed") for at_once in (1, many)]
+    others = [_OTHER] if options.other else []
     if options.other:
         _SERVERS[_OTHER] = tuple(shlex.split(options.other))
-        cases[4:4] = [(_OTHER, kind, at_once) for _, kind, at_once in cases[:4]]
+    cases = [(name, *kind) for name in [*ours, *others] for kind in kinds]
+    cases += [("bare", "relayed", 1), ("bare", "relayed", many)]
     runs: dict[tuple[str, str, int], list[dict[str, float]]] = {case: [] for case in cases}
     for _ in range(options.runs):  # in turns, so that all have the same weather
         for name, kind, at_once in cases:
@@ -164,11 +182,13 @@ def main() -> None:
     print(table(head, rows), end="\n\n")
     if options.other:
         rows = []
-        for name, kind, at_once in cases[:4]:
+        for name, kind, at_once in cases[: len(ours) * len(kinds)]:
             ratios = _compared(runs[name, kind, at_once], runs[_OTHER, kind, at_once])
-            rows.append([f"{kind}, {at_once} at once", *ratios])
-        print(table(["rdv, of the other", *head[1:5]], rows), end="\n\n")
+            rows.append([f"{name}, {kind}, {at_once} at once", *ratios])
+        print(table(["of the other", *head[1:5]], rows), end="\n\n")
 
+    if not waiting:
+        return
     rows = []
     for name in _SERVERS:
         each = median(memory(name, waiting) for _ in range(options.runs))

@@ -17,7 +17,7 @@ from twisted.internet.task import react
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from rdv.server import Rendezvous, RendezvousResource
+from rdv.server import Rendezvous, RendezvousResource, ShortcutFactory
 
 
 class Status(Resource):
@@ -41,7 +41,8 @@ async def main(reactor: Any, endpoint: str) -> None:
     root = Resource()
     root.putChild(b"", Status(rendezvous))
     root.putChild(b"rdv", RendezvousResource(rendezvous))
-    port = await serverFromString(reactor, endpoint).listen(Site(root))
+    factory = ShortcutFactory(Site(root))
+    port = await serverFromString(reactor, endpoint).listen(factory)
     reactor.addSystemEventTrigger("before", "shutdown", rendezvous.close, 5.0)
     print(f"listening on port {port.getHost().port}", flush=True)
     await Deferred()

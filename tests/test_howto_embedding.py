@@ -7,20 +7,26 @@ from __future__ import annotations
 import signal
 from typing import Any, cast
 
+import treq
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.resource import Resource
+from twisted.web.static import Data
 
 from rdv.endpoints import RendezvousEndpoint, RendezvousServerEndpoint
+from rdv.server import Rendezvous, RendezvousResource, show_from
 from rdv.test.doubles import Wire
 from rdv.testing import MemoryRendezvous
 from rdv.wire import Role
 from tests.documents import (
+    REACTOR,
     Shell,
     execute,
     listening_port,
     meet,
+    meet_and_part,
     replaced,
     runs,
     serve,
@@ -51,6 +57,22 @@ class ApplicationTests(TestCase):
         self.assertEqual(await program.ended, -signal.SIGTERM, program.report())
         await gatherResults([wire.lost() for wire in wires])
         self.assertIn(b"relayed: ", program.stdout)
+
+    @runs(PAGE, "show_from(")
+    async def test_shortcut(self, source: str) -> None:
+        """Clients and pages of one port; what they see is the same."""
+        self.addCleanup(show_from, "debug")
+        rendezvous, root = Rendezvous(REACTOR), Resource()
+        root.putChild(b"", Data(b"a page", "text/plain"))
+        root.putChild(b"rdv", RendezvousResource(rendezvous))
+        self.addCleanup(rendezvous.close)
+        served = (await execute(source))["serve"](REACTOR, root, "tcp:0:interface=127.0.0.1")
+        factory, port = await served
+        self.addCleanup(port.stopListening)
+        url = f"http://127.0.0.1:{port.getHost().port}"
+        await meet_and_part(f"{url}/rdv")
+        page = await treq.get(f"{url}/", persistent=False, reactor=REACTOR)
+        self.assertEqual((await page.content(), factory.taken), (b"a page", 2))
 
     @runs(PAGE, "def watch(event)")
     async def test_logging(self, source: str) -> None:

@@ -26,7 +26,8 @@ from rdv.test.doubles import CLIENT, besides_the_look, connect, present
 from rdv.test.server.doubles import CONFIRM, HELLO, Browser, request
 from rdv.test.server.site.test_head import OTHER, PLAIN
 from rdv.test.server.site.test_proxy_header import CLIENTS, NOBODY, NONSENSE, WRONG
-from rdv.test.server.site.test_slim import World
+from rdv.test.server.site.test_slim import OwnWorld
+from rdv.test.server.test_shortcut import SiteWorld
 
 __all__ = ["TARGETS"]
 
@@ -78,7 +79,16 @@ def quiet() -> Iterator[None]:
 def head(data: bytes) -> None:
     """The short way and the long one come to the same."""
     with quiet():
-        short, long = [World(each).outcome(data) for each in (True, False)]
+        short, long = [OwnWorld(each).outcome(data) for each in (True, False)]
+    assert short == long, f"{short} is not {long}"
+
+
+def shortcut(data: bytes) -> None:
+    """Likewise in somebody's own site, however what is sent is cut."""
+    pieces, _ = cut(data)
+    *before, last = pieces or [b""]
+    with quiet():
+        short, long = [SiteWorld(each).outcome(last, before=before) for each in (True, False)]
     assert short == long, f"{short} is not {long}"
 
 
@@ -195,6 +205,9 @@ def _talk(*said: bytes) -> bytes:
 
 TARGETS = {
     "head": Target(head, _SHORT, _WORDS),
+    "shortcut": Target(
+        shortcut, [cuts + each for each in _SHORT for cuts in (b"\0\0", b"\x07\x50")], _WORDS
+    ),
     "site": Target(
         site,
         [

@@ -25,6 +25,7 @@ __all__ = [
     "socket_of",
     "tune",
     "tune_port",
+    "tune_port_of",
     "unread",
 ]
 
@@ -153,6 +154,13 @@ def tune_port(port: object) -> None:
     if isinstance(port, Port) and sys.platform == "linux" and port.socket.family in _INTERNET:
         _set_options(port.socket)
         _tuned[port] = math.inf
+
+
+def tune_port_of(connection: Connection) -> None:
+    """Do that, unless it has been done, for the port that has accepted this connection."""
+    port: Any = getattr(connection, "server", None)
+    if port not in _tuned:
+        tune_port(port)
 
 
 def _set_options(sock: socket.socket) -> None:

@@ -1,8 +1,9 @@
 """
 Which events of the log are shown.
 
-A library cannot know, so it emits all of them. rdv's own programs show those of a certain level and
-above, and need not create the others. To be checked where there is an event for each client.
+A library cannot know, so it emits all of them, unless the program says which it shows. rdv's own
+programs show those of a certain level and above, and need not create the others. To be checked
+where there is an event for each client.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ _hidden: set[str] = set()
 
 
 def show_from(level: str) -> None:
-    """From now on, hide events below the level of that name in this process."""
+    """
+    Say that this process shows no events below a level: those about clients and pairs are not even
+    created then, which takes a good part of the CPU time of a rendezvous. A library cannot know, so
+    all are created by default. The last call counts; ``debug`` is the default.
+
+    :param level: the name of a level of ``twisted.logger``, such as ``info``.
+    :raises InvalidLogLevelError: when there is none of that name.
+    """
     lowest = LogLevel.levelWithName(level)
     _hidden.clear()
     _hidden.update(each.name for each in LogLevel.iterconstants() if each < lowest)

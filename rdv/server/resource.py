@@ -43,7 +43,7 @@ from rdv.server.observed import ObservedAddress, peer_address
 from rdv.server.refusals import FULL, SHUTDOWN, TOO_LATE, UNDECIDED, bad_request
 from rdv.wire import RETRY_AFTER, RETRY_LATER, parse_offer
 
-__all__ = ["IRendezvous", "Identify", "RendezvousResource"]
+__all__ = ["IRendezvous", "Identify", "RendezvousResource", "plain_rendezvous"]
 
 log = Logger()
 
@@ -215,6 +215,18 @@ class RendezvousResource(Resource):
         if address is None or not space_of(address.ip):
             return ""
         return str(address)
+
+
+def plain_rendezvous(resource: object) -> IRendezvous | None:
+    """
+    The rendezvous of a resource that admits whoever sends a valid offer, and knows clients by the
+    addresses of their connections. None for any other, which has to be asked.
+    """
+    if type(resource) is not RendezvousResource or "render" in vars(resource):
+        return None
+    checks = resource._identify is not None or resource._door is not None
+    is_plain = not checks and resource._observed_address is peer_address
+    return resource._rendezvous if is_plain else None
 
 
 def _checked(user: str | None) -> str | None:

@@ -120,6 +120,12 @@ class Admission:
         if self._is_on and host:
             self._ask(self._place_of(host))
 
+    def try_ask(self, host: str) -> bool:
+        """Count a request like :meth:`ask`; False if it may not be, and then nothing is counted."""
+        if not (self._is_on and host):
+            return True
+        return self._hit(self._place_of(host)) is None
+
     def lease(self, host: str, *, counted: bool = True) -> Lease:
         """
         Count a connection that was let in elsewhere.
@@ -167,6 +173,11 @@ class Admission:
                 self._failures.spend(place, now)
 
     def _ask(self, place: Place) -> None:
+        if (limit := self._hit(place)) is not None:
+            self._refuse(limit, place)
+
+    def _hit(self, place: Place) -> Limit | None:
+        """Count a request, unless a limit is hit: then return that."""
         now = self._clock.seconds()
         failures, requests = self._failures, self._requests
         # Nearly always the first row allows it, which is asked without a call.
@@ -175,9 +186,10 @@ class Admission:
             and failures.times[place.one] > now + failures.ahead
             and not failures.allows(place, now)
         ):
-            self._refuse(Limit.FAILURES, place)
+            return Limit.FAILURES
         if requests is not None and not requests.take(place, now):
-            self._refuse(Limit.REQUESTS, place)
+            return Limit.REQUESTS
+        return None
 
     def _refuse(self, limit: Limit, place: Place) -> None:
         if not self.hiding.hides(place.key):

@@ -27,8 +27,8 @@ from rdv.server.rendezvous import Rendezvous
 from rdv.server.resource import IRendezvous, RendezvousResource
 from rdv.server.site.health import HealthChecks
 from rdv.server.site.listening import endpoint_kinds
+from rdv.server.site.short_way import ShortWay
 from rdv.server.site.site import RendezvousSite
-from rdv.server.site.slim import ShortWay
 from rdv.settings import ServerSettings
 
 __all__ = ["limits_of", "make_rendezvous", "make_site", "named_ports", "relay_limits_of", "retune"]

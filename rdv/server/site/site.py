@@ -34,7 +34,8 @@ from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.channel import PATIENCE, Channel, SmallRequest
 from rdv.server.site.health import HealthChecks
 from rdv.server.site.request_log import note_request
-from rdv.server.site.slim import ShortWay, SlimChannel, SlimChannels
+from rdv.server.site.short_way import CountedChannel, ShortWay
+from rdv.server.site.slim import SlimChannels
 
 __all__ = ["RendezvousSite", "take_queued"]
 
@@ -90,9 +91,10 @@ class RendezvousSite(Site):
         self._channels: WeakSet[Channel] = WeakSet()
         self._latest = 0.0
         self.health = health
-        self._slim: SlimChannels | None = None
+        self._short_way = short_way
+        self._slim: SlimChannels[CountedChannel] | None = None
         if short_way is not None:
-            self._slim = SlimChannels(reactor, short_way, PATIENCE, self._widened)
+            self._slim = SlimChannels(reactor, PATIENCE, short_way.take, self._widen)
 
     def serves(self, ports: Sequence[IListeningPort]) -> None:
         """Set the ports that accept connections for the site."""
@@ -137,7 +139,7 @@ class RendezvousSite(Site):
         for connection in self._unanswered():
             cast(StreamTransport, connection.transport).abortConnection()
 
-    def _unanswered(self) -> list[Channel | SlimChannel]:
+    def _unanswered(self) -> list[Channel | CountedChannel]:
         # One whose connection has become a leg's has no transport.
         wide = [each for each in self._channels if each.transport and each.connected]
         return [*wide, *(self._slim.waiting if self._slim else ())]
@@ -163,13 +165,19 @@ class RendezvousSite(Site):
 
     def buildProtocol(  # type: ignore[override]
         self, addr: IAddress | None
-    ) -> Channel | SlimChannel:
+    ) -> Channel | CountedChannel:
         self._throttle.accepted()
-        if self._slim and isinstance(addr, (IPv4Address, IPv6Address)):
-            return SlimChannel(self._slim, addr)
-        return self._widened(PATIENCE)
+        if self._slim and self._short_way and isinstance(addr, (IPv4Address, IPv6Address)):
+            return CountedChannel(self._slim, addr, self._short_way)
+        return self._channel(PATIENCE)
 
-    def _widened(self, seconds: float) -> Channel:
+    def _widen(self, slim: CountedChannel, expired: bool) -> Channel:
+        seconds = 0.0 if expired or self._slim is None else self._slim.waiting.left(slim)
+        channel = self._channel(seconds)
+        channel.lease, channel.admitted = slim.lease, slim.admitted
+        return channel
+
+    def _channel(self, seconds: float) -> Channel:
         """A channel whose first request must be complete within this many seconds."""
         channel: Channel = super().buildProtocol(None)  # type: ignore[no-untyped-call]
         channel.timeOut = seconds
@@ -181,7 +189,8 @@ class RendezvousSite(Site):
 
     def holders(self) -> Iterator[Holder]:
         """Connections that are not clients."""
-        yield from self._slim.holders() if self._slim else ()
+        for slim, since in self._slim.waiting.begun() if self._slim else ():
+            yield Holder(since, slim.peer.host, slim.drop)
         now = self._clock.seconds()
         for channel, since in self._idle.begun():
             holder = channel.holder(since, now)

@@ -198,7 +198,11 @@ class WebTestCase(SynchronousTestCase):
         root = Resource()
         root.putChild(b"rdv", resource)
         self.site = Site(root, reactor=self.clock)
-        self.factory: IProtocolFactory = self.site
+        self.factory: IProtocolFactory = self.listener()
+
+    def listener(self) -> IProtocolFactory:
+        """What listens: the site, or what leads to it."""
+        return self.site
 
     def observing(self, observed_address: ObservedAddress) -> None:
         """Mount one that finds addresses in that way."""

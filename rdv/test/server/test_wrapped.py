@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.ssl import TLSVersion
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
@@ -77,7 +76,7 @@ class ProxiedTests(WebTestCase):
 
     def mount(self, resource: Resource) -> None:
         super().mount(resource)
-        factory: IProtocolFactory = self.site
+        factory = self.factory
         if self.tls is not None:
             factory = with_tls(factory, self.clock, False, self.tls)
         self.factory = proxied(factory) if self.proxy else factory

@@ -33,6 +33,7 @@ from rdv._system.sockets import (
     socket_of,
     tune,
     tune_port,
+    tune_port_of,
     unread,
 )
 from rdv._system.tcp_info import undelivered
@@ -206,6 +207,23 @@ class PortTests(TestCase):
         self.patch(sockets, "_set_options", self.fail)
         tune(tuned)
         await self.leave(plain, tuned)
+
+    async def test_by_a_connection(self) -> None:
+        """The first one tells which port; the later ones cost nothing."""
+        protocols = [Protocol() for _ in range(2)]
+        factory: Any = Factory()
+        factory.noisy, factory.buildProtocol = False, lambda addr: protocols[len(self.clients) - 1]
+        port = REACTOR.listenTCP(0, factory, interface="127.0.0.1")
+        for protocol in protocols:
+            self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
+            await until(lambda: protocol.transport)  # noqa: B023
+            tune_port_of(cast(Any, protocol.transport))
+            self.patch(sockets, "_set_options", self.fail)
+        await port.stopListening()
+        first, second = [each.transport for each in protocols]
+        self.assertNotEqual(self.values(first), self.values(second))
+        tune(second)
+        await self.leave(first, second)
 
     async def test_in_the_queue(self) -> None:
         """Who was there before the port had them is given them."""

@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from rdv.addresses import network_of
 from rdv.server.descriptors import budget
 from rdv.server.descriptors.shedding import Holder, whom_to_drop
-from rdv.server.site import site, slim
+from rdv.server.site import short_way, site
 from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
 from rdv.test.doubles import CLIENT, connect, present
@@ -158,9 +158,9 @@ class SiteTests(WebTestCase):
     def test_unread(self) -> None:
         """What one has said may be in the kernel still."""
         browser = self.browse()
-        self.patch(slim, "unread", lambda transport: b"D")
+        self.patch(short_way, "unread", lambda transport: b"D")
         self.shed()
-        self.patch(slim, "unread", lambda transport: None)
+        self.patch(short_way, "unread", lambda transport: None)
         self.send(browser, request())
         self.assert_waiting(browser)
 

@@ -165,6 +165,14 @@ class RatesTests(_Case):
         self.leases(10)
         self.refused()
 
+    def test_tried(self) -> None:
+        """Counts like a request; if it may not be, not even as one that a limit has hit."""
+        self.assertEqual([self.admission.try_ask(HOST) for _ in range(21)], [True] * 20 + [False])
+        self.assertEqual(sum(self.admission.hits.totals.values()), 0)
+        self.assertRaises(TooMany, self.admission.ask, HOST)
+        self.assertTrue(self.admission.try_ask(OTHER))
+        self.assertTrue(self.admission.try_ask(""))
+
     def test_answers(self) -> None:
         """Of many that are too many only some are told."""
         self.admission = Admission(self.clock, Limits(3, 0, 0, 0, 0))

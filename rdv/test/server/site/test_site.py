@@ -16,8 +16,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from rdv._system.verbosity import show_from
+from rdv.server.site.short_way import ShortWay
 from rdv.server.site.site import RendezvousSite
-from rdv.server.site.slim import ShortWay
 from rdv.test.doubles import CLIENT, connect, ends, present
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.test.transport.doubles import TLSPeer, with_tls

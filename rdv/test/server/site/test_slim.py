@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
@@ -51,36 +52,64 @@ PIECES = st.sampled_from(
     ]
 )
 CHANGES = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 12), PIECES), max_size=4)
+#: How many bytes come by themselves, and for how many seconds nothing does.
+BEFORE = st.lists(
+    st.integers(1, 250) | st.sampled_from([0.0, 0.5, 4.0, 9.5, 20.0, 61.0]), max_size=3
+)
+
+
+def changed(data: bytes, changes: Sequence[tuple[int, int, bytes]]) -> bytes:
+    """A head with other bytes in some places."""
+    for begin, size, piece in changes:
+        data = data[:begin] + piece + data[begin + size :]
+    return data
+
+
+def in_pieces(data: bytes, before: Sequence[int | float]) -> tuple[bytes, list[bytes | float]]:
+    """What is sent last, and the steps before that: see :data:`BEFORE`."""
+    steps: list[bytes | float] = []
+    for step in before:
+        if isinstance(step, int):
+            steps.append(data[:step])
+            data = data[step:]
+        else:
+            steps.append(step)
+    return data, steps
 
 
 class World:
     """
     A server with or without the short way, and what one client makes of it.
 
-    :ivar site: the server's.
+    :ivar factory: what listens.
     """
 
-    def __init__(self, short: bool, path: str = "/rdv", deny: Sequence[str] = ()) -> None:
-        self.clock = Clock()
-        self.rendezvous = Rendezvous(self.clock)
-        settings = ServerSettings(path=path, deny=deny)
-        self.site = make_site(self.clock, settings, self.rendezvous, ServerDoor(None, settings))
-        if not short:
-            self.site._slim = None
+    clock: Clock
+    factory: IProtocolFactory
+    rendezvous: Rendezvous
 
-    def outcome(self, data: bytes, address: Any = CLIENT) -> tuple[object, ...]:
-        """What comes of sending that, and then ending."""
+    def outcome(
+        self, data: bytes, address: Any = CLIENT, before: Sequence[bytes | float] = ()
+    ) -> tuple[object, ...]:
+        """
+        What comes of sending that, and then ending.
+
+        :param before: what is sent before, each by itself, and for how many seconds nothing is.
+        """
         browser = Browser()
         at_server, at_client = connect(
-            self.clock, present(self.site.buildProtocol(address)), browser, address
+            self.clock, present(self.factory.buildProtocol(address)), browser, address
         )
-        at_client.write(data)
-        self.clock.advance(0)
+        for step in (*before, data):
+            if isinstance(step, bytes) and at_client.connected and not at_client.disconnecting:
+                at_client.write(step)
+            self.clock.advance(0 if isinstance(step, bytes) else step)
         waiting = [
             (leg.role, leg.token, leg.addresses, leg.observed) for leg in self.rendezvous._lobby
         ]
         answer = re.sub(rb"\r\nDate: [^\r]*", b"", browser.received)
-        open_before = at_server.connected, browser.read_ended, browser.lost
+        lost = browser.lost and browser.lost.type
+        open_before = at_server.connected, browser.read_ended, lost
         at_client.loseWriteConnection()
         self.clock.advance(0)
         self.clock.advance(100)
@@ -88,12 +117,37 @@ class World:
         return answer, waiting, open_before, at_server.connected, left
 
 
+class OwnWorld(World):
+    """
+    A standalone server.
+
+    :ivar site: its site, which listens.
+    """
+
+    def __init__(self, short: bool, path: str = "/rdv", deny: Sequence[str] = ()) -> None:
+        self.clock = Clock()
+        self.rendezvous = Rendezvous(self.clock)
+        settings = ServerSettings(path=path, deny=deny)
+        door = ServerDoor(None, settings)
+        self.factory = self.site = make_site(self.clock, settings, self.rendezvous, door)
+        if not short:
+            self.site._slim = None
+
+
 class LikenessTests(WebTestCase):
     """With it and without it."""
 
-    def assert_alike(self, data: bytes, address: Any = CLIENT, path: str = "/rdv") -> None:
+    def assert_alike(
+        self,
+        data: bytes,
+        before: Sequence[bytes | float] = (),
+        address: Any = CLIENT,
+        path: str = "/rdv",
+    ) -> None:
         """For one who sends that."""
-        short, long = [World(short, path).outcome(data, address) for short in (True, False)]
+        short, long = [
+            OwnWorld(short, path).outcome(data, address, before) for short in (True, False)
+        ]
         self.assertEqual(short, long)
 
     def test_heads(self) -> None:
@@ -104,7 +158,7 @@ class LikenessTests(WebTestCase):
 
     def test_shutting_down(self) -> None:
         """Then even a good one is refused by HTTP."""
-        short, long = [World(short) for short in (True, False)]
+        short, long = [OwnWorld(short) for short in (True, False)]
         for world in (short, long):
             world.outcome(request())
             world.rendezvous.close()
@@ -112,7 +166,7 @@ class LikenessTests(WebTestCase):
 
     def test_counted(self) -> None:
         """The head is all that has come so far, and the kernel's count tells when there is more."""
-        world, heard = World(short=True), list[int]()
+        world, heard = OwnWorld(short=True), list[int]()
         world.rendezvous.newcomers.append(lambda leg: heard.append(leg.heard))
         world.outcome(request())
         self.assertEqual(heard, [len(request())])
@@ -121,9 +175,9 @@ class LikenessTests(WebTestCase):
         """Nobody is told of it; but who it is does not depend on that."""
         nowhere = IPv4Address("TCP", CLIENT.host, 0)
         for short in (True, False):
-            told: Any = World(short).outcome(request(), nowhere)[1]
+            told: Any = OwnWorld(short).outcome(request(), nowhere)[1]
             self.assertEqual([observed for *_, observed in told], [""])
-            answer, waiting, *_ = World(short, deny=[CLIENT.host]).outcome(request(), nowhere)
+            answer, waiting, *_ = OwnWorld(short, deny=[CLIENT.host]).outcome(request(), nowhere)
             self.assertIn(b" 403 ", answer)
             self.assertEqual(waiting, [])
 
@@ -132,16 +186,16 @@ class LikenessTests(WebTestCase):
         own = b"[2001:DB8::7]:080,, 1.2.3.4:5,[::ffff:1.2.3.4]:6"
         nowhere = IPv4Address("TCP", CLIENT.host, 0)
         for address in (CLIENT, IP6, IPv6Address("TCP", "2001:db8::9", 5), nowhere):
-            self.assert_alike(request(rdv_self_addrs=own), address)
+            self.assert_alike(request(rdv_self_addrs=own), address=address)
 
     @settings(max_examples=300)
-    @given(CHANGES, st.sampled_from(PLAIN))
-    @example([(4, 1, b"/\r\n")], request())
-    def test_changed(self, changes: list[tuple[int, int, bytes]], data: bytes) -> None:
-        """Whatever is done to a good head."""
-        for begin, size, piece in changes:
-            data = data[:begin] + piece + data[begin + size :]
-        self.assert_alike(data)
+    @given(CHANGES, st.sampled_from(PLAIN), BEFORE)
+    @example([(4, 1, b"/\r\n")], request(), [])
+    def test_changed(
+        self, changes: list[tuple[int, int, bytes]], data: bytes, before: list[int | float]
+    ) -> None:
+        """Whatever is done to a good head, in pieces or whole, at once or later."""
+        self.assert_alike(*in_pieces(changed(data, changes), before))
 
 
 class ShortWayTests(WebTestCase):
@@ -149,16 +203,16 @@ class ShortWayTests(WebTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.world = World(short=True)
+        self.world = OwnWorld(short=True)
         self.clock, self.rendezvous = self.world.clock, self.world.rendezvous
         self.site = self.factory = self.world.site
         self.widened = 0
         slim = present(self.world.site._slim)
         widen = slim.widen
 
-        def count(seconds: float) -> Any:
+        def count(channel: Any, expired: bool) -> Any:
             self.widened += 1
-            return widen(seconds)
+            return widen(channel, expired)
 
         slim.widen = count
 
@@ -291,6 +345,6 @@ class ShortWayNoRoomTests(test_budget.RefusalTests):
 
     def setUp(self) -> None:
         super().setUp()
-        world = World(short=True)
+        world = OwnWorld(short=True)
         self.clock, self.rendezvous = world.clock, world.rendezvous
         self.site = self.factory = world.site

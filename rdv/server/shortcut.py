@@ -1,0 +1,204 @@
+"""
+The shortcut to a rendezvous in somebody's own site.
+
+It leads past everything between a connection and the resource, so it is only taken where nothing is
+there but what ``twisted.web`` itself does: whether that is so is looked up for each client, in the
+resources of the site, and never assumed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IAddress,
+    ILoggingContext,
+    IProtocol,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+)
+from twisted.internet.tcp import Connection
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+from zope.interface import implementer
+
+from rdv import _knobs as knobs
+from rdv._system.sockets import tune_port_of
+from rdv.addresses import endpoint_text, host_of
+from rdv.errors import BadRequest
+from rdv.server.leg import Leg
+from rdv.server.resource import IRendezvous, plain_rendezvous
+from rdv.server.site.head import plain_head
+from rdv.server.site.slim import SlimChannel, SlimChannels
+from rdv.wire import parse_offer
+
+__all__ = ["ShortcutFactory"]
+
+#: What leads a request from its connection to a resource. A site or a request class with its own
+#: version may turn clients away there.
+_OF_SITES = ("buildProtocol", "getResourceFor", "protocol")
+_OF_REQUESTS = (
+    "getClientAddress",
+    "gotLength",
+    "method",
+    "parseCookies",
+    "path",
+    "postpath",
+    "prepath",
+    "process",
+    "render",
+    "requestHeaders",
+    "requestReceived",
+    "uri",
+)
+#: So many classes need not be looked at again.
+_REMEMBERED = 64
+
+
+@implementer(IProtocolFactory, IProtocolNegotiationFactory, ILoggingContext)
+class ShortcutFactory:
+    """
+    Listens in the place of a site: clients of its :class:`RendezvousResource` cost less.
+
+    ::
+
+        reactor.listenTCP(8080, ShortcutFactory(Site(root)))
+
+    A client whose first data is one complete plain request is taken over without a channel and a
+    request of ``twisted.web``. Everything else, and silence, is left to the site, which answers as
+    if it were listening itself. Nothing is bypassed: such a client must be led to the resource by
+    children (``putChild``) of plain resources alone, and a resource with ``identify`` or
+    ``observed_address`` has to be asked. Behind a guard, a virtual host or any other resource that
+    decides for itself, clients take the usual way, and so they do through TLS, a PROXY header, a
+    Unix socket or a wrapping factory. None of this has to be configured.
+
+    Connections of a TCP port whose clients take the shortcut inherit ``TCP_NODELAY`` and keepalive
+    from it on Linux: those of other requests, too.
+
+    :param site: a ``twisted.web`` site, with any resources.
+    :ivar site: the same.
+    :ivar taken: how many clients have taken the shortcut.
+    :raises TypeError: when it is none, or has its own way to find resources or to build protocols,
+        or a request class with its own way to process requests: the shortcut would bypass that.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = knobs.instance("site", site, Site, "a Site")
+        if found := _detour(site):
+            raise TypeError(f"site: the shortcut would bypass its own {found}")
+        self.taken = 0
+        self._slim = self._channels()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the site logs that it starts and stops."""
+        return self.site.noisy
+
+    def logPrefix(self) -> str:
+        """See :class:`ILoggingContext`."""
+        prefix: str = self.site.logPrefix()
+        return prefix
+
+    def doStart(self) -> None:
+        """A port begins to listen."""
+        self.site.doStart()
+
+    def doStop(self) -> None:
+        """A port listens no longer."""
+        self.site.doStop()
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """See :class:`IProtocolNegotiationFactory`."""
+        protocols: list[bytes] = self.site.acceptableProtocols()
+        return protocols
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+        """See :class:`IProtocolFactory`."""
+        if not isinstance(addr, (IPv4Address, IPv6Address)):
+            return self._build(addr)
+        if self._slim.patience != _patience(self.site):
+            self._slim = self._channels()
+        return SlimChannel(self._slim, addr)
+
+    def _channels(self) -> SlimChannels[SlimChannel]:
+        return SlimChannels(self.site.reactor, _patience(self.site), self._take, self._widen)
+
+    def _build(self, addr: IAddress | None) -> IProtocol | None:
+        built: IProtocol | None = self.site.buildProtocol(addr)
+        return built
+
+    def _widen(self, slim: SlimChannel, expired: bool) -> IProtocol:
+        wide: Any = self._build(slim.peer)
+        if expired:  # if not, there is data, and twisted.web counts from that
+            wide.timeOut = 0
+        return cast(IProtocol, wide)
+
+    def _take(self, slim: SlimChannel, data: bytes) -> bool:
+        head = plain_head(data)
+        if head is None or _detour(self.site):
+            return False
+        rendezvous = _led_to(self.site.resource, head.target)
+        if rendezvous is None or rendezvous.closing:
+            return False
+        try:
+            offer = parse_offer(head.method, b"HTTP/1.1", head.values)
+        except BadRequest:
+            return False
+        admission, observed = rendezvous.admission, endpoint_text(slim.peer.host, slim.peer.port)
+        host = host_of(observed)
+        leg = Leg(offer, observed if slim.peer.port else "", rendezvous)
+        leg.lease, leg.heard = admission.lease(host, counted=False), len(data)
+        if not (rendezvous.has_room(leg, slim.transport) and admission.try_ask(host)):
+            return False
+        tune_port_of(cast(Connection, slim.transport))
+        self.taken += 1
+        slim.enter(rendezvous, leg, host)
+        return True
+
+
+def _patience(site: Site) -> float:
+    """The seconds that a site gives a request, as a slim channel has it."""
+    return 0.0 if site.timeOut is None else max(site.timeOut, 1e-9)
+
+
+def _detour(site: Site) -> str | None:
+    """What a site does in its own way between a connection and the resource, if anything."""
+    for name in _OF_SITES:
+        if name in vars(site):
+            return name
+    kind: Any = type(site)
+    requests: Any = site.requestFactory
+    return _detour_of(kind, requests) if isinstance(requests, type) else "requestFactory"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _detour_of(kind: type[Site], requests: type) -> str | None:
+    for name in _OF_SITES:
+        if getattr(kind, name) is not getattr(Site, name):
+            return name
+    if not issubclass(requests, Request):
+        return "requestFactory"
+    for name in _OF_REQUESTS:
+        if getattr(requests, name, None) is not getattr(Request, name, None):
+            return f"{requests.__name__}.{name}"
+    return None
+
+
+def _led_to(resource: object, target: bytes) -> IRendezvous | None:
+    """The rendezvous at a path, if nothing but the path leads to it."""
+    for segment in target[1:].split(b"/"):
+        kind: Any = type(resource)
+        if not _knows_children(kind) or "getChildWithDefault" in vars(resource):
+            return None
+        if getattr(resource, "isLeaf", False):
+            break
+        resource = getattr(resource, "children", {}).get(segment)
+    return plain_rendezvous(resource)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _knows_children(kind: type) -> bool:
+    """Whether resources of this class look up a child as twisted.web does."""
+    return issubclass(kind, Resource) and kind.getChildWithDefault is Resource.getChildWithDefault

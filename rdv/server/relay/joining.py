@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from rdv._flows.flow import Flow
 from rdv._flows.joint import Joint
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rdv.server.relay.limits import Relaying
     from rdv.server.relay.pair import Pair
 
-__all__ = ["IdleWatch", "PairOwner", "Tap", "idle_time", "join", "tell"]
+__all__ = ["PairOwner", "Tap", "idle_time", "join", "tell"]
 
 #: Seconds for strangers, and for those whom the server knows.
 _STRANGERS, _KNOWN = 600.0, 3600.0
@@ -53,39 +53,6 @@ def idle_time(wanted: float | None, user: str | None) -> float:
     if wanted is not None:
         return wanted
     return _STRANGERS if user is None else _KNOWN
-
-
-class IdleWatch:
-    """
-    Checks a joint whenever its idle time may be over.
-
-    :param timeout: seconds without a byte in either direction.
-    :param expired: called when this time is over.
-    """
-
-    __slots__ = ("_call", "_clock", "_expired", "_joint", "_timeout")
-
-    def __init__(
-        self, clock: IReactorTime, joint: Joint, timeout: float, expired: Callable[[], object]
-    ) -> None:
-        self._clock = clock
-        self._joint = joint
-        self._timeout = timeout
-        self._expired = expired
-        self._call: IDelayedCall | None = None
-        self._look()
-
-    def stop(self) -> None:
-        """Stop checking."""
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-
-    def _look(self) -> None:
-        left = self._joint.active + self._timeout - self._clock.seconds()
-        if left <= 0:
-            self._expired()
-        else:
-            self._call = self._clock.callLater(left, self._look)
 
 
 class PairOwner(Protocol):

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from rdv import _knobs as knobs
 from rdv._flows.rate import Limit, Limits, Quota, RateLimit
 from rdv._flows.sharing import SharedRate
+from rdv.server.relay.idle import IdleTimes
 from rdv.server.relay.outcome import EndReason
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Relaying:
 
     def __init__(self, clock: IReactorTime, limits: RelayLimits | None) -> None:
         self._clock = clock
+        self.idle_times = IdleTimes(clock)
         self._total: SharedRate | None = None
         limits = RelayLimits() if limits is None else limits
         self.use(knobs.instance("relay", limits, RelayLimits, "RelayLimits"))

@@ -24,7 +24,8 @@ from rdv._system.sockets import push
 from rdv._transport.liveness import watch
 from rdv.errors import ProtocolError
 from rdv.server.leg import Leg
-from rdv.server.relay.joining import IdleWatch, Tap, idle_time, join, tell
+from rdv.server.relay.idle import IdleWatch
+from rdv.server.relay.joining import Tap, idle_time, join, tell
 from rdv.server.relay.outcome import EndReason, Outcome, lost, tells_more, without_lines
 from rdv.wire import Role, confirm_line, hello_line
 
@@ -231,7 +232,8 @@ class Pair(LegOwner[Leg]):
         self._owner.pair_joined(self)
         if self.idle_timeout:
             cut = partial(self.abort, EndReason.IDLE)
-            self._idle = IdleWatch(self._owner.clock, self._joined(), self.idle_timeout, cut)
+            times = self._owner.relaying.idle_times
+            self._idle = IdleWatch(times, self._joined(), self.idle_timeout, cut)
 
     def leg_ended(self, leg: Leg) -> None:
         if self.outcome is not None:

@@ -287,6 +287,7 @@ class Pair(LegOwner[Leg]):
     def _end(self) -> None:
         if self._idle is not None:
             self._idle.stop()
+            self._idle = None  # a cycle
         self._owner.pair_ended(self)
         self.conclude()
 

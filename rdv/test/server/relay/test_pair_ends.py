@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from twisted.internet.error import ConnectionLost
 
 from rdv.server import Outcome, Pair
@@ -52,6 +55,30 @@ class RejectTests(PairTestCase):
         dialer, acceptor = self.dial(), self.accept()
         self.assert_refused(dialer, 402, "pay")
         self.assert_refused(acceptor, 402, "pay")
+
+
+class LeftTests(ServerTestCase):
+    """What is left of a pair: nothing, so that a busy server has nothing for its collector."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.left: weakref.WeakSet[Pair] = weakref.WeakSet()
+
+    def test_nothing(self) -> None:
+        """However it ends, and whether it was relayed."""
+        self.open(serve=self.left.add)
+        self.close_all(*self.relayed_pair())
+        for end in ("loseConnection", "abortConnection"):
+            for guests in (self.relayed_pair(), self.pair()):
+                getattr(guests[0].here, end)()
+                self.settle()
+                self.close_all(*guests)
+        self.relayed_pair()
+        self.clock.pump([599] * 3)  # silent
+        self.assertEqual(self.rendezvous.pairs, 0)
+        self.assertEqual(list(self.left), [])
 
 
 class ResetTests(PairTestCase):

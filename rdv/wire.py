@@ -10,9 +10,8 @@ import enum
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from rdv import _knobs as knobs
 from rdv._extras import elements, other_ports, relays, said_beyond
@@ -78,8 +77,7 @@ class Role(enum.Enum):
         return Role.ACCEPTOR if self is Role.DIALER else Role.DIALER
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """
     The contents of a client's request (section 1).
 
@@ -87,12 +85,14 @@ class Offer:
     """
 
     role: Role
-    token: bytes = field(repr=False)
+    token: bytes
     addresses: str = ""
 
+    def __repr__(self) -> str:
+        return f"Offer(role={self.role!r}, addresses={self.addresses!r})"
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(NamedTuple):
     """
     The contents of the server's 101 (section 2).
 

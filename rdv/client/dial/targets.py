@@ -12,9 +12,8 @@ observed one.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from rdv.addresses import Address, AddressSpace, is_local, space_of
 from rdv.wire import Answer
@@ -46,8 +45,7 @@ _SHARED = ip_network("100.64.0.0/10")
 _PREFIX = 64
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """
     :ivar guessed: whether the port is predicted.
     :ivar redials: how often it may be dialled again.

@@ -4,13 +4,12 @@ An HTTP proxy, from the text that a person writes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Proxy"]
 
 
-@dataclass(frozen=True)
-class Proxy:
+class Proxy(NamedTuple):
     """
     An HTTP proxy through which the server is reached. Its text shows no password.
 
@@ -19,7 +18,10 @@ class Proxy:
 
     host: str
     port: int
-    authorization: bytes | None = field(default=None, repr=False)
+    authorization: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Proxy(host={self.host!r}, port={self.port!r})"
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

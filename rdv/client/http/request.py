@@ -5,7 +5,6 @@ The request to the server, and the contents of its answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from http.cookiejar import CookieJar
 from typing import Any, TypedDict, cast
 
@@ -230,7 +229,7 @@ def with_proxy(
     if proxy is None or not values:
         return proxy, options
     headers.removeHeader(b"proxy-authorization")
-    return replace(proxy, authorization=values[-1].strip()), {**options, "headers": headers}
+    return proxy._replace(authorization=values[-1].strip()), {**options, "headers": headers}
 
 
 def _is_text(value: object) -> bool:

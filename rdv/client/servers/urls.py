@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from hyperlink import URL
 
@@ -42,8 +42,7 @@ MAX_SERVERS = 8
 _BETWEEN = re.compile(r"\s*,\s*(?=[a-z]+://)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """
     A place to contact: a server, or one of the machines behind its name.
 

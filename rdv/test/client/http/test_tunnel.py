@@ -206,8 +206,7 @@ class AnswerTests(TunnelTestCase):
     def test_header_that_cannot_be(self) -> None:
         """It is not shown either."""
         port = SharedPort(self.reactor, cast(Any, Factory()))
-        proxy = parse_proxy(PROXY)
-        object.__setattr__(proxy, "authorization", b"secret\r\nX: y")
+        proxy = parse_proxy(PROXY)._replace(authorization=b"secret\r\nX: y")
         endpoints = ServerEndpoints(context(self.reactor), port, proxy)
         endpoint = endpoints.endpointForURI(URI.fromBytes(b"http://server.example/"))
         self.connecting = endpoint.connect(one_protocol(self.wire))

@@ -37,7 +37,7 @@ __all__ = ["Call", "CancelledLater", "Shared"]
 _REENTRY_PAUSE = 1.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Shared:
     """
     Shared by all calls of a client.

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Settings", "Syns"]
 
 
-# Nobody compares or prints these, and what a dataclass would need for that takes time to make when
-# a command starts.
-@dataclass(frozen=True, eq=False, repr=False)
+# Nobody changes, compares or prints these, and what a dataclass would need to forbid or to do that
+# takes time to make when a command starts.
+@dataclass(eq=False, repr=False)
 class Syns:
     """
     The SYNs of all attempts of one client. A peer names the addresses that are dialled: it must not
@@ -50,7 +50,7 @@ class Syns:
     claimed: Allowance = field(default_factory=lambda: Allowance(500, 100))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Settings:
     """The settings of a client; :class:`rdv.client.Client` describes them."""
 
@@ -68,7 +68,7 @@ class Settings:
     witness: bool = True
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Context:
     """
     :ivar role: our role.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Mapping
 
 from rdv._secure.secret import Secret, read_token
@@ -135,6 +134,8 @@ def on_the_other_side(arguments: argparse.Namespace, secret: str) -> str:
     file is not there yet. Headers and certificates say who one is, so each side has its own, and
     they may be secret. A proxy belongs to a network.
     """
+    import shlex  # only then: few commands say it
+
     options = []
     lacking = []
     if arguments.relay:

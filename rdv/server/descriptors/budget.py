@@ -173,7 +173,11 @@ class AcceptThrottle:
             self._until_look = 0 if is_scarce else _between_looks()
             self._make_room(free)
             if self._call is None and (is_scarce or self._is_fast()):
-                self._call = self._clock.callLater(0, self._look)  # when the port's turn is over
+                # When the port's turn is over. It has no other before that, as it might with a
+                # reactor that has events before calls (asyncio's).
+                for port in self._ports:
+                    port.pauseProducing()
+                self._call = self._clock.callLater(0, self._look)
 
     def make_room(self) -> None:
         """A client finds no descriptor."""

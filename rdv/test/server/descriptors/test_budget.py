@@ -352,6 +352,14 @@ class ThrottleTests(TestCase):
         self.assertEqual(told.count("dropping connections without a request"), 1)
         self.throttle.stop()
 
+    def test_no_turn_in_between(self) -> None:
+        """A reactor may have events before calls: until the look the ports are left alone."""
+        ports = self.watched(2)
+        self.throttle.accepted()
+        self.assertFalse({*ports} & {*REACTOR.getReaders()})
+        self.clock.advance(0)
+        self.assertTrue({*ports} <= {*REACTOR.getReaders()})
+
     def test_asked(self) -> None:
         """When somebody asks for room, whatever has come since the last look; not without ports."""
         self.throttle.make_room()

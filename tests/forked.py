@@ -71,7 +71,7 @@ class ForkedProcess:
                 os.set_blocking(fd, False)
                 kind: Any = ProcessReader if number else ProcessWriter
                 self._pipes[number] = kind(REACTOR, self, number, fd)
-        self._code: int | None = None
+        self._end: Failure | None = None
         _End(self, child)
         protocol.makeConnection(self)
 
@@ -112,15 +112,14 @@ class ForkedProcess:
 
     def child_ended(self, code: int) -> None:
         """The program has."""
-        self._code = code
-        self._look()
-
-    def _look(self) -> None:
-        code = self._code
-        if code is None or any(self._pipes.values()):
-            return
         if code:
             error: Exception = ProcessTerminated(*((code, None) if code > 0 else (None, -code)))
         else:
             error = ProcessDone(0)
-        self._protocol.processEnded(Failure(error))
+        self._end = Failure(error)
+        self._protocol.processExited(self._end)
+        self._look()
+
+    def _look(self) -> None:
+        if self._end is not None and not self._pipes:
+            self._protocol.processEnded(self._end)

@@ -31,6 +31,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests import PYTHON_PATH
 from tests.forked import ForkedProcess
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,15 +81,19 @@ class Program(ProcessProtocol):
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.exit_code: int | None = None
+        self._exited = False
         self._waiting: list[Callable[[], bool]] = []
+        env = dict(env or {})
+        if "PYTHONPATH" in env:
+            env["PYTHONPATH"] = os.pathsep.join([*PYTHON_PATH, env["PYTHONPATH"]])
         if forked:
-            ForkedProcess(self, argv[2:], (stdin, stdout, stderr), env or {}, cwd)
+            ForkedProcess(self, argv[2:], (stdin, stdout, stderr), env, cwd)
         else:
             cast(IReactorProcess, reactor).spawnProcess(
                 self,
                 argv[0],
                 argv,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **env},
                 path=str(cwd),
                 childFDs={
                     0: "w" if stdin is None else stdin,
@@ -142,6 +147,11 @@ class Program(ProcessProtocol):
         Each use gives a Deferred of its own.
         """
         return self._wait("its end", lambda: self.exit_code)
+
+    @property
+    def exited(self) -> Deferred[bool]:
+        """Fires when it has ended, though processes that it has left behind may still write."""
+        return self._wait("its end", lambda: self._exited or None)
 
     def line(self, pattern: str) -> Deferred[re.Match[str]]:
         """
@@ -204,6 +214,10 @@ class Program(ProcessProtocol):
 
     def errReceived(self, data: bytes) -> None:
         self.stderr += data
+        self._look_again()
+
+    def processExited(self, reason: Failure) -> None:
+        self._exited = True
         self._look_again()
 
     def processEnded(self, reason: Failure) -> None:

@@ -63,7 +63,7 @@ class GenerationsTestCase(SystemTestCase):
 
     async def all_ended(self) -> None:
         """The first generation by itself, and the last one as it is told to; they share stderr."""
-        await self.server.line("Main loop terminated")
+        await self.server.exited
         os.kill(self.pid(), signal.SIGTERM)
         self.assertEqual(await self.server.ended, 0, self.server.report())
         self.assertFalse(self.pid_file.exists())
@@ -236,7 +236,7 @@ class OtherTests(GenerationsTestCase):
         await self.start("-l", f"unix:{path}")
         identity = path.stat().st_ino
         await self.replace()
-        await self.server.line("Main loop terminated")
+        await self.server.exited
         self.assertEqual(path.stat().st_ino, identity)
         await self.all_ended()
         self.assertFalse(path.exists())

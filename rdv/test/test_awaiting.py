@@ -19,7 +19,7 @@ from rdv._awaiting import deferred_of
 from rdv.addresses import Address, parse_address
 from rdv.client.reach.port_mapping import MappedPort
 from rdv.server.relay.pair import Pair
-from rdv.test.asyncio_loop import in_asyncio
+from rdv.test.asyncio_loop import in_asyncio, without_asyncio
 from rdv.test.server.doubles import ServerTestCase
 
 OUTSIDE = parse_address("203.0.113.9:4000")
@@ -38,6 +38,9 @@ def assert_no_warning(test: SynchronousTestCase) -> None:
 
 class TwistedTests(SynchronousTestCase):
     """Where no event loop of asyncio's runs."""
+
+    def setUp(self) -> None:
+        without_asyncio(self)
 
     def test_result(self) -> None:
         async def work() -> int:

@@ -8,6 +8,7 @@ says which combinations are played.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 
@@ -185,4 +186,6 @@ class Case:
         acceptor to which the dialer did not live to say CONFIRM.
         """
         unsaid = self.victim is Victim.DIALER and self.fault is Fault.KILL_ATTACHING
+        # asyncio has events before calls, others calls before events: there it has been sent.
+        unsaid = unsaid and os.environ.get("RDV_TEST_REACTOR") != "asyncio"
         return 1 if unsaid and who is Victim.ACCEPTOR else 3

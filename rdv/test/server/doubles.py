@@ -16,6 +16,7 @@ from twisted.web.server import Site
 
 from rdv.server import ObservedAddress, Outcome, Rendezvous, RendezvousResource
 from rdv.server.leg import Leg
+from rdv.test.asyncio_loop import without_asyncio
 from rdv.test.doubles import CLIENT, HalfCloseRecorder, connect, present
 from rdv.wire import Offer, Role, confirm_line, hello_line, refusal
 
@@ -52,6 +53,7 @@ class ServerTestCase(SynchronousTestCase):
     """A rendezvous, and clients that come to it."""
 
     def setUp(self) -> None:
+        without_asyncio(self)
         self.clock = Clock()
         self.open()
 
@@ -189,6 +191,7 @@ class WebTestCase(SynchronousTestCase):
     """A site with a rendezvous at ``/rdv``."""
 
     def setUp(self) -> None:
+        without_asyncio(self)
         self.clock = Clock()
         self.rendezvous = Rendezvous(self.clock)
         self.mount(RendezvousResource(self.rendezvous))

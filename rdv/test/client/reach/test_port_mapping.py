@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv.addresses import Address, parse_address
 from rdv.client.reach import port_mapping
 from rdv.client.reach.port_mapping import MappedPort
+from rdv.test.asyncio_loop import without_asyncio
 
 OUTSIDE = parse_address("203.0.113.9:50000")
 
@@ -56,6 +57,7 @@ class MappedPortTests(SynchronousTestCase):
     """``MappedPort``."""
 
     def setUp(self) -> None:
+        without_asyncio(self)
         self.clock = Clock()
         self.router = Router()
         self.mapped = MappedPort(self.clock, self.router.mapping, patience=0.25)

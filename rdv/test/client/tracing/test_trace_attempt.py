@@ -17,6 +17,7 @@ from rdv.addresses import Address, AddressSpace, parse_address
 from rdv.client import Client
 from rdv.client.race.inbound import Inbound
 from rdv.client.trace import Event, What
+from rdv.test.asyncio_loop import without_asyncio
 from rdv.test.client.doubles import CONFIRM, HELLO, OWN, PEER, TOKEN, URL, AttemptTestCase, answer
 
 REQUEST = [
@@ -44,6 +45,7 @@ class TraceTestCase(AttemptTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        without_asyncio(self)
         self.events: list[Event] = []
 
     def client(self, **options: Any) -> Client:

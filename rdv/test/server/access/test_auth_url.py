@@ -26,6 +26,7 @@ from rdv.server.access.auth_url import AT_ONCE, OF_ONE_ADDRESS, AuthURL
 from rdv.server.access.door import Visitor
 from rdv.server.access.making import ServerDoor
 from rdv.settings import ServerSettings
+from rdv.test.asyncio_loop import without_asyncio
 from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 URL = "http://127.0.0.1:9/may-come?x=1"
@@ -79,6 +80,7 @@ class AuthURLTests(AccessTestCase):
     """``--auth-url``, with a server that does as the test says."""
 
     def setUp(self) -> None:
+        without_asyncio(self)
         self.clock = Clock()
         self.agent = FakeAgent()
         self.open()

@@ -16,6 +16,7 @@ from rdv.server.leg import Leg
 from rdv.server.refusals import EXPIRED, bad_request
 from rdv.server.site.parts import make_site
 from rdv.settings import ServerSettings
+from rdv.test.asyncio_loop import without_asyncio
 from rdv.test.doubles import CLIENT
 from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import Offer, Role, refusal
@@ -109,6 +110,7 @@ class ResourceTests(WebTestCase):
     """A resource that has one."""
 
     def setUp(self) -> None:
+        without_asyncio(self)
         self.clock = Clock()
         self.rendezvous = Rendezvous(self.clock)
         self.fakes = Fakes()

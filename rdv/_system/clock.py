@@ -48,14 +48,14 @@ _GRACE = 1.0
 
 def use_monotonic_clock(reactor: Any) -> bool:
     """
-    Let a reactor go by the monotonic clock: everything that it times, of Twisted too. To be called
-    by a program, not by a library, before anything is scheduled.
+    Let a reactor use the monotonic clock for everything, including Twisted's own timeouts. To be
+    called by a program, not by a library, before anything is scheduled.
 
-    ``reactor.seconds()`` is no date then. Whoever takes one from there needs another way; in
-    Twisted that is the access log of a ``twisted.web.server.Site``.
+    ``reactor.seconds()`` is then no longer a date. Code that uses it as one needs another source;
+    in Twisted, that is only the access log of a ``twisted.web.server.Site``.
 
-    :return: whether it does now. False when something is scheduled by the wall clock already, and
-        nothing has changed.
+    :return: whether it uses that clock now. False if something was already scheduled by the wall
+        clock; nothing is changed then.
     """
     if _follows_wall_clock(reactor):
         if reactor.getDelayedCalls():
@@ -66,9 +66,8 @@ def use_monotonic_clock(reactor: Any) -> bool:
 
 def monotonic(reactor: T) -> T:
     """
-    A reactor that is not ours to change, for those who take it as a parameter: the
-    :class:`MonotonicView` of it. One that does not follow the wall clock, such as that of a test,
-    is returned as it is.
+    The :class:`MonotonicView` of a reactor that must not be changed itself. A reactor that does not
+    follow the wall clock, such as a test's, is returned as it is.
     """
     if not _follows_wall_clock(reactor):
         return reactor
@@ -161,16 +160,16 @@ class MonotonicView:
             self._alarm.stop()
 
 
-#: Those that are in use, by the id of the reactor, which they keep alive.
+#: The views in use, by the ID of their reactor. They keep it alive, so the ID stays valid.
 _views: WeakValueDictionary[int, MonotonicView] = WeakValueDictionary()
 
 
 @implementer(IReadDescriptor)
 class Alarm:
     """
-    A kernel timer that a reactor watches as a descriptor. It rings by the monotonic clock, however
-    long the reactor would sleep, once for each time that it is set. It has a descriptor, which the
-    reactor watches, only until it is stopped.
+    A kernel timer on the monotonic clock. It wakes the reactor, which watches it as a descriptor,
+    however long that would sleep. It rings once each time it is set, and has a descriptor from then
+    until it is stopped.
 
     :param ring: called in a turn of the reactor.
     """
@@ -188,7 +187,7 @@ class Alarm:
         return None
 
     def set(self, seconds: float) -> None:
-        """Ring so much later, and not when it was to ring before. Without a descriptor: never."""
+        """Ring after ``seconds``, not when set before; never if no descriptor is left for it."""
         try:
             if self._fd < 0:
                 self._fd = _create()
@@ -198,7 +197,7 @@ class Alarm:
             log.warn("no timer: {reason}", reason=str(error))
 
     def stop(self) -> None:
-        """Ring no more."""
+        """Do not ring any more, and close the descriptor."""
         if self._fd >= 0:
             self._reactor.removeReader(self)
             self._close()
@@ -226,7 +225,7 @@ class Alarm:
             os.close(fd)
 
 
-# Python has these since 3.13.
+# Python has these functions since 3.13.
 
 
 def _create() -> int:

@@ -26,13 +26,14 @@ __all__ = ["first_reserved", "in_use", "limit", "lowest_free", "raise_limit", "r
 
 log = Logger()
 
-#: An eighth of the limit is kept free, but not less than the first and not more than the second.
+#: An eighth of the limit is reserved, but at least the first and at most the second of these, and
+#: never more than half.
 _RESERVE = (64, 512)
 #: What ``select`` can watch, the FD_SETSIZE of every system in use.
 _SELECT = 1024
-#: What macOS allows, whose hard limit may be none, which cannot be set.
+#: The maximum on macOS, whose hard limit may be "unlimited", which cannot be set.
 _OPEN_MAX = 10240
-#: Below this a busy server will meet its limit one day.
+#: Below this, a busy server is likely to reach its limit.
 _FEW = 4096
 
 
@@ -44,8 +45,8 @@ def limit() -> int:
 
 def reserve() -> int:
     """
-    How many of them are kept free for short-lived connections, which are about to be refused.
-    Connections that may stay for long do not get them.
+    How many descriptors are reserved for short-lived connections, most of which are about to be
+    refused. Connections that may stay for long do not get them.
     """
     return _part_of(limit())
 
@@ -63,8 +64,7 @@ def _part_of(number: int) -> int:
 
 def in_use() -> int | None:
     """How many descriptors this process has open; None if the system does not report it."""
-    # Since Linux 6.2 the directory says how many there are without being read, which takes 10 ms
-    # for 15,000.
+    # Since Linux 6.2 the directory's size is their number. Listing it takes 10 ms for 15,000.
     with contextlib.suppress(OSError):
         count = os.stat("/proc/self/fd").st_size
         if count:
@@ -96,11 +96,11 @@ def raise_limit(reactor: object) -> int:
 
     :return: the new limit.
     """
-    # Late: whoever does not serve does not need it.
+    # Imported late, because only servers need it.
     from twisted.internet.selectreactor import SelectReactor
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # With more than it can watch that reactor would drop clients at random.
+    # This reactor drops any connection whose descriptor it cannot watch.
     wanted = (_SELECT,) if isinstance(reactor, SelectReactor) else (hard, max(_OPEN_MAX, soft))
     for number in wanted:
         with contextlib.suppress(ValueError, OSError):

@@ -40,16 +40,16 @@ class InterfaceAddress(NamedTuple):
 
 def interface_addresses() -> list[InterfaceAddress]:
     """
-    All of them, in the order in which the system lists them. Blocks for some microseconds: it asks
-    the kernel, not the network.
+    All addresses, in the order in which the system lists them. Blocks for some microseconds: it
+    queries the kernel, not the network.
 
-    :raises OSError: when this process may not ask.
+    :raises OSError: if this process is not allowed to query them.
     """
     return list(from_netlink() if sys.platform == "linux" else from_ifaddr())
 
 
 def from_ifaddr() -> Iterator[InterfaceAddress]:
-    """For any system; all that it knows of an address is that it is there."""
+    """The addresses on any system, without their properties."""
     import ifaddr
 
     for adapter in ifaddr.get_adapters():
@@ -77,9 +77,9 @@ _IFA_F_DADFAILED, _IFA_F_DEPRECATED = 0x08, 0x20
 
 def from_netlink() -> Iterator[InterfaceAddress]:
     """
-    For Linux.
+    The addresses on Linux, with their properties.
 
-    :raises OSError: when this process may not ask.
+    :raises OSError: if this process is not allowed to query them.
     """
     links = {}
     for link in _dump(_RTM_GETLINK, _LINK):
@@ -99,7 +99,7 @@ def from_netlink() -> Iterator[InterfaceAddress]:
 
 
 def _is_bridge(link: bytes) -> bool:
-    # There are fifty before it, so this is no loop over ``_attributes``.
+    # About fifty attributes come before it, so this does not copy them with ``_attributes``.
     offset, end = _LINK.size, len(link)
     while offset < end:
         length, kind = _ATTRIBUTE.unpack_from(link, offset)
@@ -111,7 +111,7 @@ def _is_bridge(link: bytes) -> bool:
 
 
 def _dump(what: int, head: Struct) -> Iterator[bytes]:
-    """Ask for a table; the bodies of the messages that answer."""
+    """Request a table, and yield the bodies of the messages in the response."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
         request = _NLM_F_REQUEST | _NLM_F_DUMP
         size = _MESSAGE.size + head.size
@@ -143,8 +143,8 @@ def _aligned(length: int) -> int:
 
 def route_to(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:
     """
-    From which address this host would reach ``ip``; None when it has no way to it. It takes some
-    ten microseconds, and sends nothing.
+    The address from which this host would reach ``ip``; None if there is no route to it. It takes
+    some ten microseconds, and sends nothing.
     """
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     try:
@@ -153,7 +153,7 @@ def route_to(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:
             probe.connect((socket.inet_ntop(family, ip.packed), 9))  # "discard"; any port would do
             source = parse_ip(probe.getsockname()[0])
     except OSError:
-        # ENETUNREACH and EHOSTUNREACH, but routes may also say EACCES or EINVAL, and a host without
-        # IPv6 has EAFNOSUPPORT and EADDRNOTAVAIL.
+        # ENETUNREACH or EHOSTUNREACH; but special routes give EACCES or EINVAL, and a host without
+        # IPv6 gives EAFNOSUPPORT or EADDRNOTAVAIL.
         return None
     return None if source.is_unspecified else source

@@ -1,6 +1,6 @@
 """
-A file with a process number, which other processes can trust while it is locked: numbers are
-reused, but locks end with the process.
+A file with a process ID, which other processes can trust while it is locked: IDs are reused, but a
+lock ends with its process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["PidFile", "running"]
 
 class PidFile:
     """
-    :param path: where it is, or will be.
+    :param path: the path of the file; it need not exist.
     """
 
     def __init__(self, path: str) -> None:
@@ -25,9 +25,9 @@ class PidFile:
 
     def check(self) -> None:
         """
-        See whether it can be ours.
+        Check that the file does not belong to another process.
 
-        :raises RdvError: when another process runs that has written it.
+        :raises RdvError: if another process has written it and is running.
         """
         pid = running(self._path)
         if pid is not None and pid != os.getpid():
@@ -35,9 +35,9 @@ class PidFile:
 
     def write(self) -> None:
         """
-        Put our number into it, in place of any other. Whoever looks sees the one or the other.
+        Write our process ID, in place of any other. Readers see either the old ID or the new one.
 
-        :raises RdvError: when that cannot be.
+        :raises RdvError: if the file cannot be written.
         """
         new = f"{self._path}.{os.getpid()}"
         try:
@@ -57,10 +57,10 @@ class PidFile:
         self._fd = fd
 
     def remove(self) -> None:
-        """Take it away, unless it is another one's by now."""
+        """Remove the file, unless another process has replaced it."""
         if self._fd is None:
             return
-        with suppress(OSError):  # it has gone
+        with suppress(OSError):  # it no longer exists
             if os.path.samestat(os.fstat(self._fd), os.stat(self._path)):
                 os.unlink(self._path)
         os.close(self._fd)
@@ -69,9 +69,9 @@ class PidFile:
 
 def running(path: str) -> int | None:
     """
-    The process that has written the file and still runs; None when there is none.
+    The ID of the process that has written the file, if it is still running; otherwise None.
 
-    :raises RdvError: when the file cannot be read, though it is there.
+    :raises RdvError: if the file exists but cannot be read.
     """
     try:
         with open(path, "rb") as file:

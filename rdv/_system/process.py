@@ -1,6 +1,6 @@
 """
 What rdv's own programs do to their process: its standard descriptors, signals and threads. A
-library leaves them alone. Nothing of Twisted is loaded for this.
+library leaves them alone. Importing this module does not load Twisted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = [
     "take_signals",
 ]
 
-#: What ends a program in good order.
+#: Signals that end a program cleanly.
 _ENDING = (signal.SIGINT, signal.SIGTERM)
-#: What a server goes on at, though the default is to die of it.
+#: Signals that a server survives, although by default they kill a process.
 _OTHERS = [
     signal.Signals[name]
     for name in ("SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -38,8 +38,8 @@ _OTHERS = [
 
 def open_standard_descriptors() -> None:
     """
-    Open what is closed, so that its number is not given to the next file, and let a stdin that
-    cannot be read be an empty one: ``nohup`` makes it write-only, to say that there is none.
+    Open /dev/null for each one that is closed, so that its number is not given to another file. A
+    stdin that is write-only is replaced by an empty one: that is how ``nohup`` disables it.
     """
     for fd in (0, 1, 2):
         try:
@@ -54,7 +54,7 @@ def open_standard_descriptors() -> None:
 
 
 def empty_stdin() -> None:
-    """Let stdin have nothing; what it was is left to others."""
+    """Make stdin empty. The file that it was is not changed: other processes may be using it."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -63,23 +63,23 @@ def empty_stdin() -> None:
 def take_signals(handle: Callable[[int], object], numbers: Iterable[int] = _ENDING) -> None:
     """
     Call ``handle`` with the number of each such signal, between any two instructions of the main
-    thread. For SIGINT and SIGTERM to be called when the reactor runs, which sets handlers of its
-    own as it starts: those make ``twist`` die of the signal instead of exiting with 0.
+    thread. For SIGINT and SIGTERM, do this when the reactor is running, because it installs its own
+    handlers when it starts: with those, the signal kills ``twist``, which should exit with 0.
     """
     for number in numbers:
         signal.signal(number, lambda number, frame: handle(number))
 
 
 def ignore_signals() -> None:
-    """Go on at SIGINT and SIGTERM."""
+    """Ignore SIGINT and SIGTERM."""
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 
 def spare_signals() -> None:
     """
-    Go on at signals that a server has no use for: their default is to kill it, which would reset
-    its relays.
+    Ignore signals that a server does not use. By default they would kill it, which resets the
+    relayed connections.
     """
     for number in _OTHERS:
         signal.signal(number, signal.SIG_IGN)
@@ -87,29 +87,29 @@ def spare_signals() -> None:
 
 def hold_signals(*, ending: bool = False) -> set[int]:
     """
-    Let signals wait until a server can handle them: their default would kill it as it starts. A
-    process that is started meanwhile has them wait as well.
+    Block signals until a server can handle them: by default they would kill it while it starts.
+    Processes that are started meanwhile inherit this.
 
-    :param ending: SIGINT and SIGTERM, too.
-    :return: which have waited before, for :func:`release_signals`.
+    :param ending: block SIGINT and SIGTERM, too.
+    :return: the signals that were blocked before, for :func:`release_signals`.
     """
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, [*_OTHERS, *_ENDING * ending]))
 
 
 def release_signals(waiting: Iterable[int] = ()) -> None:
     """
-    Let those come that have waited.
+    Deliver blocked signals.
 
-    :param waiting: which are to wait on.
+    :param waiting: the signals that remain blocked.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
 
 
 def never_wait_for_lookups(reactor: Any) -> None:
     """
-    Let a program end though a name server is silent. Names are looked up by the C library, in
-    threads, where nobody can stop it, and for its threads, which do nothing else, a reactor waits
-    before it stops: 10 seconds and more. Daemon threads end with the process.
+    Let a program end although a name server does not respond. The C library looks up names, in
+    threads of the reactor, and cannot be interrupted; a reactor waits for its threads before it
+    stops, for 10 seconds or more. It does not wait for the daemon threads that it gets here.
     """
     from functools import partial
     from threading import Thread

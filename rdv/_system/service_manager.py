@@ -38,16 +38,16 @@ class ServiceManager:
         return int(text) / _MICROSECONDS if is_ours and text.isdecimal() and int(text) else None
 
     def tell(self, **fields: object) -> None:
-        """Say something by the protocol's words: ``READY=1``, ``STATUS="..."``."""
+        """Send fields of the protocol: ``READY=1``, ``STATUS="..."``."""
         if not self.is_there:
             return
         lines = "\n".join(f"{name}={value}" for name, value in fields.items())
-        # Nobody waits for it, and a server goes on without.
+        # Never wait: a server works without its service manager.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.sendto(lines.encode(), self._address)
 
     @staticmethod
     def microseconds(seconds: float) -> int:
-        """As it counts times."""
+        """A time in the protocol's unit."""
         return round(seconds * _MICROSECONDS)

@@ -14,9 +14,9 @@ __all__ = ["remove_stale"]
 
 def remove_stale(path: str | bytes) -> None:
     """
-    Take away what a process has left that is no more, if there is anything.
+    Remove the socket of a process that no longer exists, if there is one.
 
-    :raises OSError: when it is no socket, or another process is listening there.
+    :raises OSError: if the file is not a socket, or another process is listening there.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -25,7 +25,7 @@ def remove_stale(path: str | bytes) -> None:
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "the file exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
-        # A socket whose queue is full must not make us wait; it is live.
+        # Do not wait if the queue is full: then a process is listening.
         probe.setblocking(False)
         try:
             probe.connect(path)

@@ -31,21 +31,21 @@ __all__ = [
 
 #: Seconds of silence before the first keepalive probe: half of the shortest NAT timeouts in use.
 KEEPALIVE_IDLE = 30
-#: Seconds between those that are not answered, and how many may be: five are sent before a NAT that
-#: forgets after a minute does so, and many have to be lost until somebody who is there counts as
-#: gone. Measured in docs/connectivity.rst.
+#: Seconds between unanswered probes, and how many may remain unanswered. If the first one is lost,
+#: five more are sent before a NAT forgets the connection after a minute; and a peer that is there
+#: counts as gone only if many are lost. Measured in docs/connectivity.rst.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 5, 14
-#: Seconds at most between two attempts, to send again or to ask for room, if Linux has the option
-#: (6.15; Python has no name for it). Its own limit is two minutes.
+#: Maximum seconds between two retransmissions or zero-window probes, where Linux has the option
+#: (since 6.15; Python has no name for it). The default maximum is two minutes.
 RETRY_INTERVAL = 30
 _TCP_RTO_MAX_MS = 44
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
-#: Ports whose connections have all that from the beginning, and the number of the first one that is
-#: known to. Who was in the queue before the port had it has come before that one.
+#: Ports whose connections inherit all these options, and the number of the first connection that is
+#: known to have done so. Those that were queued before the port had the options have lower numbers.
 _tuned: WeakKeyDictionary[Port, float] = WeakKeyDictionary()
 
-#: What SO_LINGER takes: to reset on close, or not.
+#: Values of SO_LINGER: whether to reset on close.
 _LINGER = {reset: struct.pack("ii", int(reset), 0) for reset in (True, False)}
 
 
@@ -72,8 +72,8 @@ def bottom(transport: object) -> object:
 
 def name(transport: object, text: str) -> None:
     """
-    Say how logs call a connection that came from a port. Twisted has made up two names, after the
-    protocol that had it first; a text that is kept anyway costs nothing.
+    Set the name of an accepted connection in logs. Twisted has created two strings, named after its
+    first protocol; ``text``, which exists anyway, takes no memory.
     """
     connection = bottom(transport)
     if isinstance(connection, Server):
@@ -82,8 +82,8 @@ def name(transport: object, text: str) -> None:
 
 def push(transport: object) -> None:
     """
-    Let the system have what was written, as far as there is room, and not only in the reactor's
-    next turn: before a reset, which throws away what the transport still has.
+    Pass what was written to the kernel now, as far as it has room, and not in the reactor's next
+    turn. For use before a reset, which discards what the transport still has.
     """
     connection = bottom(transport)
     if isinstance(connection, Connection) and connection.connected:
@@ -92,14 +92,14 @@ def push(transport: object) -> None:
 
 def flush(connection: Connection) -> bool:
     """
-    Let the system have what was written, as far as there is room.
+    Pass what was written to the kernel, as far as it has room.
 
-    :return: whether that is all. Not if the connection is over, as one is that was to close behind
-        it: the reactor learns that in its next turn.
+    :return: whether that was everything. False if the connection is over, for example because it
+        was to be closed after this data; the reactor notices in its next turn.
     """
     if connection.doWrite() is None:
         return not connection.dataBuffer
-    connection.startWriting()  # what it has just said, it says to the reactor then
+    connection.startWriting()  # then the reactor gets the same result
     return False
 
 
@@ -122,11 +122,10 @@ def unread(transport: object) -> bytes | None:
 
 def tune(transport: object) -> None:
     """
-    Set what every TCP connection of ours wants: small writes leave at once, and keepalive is on,
-    soon and often enough that a NAT keeps its mapping of a silent connection and a peer that has
-    vanished from one is noticed within two minutes. Where the system has no such options it is on
-    as the system has it. While something is not acknowledged keepalive rests: what is then done is
-    in :mod:`rdv._transport.liveness`.
+    Set the options of all TCP connections: small writes are sent immediately, and keepalive probes
+    start so soon and are so frequent that a NAT keeps the mapping of a silent connection, and a
+    vanished peer is detected within two minutes. A system without these options uses its own times.
+    Keepalive rests while data is unacknowledged: :mod:`rdv._transport.liveness` is for that case.
     """
     connection = bottom(transport)
     sock = socket_of(connection)
@@ -135,7 +134,10 @@ def tune(transport: object) -> None:
 
 
 def _has_inherited(connection: object, sock: socket.socket) -> bool:
-    """Whether it has everything from its port. Its number tells, once one of that port had it."""
+    """
+    Whether it has inherited all options from its port. One query of a connection is enough: all
+    that the port accepts after it have them, too.
+    """
     port: Any = getattr(connection, "server", None)
     if not (isinstance(connection, Server) and port in _tuned):
         return False
@@ -148,8 +150,8 @@ def _has_inherited(connection: object, sock: socket.socket) -> bool:
 
 def tune_port(port: object) -> None:
     """
-    Do the same for every connection that a port of Twisted will accept, at once, where the system
-    lets them inherit it.
+    Do the same once for all connections that a Twisted port will accept, if the system lets them
+    inherit the options.
     """
     if isinstance(port, Port) and sys.platform == "linux" and port.socket.family in _INTERNET:
         _set_options(port.socket)
@@ -175,13 +177,13 @@ def _set_options(sock: socket.socket) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # an older one
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, RETRY_INTERVAL * 1000)
-    # Last: it tells that the others are set, too.
+    # Last, because ``_has_inherited`` infers from it that the others are set, too.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def limit_unsent(transport: object, size: int) -> None:
     """
-    Bound what the system takes beyond what is in flight, if it has such an option.
+    Limit the data that the kernel accepts beyond what is in flight, if it has an option for that.
 
     :param size: in bytes; 0 for the system's own limit.
     """
@@ -192,24 +194,24 @@ def limit_unsent(transport: object, size: int) -> None:
 
 def linger(transport: object, reset_on_close: bool) -> None:
     """
-    Say what closing the socket means while the stream is not complete.
+    Set whether closing the socket resets the connection.
 
-    With ``reset_on_close`` even a killed process resets the connection, so that the peer cannot
-    take what has come so far for everything. So does a reactor that stops.
+    A stream that is not complete needs this: if the process is killed or the reactor stops, the
+    peer must not mistake the data so far for the whole stream.
     """
     connection = bottom(transport)
     handle = _handle(connection)  # the sockets of rdv.testing know this option too
     if hasattr(handle, "setsockopt"):
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER[reset_on_close])
-        # Twisted would shut the socket down before closing it: an end, then, and no reset if the
-        # peer has ended already. Behind our own end, there is nothing left to shut down.
+        # Otherwise Twisted shuts the socket down before closing it: the peer then sees an end, and
+        # no reset if it has ended already. After our own end there is nothing left to shut down.
         if isinstance(connection, Connection):
             connection._shouldShutdown = not (reset_on_close or has_shut_down(connection))
 
 
 def has_shut_down(connection: Connection) -> bool:
     """
-    Whether our direction of a connection has ended, so that the kernel has everything. Twisted does
-    not say so in public; should it be called otherwise one day, the answer is no.
+    Whether our direction of a connection has ended, so that the kernel has everything. Twisted has
+    no public attribute for that; if the private one is ever renamed, the answer is no.
     """
     return getattr(connection, "_writeDisconnected", False)

@@ -39,7 +39,7 @@ _Instruction = tuple[int, int, int, int]
 def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
     """
     Let the listening ``sock`` drop SYNs from ``addresses``, and from no others, to the address from
-    which this host dials them. To another one of ours they may be the only way.
+    which this host dials them. A SYN to another of our addresses may belong to the only path.
 
     :return: whether this system can do it.
     """
@@ -56,7 +56,7 @@ def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
             socket.SOL_SOCKET, _ATTACH, struct.pack("HP", len(program), ctypes.addressof(buffer))
         )
     except OSError:
-        return not addresses  # there was none to be detached
+        return not addresses  # there was no filter to detach
     return True
 
 
@@ -79,7 +79,7 @@ def filter_program(
             ((_LOAD_BYTE, 0, 0, _NETWORK), (_SHIFT, 0, 0, 4), (_EQUAL, 0, 0, ip.version)),
         ]
         start = 12 if isinstance(ip, IPv4Address) else 8
-        # The source, and behind it the destination.
+        # The destination follows the source in both headers.
         packed = ip.packed + (destination.packed if destination is not None else b"")
         for place in range(0, len(packed), 4):
             word = int.from_bytes(packed[place : place + 4], "big")
@@ -88,7 +88,7 @@ def filter_program(
         checks.append(((_LOAD_HALF, 0, 0, 0), (_EQUAL, 0, 0, port)))
         block = [instruction for check in checks for instruction in check]
         for place, (code, _, _, operand) in enumerate(block):
-            if code == _EQUAL:  # else go on behind this address
+            if code == _EQUAL:  # if not equal, skip the rest of this block
                 program.append((code, 0, len(block) - place, operand))
             else:
                 program.append((code, 0, 0, operand))

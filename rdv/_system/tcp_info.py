@@ -40,26 +40,26 @@ _RTT = 68
 _BYTES_ACKED = 120
 _MIN_RTT = 148
 _LENGTH = _MIN_RTT + 4
-#: What a :class:`Reading` has, in its order; and what it takes at least, as on Linux 4.2: the last
-#: field is of 5.4.
+#: The fields of a :class:`Reading`, in its order; and the minimum length, that of Linux 4.2. The
+#: last field exists since 5.4.
 _READING = struct.Struct("=2xBB12xI4xI72xI16xQ12xI84xI")
 _READING_LEAST = 144
 
-#: State, round trip, bytes received, and the least round trip. The last field is of Linux 4.9.
+#: State, round trip, bytes received, and shortest round trip (since Linux 4.9).
 _ARRIVAL = struct.Struct("=B67xI56xQ12xI")
 
 #: TCP_ESTABLISHED and TCP_CLOSE of include/net/tcp_states.h.
 _ESTABLISHED, _CLOSE = 1, 7
-#: What the kernel has where it has not measured yet.
+#: The kernel's values when it has not measured yet.
 _NO_SAMPLE = (0, 0xFFFFFFFF)
 
 
 def round_trip(transport: object) -> float | None:
     """
-    The shortest round trip, in seconds, that the kernel has seen on this connection. Behind a proxy
-    that is the way to the proxy.
+    The shortest round trip, in seconds, that the kernel has measured on this connection. Behind a
+    proxy, that is the one to the proxy.
 
-    :return: None where the system does not tell.
+    :return: None if the system does not report it.
     """
     info = _tcp_info(socket_of(transport))
     for offset in (_MIN_RTT, _RTT):
@@ -71,10 +71,10 @@ def round_trip(transport: object) -> float | None:
 
 def arrival(transport: object) -> tuple[int, float] | None:
     """
-    How many bytes have come on a connection that neither side has ended, and the
-    :func:`round_trip`, all from one call.
+    The number of bytes received on a connection that neither side has ended, and the
+    :func:`round_trip`, with one system call.
 
-    :return: None otherwise, and where the system does not tell all of it.
+    :return: None if a side has ended, or if the system does not report both.
     """
     info = _tcp_info(socket_of(transport))
     if len(info) != _ARRIVAL.size:
@@ -90,7 +90,7 @@ def bytes_acknowledged(transport: object) -> int | None:
     """
     How many bytes the other side's system has acknowledged.
 
-    :return: None where the system does not tell.
+    :return: None if the system does not report it.
     """
     return _number(_tcp_info(socket_of(transport)), _BYTES_ACKED, 8)
 
@@ -99,7 +99,7 @@ def is_closed(sock: socket.socket) -> bool | None:
     """
     Whether the system has given the connection up, or there was none.
 
-    :return: None where the system does not tell.
+    :return: None if the system does not report it.
     """
     state = _number(_tcp_info(sock), _STATE, 1)
     return None if state is None else state == _CLOSE
@@ -109,13 +109,13 @@ def undelivered(transport: object) -> int | None:
     """
     How many bytes the kernel holds that the other side's system has not yet acknowledged.
 
-    :return: None when the connection has failed; 0 where the system does not tell.
+    :return: None when the connection has failed; 0 if the system does not report it.
     """
     sock = socket_of(transport)
     if sock is None:
         return 0
-    # In this order: it may be closed in good order between two of these, with nothing left, and it
-    # may be reset, which leaves nothing or something.
+    # The state is read before the bytes: a clean close between the two leaves none, and must not
+    # look like a failure. A reset, which may leave some or none, also shows as an error.
     closed = is_closed(sock)
     try:
         left = int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
@@ -136,7 +136,7 @@ class Reading(NamedTuple):
 
     :ivar timeouts: in a row, each followed by a retransmission.
     :ivar probes: keepalive and zero-window probes, in a row, that were not answered.
-    :ivar segment: bytes of a full one.
+    :ivar segment: bytes of a full segment.
     :ivar in_flight: segments that are not acknowledged.
     :ivar repeated: segments that were retransmitted.
     :ivar acknowledged: bytes, as :func:`bytes_acknowledged`.
@@ -155,13 +155,13 @@ class Reading(NamedTuple):
 
 
 def is_told(transport: object) -> bool:
-    """Whether there can be a :func:`reading`. It costs less to ask this."""
+    """Whether :func:`reading` may return anything. This is cheaper to call."""
     return sys.platform == "linux" and socket_of(transport) is not None
 
 
 def reading(transport: object) -> Reading | None:
     """
-    :return: None where the system does not tell.
+    :return: None if the system does not report it.
     """
     info = _tcp_info(socket_of(transport), _READING.size)
     if len(info) < _READING_LEAST:
@@ -174,7 +174,7 @@ def _tcp_info(sock: socket.socket | None, length: int = _LENGTH) -> bytes:
         return b""
     try:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
-    except OSError:  # no TCP, or closed by us
+    except OSError:  # not TCP, or already closed
         return b""
 
 
@@ -194,7 +194,7 @@ _MESSAGE = struct.Struct("=IHHII")
 _OWNER_REQUEST = struct.Struct("=BBBxI")
 #: struct inet_diag_sockid: ports, addresses, interface, and a cookie.
 _ID = struct.Struct("=2s2s16s16sI8s")
-#: struct inet_diag_msg: of these, the state and the inode count.
+#: struct inet_diag_msg, of which only the state and the inode are used.
 _OWNER_ANSWER = struct.Struct(f"=xBxx{_ID.size}x16xI")
 _ALL_STATES = 0xFFFFFFFF
 _LISTEN = 10
@@ -202,12 +202,13 @@ _LISTEN = 10
 
 def has_owner(sock: socket.socket) -> bool | None:
     """
-    Whether a program still has the other end of a connection within this host. TCP itself tells
-    nobody: to the other side a close looks like a half-close. But the kernel has both ends.
+    Whether a program still has the other end of a connection open, if that is on this host. TCP
+    itself cannot tell, because a close looks like a half-close to the other side. But here, the
+    kernel has both ends.
 
     :param sock: our end.
-    :return: None when the kernel does not say, as the other end is on another host, or in another
-        network namespace, or this is no TCP, or no Linux.
+    :return: None if this is not known: the other end is on another host or in another network
+        namespace, or this is not TCP, or not Linux.
     """
     family = getattr(socket, "AF_NETLINK", None)
     if family is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -215,21 +216,21 @@ def has_owner(sock: socket.socket) -> bool | None:
     try:
         request = _owner_request(sock)
         with socket.socket(family, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
-            kernel.setblocking(False)  # it has answered by the time that it has been asked
+            kernel.setblocking(False)  # the answer is there when ``sendto`` returns
             kernel.sendto(request, (0, 0))
             answer = kernel.recv(4096)
     except OSError:
         return None
     if len(answer) < _MESSAGE.size + _OWNER_ANSWER.size:
         return None
-    if _MESSAGE.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:  # an error: there is none
+    if _MESSAGE.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:  # an error: no such socket
         return None
     state, inode = _OWNER_ANSWER.unpack_from(answer, _MESSAGE.size)
     return None if state == _LISTEN else inode != 0
 
 
 def _owner_request(sock: socket.socket) -> bytes:
-    """Ask for the socket whose peer is ours."""
+    """A query for the socket whose peer is ``sock``."""
     ours, theirs = sock.getsockname(), sock.getpeername()
     ports = [struct.pack("!H", end[1]) for end in (theirs, ours)]
     hosts = [

@@ -12,7 +12,7 @@ import select
 import shutil
 from contextlib import suppress
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
@@ -28,24 +28,24 @@ __all__ = [
 ]
 
 _USUAL_COLUMNS = 80
-#: Text that is read line by line tires when they are longer.
+#: For running text, which is hard to read in longer lines.
 _PAGE_COLUMNS = 100
-#: Characters that fit where there is room at all: a pipe has a page (4096 bytes) or none.
+#: Characters that fit wherever there is room: a pipe has room for a page (4096 bytes) or for none.
 _PIECE = 1024
 
 
 def may_draw(fd: int) -> bool:
     """
-    Whether this process is the one that the terminal belongs to now, and the terminal takes
-    something: after ^S it does not, and who writes on is stopped sooner or later.
+    Whether the terminal belongs to this process now, and accepts output: after ^S it does not, and
+    writing blocks sooner or later.
     """
     return is_ours(fd) and has_room(fd)
 
 
 def is_ours(fd: int) -> bool:
     """
-    Whether the terminal belongs to this process and its group now: not so in the background. One
-    that we were not started from belongs to whoever has it.
+    Whether this process is in the foreground of the terminal. Always true for a terminal other than
+    the one that controls this process, and for a descriptor that is not a terminal.
     """
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
@@ -54,7 +54,7 @@ def is_ours(fd: int) -> bool:
 
 
 def columns(fd: int) -> int:
-    """How wide the terminal is just now."""
+    """The current width of the terminal."""
     try:
         return os.get_terminal_size(fd).columns or _USUAL_COLUMNS
     except OSError:
@@ -63,8 +63,8 @@ def columns(fd: int) -> int:
 
 def page_columns(fd: int) -> int:
     """
-    How wide to write text for ``fd``: for a terminal as wide as it is, else as a page.
-    ``COLUMNS`` comes first, as everywhere.
+    The width of text for ``fd``: that of the terminal, otherwise that of a page. ``COLUMNS`` takes
+    precedence, as usual.
     """
     if "COLUMNS" not in os.environ:
         with suppress(OSError, ValueError):
@@ -79,8 +79,8 @@ def has_escapes() -> bool:
 
 def has_room(file: IO[str] | int, patience: float = 0.0) -> bool:
     """
-    Whether something could be written to ``file`` now. A pipe without a reader has room, and so has
-    what is no file, or closed: writing to it shows.
+    Whether something could be written to ``file`` now. Also true for a pipe without a reader, a
+    closed file, or no file at all: writing shows what is wrong.
 
     :param patience: seconds to wait for it.
     """

@@ -2,8 +2,8 @@
 Which events of the log are shown.
 
 A library cannot know, so it emits all of them, unless the program says which it shows. rdv's own
-programs show those of a certain level and above, and need not create the others. To be checked
-where there is an event for each client.
+programs show those of a certain level and above, and need not create the others. Only code with an
+event for each client has to check this.
 """
 
 from __future__ import annotations

@@ -48,12 +48,13 @@ enlarged only after it was full several times and its reader continued. Nobody i
 data in a pipe when this process ends, so with a reader that never began it must not be more than
 usual.
 
-What can go wrong: the reader of stdout has gone (detected even in silence, after those seconds: its
+What can go wrong: the reader of stdout has gone (detected even in silence, after five seconds: its
 end of the pipe is watched); the disk is full in the middle of a piece (the error that copying would
 give); the connection is reset (the first to see the error, ``sendfile``, ``splice`` or the
 transport, ends the whole stream immediately, because all others would find an end instead); a file
 is written to while it is sent (the peer gets some mixture, as with any reader, but sent data may
-still change until the peer's system has it); a file shrinks (this is its end).
+still change until the peer's system has it); a file shrinks (it ends there; if it is then shorter
+than what was read of it, the stream breaks).
 
 **Reporting.** A command reports events through a ``Console``: each event has a name, a line for a
 human, and fields for a program. ``--quiet`` only leaves the failures, ``--json`` writes each event
@@ -67,10 +68,10 @@ bar. Sent data counts when the other side's system has acknowledged it; otherwis
 kernel's buffer would look like progress. Without a display there is no meter, and its modules are
 not loaded. The ``Console`` owns the line of the bar, so any other message replaces it.
 
-What can go wrong: the library is not installed (no bar; ``-v`` says so); the terminal is stopped by
-^S, or belongs to other processes (nothing is drawn, because drawing would stop the transfer); a
-person talks there after all (the bar disappears for good, before the peer's text appears);
-the file grows, shrinks, or was already read to some position (its size is looked up each time, from
-where this process began); the display fails (logged; the stream continues); the terminal is that of
-ssh, which runs this process between two pipes (no bar).
+What can go wrong: tqdm is not installed (no bar; ``-v`` says so); the terminal is stopped by ^S, or
+belongs to other processes (nothing is drawn, because drawing would stop the transfer); a person
+talks there after all (the bar disappears for good, before the peer's text appears); the file grows,
+shrinks, or was already read to some position (its size is looked up each time, from where this
+process began); the display fails (logged; the stream continues); the terminal is that of ssh, which
+runs this process between two pipes (no bar).
 """

@@ -13,14 +13,14 @@ from rdv._system.terminal import Outlet
 
 __all__ = ["Console", "Form"]
 
-#: Seconds in which a reader may make room for the last message.
+#: Seconds to wait for room for the message of a failure, which is the last one.
 _PATIENCE = 1.0
 
 
 class Form(Enum):
     """The form of the messages."""
 
-    #: In lines for a person.
+    #: Lines for humans.
     TEXT = "text"
     #: Failures only.
     QUIET = "quiet"
@@ -67,8 +67,8 @@ class Console:
 
     def warn(self, event: str, text: str, **fields: object) -> None:
         """
-        Like :meth:`tell`, for a problem after which the command continues: it is also shown to a
-        human who wants quiet.
+        Like :meth:`tell`, for a problem after which the command continues: it is shown even with
+        :attr:`Form.QUIET`.
         """
         if self.form is Form.QUIET:
             self.offer(text)
@@ -90,7 +90,7 @@ class Console:
 
     def offer(self, lines: str, patience: float = 0.0) -> None:
         """
-        Write lines to stderr, in the place of what is shown.
+        Write lines to stderr, in place of what is shown.
 
         :param lines: without the end of the last one.
         :param patience: seconds to wait for room before they are skipped.
@@ -110,7 +110,7 @@ class Console:
         self.write(f"\r{line}\x1b[K")
 
     def clear(self) -> None:
-        """Take away what is shown."""
+        """Erase what is shown."""
         if self._shown:
             self._shown = False
             self.write("\r\x1b[K")
@@ -123,6 +123,6 @@ class Console:
 
 
 def _record(event: str, fields: dict[str, object]) -> str:
-    import json  # most need it not
+    import json  # rarely needed
 
     return json.dumps({"event": event, "time": time.time(), **fields}, default=str)

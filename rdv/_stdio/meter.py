@@ -46,16 +46,16 @@ class Display(Protocol):
 
     @property
     def trace(self) -> Trace | None:
-        """Is told of the way to the connection."""
+        """Called with the events of the attempt that makes the connection; None for no calls."""
 
     def sink(self) -> Sink | None:
-        """What is to be used instead of stdout."""
+        """The sink to use instead of stdout; None for stdout itself."""
 
     def show(self, meter: Meter) -> None:
-        """While it moves."""
+        """Called at intervals while the stream lasts."""
 
     def finish(self, meter: Meter) -> None:
-        """It moves no more."""
+        """Called once, when the stream has ended."""
 
     def summary(self, meter: Meter) -> str:
         """A line for the end; may be empty."""
@@ -88,11 +88,11 @@ class Meter:
         self._counts = counts
         self._begun = self._clock.seconds()
         shown = self._call.start(self.display.interval, now=False)
-        # Whatever is wrong with a display, it is no reason to stop the stream.
+        # A display that fails must not stop the stream.
         shown.addErrback(lambda failure: log.failure("nothing is shown any more", failure))
 
     def stop(self) -> None:
-        """It has ended, well or not."""
+        """The stream has ended, cleanly or not."""
         if self._begun is None:
             return
         self._ended = self._clock.seconds()
@@ -105,7 +105,8 @@ class Meter:
     @property
     def sent(self) -> int:
         """
-        Bytes that the peer's system has, as far as ours knows; at the end, those that it was sent.
+        Bytes that the peer's system has acknowledged, as far as ours reports it; after the end, all
+        bytes that were sent.
         """
         return self._counts.delivered
 
@@ -123,12 +124,13 @@ class Meter:
         return max(0.0, now - self._begun)
 
 
-#: Two steps have names that need no explanation.
+#: Events with a clearer name for programs.
 _NAMES = {What.ASKED: "lobby", What.MET: "candidates"}
-#: What the command says itself, of all attempts together.
+#: Events that the command itself reports, once for all attempts.
 _LEFT_OUT = {What.CONNECTED, What.FAILED, What.MOVED}
-#: An address that refuses is dialled hundreds of times in a second, and telling of each keeps us
-#: from it: only the first is told. ``dials`` at the end of a way says how many there were.
+#: Events of which only the first is reported for an address. One that refuses is dialled hundreds
+#: of times a second, and reporting each dial would slow them down. ``dials``, in ``chosen`` or
+#: ``lost``, is their number.
 _OFTEN = {What.DIALLED, What.REFUSED}
 
 
@@ -149,7 +151,7 @@ class StreamEvents:
         again = event.what in _OFTEN and event.fields["dial"] != 1
         if event.what not in _LEFT_OUT and not again:
             fields = event.record()
-            del fields["event"], fields["time"]  # which is no date
+            del fields["event"], fields["time"]  # this time is not a date
             self._console.tell(_NAMES.get(event.what, event.what.value), "", **fields)
 
     def sink(self) -> None:

@@ -10,9 +10,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 __all__ = ["OwnEnd"]
 
-#: Seconds between two looks at the peer, of which two in a row have to find silence. Before its
-#: first byte it may well be waiting: for the end of an empty request, or it has nothing to say
-#: either. Later it is nearly always slow: whatever packs or dumps what it sends takes its time.
+#: Seconds between two checks of the peer; two in a row must find it silent. Before its first byte,
+#: a peer may well be waiting for the end of an empty request, or have nothing to send either. After
+#: it, a peer is nearly always just slow, because it compresses or dumps what it sends.
 _BEFORE, _LATER = 5.0, 30.0
 
 
@@ -69,7 +69,7 @@ class OwnEnd:
             self._now()
 
     def stop(self) -> None:
-        """The peer does not wait, or waits in vain."""
+        """Do not check the peer any more: it has ended, or there is no use in our end."""
         if self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None
@@ -89,6 +89,6 @@ class OwnEnd:
         if is_silent and self._was_silent:
             self._now()
             return
-        # One look is not enough: if this process was stopped, what has come is still to be read.
+        # One check is not enough: if this process was suspended, received data may be unread.
         self._seen, self._was_silent = count, is_silent
         self._wait()

@@ -12,7 +12,7 @@ __all__ = ["Tell", "tell_connected", "tell_moved"]
 
 
 class Tell(Protocol):
-    """Is told what happens, as :meth:`rdv._stdio.console.Console.tell`."""
+    """Reports an event, as :meth:`rdv._stdio.console.Console.tell`."""
 
     def __call__(self, event: str, text: str = "", **fields: object) -> None: ...
 
@@ -21,10 +21,10 @@ def tell_connected(
     tell: Tell, connection: Connection, seconds: float, forward: int | None = None, **fields: object
 ) -> None:
     """
-    There is a connection.
+    Report a new connection.
 
-    :param seconds: what it took.
-    :param forward: the number of the forward that it is for, where there are several.
+    :param seconds: how long it took.
+    :param forward: the number of the forward that it is for, if there are several.
     :param fields: additional fields for a program.
     """
     secure, milliseconds = connection.is_secure, round(seconds * 1000)
@@ -37,9 +37,9 @@ def tell_moved(
     tell: Tell, connection: Connection, seconds: float, forward: int | None = None
 ) -> None:
     """
-    It goes another way now.
+    Report that a connection has moved to another path.
 
-    :param seconds: since it was there.
+    :param seconds: how long it had been established.
     """
     milliseconds = round(seconds * 1000)
     time = f"{milliseconds}ms" if milliseconds < 1000 else f"{seconds:.1f}s"

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Piping", "StreamBroken"]
 
-#: Seconds between two looks at the connection after the peer has ended: while there is more to
+#: Seconds between two checks of the connection after the peer has ended: while there is more to
 #: send, and when only the kernel has something left.
 _STILL_SENDING, _NEARLY_DONE = 0.5, 0.02
-#: Seconds for the peer's end to come when the reader of what it sends has left, which may have read
-#: all there is.
+#: Seconds for the peer's end to arrive after the reader of the sink has left: the reader may have
+#: had everything.
 _END_COMES = 5.0
 
 _CANNOT_WRITE = "cannot write the data from the peer: "
@@ -50,8 +50,8 @@ class Piping(Protocol):
     """
     Source to peer, peer to sink.
 
-    The end of the source ends our direction only; the end of the peer's ends the sink. When both
-    have ended, the stream is complete as soon as the other side's system has acknowledged
+    The end of the source ends our direction only; that of the peer's direction ends the sink. When
+    both have ended, the stream is complete as soon as the other side's system has acknowledged
     everything. If this process dies before, the peer sees a broken stream.
 
     The end of a source without data is held back as a receipt, see
@@ -62,10 +62,10 @@ class Piping(Protocol):
 
     :param interactive: whether the source is a person: it then also counts as ended when the peer
         has ended.
-    :param splicer: None where the kernel cannot do it.
+    :param splicer: None if the kernel does not support this.
     :param moved: called when the connection's path changes.
     :ivar done: fires with None when both directions ended cleanly; errbacks with
-        :class:`StreamBroken`. Cancelling it cuts the connection.
+        :class:`StreamBroken`. Cancelling it resets the connection.
     :ivar shortcut: None as long as all data goes through the connection.
     """
 
@@ -123,8 +123,8 @@ class Piping(Protocol):
     @property
     def delivered(self) -> int:
         """
-        Those of them that the other side's system has acknowledged, where ours tells. Of a stream
-        that moves some may still be on the path that it leaves.
+        Those of them that the other side's system has acknowledged, if ours reports it. While a
+        stream moves, some may be in flight on the path that it leaves.
         """
         transport = self._connection.transport
         paths = transport.carriers() if isinstance(transport, SecureTransport) else [transport]
@@ -138,7 +138,7 @@ class Piping(Protocol):
     # The consumer that the source sees.
 
     def write(self, data: bytes) -> None:
-        """What the source has."""
+        """Send data from the source."""
         self._written += len(data)
         self._connection.write(data)
         self._shorten()
@@ -154,7 +154,7 @@ class Piping(Protocol):
             self._break(f"cannot read the data to send: {(error.strerror or str(error)).lower()}")
             return
         self._source_ended = True
-        # A person who talks to the peer sees immediately that the peer has left.
+        # If a person ends the input, the peer is notified immediately, even without any data.
         empty = not self.sent and (self._peer_ended or not self._interactive)
         self._own_end.source_ended(empty=empty, waits=not self._peer_ended)
 
@@ -182,7 +182,7 @@ class Piping(Protocol):
             self._reader_left.cancel()
             self._own_end.receipt()
         elif self._connection.is_secure and not self._sink.done.called:
-            self._connection.pauseProducing()  # or it would tell the peer that all is taken
+            self._connection.pauseProducing()  # delays DONE until the sink has everything
         if self._interactive and not self._source_ended:
             self._source.stop()
             self._source_done()
@@ -194,12 +194,12 @@ class Piping(Protocol):
         self._own_end.receipt()
 
     def writeConnectionLost(self) -> None:
-        """See :class:`IHalfCloseableProtocol`: all we had, and our end, is with the kernel."""
+        """See :class:`IHalfCloseableProtocol`: all our data, and our end, is in the kernel."""
         self._all_written = True
         self._look()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """See :class:`IProtocol`: in good order it comes only when everything is complete."""
+        """See :class:`IProtocol`: without a failure, only after everything is complete."""
         if not self._is_complete(reason):
             self._break(break_text(reason, relayed=self._connection.is_relay))
             return
@@ -209,20 +209,20 @@ class Piping(Protocol):
         self._sink.done.addCallback(lambda _: self._finish())
 
     def _is_complete(self, reason: Failure | None = None) -> bool:
-        """Whether neither side needs the connection any more: ours may still have to write."""
+        """Whether neither side needs the connection any more; the sink may still be writing."""
         if self._connection.is_secure:
             return reason is not None and reason.check(ConnectionDone) is not None
-        # The end of a side that has sent nothing is not missed.
+        # If we have sent nothing, the peer does not miss our end.
         return self._closing or (self._peer_ended and self._source_ended and not self.sent)
 
     def _shorten(self) -> None:
         if self._splicer is not None and self._connection.final_transport is not None:
             splicer, self._splicer = self._splicer, None
-            # Not in the middle of what the transport is doing.
+            # Not now, while the transport is in the middle of something.
             self._next_turn = self._clock.callLater(0, self._take_shortcut, splicer)
 
     def _take_shortcut(self, splicer: Splicer) -> None:
-        from rdv._flows.kernel.shortcut import Shortcut  # only Linux has what it needs
+        from rdv._flows.kernel.shortcut import Shortcut  # Linux only
 
         self._next_turn = None
         connection = self._connection
@@ -234,7 +234,7 @@ class Piping(Protocol):
                 shortcut.receive(self._sink, connection)
 
     def _leave(self) -> None:
-        """The connection has gone, or is to go."""
+        """Stop using the connection's socket: it is lost, or is about to be."""
         self._splicer = None
         if self._next_turn is not None:
             self._next_turn.cancel()
@@ -243,7 +243,10 @@ class Piping(Protocol):
             self.shortcut.close()
 
     def _look(self) -> None:
-        """See how far the kernel is: reading does not tell any more whether the peer is there."""
+        """
+        Check how much the kernel has delivered, and whether the peer is still there: after the
+        peer's end, reading does not show that any more.
+        """
         self._stop_looking()
         if not self._peer_ended or self.done.called:
             return
@@ -252,7 +255,7 @@ class Piping(Protocol):
             self._connection.abortConnection()
         elif left is None:
             self._break("the peer disconnected before it had received everything")
-        elif left or not self._all_written or secure:  # which closes when both sides have said so
+        elif left or not self._all_written or secure:  # a secured stream closes itself, after DONE
             pause = _NEARLY_DONE if self._all_written and not secure else _STILL_SENDING
             self._next_look = self._clock.callLater(pause, self._look)
         else:

@@ -29,14 +29,14 @@ __all__ = ["Draw", "Progress", "Speed", "is_wanted", "load", "size_text"]
 
 log = Logger()
 
-#: Makes the text of a bar from what is known: ``tqdm.format_meter``.
+#: Formats a bar: ``tqdm.format_meter``.
 Draw = Callable[..., str]
 
-#: Seconds that a stream lasts before anything is shown of it.
+#: Seconds of a stream before anything is shown.
 _PATIENCE = 0.5
 
-# What is shown is the first of these for which the terminal is wide enough. Some of the names are
-# tqdm's, and some are of what it is given to say in our words.
+# The first of these that fits the terminal is shown. Some of the fields are tqdm's; it gets the
+# others from us, formatted in our way.
 _KNOWN = (
     "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left{postfix}",
     "{desc} {done:3d}%|{bar}| {moved} of {size}, {speed}, {remaining} left",
@@ -52,7 +52,7 @@ _UNKNOWN = (
     "{desc} {moved}",
     "{moved}",
 )
-#: A shorter bar says nothing.
+#: The shortest useful bar.
 _BAR = "....."
 
 
@@ -61,8 +61,8 @@ class Progress:
     Shows the progress of a stream, as a :class:`rdv._stdio.meter.Display`. If a person turns out to
     be talking at a terminal, it disappears for good.
 
-    :param load: returns the function that draws the bar, as soon as it is needed; None when there
-        is none.
+    :param load: called when a bar is needed for the first time; returns the function that formats
+        it, or None if there is none.
     :param stdin: the descriptor that is read.
     :param stdout: the descriptor that is written.
     """
@@ -86,7 +86,8 @@ class Progress:
 
     def sink(self) -> Sink | None:
         """
-        See :class:`rdv._stdio.meter.Display`: what a terminal shows does not go behind the bar.
+        See :class:`rdv._stdio.meter.Display`: a terminal, from which the bar disappears before
+        anything else is written.
         """
         return _BesideBar(self._stdout, self._give_way) if self._people[1] else None
 
@@ -102,7 +103,7 @@ class Progress:
         speeds = [speed(meter.seconds, n) for speed, n in zip(self._speeds, moved, strict=True)]
         fd = sys.stderr.fileno()
         if self._draw is not None and terminal.may_draw(fd):
-            # Behind a line that fills the terminal some of them begin a new one.
+            # Some terminals begin a new line after one that fills them.
             width = terminal.columns(fd) - 1
             self._console.show(self.line(self._draw, moved, speeds, meter.seconds, width))
 
@@ -110,7 +111,7 @@ class Progress:
         self._console.clear()
 
     def summary(self, meter: Meter) -> str:
-        """See :class:`rdv._stdio.meter.Display`: for those who have been waiting."""
+        """See :class:`rdv._stdio.meter.Display`: empty if the stream was too short for a bar."""
         seconds = meter.seconds
         if self._gives_way or not self._is_due or seconds < _PATIENCE:  # the clock was set back
             return ""
@@ -129,19 +130,19 @@ class Progress:
         width: int,
     ) -> str:
         """
-        What is shown.
+        The text of the bar.
 
         :param moved: bytes sent, and bytes received.
-        :param speeds: the same in a second.
+        :param speeds: the same per second.
         :param elapsed: seconds since the beginning.
-        :param width: columns that there are.
+        :param width: available columns.
         """
         sent, received = moved
         size = _size(self._stdin, self._begin)
         sends = sent < size or sent >= received
         which = 0 if sends else 1
         count, other = moved[which], moved[1 - which]
-        # What grows and shrinks meanwhile is as large as it is, and never less than was sent.
+        # A file may grow or shrink meanwhile. Its total is never less than what was sent.
         total = max(size, sent) if sends and size else None
         fields = {
             "prefix": "sent" if sends else "received",
@@ -177,7 +178,7 @@ class Speed:
         self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def __call__(self, seconds: float, count: int) -> float:
-        """It has come to ``count`` after ``seconds``."""
+        """Add a sample, of ``count`` bytes after ``seconds``, and return the current speed."""
         samples = self._samples
         samples.append((seconds, count))
         while len(samples) > 2 and samples[1][0] <= seconds - self._window:
@@ -187,7 +188,7 @@ class Speed:
 
 
 class _BesideBar(FileSink):
-    """A terminal."""
+    """A terminal. Before each write, ``before`` is called, which removes the bar."""
 
     def __init__(self, fd: int, before: Callable[[], object]) -> None:
         super().__init__(fd)
@@ -199,7 +200,10 @@ class _BesideBar(FileSink):
 
 
 def is_wanted(stdin: int = 0, stdout: int = 1) -> bool:
-    """Whether stdin and stdout are such that something can be shown on stderr, a terminal."""
+    """
+    Whether to show a bar on stderr, a terminal: stdin or stdout must be a file or lead to a
+    program. If both lead to a program, the terminal is that program's.
+    """
     modes = [os.fstat(fd).st_mode for fd in (stdin, stdout)]
     files = [stat.S_ISREG(mode) or stat.S_ISBLK(mode) for mode in modes]
     programs = [stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes]
@@ -208,8 +212,8 @@ def is_wanted(stdin: int = 0, stdout: int = 1) -> bool:
 
 def load() -> Draw | None:
     """
-    What draws the bar, if it is installed. Nothing else needs it, and it takes a hundredth of a
-    second to load.
+    The function that formats the bar, if tqdm is installed. Nothing else needs it, and importing it
+    takes a hundredth of a second.
     """
     try:
         from tqdm import tqdm  # type: ignore[import-untyped]
@@ -220,7 +224,7 @@ def load() -> Draw | None:
 
 
 def size_text(count: float) -> str:
-    """So many bytes, for a person."""
+    """A number of bytes as text for humans."""
     units = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
     unit = 0
     while count >= 999.5 and unit < len(units) - 1:
@@ -230,7 +234,7 @@ def size_text(count: float) -> str:
 
 
 def _position(fd: int) -> int:
-    """Where reading a file goes on; 0 where there is no such thing."""
+    """The position in a file at which reading continues; 0 if it is not a file."""
     try:
         return os.lseek(fd, 0, os.SEEK_CUR)
     except OSError:
@@ -238,6 +242,6 @@ def _position(fd: int) -> int:
 
 
 def _size(fd: int, begin: int) -> int:
-    """What a file has behind a position; 0 when that is not known."""
+    """How many bytes a file has after a position; 0 if that is not known."""
     status = os.fstat(fd)
     return max(0, status.st_size - begin) if stat.S_ISREG(status.st_mode) else 0

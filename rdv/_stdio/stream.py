@@ -51,7 +51,7 @@ async def stream(
     sink = (meter.display.sink() if meter is not None else None) or open_sink(reactor, 1)
     splicer = None
     if sys.platform == "linux":
-        from rdv._flows.kernel.takeover import Splicer  # others have not what it needs
+        from rdv._flows.kernel.takeover import Splicer  # Linux only
 
         splicer = Splicer.for_reactor(reactor)
     piping = Piping(

@@ -89,7 +89,7 @@ class Shortcut:
             self._download.begin(producer)
 
     def stop_receiving(self) -> None:
-        """The transport has come to the end."""
+        """Stop receiving: the peer has ended, or the reader of the sink has left."""
         if self._download is not None:
             self._download.stop()
 

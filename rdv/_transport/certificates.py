@@ -11,7 +11,7 @@ from rdv._text import visible
 
 __all__ = ["UNREADABLE", "name_text", "names_issuer"]
 
-#: What reading a certificate's extensions raises, too, when they make no sense.
+#: What reading the extensions of a malformed certificate may raise.
 UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 _MOST = 200
@@ -26,8 +26,8 @@ def name_text(name: x509.Name) -> str:
 
 def names_issuer(certificate: x509.Certificate) -> bool:
     """
-    Whether it says where to get its issuer's certificate. Certificates from an intermediate
-    authority, such as public ones, do.
+    Whether it says where to get its issuer's certificate. Those from an intermediate authority do;
+    that includes all public ones.
     """
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)

@@ -52,7 +52,7 @@ class EndingTransport(TCPForwarding):
 
     @abstractmethod
     def _send_end(self) -> None:
-        """Write what ends our direction."""
+        """Write the message that ends our direction."""
 
     def _end(self) -> None:
         if not self._write_ended:
@@ -92,7 +92,7 @@ class EndingTransport(TCPForwarding):
 
     def unregisterProducer(self) -> None:
         """See :class:`IConsumer`: actions that waited for the producer are done now."""
-        if self._producer is None:  # below there may be one of our own
+        if self._producer is None:  # the transport below may have one of our own
             return
         self._producer = None
         self.transport.unregisterProducer()
@@ -105,10 +105,10 @@ class EndingTransport(TCPForwarding):
         self, transport: TCPTransport, last_words: list[tuple[TCPTransport, list[bytes]]]
     ) -> None:
         """
-        Go on writing to another transport below.
+        Continue to write on another transport below.
 
-        :param last_words: what is to be written before that, to which one. The application is not
-            called in between.
+        :param last_words: records to write before that, each with its transport. The application is
+            not called in between.
         """
         producer = self._producer if transport is not self.transport else None
         if producer is not None:
@@ -129,7 +129,7 @@ class _Drained:
         self._registered = False
 
     def resumeProducing(self) -> None:
-        # The first time it is the registration itself.
+        # The first call is made by the registration itself.
         if self._registered:
             self._drained()
         self._registered = True
@@ -141,7 +141,7 @@ class _Drained:
 @implementer(IPushProducer, IPullProducer)
 class Producer:
     """
-    Stands between a producer and its consumer, and records the consumer's last call.
+    Stands between a producer and its consumer, so that the consumer can be replaced.
 
     :param streaming: whether it is a push producer.
     """
@@ -163,7 +163,7 @@ class Producer:
         self._producer.stopProducing()
 
     def produce_for(self, consumer: StreamTransport) -> None:
-        """Register it, at another consumer than before perhaps: it need not wait any more then."""
+        """Register it with a consumer. If the previous one had paused it, it is resumed."""
         consumer.registerProducer(self, self._streaming)
         if self._paused:
             self.resumeProducing()

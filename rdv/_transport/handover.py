@@ -70,7 +70,7 @@ def receive_from(transport: ITransport, protocol: IProtocol) -> None:
         receiver.protocol = protocol
         return
     receiver.wrappedProtocol = protocol
-    # A wrapper, as that of ``haproxy:`` endpoints, does not pass the half-close on by itself.
+    # A wrapper, such as that of a ``haproxy:`` endpoint, does not pass on a half-close by itself.
     if IHalfCloseableProtocol.providedBy(protocol):
         receiver.readConnectionLost = protocol.readConnectionLost
         receiver.writeConnectionLost = protocol.writeConnectionLost
@@ -110,13 +110,13 @@ def migrate(transport: object) -> socket.socket | None:
     """
     wrappers: list[Any] = []
     current: Any = transport
-    while type(current) is _proxy_wrapper():  # has nothing of its own behind the PROXY header
+    while type(current) is _proxy_wrapper():  # it holds no data after the PROXY header
         wrappers.append(current)
         current = current.transport
     if not can_migrate(current):
         return None
     handle = getattr(current, "getHandle", lambda: None)()
-    # Written, and not yet sent, are answers to earlier requests on this connection.
+    # Unsent data would be responses to earlier requests on this connection.
     if not isinstance(handle, socket.socket) or not flush(current):
         return None
     current.stopReading()
@@ -133,12 +133,12 @@ def adopt(reactor: IReactorSocket, sock: socket.socket, protocol: IProtocol) -> 
     :param sock: for the caller to close: the transport has its own descriptor.
     :raises OSError: when the connection has been reset, or there are too many descriptors.
     """
-    sock.getpeername()  # while nothing has been opened that an error would leave behind
+    sock.getpeername()  # fails while there is nothing to clean up
     reactor.adoptStreamConnection(sock.fileno(), sock.family, one_protocol(protocol))
 
 
 def one_protocol(protocol: IProtocol) -> ServerFactory[Any]:
-    """A factory, for one connection, of a protocol that is there already."""
+    """A factory that returns an existing protocol, for a single connection."""
     factory: ServerFactory[Any] = ServerFactory()
     factory.noisy = False
     factory.buildProtocol = lambda addr: protocol  # type: ignore[method-assign]
@@ -160,7 +160,7 @@ def _proxy_wrapper() -> type[ProtocolWrapper] | None:
 
 @implementer(IStreamServerEndpoint)
 class _Endpoint:
-    """Listens nowhere. :ivar factory: what would have been listening."""
+    """Does not listen. :ivar factory: the one that it was given."""
 
     factory: IProtocolFactory
 

@@ -50,7 +50,7 @@ class TCPTransport(StreamTransport, Protocol):
 
 
 class TCPForwarding:
-    """Forwards calls to the TCP transport below, and implements others by means of the rest."""
+    """Forwards calls to the TCP transport below, and implements some by means of others."""
 
     __slots__ = ()
 

@@ -31,15 +31,16 @@ __all__ = ["PeerVanished", "has_vanished", "unwatch", "watch"]
 
 log = Logger()
 
-#: Seconds without an answer until the other side counts as gone, and between two looks. Three looks
-#: may be needed, and all shall be over within two minutes.
+#: Seconds without a response after which the other side counts as gone, and seconds between two
+#: checks. Three checks may be needed, and all of it must take less than two minutes.
 PATIENCE, INTERVAL = 100.0, 8.0
-#: The share of that which may have passed in silence before anything was asked, as by keepalive.
+#: The share of it that may have passed before a response was due: as much as keepalive waits before
+#: it probes.
 _SILENT = KEEPALIVE_IDLE / PATIENCE
-#: How often the system must have tried in vain.
+#: How many times the system must have retransmitted or probed in vain.
 TRIES = 3
-#: How many connections are looked at in one turn of the reactor: a millisecond's work. (20,000 take
-#: 50 milliseconds altogether.)
+#: How many connections are checked in one turn of the reactor: a millisecond's work. (20,000 take
+#: 50 milliseconds in total.)
 _BATCH = 256
 
 
@@ -54,8 +55,8 @@ def has_answered(then: Reading, now: Reading) -> bool:
     """
     Whether the data that we send still arrives.
 
-    Any received segment is a sign of it: data in flight may be lost on the way to a receiver that
-    stalls, and must wait for it. But it must be acknowledged if there is room for it. If small
+    Any received segment is a sign of it if the receiver stalls: it may drop data in flight, which
+    then has to wait. But data must be acknowledged if the receiver has room for it. If small
     segments get through and full ones do not, the path is of no use (RFC 2923, 2.1).
     """
     if now.acknowledged != then.acknowledged:
@@ -69,12 +70,12 @@ def has_vanished(then: Reading, now: Reading, seconds: float) -> bool:
     """
     Whether the other side has vanished.
 
-    :param then: when the other side last seemed to be there.
+    :param then: the reading when the other side last seemed to be there.
     :param now: ``seconds`` later.
     """
     if seconds < PATIENCE or has_answered(then, now):
         return False
-    # Without a route nothing is sent again, but the time is up nonetheless.
+    # Without a route nothing is retransmitted, but the timeouts still count.
     return now.probes + max(now.timeouts, now.repeated - then.repeated) >= TRIES
 
 
@@ -88,7 +89,7 @@ class _Watch:
         self._call = clock.callLater(INTERVAL, self._begin)
 
     def add(self, connection: Connection) -> None:
-        self._last[connection] = 0.0, None  # many are gone before they are looked at
+        self._last[connection] = 0.0, None  # not read yet: many are gone before the first check
 
     def discard(self, connection: Connection) -> None:
         self._last.pop(connection, None)
@@ -102,7 +103,7 @@ class _Watch:
 
     def _go_on(self) -> None:
         now, self._due = self._due[:_BATCH], self._due[_BATCH:]
-        # Put in place first: the last one may leave.
+        # Scheduled first, so that ``discard`` can cancel it if the last connection leaves.
         if self._due:
             self._call = self._clock.callLater(0, self._go_on)
         else:
@@ -119,7 +120,8 @@ class _Watch:
         elif then is None or has_answered(then, now):
             self._last[connection] = time, now
         elif not now.in_flight and not now.probes:
-            # No keepalive? The rest of the time is for an answer, when something is asked.
+            # No response is due, and keepalive has not probed. Only a part of this time may count:
+            # the rest is for the response to what is sent next.
             self._last[connection] = max(since, time - _SILENT * PATIENCE), then
         elif has_vanished(then, now, time - since):
             self.discard(connection)

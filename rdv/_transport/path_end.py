@@ -37,11 +37,11 @@ __all__ = [
 
 NO_PROOF = "the peer did not prove that it knows the secret"
 CUT_OFF = "the secured stream was cut off"
-#: Bytes that the transport below reads at a time, and that may wait in it before a producer is
-#: paused: whole records, and more than a piece of 64 KiB becomes. Above 128 KiB malloc is slow.
+#: Bytes that the transport below reads at a time, and that it buffers before it pauses a producer:
+#: whole records, and room for those of 64 KiB of data. Above 128 KiB, malloc is slow.
 _BUFFER = 6 * (MOST_PLAINTEXT + OVERHEAD)
-#: Bytes that it sends at a time: all that waits when a producer is paused, since the rest of it
-#: would go alone, before the producer is resumed.
+#: Bytes that it sends at a time: everything that is buffered when a producer is paused. Otherwise
+#: the rest would be sent by itself before the producer is resumed.
 _SEND_LIMIT = 2 * _BUFFER
 
 
@@ -131,7 +131,7 @@ class PathEnd:
             self.go_on()
 
     def readConnectionLost(self) -> None:
-        """The whole of it has ended, for half-closed is only what both sides have left."""
+        """Before we have left the connection, an end is a cut-off: nobody half-closes it."""
         self.go_on()
         if not self.is_open:
             self.close()
@@ -145,7 +145,7 @@ class PathEnd:
     def connectionLost(self, reason: Failure) -> None:
         if reason.check(ConnectionDone):
             reason = Failure(ConnectionLost(CUT_OFF))
-        self.go_on()  # it may be lost in the turn in which it was handed over
+        self.go_on()  # early data is still unprocessed if it is lost in the turn of the handover
         self.is_open = self._connected = False
         self._owner.path_lost(self, reason)
 
@@ -167,7 +167,7 @@ class PathEnd:
             self._busy = False
 
     def _look_at(self, events: Iterator[Event]) -> None:
-        """Deliver data in one piece."""
+        """Process events. Data between two signals is delivered in one piece."""
         plain: list[memoryview] = []
         failure = None
         try:
@@ -203,15 +203,15 @@ class PathEnd:
     # What is said, and the end.
 
     def say(self, signal: Signal) -> None:
-        """Write that."""
+        """Write the record of a signal."""
         self.transport.writeSequence(self.path.say(signal))
 
     def leave(self) -> None:
         """
-        We have finished with it, in both directions, but perhaps not the peer: data that it has not
-        read yet may still be in a server. Only our direction therefore ends here, and the
-        connection when the peer's has ended. If it were closed, the system would forget it after a
-        minute, and the server would take that for a loss.
+        We have finished with the connection in both directions, but the peer may not have: a server
+        may still hold data for it. Therefore only our direction ends now, and the connection is
+        closed when the peer's has ended. If we closed it now, our system would forget it after a
+        minute, which the server would see as a loss.
         """
         if self.is_open:
             self.is_open = False
@@ -220,7 +220,7 @@ class PathEnd:
             self.transport.loseWriteConnection()
 
     def close(self) -> None:
-        """Close cleanly, whatever was set for the end of a broken stream."""
+        """Close cleanly, even if it was set to be reset on close."""
         if self._connected:
             self.is_open = False
             linger(self.transport, False)
@@ -237,7 +237,7 @@ class Joining(PathEnd):
     """
     A path that may take over from the first one.
 
-    :param give_up: called with it when nothing waits for that any more.
+    :param give_up: called with this object when ``proven`` is cancelled.
     :ivar proven: fires with None when it has taken over: from then on the peer is known to use it,
         and our direction, unless it has ended, continues on it. Errbacks when, before that, the
         path is lost or no longer of use. Cancelling it closes the path of a dialer. An acceptor,
@@ -256,11 +256,11 @@ class Joining(PathEnd):
         self.proven: Deferred[None] = Deferred(lambda _: give_up(self))
 
     def has_taken_over(self) -> None:
-        """Notify the waiting caller."""
+        """Fire :attr:`proven`, if anything waits for it."""
         if not self.proven.called:
             self.proven.callback(None)
 
     def has_failed(self, reason: Failure) -> None:
-        """The same."""
+        """Errback :attr:`proven`, if anything waits for it."""
         if not self.proven.called:
             self.proven.errback(reason)

@@ -19,10 +19,10 @@ from rdv.wire import Role
 
 __all__ = ["Paths"]
 
-#: Bytes that the system may have on the first path beyond what is in flight, while the stream may
-#: leave it: MOVE has to wait behind them. Enough that the path is never idle for want of them.
+#: Unsent bytes that the kernel may hold on the first path while the stream may leave it: MOVE has
+#: to wait for them. Enough to keep the path busy.
 _UNSENT = 1 << 17
-#: Paths that may take over. Of those of an acceptor one is its peer's, but which?
+#: How many paths may be joining. An acceptor cannot tell which of them are from its peer.
 _MOST_JOINS = {Role.DIALER: 1, Role.ACCEPTOR: 16}
 _NO_USE = "the stream no longer needs another path"
 
@@ -86,19 +86,19 @@ class Paths:
 
     def begin(self, end: PathEnd) -> None:
         """The connection of a path is established."""
-        if end is not self.first:  # which is watched by whoever uses the stream
+        if end is not self.first:  # the user of the stream watches that one
             watch(self._clock, end)
 
     def limit(self) -> None:
-        """The first path may be left soon."""
+        """The stream may leave the first path soon: limit the unsent data on it."""
         self._limited = True
         limit_unsent(self.first, _UNSENT)
 
     def take_over(self, end: PathEnd) -> list[tuple[TCPTransport, list[bytes]]]:
         """
-        ``end`` takes over. The others that might have are to be given up.
+        ``end`` takes over. The caller must then :meth:`give_up` the others.
 
-        :return: what is to be written where, in this order.
+        :return: records to write, each with its transport, in this order.
         """
         says = self.stream.take_over(end.path.order)
         ends = [(self._end_of(order), signal) for order, signal in says]
@@ -116,14 +116,14 @@ class Paths:
             self._remove(joining)
 
     def unlimit(self) -> None:
-        """The first path will not be left any more, or has been left."""
+        """The stream has left the first path, or never will: remove the limit."""
         if self._limited:
             self._limited = False
             if self.first.is_open:
                 limit_unsent(self.first, 0)
 
     def give_up(self) -> None:
-        """Abort the paths that might have taken over."""
+        """Abort the paths that are joining."""
         for end in list(self._ends):
             if end.path.order in self.stream.joins and isinstance(end, Joining):
                 end.abort()
@@ -142,9 +142,9 @@ class Paths:
 
     def lose(self, end: PathEnd, reason: Failure) -> Failure | None:
         """
-        Its connection is gone.
+        The connection of ``end`` is gone.
 
-        :return: why, should that break the stream; None when it was known.
+        :return: the reason, in case this breaks the stream; None if the loss was already known.
         """
         if isinstance(end, Joining):
             end.has_failed(reason)
@@ -162,8 +162,8 @@ class Paths:
 
     def carriers(self) -> list[TCPTransport]:
         """
-        The connections on which something of ours goes, or may still be on its way: the first one
-        until all of it is with the system, though it was closed before.
+        The connections on which our data is sent or may still be in flight. After a move, that
+        includes the first one until its transport has gone.
         """
         return [end.transport for end in self._ends if end.path.order not in self.stream.joins]
 
@@ -180,7 +180,7 @@ class Paths:
             end.abort()
 
     def break_on_exit(self, enabled: bool) -> None:
-        """Whether the peer sees a broken stream if this process dies; for each path."""
+        """Set for all paths whether the peer sees a broken stream if this process dies."""
         self._reset_on_exit = enabled
         for end in self._ends:
             if end.is_open and end.path.order not in self.stream.joins:

@@ -19,7 +19,7 @@ __all__ = ["listen_quietly", "unless_quiet"]
 
 T = TypeVar("T")
 
-#: The contents of an unwanted event.
+#: The key that unwanted events have.
 _MARK = "rdv_quiet"
 
 
@@ -42,5 +42,5 @@ def _quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 @provider(ILogFilterPredicate)
 def unless_quiet(event: LogEvent) -> Any:
-    """Wrap an observer so that it does not show them."""
+    """A predicate that keeps them from a log observer."""
     return PredicateResult.no if _MARK in event else PredicateResult.maybe

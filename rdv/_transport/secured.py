@@ -29,7 +29,7 @@ from rdv.wire import Role
 
 __all__ = ["Joining", "PeerNotProven", "SecureTransport"]
 
-#: Seconds for the peer to show that its handshake message was no recording.
+#: Seconds for the peer to show that its handshake message was not a recording.
 _PROOF_WITHIN = 10.0
 #: Seconds that a side that closes waits for the peer's end, once the peer has everything.
 _END_WITHIN = 5.0
@@ -103,8 +103,8 @@ class SecureTransport(EndingTransport):
         See :meth:`Paths.join`.
 
         :param path: one that joins :attr:`path`.
-        :raises RuntimeError: also when it may not: not :attr:`can_move`, or READY has not come on
-            the first path.
+        :raises RuntimeError: also if no path can join: not :attr:`can_move`, or READY has not
+            arrived on the first path.
         """
         if not (self.can_move and self.path.ready):
             raise RuntimeError("no path can join the stream now")
@@ -112,13 +112,14 @@ class SecureTransport(EndingTransport):
 
     def expect_move(self) -> None:
         """
-        A path will join, perhaps: until then, or :meth:`stay`, the system takes little in advance.
+        A path may join soon. Until it has, or until :meth:`stay`, the kernel accepts little data in
+        advance.
         """
         if self.can_move:
             self._paths.limit()
 
     def stay(self) -> None:
-        """No path will join any more: the system may take as much as it will."""
+        """No path will join any more: the kernel may accept as much data as usual."""
         self._paths.unlimit()
 
     def _take_over(self, end: Joining) -> None:
@@ -129,7 +130,7 @@ class SecureTransport(EndingTransport):
         end.has_taken_over()
 
     def _follow(self) -> None:
-        """Do what follows from what has been said, on whatever path, or from the loss of one."""
+        """Act on the messages so far on all paths, and on lost paths."""
         if self._may_move and not self.can_move:
             self._move_no_more()
         if not self._takes:
@@ -146,14 +147,14 @@ class SecureTransport(EndingTransport):
         self._may_move = False
         self._paths.unlimit()
         self.on_over()
-        # A dialer may have said HERE already: an acceptor that is closing goes on with that.
+        # The peer, a dialer, may have sent HERE already. An acceptor that is closing accepts that.
         if self._paths.role is Role.DIALER or not self.stream.can_move:
             self._paths.give_up()
 
     # What happens on the paths; see PathOwner.
 
     def path_begun(self, end: PathEnd) -> None:
-        """An acceptor says that it is there."""
+        """See :class:`PathOwner`: an acceptor sends READY."""
         self._paths.begin(end)
         if self._paths.role is Role.ACCEPTOR:
             end.say(Signal.READY)
@@ -168,7 +169,7 @@ class SecureTransport(EndingTransport):
 
     @property
     def _takes(self) -> bool:
-        """Whether anything that comes is looked at: not behind the last DONE, or an abort."""
+        """Whether received data is processed: not after the last DONE, nor after an abort."""
         return self.connected and not self._finished
 
     def path_received(self, plain: list[memoryview]) -> None:
@@ -179,8 +180,8 @@ class SecureTransport(EndingTransport):
 
     def _tell(self, told: Callable[..., object], *arguments: object) -> None:
         """
-        Call the protocol. Meanwhile nothing else is looked at, and when it fails, all is over: the
-        reactor knows only of the connection that it has just read from.
+        Call the protocol. Nothing else is processed meanwhile. If the protocol raises an exception,
+        all paths are aborted: the reactor would only close the one that it has just read from.
         """
         self._telling = True
         try:
@@ -209,7 +210,7 @@ class SecureTransport(EndingTransport):
         self._follow()
 
     def path_forged(self, end: PathEnd, reason: Failure) -> None:
-        """Of a path on which the peer has proved nothing it is the end."""
+        """Breaks the stream, unless the path is joining and its peer is not proved to be live."""
         if isinstance(end, Joining) and not end.path.ready:
             end.abort()
             self.path_lost(end, reason)
@@ -217,14 +218,14 @@ class SecureTransport(EndingTransport):
             self._fail(reason)
 
     def path_lost(self, end: PathEnd, reason: Failure) -> None:
-        """That may be of no importance."""
+        """Breaks the stream only if something on that path is outstanding."""
         self._loss = self._paths.lose(end, reason) or self._loss
         if self.connected and self._finished and self._paths.all_lost:
             self._lose(Failure(ConnectionDone()) if self.stream.over else reason)
         self._follow()
 
     def _confirm_end(self) -> None:
-        """Say DONE, unless the protocol has still to take something."""
+        """Send DONE if the peer has ended, unless the protocol has yet to take the data."""
         taken = self.disconnecting or not (self._paused or self._telling)
         if self._takes and taken and self.stream.owes_done:
             self._paths.reading.say(Signal.DONE)
@@ -243,7 +244,7 @@ class SecureTransport(EndingTransport):
         self._lose(reason)
 
     def _finish(self) -> None:
-        """Nothing more is said or heard."""
+        """Send and process nothing more, and abort all paths."""
         self._finished = True
         self._follow()  # so that no path joins now
         self._paths.abort()
@@ -256,7 +257,7 @@ class SecureTransport(EndingTransport):
 
     def write(self, data: bytes) -> None:
         if self.connected and not self._write_ended and data:
-            # All at once: a producer that is paused in between may end the stream.
+            # In one call: a producer that is paused in between may end the stream.
             self.transport.writeSequence(self._paths.writing.path.seal(data))
 
     def _send_end(self) -> None:
@@ -289,12 +290,12 @@ class SecureTransport(EndingTransport):
 
     def pauseProducing(self) -> None:
         """Stop reading; at most the data of one read of the transport below still arrives."""
-        if not self.disconnecting:  # else there is nothing that could be held back
+        if not self.disconnecting:  # otherwise data is discarded, not held back
             self._paused = True
             self._follow()
 
     def resumeProducing(self) -> None:
-        """Read on. A protocol that has been told of the end has it now."""
+        """Continue reading. If the protocol was notified of the end before, it has everything."""
         self._paused = False
         self._confirm_end()
         self._follow()

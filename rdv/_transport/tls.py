@@ -2,9 +2,9 @@
 TLS with half-close.
 
 Twisted's TLS transport answers a close_notify by closing both directions, and cannot send one
-alone. A relay over ``https`` needs both, or the end of one direction would cost the other (RFC
-8446, 6.1: a close_notify ends one direction only). :class:`HalfCloseTLS` therefore takes over the
-OpenSSL connection of a Twisted TLS transport whose handshake is done.
+alone. A relay over ``https`` needs both: otherwise, the end of one direction would cut off the
+other (RFC 8446, 6.1: a close_notify ends one direction only). :class:`HalfCloseTLS` therefore takes
+over the OpenSSL connection of a Twisted TLS transport whose handshake is done.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class HalfCloseTLS(EndingTransport):
     @classmethod
     def take_over(cls, tls: TLSMemoryBIOProtocol, protocol: IProtocol) -> HalfCloseTLS:
         """
-        Make a new instance in the place of ``tls``, to deliver to ``protocol``. What is below has
-        still to be told.
+        Replace ``tls`` by a new instance that delivers to ``protocol``. The caller must make it the
+        receiver of the transport below.
 
         May be called while ``tls`` delivers data: what it has decrypted beyond that reaches
         ``protocol`` too, though a close_notify in the same read ends both directions.
@@ -88,7 +88,7 @@ class HalfCloseTLS(EndingTransport):
 
     def dataReceived(self, data: bytes) -> None:
         """Decrypt received data and deliver it; drop data that has no receiver any more."""
-        # OpenSSL would keep it for as long as the connection stands.
+        # OpenSSL would keep unread data until the connection is closed.
         if self._takes:
             self._tls.bio_write(data)
         while self._takes:
@@ -136,7 +136,7 @@ class HalfCloseTLS(EndingTransport):
         while view:
             try:
                 view = view[self._tls.send(view[:_CHUNK]) :]
-            except Error:  # also when TLS 1.2 wants to renegotiate, which is not needed
+            except Error:  # also if TLS 1.2 wants to renegotiate, which is not supported
                 self._fail(Failure())
                 return
         self._flush()
@@ -170,7 +170,7 @@ class HalfCloseTLS(EndingTransport):
         self._flush()
 
     def abortConnection(self) -> None:
-        """Close at once, without a word."""
+        """Close immediately, without a close_notify."""
         self.disconnecting = True
         self._write_ended = True
         self.transport.abortConnection()

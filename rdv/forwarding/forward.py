@@ -1,5 +1,5 @@
 """
-A connection that has arrived, and the one that is made because of it.
+Joins a connection that has arrived with the one that is made for it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Forward(LegOwner[PlainLeg]):
     With the first byte that passes once the choice of the path is final, the kernel moves the data,
     if both are only sockets.
 
-    :param splicer: None where the kernel cannot do it.
+    :param splicer: None if the kernel does not support this.
     :param begun: called with this object when the first of the two connections is established.
     :ivar path_changed: called when the path of the connection to the peer changes.
     :ivar near: the protocol for the local connection.
@@ -68,7 +68,7 @@ class Forward(LegOwner[PlainLeg]):
         self._hangup: Hangup | None = None
         self.near: PlainLeg = _Leg(self)
         self.far: PlainLeg = _Leg(self)
-        #: Those that are connected, as long as they are not joined.
+        #: The connected legs, until they are joined.
         self._alone: list[PlainLeg] = []
         self._joint: Joint | None = None
         self._broken: str | None = None
@@ -125,14 +125,14 @@ class Forward(LegOwner[PlainLeg]):
         if self._hangup is not None:
             self._hangup.stop()
 
-    # Before both stand.
+    # Until both connections are established.
 
     def leg_made(self, leg: PlainLeg) -> None:
-        """It stands."""
+        """A connection is established."""
         leg.transport.pauseProducing()
         tune(leg.transport)
         leg.break_on_exit(True)
-        if not isinstance(leg.transport, Connection):  # that one sees to it itself
+        if not isinstance(leg.transport, Connection):  # which does this itself
             watch(self._clock, leg.transport)
         self._alone.append(leg)
         if self.broken is not None:
@@ -145,7 +145,7 @@ class Forward(LegOwner[PlainLeg]):
             self._begun(self)
 
     def _watch(self, splicer: Splicer) -> None:
-        from rdv.forwarding.hangup import Hangup  # only Linux has what it needs
+        from rdv.forwarding.hangup import Hangup  # Linux only
 
         gone = "the local program disconnected"
         self._hangup = Hangup(
@@ -157,7 +157,7 @@ class Forward(LegOwner[PlainLeg]):
         self._alone.remove(leg)
         self.abort(self._text(leg, reason))
 
-    # When both do.
+    # When both are established.
 
     def _join(self) -> None:
         self._leave()
@@ -166,23 +166,23 @@ class Forward(LegOwner[PlainLeg]):
         self._joint = joint = Joint(self._clock, (self.near, self.far), flows, self._gone)
         joint.begin(self._shorten if self._splicer is not None else None)
         near.resumeProducing()
-        far.resumeProducing()  # it may hold its loss, which it tells at once
+        far.resumeProducing()  # if it was lost while it was paused, this reports it
 
     def _gone(self, joint: Joint) -> None:
         self._leave()
         self.done.callback(None)
 
-    # Past the transports.
+    # Bypassing the transports.
 
     def _shorten(self, there: AnyFlow, back: AnyFlow) -> tuple[AnyFlow, AnyFlow] | None:
         if _below(self.far.transport) is None:
             return None
-        # Not in the middle of what the transport is doing.
+        # Not now, while the transport is in the middle of something.
         self._next_turn = self._clock.callLater(0, self._take_over)
         return there, back
 
     def _take_over(self) -> None:
-        from rdv._flows.kernel.takeover import is_plain  # only Linux has what it needs
+        from rdv._flows.kernel.takeover import is_plain  # Linux only
         from rdv.forwarding.hangup import has_hung_up
 
         self._next_turn = None
@@ -192,11 +192,11 @@ class Forward(LegOwner[PlainLeg]):
             return
         if other is None or not (is_plain(one) and is_plain(other)):
             return
-        if has_hung_up(one):  # it could write nothing before, which is what the splicer waits for
+        if has_hung_up(one):  # it can no longer write what the splicer would wait for
             return
         there, back = joint.flows
         if not back.ended:
-            # If it was paused it may hold something, or its loss.
+            # If it was paused, it may hold data, or its loss.
             self.far.transport.resumeProducing()
         if self.broken is not None or (there.ended and back.ended):
             return
@@ -229,7 +229,7 @@ class _Leg(PlainLeg):
 
 
 def _below(transport: StreamTransport) -> StreamTransport | None:
-    """What a connection goes through; None as long as that may change."""
+    """The transport below; None while another one may replace it."""
     if isinstance(transport, Connection):
         return cast("StreamTransport | None", transport.final_transport)
     return transport

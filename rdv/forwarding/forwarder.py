@@ -31,7 +31,7 @@ __all__ = ["Forwarder"]
 
 log = Logger()
 
-#: For which there may be nothing to join a connection with; anything else is a mistake of ours.
+#: Expected failures to connect; anything else is a bug.
 _REASONS = (RdvError, ConnectError, OSError, CancelledError, ConnectingCancelledError)
 
 
@@ -114,7 +114,7 @@ class Forwarder(Factory[Any]):
         except Exception as error:
             if not isinstance(error, _REASONS):
                 log.failure("a forward failed")
-            # Nothing is reported if the incoming connection has gone first, or we are to end.
+            # Nothing is reported if the incoming connection was lost before, or this is closing.
             if forward.broken is None:
                 self._tell_refused(number, error)
             forward.abort("it has no counterpart")
@@ -179,6 +179,6 @@ class _Reset(Protocol):
 def _splicer(reactor: object) -> Splicer | None:
     if sys.platform != "linux":
         return None
-    from rdv._flows.kernel.takeover import Splicer  # others have not what it needs
+    from rdv._flows.kernel.takeover import Splicer  # Linux only
 
     return Splicer.for_reactor(reactor)

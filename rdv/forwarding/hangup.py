@@ -16,7 +16,8 @@ from rdv._system.tcp_info import has_owner
 
 __all__ = ["Hangup", "has_hung_up"]
 
-#: Seconds from an end to the first look who is behind it, how the pause grows, and up to what.
+#: Seconds from an end to the first check for an owner, the factor by which the pause between checks
+#: grows, and its maximum.
 _FIRST_LOOK, _GROWTH, _LONGEST_PAUSE = 0.01, 2.0, 1.0
 
 
@@ -53,7 +54,7 @@ class Hangup:
         self._socket = socket_of(transport)
         self._fd = -1 if self._socket is None else self._socket.fileno()
         if self._fd >= 0:
-            with suppress(OSError):  # no descriptor left for an epoll: it is noticed later
+            with suppress(OSError):  # no descriptor left for an epoll: the loss is noticed later
                 watcher.watch(self._fd, EPOLLRDHUP, self._happened, self)
 
     def stop(self) -> None:
@@ -65,7 +66,7 @@ class Hangup:
             self._look = None
 
     def fail(self, error: OSError) -> None:
-        """See :class:`rdv._flows.kernel.epoll.Owner`: it is noticed later."""
+        """See :class:`rdv._flows.kernel.epoll.Owner`: the loss is noticed later."""
 
     def _happened(self, events: int) -> None:
         left_nothing = not unread(self._transport)

@@ -28,7 +28,7 @@ from rdv.client.http.server_endpoint import resolve
 
 __all__ = ["HostEndpoint"]
 
-#: Seconds for an address to answer before the next one is tried beside it, as in RFC 8305.
+#: Seconds for an address to answer before the next one is tried in parallel, as in RFC 8305.
 _MOMENT = 0.25
 
 
@@ -78,14 +78,14 @@ class HostEndpoint:
 
 
 class _Resetting:
-    """The part of a reactor that an endpoint needs."""
+    """The part of a reactor that an endpoint needs. Its connections are reset on close."""
 
     def __init__(self, reactor: IReactorTCP) -> None:
         self._reactor = reactor
 
     def connectTCP(self, *arguments: Any, **options: Any) -> IConnector:
         connector = self._reactor.connectTCP(*arguments, **options)
-        linger(getattr(connector, "transport", None), True)  # which IConnector does not promise
+        linger(getattr(connector, "transport", None), True)  # not part of IConnector
         return connector
 
 
@@ -111,7 +111,7 @@ class _Attempts:
         self._try_next()
 
     def _try_next(self) -> bool:
-        """:return: whether there was one."""
+        """Try the next address, and return whether there was one."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         endpoint = next(self._left, None)

@@ -30,7 +30,7 @@ __all__ = ["BadPlace", "HostPlace", "SocketFile", "UnixPlace", "parse_place"]
 
 #: Seconds to connect.
 _TIMEOUT = 10.0
-#: Clients that arrive together wait in the kernel's queue.
+#: The length of the kernel's queue, where clients that arrive together wait.
 _BACKLOG = 128
 _PLACE = re.compile(r"(?:(?P<host>\[[^][]+\]|[^][:]+):)?(?P<port>[0-9]{1,5})")
 
@@ -54,14 +54,14 @@ class HostPlace:
         return _with_port(self.host, self.port)
 
     def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
-        """That connects to it; a name is resolved each time."""
+        """An endpoint that connects to it; a name is resolved each time."""
         return HostEndpoint(reactor, _in_ascii(self.host), self.port, _TIMEOUT)
 
     def listen(self, reactor: Any, factory: IProtocolFactory) -> tuple[IListeningPort, str]:
         """
-        Listen there. No name but ``localhost`` will do: it may mean several addresses.
+        Listen there. No name except ``localhost`` is allowed: it may have several addresses.
 
-        :return: the port, and where it is, with its number if any would do.
+        :return: the port, and its address with the actual port number.
         :raises BadPlace: for a name.
         :raises RdvError: when that is not possible.
         """
@@ -87,14 +87,14 @@ class UnixPlace:
         return f"unix:{self.path}"
 
     def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
-        """That connects to it."""
+        """An endpoint that connects to it."""
         return UNIXClientEndpoint(reactor, self.path, timeout=_TIMEOUT)
 
     def listen(self, reactor: Any, factory: IProtocolFactory) -> tuple[IListeningPort, str]:
         """
         Listen there, for this user only.
 
-        :return: the port, and where it is.
+        :return: the port, and its address.
         :raises RdvError: when that is not possible; see
             :class:`rdv.forwarding.places.SocketFile`.
         """
@@ -133,7 +133,7 @@ def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
 def _in_ascii(host: str) -> str:
     """:raises UnicodeError: when it cannot be the name of a host."""
     if host.isascii():
-        host.encode("idna")  # as the resolver does, which does not report a failure of that
+        host.encode("idna")  # the resolver does this too, but does not report a failure
         return host
     return idna.encode(host).decode()
 
@@ -166,7 +166,7 @@ class SocketFile(unix.Port):
         """
         See :class:`IListeningPort`.
 
-        :raises CannotListenError: when the path is taken, or not possible.
+        :raises CannotListenError: if the path is taken, or cannot be used.
         """
         try:
             remove_stale(self._path)
@@ -176,8 +176,8 @@ class SocketFile(unix.Port):
             raise CannotListenError(None, self._path, error) from error
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IReadDescriptor`: it is over."""
-        # Not what the class above does: it would never end if the file had gone.
+        """See :class:`IReadDescriptor`: the port is closed."""
+        # Not ``unix.Port.connectionLost``, which never finishes if the file no longer exists.
         if self._ours is not None and _identity(self._path) == self._ours:
             os.unlink(self._path)
         tcp.Port.connectionLost(self, reason)

@@ -24,9 +24,9 @@ from rdv.wire import Role
 
 __all__ = ["HEAD_START", "DialQueue", "LobbyStay"]
 
-#: Seconds in which an attempt that has met its peer has the processor for itself: its race is short
-#: where the way is, and to prepare the next attempt takes milliseconds. Without that a direct
-#: connection takes 4.2 ms more than TCP instead of 2.8 (``benchmarks/endpoint.py``).
+#: Seconds for which an attempt that has met its peer has the CPU for itself: on a short path the
+#: race is short, and preparing the next attempt takes milliseconds. Without this, a direct
+#: connection takes 4.2 ms longer than TCP instead of 2.8 (``benchmarks/endpoint.py``).
 HEAD_START = 0.02
 
 
@@ -49,12 +49,12 @@ class LobbyStay:
         return self._leaving is not None
 
     def met(self) -> None:
-        """The server has named the peer; or another one has, of several."""
+        """A server has named the peer."""
         if self._leaving is None:
             self._leaving = self._clock.callLater(HEAD_START, self.leave)
 
     def leave(self, error: BaseException | None = None) -> None:
-        """Make room for the next one, if that has not happened yet."""
+        """End the stay, if it has not ended yet: the next attempt may enter the lobby."""
         if self._leaving is not None and self._leaving.active():
             self._leaving.cancel()
         if not self.left.called:
@@ -124,7 +124,7 @@ class DialQueue:
             self._news(this, None)
             return connection
         finally:
-            self._in_trouble.discard(this)  # what it fails with says enough
+            self._in_trouble.discard(this)  # its failure is reported anyway
 
     def _news(self, which: object, error: RdvError | None) -> None:
         """One of the attempts is in trouble, or no longer is."""

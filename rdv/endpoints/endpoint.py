@@ -58,8 +58,8 @@ class RendezvousEndpoint:
         reported anyway.
     :raises TypeError: when one of them is of the wrong type; the text names it.
     :raises ValueError: when one is out of range; likewise.
-    :raises BadURL: when the URL is none.
-    :raises BadToken: when the token cannot be one.
+    :raises BadURL: when the URL is invalid.
+    :raises BadToken: when the token is invalid.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class RendezvousServerEndpoint:
         cannot be reached, another program accepts with the token, or a client without the secret
         took the peer's place; once, not every time it happens; and with None when that is over.
     :raises TypeError: when one of them is of the wrong type; the text names it.
-    :raises BadURL: when the URL is none.
-    :raises BadToken: when the token cannot be one.
+    :raises BadURL: when the URL is invalid.
+    :raises BadToken: when the token is invalid.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class RendezvousServerEndpoint:
         See :class:`IStreamServerEndpoint`.
 
         :return: fires at once with a :class:`RendezvousPort`, before the server has been reached;
-            or errbacks with what the factory fails with when it is started.
+            or errbacks with the exception of a factory that fails to start.
         """
 
         def listen() -> RendezvousPort:
@@ -175,7 +175,7 @@ class RendezvousServerEndpoint:
 def _check(
     client: IClient, url: Servers, token: Token, headers: Headers | Mapping[str, Any] | None
 ) -> None:
-    """What a program has got wrong is said where it says it, and not when it connects."""
+    """Report invalid arguments immediately, not when the first connection is made."""
     knobs.with_methods("client", client, ("dial", "accept"), "a Client")
     parse_servers(url)
     server_token(token)

@@ -75,13 +75,13 @@ log = Logger()
 #: Called with an error when peers cannot connect, and with None when that is over.
 Trouble = Tell
 
-#: How many attempts there are at a time, the one that waits included.
+#: How many attempts there may be at a time, including the one that waits.
 _MOST_ATTEMPTS = 64
-#: Seconds that an attempt has, from meeting its peer, before it may have to make room: more than a
-#: dialer takes for the relay, whose penalty is 2 seconds.
+#: Seconds that an attempt has after it has met its peer, before it may have to make room: more than
+#: a dialer needs to choose the relay, whose penalty is 2 seconds.
 _BEFORE_MAKING_ROOM = 3.0
-#: How many attempts may meet somebody and come to nothing, at once and per second, until the next
-#: ones begin more slowly: each dials what its peer names.
+#: How many attempts may meet a peer and fail, at once and per second, before new ones begin more
+#: slowly: each attempt dials the addresses that its peer names.
 _IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND = 64, 10
 
 
@@ -146,9 +146,9 @@ class Listener:
 
     def stop(self) -> Deferred[None]:
         """
-        Accept no more, and cancel what is under way.
+        Accept no more, and cancel all attempts.
 
-        :return: fires when that is closed.
+        :return: fires when they are closed.
         """
         self._stopping = True
         if self._accepting is None:
@@ -164,7 +164,7 @@ class Listener:
             await self._make_room()
             error = await self._in_the_lobby()
             if error is None:
-                # Calls come before events: between the two what a new protocol writes is sent.
+                # Two turns: in between, the reactor sends what a new protocol has written.
                 await deferLater(self._clock, 0)
                 await deferLater(self._clock, 0)
                 continue
@@ -173,12 +173,12 @@ class Listener:
             if self._policy.is_final(error):
                 raise error
             self._fails(error)
-            if self._stopping:  # who was told has had enough
+            if self._stopping:  # the trouble callback has stopped this
                 return
             await deferLater(self._clock, self._policy.pause(error))
 
     async def _make_room(self) -> None:
-        """Wait for the next attempt's turn: not long, whatever has become of the others."""
+        """Wait until the next attempt may begin: not long, even if the others never end."""
         freely = self._room.limit // 2
         if len(self._attempts) <= freely:
             self._crowded = False
@@ -196,8 +196,8 @@ class Listener:
 
     def _in_the_lobby(self) -> Deferred[BaseException | None]:
         """
-        Begin an attempt. Fires when it has met its peer and had a head start, or is over, or with
-        why it has not met anybody.
+        Begin an attempt. Fires with None when it has met its peer and had a head start, or has
+        succeeded; or with the reason why it has failed before it met a peer.
         """
         stay = LobbyStay(self._clock)
 
@@ -236,7 +236,7 @@ class Listener:
         return connection.discard().addCallback(lambda _: too_late)
 
     def _hand_out(self, result: Connection | Failure) -> None:
-        """What has become of an attempt that has met its peer."""
+        """Handle the result of an attempt that has met its peer."""
         if not isinstance(result, Failure):
             try:
                 self._deliver(result)
@@ -252,7 +252,7 @@ class Listener:
         elif not result.check(CancelledError):
             log.failure("{token}: an attempt failed", result, token=self._hint)
 
-    # How things stand with the server.
+    # The state at the server.
 
     def _news(self, error: RdvError | None) -> None:
         if error is None:

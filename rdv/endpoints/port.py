@@ -146,7 +146,7 @@ def build(factory: IProtocolFactory, connection: Connection) -> IProtocol:
 def attach(
     connection: Connection, protocol: IProtocol, ended: Callable[[], object] | None = None
 ) -> None:
-    """As the connection's own, which is closed when the protocol fails."""
+    """Attach ``protocol`` to the connection, which is aborted if the protocol fails."""
     try:
         connection.attach(protocol, ended)
     except BaseException:

@@ -39,29 +39,29 @@ __all__ = ["RetryPolicy", "Tell", "harmless", "keep_trying"]
 
 log = Logger()
 
-#: Seconds, at most, until the server is asked again after a failure: at first, and in the end.
+#: Maximum seconds from a failure to the next request to the server: the first time, and ever.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: The same for a dialer that was replaced by another one.
 _FIRST_RETURN, _LONGEST_RETURN = 0.2, 5.0
-#: No server keeps us away for longer than so many seconds, whatever its Retry-After says.
+#: The maximum Retry-After of a server that is respected, in seconds.
 _LONGEST_RETRY_AFTER = 300.0
-#: Seconds in which a server that has our request would have refused it.
+#: Seconds after which a server that has our request would have refused it.
 _SETTLED_AFTER = 0.5
-#: Seconds that nothing but a rendezvous server lets us wait for an answer.
+#: Seconds: only a rendezvous server lets a request wait for this long.
 _PROVEN_AFTER = 30.0
 
 #: Seconds without a disturbance after which we have the token to ourselves again: twice the longest
-#: time for which another program that comes back stays away.
+#: pause of another program that keeps coming back.
 _UNDISTURBED = 60.0
 
-#: We are not allowed: that does not change by itself.
+#: Access is denied, which does not change by itself.
 _FINAL = frozenset((401, 403))
-#: What a server, or a proxy before one, says when it is to be asked again (RFC 9110, 15.5 and 15.6,
+#: Responses of a server, or of a proxy in front of it, that are temporary (RFC 9110, 15.5 and 15.6,
 #: and RFC 6585).
 _FOR_THE_MOMENT = frozenset((408, 429, 502, 503, 504))
 
-#: Is told of trouble, once and not for each failure; and with None when the server lets us wait,
-#: for the first time or again.
+#: Called with the error when trouble begins, not for each failure; and with None when the server
+#: lets us wait, for the first time or again.
 Tell: TypeAlias = Callable[[RdvError | None], object]
 
 
@@ -101,7 +101,7 @@ class RetryPolicy:
     * any other response: until the server has let us wait for long, or has named a peer. After
       that, it is the response of a proxy while the server behind it restarts (404), or of the
       portal of the network that this host has moved to;
-    * that none of several servers lets us wait: when it is final for each of them;
+    * none of several servers lets us wait: if that is final for each of them;
     * a failure that is not the server's, such as a peer without a path to it, or an unavailable
       local port: unless the policy is patient.
 
@@ -132,29 +132,29 @@ class RetryPolicy:
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._asked: float | None = None
         self._settling: IDelayedCall | None = None
-        self._had_request = False  # of the last attempt
+        self._had_request = False  # whether the server had the last attempt's request
         self._unanswered = 0
-        self._calm_from = -math.inf  # no more disturbed, from then on
+        self._calm_from = -math.inf  # when we count as undisturbed again
         self._reached = self._proven = self._in_trouble = False
 
-    # What happens to the attempt that waits.
+    # Events of the waiting attempt.
 
     def asked(self) -> None:
-        """The server has its request, perhaps not for the first time."""
+        """The server has the attempt's request, perhaps not for the first time."""
         if self._asked is None:
             self._asked = self._clock.seconds()
         if self._settling is None:
             self._settle()
 
     def met(self) -> None:
-        """The server has named its peer."""
+        """The server has named the attempt's peer."""
         self.over()
         self._proven = True
         if self._clock.seconds() >= self._calm_from:
             self._settled()
 
     def over(self) -> None:
-        """It no longer waits, for any reason."""
+        """The attempt no longer waits, for any reason."""
         if self._settling is not None and self._settling.active():
             self._settling.cancel()
         self._settling = None
@@ -209,12 +209,12 @@ class RetryPolicy:
         return self._backoff.next() + later(asked_for, _LONGEST_RETRY_AFTER, self._chance)
 
     def fails(self, error: RdvError) -> None:
-        """It has failed, and will be retried."""
+        """The attempt has failed, and will be retried."""
         if isinstance(error, (NoRelay, NotProven, TokenInUse)):
             self._reached = True
             self._calm_from = self._clock.seconds() + _UNDISTURBED
             if self._settling is None and self._asked is not None:
-                self._settle()  # another attempt waits
+                self._settle()  # the next attempt is already waiting
         if isinstance(error, ServerUnreachable) and self._had_request:
             self._unanswered += 1
         if not self._in_trouble:
@@ -273,7 +273,7 @@ async def keep_trying(
             left = None if end is None else max(0.0, end - clock.seconds())
             return await attempt(left, happened)
         except AttemptTimeout as error:
-            # It knows only of the time that was left for it, and not of the attempts before.
+            # This error only knows the time that was left, and not the attempts before.
             assert timeout is not None
             raise AttemptTimeout(timeout, f"{before}{error.lacking}") from None
         except RdvError as error:

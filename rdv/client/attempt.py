@@ -66,7 +66,7 @@ class Attempt:
     One attempt at a connection. However :meth:`run` ends, it closes everything except the winner.
 
     :param options: for treq's ``request``.
-    :param ends: when the timeout will cancel the attempt, by the reactor's clock.
+    :param ends: when the timeout will cancel the attempt, on the reactor's clock.
     :param met: called when the server has named the peer.
     """
 
@@ -95,7 +95,7 @@ class Attempt:
         :raises ServerRefused: when it answers with anything but 101.
         :raises ProtocolError: when its answer cannot be understood.
         :raises NoConnection: when neither a direct path nor the relay can be established, or the
-            local port cannot be had.
+            local port is unavailable.
         """
         try:
             connection = await self._run()
@@ -135,7 +135,7 @@ class Attempt:
         finally:
             if move is None:
                 self._closing.append(reach.close(reserve, abort=connection is None))
-            # One that is thrown away unfinished, as by a test, may not wait any more.
+            # A coroutine that is discarded unfinished, as by a test, must not await anything.
             if not isinstance(sys.exception(), GeneratorExit):
                 try:
                     await ignoring_cancellation(gatherResults(self._closing))
@@ -152,7 +152,7 @@ class Attempt:
 
     @property
     def lacking(self) -> str:
-        """What it has not got so far, or why it never will, for a person."""
+        """What the attempt is still waiting for, or why it has failed, for humans."""
         if self._failure:
             return self._failure
         if self._racing:

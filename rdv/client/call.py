@@ -42,7 +42,7 @@ class Shared:
     """
     Shared by all calls of a client.
 
-    :ivar numbers: of attempts.
+    :ivar numbers: the numbers of attempts.
     """
 
     reactor: IClientReactor
@@ -74,13 +74,13 @@ class Call:
         self._options = options
         self._secure = secure
         self._turn = DeferredLock()
-        self._attempts: dict[Place, Attempt] = {}  # the last one at each server
+        self._attempts: dict[Place, Attempt] = {}  # the latest one at each server
         self._told: dict[Place, AttemptTrace] = {}
         self._machines: Several[Connection] | None = None  # when there is one server
 
     @property
     def lacking(self) -> str:
-        """What it has not got so far, for a person."""
+        """What the call is still waiting for, for humans."""
         texts = list(dict.fromkeys(each.lacking for each in self._attempts.values()))
         return NO_PATH if NO_PATH in texts else "; ".join(texts)
 
@@ -189,7 +189,7 @@ class CancelledLater(Deferred[Connection]):
             self._cancelling = self._clock.callLater(0, self._connecting.cancel)
 
     def _fire(self, result: Connection | Failure) -> None:
-        if self._cancelling is not None and self._cancelling.active():  # it was over before
+        if self._cancelling is not None and self._cancelling.active():  # it has ended before that
             self._cancelling.cancel()
             if isinstance(result, Connection):
                 result.discard().addCallback(lambda _: self.errback(CancelledError()))

@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Settings", "Syns"]
 
 
-# Nobody changes, compares or prints these, and what a dataclass would need to forbid or to do that
-# takes time to make when a command starts.
+# These are never changed, compared or printed. Generating methods for that takes time when a
+# command starts.
 @dataclass(eq=False, repr=False)
 class Syns:
     """
     The SYNs of all attempts of one client. A peer names the addresses that are dialled: it must not
     be able to flood a host by starting attempt after attempt.
 
-    :ivar known: the budget for addresses at which peers are known to be: twice what one attempt
-        needs at most, and in the long run as many as that many peers behind refusing boxes use.
-    :ivar claimed: the budget for addresses that only peers claim. First dials may be owed, up to
-        the same number again.
+    :ivar known: the budget for addresses at which peers are known to be: at once, twice what one
+        attempt may use; in the long run, 100 a second.
+    :ivar claimed: the budget for addresses that only peers claim. First dials may overdraw it by
+        the same amount.
     """
 
     known: Allowance = field(default_factory=lambda: Allowance(1500, 100))
@@ -75,8 +75,8 @@ class Context:
     :ivar token: the token for the server.
     :ivar secured: what the handshakes need; None for a plain attempt.
     :ivar trace: gets the attempt's events.
-    :ivar candidates: those that are not closed.
-    :ivar syns: for the dials of all attempts of one client.
+    :ivar candidates: the candidates that are not closed.
+    :ivar syns: the SYN budgets of the client.
     :ivar moves: the streams of all attempts of one client that may move, the oldest first.
     :ivar turn: a lock: the attempts for one connection take turns to choose a path.
     :ivar machine: the only one of the server's addresses to contact, followed by IPv6 if

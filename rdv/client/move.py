@@ -72,7 +72,7 @@ class Move:
             next(iter(context.moves)).end("too many other streams are trying to move")
 
     def end(self, reason: str) -> None:
-        """The stream stays where it is. Nothing happens the second time."""
+        """End the period: the stream stays on the relay. Does nothing if it has already ended."""
         if self._ended:
             return
         self._ended = True
@@ -87,19 +87,19 @@ class Move:
             self._contest.join(self._stream, self._moved)
 
     def _moved(self, candidate: Candidate) -> None:
-        """For an acceptor, whose peer decides, that may be after the end."""
+        """The stream has moved. The peer of an acceptor may decide that even after the end."""
         self._tell(candidate)
         if not self._ended:
             self._ended = True
             self._context.trace.moved(candidate.trace, candidate.peer_address)
-            self._contest.end()  # which also ends the ways, but does not know which has won
+            self._contest.end()  # after the event: this ends the ways without knowing the winner
             self._close()
 
     def _close(self) -> None:
         self._context.moves.pop(self, None)
         if self._limit.active():
             self._limit.cancel()
-        self._stream.on_over = self._stream.on_ready = _nothing  # the stream needs none of us
+        self._stream.on_over = self._stream.on_ready = _nothing  # drops its references to this
         self._reach.close().addCallback(lambda _: self.over.fire(None))
 
 

@@ -18,9 +18,9 @@ __all__ = ["address_order", "weight"]
 
 def weight(token: bytes, name: str) -> bytes:
     """
-    That with the highest one comes first.
+    The weight of a place. The place with the highest weight comes first.
 
-    :param token: as it travels.
+    :param token: as sent to the server.
     :param name: ASCII.
     """
     return sha256(token + b"\n" + name.encode()).digest()

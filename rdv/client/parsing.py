@@ -32,10 +32,10 @@ __all__ = [
     "tls_of",
 ]
 
-#: What each does.
+#: The roles, by what they do.
 ROLES = {"dial": Role.DIALER, "accept": Role.ACCEPTOR}
 
-#: As many are remembered: what a client dials again and again takes 0.2 ms to read each time.
+#: How many parsed URLs are cached: a client may use the same one often, and parsing takes 0.2 ms.
 _MOST_URLS = 64
 _HOST = re.compile(r"[0-9a-f.:]*:[0-9a-f.:]*|([a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?)?")
 
@@ -56,7 +56,7 @@ def spaces_of(names: str) -> AddressSpace:
     """
     Address spaces by their names, comma separated.
 
-    :raises ValueError: when there is none of that name.
+    :raises ValueError: when a name is unknown.
     """
     spaces = AddressSpace.NONE
     for name in names.split(","):
@@ -71,7 +71,7 @@ def headers_of(lines: list[str]) -> Headers:
     """
     Headers, each as ``NAME: VALUE``.
 
-    :raises ValueError: when one is not, or has a name that cannot be.
+    :raises ValueError: when one has another form, or an invalid name.
     """
     headers = Headers()
     for line in lines:
@@ -87,7 +87,8 @@ def headers_of(lines: list[str]) -> Headers:
 
 def tls_of(ca: str | None, certificate: str | None) -> IPolicyForHTTPS | None:
     """
-    How an ``https`` server is verified, and what it is shown, from the names of files in PEM.
+    The policy for an ``https`` server, from the paths of PEM files: certificates to trust, and a
+    client certificate.
 
     :return: None when neither is given.
     :raises ValueError: when one cannot be read.
@@ -125,10 +126,10 @@ def _uri_of(url: _ServerURL) -> URL:
 
 def parse_server_url(text: str) -> URL:
     """
-    Read ``http://host[:port][/path]`` or ``https://...``, in the form that treq can be given.
+    Read ``http://host[:port][/path]`` or ``https://...``, as a URL that treq accepts.
 
     :raises BadURL: when it is anything else.
-    :raises TypeError: when it is no text.
+    :raises TypeError: when it is not text.
     """
     knobs.instance("url", text, str, "text")
     if is_secret(text):
@@ -144,7 +145,7 @@ def _parsed(text: str) -> URL:
         url.to_uri()
     except ValueError as error:
         raise BadURL(f"not a URL: {text!r} ({error})") from None
-    except UnboundLocalError:  # hyperlink 21: a byte that is no UTF-8, in brackets
+    except UnboundLocalError:  # hyperlink 21, for invalid UTF-8 in brackets
         raise BadURL(f"not a URL: {text!r} (not an IPv6 address)") from None
     if url.host.isascii() and not _HOST.fullmatch(url.host):
         raise BadURL(f"not a URL: {text!r} (not a host: {url.host!r})")
@@ -184,6 +185,6 @@ def parse_proxy(text: str) -> Proxy:
 
 
 def _credentials(user_info: str) -> bytes:
-    """Those of HTTP's basic authentication (RFC 7617)."""
+    """The header value for HTTP's basic authentication (RFC 7617)."""
     user, _, password = user_info.partition(":")
     return b"Basic " + b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password))

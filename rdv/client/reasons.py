@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-#: Why the relay is none.
+#: Why the relay cannot be used.
 NO_RELAY = "this server does not relay"
 
 
@@ -92,14 +92,14 @@ def printable(text: bytes) -> str:
 
 
 def is_of_tls(error: BaseException | None) -> bool:
-    """Whether TLS has failed, in it or in what it came of."""
+    """Whether it is an error of TLS, or was caused by one."""
     while error is not None and not _is_one(error, "OpenSSL.SSL", "Error"):
         error = error.__cause__
     return error is not None
 
 
 def _is_one(error: BaseException, module: str, name: str) -> bool:
-    """Whether it is an error of a module that only TLS needs, and that is not loaded for this."""
+    """Whether it is an exception of a module for TLS, which is not loaded just for this check."""
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(error, getattr(loaded, name))
 

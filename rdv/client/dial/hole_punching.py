@@ -38,8 +38,8 @@ log = Logger()
 
 TOO_MANY = "too many dials recently: refused dials are not repeated for now"
 
-#: Answers that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
-#: systems make of ICMP errors. EACCES is ICMPv6 for a filter.
+#: Errors that mean "not yet" as long as the peer's own SYN may be on its way: a reset, and what
+#: systems report for ICMP errors (EACCES for a filter, with ICMPv6).
 _REFUSALS = frozenset(
     (
         errno.ECONNREFUSED,
@@ -51,19 +51,19 @@ _REFUSALS = frozenset(
         errno.EPROTO,
     )
 )
-#: The connection from the other direction stands, or its remains are not gone yet.
+#: Errors when there is a connection from the other direction, or it is not completely closed yet.
 _TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
-#: How systems tell that there is no way to an address; each has another meaning too.
+#: Errors when there is no route to an address; each may also mean something else.
 _NO_ROUTE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL))
-#: SYNs of a dial that is not answered, in the time of most attempts: the system repeats it after 1,
-#: 3 and 7 seconds.
+#: SYNs of an unanswered dial while most attempts last: the system retransmits after 1, 3 and 7
+#: seconds.
 _FIRST_DIAL = 4
-#: Seconds of nothing but refusals after which the race no longer waits for an address.
+#: Seconds of refusals after which the race no longer waits for an address.
 _HOPELESS_AFTER = 1.0
 
-#: How many times an attempt redials altogether where the peer is known to be. The first dial of
-#: each address is not counted: with ten addresses and four guesses there are 14 of them. What is
-#: only claimed is paid for apart.
+#: How many times an attempt may redial addresses at which the peer is known to be, in total. The
+#: first dial of each address is not counted: with ten addresses and four guesses there are 14 of
+#: them. Addresses that the peer only claims have another budget.
 SYN_BUDGET = 700
 
 
@@ -106,7 +106,7 @@ class HolePuncher:
         self._ignored = {target.address for target in targets}
         self._hopeful = {each.address for each in targets if not (each.guessed or each.foreign)}
         self.refused: dict[Address, Exception] = {}
-        # From elsewhere it is not to be seen what foreign addresses answer.
+        # When the relay stops waiting must not show a remote peer what foreign addresses answer.
         foreign = any(each.foreign and route_to(each.address.ip) for each in targets)
         self._veil = self._reactor.callLater(_HOPELESS_AFTER, self._unveil) if foreign else None
         port.ignore_syns(self._ignored)
@@ -115,7 +115,7 @@ class HolePuncher:
     def hopeless(self) -> bool:
         """
         Whether every address has refused for a while, has no route, or was given up. Guessed
-        addresses do not count. For that while, foreign ones count as not having refused, whatever
+        addresses do not count. Foreign ones count as given up after exactly that while, whatever
         they answer.
         """
         return not self._hopeful and self._veil is None
@@ -127,12 +127,12 @@ class HolePuncher:
         trace: CandidateTrace,
     ) -> Candidate:
         """
-        Dial until the candidate was chosen.
+        Dial until a candidate is chosen.
 
-        :param contend: takes a connected one to the choice.
-        :raises ConnectError: the last refusal, when there is no point in going on.
+        :param contend: takes a connected candidate to the choice.
+        :raises ConnectError: the last refusal, when another dial would be pointless.
         :raises ConnectionLost: likewise.
-        :raises ProtocolError: when it is no peer of ours.
+        :raises ProtocolError: when the other side is not the peer.
         """
         address = target.address
         begun = self._reactor.seconds()
@@ -157,13 +157,13 @@ class HolePuncher:
                     if address in self._hopeful:
                         trace(What.HOPELESS)
                     self._give_up(address)
-                if self._stopped:  # that was what the relay, or the next in line, waited for
+                if self._stopped:  # giving up has ended the race
                     raise CancelledError
                 self._ignore(address, pacing.fast)
                 for wait in (pause, *(0.0,) * pacing.turns(took))[not pause :]:
                     await deferLater(self._reactor, wait)
                 await self._free(address)
-        except CancelledError:  # the listener goes as well
+        except CancelledError:  # the listener is closed as well, with its filter
             raise
         except Exception:
             self._ignore(address, False)
@@ -171,7 +171,7 @@ class HolePuncher:
             raise
 
     async def _free(self, address: Address) -> None:
-        """Wait until the connection that has come from there, if there is one, is gone."""
+        """Wait until there is no connection from that address any more."""
         standing = [each for each in self._context.candidates if each.connected]
         for candidate in standing:
             if candidate.peer_address == address:
@@ -194,10 +194,10 @@ class HolePuncher:
 
     def _granted(self, target: Target) -> int:
         """
-        How often it may be redialled. What is only claimed is paid for beforehand, so that one
-        address does not show how often another one had to be dialled.
+        How often it may be redialled. Claimed addresses are charged in advance, so that the dials
+        of one address do not show how often another one had to be dialled.
 
-        :raises ConnectError: when it is not to be dialled at all.
+        :raises ConnectError: when it must not be dialled at all.
         """
         if not target.claimed:
             return target.redials
@@ -210,7 +210,7 @@ class HolePuncher:
         return most
 
     def _pays(self) -> bool:
-        """Whether there is one more redial where the peer is known to be."""
+        """Charge a redial of an address at which the peer is known to be; False if none is left."""
         if not self._budget:
             return False
         if self._context.syns.known.left(self._reactor.seconds()) < 1:
@@ -232,7 +232,7 @@ class HolePuncher:
         took: float,
         elapsed: float,
     ) -> float | None:
-        """Seconds until the next dial; None when there is to be none."""
+        """Seconds until the next dial; None to give up."""
         number = getattr(error, "osError", None)
         if isinstance(error, NobodyListens):
             return None

@@ -10,13 +10,14 @@ from rdv.client.dial.targets import OFTEN
 
 __all__ = ["Pacing"]
 
-#: How many bursts, of how many redials at once, begin every so many seconds.
+#: The number of bursts, the redials in each, and the seconds from one to the next.
 _BURSTS, _BURST, _EVERY = 3, 100, 0.25
-#: Two sides that are refused at one pace may miss each other for ever. Where a refusal takes less
-#: than so many seconds, which is below what timers can do, up to so many turns of the reactor pass
-#: before the next dial; elsewhere every so often a pause of up to a quarter of the round trip.
+#: Jitter, because two sides that are refused at the same pace could miss each other forever. If a
+#: refusal takes less than ``_BELOW_TIMERS`` seconds, the resolution of timers, up to ``_TURNS``
+#: turns of the reactor pass before the next dial. Otherwise, every ``_IN_STEP`` dials, there is a
+#: pause of up to a quarter of the round trip.
 _BELOW_TIMERS, _TURNS, _IN_STEP = 0.002, 4, 8
-#: Behind a burst the pause grows by this factor, from and to so many seconds.
+#: After a burst, pauses grow by this factor, from the second number to the third, in seconds.
 _GROWTH, _FIRST_PAUSE, _LONGEST_PAUSE = 1.25, 0.005, 0.5
 
 
@@ -25,7 +26,7 @@ class Pacing:
     The pauses between the dials of one address.
 
     :param random: for the jitter.
-    :param most: the maximum total number of dials.
+    :param most: the maximum total number of redials.
     :ivar fast: whether the next redial is part of a burst.
     """
 
@@ -41,7 +42,7 @@ class Pacing:
         """
         :param took: seconds from the last dial to its refusal.
         :param elapsed: seconds since the first dial.
-        :return: seconds to wait now; None when it is not to be dialled any more.
+        :return: seconds to wait now; None when no redial is left.
         """
         if not self._left:
             return None

@@ -65,7 +65,7 @@ class SharedPort:
         """
         :param factory: builds the protocols of accepted connections.
         :param number: a fixed port; 0 lets the system choose.
-        :raises NoConnection: when the port cannot be had.
+        :raises NoConnection: when the port is unavailable.
         """
         self._reactor = reactor
         self._ports: list[IListeningPort] = []
@@ -91,7 +91,7 @@ class SharedPort:
         except CannotListenError:
             if number:
                 raise
-            # What was chosen for IPv6 is taken for IPv4, which matters more.
+            # The port chosen for IPv6 is taken for IPv4, which matters more.
             self._ports.pop().stopListening()
             self._listen("", 0, factory)
 
@@ -101,7 +101,7 @@ class SharedPort:
 
     def _listen(self, interface: str, number: int, factory: ServerFactory[Any]) -> None:
         binding = _binding(interface, number)
-        # One for each attempt: nothing that anybody wants to read of.
+        # There is one for each attempt: not worth a line in a log.
         port = listen_quietly(self._reactor.listenTCP, binding, factory, interface=interface)
         self._ports.append(port)
 
@@ -119,7 +119,7 @@ class SharedPort:
                 self._reactor, self.number, address, protocol, timeout, self._close_soon
             )
             return dialling.addCallback(_not_to_itself)
-        # A reactor without sockets of the system, as in tests.
+        # A reactor without real sockets, as in tests.
         factory = one_protocol(protocol)
         endpoint_type = TCP4ClientEndpoint if address.ip.version == 4 else TCP6ClientEndpoint
         endpoint = endpoint_type(
@@ -137,8 +137,8 @@ class SharedPort:
 
     def ignore_syns(self, addresses: Collection[Address]) -> None:
         """
-        From now on let the SYNs of ``addresses``, and of no others, go unanswered where the system
-        can do that; see :mod:`rdv._system.syn_filter`.
+        From now on, leave the SYNs of ``addresses``, and of no others, unanswered, if the system
+        supports it; see :mod:`rdv._system.syn_filter`.
         """
         for port in self._ports:
             ignore_syns(getattr(port, "socket", None), addresses)
@@ -167,7 +167,7 @@ def _not_to_itself(protocol: P) -> P:
 
 
 def _binding(interface: str, number: int) -> Any:
-    # What listenTCP and endpoints accept in the place of a port, though their types say int.
+    # listenTCP and endpoints accept this in place of a port, although their types say int.
     return makeBinding(interface, number, reuseAddress=True, reusePort=True)
 
 

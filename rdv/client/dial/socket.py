@@ -107,11 +107,14 @@ class _ConnectingSocket:
         return self._connected
 
     def _refused(self) -> bool:
-        """Fail if it is over. A soft error is not the end: the peer's SYN may still come."""
+        """
+        Fail if the dial is over, and return whether it is. A soft error does not end it: the peer's
+        SYN may still arrive.
+        """
         number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         over = is_closed(self._socket)
         if over or (over is None and number):
-            # Its number may have been taken with a soft error, or with the error queue.
+            # The number may be missing: an earlier query, or emptying the error queue, cleared it.
             self._fail(_error(number or errno.ECONNREFUSED))
             return True
         _forget_errors(self._socket)
@@ -147,14 +150,14 @@ class _ConnectingSocket:
         """See :class:`IWriteDescriptor`: it is connected, or refused."""
         if self._refused():
             return
-        if not self._is_connected():  # woken before the kernel had made up its mind
+        if not self._is_connected():  # woken too early: neither connected nor refused yet
             return
         factory = one_protocol(self._protocol)
         try:
             self._reactor.adoptStreamConnection(
                 self._socket.fileno(), cast(Any, self._socket.family), factory
             )
-        except OSError as error:  # gone again, or no descriptor
+        except OSError as error:  # already lost again, or no descriptor left
             if not self._refused():
                 self._fail(_error(error.errno))
             return
@@ -165,7 +168,7 @@ class _ConnectingSocket:
         """See :class:`IReadDescriptor`."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """See :class:`IFileDescriptor`: how epoll tells of an error. It does not watch us now."""
+        """See :class:`IFileDescriptor`: epoll has an error, and has stopped watching the socket."""
         self.doWrite()
         if not self._connected.called:
             self._reactor.addWriter(self)
@@ -178,7 +181,7 @@ class _ConnectingSocket:
 
 
 def _forget_errors(sock: socket.socket) -> None:
-    """What is left in the queue would keep waking epoll, though the connection stands."""
+    """Empty the error queue, which would keep waking epoll although the dial goes on."""
     queue = getattr(socket, "MSG_ERRQUEUE", 0)
     with suppress(OSError):  # it is empty
         while queue:

@@ -32,11 +32,11 @@ __all__ = [
 
 IP: TypeAlias = IPv4Address | IPv6Address
 
-#: How often an address that refuses is redialled: where the peer is known to be, where only it says
-#: so, and where the port is but guessed.
+#: How often an address that refuses is redialled: one at which the peer is known to be, one that
+#: only the peer claims, and one with a guessed port.
 OFTEN, SELDOM, _GUESSED = 330, 5, 10
 
-#: How far ahead of the observed port a NAT that counts its mappings up is expected to be.
+#: How far past the observed port the next mappings of a NAT with sequential ports may be.
 _AHEAD = range(1, 5)
 _LAST_PORT = 0xFFFF
 #: Between a carrier's NAT and those of its customers (RFC 6598).
@@ -50,8 +50,8 @@ class Target(NamedTuple):
     :ivar guessed: whether the port is predicted.
     :ivar redials: how often it may be dialled again.
     :ivar claimed: whether only the peer claims to be at this address.
-    :ivar foreign: whether, besides, the address is of a network in which we may be and the peer is
-        not: the results of the dials must not be visible from elsewhere.
+    :ivar foreign: whether, in addition, the address may be in our own network and the peer is not:
+        a remote peer must not see the results of these dials.
     """
 
     address: Address
@@ -133,12 +133,12 @@ def targets(
 
 
 def _graded(wanted: Collection[Address], answer: Answer, own: Collection[Address]) -> list[Target]:
-    """What each address is: where the peer is known to be, claimed, or foreign."""
+    """Tell the addresses at which the peer is known to be from claimed and foreign ones."""
     observed, at_home = observed_peer(answer), same_site(answer)
     if observed is None:  # the server does not know the peer's address
         return [Target(address, redials=SELDOM, claimed=True) for address in wanted]
     ours, theirs = {_network(address.ip) for address in own} - {None}, _network(observed.ip)
-    unseen = OFTEN if theirs is None else SELDOM  # for the first one of IPv6
+    unseen = OFTEN if theirs is None else SELDOM  # for the first IPv6 address
     found = []
     for address in wanted:
         network = _network(address.ip)
@@ -154,12 +154,15 @@ def _graded(wanted: Collection[Address], answer: Answer, own: Collection[Address
 
 
 def _network(ip: IP) -> int | None:
-    """That of a global IPv6 address."""
+    """The network of a global IPv6 address; None for other addresses."""
     return int(ip) >> (128 - _PREFIX) if ip.version == 6 and is_global(ip) else None
 
 
 def ports_change(answer: Answer, own: Collection[Address], local_port: int) -> bool:
-    """Whether there is a NAT that changes ports, at the peer or here. As of :func:`targets`."""
+    """
+    Whether there is a NAT that changes ports, at the peer or here. The arguments are those of
+    :func:`targets`.
+    """
     return _stepped(answer) is not None or _ours_steps(answer, own, local_port)
 
 

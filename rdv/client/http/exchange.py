@@ -37,7 +37,7 @@ from rdv.errors import ProtocolError, ServerUnreachable
 
 __all__ = ["UpgradeExchange"]
 
-#: How much of the body of a refusal is read.
+#: How many bytes of the body of a refusal are read.
 _BODY_LIMIT = 4096
 #: How many interim responses (1xx) may come before the final one.
 _INTERIM_LIMIT = 16
@@ -86,7 +86,7 @@ class UpgradeExchange(Protocol):
     """
     One request and its response, as h11 sees them.
 
-    :ivar asked: whether nothing prevents the request from reaching the server.
+    :ivar asked: whether the request has been sent: with TLS, the handshake comes first.
     """
 
     transport: StreamTransport | None = None  # type: ignore[assignment]
@@ -113,7 +113,7 @@ class UpgradeExchange(Protocol):
         tune(self.transport)
         secure = ISSLTransport.providedBy(self.transport)
         if secure:
-            # Until now names were resolved and addresses dialled, at the expense of the same time.
+            # Resolving and connecting have used part of the same time.
             self._expect("the TLS handshake", self._clock.seconds() - self._begun)
         self._trace.reached()
         self._send(self._request)
@@ -124,11 +124,11 @@ class UpgradeExchange(Protocol):
     def handshakeCompleted(self) -> None:
         self._relax()
         self._trace.secured(self.transport)
-        self._has_asked()  # what was written waited for that
+        self._has_asked()  # the request was waiting for the handshake
 
     def _has_asked(self) -> None:
         self.asked = True
-        # The answer may take for ever, but not that the request is acknowledged.
+        # The answer may take forever, but the request must be acknowledged.
         watch(self._clock, self.transport)
         self._trace(What.ASKED)
 
@@ -138,7 +138,7 @@ class UpgradeExchange(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self.response.called:
-            if self._final is None:  # of the stream behind a 101; nothing else is of interest
+            if self._final is None:  # the stream after a 101; anything else is ignored
                 self._behind += data
             return
         try:
@@ -198,7 +198,7 @@ class UpgradeExchange(Protocol):
     def _respond(self, event: h11.Response | h11.InformationalResponse, body: bytes) -> None:
         headers = Headers()
         for name, value in event.headers:
-            # What it names is not undone: not of the stream behind a 101, nor of an explanation.
+            # Nothing is decoded: neither the stream after a 101 nor the body of a refusal.
             if name == b"content-encoding":
                 body = b""
             else:
@@ -222,7 +222,7 @@ class UpgradeExchange(Protocol):
             self.transport.resumeProducing()
 
     def close(self) -> Deferred[None]:
-        """End the exchange, wherever it is. Fires when there is no connection (any more)."""
+        """End the exchange at any point. Fires when there is no connection (any more)."""
         self._relax()
         if self.transport is None or self._handed_over or self._lost is not None:
             return succeed(None)
@@ -248,6 +248,6 @@ class UpgradeExchange(Protocol):
 
     def _stalled(self, what: str) -> None:
         if self._final is not None:
-            self._finish()  # the status is known; only its explanation is late
+            self._finish()  # the status is known; only the body is late
         else:
             self._fail(ServerUnreachable(f"{what} did not complete within {self._timeout:g} s"))

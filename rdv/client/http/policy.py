@@ -1,6 +1,7 @@
 """
 The policy for verifying an ``https`` server. The verification code is loaded for the first such
-server: a program that starts for one connection to an ``http`` server needs a third less time then.
+server: without it, a command that makes one connection to an ``http`` server takes a third less
+time.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-An HTTP proxy, from the text that a person writes.
+The HTTP proxy of a client.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ __all__ = ["RequestOptions", "UpgradeAgent", "ask", "check_options", "with_proxy
 
 log = Logger()
 
-#: What a caller may say of a request: names of treq's, and what each may be beside None.
+#: The options of a request, with treq's names: their types, besides None, in code and in words.
 _OPTIONS: dict[str, tuple[tuple[type, ...], str]] = {
     "headers": ((Headers, Mapping), "Headers or a mapping"),
     "auth": ((tuple,), "(user, password)"),
@@ -106,7 +106,7 @@ class UpgradeAgent:
             fields.insert(0, (b"Host", _netloc(parsed)))
         try:
             request = h11.Request(method=method, target=parsed.originForm, headers=fields)
-        except h11.LocalProtocolError:  # its text may show the value
+        except h11.LocalProtocolError:  # its text may contain the value
             return fail(ProtocolError("a header of the request cannot be sent"))
         return Deferred.fromCoroutine(self._request(parsed, request))
 
@@ -122,7 +122,7 @@ class UpgradeAgent:
 
     @property
     def asked(self) -> bool:
-        """Whether the request has gone to the server."""
+        """Whether the request has been sent to the server."""
         return self._exchange is not None and self._exchange.asked
 
     def close(self) -> Deferred[None]:
@@ -178,7 +178,7 @@ async def ask(
         response.deliverBody(relay)
     except (ConnectError, DNSLookupError, DeferTimeoutError, ServerUnreachable) as error:
         raise ServerUnreachable(f"cannot reach {server}: {describe(error)}") from error
-    except ValueError as error:  # a header that is no text
+    except ValueError as error:  # a header that is not text
         raise ProtocolError(f"the response of {server} is not HTTP: {error}") from error
     log.debug(
         "{token}: observed as {observed}, the peer may be at {peer_addresses}",
@@ -237,7 +237,7 @@ def _is_text(value: object) -> bool:
 
 
 def _headers(given: Headers | Mapping[str, Any] | None) -> Headers:
-    """A copy, as the caller's must not carry the token afterwards."""
+    """A copy: the token must not be added to the caller's object."""
     if isinstance(given, Headers):
         return given.copy()
     headers = Headers()

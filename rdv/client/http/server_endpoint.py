@@ -34,7 +34,7 @@ from rdv.errors import BadURL
 
 __all__ = ["ServerEndpoints", "is_address", "resolve"]
 
-#: Seconds for an address that does not answer while there is another one.
+#: Maximum seconds for an address to answer if there is another one.
 _SKIPPED_AFTER = 2.5
 
 
@@ -43,7 +43,7 @@ class ServerEndpoints:
     """
     Endpoints from a shared port to servers.
 
-    :param proxy: through which they are reached.
+    :param proxy: the proxy through which they are reached.
 
     Of a name's addresses, both peers try the same one first
     (:func:`rdv.client.order.address_order`): each may be another machine. If the context has
@@ -111,8 +111,8 @@ class _ServerEndpoint:
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """
-        See :class:`IStreamClientEndpoint`. IPv6 is for servers that have no IPv4: only IPv4 yields
-        a mapping to punch.
+        See :class:`IStreamClientEndpoint`. IPv6 is for servers without IPv4: only an IPv4
+        connection creates a NAT mapping that hole punching can use.
         """
         return Deferred.fromCoroutine(self._connect(factory))
 
@@ -154,7 +154,7 @@ class _ServerEndpoint:
     async def _addresses(
         self, kind: type[IPv4Address | IPv6Address], timeout: float
     ) -> Sequence[Address]:
-        """Those that are to be tried."""
+        """The addresses to try."""
         if self._machine is not None and kind is self._kinds[0]:
             return [self._machine]
         addresses = await resolve(self._reactor, self._host, self._number, kind, timeout)

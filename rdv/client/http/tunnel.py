@@ -34,9 +34,9 @@ __all__ = ["TunnelEndpoint"]
 
 log = Logger()
 
-#: The port that is let through by proxies that are particular about it.
+#: The only port that many proxies allow.
 _USUAL = 443
-#: With what an answer begins.
+#: The beginning of a response.
 _HTTP = b"HTTP/"
 
 
@@ -47,7 +47,7 @@ class TunnelEndpoint:
     its response, which the proxy sends when it has reached the server.
 
     :param below: the proxy itself.
-    :param host: of the server, which the proxy resolves.
+    :param host: the server's host, which the proxy resolves.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class TunnelEndpoint:
             headers.append((b"Proxy-Authorization", self._proxy.authorization))
         try:
             return h11.Request(method=b"CONNECT", target=target, headers=headers)
-        except h11.LocalProtocolError:  # its text may show the value
+        except h11.LocalProtocolError:  # its text may contain the value
             raise ProtocolError("a header of the request to the proxy cannot be sent") from None
 
     def _judge(self, answer: h11.Response) -> None:
@@ -118,7 +118,7 @@ class TunnelEndpoint:
                 f"the proxy {self._proxy} could not connect to {self._target}: {said}"
             )
         given = self._proxy.authorization is not None
-        if status in (401, 407):  # some say the first when a password is wrong
+        if status in (401, 407):  # some proxies use 401 for a wrong password
             wants = (
                 "does not accept this user name and password" if given else "requires a password"
             )
@@ -128,7 +128,7 @@ class TunnelEndpoint:
         raise ProxyRefused(text, status)
 
     def _reason(self, error: Exception) -> Exception:
-        """The text for a failure."""
+        """The exception to raise for a failure."""
         if isinstance(error, DeferTimeoutError):
             timeout = self._context.settings.server_timeout
             return ServerUnreachable(

@@ -33,14 +33,14 @@ from rdv.errors import RdvError
 
 __all__ = ["NO_ISSUER", "IssuerProblem", "check_name", "creator", "issuer_problem", "read"]
 
-#: OpenSSL's numbers for it: the issuer of a certificate is not at hand.
+#: OpenSSL's error numbers when the issuer of a certificate is unknown.
 NO_ISSUER = (20, 21)
 
 
 def read(ca: bytes | None, certificate: bytes | None) -> tuple[Any, PrivateCertificate | None]:
     """
-    Whom to trust, and who we are, as :func:`creator` takes it; the arguments are those of
-    :func:`rdv.client.tls_policy`.
+    The trusted roots and the client certificate, as :func:`creator` takes them. The arguments are
+    those of :func:`rdv.client.tls_policy`.
 
     :raises RdvError: when one of them cannot be read.
     """
@@ -73,10 +73,10 @@ def creator(
 class _Named:
     """
     Refuses a certificate that is not known to be for ``host``. Twisted 26.10 checks that itself,
-    but accepts a certificate that it cannot check: one without names, such as users often have, or
-    with unreadable names, would be valid for every server.
+    but accepts a certificate that it cannot check: one without names, as many client certificates
+    are, or with unreadable names, would be valid for every server.
 
-    :param creator: with its own verification of everything else: whom to trust.
+    :param creator: verifies everything else, such as the issuer.
     :param host: a name in ASCII, or an address.
     """
 
@@ -86,7 +86,7 @@ class _Named:
 
     def clientConnectionForTLS(self, tls: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = self._creator.clientConnectionForTLS(tls)
-        told = ref(tls)  # which has the connection, and that has the callback
+        told = ref(tls)  # weak, because it owns the connection, which owns the callback
         host = self._host
 
         def fail(failure: Exception) -> bool:
@@ -113,7 +113,7 @@ class _Named:
 
 
 class _Untrusted(SSL.Error):
-    """As one of OpenSSL, which says no more than that it failed."""
+    """Replaces OpenSSL's own error, which only says that verification failed."""
 
     def __init__(self, problem: str) -> None:
         super().__init__([("SSL routines", "", f"certificate verify failed: {problem}")])
@@ -135,13 +135,13 @@ class IssuerProblem(NamedTuple):
 def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
     """
     :param certificate: as pyOpenSSL has it.
-    :param depth: which one of the chain it is; 0 is the server's own.
+    :param depth: its position in the chain; 0 for the server's own.
     """
     try:
         found = certificate.to_cryptography()
         issuer = name_text(found.issuer)
         is_unsent = not depth and names_issuer(found)
-    except Exception:  # it may be anything
+    except Exception:  # the certificate may be malformed in any way
         return IssuerProblem("its issuer is not trusted", False)
     if is_unsent:
         text = f"its chain is incomplete: the server does not send the certificate of {issuer}"

@@ -76,7 +76,7 @@ class Choice:
         :raises ConnectionLost: when the candidate turns out to be unusable; it is then closed, and
             the next one may try.
         """
-        # A dialer offers one after the other; an acceptor takes what the dialer offers.
+        # A dialer offers one candidate at a time; an acceptor accepts all that the dialer offers.
         alone = candidate.role is Role.DIALER or self._stream is None
         if alone:
             await self._lock.acquire()

@@ -47,7 +47,7 @@ class Contest:
     move: it then continues for a direct path (:meth:`join`).
 
     :param relay: the connection on which the server answered.
-    :param inbound: the listener, which has not begun yet.
+    :param inbound: the incoming connections; :meth:`run` begins their handshakes.
     :param own: our own addresses; the peer got the first of them.
     :ivar ends: when the time for a path is over, by the reactor's clock.
     """
@@ -63,7 +63,7 @@ class Contest:
     ) -> None:
         settings = context.settings
         self._relays = answer.relays
-        # Whether anybody is known to be at the other end of anything.
+        # Whether a peer may have been on any of the connections.
         self._has_come = answer.relays
         # The acceptor does not choose, and without address spaces there is only the relay.
         chooses = context.role is Role.DIALER and settings.spaces
@@ -72,27 +72,27 @@ class Contest:
         self._reactor = context.reactor
         self._inbound = inbound
         self._relay = relay
-        # One that does not see where its clients come from does not name all addresses of the peer.
+        # A server that does not see its clients' addresses does not name all of the peer's.
         self._knows_the_peer = bool(answer.peer_addresses) and answer.observed is not None
         self._is_proxied = settings.proxy is not None
         if self._is_proxied:
             answer = behind_proxy(answer)
         self._targets = targets(answer, own, port.number, settings.spaces, settings.lowest_port)
         self._peer_ips = {address.ip for address in answer.peer_addresses}
-        # The relay waits for no others.
+        # The relay does not wait for connections from other addresses.
         self._awaited = self._peer_ips - {each.address.ip for each in self._targets if each.foreign}
         self._same_site = same_site(answer)
         self._ports_change = ports_change(answer, own, port.number)
         self._begun = self._reactor.seconds()
         self.ends = self._begun + settings.handshake_timeout
-        # Whom it was told nothing, the peer cannot dial.
+        # The peer cannot dial us if it was given no address.
         self._can_be_dialled = bool(own) or answer.observed is not None
         self._puncher = HolePuncher(context, port, self._targets, self._reconsider)
         needs_one = settings.witness and context.secured is None and context.role is Role.ACCEPTOR
         self._witness = Witness(context, relay, answer) if needs_one else None
         self._choice = Choice(context.turn)
         self._contending: list[Deferred[Candidate]] = []
-        self._patience: float | None = None  # of the relay, when it is ready
+        self._patience: float | None = None  # the relay's, once it is ready
         self._relay_is_due = False
         self._reasons: dict[str, str] = {}
 
@@ -100,8 +100,10 @@ class Contest:
         """
         :return: the chosen candidate; the others are still open, except for dials. If its stream
             can move, dials also continue: call :meth:`join` or :meth:`end`.
-        :raises NoConnection: when there is none, or not in time; for a secured stream
-            ``NotProven``, unless there never can be one.
+        :raises NoConnection: when there is none, or not in time.
+        :raises NotProven: the same, for a secured stream.
+        :raises NoRelay: when there can be no path: the server does not relay, and the client does
+            not make direct connections.
         """
         self._contending = self._contenders()
         race = first(self._contending, _can_move)
@@ -157,8 +159,8 @@ class Contest:
 
     def _may_be_peer(self, ip: IPv4Address | IPv6Address) -> bool:
         """
-        Whether an address that the server did not name may be the peer's: an acceptor shows the
-        token to those only. Within a site the way may lead through any NAT of it.
+        Whether an address that the server did not name may be the peer's: an acceptor sends the
+        token only to those. Within a site, a path may go through any of its NATs.
         """
         if self._context.role is Role.DIALER or not self._knows_the_peer:
             return True
@@ -170,7 +172,7 @@ class Contest:
     def _entrant(
         self, name: str, contends: Coroutine[Any, Any, Candidate], trace: CandidateTrace
     ) -> Deferred[Candidate]:
-        """Add a contender, and record why it dropped out."""
+        """Start a contender, and record why it drops out."""
 
         def dropped(failure: Failure) -> Failure:
             over = failure.check(CancelledError)
@@ -219,13 +221,16 @@ class Contest:
     # Whether the relay still has something to wait for.
 
     def _horizon(self) -> float:
-        # The kernel knows the way to a proxy, and not how far the server is behind it.
+        # To a proxy, the kernel does not measure how far away the server is.
         trip = None if self._is_proxied else round_trip(self._relay.transport)
         since = self._reactor.seconds() - self._begun
         return horizon(Sight(trip, since, self._relay.exchange.can_move, self._ports_change))
 
     def _handshake_time_left(self) -> float:
-        """Seconds that direct connections, those of strangers not counted, may still need."""
+        """
+        Seconds that direct connections may still need for their handshakes. Those from addresses
+        that are not the peer's do not count.
+        """
         can_move = self._relay.exchange.can_move
         ends = [
             each.since + handshake_time(round_trip(each.transport), can_move=can_move)
@@ -239,7 +244,7 @@ class Contest:
         return self._puncher.hopeless and not possible and not self._handshake_time_left()
 
     def _reconsider(self) -> None:
-        """A direct way has come to nothing."""
+        """A direct candidate has failed: the relay may no longer have anything to wait for."""
         due = self._relay_is_due and not self._handshake_time_left()
         if due or (self._nothing_can_come() and self._patience != math.inf):
             self._relay.hurry()

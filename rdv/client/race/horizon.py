@@ -15,16 +15,17 @@ from typing import NamedTuple
 
 __all__ = ["HANDSHAKE_TIME", "Sight", "handshake_time", "horizon"]
 
-#: Seconds, besides round trips, for systems and programs to act: where a path that comes later is
-#: taken as well, and where it would be missed.
+#: Seconds for systems and programs, in addition to round trips: if a later path can still be used,
+#: and if it would be missed.
 _QUICK, _CAREFUL = 0.01, 0.1
-#: Seconds, round trips included, that nobody notices: in one room a program needs most of the time.
+#: Minimum seconds, including round trips: nobody notices them, and in a LAN the programs take most
+#: of the time.
 _LEAST = 0.03
-#: Round trips, to the server or between the peers, and a part for jitter.
+#: A round trip, to the server or between the peers, with an allowance for jitter.
 _TRIPS = 1.25
-#: Seconds to the server where the system does not measure it.
+#: The round trip to the server, in seconds, if the system does not report it.
 _UNKNOWN = 0.1
-#: Seconds for the handshake of a direct connection, in which the relay does not win over it.
+#: Seconds for the handshake of a direct connection, during which the relay does not win.
 HANDSHAKE_TIME = 1.0
 
 

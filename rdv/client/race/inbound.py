@@ -93,7 +93,7 @@ class Inbound(ServerFactory[Any]):
         self, candidate: Candidate, ip: IP, contend: Callable[[Candidate], Deferred[Candidate]]
     ) -> None:
         if ip not in self._known and not self._may_be_peer(ip):
-            return  # held: a host that is refused comes back, and learns that the port is in use
+            return  # held: a host that is refused would retry, and learn that the port is in use
         contending = self._contending[candidate] = contend(candidate)
         contending.addCallbacks(self._ready, lambda _: self._forget(candidate))
         candidate.begin()

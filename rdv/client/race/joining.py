@@ -36,7 +36,7 @@ class Stream(Protocol):
         """Have ``path`` take over as soon as it is proved both ways."""
 
     def expect_move(self) -> None:
-        """A path will join, perhaps."""
+        """A path may join soon."""
 
     def stay(self) -> None:
         """No path will join any more."""
@@ -58,8 +58,8 @@ class Joining(Protocol):
 
 async def join(candidate: Candidate, stream: Stream, moved: Callable[[Candidate], object]) -> None:
     """
-    Offer a ready candidate to the stream. Cancelling that gives up a dialer's candidate; the peer
-    of an acceptor may be about to use the candidate, and decides.
+    Offer a ready candidate to the stream. Cancelling this gives up a dialer's candidate, but not an
+    acceptor's: its peer decides, and may be about to use it.
 
     :param moved: called with it when it has taken over, for an acceptor even after a cancellation.
     :raises ConnectionLost: when it is lost before it has taken over, or the peer did not accept it
@@ -89,7 +89,7 @@ def _call(moved: Callable[[Candidate], object], candidate: Candidate) -> None:
 
 
 def _shielded(proven: Deferred[None]) -> Deferred[None]:
-    """The same; but cancelling it leaves ``proven`` alone."""
+    """A Deferred with the same result. Cancelling it does not cancel ``proven``."""
     waiting: Deferred[None] = Deferred()
 
     def pass_on(result: Failure | None) -> None:

@@ -41,10 +41,10 @@ __all__ = ["Witness"]
 
 log = Logger()
 
-#: Seconds from CONFIRM until a dialer has left the relay: ours keeps it for 15 at most, and servers
-#: end what has not come to a choice in 30.
+#: Seconds from CONFIRM until a dialer has left the relay: rdv's keep it for 15 at most, and servers
+#: end a pair that has not chosen within 30.
 _LEAVES_WITHIN = 20.0
-#: Seconds at most for a CONFIRM that was sent before the dialer has left the relay.
+#: Maximum seconds for the arrival of a CONFIRM that was sent before the dialer left the relay.
 _OVERTAKEN = 0.2
 _DID_NOT_LEAVE = "it sent CONFIRM, but the dialer did not leave the relay"
 _MORE_THAN_ONE = "several hosts sent CONFIRM, and only one can be the peer"
@@ -55,7 +55,7 @@ class Witness:
     """
     Holds connections that have confirmed, until the dialer has left the relay.
 
-    :param relay: on which the server answered.
+    :param relay: the candidate on which the server answered.
     :ivar confirmed: the candidates that have confirmed and need a witness.
     """
 
@@ -87,7 +87,7 @@ class Witness:
         await candidate.stays(self._overtaken())
         if len(self.confirmed) > 1:
             self._refuse(candidate, _MORE_THAN_ONE)
-        await candidate.stays(0)  # it may have been refused
+        await candidate.stays(0)  # raises if it was refused meanwhile
 
     def relay_confirmed(self) -> None:
         """
@@ -114,8 +114,8 @@ class Witness:
 
     def _overtaken(self) -> float:
         """
-        Seconds in which a CONFIRM that left before the dialer ended the relay may still come: a
-        round trip of the established paths on which the peer has sent nothing.
+        Seconds for the arrival of a CONFIRM that was sent before the dialer ended the relay: the
+        longest round trip of the established paths on which the peer has sent nothing.
         """
         silent = [
             each.transport

@@ -46,14 +46,14 @@ class Reach:
         Close all of it, and all candidates that have not been handed over.
 
         :param kept: a candidate that stays open.
-        :param abort: no path was chosen: reset the relay too, as the peer may be choosing it, and
-            is not to take that for an end.
+        :param abort: no path was chosen: reset the relay too, because a peer that is choosing it
+            must not mistake this for the end of the stream.
         :return: fires when it is closed.
         """
         self.inbound.stop()
         closing: list[Deferred[Any]] = []
         for candidate in self._context.candidates - {kept}:
-            candidate.trace.lost()  # the race is over, whatever its end looks like
+            candidate.trace.lost()  # before it closes: the reason is the end of the race
             candidate.close(abort=abort)
             closing.append(candidate.closed)
         closing += [self.port.close(), Deferred.fromCoroutine(self.mapped.close())]

@@ -66,8 +66,8 @@ class MappedPort:
         return list(await self._entered.enter_async_context(mapping(port)))
 
     async def close(self) -> None:
-        """Undo it, if that can be done in time. It does not fail."""
-        if self._mapping is None:  # a task of asyncio's for nothing may outlive the reactor
+        """Undo the mapping, if that is possible in time. Does not fail."""
+        if self._mapping is None:  # otherwise a useless asyncio task could outlive the reactor
             return
         leaving = deferred_of(self._entered.aclose())
         try:

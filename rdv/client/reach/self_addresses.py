@@ -20,7 +20,7 @@ log = Logger()
 #: Returns this host's addresses, given the port number.
 SelfAddresses: TypeAlias = Callable[[int], Iterable[Address]]
 
-#: Hosts on the internet whose addresses do not change: a root name server. They get no packet.
+#: Addresses on the internet that do not change: those of a root name server. They get no packets.
 _FAR = (IPv4Address("198.41.0.4"), IPv6Address("2001:503:ba3e::2:30"))
 
 _PUBLIC = AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6
@@ -65,7 +65,7 @@ def ranked(
 
 
 def _rank(address: InterfaceAddress) -> int | None:
-    """Its place in the order; None if it is of no use to anybody."""
+    """Its place in the order; None if it is useless."""
     space = space_of(address.ip)
     if space is AddressSpace.LOOPBACK:
         return 6

@@ -81,14 +81,14 @@ class Connection(TCPForwarding):
         self.observed_address = observed_address
         self.headers = headers
         self.disconnecting = False
-        self._reset_on_exit: bool | None = None  # the application has not said
+        self._reset_on_exit: bool | None = None  # None: not set by the application
         self._reserve = relay
         self._moving: OneShotObserver[None] | None = None
         self._receiver = Receiver(winner.clock)
         early = winner.release(self._receiver)
         self._receiver.dataReceived(early)
         self._use(winner)
-        if relay is not None and early:  # the peer has chosen it too
+        if relay is not None and early:  # proof that the peer has chosen the same path
             relay.close()
         elif relay is not None:
             Probation(winner, relay, self._receiver, self._use)
@@ -184,7 +184,7 @@ class Connection(TCPForwarding):
         self.disconnecting = True
         self._receiver.close()
         if not self._winner.confirmed():
-            # Without the CONFIRM the peer would wait for another way.
+            # A reset discards unsent data: without CONFIRM, the peer would wait for another path.
             push(self.transport)
         self.transport.abortConnection()
 

@@ -57,9 +57,10 @@ log = Logger()
 
 #: Seconds for an acceptor's peer to end the relay.
 _ENDED_WITHIN = 10.0
-#: Seconds that a dialer's application gets for its first bytes, and those to be acknowledged: five
-#: retransmissions on a short way, and the peer still has the relay. Less on a plain path within a
-#: network, where the acceptor waits for the end of the relay (:mod:`rdv.client.race.witness`).
+#: Seconds for a dialer's application to send something: fewer on a plain path within a network,
+#: where the acceptor waits for the end of the relay (:mod:`rdv.client.race.witness`). And seconds
+#: for that to be acknowledged: five retransmissions on a short path, while the peer still has the
+#: relay.
 _SAID_WITHIN, _SAID_NEARBY, _DELIVERED_WITHIN = 0.1, 0.01, 5.0
 
 
@@ -104,13 +105,13 @@ class Probation(ReplayTransport):
                 self.transport.on_ready = self._look_now
         else:
             self._timer = self._clock.callLater(_ENDED_WITHIN, self._settle, "time is up")
-            self._switch()  # when the peer says CONFIRM on the relay
+            self._switch()  # if the peer sends CONFIRM on the relay
         relay.closed.addCallback(lambda _: self._relay_gone())
 
-    # What happens.
+    # The decision.
 
     def _settle(self, reason: str = "the peer sent something") -> None:
-        """The choice stands: the relay is closed, and what was held back is written."""
+        """The choice is final: close the relay, and write what was held back."""
         self._chosen.trace.settled(reason)
         self._without_relay()
         self._pass_on()
@@ -122,7 +123,7 @@ class Probation(ReplayTransport):
         self._relay.close(abort=abort)
 
     def _limit(self) -> None:
-        """If the relay cannot be used soon, it goes, which is noticed."""
+        """Close the relay if it cannot be used soon; :meth:`_relay_gone` then reports the loss."""
         if not self._over:
             if self._timer.active():
                 self._timer.cancel()
@@ -151,7 +152,10 @@ class Probation(ReplayTransport):
             self._look()
 
     def _is_tried(self, passed: float) -> bool:
-        """Whether what the application has written behind CONFIRM gets through, if it has."""
+        """
+        Whether data that the application has written after CONFIRM has been acknowledged; if there
+        is none, whether it has had its time to write.
+        """
         if self._passed_on:
             return self._chosen.confirmed(behind=1) is not False
         return passed >= self._said_within or self._write_ended or self._closing
@@ -162,8 +166,9 @@ class Probation(ReplayTransport):
             self._switching.addErrback(self._not_switched)
 
     def _not_switched(self, failure: Failure) -> None:
-        # Before, the relay has failed as well; that it is closed is noticed.
-        if self._over and not failure.check(CancelledError):  # the application's, as in a reactor
+        # If this is not over, the relay has failed as well, which ``_relay_gone`` handles. An error
+        # of the application's protocol is handled as in a reactor.
+        if self._over and not failure.check(CancelledError):
             log.failure("the protocol failed", failure=failure)
             self.transport.abortConnection()
 
@@ -199,7 +204,7 @@ class Probation(ReplayTransport):
             self._timer.cancel()
 
     def _leave(self) -> None:
-        """From now on the transport below and the protocol have to do with each other alone."""
+        """Step out: connect the transport below and the protocol directly."""
         self._finish()
         self.protocol.transport = self.transport
         receive_from(cast(ITransport, self.transport), self.protocol)
@@ -214,7 +219,7 @@ class Probation(ReplayTransport):
         watch(self._clock, self.transport)
 
     def connectionMade(self) -> None:
-        """Nothing follows from that alone."""
+        """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
         self._settle()
@@ -225,7 +230,7 @@ class Probation(ReplayTransport):
         self.protocol.readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        """Our direction has not ended yet."""
+        """See :class:`IHalfCloseableProtocol`: our direction has not ended yet."""
 
     def connectionLost(self, reason: Failure) -> None:
         """Report a loss if the relay cannot replace the path."""
@@ -241,7 +246,7 @@ class Probation(ReplayTransport):
     # The transport, to the protocol above.
 
     def write(self, data: bytes) -> None:
-        """A dialer checks soon whether the first of it is acknowledged."""
+        """See :class:`ITransport`. Check soon whether the first data is acknowledged."""
         if not self._passed_on and self._switching is None:
             self._pauses = pauses(round_trip(self.transport))
             self._timer.reset(next(self._pauses))

@@ -63,7 +63,7 @@ class Receiver:
 
     def deliver_to(self, protocol: IProtocol, ended: Callable[[], object] | None = None) -> None:
         """
-        From now on ``protocol`` gets everything, once it has begun.
+        Deliver everything to ``protocol``, after :meth:`begin`.
 
         :param ended: called after its ``connectionLost``.
         """
@@ -74,12 +74,12 @@ class Receiver:
         self._paused = False
 
     def begin(self) -> None:
-        """Deliver, unless the protocol has paused us in the meantime."""
+        """Begin to deliver, unless the protocol has paused this in the meantime."""
         if not self._paused:
             self.resume()
 
     def close(self) -> None:
-        """A protocol that closes gets nothing more but ``connectionLost``."""
+        """The protocol is closing the connection: it gets nothing more except a loss."""
         self._closing = True
         self._tell_nothing()
         self._held = b""
@@ -89,12 +89,12 @@ class Receiver:
             self._lose(self._protocol, reason)
 
     def pause(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._paused = True
         self.transport.pauseProducing()
 
     def resume(self) -> None:
-        """Deliver what is held, then read on."""
+        """Deliver what is held, then continue reading."""
         self._paused = False
         if self._protocol is not None:
             self._deliver_held(self._protocol)
@@ -153,12 +153,12 @@ class Receiver:
         else:
             self._lose(self._protocol, reason)
 
-    # Which way it goes.
+    # The path.
 
     def path_changed(self) -> None:
         """
-        The connection goes another way now. Who is told may write, or close it, and whoever changes
-        the path may be in the middle of it: so that is in the next turn.
+        The connection uses another path now. The protocol is notified in the next turn, because it
+        may write or close, while the code that changes the path may not have finished.
         """
         if not self._closing and IPathListener.providedBy(self._protocol):
             self._tell_nothing()

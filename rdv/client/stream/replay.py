@@ -12,14 +12,15 @@ from rdv._transport.interfaces import TCPForwarding, TCPTransport
 
 __all__ = ["ReplayTransport"]
 
-#: So many bytes go to the transport below at once; what is written behind them waits. A new TCP
-#: connection would hardly send more before its path is known to be good.
+#: How many bytes are passed to the transport below immediately; further data waits. A new TCP
+#: connection would hardly send more before its path is known to work.
 LIMIT = 1 << 16
 
 
 class ReplayTransport(TCPForwarding):
     """
-    Keeps all written data, until a transport gets the rest of it, or all of it once more.
+    Keeps all written data until the choice is final: then the transport gets the rest, or another
+    transport gets all of it again.
 
     :ivar transport: the transport that currently gets it.
     """
@@ -50,17 +51,17 @@ class ReplayTransport(TCPForwarding):
 
     def loseWriteConnection(self) -> None:
         """
-        Close later: the application is notified once that the system has all its data, and not for
-        a path that is given up.
+        Postponed: the application must be notified only once that its data has been written, and
+        not for a path that is given up.
         """
         self._write_ended = True
 
     def loseConnection(self) -> None:
-        """In the end."""
+        """Postponed, like :meth:`loseWriteConnection`."""
         self._closing = True
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
-        """It may produce until the limit is reached."""
+        """See :class:`IConsumer`. The producer may produce until the limit is reached."""
         if self._producer is not None:
             raise RuntimeError("a producer is already registered")
         self._producer, self._streaming = producer, streaming
@@ -98,7 +99,7 @@ class ReplayTransport(TCPForwarding):
     # The end.
 
     def _finish(self) -> None:
-        """Nothing is asked for any more."""
+        """Ask the producer for nothing more."""
         self._over = True
         if self._pulling is not None and self._pulling.active():
             self._pulling.cancel()
@@ -108,11 +109,11 @@ class ReplayTransport(TCPForwarding):
             self._producer.stopProducing()
 
     def _pass_on(self, *, again: bool = False) -> None:
-        """Give the transport everything that it has not got yet; with ``again`` everything."""
+        """Write to the transport what it has not got yet; with ``again``, everything."""
         transport, producer = self.transport, self._producer
         if left := bytes(self._written[0 if again else self._passed_on :]):
             transport.write(left)
-        if producer is not None:  # before the end, which waits until it is done
+        if producer is not None:  # before the end, which waits until it has finished
             transport.registerProducer(producer, self._streaming)
             if self._producer_paused:
                 producer.resumeProducing()

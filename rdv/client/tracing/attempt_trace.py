@@ -68,7 +68,7 @@ class AttemptTrace:
         return self._clock.seconds()
 
     def __call__(self, what: What, **fields: object) -> None:
-        """It has happened now."""
+        """Report an event."""
         event = Event(self.now, self._attempt, what, fields)
         self.telling = True
         try:
@@ -82,7 +82,7 @@ class AttemptTrace:
 
     def addresses(self, told: Sequence[Address], mapped: Collection[Address]) -> None:
         """
-        :param mapped: those that a router has mapped, some of which may not be reported.
+        :param mapped: those that a router has mapped, some of which may not be among ``told``.
         """
         spaces = [_space(address) for address in told]
         from_router = [address for address in told if address in mapped]
@@ -109,7 +109,7 @@ class AttemptTrace:
         self(What.ANSWERED, status=status, phrase=text, round_trip=trip)
 
     def met(self, answer: Answer) -> CandidateTrace:
-        """:return: that of the relay."""
+        """:return: the trace of the relay."""
         peers = list(answer.peer_addresses)
         self(What.MET, observed=answer.observed, peer_addresses=peers)
         return self.way("relay", self._server)
@@ -118,7 +118,7 @@ class AttemptTrace:
         self(What.REJECTED, address=address, space=_space(address))
 
     def way(self, kind: str, address: Address | None, *, guessed: bool = False) -> CandidateTrace:
-        """There is one more; the arguments are the fields of :attr:`What.WAY`."""
+        """Report a new way. The arguments are the fields of :attr:`What.WAY`."""
         self._ways += 1
         way = CandidateTrace(self, self._ways, kind)
         self._open[way] = None
@@ -127,13 +127,13 @@ class AttemptTrace:
         return way
 
     def over(self, way: CandidateTrace) -> None:
-        """It was chosen or lost."""
+        """A way was chosen or lost."""
         self._open.pop(way, None)
 
     def connected(self, is_relay: bool, peer: Address, *, moves: bool = False) -> None:
         """
-        :param moves: the stream may still move: the other ways go on until :meth:`moved` or
-            :meth:`stayed`, one of which has to follow.
+        :param moves: the stream may still move: the other ways continue until :meth:`moved` or
+            :meth:`stayed`, one of which must follow.
         """
         number = None if self.chosen is None else self.chosen.number
         if not moves:

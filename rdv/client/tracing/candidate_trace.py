@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_CANDIDATE_TRACE", "CandidateTrace"]
 
-#: A dial from a port that is in use for this address. With no route it says so by itself.
+#: Errors of a dial to an address to which the port is already connected. (If the reason is that
+#: there is no route, :meth:`CandidateTrace.lost` gets the error and reports it.)
 _TAKEN = frozenset((errno.EADDRNOTAVAIL, errno.EADDRINUSE))
 
 
@@ -46,12 +47,12 @@ class CandidateTrace:
         self._since: float | None = None
         self._over = self._stood = False
         self._expected = "HELLO" if attempt.role is Role.DIALER else "CONFIRM"
-        self._reason = "it had no result"  # why it is lost, if nothing else is said
+        self._reason = "it had no result"  # why it is lost, unless another reason is given
         self.kind = kind
         self.number = number
 
     def __call__(self, what: What, **fields: object) -> None:
-        """It has happened now, if the way is not over."""
+        """Report an event, unless the way is over."""
         if not self._over:
             self._attempt(what, way=self.number, **fields)
 
@@ -61,7 +62,7 @@ class CandidateTrace:
     def dialled(self) -> None:
         self._dials += 1
         self._since = self._attempt.now
-        if self._dials == 1:  # later the last refusal says more
+        if self._dials == 1:  # later, the last refusal is a better reason
             self._reason = "no answer"
         self(What.DIALLED, dial=self._dials)
 
@@ -100,7 +101,7 @@ class CandidateTrace:
 
     def lost(self, error: BaseException | None = None) -> None:
         """
-        :param error: why, if it was not that the race is over.
+        :param error: the reason; None if the race is over.
         """
         if error is None:
             reason = self._race_is_over()
@@ -133,11 +134,11 @@ class CandidateTrace:
         self._attempt.over(self)
 
     def switched(self, peer: Address) -> None:
-        """It was lost before."""
+        """The relay has replaced the chosen path. It was reported as lost before."""
         self._attempt(What.SWITCHED, way=self.number, peer=peer)
 
     def settled(self, reason: str) -> None:
-        """It was chosen before."""
+        """The choice is final. The way was reported as chosen before."""
         self._attempt(What.SETTLED, reason=reason)
 
 
@@ -159,7 +160,7 @@ NO_CANDIDATE_TRACE: CandidateTrace = _NoCandidateTrace()
 
 
 def _reason(error: BaseException) -> str:
-    """As :func:`describe`, without what Twisted puts in front of the text of a loss."""
+    """Like :func:`describe`, without Twisted's prefix to the text of a loss."""
     if not isinstance(error, (ConnectionDone, ConnectionLost)):
         return describe(error)
     if error.args:

@@ -22,7 +22,7 @@ from rdv.check.view import (
 
 __all__ = ["findings"]
 
-#: Days before its end at which a certificate is worth a word.
+#: A certificate that expires within this many days is mentioned.
 _SOON = 21
 _SPACES = {
     AddressSpace.PUBLIC4: "public IPv4",
@@ -32,7 +32,7 @@ _SPACES = {
     AddressSpace.LINK4: "link-local IPv4",
     AddressSpace.LINK6: "link-local IPv6",
 }
-#: Where it makes sense to speak of a mapping, as it is one on our side; and where it is hidden.
+#: Where the mapped ports are those of a NAT on our side; and where that cannot be seen.
 _MAPPED = (Sight.NAT, Sight.INSIDE, Sight.OTHER_PUBLIC)
 _HIDDEN = (
     Sight.PROXIED,
@@ -51,7 +51,7 @@ _STRAYS = {
 
 
 def findings(observations: Observations) -> list[Finding]:
-    """All of them, in the order in which one would tell them."""
+    """All findings, in the order of the report."""
     parts = (_server, _tls, _own, _sight, _ports, _destinations, _stray, _connections)
     return [finding for part in parts for finding in part(observations)]
 
@@ -135,7 +135,7 @@ def _ports(o: Observations) -> Iterator[Finding]:
 
 
 def _destinations(o: Observations) -> Iterator[Finding]:
-    """Whether it does the same for another destination."""
+    """Whether the mapping depends on the destination."""
     if not o.connected:  # the server has named no other ports
         return
     destinations = destinations_of(o)
@@ -144,7 +144,7 @@ def _destinations(o: Observations) -> Iterator[Finding]:
 
 
 def _stray(o: Observations) -> Iterator[Finding]:
-    """What becomes of an unsolicited SYN."""
+    """How an unsolicited SYN is handled."""
     if o.stray is not None:
         yield found(_STRAYS[o.stray.answer], target=o.stray.target, detail=o.stray.detail)
     elif o.sightings and STRAY_SYN not in o.late:
@@ -194,7 +194,7 @@ def _throughput(o: Observations) -> Iterator[Finding]:
         return
     if seconds > 0:
         yield found("throughput", rate=amount / seconds, amount=amount, time=_time(seconds))
-    else:  # it came in one piece
+    else:  # it arrived in one piece
         yield found("throughput/at-once", amount=amount)
     if o.throughput.broken:
         yield found("relay-broke")
@@ -205,7 +205,7 @@ def _times(meetings: Iterable[Meeting]) -> list[float]:
 
 
 def _time(seconds: float) -> str:
-    """In milliseconds, to three digits."""
+    """In milliseconds or seconds, to three digits."""
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 

@@ -31,7 +31,7 @@ class End(Protocol):
         self.gone.callback(None)
 
     def abort(self) -> None:
-        """Close it at once, if it was ever made and is not gone."""
+        """Reset the connection, if there is one."""
         if self.transport is not None and not self.gone.called:
             cast(Any, self.transport).abortConnection()
 
@@ -52,7 +52,9 @@ class Pair:
     acceptor: Connection
 
     async def close(self, reactor: Any) -> None:
-        """Properly, or after a second at once. Cancelling it leaves nothing open."""
+        """
+        Close both ends cleanly, or reset them after a second. Cancelling this leaves nothing open.
+        """
         ends = Closing(), Closing()
         late = reactor.callLater(_CLOSING, _abort, ends)
         self.dialer.attach(ends[0])
@@ -71,15 +73,15 @@ def _abort(ends: Iterable[End]) -> None:
 
 
 async def part(*ends: End) -> None:
-    """Abort them, and wait until they are gone."""
+    """Reset the connections, and wait until they are gone."""
     _abort(ends)
     await all_of([end.gone for end in ends if end.transport is not None])
 
 
 async def all_of(waiting: Sequence[Deferred[T]]) -> list[T]:
     """
-    All results, in order. When one fails, it fails with that. Cancelling cancels them all, and does
-    not count as a result, as it would with a ``DeferredList``.
+    All results, in order, or the first failure. Cancelling this cancels all of them and raises
+    ``CancelledError``; with a ``DeferredList``, the cancellations would be results.
     """
     try:
         return await gatherResults(waiting, consumeErrors=True)

@@ -1,5 +1,5 @@
 """
-The kind of network, in a word, and what to change.
+The kind of network, and what to change.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Verdict:
 
 
 def verdict(observations: Observations) -> Verdict:
-    """Concluded from the observations alone."""
+    """The verdict, from the observations alone."""
     o = observations
     if not o.connected:
         return _unusable(o)
@@ -115,7 +115,7 @@ def _unusable(o: Observations) -> Verdict:
     return Verdict(key_of(name), False, verdict_text(name, status=status), remedies)
 
 
-# What kind.
+# The kind of network.
 
 
 def _network(o: Observations) -> str:
@@ -144,7 +144,7 @@ def _nat(o: Observations) -> str:
 
 
 def _remarks(o: Observations, name: str) -> Iterator[str]:
-    """What there is to add to that verdict."""
+    """Additions to the text of the verdict."""
     if name in ("proxied", "hidden", "perhaps-hidden"):
         public = [str(ip) for ip in o.own if is_public(ip)]
         yield verdict_text(

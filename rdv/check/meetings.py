@@ -33,7 +33,7 @@ class _Watched:
     """
     The events of one role, from its trace.
 
-    :ivar has_asked: whether the server has its request.
+    :ivar has_asked: whether the server has the request.
     :ivar waited: fires when the server has the request, or when the attempt is over.
     """
 
@@ -56,7 +56,7 @@ class _Watched:
             self.observed = observed if isinstance(observed, Address) else None
 
     def wait_no_longer(self, result: Any = None) -> Any:
-        """As a callback too: it passes the result on."""
+        """Fire :attr:`waited`. It can be used as a callback, because it returns ``result``."""
         if not self.waited.called:
             self.waited.callback(None)
         return result
@@ -81,17 +81,17 @@ async def meet(
     token: bytes | None = None,
 ) -> tuple[Meeting, Pair | None]:
     """
-    A meeting: the acceptor sends its request first, and then the dialer.
+    One meeting: the acceptor sends its request first, and then the dialer.
 
-    :param timeout: seconds for each.
+    :param timeout: seconds for each role.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
-    :param server_timeout: of them, until the server accepts a connection.
-    :param spaces: of the addresses that are exchanged and dialled; none for the relay.
-    :param local_port: for both; 0 for two new ones.
-    :param acceptor_url: if it is not the dialer's.
-    :param proxy: through which the server is reached.
-    :param token: under which they meet; None for a new one.
+    :param server_timeout: how many of these seconds the server has to accept a connection.
+    :param spaces: the spaces of the addresses that are exchanged and dialled; none for the relay.
+    :param local_port: the local port of both roles; 0 for two new ports.
+    :param acceptor_url: the acceptor's URL, if it differs from the dialer's.
+    :param proxy: the proxy through which the server is reached.
+    :param token: the token under which they meet; None for a new one.
     :return: what was observed, and the connection if there is one.
     """
     token = token or secrets.token_hex(16).encode()
@@ -132,14 +132,14 @@ def _sightings(watched: tuple[_Watched, ...]) -> tuple[Sighting, ...]:
 
 
 async def _end_all(attempts: list[Deferred[Connection]]) -> None:
-    """Nothing is left of them."""
+    """Cancel all attempts, and abort the connections that they have made."""
     for attempt in attempts:
         attempt.addCallback(lambda connection: connection.abortConnection())
         attempt.addErrback(lambda _: None)
         attempt.cancel()
     try:
         await DeferredList(attempts)
-    except CancelledError:  # a second time: they were told
+    except CancelledError:  # cancelled a second time: they are ending already
         return
 
 

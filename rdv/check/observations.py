@@ -26,7 +26,7 @@ __all__ = [
     "Tls",
 ]
 
-#: The probe behind :attr:`Observations.stray`, in :attr:`Observations.late`.
+#: The name of the probe for :attr:`Observations.stray`, as in :attr:`Observations.late`.
 STRAY_SYN = "an unsolicited SYN"
 
 
@@ -138,11 +138,11 @@ class Meeting:
 class StrayAnswer(StrEnum):
     """The response to an unsolicited SYN."""
 
-    #: It came back to us.
+    #: It arrived at our own port.
     CONNECTED = "connected"
     REFUSED = "refused"
     SILENT = "silent"
-    #: Somebody else took it.
+    #: Another host accepted it.
     ELSEWHERE = "elsewhere"
 
 
@@ -162,11 +162,11 @@ class Stray:
 class HalfClose(StrEnum):
     """The result of half-closing one side of a relayed connection."""
 
-    #: What the other one carried after that has arrived, and its end.
+    #: Data in the other direction still arrived after that, and its end.
     PASSED = "passed"
-    #: It had ended as well.
+    #: The other direction was ended, too.
     BOTH = "both"
-    #: Nothing came any more.
+    #: Nothing more arrived.
     NOTHING = "nothing"
 
 
@@ -228,7 +228,7 @@ class Observations:
 
     @property
     def sightings(self) -> list[Sighting]:
-        """Those from new ports, in the order of the requests."""
+        """The sightings of new ports, in the order of the requests."""
         return [each for meeting in self.relayed for each in meeting.sightings]
 
     @property
@@ -238,5 +238,5 @@ class Observations:
 
     @property
     def failure(self) -> Failure | None:
-        """Why they could not; None when they could."""
+        """Why dialer and acceptor could not be connected; None if they could."""
         return next((each.failure for each in self.relayed if not self.connected), None)

@@ -28,23 +28,22 @@ from rdv.wire import HeaderLookup, other_ports
 
 __all__ = ["Probes"]
 
-#: Meetings by the relay, and directly.
+#: The number of meetings through the relay, and of direct ones.
 _ROUNDS = 3
-#: Seconds at most: for the server's name or a connection to it, for a meeting, for one by two
-#: ports, for the answer to a stray SYN (in which the system sends it again), for relaying, for the
-#: answer to an end, and for the server without the proxy.
+#: Maximum seconds: to resolve the server's name and connect to it, for a meeting, for one by two
+#: ports, for the response to a stray SYN (time for one retransmission), for the throughput, for the
+#: response to a half-close, and for the server without the proxy.
 _REACH, _MEET, _SECOND, _STRAY, _RELAY, _HALF, _BYPASS = 4.0, 4.0, 2.5, 1.5, 1.5, 1.5, 1.5
-#: A meeting takes five or six round trips to the server; where they are long, it gets so many.
+#: Round trips to the server that a meeting has at least. It takes five or six.
 _ROUND_TRIPS = 10
-#: Bytes with which the relay is filled at most: over a line that somebody may pay for by the
-#: megabyte, and within this host.
+#: Maximum bytes to fill the relay with: over a line that may be metered, and within this host.
 _MOST, _MOST_HERE = 4_000_000, 64_000_000
-#: What is tried, as it is reported.
+#: The steps, as they are reported.
 _REACHING, _RELAYING = "reaching the server", "relayed connections"
 _FILLING = "relay throughput"
 _BY_TWO_PORTS, _DIRECTLY = "a second port of the server", "direct connections"
 _WITHOUT_PROXY = "the server without the proxy"
-#: Seconds with which nothing more is begun.
+#: If no more seconds than this are left, no further step begins.
 _TOO_LATE = 0.5
 
 
@@ -52,14 +51,14 @@ class Probes:
     """
     Observes one server, and the network between it and this host.
 
-    :param url: of the server.
+    :param url: the server's URL.
     :param shown: the URL as the observations contain it; None for the check's own server.
     :param headers: for each request.
     :param tls: how the server is verified; None for the platform's roots.
-    :param spaces: of the addresses that direct meetings exchange; none for no such meetings.
+    :param spaces: the spaces of the addresses in direct meetings; none for no such meetings.
     :param timeout: seconds for everything.
     :param throughput: whether to fill the relay.
-    :param proxy: through which the server is reached; the path to the proxy is then examined.
+    :param proxy: the proxy through which the server is reached; its path is then examined.
     :param progress: called with the next step, in a few words.
     :param token: for all meetings, if the server requires a certain one.
     :raises BadURL: when ``url`` is invalid.
@@ -106,14 +105,15 @@ class Probes:
         return max(0.0, min(most, left))
 
     def _patience(self, seconds: float) -> float:
-        """For a meeting that takes so many usually: more if the way is long."""
+        """The time for a step that normally takes ``seconds`` at most: more over a long path."""
         return self._left(max(seconds, _ROUND_TRIPS * self._round_trip))
 
     def _was_cut(self, what: str, left: float = 0.0) -> bool:
         """
-        Whether it has ended with the time for everything. What did not work then, says nothing.
+        Whether the total time is over, which is then recorded for this step. If it is, the failure
+        of the step says nothing.
 
-        :param left: seconds that are as good as none.
+        :param left: with no more seconds than this, the time counts as over.
         """
         cut = self._left(_MEET) <= left
         if cut and what not in self.observations.late:
@@ -121,7 +121,7 @@ class Probes:
         return cut
 
     def _in_time(self, what: str, more: str = "") -> bool:
-        """Whether it may begin; if so, that is reported."""
+        """Whether a step may begin; if so, this is reported."""
         if self._was_cut(what, _TOO_LATE):
             return False
         if what != self._doing:
@@ -130,7 +130,7 @@ class Probes:
         return True
 
     async def run(self) -> Observations:
-        """Try everything, as far as the time allows. Nothing stays open."""
+        """Take all steps for which there is time. Nothing stays open."""
         seen = self.observations
         await self._try_server()
         if seen.proxy is not None and self._in_time(_WITHOUT_PROXY):
@@ -157,13 +157,13 @@ class Probes:
         finally:
             if pair is not None:
                 await pair.close(self._reactor)
-        # By a proxy they are all the same.
+        # Through a proxy, all ports of the server are one destination.
         if seen.other_ports and seen.proxy is None and self._in_time(_BY_TWO_PORTS):
             await self._meet_by_two_ports()
         await self._meet_directly()
 
     def _amount(self) -> tuple[int, str]:
-        """Bytes to fill the relay with, and what is said of them before."""
+        """Bytes to fill the relay with, and what to announce about them."""
         seen, server = self.observations, self.observations.server
         if server is not None and seen.proxy is None and is_here(server, seen):
             return _MOST_HERE, ""
@@ -171,7 +171,7 @@ class Probes:
         return _MOST, f", up to {size} up and {size} down (none with --no-throughput)"
 
     async def _reach(self) -> bool:
-        """Whether there is a point in going on."""
+        """Examine the path to the server. Returns whether a request can be made."""
         seen = self.observations
         self._progress(_REACHING)
         place = self._parsed if seen.proxy is None else parse_server_url(seen.proxy)
@@ -186,7 +186,7 @@ class Probes:
             return False
         self._round_trip = server.seconds
         if server is not seen.dials[0]:
-            # Each client tries the others first, the dialer after the acceptor.
+            # Both clients, one after the other, first try the addresses that do not answer.
             self._detour = 3
         seen.source = route_to(server.address.ip)
         if self._parsed.scheme == "https" and seen.proxy is None and self._in_time("TLS"):
@@ -203,7 +203,7 @@ class Probes:
         """
         One meeting.
 
-        :param seconds: that it may take, usually.
+        :param seconds: what it normally takes at most.
         :param options: for :func:`rdv.check.meetings.meet`.
         :return: what was observed, and the connection if there is one.
         """
@@ -216,7 +216,10 @@ class Probes:
         return meeting, pair
 
     async def _meet_by_relay(self) -> Pair | None:
-        """One after the other, so that the order of their ports is known. The last one stays."""
+        """
+        Several meetings, one after the other, so that the order of their ports is known. The last
+        connection stays open.
+        """
         pair: Pair | None = None
         for _ in range(_ROUNDS):
             if not self._in_time(_RELAYING):
@@ -232,7 +235,7 @@ class Probes:
         return pair
 
     async def _half_close(self, pair: Pair) -> None:
-        """The first time the dialer ends its direction, then the acceptor. Closes the pair."""
+        """Half-close a pair: at the dialer the first time, then at the acceptor; and close it."""
         results = self.observations.half_close
         dialer, acceptor = ("dialer", pair.dialer), ("acceptor", pair.acceptor)
         (role, first), (_, second) = (acceptor, dialer) if results else (dialer, acceptor)

@@ -28,10 +28,10 @@ __all__ = ["dial_mapping", "half_close", "measure"]
 #: Bytes in one piece.
 _PIECE = bytes(1 << 18)
 _QUESTION, _ANSWER = b"the end of this is the question", b"and this is the answer"
-#: Seconds between question and answer, in which whatever closes both ways at the first end has time
-#: to do it.
+#: Seconds from question to answer: time for anything on the path that closes both directions at the
+#: first end.
 _MOMENT = 0.2
-#: Seconds for a connection that was made to come out at our listener.
+#: Seconds for a connection that was established to arrive at our listener.
 _GRACE = 0.3
 
 
@@ -42,8 +42,8 @@ async def measure(reactor: Any, pair: Pair, seconds: float, most: int) -> Throug
     """
     Send from the dialer to the acceptor, and close the pair.
 
-    :param seconds: how long at most.
-    :param most: bytes to send at most.
+    :param seconds: the maximum duration.
+    :param most: the maximum number of bytes to send.
     """
     sender, receiver = _Sender(most), _Receiver(most)
     begun = reactor.seconds()
@@ -82,7 +82,7 @@ class _Sender(End):
         """See :class:`IPullProducer`."""
 
     def stop(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         cast(Any, self.transport).unregisterProducer()
 
 
@@ -127,7 +127,7 @@ async def half_close(
 
     :param first: the end whose direction ends first.
     :param second: the other end of the same connection.
-    :param seconds: how long at most.
+    :param seconds: the maximum duration.
     """
     asking = _Asking()
     answering = _Answering(reactor, asking)
@@ -179,7 +179,7 @@ class _Asking(_HalfCloseable):
         super().connectionLost(reason)
 
     def finish(self, result: HalfClose) -> None:
-        """Unless that has been decided before."""
+        """Set the result, unless there is one."""
         if not self.result.called:
             self.result.callback(result)
 
@@ -205,7 +205,7 @@ class _Answering(_HalfCloseable):
         self.transport.loseWriteConnection()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Do not answer any more."""
         if self._call is not None and self._call.active():
             self._call.cancel()
 
@@ -221,10 +221,10 @@ class _Answering(_HalfCloseable):
 
 async def dial_mapping(reactor: Any, sighting: Sighting, timeout: float) -> Stray | None:
     """
-    Dial the address at which the server sees a port of ours, from another port, as long as that
-    mapping is alive, and listen there.
+    Dial the address at which the server sees one of our ports, from another port and while that
+    mapping is alive, and listen on the first port.
 
-    :param timeout: seconds for an answer.
+    :param timeout: seconds for a response.
     :return: None when there is no such address, or we cannot listen.
     """
     target = sighting.observed

@@ -18,7 +18,7 @@ from rdv.check.texts import MARKS, Finding
 
 __all__ = ["as_json", "as_text"]
 
-#: Columns of a page; a narrower terminal has less.
+#: The maximum width of the text, in columns.
 _WIDTH = 100
 
 
@@ -26,7 +26,7 @@ def as_text(found: list[Finding], verdict: Verdict, width: int = _WIDTH) -> str:
     """
     Lines: a mark and a sentence for each finding, the verdict, and what to change.
 
-    :param width: columns that there are; no more than a hundred are used.
+    :param width: available columns; no more than a hundred are used.
     """
     marks = {weight: mark for mark, weight in MARKS.items()}
     parts = [(f"{marks[each.weight]} ", each.text) for each in found]
@@ -38,7 +38,7 @@ def as_text(found: list[Finding], verdict: Verdict, width: int = _WIDTH) -> str:
 
 
 def _wrapped(mark: str, text: str, width: int) -> str:
-    """Nothing is broken within a word: it may be an address."""
+    """Wrap a text, but never within a word, which may be an address."""
     return fill(
         " ".join(text.split()),
         width,
@@ -65,7 +65,7 @@ def as_json(observations: Observations, found: list[Finding], verdict: Verdict) 
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can say it."""
+    """In a form that JSON can represent."""
     if isinstance(value, Address | IPv4Address | IPv6Address):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -37,7 +37,7 @@ __all__ = ["dial_all", "examine", "lookup"]
 #: No more addresses of a server than this are dialled.
 _MOST = 6
 
-#: OpenSSL's numbers, in words.
+#: OpenSSL's error numbers, in words.
 _PROBLEMS = {
     9: "it is not valid yet",
     10: "it has expired",
@@ -49,7 +49,7 @@ _PROBLEMS = {
 
 
 def _host_of(url: URL) -> str:
-    """The host that a server's URL names, as it is looked up."""
+    """The host of a server's URL, in the form for a lookup."""
     return url.to_uri().host.strip("[]")
 
 
@@ -69,7 +69,7 @@ async def lookup(reactor: Any, url: URL, timeout: float) -> tuple[list[Address],
 
 
 async def dial_all(reactor: Any, addresses: Sequence[Address], timeout: float) -> list[Dial]:
-    """Connect to each, all at once, and close that again."""
+    """Connect to all addresses concurrently, and close the connections again."""
     dials = [Deferred.fromCoroutine(_dial(reactor, each, timeout)) for each in addresses]
     return await all_of(dials)
 
@@ -92,7 +92,9 @@ async def examine(
     reactor: Any, policy: IPolicyForHTTPS, url: URL, address: Address, timeout: float
 ) -> Tls:
     """
-    :param policy: what would be trusted, and what is shown to the server.
+    Complete a TLS handshake, whether or not the certificate is valid.
+
+    :param policy: the trusted roots, and the client certificate.
     :param timeout: seconds to connect, and again for the handshake.
     """
     host = _host_of(url)
@@ -128,7 +130,7 @@ class _Handshake(End):
 
     :ivar complete: whether it is.
     :ivar given_up: whether it has taken too long.
-    :ivar reason: of the end.
+    :ivar reason: why the connection ended.
     """
 
     def __init__(self) -> None:
@@ -178,7 +180,7 @@ class _Recorder:
         return True
 
     def told(self, handshake: _Handshake, host: str) -> Tls:
-        """What there is to say, when it is over."""
+        """The result, when the connection is gone."""
         if handshake.given_up:
             return Tls(failure="no answer in time")
         lost = handshake.reason
@@ -208,13 +210,13 @@ class _Recorder:
 def _is_for(certificate: x509.Certificate, host: str) -> bool:
     try:
         check_name(certificate, host)
-    except Exception:  # what cannot be read is no proof either
+    except Exception:  # a certificate that cannot be read proves nothing either
         return False
     return True
 
 
 def _subject(certificate: x509.Certificate) -> str:
-    """The names that count, if it has any."""
+    """The alternative names, which are the ones that count; the subject if there are none."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, *UNREADABLE):

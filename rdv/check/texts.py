@@ -40,9 +40,9 @@ class Advice:
 
 MARKS = {"+": Weight.GOOD, " ": Weight.NOTE, "-": Weight.BAD}
 
-#: Each behind the mark of its weight.
+#: Each text begins with the mark of its weight.
 _FINDINGS = {
-    # The way to the server.
+    # The path to the server.
     "proxy": "  The server is contacted through the HTTP proxy {proxy}.",
     "no-server": "  No URL was given: rdv started its own server, on loopback.",
     "server-lookup": "- The server's name has no address: {problem}.",
@@ -174,7 +174,7 @@ _VERDICTS = {
     "perhaps-filtered": "Only some of the server's ports can be reached from here. If the filter "
     "is near this host, direct connections, which use any port, fail, and all peers use the "
     "relay. If not:",
-    # What may follow one of them.
+    # Additions to them.
     "hidden/public": "This host reports its public address itself: direct connections go to "
     "{addresses}.",
     "hidden/private": "This host has no public address to report: peers on other networks use the "
@@ -260,21 +260,21 @@ _ADVICE = {
 
 
 def found(name: str, **fields: object) -> Finding:
-    """The finding of that name, its fields filled."""
+    """The finding of that name, with its fields filled in."""
     text = _FINDINGS[name].format(**fields)
     return Finding(key_of(name), MARKS[text[0]], text[2:])
 
 
 def advice(name: str, **fields: object) -> Advice:
-    """The advice of that name, its fields filled."""
+    """The advice of that name, with its fields filled in."""
     return Advice(key_of(name), _ADVICE[name].format(**fields))
 
 
 def verdict_text(name: str, **fields: object) -> str:
-    """The text of the verdict of that name, its fields filled."""
+    """The text of the verdict of that name, with its fields filled in."""
     return _VERDICTS[name].format(**fields)
 
 
 def key_of(name: str) -> str:
-    """What programs know it by."""
+    """The key in the name of a text, for programs."""
     return name.partition("/")[0]

@@ -27,37 +27,37 @@ __all__ = [
 
 #: RFC 6598: between a carrier's NAT and its customers. To a peer it counts as public.
 _CARRIERS = IPv4Network("100.64.0.0/10")
-#: How far apart the ports of two connections may be, one made after the other, if they were
-#: counted and not drawn: others use the NAT meanwhile.
+#: The maximum step between the ports of two successive connections that counts as sequential. It is
+#: more than 1 because others use the NAT meanwhile.
 _SMALL_STEP = 32
 
 
 class Sight(Enum):
     """The address with which the server sees this host; each value is the name of its text."""
 
-    #: It arranged no meeting.
+    #: There was no meeting.
     NOTHING = ""
-    #: At a proxy of ours.
+    #: At the address of our proxy.
     PROXIED = "proxied"
     #: The server is on this host.
     SAME_HOST = "same-host"
-    #: At an address that it has.
+    #: At one of this host's addresses.
     OWN = "no-nat"
     #: The server names no address.
     UNTOLD = "untold"
-    #: At one that means nothing where the server is: that of a proxy, or of a NAT on its side.
+    #: At an address that only has a meaning near the server: of a proxy, or of a NAT on its side.
     MEANINGLESS = "hidden"
-    #: At an address that it has, but at other ports: those of a proxy on this host.
+    #: At one of this host's addresses, but at other ports: those of a proxy on this host.
     OTHER_PORTS = "hidden/other-ports"
-    #: At that of another host, though the server is asked on this one.
+    #: At another host's address, although the server was reached on this host.
     TUNNEL = "hidden/tunnel"
-    #: At the server's own address: that of a proxy, or both are behind one router.
+    #: At the server's own address: there is a proxy, or both are behind one router.
     SERVERS = "perhaps-hidden/server"
-    #: At a public one, though it comes from a public one of its own.
+    #: At a public address, although this host connects from another public one.
     OTHER_PUBLIC = "perhaps-hidden/public"
-    #: At another one within the network in which both are.
+    #: At another address in the network that it shares with the server.
     INSIDE = "inside-nat"
-    #: At a public one that it does not have.
+    #: At a public address that this host does not have.
     NAT = "nat"
 
 
@@ -66,7 +66,7 @@ class Mapping(Enum):
 
     UNKNOWN = "ports-unknown"
     KEPT = "ports-kept"
-    #: Half of them at least.
+    #: At least half of them are kept.
     MOSTLY_KEPT = "ports-mostly-kept"
     #: Each is a little above the one before.
     SEQUENTIAL = "ports-sequential"
@@ -85,24 +85,24 @@ class Destinations(Enum):
     NOT_TRIED = "mapping-untold/not-tried"
     #: It does, but could not be reached there.
     UNREACHABLE = "second-port"
-    #: It did not say what it observed, or something else went wrong.
+    #: It did not report what it observed, or something else went wrong.
     UNTOLD = "mapping-untold/failed"
     SAME = "mapping-same"
     DIFFERENT = "mapping-differs"
 
 
 def is_carriers(ip: IPv4Address | IPv6Address) -> bool:
-    """Whether it is of the kind that carriers give to customers behind their NAT."""
+    """Whether it is a shared address, which carriers give to customers behind their NAT."""
     return isinstance(ip, IPv4Address) and ip in _CARRIERS
 
 
 def is_public(ip: IPv4Address | IPv6Address) -> bool:
-    """Whether it is one that the internet can reach, were there nothing in the way."""
+    """Whether the internet could reach it if nothing were in between."""
     return space_of(ip) in AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6 and not is_carriers(ip)
 
 
 def is_here(address: Address, observations: Observations) -> bool:
-    """Whether it is one of this host."""
+    """Whether it is an address of this host."""
     return _is_loopback(address) or address.ip in observations.own
 
 
@@ -110,7 +110,7 @@ def sight_of(observations: Observations) -> Sight:
     """
     How the server sees the new ports of this host.
 
-    That an address has no meaning, or is none at all, is certain; that it is a proxy's is the most
+    It is certain that an address is missing or has no meaning here, but a proxy is only the most
     likely reason. A proxy with a public address cannot be distinguished from a NAT.
     """
     sightings, server = observations.sightings, observations.server
@@ -141,7 +141,7 @@ def sight_of(observations: Observations) -> Sight:
 
 
 def steps_of(sightings: Sequence[Sighting]) -> list[int]:
-    """From the observed port of each to that of the next."""
+    """The steps from each observed port to the next one."""
     ports = [each.observed.port for each in sightings if each.observed is not None]
     return [later - earlier for earlier, later in pairwise(ports)]
 
@@ -165,7 +165,7 @@ def mapping_of(sightings: Sequence[Sighting]) -> Mapping:
 
 
 def destinations_of(observations: Observations) -> Destinations:
-    """What the meeting by two ports says."""
+    """What the meeting by two ports shows."""
     second = observations.second
     if not observations.other_ports:
         return Destinations.NOT_OFFERED

@@ -12,7 +12,7 @@ from rdv.explain.story import Mark, Row, Scale, Span, State, story_of
 
 __all__ = ["waterfall"]
 
-#: Columns, at the least and at the most.
+#: The minimum and maximum width, in columns.
 _NARROWEST, _WIDEST = 40, 160
 _LABEL, _OUTCOME = 0.32, 0.34
 

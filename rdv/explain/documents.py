@@ -16,7 +16,7 @@ from rdv.explain.story import story_of
 
 __all__ = ["html", "ndjson"]
 
-#: So many events are listed; NDJSON has them all.
+#: How many events a page lists at most; NDJSON has all of them.
 _MOST_EVENTS = 2000
 
 _PAGE_STYLE = """

@@ -14,15 +14,15 @@ from rdv.client.trace import Event, What
 __all__ = ["Facts", "Trial", "Way", "last_attempt"]
 
 
-#: They name a way, but tell of the attempt.
+#: Events that name a way, but are about the attempt.
 _OUTCOMES = (What.CONNECTED, What.MOVED, What.SWITCHED)
 
 
 def last_attempt(events: Iterable[Event]) -> list[Event]:
     """
-    The events of the attempt that was begun last, in the order in which they came; or of one that
-    came to a connection since, while that one was under way at another server. If the clock was set
-    back meanwhile, it is taken to have stood still then.
+    The events of the attempt that began last, in their order; or of one that has connected since,
+    while that one was still under way at another server. If the clock was set back meanwhile, the
+    times are changed as if it had stopped.
     """
     known = list(events)
     last = max((event.attempt for event in known), default=0)
@@ -64,23 +64,23 @@ class _Told:
         self.last = {event.what: event for event in events}
 
     def time(self, what: What) -> float | None:
-        """When it happened."""
+        """When an event last happened; None if it did not."""
         return self.last[what].time if what in self.last else None
 
     def field(self, what: What, name: str) -> Any:
-        """A detail of it; None when it did not happen."""
+        """A field of the last such event; None if there is none."""
         return self.last[what].fields.get(name) if what in self.last else None
 
     def text(self, what: What, name: str) -> str | None:
-        """The same as text, empty when it happened without."""
+        """The same as text; empty if the event does not have the field."""
         return _text(self.last[what], name) if what in self.last else None
 
     def end(self, *kinds: What) -> float | None:
-        """When it ended, in one of these ways."""
+        """When the last event of these kinds happened; None if none did."""
         return max((self.last[what].time for what in kinds if what in self.last), default=None)
 
     def trials(self, begun: What, stood: What, lost: What) -> list[Trial]:
-        """Its dials, by the events that tell of each."""
+        """The dials, from the events of these three kinds."""
         trials: list[Trial] = []
         for event in self.events:
             if event.what is begun:
@@ -107,9 +107,9 @@ class Way(_Told):
         #: The dials that failed.
         self.refusals = [dial for dial in self.dials if dial.reason is not None]
         self.lines = [event for event in events if event.what in (What.SAID, What.HEARD)]
-        #: The first line of the peer's.
+        #: The first line from the peer.
         self.heard = self.first.get(What.HEARD)
-        #: Since when it has left a better one to come.
+        #: Since when it has waited for a better one.
         self.waits = self.first[What.WAITS].time if What.WAITS in self.first else None
         self.chosen = What.CHOSEN in self.last
         self.lost = self.text(What.LOST, "reason")
@@ -123,20 +123,20 @@ class Facts(_Told):
     """The result of one attempt. Times are those of events."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        """:param events: of one attempt, as :func:`last_attempt` has them."""
+        """:param events: those of one attempt, from :func:`last_attempt`."""
         super().__init__(events)
         self.begun = events[0].time if events else 0.0
         #: When there was a connection.
         self.connected = self.time(What.CONNECTED)
-        #: Whether that one may move, or has moved, from the relay to a direct path.
+        #: Whether the connection may move, or has moved, from the relay to a direct path.
         self.moves = bool(self.field(What.CONNECTED, "moves"))
-        #: When it has.
+        #: When it has moved.
         self.moved = self.time(What.MOVED) if self.moves else None
-        #: Why it has not, and will not.
+        #: Why it has not moved, and will not.
         self.stayed = self.text(What.STAYED, "reason") if self.moves else None
         ends = (What.MOVED, What.STAYED) if self.moves else (What.CONNECTED, What.FAILED)
         over = self.end(*ends)
-        #: When nothing more could come, or the last event.
+        #: When the attempt was over, or the time of the last event.
         self.ended = (events[-1].time if events else 0.0) if over is None else over
         self.role = self.text(What.BEGUN, "role") or ""
         self.server = self.text(What.BEGUN, "server") or ""

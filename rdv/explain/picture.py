@@ -14,18 +14,18 @@ from rdv.explain.story import Mark, Row, Scale, Span, State, Story, story_of
 __all__ = ["STYLE", "element", "svg"]
 
 WIDTH = 1000
-#: In pixels: where the chart is, and where the text behind it begins.
+#: In pixels: where the labels begin, where the chart begins and ends, and where the text begins.
 _LABEL, _CHART, _CHART_END, _TEXT = 16, 322, 700, 718
-#: How wide a line of the text may be, and one across all of it; and the characters of a label.
+#: The width of a line of that text, and of one across the picture; and the characters of a label.
 _TEXT_WIDTH, _LINE_WIDTH, _LABEL_CHARS = 272, 960, 46
-#: Of a character at 12 pixels: most, and the widest ones.
+#: The width of a character at 12 pixels: of most, and of the widest ones.
 _NARROW, _WIDE = 7.0, 11.5
-#: How far beside its place a letter stands.
+#: The horizontal offset of a letter from its place.
 _ASIDE = {Mark.HELLO: -4, Mark.CONFIRM: 4}
 #: Where a line may end: not before a unit.
 _BREAKS = re.compile(r" +(?!(?:ms|s|min|h)\b)")
 _LINE, _BAR, _GAP = 16, 12, 12
-#: Spans in which this way does nothing for the connection.
+#: Spans of waiting, which are drawn thin.
 _THIN = {Span.LOBBY, Span.PATIENCE}
 
 #: Colours by name, so that one picture fits a light and a dark page.
@@ -71,7 +71,7 @@ def element(told: Story, style: str = "") -> str:
     """
     The ``svg`` element.
 
-    :param style: rules to put into it, when the page has none.
+    :param style: CSS rules to include, if the page does not have them.
     """
     parts: list[str] = []
     y = 16.0
@@ -138,7 +138,7 @@ def _row(row: Row, y: float) -> list[str]:
 
 
 def _distinct(row: Row) -> list[tuple[float, Mark]]:
-    """The marks, but of equal ones that would lie on each other only one."""
+    """The marks, without equal ones at the same pixel."""
     return list({(round(_x(place)), mark): (place, mark) for place, mark in row.marks}.values())
 
 
@@ -194,7 +194,7 @@ def _x(place: float) -> float:
 
 
 def _lines(text: str, width: float) -> list[str]:
-    """In lines that are no wider, whatever the font."""
+    """Break a text into lines that are not wider than ``width``, whatever the font."""
     lines: list[str] = []
     left = 0.0
     most = int(width / _WIDE)

@@ -16,9 +16,9 @@ from rdv.explain.words import duration, heading, outcome, server_outcome, summar
 
 __all__ = ["Bar", "Mark", "Row", "Scale", "Span", "State", "Story", "story_of"]
 
-#: So many of those who connect and are not the peer get a row each.
+#: How many incoming connections from hosts other than the peer have a row of their own.
 _MOST_STRANGERS = 30
-#: A wait in the lobby that is so many times as long as all the rest gets this share of the axis.
+#: If the wait in the lobby is longer than this many times the rest, it gets this share of the axis.
 _LONG_LOBBY, _LOBBY_SHARE = 3, 0.12
 
 
@@ -105,7 +105,7 @@ class Scale:
                 self._length = rest + shown
 
     def place(self, time: float) -> float:
-        """Of a time; one before the beginning is at 0, one behind the end at 1."""
+        """The place of a time: 0 for any before the beginning, 1 for any after the end."""
         passed = time - self._begin
         if self.cut:
             start, end = self._lobby
@@ -115,10 +115,10 @@ class Scale:
 
     def ticks(self, most: int) -> Iterator[tuple[float, str]]:
         """
-        Round moments, at most so many.
+        Round times, no more than ``most``.
 
-        :return: for each its place, and in words how long that is after the start or, where the
-            axis is cut, after the end of the lobby.
+        :return: for each, its place, and the time since the start as text. If the axis is cut, it
+            is the time since the end of the lobby.
         """
         origin = self._lobby[1] if self.cut else self._begin
         first = self.place(origin)
@@ -150,9 +150,9 @@ class Story:
 
 def story_of(events: Iterable[Event]) -> Story:
     """
-    That of the last attempt.
+    The story of the last attempt.
 
-    :param events: of any number of attempts.
+    :param events: the events of any number of attempts.
     """
     known = list(events)
     last = last_attempt(known)
@@ -177,14 +177,14 @@ def _row(
     bars: Iterable[Bar] = (),
     marks: Iterable[tuple[float, Mark]] = (),
 ) -> Row:
-    """What others have chosen shows nothing that it should not."""
+    """Make a row. Its text, parts of which others have chosen, is made safe to show."""
     order = list(Mark).index
     ranked = sorted(marks, key=lambda each: order(each[1]))
     return Row(visible(label), visible(note), visible(outcome), state, tuple(bars), tuple(ranked))
 
 
 def _way_rows(facts: Facts, scale: Scale) -> list[Row]:
-    """The relay last, as it is what remains."""
+    """The rows of all ways, with the relay last, because it is the fallback."""
     ways = sorted(facts.ways, key=lambda way: way.begun)
     left = set([way for way in ways if _is_stranger(way)][_MOST_STRANGERS:])
     shown = [(way.kind, _way_row(facts, way, scale)) for way in ways if way not in left]
@@ -260,7 +260,7 @@ def _way_row(facts: Facts, way: Way, scale: Scale) -> Row:
 
 
 def _joins(way: Way, facts: Facts) -> bool:
-    """Whether CONFIRM is not the end of its handshake: it had to show that it can take over."""
+    """Whether its handshake continued after CONFIRM, because it had to take over a stream."""
     confirmed = any(event.fields.get("line") == "CONFIRM" for event in way.lines)
     return facts.moves and way is not facts.winner and confirmed
 

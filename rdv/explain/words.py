@@ -13,7 +13,7 @@ __all__ = ["duration", "heading", "outcome", "server_outcome", "summary"]
 
 
 def duration(seconds: float) -> str:
-    """A length of time as one says it: ``0.3 ms``, ``340 ms``, ``2.1 s``, ``3 min 5 s``."""
+    """A length of time for humans: ``0.3 ms``, ``340 ms``, ``2.1 s``, ``3 min 5 s``."""
     if seconds < 0.00005:
         return "0 ms" if seconds <= 0 else "under 0.1 ms"
     if seconds < 0.00995:
@@ -31,7 +31,7 @@ def duration(seconds: float) -> str:
 
 
 def heading(facts: Facts) -> str:
-    """Who did what, and what came of it."""
+    """The role, the server, and the result."""
     verb = {"dialer": "Dialling", "acceptor": "Accepting"}.get(facts.role, "Connecting")
     took = duration(facts.ended - facts.begun)
     if facts.connected is not None:
@@ -76,7 +76,7 @@ def _direct(facts: Facts) -> str:
 
 
 def _coming(way: Way) -> str:
-    """How a direct path came about."""
+    """How a direct path was established."""
     if way.kind == "inbound":
         return f"the peer connected from {way.address}"
     tries = "" if len(way.dials) < 2 else f" dial {len(way.dials)}"
@@ -141,7 +141,7 @@ def _direct_ways(facts: Facts) -> list[Way]:
 
 
 def _fates(ways: list[Way]) -> str:
-    """What became of the addresses, without naming each."""
+    """The results of several addresses, without naming each."""
     fates = Counter(map(_fate, ways))
     if len(fates) > 1:
         parts = ", ".join(f"{number} {fate}" for fate, number in fates.items())
@@ -165,7 +165,7 @@ def _fate(way: Way) -> str:
 
 
 def outcome(way: Way, facts: Facts) -> str:
-    """What became of one way."""
+    """The result of one way."""
     parts = []
     met = facts.met
     if way is facts.moved_to:

@@ -39,7 +39,8 @@ __all__ = ["RetryPolicy", "Tell", "harmless", "keep_trying"]
 
 log = Logger()
 
-#: Maximum seconds from a failure to the next request to the server: the first time, and ever.
+#: Maximum pause in seconds before the next request to the server: after the first failure, and
+#: after many.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: The same for a dialer that was replaced by another one.
 _FIRST_RETURN, _LONGEST_RETURN = 0.2, 5.0

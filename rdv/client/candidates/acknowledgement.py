@@ -16,10 +16,10 @@ from rdv.addresses import Address, is_local
 
 __all__ = ["may_be_half_dead", "pauses", "proven_within", "say"]
 
-#: Round trips, in seconds, on which a half-dead connection can stand at all.
+#: The maximum round trip, in seconds, of a connection that may be half-dead.
 _HALF_DEAD_WITHIN = 0.01
-#: Seconds for the answer to a CONFIRM, and round trips: on a long way the system sends a lost one
-#: again after three.
+#: The time for the answer to a CONFIRM: at least this many seconds and round trips. On a long path,
+#: the system retransmits a lost CONFIRM after three round trips.
 _PROVEN_WITHIN, _ROUND_TRIPS = 1.5, 6
 
 
@@ -63,15 +63,15 @@ async def _say(clock: IReactorTime, transport: StreamTransport, line: bytes, in_
 
 
 def proven_within(transport: object) -> float:
-    """Seconds in which the answer to a CONFIRM comes, if it has got through."""
+    """Seconds within which the answer to a CONFIRM arrives, if CONFIRM has got through."""
     return max(_PROVEN_WITHIN, _ROUND_TRIPS * (round_trip(transport) or 0.0))
 
 
 def pauses(trip: float | None = None) -> Iterator[float]:
     """
-    Seconds to wait before each look, as the kernel has no event for an acknowledgement.
+    Seconds to wait before each check, because the kernel has no event for an acknowledgement.
 
-    :param trip: a round trip, if it is known: there is nothing to be seen before.
+    :param trip: a round trip, if it is known: nothing can be acknowledged sooner.
     """
     trip = trip or 0.0
     yield max(0.001, trip * 1.05)

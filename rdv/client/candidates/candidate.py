@@ -40,7 +40,7 @@ from rdv.wire import Role
 
 __all__ = ["Candidate"]
 
-#: Seconds from a line to the end of the message that belongs to it.
+#: Seconds from a line to the end of the handshake message after it.
 _MESSAGE_WITHIN = 5.0
 
 
@@ -61,7 +61,7 @@ class Candidate:
     :ivar is_relay: whether it is the connection to the server.
     :ivar suspect: whether a NAT on the path may drop everything that this side sends: the candidate
         then only counts as chosen once the other side's system has acknowledged the CONFIRM.
-    :ivar detour: whether it leaves a site that the peer shares.
+    :ivar detour: whether it goes through a NAT that both peers are behind.
     :ivar horizon: for the relay: within how many seconds a direct path can be expected.
     :ivar since: when the connection was established.
     :ivar closed: fires with None when the connection is closed, or has been handed over.
@@ -232,8 +232,8 @@ class Candidate:
         self._connected = True
         self.since = self.clock.seconds()
         tune(transport)
-        # The peer may count on it as soon as it has our line: if this process is killed, from then
-        # on that must not look like an end.
+        # The peer may rely on the connection as soon as it has our line: if this process is killed
+        # after that, the peer must not see an end.
         linger(transport, True)
         self.trace.stands(transport)
         if self._failure is not None:
@@ -269,7 +269,7 @@ class Candidate:
             self._message.begin(_MESSAGE_WITHIN, silent).addErrback(self.close)
 
     def _heard(self, behind: bytes) -> None:
-        """What was awaited has come; the candidate is ready."""
+        """The other side's part has arrived: the candidate is ready."""
         self._is_shaken = True
         self._early = behind
         self.trace.heard("HELLO" if self.role is Role.DIALER else "CONFIRM")

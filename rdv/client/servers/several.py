@@ -56,16 +56,17 @@ log = Logger()
 
 T = TypeVar("T")
 
-#: Makes attempts at one server, and calls what it is given when that one has named the peer.
+#: Makes attempts at one server, and calls its second argument when that server has named the peer.
 Visit = Callable[[Place, Callable[[], object]], Coroutine[Any, Any, T]]
 
-#: Seconds until the next server is asked as well.
+#: Seconds until the next server is contacted as well.
 _STEP = 2.0
-#: Seconds until a server that has failed is asked again, at most: the first time, and in the end.
+#: Maximum pause in seconds before a server that has failed is contacted again: after the first
+#: failure, and after many.
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
-#: No server keeps us away for longer than so many seconds, whatever its Retry-After says.
+#: The maximum Retry-After of a server that is respected, in seconds.
 _LONGEST_RETRY_AFTER = 60.0
-#: Seconds from one meeting to another that has begun at the same time.
+#: Seconds in which a second meeting, which began at the same time as the first, may follow it.
 _GRACE = 1.0
 
 
@@ -119,7 +120,7 @@ class Several(Generic[T]):
             asking = list(self._asking.values())
             for each in asking:
                 each.cancel()
-            # One that is thrown away unfinished, as by a test, may not wait any more.
+            # A coroutine that is discarded unfinished, as by a test, must not await anything.
             if not isinstance(sys.exception(), GeneratorExit):
                 await ignoring_cancellation(gatherResults(asking))
 
@@ -136,14 +137,14 @@ class Several(Generic[T]):
             self._next = self._clock.callLater(_STEP, self._ask_next)
 
     def _ask_next(self) -> None:
-        """It is the turn of one that has not been asked yet."""
+        """Contact the next server, unless one of several machines has our request already."""
         if self._waits is not None and any(map(self._waits, self._under_way)):
             return
         server = self._unasked.pop(0)
         self._next = self._clock.callLater(_STEP, self._ask_next) if self._unasked else None
         self._under_way.add(server)
         asking = Deferred.fromCoroutine(self._keep_asking(server))
-        # Only one that is thrown away unfinished can fail.
+        # It cannot fail, unless it is discarded unfinished.
         self._asking[server] = asking.addErrback(lambda _: None)
 
     async def _keep_asking(self, server: Place) -> None:
@@ -171,7 +172,7 @@ class Several(Generic[T]):
             self._decide(server, Failure())
 
     def _meets(self, server: Place) -> None:
-        """It has named the peer: nothing new is begun."""
+        """A server has named the peer: no further one is contacted."""
         if not self._met:
             _stop(self._next)
             self._given_up = self._clock.callLater(_GRACE, self._give_up_waiting)
@@ -183,7 +184,7 @@ class Several(Generic[T]):
                 asking.cancel()
 
     def _goes_on(self, server: Place, error: RdvError) -> bool:
-        """:return: whether a server that has failed is to be asked again."""
+        """A server has failed. Returns whether to contact it again."""
         log.debug("{server}: {reason}", server=str(server), reason=str(error))
         self._under_way.discard(server)
         if self._met:
@@ -205,7 +206,7 @@ class Several(Generic[T]):
         return not _is_replaced(error)
 
     def _decide(self, server: Place, result: T | Failure) -> None:
-        self._asking.pop(server, None)  # it is not to be waited for: it has ended
+        self._asking.pop(server, None)  # it has ended, so ``run`` need not wait for it
         if not self._result.called:
             self._result.callback(result)
 
@@ -220,9 +221,9 @@ def _stop(timer: IDelayedCall | None) -> None:
 
 
 def _leads_elsewhere(error: RdvError, has_others: bool) -> bool:
-    """Whether another machine of the same name may say something else."""
+    """Whether another machine of the same name may respond differently."""
     if _is_replaced(error):
-        return has_others  # it was us, at another address of the same machine
+        return has_others  # by our own request, at another address of the same machine
     return isinstance(error, ServerUnreachable) or (
         isinstance(error, ServerRefused) and error.status == HTTPStatus.SERVICE_UNAVAILABLE
     )

@@ -74,7 +74,7 @@ def split_servers(text: str) -> list[str]:
 
 
 def shown(servers: Servers) -> str:
-    """The same, the other way round."""
+    """Several URLs in one text: the inverse of :func:`split_servers`."""
     return servers if isinstance(servers, str) else ",".join(servers)
 
 
@@ -82,7 +82,7 @@ def parse_servers(given: Servers) -> list[URL]:
     """
     One URL or several, each once.
 
-    :raises BadURL: when one is none, there is none at all, or there are too many.
+    :raises BadURL: when one is invalid, there is none at all, or there are too many.
     :raises TypeError: when it is something else.
     """
     if isinstance(given, str):
@@ -101,7 +101,7 @@ def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
     servers than a client should use, give the first few of this list to both peers.
 
     :param urls: any number of them.
-    :raises BadURL: when one is none.
+    :raises BadURL: when one is invalid.
     :raises BadToken: if the token is invalid, or ``BadSecret``.
     """
     on_wire = server_token(token)
@@ -110,9 +110,9 @@ def rank_servers(token: Token, urls: Sequence[str]) -> list[str]:
 
 def ranked(token: bytes, urls: Sequence[URL]) -> list[URL]:
     """
-    The order in which servers are asked.
+    The order in which servers are contacted.
 
-    :param token: as it travels.
+    :param token: as sent to the server.
     """
     if len(urls) == 1:
         return list(urls)
@@ -120,7 +120,7 @@ def ranked(token: bytes, urls: Sequence[URL]) -> list[URL]:
     return sorted(names, key=lambda url: weight(token, names[url]), reverse=True)
 
 
-@lru_cache(maxsize=1 << 14)  # a fleet: to read a URL takes fifty times as long as the rest
+@lru_cache(maxsize=1 << 14)  # for a fleet: parsing a URL takes fifty times as long as the rest
 def _name_of(text: str) -> str:
     return canonical(parse_server_url(text))
 

@@ -9,8 +9,9 @@ program must not be changed: that program's schedule would be wrong, and dates t
 the reactor (as the access log of ``twisted.web`` does) would be of 1970. ``Client`` and
 ``Rendezvous``, through which every reactor enters, therefore use a ``MonotonicView`` of it: it
 postpones calls that would be early, and for those that would be late an ``Alarm`` wakes the
-reactor, with one descriptor for each reactor while anything is scheduled. A reactor with its own
-clock, such as a test's, is left as it is. Only ``--json`` and logs have dates.
+reactor, with one descriptor for each reactor while anything is scheduled, or a server that knows of
+it listens. A reactor with its own clock, such as a test's, is left as it is. Only ``--json`` and
+logs have dates.
 
 What this cannot fix: in an embedding program, Twisted times some things itself, such as how long an
 HTTP request may take to arrive. The time in which a machine is suspended is not counted.
@@ -98,6 +99,7 @@ class MonotonicView:
         self._inner: dict[DelayedCall, IDelayedCall] = {}
         self._alarm = Alarm.for_reactor(reactor, self._ring)
         self._rings = math.inf
+        self._keepers = 0
         self.seconds = seconds
         directlyProvides(self, providedBy(reactor))
 
@@ -113,6 +115,18 @@ class MonotonicView:
         call = DelayedCall(due, function, args, kwargs, self._cancel, self._hasten, self.seconds)
         self._schedule(call)
         return call
+
+    def keep_alarm(self) -> None:
+        """
+        Do not give the alarm's descriptor back when nothing is scheduled, until
+        :meth:`release_alarm`: a server that is not busy would get a new one for each client.
+        """
+        self._keepers += 1
+
+    def release_alarm(self) -> None:
+        """End one :meth:`keep_alarm`."""
+        self._keepers -= 1
+        self._rest()
 
     def _schedule(self, call: DelayedCall) -> None:
         call.activate_delay()
@@ -155,7 +169,9 @@ class MonotonicView:
             self._rest()
 
     def _rest(self) -> None:
-        if self._alarm is not None and not self._inner:
+        if self._alarm is None or self._inner:
+            return
+        if not self._keepers or self._alarm.fileno() < 0:
             self._rings = math.inf
             self._alarm.stop()
 

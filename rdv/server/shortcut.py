@@ -25,6 +25,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from rdv import _knobs as knobs
+from rdv._system.clock import MonotonicView, monotonic
 from rdv._system.sockets import tune_port_of
 from rdv.addresses import endpoint_text, host_of
 from rdv.errors import BadRequest
@@ -89,6 +90,8 @@ class ShortcutFactory:
         if found := _detour(site):
             raise TypeError(f"site: the shortcut would bypass its own {found}")
         self.taken = 0
+        clock: object = monotonic(site.reactor)
+        self._view = clock if isinstance(clock, MonotonicView) else None
         self._slim = self._channels()
 
     @property
@@ -104,9 +107,13 @@ class ShortcutFactory:
     def doStart(self) -> None:
         """A port begins to listen."""
         self.site.doStart()
+        if self._view is not None:
+            self._view.keep_alarm()
 
     def doStop(self) -> None:
         """A port listens no longer."""
+        if self._view is not None:
+            self._view.release_alarm()
         self.site.doStop()
 
     def acceptableProtocols(self) -> list[bytes]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import Portal
+from twisted.internet import reactor as global_reactor
 from twisted.internet.interfaces import (
     IProtocolNegotiationFactory,
 )
@@ -21,6 +23,7 @@ from twisted.web.server import GzipEncoderFactory, Request, Site
 from twisted.web.static import Data
 from twisted.web.vhost import NameVirtualHost
 
+from rdv._system.clock import Alarm, monotonic
 from rdv.server import RendezvousResource, ShortcutFactory
 from rdv.server.shortcut import _OF_REQUESTS
 from rdv.test.doubles import CLIENT, present
@@ -209,6 +212,20 @@ class ListeningTests(ShortcutTestCase):
         self.shortcut.doStop()
         self.shortcut.doStop()
         self.assertEqual((self.site.numPorts, self.clock.getDelayedCalls()), (0, []))
+
+    def test_alarm(self) -> None:
+        """While a port listens, one is kept for all clients; then nothing is left."""
+        reactor: Any = global_reactor
+        shortcut = ShortcutFactory(Site(page(), reactor=reactor))
+
+        def alarms() -> int:
+            monotonic(reactor).callLater(60, self.fail).cancel()
+            return sum(isinstance(each, Alarm) for each in reactor.getReaders())
+
+        shortcut.doStart()
+        self.assertEqual(alarms(), sys.platform == "linux")
+        shortcut.doStop()
+        self.assertEqual(alarms(), 0)
 
     def test_negotiation(self) -> None:
         """TLS may offer what the site speaks."""

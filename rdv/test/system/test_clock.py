@@ -59,6 +59,9 @@ class HandAlarm:
     def stop(self) -> None:
         self.due = math.inf
 
+    def fileno(self) -> int:
+        return -1 if self.due == math.inf else 3
+
     def look(self) -> None:
         """Ring, if it is time."""
         if self.due <= self.clock.seconds():
@@ -118,6 +121,24 @@ class ViewTests(SynchronousTestCase):
         self.assertEqual(self.made[2:], [])
         self.advance(1)
         self.assertEqual((self.made[2:], self.alarm.rung), ([10], 3))
+        self.assert_idle()
+
+    def test_kept(self) -> None:
+        """It stays as it is set between calls, and is given back at the end."""
+        self.view.keep_alarm()
+        self.view.keep_alarm()
+        for delay in (5, 9):
+            self.view.callLater(delay, self.made.append, delay).cancel()
+            self.assertEqual(self.alarm.due, 6)
+        self.view.callLater(30, self.made.append, 30)
+        self.wall.rightNow = -3600
+        for _ in range(31):
+            self.advance(1)
+        self.assertEqual((self.made, self.alarm.rung), ([30], 2))
+        self.view.callLater(5, self.made.append, 5).cancel()
+        self.view.release_alarm()
+        self.assertEqual(self.alarm.due, 32)
+        self.view.release_alarm()
         self.assert_idle()
 
     def test_punctual(self) -> None:
@@ -254,13 +275,26 @@ class AlarmTests(TestCase):
         self.assert_nothing_left()
         self.alarm.stop()
 
+    def test_kept_without_a_descriptor(self) -> None:
+        """The next call tries again."""
+        view: Any = MonotonicView(REACTOR)
+        view.keep_alarm()
+        create = module._create
+        self.patch(module, "_create", self.fail_to_create)
+        view.callLater(60, lambda: None).cancel()
+        self.assert_watched(0)
+        self.patch(module, "_create", create)
+        view.callLater(90, lambda: None).cancel()
+        self.assert_watched(1)
+        view.release_alarm()
+        self.assert_nothing_left()
+
+    def fail_to_create(self) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     def test_no_descriptor(self) -> None:
         """There is a warning, and it does not ring; the kernel's errors are told as any."""
-
-        def fail() -> int:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-        self.patch(module, "_create", fail)
+        self.patch(module, "_create", self.fail_to_create)
         self.alarm.set(0)
         self.assert_nothing_left()
         self.alarm.stop()

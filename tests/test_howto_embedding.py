@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import signal
+import socket
+import sys
 from typing import Any, cast
 
 import treq
@@ -73,6 +75,8 @@ class ApplicationTests(TestCase):
         await meet_and_part(f"{url}/rdv")
         page = await treq.get(f"{url}/", persistent=False, reactor=REACTOR)
         self.assertEqual((await page.content(), factory.taken), (b"a page", 2))
+        if sys.platform == "linux":  # the next clients inherit it
+            self.assertTrue(port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     @runs(PAGE, "def watch(event)")
     async def test_logging(self, source: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import (
     IProtocolFactory,
 )
@@ -94,7 +94,8 @@ class LikenessTests(SynchronousTestCase):
             self.assert_alike(request(path=path))
 
     def test_addresses(self) -> None:
-        for address in (CLIENT, IP6, IPv6Address("TCP", "2001:db8::9", 5)):
+        nowhere = IPv4Address("TCP", CLIENT.host, 0)
+        for address in (CLIENT, nowhere, IP6, IPv6Address("TCP", "2001:db8::9", 5)):
             self.assert_alike(request(), address=address)
 
     def test_silence(self) -> None:
@@ -280,6 +281,16 @@ class CountingTests(ShortcutTestCase):
             self.browse()
         self.assertEqual(sum(self.rendezvous.admission.hits.totals.values()), 0)
         self.browse(request())
+        self.assertEqual(self.shortcut.taken, 1)
+
+    def test_named(self) -> None:
+        """What clients say of themselves tells of a proxy."""
+        named: list[object] = []
+        self.patch(self.rendezvous.admission, "named", lambda lease, *said: named.append(said))
+        address = IPv4Address("TCP", "10.0.0.1", 4000)
+        self.browse(request(rdv_self_addrs=b"10.0.0.9:5"), address)
+        self.browse(request(rdv_self_addrs=b"10.0.0.9:5", more=b"Cookie: a=b\r\n"), address)
+        self.assertEqual(named, [("10.0.0.1", "10.0.0.9:5")] * 2)
         self.assertEqual(self.shortcut.taken, 1)
 
     def test_requests(self) -> None:

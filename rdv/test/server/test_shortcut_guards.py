@@ -146,6 +146,9 @@ class ListeningTests(ShortcutTestCase):
             def render(self, resource: object) -> None:
                 pass
 
+        class OwnPath(Request):
+            postpath = property(lambda self: [], lambda self, value: None)
+
         changed = Site(page())
         changed.getResourceFor = lambda request: page()  # type: ignore[method-assign]
         wrong: list[tuple[Any, str]] = [
@@ -154,6 +157,7 @@ class ListeningTests(ShortcutTestCase):
             (OwnProtocol(page()), "protocol"),
             (changed, "getResourceFor"),
             (Site(page(), requestFactory=OwnRequest), "OwnRequest.render"),
+            (Site(page(), requestFactory=OwnPath), "OwnPath.postpath"),
             (Site(page(), requestFactory=lambda channel, queued: None), "requestFactory"),
             (Site(page(), requestFactory=http.Request), "requestFactory"),
             (LimitTotalConnectionsFactory(), "a Site is needed"),
@@ -274,6 +278,7 @@ class ListeningTests(ShortcutTestCase):
             for piece in (b"GET /x HTTP/1.1\r\n", b"Host: a\r\n\r\n"):
                 protocol.dataReceived(piece)
             answers.append(transport.value()[:20])
+            self.assertFalse(hasattr(transport, "protocol"))
             protocol.connectionLost(connectionDone)
         self.assertEqual(answers, [b"HTTP/1.1 404 Not Fou"] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -4,56 +4,117 @@ One timer for any number of equal timeouts.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-__all__ = ["Deadlines"]
+__all__ = ["Deadlines", "Expiry"]
 
+M = TypeVar("M")
 T = TypeVar("T", bound=Hashable)
 
 
-class Deadlines(Generic[T]):
+class Expiry(Generic[M]):
     """
-    Reports members that have been in for ``timeout`` seconds.
+    The timer of a table whose members all have the same time.
 
-    Equal timeouts expire in the order in which they began, so one ordered dict and one delayed
-    call, for the oldest member, serve all of them. A burst of expirations is processed
-    :attr:`batch` at a time, with the reactor's other work in between.
+    Equal timeouts expire in the order in which they began, so one delayed call, for the oldest
+    member, serves all of them. A burst of expirations is processed :attr:`batch` at a time, with
+    the reactor's other work in between.
 
     :param timeout: seconds; 0 means that no member ever expires.
-    :param expired: called with each member that has expired, after it has been removed.
+    :param begun: returns the members of the table, the oldest first, and when each of them came.
+    :param expire: called with a member whose time is over, and when it came. Removes it, unless
+        another one's end has removed it already, or put it in anew.
+    :ivar call: the delayed call; None if there is nobody to wait for, or no timeout.
     """
 
     #: How many members expire in one turn of the reactor.
     batch = 256
 
+    def __init__(
+        self,
+        clock: IReactorTime,
+        timeout: float,
+        begun: Callable[[], Iterable[tuple[M, float]]],
+        expire: Callable[[M, float], object],
+    ) -> None:
+        self._clock = clock
+        self.timeout = timeout
+        self._begun = begun
+        self._expire = expire
+        self.call: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """A member has come, and there is no :attr:`call`."""
+        if self.timeout:
+            self.call = self._clock.callLater(self.timeout, self._ring)
+
+    def stop(self) -> None:
+        """The table is empty."""
+        if self.call is not None and self.call.active():
+            self.call.cancel()
+            self.call = None
+
+    def retime(self, timeout: float) -> None:
+        """Have another timeout, counted from when each member came."""
+        self.timeout = timeout
+        self.stop()
+        self._go_on()
+
+    def _ring(self) -> None:
+        now = self._clock.seconds()
+        due: list[tuple[M, float]] = []
+        for member, since in self._begun():
+            if since + self.timeout > now or len(due) == self.batch:
+                break
+            due.append((member, since))
+        try:
+            for member, since in due:
+                self._expire(member, since)
+        finally:
+            self.call = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        oldest = next(iter(self._begun()), None)
+        if oldest is not None and self.timeout:
+            left = max(0.0, oldest[1] + self.timeout - self._clock.seconds())
+            self.call = self._clock.callLater(left, self._ring)
+
+
+class Deadlines(Generic[T]):
+    """
+    Reports members that have been in for ``timeout`` seconds; see :class:`Expiry`.
+
+    :param timeout: seconds; 0 means that no member ever expires.
+    :param expired: called with each member that has expired, after it has been removed.
+    """
+
     def __init__(self, clock: IReactorTime, timeout: float, expired: Callable[[T], object]) -> None:
         self._clock = clock
-        self._timeout = timeout
         self._expired = expired
-        self._ends: dict[T, float] = {}
-        self._call: IDelayedCall | None = None
+        self._since: dict[T, float] = {}
+        self._expiry: Expiry[T] = Expiry(clock, timeout, self._since.items, self._expire)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._since)
 
     def __iter__(self) -> Iterator[T]:
         """In a copy that may be worked through while members leave."""
-        return iter(list(self._ends))
+        return iter(list(self._since))
 
-    def begun(self) -> Iterator[tuple[T, float]]:
+    def begun(self) -> Iterable[tuple[T, float]]:
         """Members, and when they came; nobody may come or leave while that is worked through."""
-        return ((member, end - self._timeout) for member, end in self._ends.items())
+        return self._since.items()
 
     def add(self, member: T) -> None:
         """Start the member's time now."""
-        self._ends.pop(member, None)  # to the end of the queue, if it is in
-        self._ends[member] = self._clock.seconds() + self._timeout
-        if self._timeout and self._call is None:
-            self._call = self._clock.callLater(self._timeout, self._expire)
+        self._since.pop(member, None)  # to the end of the queue, if it is in
+        self._since[member] = self._clock.seconds()
+        if self._expiry.call is None:
+            self._expiry.start()
 
     def left(self, member: T) -> float:
         """
@@ -61,44 +122,19 @@ class Deadlines(Generic[T]):
         one that is not in.
         """
         now = self._clock.seconds()
-        return max(0.0, self._ends.get(member, now + self._timeout) - now)
+        return max(0.0, self._since.get(member, now) + self._expiry.timeout - now)
 
     def retime(self, timeout: float) -> None:
         """Have another timeout, counted from when each member came; also for those that are in."""
-        later, self._timeout = timeout - self._timeout, timeout
-        for member in self._ends:
-            self._ends[member] += later
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-        self._call = None
-        self._go_on()
+        self._expiry.retime(timeout)
 
     def discard(self, member: T) -> None:
         """Forget the member, if it is in."""
-        self._ends.pop(member, None)
-        if not self._ends and self._call is not None and self._call.active():
-            self._call.cancel()
-            self._call = None
+        self._since.pop(member, None)
+        if not self._since:
+            self._expiry.stop()
 
-    def _expire(self) -> None:
-        now = self._clock.seconds()
-        due: list[T] = []
-        for member, end in self._ends.items():
-            if end > now or len(due) == self.batch:
-                break
-            due.append(member)
-        try:
-            for member in due:
-                # Telling one member may have taken out another, or put it in anew.
-                if self._ends.get(member, math.inf) <= now:
-                    del self._ends[member]
-                    self._expired(member)
-        finally:
-            self._call = None
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._ends and self._timeout:
-            oldest = next(iter(self._ends.values()))
-            left = max(0.0, oldest - self._clock.seconds())
-            self._call = self._clock.callLater(left, self._expire)
+    def _expire(self, member: T, since: float) -> None:
+        if self._since.get(member) == since:
+            del self._since[member]
+            self._expired(member)

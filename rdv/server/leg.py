@@ -19,6 +19,9 @@ from rdv.wire import Offer, Role
 
 __all__ = ["Leg"]
 
+#: Seconds in which a client that need not do anything else enters the lobby.
+_AT_ONCE = 0.001
+
 
 class Leg(PlainLeg):
     """
@@ -30,6 +33,7 @@ class Leg(PlainLeg):
         connection is the client's own and carried nothing else; 0 if unknown.
     :ivar lease: counts the connection, and ends with it.
     :ivar owner: is notified of events.
+    :ivar since: when the client entered the lobby for the last time, likewise.
     :ivar trip: the round-trip time to the client in seconds when it was last found silent; 0 if
         unknown.
     :ivar user: the user that the access check reported; None if it reported none.
@@ -44,6 +48,7 @@ class Leg(PlainLeg):
         "heard",
         "lease",
         "role",
+        "since",
         "token",
         "trip",
         "user",
@@ -56,7 +61,7 @@ class Leg(PlainLeg):
     ) -> None:
         super().__init__(owner)
         self._id = 0  # made when it is asked for
-        self.arrived = 0.0
+        self.arrived = self.since = 0.0
         self.role: Role = offer.role
         self.token: bytes = offer.token
         self.addresses = offer.addresses
@@ -89,7 +94,9 @@ class Leg(PlainLeg):
         return self._observed
 
     def shrink(self) -> None:
-        """Before a long wait, forget whatever can be looked up again."""
+        """In the lobby, before a long wait: forget whatever can be looked up again."""
+        if self.since - self.arrived < _AT_ONCE:  # one number for both
+            self.arrived = self.since
         if self.heard and self._observed:  # where it is unknown it stays so
             self._observed = None
             name(self.transport, "client")

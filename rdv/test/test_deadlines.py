@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from rdv._deadlines import Deadlines
+from rdv._deadlines import Deadlines, Expiry
 
 
 class DeadlinesTests(SynchronousTestCase):
@@ -117,7 +117,7 @@ class DeadlinesTests(SynchronousTestCase):
 
     def test_burst_in_batches(self) -> None:
         """Between two batches everything else gets its turn."""
-        self.deadlines.batch = 3
+        self.patch(Expiry, "batch", 3)
         for number in range(8):
             self.deadlines.add(str(number))
         turns: list[int] = []

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
-from rdv._deadlines import Deadlines
+from rdv._deadlines import Expiry
 from rdv.server.meeting.crowds import Crowds
 from rdv.wire import Role
 
@@ -19,7 +19,14 @@ __all__ = ["Lobby", "Member"]
 
 
 class Member(Hashable, Protocol):
-    """The attributes of a waiting client that the lobby uses."""
+    """
+    The attributes of a waiting client that the lobby uses.
+
+    :ivar since: set when it enters, in seconds of the lobby's clock. It is here because a table of
+        these times, beside that of the members, would need twice the memory.
+    """
+
+    since: float
 
     @property
     def role(self) -> Role: ...
@@ -56,19 +63,20 @@ class Lobby(Generic[M]):
         replaced: Callable[[M], object],
         gave_way: Callable[[M], object],
     ) -> None:
-        self._waiting: dict[bytes, M] = {}
+        self._clock = clock
+        self._waiting: dict[bytes, M] = {}  # the oldest first
         self._crowds: Crowds[M] | None = None  # while no more may wait
         self._expired = expired
         self._replaced = replaced
         self._gave_way = gave_way
-        self._deadlines: Deadlines[M] = Deadlines(clock, timeout, self._expire)
+        self._expiry: Expiry[M] = Expiry(clock, timeout, self._begun, self._expire)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def retime(self, timeout: float) -> None:
         """Change the timeout, also for members that are already waiting."""
-        self._deadlines.retime(timeout)
+        self._expiry.retime(timeout)
 
     def count(self, role: Role) -> int:
         """The number of waiting members with that role."""
@@ -119,8 +127,10 @@ class Lobby(Generic[M]):
             yielding = self.yielding(member.network)
             if yielding is not None:
                 self.leave(yielding)
+        member.since = self._clock.seconds()
         self._waiting[member.token] = member
-        self._deadlines.add(member)
+        if self._expiry.call is None:
+            self._expiry.start()
         if self._crowds is not None:
             self._crowds.add(member, member.network)
         if older is not None:
@@ -132,17 +142,22 @@ class Lobby(Generic[M]):
         """Remove ``member``; False if it was not waiting (any more)."""
         if self._waiting.get(member.token) is not member:
             return False
-        self._deadlines.discard(member)
         self._remove(member)
         return True
 
     def _remove(self, member: M) -> None:
         del self._waiting[member.token]
+        if not self._waiting:
+            self._expiry.stop()
         if self._crowds is not None:
             self._crowds.discard(member)
             if len(self._waiting) <= self._crowds.few:
                 self._crowds = None
 
-    def _expire(self, member: M) -> None:
-        self._remove(member)
-        self._expired(member)
+    def _begun(self) -> Iterator[tuple[M, float]]:
+        return ((member, member.since) for member in self._waiting.values())
+
+    def _expire(self, member: M, since: float) -> None:
+        if self._waiting.get(member.token) is member and member.since == since:
+            self._remove(member)
+            self._expired(member)

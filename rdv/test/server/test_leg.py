@@ -56,6 +56,17 @@ class WaitTests(SynchronousTestCase):
             leg.shrink()
             self.assertEqual(leg.observed, observed)
 
+    def test_one_time(self) -> None:
+        """Of arrival and of waiting, unless something has come between the two."""
+        transport, _ = ends(Clock())
+        for since, kept in ((50.0005, 50.0005), (51.5, 50.0)):
+            leg = Leg(Offer(Role.DIALER, b"token"), "", Owner())
+            leg.makeConnection(transport)
+            leg.arrived, leg.since = 50.0, since
+            leg.shrink()
+            self.assertEqual((leg.arrived, leg.since), (kept, since))
+            self.assertEqual(leg.arrived is leg.since, kept == since)
+
 
 class SilenceTests(SynchronousTestCase):
     """``is_silent``."""

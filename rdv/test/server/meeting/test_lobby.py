@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,19 +17,21 @@ from hypothesis.stateful import (
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._deadlines import Expiry
 from rdv.server.meeting.lobby import Lobby
 from rdv.wire import Role
 
 TIMEOUT = 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Somebody:
     """Who waits in a lobby."""
 
     role: Role
     token: bytes = b"token"
     network: bytes = b""
+    since: float = 0.0
 
 
 class LobbyTests(SynchronousTestCase):
@@ -72,6 +75,49 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.told, [(self.dialer, [newer])])
         self.clock.advance(0.5)
         self.assertEqual(self.told[1:], [(newer, [])])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_telling_changes_the_others(self) -> None:
+        """Who has left meanwhile, was replaced, or is in anew, is not told of an end."""
+        told: list[tuple[float, str, bytes]] = []
+
+        def tell(what: str, member: Somebody) -> None:
+            told.append((self.clock.seconds(), what, member.token))
+            if member is first:
+                lobby.leave(left)
+                lobby.enter(Somebody(Role.DIALER, b"replaced"))
+                lobby.leave(back)
+                lobby.enter(back)
+
+        lobby: Lobby[Somebody] = Lobby(
+            self.clock, 300, partial(tell, "expired"), partial(tell, "replaced"), self.fail
+        )
+        names = (b"first", b"left", b"replaced", b"back", b"last")
+        members = [Somebody(Role.DIALER, name) for name in names]
+        first, left, _, back, _ = members
+        for member in members:
+            lobby.enter(member)
+        self.clock.advance(300)
+        self.assertEqual(
+            told,
+            [
+                (300, "expired", b"first"),
+                (300, "replaced", b"replaced"),
+                (300, "expired", b"last"),
+            ],
+        )
+        self.clock.advance(300)
+        self.assertEqual(told[3:], [(600, "expired", b"replaced"), (600, "expired", b"back")])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_all_at_once(self) -> None:
+        """In batches, whatever they are."""
+        self.patch(Expiry, "batch", 2)
+        members = [Somebody(Role.DIALER, b"%d" % number) for number in range(5)]
+        for member in members:
+            self.lobby.enter(member)
+        self.clock.advance(300)
+        self.assertEqual([each for each, _ in self.told], members)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def somebody(self, network: bytes, token: bytes) -> Somebody:

@@ -65,7 +65,7 @@ class PromptServer(Server):
     _is_filled = False  # bytes are buffered
     _is_buffering = False  # they may be in a moment
     _is_due = False  # the next turn sees to it
-    _is_ending = False  # our direction, or it has ended
+    _is_cut = False  # it is being aborted
     _has_failed = False  # to write
 
     def write(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class PromptServer(Server):
 
     def _can_send(self) -> bool:
         return (
-            not (self._is_filled or self._is_due or self._is_ending)
+            not (self._is_filled or self._is_due or self._writeDisconnecting or self._is_cut)
             and bool(self.connected)
             # Who asks for more, or is paused, hears of it when bytes are gone. And of what flows
             # the kernel is read by others: see below.
@@ -120,17 +120,13 @@ class PromptServer(Server):
         else:
             super().loseConnection()  # type: ignore[no-untyped-call]
 
-    def loseWriteConnection(self) -> None:
-        self._is_ending = True
-        super().loseWriteConnection()  # type: ignore[no-untyped-call]
-
     def abortConnection(self) -> None:
-        self._is_ending = True
+        self._is_cut = True
         super().abortConnection()  # type: ignore[no-untyped-call]
 
     def startWriting(self) -> None:
-        # Twisted takes nothing behind an end, and no nothing.
-        self._is_filled |= self._is_buffering
+        if self._is_buffering:  # Twisted takes nothing behind an end, and no nothing
+            self._is_filled = True
         if self._is_filled:
             super().startWriting()  # type: ignore[no-untyped-call]
         elif not self._is_due:
@@ -144,7 +140,8 @@ class PromptServer(Server):
     def stopWriting(self) -> None:
         if self._is_filled:
             super().stopWriting()  # type: ignore[no-untyped-call]
-        self._is_filled = self._is_due = False
+            self._is_filled = False
+        self._is_due = False
 
     def go_on(self) -> None:
         """Do the deferred actions, in the turn in which they are due."""

@@ -29,6 +29,7 @@ from rdv._system.sockets import linger, tune
 from rdv._system.tcp_info import bytes_acknowledged
 from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
+from rdv._transport.prompt import hasten
 from rdv._transport.secured import SecureTransport
 from rdv.addresses import Address, endpoint_address
 from rdv.client.candidates.acknowledgement import may_be_half_dead, say
@@ -223,6 +224,7 @@ class Candidate:
             self._close_done()
         elif self.is_relay and not abort:
             linger(self.transport, False)
+            hasten(self.transport)
             self.transport.loseConnection()
         else:
             self.transport.abortConnection()

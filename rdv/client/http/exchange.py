@@ -26,7 +26,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
-from rdv._system.sockets import tune
+from rdv._system.sockets import push, tune
 from rdv._transport.handover import hand_over
 from rdv._transport.interfaces import StreamTransport
 from rdv._transport.liveness import unwatch, watch
@@ -119,6 +119,7 @@ class UpgradeExchange(Protocol):
         self._send(self._request)
         self._send(h11.EndOfMessage())
         if not secure:
+            push(self.transport)  # the server works on it during what is left of this turn
             self._has_asked()
 
     def handshakeCompleted(self) -> None:

@@ -1,8 +1,8 @@
 """
 Unit tests of rdv: in memory, with a clock of their own. Run them with ``trial rdv``.
 
-Hypothesis tries few examples of each property, so that the tests are run often, and many where
-``CI`` is set. ``HYPOTHESIS_PROFILE=large`` asks for many anywhere.
+Hypothesis tries few examples of each property, so that the tests are fast enough to be run often;
+many if ``CI`` is set, or with ``HYPOTHESIS_PROFILE=large``.
 """
 
 import os

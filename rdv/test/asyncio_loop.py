@@ -1,5 +1,5 @@
 """
-Tests that run in an event loop of asyncio's, and tests that never do.
+Tests that run in an asyncio event loop, and tests that never do.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class Authority:
     """
     Issues certificates.
 
-    :param above: the one that vouches for it; by default it does that itself.
-    :param days: until that expires.
+    :param above: the authority that has signed it; by default, it is self-signed.
+    :param days: days until its own certificate expires.
     :ivar pem: its own certificate.
     """
 
@@ -113,13 +113,13 @@ class Authority:
 
 class CertificateFiles:
     """
-    ``chain.pem`` and ``key.pem`` in a new folder, as a server has them, from an authority below one
-    that clients trust.
+    ``chain.pem`` and ``key.pem`` in a new folder, as a server needs them, issued by an intermediate
+    authority.
 
-    :ivar root: the one that clients trust.
-    :ivar authority: the one that issues.
-    :ivar chain: the path of the one.
-    :ivar key: the path of the other.
+    :ivar root: the authority that clients trust.
+    :ivar authority: the intermediate authority.
+    :ivar chain: the path of ``chain.pem``.
+    :ivar key: the path of ``key.pem``.
     """
 
     def __init__(self, folder: str, *, days: float = 30) -> None:

@@ -144,7 +144,7 @@ class Recorder(Protocol):
     Records what it gets.
 
     :ivar pieces: the data, call by call.
-    :ivar lost: why the connection ended; None while it stands.
+    :ivar lost: why the connection ended; None while it is established.
     """
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class Recorder(Protocol):
 @implementer(IHalfCloseableProtocol)
 class HalfCloseRecorder(Recorder):
     """
-    The same, and it knows the two directions apart.
+    The same, with support for half-close.
 
     :ivar read_ended: how often the end of the other side's direction was reported.
     :ivar write_ended: how often that of its own.
@@ -192,7 +192,7 @@ class HalfCloseRecorder(Recorder):
 
 class Wire(Protocol):
     """
-    Records what it gets, and tells when it has got something in particular.
+    Records what it receives; a test can wait for particular data.
 
     :ivar data: what has come.
     """
@@ -255,7 +255,7 @@ class Wire(Protocol):
 @implementer(IHalfCloseableProtocol)
 class HalfWire(Wire):
     """
-    A :class:`Wire` that goes on when the other side has ended its direction.
+    A :class:`Wire` that supports half-close.
 
     :ivar read_ended, write_ended: how often each was reported.
     """

@@ -1,6 +1,5 @@
 """
-The reactor that runs, real connections on loopback, and what sockets and descriptors this process
-has.
+The running reactor, real connections on loopback, and the sockets and descriptors of this process.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ async def until(true: Callable[[], object]) -> None:
 
 
 class Handle:
-    """A transport over a socket, as far as that matters to those who ask for it."""
+    """The part of a transport over a socket that other code asks for."""
 
     def __init__(self, sock: object) -> None:
         self.getHandle = lambda: sock

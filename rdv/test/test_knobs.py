@@ -1,5 +1,5 @@
 """
-Arguments that cannot be are told at once, by their names, and nothing has begun by then.
+Invalid arguments are reported immediately, by their names, before anything has begun.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class KnobsTestCase(SynchronousTestCase):
     """
     Wrong values of arguments.
 
-    :ivar reactor: with which nothing is done.
-    :ivar client: one of it.
+    :ivar reactor: nothing is done with it.
+    :ivar client: a client with that reactor.
     """
 
     def setUp(self) -> None:

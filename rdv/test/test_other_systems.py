@@ -1,4 +1,6 @@
-"""What is Linux only can be left out: everything loads without it, and copies."""
+"""
+Without what only Linux has, everything loads, and bytes are copied.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-#: What other systems do not have. Twisted and the standard library are loaded before it goes.
+#: What other systems do not have. Twisted and the standard library are loaded before it is removed.
 PROGRAM = """
 import fcntl, os, select, socket, sys
 from twisted.internet import pollreactor, reactor, selectreactor

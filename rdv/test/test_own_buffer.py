@@ -1,6 +1,6 @@
 """
-A server that is killed when both have ended, and something is still in its own buffer for one of
-them: that one must not take what it has got for everything.
+A server that is killed after both clients have ended, while its own buffer has data for one of
+them: that client must not take what it has received for everything.
 """
 
 from __future__ import annotations

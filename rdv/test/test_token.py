@@ -1,4 +1,6 @@
-"""Tokens: which can travel, and how little of one is shown."""
+"""
+Tokens: which are valid, and how little of one is shown.
+"""
 
 from __future__ import annotations
 

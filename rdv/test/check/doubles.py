@@ -45,7 +45,7 @@ def failed(what: Cause, status: int | None = None) -> Meeting:
     return Meeting(failure=Failure(what, "so it was", status))
 
 
-#: One for which there was not time enough.
+#: A meeting for which there was not enough time.
 CUT = Meeting(sightings([f"{ROUTER}:="] * 2))
 
 
@@ -85,7 +85,7 @@ RANDOM = tuple(f"{ROUTER}:{port}" for port in (5000, 61000, 20000, 20001, 3000, 
 COUNTED = tuple(f"{ROUTER}:{port}" for port in range(20000, 20006))
 SAME = by_two_ports("203.0.113.1:5", "203.0.113.1:5")
 DIFFERENT = by_two_ports("203.0.113.1:5", "203.0.113.1:6")
-#: The second port is named, but not reached.
+#: The server names a second port, which cannot be reached.
 FILTERED: dict[str, Any] = {"other_ports": (8081,), "second": failed(Cause.UNREACHABLE)}
 DUAL: dict[str, Any] = {
     "own": [parse_ip(HOST), parse_ip("2001:db8::7")],

@@ -1,5 +1,5 @@
 """
-What ``rdv check`` says of each observation, and what it does not say.
+What ``rdv check`` concludes from each observation, and what it does not.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ MEDIAN = [met(f"{ROUTER}:5", seconds=seconds) for seconds in (9.0, 0.012, 0.02)]
 DIRECT = [met(is_relay=False, seconds=seconds) for seconds in (0.001, 2.0, 1.0)]
 TWICE = [met(), failed(Cause.UNREACHABLE)]
 
-#: What was observed, the mark and the key of what is found, and a piece of its text.
+#: Observations, the mark and the key of the finding, and a part of its text.
 FOUND = (
-    # The way to the server, and its answers.
+    # The path to the server, and its answers.
     (behind(url=None), " no-server", "its own server"),
     (Observations(lookup_problem="no such name"), "-server-lookup", ": no such name."),
     (behind(), "+server-reached", "at 198.51.100.1:8080 over IPv4, in 20 ms."),
@@ -68,7 +68,7 @@ FOUND = (
     (public(tls=NO_TLS), "-tls-failed", ": wrong version number."),
     (public(tls=replace(SOUND, days=1)), " tls-expires", "in 1 day."),
     (public(tls=replace(SOUND, days=20)), " tls-expires", "in 20 days."),
-    # This host, and as what the server sees it.
+    # This host, and how the server sees it.
     (
         behind(own=MANY),
         " own-addresses",
@@ -136,7 +136,7 @@ FOUND = (
     (public(throughput=Throughput(5, 0.0, broken=True)), "-relay-broke", "broke"),
     (public(late=["TLS", "x"]), " late", ": TLS, x."),
 )
-#: What was observed, and the keys of what is not found.
+#: Observations, and the keys of findings that they must not lead to.
 LACKING = (
     (behind(relayed=[failed(Cause.NO_PATH)], direct=[]), "relay direct relay-failed"),
     (public(tls=SOUND), "tls-untrusted tls-expires tls-failed"),

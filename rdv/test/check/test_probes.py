@@ -1,5 +1,5 @@
 """
-What ``rdv check`` tries, and how it ends.
+The steps of ``rdv check``, and how it ends.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TogetherTests(SynchronousTestCase):
 
 
 class PairTestCase(SynchronousTestCase):
-    """Pairs by a relay. Nothing may be left of them."""
+    """Pairs through a relay. Nothing may be left of them."""
 
     def setUp(self) -> None:
         self.rendezvous = MemoryRendezvous()
@@ -171,7 +171,7 @@ class StrayTests(TestCase):
 
 
 class _TwoAddresses:
-    """A resolver: a name has a dead address, and then one that lives."""
+    """A resolver: a name has a dead address first, and then a live one."""
 
     def resolveHostName(self, receiver: Any, *args: Any, **kwargs: Any) -> Any:
         """See :class:`IHostnameResolver`."""
@@ -255,7 +255,7 @@ class ProbesTests(TestCase):
         """
         with socket.socket() as dead, socket.socket() as waiting:
             dead.bind(("127.0.0.2", self.port))
-            dead.listen(0)  # room for one, which has come
+            dead.listen(0)  # room for one connection, which is taken
             waiting.connect(("127.0.0.2", self.port))
             self.addCleanup(reactor.installNameResolver, reactor.nameResolver)
             reactor.installNameResolver(_TwoAddresses())

@@ -1,5 +1,5 @@
 """
-How it is told.
+The report, as text and as JSON.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What kind of network it is, by what was observed.
+The verdict on a network, from observations.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ DEAD = Dial(SERVER, None)
 NAMED, BYPASS = {"other_ports": (8081,)}, {"without_proxy": [Dial(SERVER, 0.1)]}
 WORKS = "Over IPv6, which works here"
 
-#: Verdicts on servers that can be used: the key, a piece of the text, the keys of the advice, and
-#: what was observed, any of these.
+#: Verdicts on servers that can be used: the key, a part of the text, the keys of the advice, and
+#: observations, each of which leads to it.
 USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
     ("no-server", "give the URL", "give-url", [behind("127.0.0.1:=", url=None, dials=HERE)]),
     (
@@ -59,7 +59,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
             behind(f"{HOST}:=", dials=[Dial(parse_address(f"{HOST}:8080"), 0.001)]),
         ],
     ),
-    # One that names a port which cannot be reached.
+    # The server names a port that cannot be reached.
     ("same-host", "on this host", "allow-ports", [behind("127.0.0.1:=", dials=HERE, **FILTERED)]),
     (
         "no-nat",
@@ -94,7 +94,7 @@ USABLE: tuple[tuple[str, str, str, list[Observations]], ...] = (
             behind(f"{ROUTER}:=", None),
             behind("127.0.0.1:5", dials=HERE),  # a proxy on this host
             behind(f"{ROUTER}:5", dials=HERE),  # a tunnel
-            behind("127.0.0.1:5000"),  # a proxy on the server's
+            behind("127.0.0.1:5000"),  # a proxy on the server's host
             behind("127.0.0.1:5000", dials=LOCAL),
             behind("127.0.0.1:5", "192.168.7.7:=", dials=LOCAL),
             behind("127.0.0.1:5", f"{ROUTER}:="),
@@ -184,7 +184,7 @@ def behind_proxy(**observed: Any) -> Observations:
     return behind(**{"proxy": PROXY, "relayed": [], "direct": [], **observed})
 
 
-#: What was observed, the key of the verdict, and those of the advice.
+#: Observations, the key of the verdict, and the keys of the advice.
 UNUSABLE: tuple[tuple[Observations, str, str], ...] = (
     (Observations("http://x/"), "no-time", "more-time"),
     (behind(relayed=[CUT], direct=[]), "no-time", "more-time"),

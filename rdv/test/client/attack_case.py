@@ -1,5 +1,5 @@
 """
-A hostile server, and strangers, who play with the clients of a secured stream in memory.
+A hostile server and other hosts that attack the clients of a secured stream, in memory.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ RANDOM = bytes(range(100, 100 + MESSAGE_SIZE))
 
 class Pipe(Recorder):
     """
-    Passes on to another.
+    Forwards what it receives to another connection.
 
-    :ivar limit: how many bytes it passes on at most; what comes then is swallowed.
+    :ivar limit: the maximum number of bytes to forward; the rest is dropped.
     """
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ class Pipe(Recorder):
 
 class AttackTestCase(SynchronousTestCase):
     """
-    A network, on which the server is ours.
+    A network in which the test is the server.
 
-    :ivar asked: the connections of requests, in their order.
+    :ivar asked: the connections of requests, in order.
     """
 
     def setUp(self) -> None:

@@ -55,7 +55,7 @@ class ByteTransport(StringTransport):
 
     :ivar protocol: gets what :meth:`deliver` and :meth:`lose` bring.
     :ivar write_ended: whether our direction was ended alone.
-    :ivar handle: the socket below, if there is to be one.
+    :ivar handle: the socket below, if any.
     :ivar gone: whether the end of the connection was reported.
     """
 
@@ -104,12 +104,12 @@ class ByteTransport(StringTransport):
 @implementer(IHostnameResolver)
 class Resolver:
     """
-    Knows the names that it is told.
+    A resolver with a table of names.
 
     :param names: addresses by name; a name that is missing does not resolve.
     :ivar silent: never complete a resolution.
     :ivar asked: names and kinds of addresses that were asked for.
-    :ivar receivers: who asked.
+    :ivar receivers: the receivers of the results.
     """
 
     def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
@@ -155,7 +155,7 @@ class _MemoryPort:
 @implementer(IClientReactor)
 class ClientReactor(MemoryReactorClock):
     """
-    Everything in memory.
+    A reactor with everything in memory.
 
     :ivar number: the number of the port on which the client listens.
     :ivar bindings: what was listened on.

@@ -1,5 +1,5 @@
 """
-The client on real sockets, and servers on loopback that do as they are told.
+The client on real sockets, and servers on loopback that the test controls.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def has_ipv6() -> bool:
 
 class RawServer(ServerFactory[Any]):
     """
-    Listens on loopback; what it says is up to the test.
+    Listens on loopback; the test decides what it sends.
 
     :ivar wires: all connections so far.
-    :ivar greeting: said on each connection at once.
+    :ivar greeting: sent on each connection immediately.
     """
 
     noisy = False
@@ -85,7 +85,7 @@ class RawServer(ServerFactory[Any]):
 
 
 class _Watched(RendezvousResource):
-    """Tells who comes."""
+    """Reports incoming connections."""
 
     def __init__(self, rendezvous: Rendezvous) -> None:
         super().__init__(rendezvous)
@@ -99,7 +99,7 @@ class _Watched(RendezvousResource):
 
 class RealServer:
     """
-    The real thing on loopback, with a clock of its own.
+    The real server on loopback, with its own clock.
 
     :param tls: a context factory, for https.
     :param options: for ``Rendezvous``.
@@ -146,7 +146,7 @@ class RealServer:
 
 class LoopbackTestCase(TestCase):
     """
-    Clients that know no other address than 127.0.0.1.
+    Clients whose only address is 127.0.0.1.
 
     :ivar reactor: the reactor of :meth:`client`.
     """

@@ -1,6 +1,6 @@
 """
-A dialer that does not want its connection as soon as it has it: its peer gets one that is broken,
-and does not wait for what cannot come any more.
+A dialer that aborts its connection immediately: its peer gets a broken connection, and does not
+wait for another path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rdv.test.client.loopback import LoopbackTestCase, RealServer
 from rdv.test.doubles import Wire, present
 from rdv.testing import MemoryRendezvous
 
-#: Kinds of addresses of the acceptor and of the dialer, and whether they are left with the relay.
+#: Kinds of addresses of the acceptor and of the dialer, and whether only the relay is left.
 WAYS = (
     (AddressSpace.LOOPBACK, AddressSpace.LOOPBACK, False),
     (AddressSpace.NONE, AddressSpace.NONE, True),
@@ -44,7 +44,7 @@ class LoopbackTests(LoopbackTestCase):
 
 
 class MemoryTests(SynchronousTestCase):
-    """In memory, where no kernel tells what was acknowledged."""
+    """In memory, where no kernel reports what was acknowledged."""
 
     def test_abort(self) -> None:
         for spaces in (AddressSpace.DEFAULT, AddressSpace.NONE):

@@ -16,7 +16,7 @@ from rdv.test.doubles import Wire
 
 
 class RaceTestCase(AttemptTestCase):
-    """Looks at the winner."""
+    """Checks the winner."""
 
     def assert_won(self, winner: ByteTransport, *losers: ByteTransport, data: bytes = b"") -> None:
         """Once the losers are closed; the application gets what came behind the line."""

@@ -1,6 +1,5 @@
 """
-Cancelling an attempt, and running out of time, at every stage: nothing is left, and the Deferred
-says so only when that is true.
+Cancellation and timeout of an attempt at every stage: nothing is left when the Deferred fires.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ NO_PATH = "no path to the peer"
 class Stage(NamedTuple):
     """
     :ivar reach: brings an attempt there.
-    :ivar lacking: what it has not got there, in words.
-    :ivar seconds: a timeout that ends while it is there.
+    :ivar lacking: what it is still waiting for there, in words.
+    :ivar seconds: a timeout that expires at this stage.
     :ivar dialling: how many dials are under way, to guessed ports too.
     """
 
@@ -125,7 +124,7 @@ STAGES = (
 
 
 class StageTests(StageTestCase):
-    """At each stage, with and without a trace, which tells the same."""
+    """At each stage, with and without a trace, which reports the same."""
 
     def reach(self, stage: Stage, traced: bool, **options: object) -> None:
         """An attempt is there."""

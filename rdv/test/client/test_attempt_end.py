@@ -1,5 +1,5 @@
 """
-Attempts that come to nothing: every wait ends, and says why.
+Attempts that fail: every wait ends, with a reason.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class UnreachableTests(AttemptTestCase):
 
 
 class NobodyWinsTests(AttemptTestCase):
-    """The race."""
+    """The race has no winner."""
 
     def no_connection(self, *transports: ByteTransport) -> str:
         """What the failure says."""
@@ -142,7 +142,7 @@ class NobodyWinsTests(AttemptTestCase):
 
 
 class LogTests(AttemptTestCase):
-    """What is written down."""
+    """What is logged."""
 
     def test_not_the_token(self) -> None:
         events: list[LogEvent] = []

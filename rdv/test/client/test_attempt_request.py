@@ -1,5 +1,5 @@
 """
-What an attempt asks of the server, and what it makes of a good answer.
+The request of an attempt, and what it does with a good answer.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class RequestTests(AttemptTestCase):
 
 
 class AnswerTests(AttemptTestCase):
-    """What is made of a good answer."""
+    """What is done with a good answer."""
 
     def test_headers_and_observed_address(self) -> None:
         for observed in ("198.51.100.9:777", None):

@@ -1,5 +1,5 @@
 """
-``Client``: what it refuses before it does anything, and how it comes back after a 408.
+``Client``: what it refuses before any I/O, and how it returns after a 408.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Servers that answer something else than a good 101, or do not answer, over real sockets.
+Servers that send anything but a good 101, or nothing, over real sockets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rdv.test.sockets import held_port, keep_alive_states
 
 
 class AnswersTestCase(LoopbackTestCase):
-    """A client of a server that says what the test wants."""
+    """The client of a server whose responses the test chooses."""
 
     def setUp(self) -> None:
         super().setUp()

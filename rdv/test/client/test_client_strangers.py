@@ -1,5 +1,6 @@
 """
-Whoever else connects to the shared port: it neither learns the token too early nor stops anybody.
+Other hosts that connect to the shared port: they neither learn the token too early nor stop
+anything.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class BeforeTests(StrangersTestCase):
     async def test_no_hello(self) -> None:
         await self.start("accept")
         scanner = await self.visit(self.relay.port)
-        # Connections are accepted in turn: the scanner's was, when this one is thrown out.
+        # Connections are accepted in order: when this one is closed, the scanner's has been
+        # accepted.
         await self.garbage()
         self.assertEqual(scanner.data, b"")
         self.relay.write(answer())

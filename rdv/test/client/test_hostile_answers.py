@@ -1,6 +1,6 @@
 """
-Answers of a server that does harm, or of something that is no rendezvous server: the harm is
-bounded, and what becomes of it is one line fit for a terminal.
+Answers of a malicious server, or of something other than a rendezvous server: the harm is bounded,
+and the error is one line that is safe for a terminal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ESCAPES = b"\x1b]0;title\x07\x1b[2J"
 
 
 class HostileTestCase(AttemptTestCase):
-    """A dialer whose server says what the test wants."""
+    """A dialer of a server whose responses the test chooses."""
 
     def fails(self, data: bytes, kind: type[RdvError]) -> RdvError:
         """What an attempt with this answer fails with, when its connection is closed."""
@@ -34,7 +34,7 @@ class HostileTestCase(AttemptTestCase):
 
 
 class RefusalTests(HostileTestCase):
-    """Answers that are no 101."""
+    """Answers other than a 101."""
 
     def refused(self, body: bytes, *headers: bytes, status: bytes = b"404 Not Found") -> str:
         """What the refusal says."""
@@ -183,7 +183,7 @@ class SwitchTests(HostileTestCase):
 
 
 class OwnHeaderTests(AttemptTestCase):
-    """Headers of our own request that HTTP has no room for."""
+    """Headers of our own request that HTTP does not allow."""
 
     def test_text_is_not_shown(self) -> None:
         for value in ("secret\x00value", "\x00secret", "secret\x0bvalue"):

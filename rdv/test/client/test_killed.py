@@ -1,9 +1,9 @@
 """
-Whoever is killed, and at whatever moment: nobody may take that for an end.
+A process may be killed at any moment, which nobody may mistake for an end.
 
-All of it is in memory, where a process can be stopped between any two things that it does. What the
-kernel does to the sockets of one that is killed is what :mod:`rdv.testing.transport` does to one
-that is closed.
+These tests run in memory, where a process can be stopped between any two of its actions. Closing a
+transport of :mod:`rdv.testing.transport` has the effect that a kernel has on the sockets of a
+killed process.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from rdv.testing.transport import MemorySocket
 
 #: Seconds in which everything that belongs to a meeting has happened.
 _SOON = 12.0
-#: Seconds behind which nobody waits any more.
+#: Seconds after which nothing waits any more.
 _LONG = 100.0
 
 
 @implementer(IHalfCloseableProtocol)
 class Stream(Protocol):
     """
-    What moves a stream that has no end.
+    A protocol that sends an endless stream.
 
     :param says: what it sends.
-    :ivar ended: whether it has seen an end in good order.
+    :ivar ended: whether it has seen a clean end.
     """
 
     transport: Connection
@@ -155,7 +155,7 @@ class MisfortuneTestCase(SynchronousTestCase):
 
 
 class RelayTests(MisfortuneTestCase):
-    """Two that only have the relay."""
+    """Two clients that only have the relay."""
 
     def test_killed(self) -> None:
         for victim in ("dialer", "acceptor", "server"):
@@ -167,7 +167,7 @@ class RelayTests(MisfortuneTestCase):
 
 
 class DirectTests(MisfortuneTestCase):
-    """Two that find a direct path."""
+    """Two clients that find a direct path."""
 
     def test_killed(self) -> None:
         for victim in ("dialer", "acceptor", "server"):
@@ -179,7 +179,7 @@ class DirectTests(MisfortuneTestCase):
 
 
 class ProvisionalTests(DirectTests):
-    """Where the system tells what has arrived, so that a direct choice can be taken back."""
+    """The system reports what has arrived, so that the choice of a direct path can be undone."""
 
     def setUp(self) -> None:
         sent: dict[MemorySocket, int] = {}

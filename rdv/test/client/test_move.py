@@ -189,7 +189,7 @@ class MovedTests(MoveTestCase):
 
 
 class StayedTests(MoveTestCase):
-    """None comes, or it is of no use any more."""
+    """No direct path opens, or it is no longer of use."""
 
     def test_time_is_up(self) -> None:
         """The stream goes on, and nothing else is left."""

@@ -1,4 +1,6 @@
-"""URLs of servers: what is one, and what becomes of its host. And those of proxies."""
+"""
+URLs of servers: which are valid, and what happens to their hosts. And URLs of proxies.
+"""
 
 from __future__ import annotations
 

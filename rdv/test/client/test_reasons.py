@@ -1,4 +1,6 @@
-"""Why something did not work, for a person."""
+"""
+The reasons of failures, as text for humans.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """
-A server that does harm, and strangers on the direct paths of secured streams: nobody but a holder
-of the secret gets a byte, a byte reaches one application at most, and the genuine peer gets
-through.
+A malicious server, and other hosts on the direct paths of secured streams: only a holder of the
+secret gets data, data reaches at most one application, and the genuine peer gets through.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ class ServerTests(AttackTestCase):
 
 
 class StrangerTests(AttackTestCase):
-    """Others on the direct paths, and the genuine peer on the relay, or behind them."""
+    """Other hosts on the direct paths; the genuine peer is on the relay, or connects after them."""
 
     def meet(self, *addresses: Address, direct: bool = False) -> Any:
         """

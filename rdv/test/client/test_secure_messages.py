@@ -1,7 +1,7 @@
 """
-What is not exactly what a peer says, on candidates of secured streams: each bit of a line and of
-the message behind it flipped; cut, repeated and reordered. It is refused, others go on, and no
-application gets a byte.
+Modified handshakes on candidates of secured streams: each bit of a line and of the message after it
+flipped; cut, repeated and reordered. They are refused, other candidates continue, and no
+application gets any data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rdv.test.doubles import HalfCloseRecorder, connect, present
 from rdv.wire import Role, confirm_line, hello_line
 
 SECRET = Secret(bytes(range(16)))
-#: The bytes that either side says before its first record; CONFIRM is two bytes longer.
+#: The bytes that either side sends before its first record; CONFIRM is two bytes longer.
 HELLO_SIZE = len(hello_line(SECRET.direct_token)) + MESSAGE_SIZE
 CONFIRM_SIZE = len(confirm_line(SECRET.direct_token)) + MESSAGE_SIZE
 RELAYED = st.booleans()
@@ -36,10 +36,10 @@ RELAYED = st.booleans()
 
 class Path:
     """
-    A candidate of ours, and whoever is at its other end.
+    One of our candidates, and its other end.
 
-    :ivar shaken: what :meth:`Candidate.shaken` has ended with; None as long as it has not.
-    :ivar heard: what the other end has heard.
+    :ivar shaken: the result of :meth:`Candidate.shaken`; None as long as there is none.
+    :ivar heard: what the other end has received.
     """
 
     def __init__(self, clock: Clock, ours: SecureAttempt, *, is_relay: bool) -> None:
@@ -68,10 +68,11 @@ class Path:
 
 class MessageTestCase(SynchronousTestCase):
     """
-    One side of an attempt is ours, and all that the other one says passes through the test.
+    One side of an attempt is ours, and everything that the other side sends passes through the
+    test.
 
     :cvar role: ours.
-    :cvar size: of all that the other side says.
+    :cvar size: the number of bytes that the other side sends.
     """
 
     role: Role
@@ -98,7 +99,7 @@ class MessageTestCase(SynchronousTestCase):
         path, _, said = self.path(is_relay=is_relay)
         before, changed = path.heard, change(said)
         if changed == said or (self.role is Role.ACCEPTOR and changed.startswith(said)):
-            return  # that is what the peer says; what is behind a CONFIRM is a matter of records
+            return  # the real message; data after a CONFIRM is a matter of records
         path.say(changed)
         self.clock.advance(5.1)
         if said.startswith(changed) and len(changed) < self.size - MESSAGE_SIZE:
@@ -120,7 +121,7 @@ class MessageTestCase(SynchronousTestCase):
             self.assertEqual(other.feed(path.heard), b"")
         self.assertEqual(present(other.path).session, present(path.candidate.path).session)
 
-    # What may be done to it, the same for either side.
+    # The modifications, the same for both sides.
 
     def check_bits(self) -> None:
         """Each bit, on either kind of path."""
@@ -143,7 +144,7 @@ def flipped(bit: int, data: bytes) -> bytes:
 
 
 class HelloTests(MessageTestCase):
-    """What a dialer hears."""
+    """What a dialer receives."""
 
     role, size = Role.DIALER, HELLO_SIZE
 
@@ -167,7 +168,7 @@ class HelloTests(MessageTestCase):
 
 
 class ConfirmTests(MessageTestCase):
-    """What an acceptor hears."""
+    """What an acceptor receives."""
 
     role, size = Role.ACCEPTOR, CONFIRM_SIZE
 

@@ -17,7 +17,7 @@ from rdv.test.doubles import Wire
 
 
 class SelfConnectionTests(LoopbackTestCase):
-    """TCP connects such a port to itself; it is nobody."""
+    """TCP connects such a port to itself, which is not a peer."""
 
     async def assert_refused(self, address: str) -> None:
         """Whoever dials it from there is refused, in the words of the system."""

@@ -1,6 +1,6 @@
 """
-Test doubles for what makes connections with a client: a client whose attempts go as the test says,
-and a listener over it.
+Test doubles for what makes connections with a client: a client whose attempts the test controls,
+and a listener that uses it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Attempt:
 
     :ivar closes_late: whether it goes on when it is cancelled, until the test ends it.
     :ivar cancelled: whether it was.
-    :ivar in_lobby: whether it could take the place of another one, or another one its.
+    :ivar in_lobby: whether it is in the lobby, where one attempt replaces another.
     """
 
     role: Role

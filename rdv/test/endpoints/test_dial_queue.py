@@ -116,7 +116,7 @@ class TakingTurnsTests(DialQueueTestCase):
 
 
 class CancellingTests(DialQueueTestCase):
-    """Nothing is left, in whatever phase."""
+    """Nothing is left, at any stage."""
 
     def cancel(self, connecting: Deferred[Connection]) -> None:
         """Cancel it."""
@@ -157,7 +157,7 @@ class CancellingTests(DialQueueTestCase):
 
 
 class TroubleTests(DialQueueTestCase):
-    """What is told of attempts that cannot get through."""
+    """What is reported about attempts that cannot get through."""
 
     def lets_wait(self) -> None:
         """The server lets the newest attempt wait."""
@@ -230,7 +230,7 @@ class TroubleTests(DialQueueTestCase):
 
 
 class ReplacedTests(DialQueueTestCase):
-    """Somebody else has taken the place in the lobby."""
+    """Another client has taken the place in the lobby."""
 
     def test_tries_again(self) -> None:
         """After pauses that grow, up to a bound, without end when there is no timeout."""

@@ -73,7 +73,7 @@ def not_my_day() -> Protocol:
 
 
 class DoubleTests(SynchronousTestCase):
-    """The double is what the endpoints take, as mypy sees."""
+    """The double has what the endpoints need, which mypy checks."""
 
     def test_clock(self) -> None:
         """A client has the clock of its reactor."""

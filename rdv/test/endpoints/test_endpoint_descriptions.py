@@ -162,7 +162,7 @@ class ReadingTests(DescriptionTestCase):
 
 
 class NonsenseTests(DescriptionTestCase):
-    """What makes no sense is said in one line."""
+    """Invalid descriptions are reported in one line."""
 
     def check(self, text: str, expected: str, *, server: bool = True) -> None:
         """Both parsers say so."""

@@ -156,7 +156,7 @@ class AcceptingTests(ListenerTestCase):
 
 
 class StoppingTests(ListenerTestCase):
-    """The owner has enough."""
+    """The owner stops it."""
 
     def test_everything_is_cancelled(self) -> None:
         """Who waits, and who is on the way; what was delivered stays."""

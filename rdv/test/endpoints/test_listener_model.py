@@ -1,5 +1,5 @@
 """
-A listener to which anything happens, in any order.
+A listener with any events, in any order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rdv.test.endpoints.doubles import URL, FakeClient, refused
 
 MOST = 4
 
-#: What happens, and to which of the attempts that have not ended.
+#: Events, and to which of the attempts that have not ended they happen.
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["asked", "met", "connects", "lost", "no path", "503", "404", "time"]),
@@ -70,7 +70,7 @@ class ModelTests(SynchronousTestCase):
                 if waited:  # whatever happens to the one that waits, the next is not there at once
                     self.assertEqual(len(client.attempts), count)
             self.assertEqual(len(delivered), connected)
-        # Trouble and its end are told in turns.
+        # Trouble and its end are reported alternately.
         self.assertNotIn((True, True), [(bool(a), bool(b)) for a, b in pairwise(told)])
         stopping = listener.stop()
         for attempt in client.attempts:

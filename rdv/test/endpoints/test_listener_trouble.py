@@ -1,5 +1,5 @@
 """
-A listener that nobody can reach, for the moment or for good.
+A listener that peers cannot reach, temporarily or permanently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rdv.test.endpoints.doubles import ListenerTestCase, refused
 
 
 class TroubleTests(ListenerTestCase):
-    """Nobody can reach us for the moment."""
+    """Peers cannot reach us temporarily."""
 
     def test_pauses_grow(self) -> None:
         """For every kind of trouble, up to a bound; it is told once."""
@@ -105,7 +105,7 @@ class TroubleTests(ListenerTestCase):
 
 
 class CompanyTests(ListenerTestCase):
-    """Somebody else has the token."""
+    """Another program uses the token."""
 
     def check_back(self) -> None:
         """A minute after the last disturbance all is well, and the next one is news."""
@@ -193,7 +193,7 @@ class CompanyTests(ListenerTestCase):
 
 
 class WaitingTests(ListenerTestCase):
-    """What :attr:`waiting` says."""
+    """What :attr:`waiting` reports."""
 
     def test_asked(self) -> None:
         """Nobody has refused for a moment."""
@@ -218,7 +218,7 @@ class WaitingTests(ListenerTestCase):
 
 
 class GivingUpTests(ListenerTestCase):
-    """What cannot become better."""
+    """Permanent failures."""
 
     def check(self, error: Exception, kind: type[Exception]) -> Any:
         """It ends the listener, is logged, and nothing is left."""

@@ -39,44 +39,45 @@ NEVER_RIGHT = (BadURL("x"), BadToken("x"), *map(refused, (401, 403)))
 STRANGE = (ProtocolError("not HTTP"), *map(refused, (200, 302, 400, 404, 426)))
 
 
-#: What happens, in seconds and calls of the policy; then which errors are final to a person who
-#: wants one connection, and which to a service.
+#: Events, as seconds and calls of the policy; then the errors that are final for a user who wants
+#: one connection, and those that are final for a service.
 HISTORIES: list[tuple[str, Iterable[Exception], bool, bool]] = [
     ("", NEVER_RIGHT, True, True),
     ("asked 60 over", NEVER_RIGHT, True, True),
     ("met", NEVER_RIGHT, True, True),
-    # A person can make another token; a service that is ended by one request serves nobody.
+    # A user can make another token; a service must not be ended by a single request.
     ("", (refused(409),), True, False),
     ("met", (refused(409),), True, False),
-    # Whoever came, the peer may come next.
+    # Whatever client arrived, the peer may be the next.
     ("", (NotProven("nobody answered"),), False, False),
-    # Who asks us to come back is a server.
+    # A response that asks for a retry comes from a server.
     ("", [refused(status) for status in (408, 429, 502, 503, 504)], False, False),
-    # A person who has mistyped the URL need not wait.
+    # A user who has mistyped the URL need not wait.
     ("", (GONE, refused(500)), True, False),
     ("asked 0.4 over", (refused(500), NO_CERTIFICATE), True, False),
     ("asked 0.5 over", (GONE, ENDED, refused(500)), False, False),
     ("fails", (GONE, refused(500)), False, False),
-    # It may have been stopped as we came, but not each time.
+    # The server may have been stopped just when the request arrived, but not every time.
     ("asked over", (ENDED,), False, False),
     ("asked over fails asked over", (ENDED,), True, False),
-    # A proxy says 404 while what is behind it restarts; nothing else lets us wait so long.
+    # A proxy returns 404 while the server behind it restarts. Only a rendezvous server lets a
+    # request wait for so long.
     ("", STRANGE, True, True),
     ("asked 29 over", STRANGE, True, True),
     ("asked 30 over", STRANGE, False, False),
     ("asked 10 asked 10 asked 10 over", STRANGE, False, False),
     ("met", STRANGE, False, False),
-    # Of several servers, one that may come right is enough.
+    # Of several servers, one that may recover is enough.
     ("", (NoServer([GONE, refused(403)]), NoServer([GONE, GONE])), True, False),
     ("", (NoServer([GONE, refused(503)]), NoServer([refused(403), refused(429)])), False, False),
     ("", (NoServer([refused(401), refused(403)]),), True, True),
-    # No fault of the server's.
+    # Not the server's fault.
     ("asked 0.5 over", (NoConnection("no path"), OSError("too many open files")), True, False),
 ]
 
 
 class PolicyTests(SynchronousTestCase):
-    """What is final."""
+    """Which failures are final."""
 
     def test_histories(self) -> None:
         """It depends on what the server has been to us."""
@@ -120,7 +121,7 @@ class PolicyTests(SynchronousTestCase):
 
 
 class KeepTryingTests(SynchronousTestCase):
-    """Of an acceptor, unless it says otherwise; no pause is shortened at random."""
+    """For an acceptor, unless stated otherwise; no pause is shortened at random."""
 
     def setUp(self) -> None:
         self.client = FakeClient()

@@ -15,7 +15,7 @@ from twisted import internet
 
 
 class StopTests(SynchronousTestCase):
-    """While nobody has come yet."""
+    """While no peer has arrived yet."""
 
     def setUp(self) -> None:
         self.reactor = ClientReactor()

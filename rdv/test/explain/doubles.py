@@ -1,6 +1,6 @@
 """
-Attempts as lists of events, made by hand, and lists that no attempt would make: what renderers have
-to bear.
+Attempts as lists of events, made by hand; and lists that no attempt would produce, but that
+renderers must accept.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ NO_PATH = [
     at(30_100, What.FAILED, reason="no path"),
 ]
 
-#: Attempts, and how what is said of them ends.
+#: Attempts, and how their summaries end.
 SUMMARIES: tuple[tuple[list[Event], str], ...] = (
     ([], "The attempt has not finished."),
     (
@@ -264,7 +264,7 @@ class WaterfallTests(SynchronousTestCase):
 
 
 class SummaryTests(SynchronousTestCase):
-    """Why it came out as it did, in a sentence."""
+    """The reason for the result, in a sentence."""
 
     def test_summaries(self) -> None:
         for events, text in SUMMARIES:

@@ -1,4 +1,6 @@
-"""So many bytes a second, by themselves and through a flow."""
+"""
+Limits of a rate, by themselves and in flows.
+"""
 
 from __future__ import annotations
 
@@ -189,7 +191,7 @@ class SlowSpliceTests(LimitedCase):
 
 
 class FastSpliceTests(LimitedCase):
-    """A million."""
+    """A million bytes a second."""
 
     rate = 1_000_000
 
@@ -214,7 +216,7 @@ class FastSpliceTests(LimitedCase):
 
 
 class LimitedSpliceTests(LimitedCase):
-    """So many that the pieces are just too small for pipes."""
+    """A rate at which the pieces are just too small for pipes."""
 
     def test_no_pipe(self) -> None:
         """However much comes."""

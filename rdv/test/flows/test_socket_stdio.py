@@ -26,7 +26,7 @@ class Collecting:
     A consumer.
 
     :ivar data: what it has got.
-    :ivar ended: with what the source has ended; empty as long as it has not.
+    :ivar ended: how the source has ended; empty as long as it has not.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class StoppedTests(SynchronousTestCase):
 
 
 class FileTests(SynchronousTestCase):
-    """A directory, or a file that is cut off, as stdin."""
+    """A directory, or a truncated file, as stdin."""
 
     def test_directory(self) -> None:
         """A mistake, not an empty input."""
@@ -135,7 +135,7 @@ class FileTests(SynchronousTestCase):
         """What was sent is not a file, if it is cut behind us; before us it is what it is."""
         self.assertEqual(self.ended(0, 1000), ["the file was truncated"])
         self.assertEqual(self.ended(0, 900_000), [None])
-        # Somebody else has read to behind its end.
+        # Another process has moved the position beyond the end.
         self.assertEqual(self.ended(1_000_001, 1000), [None])
 
     def test_has_more_than_its_size(self) -> None:
@@ -223,7 +223,7 @@ class OneSocketTests(SynchronousTestCase):
 
 
 class _Producer:
-    """Has nothing."""
+    """Produces nothing."""
 
     def pauseProducing(self) -> None: ...
     def resumeProducing(self) -> None: ...

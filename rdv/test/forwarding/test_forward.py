@@ -27,7 +27,7 @@ class ForwardTestCase(SynchronousTestCase):
     """
     A local program and a peer, both of which record what they get.
 
-    :ivar local, peer: they.
+    :ivar local, peer: these two.
     :ivar at_local, at_peer: their ends of the two connections.
     :ivar near: our end of the local connection.
     """
@@ -85,7 +85,7 @@ class ForwardTestCase(SynchronousTestCase):
 
 
 class BeginningTests(ForwardTestCase):
-    """Before both stand."""
+    """Before both are established."""
 
     def test_local_is_not_read(self) -> None:
         """Until the peer is there."""
@@ -165,7 +165,7 @@ class BeginningTests(ForwardTestCase):
         self.forward.near.dataReceived(b"more")
         for leg in (self.forward.near, self.forward.far):
             leg.readConnectionLost()
-        self.forward._take_over()  # before what is written has left
+        self.forward._take_over()  # before the written data has been sent
         self.settle()
         self.assert_done(None)
 
@@ -257,7 +257,7 @@ class BreakingTests(ForwardTestCase):
     def test_lost_while_the_other_one_is_being_closed(self) -> None:
         """That one has ended both ways: it gets what it has still to get, and no break."""
         close = self.near.loseConnection
-        self.patch(self.near, "loseConnection", lambda: None)  # as TLS, which has still to send
+        self.patch(self.near, "loseConnection", lambda: None)  # like TLS with unsent data
         self.at_peer.pauseProducing()
         self.at_local.write(b"question")
         self.at_local.loseWriteConnection()

@@ -35,7 +35,7 @@ class SocketsTestCase(TestCase):
     """
     A joint; the test has the other ends.
 
-    :ivar local, peer: they.
+    :ivar local, peer: the other ends.
     """
 
     timeout = 60

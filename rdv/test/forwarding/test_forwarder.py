@@ -1,5 +1,5 @@
 """
-Connections that come, and others that are made because of them.
+Incoming connections, and the ones that are made for them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rdv.test.endpoints.doubles import connection
 
 
 class Told(Console):
-    """Keeps what it is told, in order."""
+    """Records events, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Endpoint:
 
 
 class ForwarderTestCase(SynchronousTestCase):
-    """One that peers or local programs come to."""
+    """A forwarder for peers or for local programs."""
 
     peer: Connection
 
@@ -108,7 +108,7 @@ class ForwarderTestCase(SynchronousTestCase):
 
 
 class LocalTests(ForwarderTestCase):
-    """Local connections come."""
+    """Local connections arrive."""
 
     def test_joined(self) -> None:
         """It is told when it stands, and how it has ended."""
@@ -230,7 +230,7 @@ class LocalTests(ForwarderTestCase):
 
 
 class PeerTests(ForwarderTestCase):
-    """Peers come."""
+    """Peers arrive."""
 
     def test_joined(self) -> None:
         """

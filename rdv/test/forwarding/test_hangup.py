@@ -1,5 +1,5 @@
 """
-Who is still there behind a connection that nobody reads, on real sockets.
+Whether the other side of an unread connection is still there, on real sockets.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from rdv._secure.handshake import Cipher, Session
 from rdv._secure.path import SecurePath
 from rdv.wire import Role
 
-#: What a handshake might have given.
+#: A session, as from a handshake.
 SESSION = Session(bytes([1] * 32), bytes([2] * 32), bytes(16), bytes([3] * 32), bytes([4] * 32))
 
 
-#: That of another path, whose keys are still to be mixed with what the first one knows.
+#: The session of another path, before its keys are mixed with the join key of the first one.
 JOINING = Session(bytes([5] * 32), bytes([6] * 32), bytes(16), bytes(32), bytes(32))
 
 

@@ -1,5 +1,5 @@
 """
-Every order of everything that can happen to a stream that may move.
+Explores everything that can happen to a stream that may move, in every order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Explorer", "Found"]
 class Found(NamedTuple):
     """
     :ivar states: how many there are.
-    :ivar faults: how often each was found, and how one comes to the first.
+    :ivar faults: how often each was found, and the events that lead to the first.
     :ivar ends: how often each pair of outcomes was found.
     """
 
@@ -30,7 +30,7 @@ class Explorer:
     """
     Goes through everything that can happen within ``bounds``.
 
-    :param kind: a stream with other rules, to see that they are found wrong.
+    :param kind: a stream with wrong rules, to show that the faults are found.
     """
 
     def __init__(self, bounds: Bounds, kind: type[Stream] = Stream) -> None:

@@ -1,9 +1,9 @@
 """
-Two sides of a stream that may move.
+A model of the two sides of a stream that may move.
 
-What decides is the code itself, :class:`~rdv._secure.stream.Stream` and
-:class:`~rdv._secure.order.Order`. Here stands what surrounds it: paths that keep the order of what
-is said, the applications, and losses, in which any part of what was on its way still arrives.
+The decisions are made by the real code, :class:`~rdv._secure.stream.Stream` and
+:class:`~rdv._secure.order.Order`. The model is what surrounds it: paths that preserve the order of
+messages, the applications, and losses, after which any part of what was in flight still arrives.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from rdv.wire import Role
 
 __all__ = ["CLOSED", "JOIN", "RESET", "Bounds", "Step", "World", "Wrong"]
 
-#: What is on its way besides numbered pieces of data and signals: the dialer joins; TCP ends.
+#: What may be in flight besides numbered pieces of data and signals: the dialer joins; TCP ends.
 JOIN, CLOSED, RESET = "join", "closed", "reset"
 Item: TypeAlias = "int | Signal | str"
-#: What happens: its name, which side does it, on which path, and what of a loss still arrives.
+#: An event: its name, the side that causes it, the path, and for a loss, how much still arrives.
 Step: TypeAlias = "tuple[str, int, int, tuple[int, int]]"
 
 DIALER, ACCEPTOR = 0, 1
 ROLES = Role.DIALER, Role.ACCEPTOR
 _NOTHING = 0, 0
-#: What goes on by itself, sooner or later.
+#: Events that happen by themselves, sooner or later.
 _BY_ITSELF = frozenset({"read", "confirm", "notice"})
 _OF_APPLICATIONS = frozenset({"write", "end"})
 
 
 class Wrong(Exception):
-    """What must not happen has happened."""
+    """A rule was violated."""
 
 
 class Bounds(NamedTuple):
@@ -53,7 +53,7 @@ class Bounds(NamedTuple):
 
 class World:
     """
-    :ivar way: what is on its way, by path and by the side to which it goes.
+    :ivar way: what is in flight, by path and by the receiving side.
     :ivar cut: the paths that have been lost.
     :ivar lost: those that were lost, and not left by one of the sides.
     """
@@ -128,7 +128,7 @@ class World:
     def _path(self, number: int, order: Order) -> int:
         return self.sides[number].orders.index(order)
 
-    # That it happens.
+    # Making it happen.
 
     def happen(self, step: Step) -> None:
         """

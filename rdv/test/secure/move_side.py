@@ -1,5 +1,5 @@
 """
-One side of a stream that may move, as the model has it.
+One side of a stream that may move, in the model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Side"]
 
 class Side:
     """
-    :ivar orders: what has been said on each path; None as long as it is none of the stream's.
+    :ivar orders: the messages on each path; None as long as the path does not belong to the stream.
     :ivar open: the paths of which this side has a connection.
     :ivar outcome: whether it has ended well; None while it goes on.
     """

@@ -252,7 +252,7 @@ def reply_to(acceptor: SecureExchange, reply: Reply) -> bytes:
 
 
 class PairingTests(SecureTestCase):
-    """Who is taken for the same peer."""
+    """Which identities count as the same peer."""
 
     def test_replayed(self) -> None:
         """Having heard the acceptor on the relay, a dialer takes no recording of it."""

@@ -35,7 +35,7 @@ OPENING = Opening(
 REPLY = Reply(Features.MOVE, Kind.NEW, Cipher.AES_256_GCM, bytes([4] * 16))
 KEYS = bytes([1] * 32), bytes([2] * 32)
 PROLOGUE = b"rdv secure 1\r\nrdv/1 HELLO "
-#: Public keys with which any exchange gives zeros (RFC 7748, 6.1, and its curve's small subgroup).
+#: Public keys that give zeros in any key exchange (RFC 7748, 6.1, and its curve's small subgroup).
 LOW_ORDER = [
     "00" * 32,
     "01" + "00" * 31,
@@ -152,7 +152,7 @@ class VectorTests(SynchronousTestCase):
 
 
 class Evil(AcceptorHandshake):
-    """Knows the secret, and has an ephemeral key that gives the same with every other."""
+    """Knows the secret, and has an ephemeral key that gives the same result with any other."""
 
     def __init__(self, point: bytes) -> None:
         super().__init__(SECRET.psk, SECRET.server_token)

@@ -35,7 +35,7 @@ def moved(first: Session, joining: Session) -> list[str]:
 
 
 class JoinVectorTests(SynchronousTestCase):
-    """What is said on the new path, and on the first one."""
+    """The messages on the new path, and on the first one."""
 
     def test_joining(self) -> None:
         """A direct path that joins the stream of the relay, and what is said on both."""

@@ -21,7 +21,7 @@ EPHEMERALS = [
     "bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b",  # of the responder
 ]
 HANDSHAKE_HASH = "9f3b1f9afd7767767b5b9d1069844a6154fdbdcc36dfb3e31c0fffc5c973d530"
-#: Payloads, and what becomes of them: from the initiator and the responder in turn.
+#: Payloads, and the resulting messages, from the initiator and the responder in turn.
 MESSAGES = [
     (
         "4c756477696720766f6e204d69736573",
@@ -53,7 +53,7 @@ MESSAGES = [
 
 
 class Payload(bytes):
-    """One of any size, where a handshake has its own."""
+    """A payload of any size, in place of the handshake's own."""
 
     def pack(self) -> bytes:
         return bytes(self)

@@ -65,7 +65,8 @@ class JoinedTests(SynchronousTestCase):
         """It is that of the first path; the keys are its own, and mixed with a key of the first."""
         self.assertEqual(self.dialer.session[2:], SESSION[2:])
         self.assertNotIn(self.dialer.session.dialer_key, (SESSION.dialer_key, JOINING.dialer_key))
-        # Who has joined another stream, whose keys are otherwise the same, is not understood.
+        # The records of a path that has joined another stream, with otherwise equal keys, are not
+        # accepted.
         another = SESSION._replace(join_key=bytes(32))
         first = SecurePath(DIALER, another, Cipher.AES_256_GCM, moves=True)
         dialer = SecurePath(DIALER, JOINING, Cipher.AES_256_GCM, moves=True, first=first)
@@ -98,7 +99,7 @@ class JoinedTests(SynchronousTestCase):
 
 
 class ViolationTests(SynchronousTestCase):
-    """What a holder of the secret may not say."""
+    """What a holder of the secret must not send."""
 
     def said(
         self,
@@ -185,7 +186,7 @@ class ViolationTests(SynchronousTestCase):
             (ACCEPTOR, HERE, True),
         ):
             self.assertTrue(self.said(role, key, moves=True, joins=joins)[1])
-            # And behind it, the key is another one.
+            # After it, the key is another one.
             found = self.said(role, first, DATA, DATA, moves=True, joins=joins, key_limit=2)
             self.assertEqual((len(found[0]), found[1]), (3, False))
         self.assertEqual(

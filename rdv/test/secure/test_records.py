@@ -20,7 +20,7 @@ OVERHEAD = 22
 _REKEY = bytes([Control.REKEY])
 CIPHERS = st.sampled_from(list(Cipher))
 
-#: Three records of "rdv", and that which changes the key before the third.
+#: Three records of "rdv", and the record that changes the key before the third.
 VECTORS = [
     (
         Cipher.AES_256_GCM,
@@ -84,7 +84,7 @@ class RecordTests(SynchronousTestCase):
         found = [r for i in range(0, len(sealed), cut) for r in opened(opener, sealed[i : i + cut])]
         data = b"".join(plain for kind, plain in found if kind == RecordType.DATA)
         self.assertEqual(data, b"".join(pieces))
-        # What changed the key is told of, too: not everybody may say that at any time.
+        # The record that changed the key is yielded, too: the caller decides whether it is allowed.
         changes = [plain for kind, plain in found if kind == RecordType.CONTROL]
         self.assertEqual(set(changes) | {_REKEY}, {_REKEY})
         self.assertEqual(len(changes), (len(found) - 1) // limit if found else 0)

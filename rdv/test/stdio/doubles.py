@@ -36,8 +36,7 @@ class PipingTestCase(TestCase):
     :ivar splicer: the one that it gets.
     :ivar peer: the peer's socket.
     :ivar piping: the stream, once :meth:`begin` has been called.
-    :ivar moved: for each time that the stream said that it goes another way, whether that is the
-        relay.
+    :ivar moved: for each reported change of the path, whether the new one is the relay.
     """
 
     timeout = 60

@@ -1,4 +1,6 @@
-"""What a command tells, in each form."""
+"""
+What a command reports, in each form.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,7 @@ class FullTests(SynchronousTestCase):
 
     def fill(self) -> None:
         """Until there is no room."""
-        # What blocks would block for ever.
+        # A write that blocks would block forever.
         os.set_blocking(sys.stderr.fileno(), False)
         with contextlib.suppress(BlockingIOError):
             while True:

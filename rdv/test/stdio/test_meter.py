@@ -24,9 +24,9 @@ class Counts:
 
 class Display:
     """
-    Notes what it is to show.
+    Records what it is given to show.
 
-    :ivar shown: of each time whether it was the last, and what the meter said.
+    :ivar shown: for each update, whether it was the last one, and the values of the meter.
     """
 
     interval = 0.25

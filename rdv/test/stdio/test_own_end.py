@@ -35,7 +35,7 @@ class OwnEndTestCase(SynchronousTestCase):
 
 
 class ReceiptTests(OwnEndTestCase):
-    """It waits for the peer's."""
+    """Our end waits for the peer's."""
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -48,7 +48,7 @@ class ReceiptTests(OwnEndTestCase):
 
     def test_nothing_said(self) -> None:
         """It comes behind the peer's, when everything is written, and if that breaks, never."""
-        for waits in (True, False):  # behind its end it does not wait for a word of ours
+        for waits in (True, False):  # after its own end, the peer does not wait for ours
             self.setUp()
             self.own_end.source_ended(empty=True, waits=waits)
             self.advance(3)

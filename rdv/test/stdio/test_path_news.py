@@ -1,4 +1,6 @@
-"""What is said of a connection's path."""
+"""
+What is reported about a connection's path.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from rdv.test.stdio.doubles import PipingTestCase
 
 #: More than a pipe holds.
 CONTENT = bytes(200_000)
-#: The same, but so little that a sink keeps the rest rather than stop its producer.
+#: Also more than a pipe holds, but so little more that a sink buffers the rest without pausing its
+#: producer.
 SOME = 75_000
 
 
@@ -184,7 +185,7 @@ class EmptySourceTests(_Case):
 
 
 class BrokenOffTests(PipingTestCase):
-    """The peer ends, and breaks off then."""
+    """The peer ends, and then resets the connection."""
 
     async def test_source_goes_on(self) -> None:
         """Nobody will get what it has."""
@@ -213,7 +214,7 @@ class BrokenOffTests(PipingTestCase):
 
 
 class ReaderLeavesTests(_Case):
-    """It has read everything that has come so far."""
+    """The reader has read everything that has arrived so far."""
 
     async def begin_copied(self) -> None:
         """Nothing goes past the transport yet."""
@@ -270,7 +271,7 @@ class ReaderLeavesTests(_Case):
 
 
 class DeliveredTests(PipingTestCase):
-    """As far as the system tells."""
+    """What is delivered, as far as the system reports it."""
 
     async def test_delivered(self) -> None:
         """All but what it holds; where it does not tell, or the connection has failed, all."""
@@ -286,7 +287,7 @@ class DeliveredTests(PipingTestCase):
 
 
 class MovedTests(PipingTestCase):
-    """The connection goes another way."""
+    """The path of the connection changes."""
 
     async def test_told(self) -> None:
         """Whoever runs the stream is told."""

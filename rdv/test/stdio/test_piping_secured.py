@@ -1,4 +1,6 @@
-"""The end of a stream that is secured: what both sides have said counts, not what TCP says."""
+"""
+The end of a secured stream: the messages of both sides count, not the ends of TCP.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from rdv.test.sockets import REACTOR, turns
 from rdv.test.stdio.doubles import PipingTestCase
 from rdv.wire import Role
 
-#: Bytes of a record round what is in it; of one with READY or DONE, and of one with END.
+#: Bytes of a record around its contents; of one with READY or DONE, and of one with END.
 _RECORD, _CONTROL, _END = 22, 23, 24
 #: More than a sink keeps without stopping its producer; and a little more than a pipe holds.
 SIZES = ((300_000,), (65_536, 1000))

@@ -57,7 +57,7 @@ class DescriptorTestCase(SynchronousTestCase):
 
 
 class WantedTests(DescriptorTestCase):
-    """Between which stdin and stdout there is something to be seen."""
+    """With which stdin and stdout there is a bar."""
 
     def setUp(self) -> None:
         self.patch(os, "environ", {"TERM": "xterm"})
@@ -329,7 +329,7 @@ class LoadTests(DescriptorTestCase):
 
 
 class SizeTests(SynchronousTestCase):
-    """Bytes for a person."""
+    """Numbers of bytes as text for humans."""
 
     def test_sizes(self) -> None:
         for count, text in (

@@ -33,7 +33,7 @@ REACTOR: Any = global_reactor
 
 
 class WallReactor(MemoryReactor):
-    """One with the clock of Twisted's, and calls that never come."""
+    """A reactor with Twisted's own clock, whose calls never happen."""
 
     seconds = staticmethod(ReactorBase.seconds)
 
@@ -195,7 +195,7 @@ class ViewTests(SynchronousTestCase):
 
 
 class WhichTests(SynchronousTestCase):
-    """Which reactors there is something to do for."""
+    """Which reactors need another clock."""
 
     def test_reactor(self) -> None:
         """One of Twisted's: the view is that reactor but for its time."""

@@ -162,7 +162,7 @@ class RaiseTests(LimitTestCase):
 
 
 class LibraryTests(LimitTestCase, WebTestCase):
-    """A rendezvous in somebody else's process."""
+    """A rendezvous in another program's process."""
 
     def setUp(self) -> None:
         LimitTestCase.setUp(self)

@@ -1,4 +1,6 @@
-"""The file with the number of a process, and whether it is to be believed."""
+"""
+The PID file, and whether it can be trusted.
+"""
 
 from __future__ import annotations
 

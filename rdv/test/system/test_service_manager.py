@@ -1,4 +1,6 @@
-"""What a service manager is told, at its socket."""
+"""
+The messages to a service manager, at its socket.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Finding the socket below a transport, looking at it, and setting its options."""
+"""
+Finding the socket below a transport, querying it, and setting its options.
+"""
 
 from __future__ import annotations
 
@@ -349,7 +351,7 @@ class FlushTests(SynchronousTestCase):
 
 
 class LostTransportTests(SynchronousTestCase):
-    """A transport of Twisted that has lost its connection: not everybody has heard of that yet."""
+    """A Twisted transport that has lost its connection, while other code still uses it."""
 
     def test_lost(self) -> None:
         """There is nothing to be done then, and no error; under a wrapper neither."""

@@ -87,7 +87,7 @@ def passes(ignored: Collection[Address], source: Address, flags: int = SYN) -> b
 
 
 class ProgramTests(SynchronousTestCase):
-    """The program, on a machine of our own."""
+    """The program, in an interpreter of our own."""
 
     def test_same_bits_in_the_other_version(self) -> None:
         """An IPv6 address whose first bytes lie where an IPv4 header has its source."""
@@ -216,7 +216,7 @@ class _Refusing(socket.socket):
 
 
 class WithoutTests(SynchronousTestCase):
-    """Where it is not to be had."""
+    """Systems without such filters."""
 
     def test_not_done(self) -> None:
         """It says so, and nothing else happens."""

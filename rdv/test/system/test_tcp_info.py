@@ -1,5 +1,5 @@
 """
-What the kernel knows of a connection.
+What the kernel knows about a connection.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class AcknowledgedTests(SynchronousTestCase):
 
 
 class ToldTests(SynchronousTestCase):
-    """``is_told``: whether there is anybody to ask."""
+    """``is_told``: whether a query can work."""
 
     def test_told(self) -> None:
         here, there = tcp_pair()
@@ -123,7 +123,7 @@ class ToldTests(SynchronousTestCase):
 
 
 class UndeliveredTests(SynchronousTestCase):
-    """What has not been acknowledged, asked without taking anything away."""
+    """What has not been acknowledged, queried without a side effect."""
 
     def setUp(self) -> None:
         self.here, self.there = tcp_pair()
@@ -200,7 +200,7 @@ class UndeliveredTests(SynchronousTestCase):
 
 
 class UnknownTests(SynchronousTestCase):
-    """Where the system does not tell."""
+    """Systems that do not report it."""
 
     def assert_unknown(self, sock: socket.socket | None) -> None:
         """Nothing is known of it."""

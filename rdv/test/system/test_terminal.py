@@ -1,4 +1,6 @@
-"""A terminal that something is drawn on, and a pipe that perhaps nobody reads."""
+"""
+A terminal to draw on, and a pipe that perhaps nobody reads.
+"""
 
 from __future__ import annotations
 

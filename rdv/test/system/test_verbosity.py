@@ -1,4 +1,6 @@
-"""Events that nobody sees need not be made."""
+"""
+Events that are not shown need not be created.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from rdv._system.verbosity import is_shown, show_from
 
 
 class VerbosityTests(SynchronousTestCase):
-    """As a program says."""
+    """The level that a program has set."""
 
     def setUp(self) -> None:
         self.addCleanup(show_from, "debug")

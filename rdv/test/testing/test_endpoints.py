@@ -1,5 +1,5 @@
 """
-``rdv.testing`` under programs that know endpoints only.
+``rdv.testing`` under programs that only know endpoints.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The same happens over ``rdv.testing`` and over real sockets on loopback.
 
-Each scenario is played in both worlds, and says what its protocols and Deferreds have seen.
+Each scenario runs in both, and returns what its protocols and Deferreds have seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUESTION = b"question" * 50_000
 
 class World:
     """
-    Where a scenario is played.
+    The environment of a scenario.
 
     :ivar clients: the dialer's and the acceptor's.
     """

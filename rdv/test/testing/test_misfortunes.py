@@ -17,7 +17,7 @@ from rdv.testing import MemoryRendezvous
 
 
 class MisfortuneTests(MemoryTestCase):
-    """What a test of error handling wants."""
+    """What a test of error handling needs."""
 
     options = {"lobby_timeout": 30.0}
 
@@ -117,7 +117,7 @@ class MisfortuneTests(MemoryTestCase):
 
 
 class MisuseTests(MemoryTestCase):
-    """What makes no sense is told, at once and in words."""
+    """Misuse is reported immediately, in words."""
 
     def test_pair_of_nobody(self) -> None:
         """With the reason, if there is one; and neither of them is left."""

@@ -115,7 +115,7 @@ class NetworkTestCase(SynchronousTestCase):
 
 
 class InterfaceTests(NetworkTestCase):
-    """The doubles are what they say."""
+    """The doubles provide the interfaces that they declare."""
 
     def test_interfaces(self) -> None:
         near, far = self.connected()
@@ -140,7 +140,7 @@ class InterfaceTests(NetworkTestCase):
 
 
 class ConnectTests(NetworkTestCase):
-    """What becomes of a SYN."""
+    """The response to a SYN."""
 
     def test_addresses(self) -> None:
         near, far = self.connected()
@@ -329,7 +329,7 @@ class TransportTests(NetworkTestCase):
         self.assertEqual((near.read_ended, near.reason), (1, None))
         near.write(b"anybody?")
         self.network.flush()
-        self.assertIsNone(near.reason)  # the reset has come; who has read the end does not see it
+        self.assertIsNone(near.reason)  # the end was read before: the reset does not show
         near.write(b"nobody")
         self.network.flush()
         present(near.reason).trap(ConnectionLost)
@@ -448,5 +448,5 @@ class ClockTests(NetworkTestCase):
                 self.network.advance(seconds)
         self.assertEqual(self.network.clock.seconds(), 0.0)
         self.here.callLater(1.0, lambda: 1 // 0)
-        with self.assertRaises(ZeroDivisionError):  # it is the test's
+        with self.assertRaises(ZeroDivisionError):  # the test's own exception
             self.network.advance(2.0)

@@ -1,5 +1,5 @@
 """
-``rdv.testing``: what a test of an application sees of it.
+``rdv.testing``, as the test of an application uses it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Applications of secured streams, that do anything at any moment.
+Applications of secured streams that do anything at any moment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIONS = (
     "produce",
     "produce_no_more",
 )
-#: Where it does something by itself.
+#: The moments at which it acts by itself.
 PLACES = (
     "connectionMade",
     "dataReceived",
@@ -46,7 +46,7 @@ class Application(HalfCloseRecorder):
     """
     Writes numbers, and is a producer now and then.
 
-    :param habits: actions for each place, the first for the first time there.
+    :param habits: actions for each of these moments, in order.
     """
 
     transport: ITCPTransport
@@ -78,7 +78,7 @@ class Application(HalfCloseRecorder):
 
     @property
     def _over(self) -> bool:
-        # One that does not care for half-close is closed by the end of the other side.
+        # Without support for half-close, the other side's end closes it.
         closing = cast(SecureTransport, self.transport).disconnecting
         ended = (self._ended or closing) and not self.producing
         return ended or self.broken or self.lost is not None
@@ -98,7 +98,7 @@ class Application(HalfCloseRecorder):
         self.transport.loseConnection()
 
     def abort(self) -> None:
-        # Behind the last DONE there is nothing to break.
+        # After the last DONE there is nothing to break.
         over = self.lost is not None or cast(SecureTransport, self.transport).stream.over
         self.broken = self.broken or not over
         self.transport.abortConnection()
@@ -119,7 +119,7 @@ class Application(HalfCloseRecorder):
             self.producing = False
             cast(Any, self.transport).unregisterProducer()
 
-    # What it is told.
+    # Its calls as a protocol.
 
     def connectionMade(self) -> None:
         self._at("connectionMade")
@@ -158,7 +158,7 @@ class Application(HalfCloseRecorder):
 
 @implementer_only(IProtocol)
 class Uncaring(Application):
-    """One that does not know the two directions apart."""
+    """An application without support for half-close."""
 
 
 def numbers(begin: int, end: int) -> bytes:

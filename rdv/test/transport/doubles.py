@@ -36,7 +36,7 @@ _BEGIN, _END = datetime.datetime(2000, 1, 1), datetime.datetime(2900, 1, 1)
 
 @implementer(IStreamServerEndpoint)
 class NowhereEndpoint:
-    """Listens nowhere. :ivar factory: what would have been listening."""
+    """Does not listen. :ivar factory: the factory that it was given."""
 
     factory: IProtocolFactory
 
@@ -91,10 +91,10 @@ def with_tls(
 
 class TLSPeer(HalfCloseRecorder):
     """
-    The other side of a TLS connection, on nothing but OpenSSL.
+    The other side of a TLS connection, with only OpenSSL.
 
     :ivar plain: what it has decrypted.
-    :ivar notified: whether a close_notify has come.
+    :ivar notified: whether a close_notify has arrived.
     """
 
     def __init__(self, is_client: bool) -> None:

@@ -24,8 +24,7 @@ from rdv.test.transport.applications import (
 
 __all__ = ["CARING", "HABITS", "SIZES", "ModelTestCase"]
 
-#: What two applications do by themselves; bytes of one read of each; whether each knows the two
-#: directions apart.
+#: The actions of two applications; the bytes of one read of each; whether each supports half-close.
 HABITS = st.tuples(
     *[
         st.dictionaries(

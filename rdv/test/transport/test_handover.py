@@ -28,7 +28,7 @@ class FirstProtocol(Recorder):
 class HandOverTests(SynchronousTestCase):
     """``hand_over`` in the middle of a delivery, with and without a wrapper below."""
 
-    #: What the client has to send before the first protocol hears anything.
+    #: What the client must send before the first protocol receives anything.
     preamble = b""
 
     def setUp(self) -> None:

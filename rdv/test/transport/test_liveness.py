@@ -1,5 +1,6 @@
 """
-Whether the other side of a connection has vanished: from what the kernel says, and whom it is told.
+Whether the other side of a connection has vanished: from what the kernel reports; and which
+protocol is notified.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from rdv._transport.liveness import INTERVAL, PATIENCE, PeerVanished, has_vanish
 from rdv.test.client.doubles import ByteTransport
 from rdv.test.server.meeting.held_case import Above
 
-#: Of Linux 6.18, by the seconds since the other side vanished; the last time somebody was there
-#: comes first. Pauses between two attempts were 30 s at most where nothing else is said.
+#: Readings of Linux 6.18, by the seconds since the other side vanished, beginning with the last one
+#: before that. Pauses between two retries were at most 30 s unless stated otherwise.
 VANISHED = {
     "while bytes were in flight": {
         0: Reading(0, 0, 1448, 0, 0, 1622017, 103, 113664),
@@ -64,7 +65,7 @@ VANISHED = {
     },
 }
 
-#: Likewise, of one who is there.
+#: The same, of a side that is still there.
 STANDS = {
     "no room, and an answer to each question": [
         Reading(0, 0, 1448, 0, 5, 126977, 17, 0),
@@ -101,7 +102,7 @@ STANDS = {
 
 
 class ReadingTests(SynchronousTestCase):
-    """The answer is one of two readings, and the time between them."""
+    """The result depends on two readings and the time between them."""
 
     def test_vanished(self) -> None:
         for what, readings in VANISHED.items():
@@ -130,11 +131,11 @@ class ReadingTests(SynchronousTestCase):
 
 class Watched(Connection):
     """
-    A connection of which the kernel says what the test wants.
+    A connection whose readings come from the test.
 
     :ivar says: a reading; None when it has been closed.
-    :ivar asked: how often it has said so.
-    :ivar in_memory: whether there is nothing that it could say.
+    :ivar asked: how often it was read.
+    :ivar in_memory: whether it has no readings at all.
     """
 
     says: Reading | None = Reading(0, 0, 1448, 0, 0, 1, 1, 65160)

@@ -1,4 +1,6 @@
-"""Ports of ours of which nothing is logged."""
+"""
+Ports that open and close without log messages.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ class Silent(ServerFactory[Any]):
 
 
 class QuietTests(TestCase):
-    """With real ports: only of that of an attempt a program of ours is not told."""
+    """With real ports: our programs' logs omit only the port of an attempt."""
 
     async def test_port_of_an_attempt(self) -> None:
         """In a program of somebody else's it is told at ``debug``, by ours not at all."""

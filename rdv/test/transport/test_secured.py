@@ -1,5 +1,5 @@
 """
-Tests of :mod:`rdv._transport.secured`: bytes, ends in good order, and who is there.
+Tests of :mod:`rdv._transport.secured`: data, clean ends, and whether the peer is live.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rdv.test.transport.secured_case import LARGE, SecuredTestCase
 
 
 class StreamTests(SecuredTestCase):
-    """Bytes, and ends in good order."""
+    """Data, and clean ends."""
 
     def test_interfaces(self) -> None:
         self.assertTrue(verifyObject(IProtocol, self.dialer.first))
@@ -152,7 +152,7 @@ class StreamTests(SecuredTestCase):
 
 
 class ReadyTests(SecuredTestCase):
-    """Until READY the peer is not known to be there."""
+    """Before READY, the peer is not known to be live."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -213,7 +213,7 @@ class ReadyTests(SecuredTestCase):
 
 class Socket:
     """
-    Takes all that it is given.
+    Accepts everything.
 
     :ivar sent: how much, each time.
     """
@@ -266,7 +266,7 @@ class SentTests(SynchronousTestCase):
 
 
 class HandledTests(SecuredTestCase):
-    """What goes straight to the connection below."""
+    """What is passed to the connection below."""
 
     def test_handle(self) -> None:
         self.assertIs(self.dialer.getHandle(), self.below_dialer.getHandle())

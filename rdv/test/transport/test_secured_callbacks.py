@@ -1,5 +1,5 @@
 """
-Tests of :mod:`rdv._transport.secured`: what a protocol does while it is told something.
+Tests of :mod:`rdv._transport.secured`: what a protocol does in its callbacks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rdv.test.transport.secured_case import MovingTestCase, SecuredTestCase
 
 
 class MovedTests(MovingTestCase):
-    """The new path is faster: what is behind MOVE is there before MOVE is."""
+    """The new path is faster: data after MOVE arrives before MOVE."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -60,7 +60,7 @@ class MovedTests(MovingTestCase):
 
 
 class EndTests(SecuredTestCase):
-    """DONE is a receipt: it is not said before the protocol has what it is for."""
+    """DONE is a receipt: it is not sent before the protocol has received everything."""
 
     def told(self, act: Callable[[SecureTransport], None]) -> None:
         """The last data and the end come in one piece, and the protocol does that."""

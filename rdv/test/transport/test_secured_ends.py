@@ -1,5 +1,5 @@
 """
-Tests of :mod:`rdv._transport.secured`: ends that are none, producers, and what applications do.
+Tests of :mod:`rdv._transport.secured`: broken streams, producers, and what applications do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rdv.test.transport.secured_case import LARGE, SecuredTestCase
 
 
 class BrokenTests(SecuredTestCase):
-    """All that is no end in good order."""
+    """Everything that is not a clean end."""
 
     def both_lost(self) -> None:
         """Neither takes it for an end."""

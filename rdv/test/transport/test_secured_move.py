@@ -1,5 +1,5 @@
 """
-Tests of :mod:`rdv._transport.secured`: a stream goes on on another path.
+Tests of :mod:`rdv._transport.secured`: a stream continues on another path.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rdv.test.transport.secured_case import DIRECT, LARGE, MovingTestCase
 
 
 class MoveTests(MovingTestCase):
-    """In good order."""
+    """Moves without failures."""
 
     def test_idle(self) -> None:
         """A silent stream moves, and leaves nothing on the first path."""
@@ -253,7 +253,7 @@ class Producer:
 
 
 class ProducerTests(MovingTestCase):
-    """Whoever produces for the stream goes on with it."""
+    """A producer of the stream continues on the new path."""
 
     def begin(self, *, streaming: bool) -> Producer:
         """It has filled the first path, the other side of which reads nothing."""

@@ -17,8 +17,8 @@ from rdv.test.transport.applications import ACTIONS, PLACES, Habits, Step
 from rdv.test.transport.model_case import CARING, HABITS, SIZES, ModelTestCase
 from rdv.test.transport.secured_case import DIRECT
 
-#: What may happen beside the actions of applications: the event that has come last is handled
-#: before the others; a path is made; the dialer gives it up, by itself or because it is lost.
+#: What may happen beside the actions of applications: the latest event is handled before the
+#: others; a path is made; the dialer gives it up, by itself or because it is lost.
 HAPPENS = "turn", "turn", "turn", "late turn", "late turn", "settle"
 JOINS = "join", "join", "give up", "lose unused"
 

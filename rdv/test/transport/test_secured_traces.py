@@ -1,6 +1,6 @@
 """
-What the model of a move goes through, done with the real transports: both are in the same state
-behind each step.
+Event sequences of the model of a move, repeated with the real transports: both are in the same
+state after each step.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from rdv.test.secure.move_model import (
 
 class Wire:
     """
-    One end of a connection on which each record is on its way until the test lets it arrive.
+    One end of a connection on which each record is in flight until the test lets it arrive.
 
-    :ivar way: what is on its way to the other end.
-    :ivar ended: whether this end was closed by its owner, who has not been told yet.
+    :ivar way: what is in flight to the other end.
+    :ivar ended: whether its owner has closed this end and has not been notified yet.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Wire:
 
 
 class Replay:
-    """Two secured transports, to which is done what is done to the two sides of the model."""
+    """Does to two secured transports what happens to the two sides of the model."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -203,7 +203,7 @@ def expected(world: World, number: int, path: int) -> tuple[object, ...]:
 
 
 class TraceTests(SynchronousTestCase):
-    """Courses of events."""
+    """Sequences of events."""
 
     def replay(self, bounds: Bounds, course: list[Step]) -> None:
         """Go through one."""

@@ -23,7 +23,7 @@ class TLSTestCase(SynchronousTestCase):
     A TLS connection that has changed hands.
 
     :ivar ours: the protocol above :class:`HalfCloseTLS`.
-    :ivar tls: that very transport.
+    :ivar tls: that transport.
     :ivar peer: the other side.
     """
 

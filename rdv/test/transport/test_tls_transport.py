@@ -97,7 +97,7 @@ class ClientTransportTests(TLSTestCase):
 
 
 class MemoryTests(TLSTestCase):
-    """What comes where nobody takes it any more is dropped: OpenSSL would keep all of it."""
+    """Data that nothing reads any more is dropped: OpenSSL would keep all of it."""
 
     def flood(self) -> int:
         """
@@ -145,7 +145,7 @@ class MemoryTests(TLSTestCase):
 
 
 class ClosingTests(TLSTestCase):
-    """How it ends."""
+    """How connections end."""
 
     def assert_closed_in_peace(self) -> None:
         """Both sides have been told that this was the end."""
@@ -267,7 +267,10 @@ class RenegotiatingConnection:
 
 
 class RenegotiationTests(TLSTestCase):
-    """Nobody needs it: it breaks the connection, which is better than to lose bytes silently."""
+    """
+    Renegotiation is not supported: it breaks the connection, which is better than losing data
+    silently.
+    """
 
     def test_broken_off(self) -> None:
         connection = RenegotiatingConnection(self.change_hands().getHandle())

@@ -1,7 +1,7 @@
 """
-Who is told when the other side of a connection has vanished.
+Which protocols are notified when the other side of a connection has vanished.
 
-The network in memory knows no loss, so what the kernel says is the test's.
+The network in memory has no loss, so the kernel's readings come from the test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class VanishedTestCase(MemoryTestCase):
     """
     A dialer and an acceptor.
 
-    :ivar says: what the kernel says of connections, when they are not fine.
+    :ivar says: the readings of connections that are not fine.
     """
 
     relay = False
@@ -100,7 +100,7 @@ class DirectTests(VanishedTestCase):
 
 
 class RelayedTests(VanishedTestCase):
-    """The server between."""
+    """The server is in between."""
 
     relay = True
 
@@ -200,7 +200,7 @@ class ReplacedTests(ProbationTestCase):
 
 
 class ForwardTests(ForwardTestCase):
-    """A forward: whoever is behind the local connection may be on another host."""
+    """A forward: the local program may be on another host."""
 
     def test_local(self) -> None:
         """The connection to the peer sees to itself."""

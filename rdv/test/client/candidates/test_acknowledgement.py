@@ -1,5 +1,5 @@
 """
-An acceptor's HELLO where a NAT may let its first bytes through, and no more.
+An acceptor's HELLO on a connection of which a NAT may only pass the first bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOCAL = (
 )
 NEAR, FAR = 0.005, 0.01
 
-#: Seconds in which it is looked at least once, however long it has been waited for.
+#: Seconds in which there is at least one check, however long the wait has lasted.
 A_WHILE = 0.1
 LONG = 1000.0
 
@@ -53,11 +53,11 @@ class HalfDeadTests(SynchronousTestCase):
 
 class HelloTestCase(SynchronousTestCase):
     """
-    A candidate in memory. What the system knows is the test's.
+    A candidate in memory. The test decides what the kernel reports.
 
-    :ivar count: of bytes acknowledged; None where the system does not tell.
-    :ivar trip: seconds of the round trip; None where the system does not tell.
-    :ivar asked: about which transports.
+    :ivar count: acknowledged bytes; None if the system does not report it.
+    :ivar trip: the round trip, in seconds; None if the system does not report it.
+    :ivar asked: the transports that were queried.
     """
 
     def setUp(self) -> None:
@@ -98,7 +98,7 @@ class HelloTestCase(SynchronousTestCase):
 
 
 class HelloTests(HelloTestCase):
-    """What an acceptor says, and when."""
+    """What an acceptor sends, and when."""
 
     def test_rest_when_the_first_byte_is_acknowledged(self) -> None:
         """Soon, and after long too; it is the right transport that is asked about."""
@@ -170,11 +170,11 @@ class HelloTests(HelloTestCase):
 
 
 class EndTests(HelloTestCase):
-    """The rest is not said any more."""
+    """The rest of HELLO is not sent any more."""
 
     def tearDown(self) -> None:
         del self.transport
-        gc.collect()  # an error that nobody has seen is told of now
+        gc.collect()  # reports an unhandled error now
 
     def test_over(self) -> None:
         """Lost, ended by the peer, closed, chosen before, or something else was said."""

@@ -49,7 +49,7 @@ def chosen(candidate: Candidate) -> Deferred[None]:
 
 
 class LineTests(SynchronousTestCase):
-    """What is said and what is awaited."""
+    """What is sent, and what is expected."""
 
     def test_interfaces(self) -> None:
         candidate, _ = opened(Role.DIALER)
@@ -172,7 +172,7 @@ class HeldTests(SynchronousTestCase):
 
 
 class ConnectionTests(SynchronousTestCase):
-    """What is known and made of the connection."""
+    """Properties and options of the connection."""
 
     def test_keep_alive(self) -> None:
         """One that is silent for long is not to be forgotten on its way."""

@@ -37,7 +37,7 @@ class CandidateTestCase(SynchronousTestCase):
 
 
 class StaysTests(CandidateTestCase):
-    """Waiting whether a better one comes."""
+    """Waiting for a better candidate."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -84,7 +84,7 @@ class StaysTests(CandidateTestCase):
 
 
 class LossTests(CandidateTestCase):
-    """Whoever waits is told why."""
+    """A wait fails with the reason of the loss."""
 
     def test_lost(self) -> None:
         """Before the line, and when it stays; whoever asks afterwards is told as well."""
@@ -135,7 +135,7 @@ class LossTests(CandidateTestCase):
 
 
 class Unfinished(Exchange):
-    """The other side has begun what it has to say, and ends it with ``done``."""
+    """The other side has begun its handshake, and completes it with ``done``."""
 
     begun = True
 
@@ -144,7 +144,7 @@ class Unfinished(Exchange):
 
 
 class UnfinishedTests(CandidateTestCase):
-    """The other side has five seconds for what belongs to its line."""
+    """The other side has five seconds for the message after its line."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -176,7 +176,7 @@ class UnfinishedTests(CandidateTestCase):
 
 
 class CloseTests(CandidateTestCase):
-    """Closing, and how one learns that it is done."""
+    """Closing, and the notification that it is done."""
 
     def test_relay_is_closed_in_good_order(self) -> None:
         for abort, how in ((False, "close"), (True, "abort")):

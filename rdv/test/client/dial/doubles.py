@@ -1,6 +1,6 @@
 """
-A reactor with real sockets whose clock only the test moves, what sockets there are, and hosts whose
-IP stacks are not as usual.
+A reactor with real sockets and a clock that only the test advances; which sockets exist; and hosts
+with unusual IP stacks.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class SteppedReactor:
     def callLater(  # type: ignore[override]
         self, delay: float, function: Any, *args: Any, **kwargs: Any
     ) -> IDelayedCall:
-        if delay == 0:  # soon is soon, even where time stands still
+        if delay == 0:  # 0 means the next turn, even if time stands still
             soon: IDelayedCall = self._reactor.callLater(0, function, *args, **kwargs)
             self._soon.append(soon)
             return soon
@@ -126,7 +126,7 @@ class SteppedReactor:
 
 
 class WithoutIPv6(SteppedReactor):
-    """A host that knows no IPv6."""
+    """A host without IPv6."""
 
     def listenTCP(
         self, port: Any, factory: Any, backlog: int = 50, interface: str = ""
@@ -138,7 +138,7 @@ class WithoutIPv6(SteppedReactor):
 
 
 class V6OnlyPort(Port):
-    """Listens as on a host whose IPv6 sockets do not take IPv4."""
+    """Listens as on a host whose IPv6 sockets do not accept IPv4."""
 
     def createInternetSocket(self) -> socket.socket:  # noqa: N802
         sock: socket.socket = super().createInternetSocket()

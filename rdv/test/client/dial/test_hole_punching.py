@@ -1,5 +1,5 @@
 """
-Dialling again and again.
+Repeated dials.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GUESSED = Target(parse_address("203.0.113.9:41001"), guessed=True, redials=10)
 #: Seconds for some turns of the reactor.
 AT_ONCE = 0.001
 
-#: A reset, and what systems make of ICMP errors.
+#: A reset, and what systems report for ICMP errors.
 REFUSALS = (
     errno.ECONNREFUSED,
     errno.EHOSTUNREACH,
@@ -51,9 +51,7 @@ TAKEN = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
 
 
 class Port(SharedPort):
-    """
-    :ivar ignored: whose SYNs are not answered, whenever that changes.
-    """
+    """:ivar ignored: the addresses whose SYNs are not answered, after each change."""
 
     def __init__(self, reactor: ClientReactor) -> None:
         self.ignored: list[set[Address]] = []
@@ -68,7 +66,7 @@ class HolePunchingTestCase(SynchronousTestCase):
     The dialler's side, in memory.
 
     :ivar dials: by address.
-    :ivar gave_up: how often it was told that nothing can come.
+    :ivar gave_up: how often it reported that there is nothing to wait for.
     """
 
     def setUp(self) -> None:
@@ -134,12 +132,12 @@ class HolePunchingTestCase(SynchronousTestCase):
 
 
 class RedialTests(HolePunchingTestCase):
-    """What is dialled again."""
+    """Which addresses are redialled."""
 
     def test_again(self) -> None:
         """When it was refused, be it by a reset that came a little late; from the same port."""
         expected = [(number, True) for number in REFUSALS]
-        expected += [(number, False) for number in TAKEN]  # for a moment, and not by the peer
+        expected += [(number, False) for number in TAKEN]  # temporary, and not the peer's refusal
         for number, refused in [*expected, (0, True)]:
             self.setUp()
             self.begin(Target(ONE))
@@ -183,7 +181,7 @@ class RedialTests(HolePunchingTestCase):
             self.refuse(number)
             self.assertEqual(self.made(), 2)
             self.patch(hole_punching, "route_to", lambda ip: None)
-            self.refuse(errno.ECONNREFUSED)  # which is an answer, whatever we think of routes
+            self.refuse(errno.ECONNREFUSED)  # a response, whatever the routes are
             self.assertEqual(self.made(), 3)
             self.refuse(number)
             self.failureResultOf(self.dials[ONE], ConnectError)
@@ -273,7 +271,7 @@ class RedialTests(HolePunchingTestCase):
 
 
 class ClaimedTests(HolePunchingTestCase):
-    """Addresses at which only the peer says that it is."""
+    """Addresses that only the peer claims."""
 
     def claim(self, *redials: int, refuse: bool = True) -> list[int]:
         """Dial as many addresses in an attempt; how often each was redialled."""

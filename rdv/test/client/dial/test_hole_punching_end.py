@@ -1,5 +1,5 @@
 """
-What is known of the dials, and their end.
+What is known about the dials, and how they end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rdv.test.client.dial.test_hole_punching import GUESSED, ONE, TWO, HolePunch
 
 
 class HopelessTests(HolePunchingTestCase):
-    """Whether somebody should wait."""
+    """Whether there is anything to wait for."""
 
     def test_failed(self) -> None:
         """When all have, or there was none; guesses do not count, and it is told once."""
@@ -54,7 +54,7 @@ class HopelessTests(HolePunchingTestCase):
 
 
 class ForeignTests(HolePunchingTestCase):
-    """Addresses whose answers are not to be seen from elsewhere."""
+    """Addresses whose responses a remote peer must not see."""
 
     FOREIGN = Target(TWO, redials=0, claimed=True, foreign=True)
 
@@ -115,7 +115,7 @@ class SynFilterTests(HolePunchingTestCase):
     def test_not_in_the_pauses(self) -> None:
         """They are long by now, and the peer may have but one SYN."""
         self.begin(Target(ONE), Target(TWO))
-        for ignored in ({TWO}, {ONE, TWO}, {TWO}):  # behind a burst, in the next one, behind it
+        for ignored in ({TWO}, {ONE, TWO}, {TWO}):  # after a burst, in the next one, after it
             self.refuse_all(until=partial(self._ignores, ignored))
             self.assertNoResult(self.dials[ONE])
         self.refuse_all()

@@ -117,7 +117,7 @@ class PauseTests(SynchronousTestCase):
 
 
 class NumberTests(SynchronousTestCase):
-    """How often."""
+    """How many redials there are."""
 
     def test_as_many_as_a_path_without_delay_needs(self) -> None:
         """Measured: up to a hundred at the full rate."""

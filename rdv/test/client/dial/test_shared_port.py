@@ -1,5 +1,5 @@
 """
-One port that listens and dials. Sockets are the point here: they are real, on loopback.
+One port that listens and dials, with real sockets on loopback.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ListenTests(SharedPortTestCase):
         self.reactor = SeparateStacks(REACTOR)
         peer = RawServer(self)
         with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
-            number = both.getsockname()[1]  # free in both stacks, which is not for us to choose
+            number = both.getsockname()[1]  # free in both stacks, as only the system can choose it
         self.listen(peer, number)
         await self.assert_reaches(f"127.0.0.1:{number}", peer)
         await self.assert_reaches(f"[::1]:{number}", peer)

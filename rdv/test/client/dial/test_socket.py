@@ -35,11 +35,11 @@ LOST = Failure(ConnectionLost())
 
 class Scripted(socket.socket):
     """
-    A socket of which some answers are the test's.
+    A socket for which the test decides some results.
 
-    :cvar errors: what ``SO_ERROR`` says before the truth.
-    :cvar away: for how many looks there is no peer yet.
-    :cvar queue: what is in the error queue.
+    :cvar errors: values of ``SO_ERROR`` before the real one.
+    :cvar away: how many queries find no peer yet.
+    :cvar queue: the contents of the error queue.
     """
 
     errors: ClassVar[list[int]]
@@ -65,7 +65,7 @@ class Scripted(socket.socket):
 
 class DialTestCase(SynchronousTestCase):
     """
-    A listener, a free port to dial from, and a reactor that runs when the test says so.
+    A listener, a free port to dial from, and a reactor that the test runs.
 
     :ivar listener: what is dialled.
     :ivar local_port: the port to dial from.
@@ -187,7 +187,7 @@ class DialTestCase(SynchronousTestCase):
 
 
 class DialTests(DialTestCase):
-    """What becomes of it."""
+    """The result of a dial."""
 
     def test_interfaces(self) -> None:
         verifyObject(IReactorSocket, self.reactor)
@@ -298,7 +298,7 @@ class DialTests(DialTestCase):
         self.patch(self.reactor, "adoptStreamConnection", adopt)
         self.assertEqual(self.failure_of(self.begin()), errno.EMFILE)
 
-    # What the system says before it is over, or instead of it.
+    # What the system reports before the dial is over, or instead of its end.
 
     def test_soft_errors(self) -> None:
         """The dial goes on: at its begin, and when the reactor looks."""

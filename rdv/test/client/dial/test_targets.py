@@ -81,7 +81,7 @@ class TargetsTests(SynchronousTestCase):
         self.assertEqual(dialled(answer(*peers), lowest_port=22), peers)
         self.assertEqual(dialled(answer(*peers), lowest_port=23), peers[1:])
 
-    # A NAT that gives a client another port gives the next connection the next one.
+    # If a NAT changes the port, the next connection gets the next port.
 
     def test_predicted(self) -> None:
         """
@@ -93,9 +93,9 @@ class TargetsTests(SynchronousTestCase):
             ("198.51.100.1:40000", (OWN,), seen_first),
             ("198.51.100.1:7001", (OWN,), [*guesses(BEHIND), CHANGED, *NAMED]),
             (None, (OWN,), seen_first),
-            ("198.51.100.1:40000", (), seen_first),  # it is seen as it is
+            ("198.51.100.1:40000", (), seen_first),  # observed without a change
             ("198.51.100.1:7001", ("198.51.100.1:7001", OWN), seen_first),  # mapped by hand
-            # Behind the same NAT ours may be the next one.
+            # Behind the same NAT, the next port may be ours.
             ("198.51.100.1:40000", (OWN, BEHIND[1]), [e for e in seen_first if "6003" not in e]),
         ):
             said = answer(*NAMED, CHANGED, observed=observed)
@@ -105,7 +105,7 @@ class TargetsTests(SynchronousTestCase):
         """When nothing is known of the peer's NAT that would help."""
         for peers in (
             [*NAMED, KEPT],
-            [CHANGED],  # it has named nothing
+            [CHANGED],  # it has reported nothing
             ["192.168.7.2:41000", "203.0.113.9:5000", CHANGED],  # one of them is mapped by hand
             *([*NAMED, seen] for seen in LOCAL),  # the server is within its network, or a proxy
         ):
@@ -212,7 +212,7 @@ class KnownTests(SynchronousTestCase):
 
     KNOWN = (OFTEN, False, False)
     CLAIMED, FOREIGN = (SELDOM, True, False), (SELDOM, True, True)
-    #: Of IPv6, which the server does not see when it is reached by IPv4.
+    #: IPv6 addresses, which the server cannot observe if it is reached over IPv4.
     UNSEEN = (OFTEN, True, False)
 
     def test_elsewhere(self) -> None:

@@ -125,7 +125,7 @@ class SwitchTests(UpgradeTestCase):
 
 
 class InterimTests(UpgradeTestCase):
-    """Other responses of the kind 1xx."""
+    """Other 1xx responses."""
 
     def test_skipped(self) -> None:
         """As many as are allowed, in one piece or several, and however long it takes."""

@@ -98,7 +98,7 @@ class RefusalTests(UpgradeTestCase):
 
 
 class NonsenseTests(UpgradeTestCase):
-    """What is no HTTP."""
+    """Responses that are not HTTP."""
 
     def test_garbage(self) -> None:
         """Whatever comes behind it."""
@@ -134,7 +134,7 @@ class NonsenseTests(UpgradeTestCase):
 
 
 class EndTests(UpgradeTestCase):
-    """The connection ends, or nothing comes."""
+    """The connection ends, or nothing arrives."""
 
     def test_closed(self) -> None:
         for chunks in ((), (SWITCH[:30],), (CONTINUE,)):
@@ -176,7 +176,7 @@ class EndTests(UpgradeTestCase):
 
 
 class CancelTests(UpgradeTestCase):
-    """Cancelling, wherever it is."""
+    """Cancelling at any stage."""
 
     def test_connecting(self) -> None:
         response = self.agent.request(b"DIAL", b"http://example.com/", Headers(UPGRADE))

@@ -28,7 +28,7 @@ from rdv.test.doubles import HalfWire, Wire
 
 @implementer(IAgentEndpointFactory)
 class TLSEndpoints:
-    """TLS over others."""
+    """TLS over other endpoints."""
 
     def __init__(self, authority: Authority, clock: Any, below: Endpoints) -> None:
         self._policy = tls_policy(ca=authority.pem)
@@ -41,7 +41,7 @@ class TLSEndpoints:
 
 
 class TLSTestCase(UpgradeTestCase):
-    """A client and a server that speak TLS, in so far as :meth:`shuttle` lets them."""
+    """A client and a server with TLS; :meth:`shuttle` moves the data between them."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -80,7 +80,7 @@ class TLSTestCase(UpgradeTestCase):
 
 
 class StallTests(TLSTestCase):
-    """A server that does not shake hands."""
+    """A server that does not complete the TLS handshake."""
 
     def test_says_nothing(self) -> None:
         """What was spent before the connection stood is not there any more."""
@@ -115,7 +115,7 @@ class StallTests(TLSTestCase):
 
 
 class ShakenTests(TLSTestCase):
-    """A server that does."""
+    """A server that completes the TLS handshake."""
 
     def test_time_is_over_with_the_handshake(self) -> None:
         response = self.start()

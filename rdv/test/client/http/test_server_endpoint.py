@@ -38,7 +38,7 @@ from rdv.test.doubles import Wire
 
 @implementer(IPolicyForHTTPS)
 class Policy:
-    """Remembers for whom it was asked."""
+    """Records the hosts for which it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[bytes, int]] = []
@@ -212,7 +212,7 @@ class TimeTests(EndpointTestCase):
             ("192.0.2.80", (), [9]),
             ("[2001:db8::80]", (), [9]),
             ("four.example", (9 / 4, 9 / 4, 9 / 4), [9 / 4, 9 / 4, 9 / 4]),
-            ("four.example", (0, 0), [9 / 4, 2.5, 9 / 2]),  # what one leaves is for the next
+            ("four.example", (0, 0), [9 / 4, 2.5, 9 / 2]),  # unused time goes to the next one
             ("dual.example", (2.5, 3.25, 1.625), [2.5, 3.25, 1.625, 1.625]),
         ):
             self.setUp()

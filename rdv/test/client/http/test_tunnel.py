@@ -112,7 +112,7 @@ class RequestTests(TunnelTestCase):
 
 
 class AnswerTests(TunnelTestCase):
-    """What comes of it."""
+    """The proxy's response."""
 
     def test_connected(self) -> None:
         """Whatever a proxy puts into its answer, and however that comes."""

@@ -1,5 +1,5 @@
 """
-A stream that candidates join, of which the test says what becomes of it.
+A stream that candidates join; the test decides the results.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class FakeJoining(Recorder):
 
 class FakeStream:
     """
-    What is to move.
+    The stream that is to move.
 
-    :ivar joins: what was offered.
-    :ivar moved: who has taken over.
+    :ivar joins: the paths that were offered.
+    :ivar moved: the candidates that have taken over.
     """
 
     on_ready: Callable[[], object] = staticmethod(lambda: None)

@@ -1,5 +1,5 @@
 """
-Who wins.
+Which candidate wins.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class FirstTests(SynchronousTestCase):
 
 
 class ChooseTests(SynchronousTestCase):
-    """One is chosen at a time; tests of the contest show who is next."""
+    """One is chosen at a time; tests of the contest show which one is next."""
 
     def test_given_up(self) -> None:
         """It is closed; one that waits for its turn says nothing, be it lost or cancelled."""
@@ -172,7 +172,7 @@ class ChooseTests(SynchronousTestCase):
 
 
 class SuspectTests(SynchronousTestCase):
-    """One that a NAT may have cut in one direction, on a secured path."""
+    """A candidate of which a NAT may drop one direction, on a secured path."""
 
     def setUp(self) -> None:
         self.clock = Clock()

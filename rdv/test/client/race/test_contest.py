@@ -48,7 +48,7 @@ class ContestTestCase(AttemptTestCase):
 
 
 class TokenTests(AttemptTestCase):
-    """To whom an acceptor shows it."""
+    """To which hosts an acceptor sends the token."""
 
     NAT = "Rdv-Observed-Addr: 203.0.113.9:41000\r\n"
     AT_HOME = "192.168.1.7", "fe80::1", "100.64.0.9"
@@ -232,7 +232,7 @@ class NothingCanComeTests(ContestTestCase):
 
 
 class HandshakeTests(ContestTestCase):
-    """A direct connection that stands is worth another moment."""
+    """The relay waits a little longer for a direct connection that is established."""
 
     def setUp(self) -> None:
         super().setUp()

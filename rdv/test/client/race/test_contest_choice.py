@@ -1,5 +1,5 @@
 """
-What is chosen when it is ready, and how.
+Which ready candidate is chosen, and how.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class DetourTests(ContestTestCase):
 
 
 class AcceptorTests(AttemptTestCase):
-    """It takes what the dialer has chosen, at once."""
+    """An acceptor immediately takes what the dialer has chosen."""
 
     def test_nothing_is_suspect_or_a_detour(self) -> None:
         self.patch(candidate, "bytes_acknowledged", lambda transport: 0)

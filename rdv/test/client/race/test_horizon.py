@@ -16,7 +16,7 @@ from rdv.test.client.race.test_contest import ContestTestCase
 
 
 class HorizonTests(SynchronousTestCase):
-    """In round trips, and never for a second where none was lost."""
+    """The wait in round trips; never the second after which a lost SYN would be repeated."""
 
     def test_ports_stay(self) -> None:
         """The penalty decides: a lost SYN is repeated within it."""
@@ -59,7 +59,7 @@ class HorizonTests(SynchronousTestCase):
 
 
 class ContestTests(ContestTestCase):
-    """What the contest sees."""
+    """What the contest passes to it."""
 
     OURS, THEIRS = "198.51.100.1:7", ("192.168.7.2:41000", "203.0.113.9:6001")
 

@@ -200,7 +200,7 @@ class FirstTests(InboundTestCase):
 
 
 class StopTests(InboundTestCase):
-    """The end of listening. Connections are closed by whoever has made their candidates."""
+    """The end of listening. Connections are closed by the owner of their candidates."""
 
     def test_stops_the_handshakes(self) -> None:
         """And lets nobody in; as does whoever cancels the wait for the first."""

@@ -19,17 +19,17 @@ from rdv.test.doubles import Recorder, connect, present
 from rdv.wire import Role
 
 SECRET = Secret(bytes(range(16)))
-#: Less than a peer on a short way has to answer, and more.
+#: Seconds: less than a peer on a short path has for its answer, and more.
 SOON, LATE = 1.4, 1.6
 
 
 class Direct:
     """
-    A candidate that has been connected, and the peer's end of it.
+    A connected candidate, and the peer's end of it.
 
     :param ours, theirs: both attempts.
-    :ivar far: what the peer has got.
-    :ivar taken: the result of its having been taken.
+    :ivar far: what the peer has received.
+    :ivar taken: the result of choosing it.
     """
 
     taken: Deferred[Candidate]

@@ -1,5 +1,5 @@
 """
-Whom the acceptor of a plain stream believes.
+Which hosts the acceptor of a plain stream trusts.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from rdv.test.client.doubles import (
 from rdv.test.doubles import Recorder
 
 HOME = "192.168.7.2:41000"
-#: What the dialer has named, and at the end where the server has met it.
+#: The addresses that the dialer has reported, and last the one that the server has observed.
 NAMED = (HOME, "198.51.100.7:41000", "[2001:db8::7]:41000", "[fd00::7]:41000", PEER)
 NAT = "198.51.100.1:40000"
 
 
 class WitnessTestCase(AttemptTestCase):
     """
-    An acceptor, whose relay stands.
+    An acceptor whose relay is established.
 
     :ivar events: of its trace.
     """
@@ -72,7 +72,7 @@ class WitnessTestCase(AttemptTestCase):
 
 
 class AddressTests(WitnessTestCase):
-    """An address can speak for the peer."""
+    """An address can prove that it is the peer."""
 
     def test_at_once(self) -> None:
         """Those of the NAT at which the server has met it, and IPv6 ones."""
@@ -104,7 +104,7 @@ class AddressTests(WitnessTestCase):
 
 
 class RelayTests(WitnessTestCase):
-    """What the relay tells."""
+    """The relay as a witness."""
 
     def test_ends(self) -> None:
         """Only then the stream begins, with what the dialer has sent meanwhile."""
@@ -179,7 +179,7 @@ class RelayTests(WitnessTestCase):
 
 
 class TwoTests(WitnessTestCase):
-    """More than one has confirmed."""
+    """More than one host has confirmed."""
 
     def test_one_that_needs_no_witness(self) -> None:
         """It is taken, whoever has come before."""
@@ -230,7 +230,7 @@ class TwoTests(WitnessTestCase):
 
 
 class NoWitnessTests(WitnessTestCase):
-    """Where none is needed."""
+    """Cases in which no witness is needed."""
 
     def test_not_wanted(self) -> None:
         self.begin(witness=False)

@@ -1,4 +1,6 @@
-"""The mapping of a port: it comes, fails, takes too long, and goes."""
+"""
+A port mapping: it is made, fails, takes too long, and is removed.
+"""
 
 from __future__ import annotations
 

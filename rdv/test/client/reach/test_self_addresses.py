@@ -196,7 +196,7 @@ class FakeSocket:
 
     :cvar source: of every route.
     :cvar failing: the name of a method, and what it raises.
-    :cvar calls: what was done with all of them.
+    :cvar calls: all calls to sockets of this class.
     """
 
     source = "192.0.2.1"

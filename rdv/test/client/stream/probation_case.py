@@ -1,6 +1,6 @@
 """
-A connection whose choice is not final: a direct path and the relay in memory, and the test holds
-the other ends of both. And an application that writes.
+A connection whose choice is not final: a direct path and the relay in memory, with the test at the
+other end of both; and an application that writes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Path:
     A connection of a candidate.
 
     :ivar near: the candidate's transport.
-    :ivar far: what the other end has got.
+    :ivar far: what the other end has received.
     :ivar acknowledged: how many bytes the other side's system has acknowledged.
     """
 
@@ -217,7 +217,7 @@ PIECE = 17_000
 
 class Application:
     """
-    Writes a stream that nobody could mistake, and remembers it.
+    Writes a stream in which any error shows, and records it.
 
     :ivar written: all of it.
     :ivar sources: its producers.

@@ -37,7 +37,7 @@ CLOSING = ("loseConnection", "abortConnection", "stopProducing")
 
 
 class Once(HalfWire):
-    """Is told the end once at most."""
+    """Is notified of the end at most once."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         assert self.reason is None
@@ -50,7 +50,7 @@ class Once(HalfWire):
 
 
 class Pausing(Once):
-    """Does not want to hear anything for now."""
+    """Pauses reading."""
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -80,7 +80,7 @@ class ConnectionTestCase(SynchronousTestCase):
 
 
 class AboutTests(SynchronousTestCase):
-    """What a connection says of itself."""
+    """The properties of a connection."""
 
     def test_attributes(self) -> None:
         address = parse_address("203.0.113.9:39841")
@@ -98,7 +98,7 @@ class AboutTests(SynchronousTestCase):
 
 
 class AttachTests(ConnectionTestCase):
-    """Bytes, and ends, from before there is a protocol."""
+    """Data and ends that arrive before there is a protocol."""
 
     early = b"early "
 
@@ -247,8 +247,8 @@ class WritingTests(ConnectionTestCase):
 
 class ClosingTests(ConnectionTestCase):
     """
-    The protocol closes, as who has seen enough does, and has not taken everything: it is told how
-    the connection ended, and nothing else.
+    The protocol closes before it has received everything: it is only notified of how the connection
+    ended.
     """
 
     early = b"early"

@@ -1,4 +1,6 @@
-"""A protocol that is told which way its connection goes."""
+"""
+A protocol that is notified of its connection's path.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from rdv.test.doubles import HalfCloseRecorder
 
 @implementer(IPathListener)
 class Listener(HalfCloseRecorder):
-    """:ivar ways: for each time that it was told, whether it is the relay now."""
+    """:ivar ways: for each notification, whether the new path is the relay."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +27,7 @@ class Listener(HalfCloseRecorder):
 
 
 class Writer(Listener):
-    """Says something each time."""
+    """Writes something at each notification."""
 
     def path_changed(self) -> None:
         super().path_changed()

@@ -296,7 +296,7 @@ class AcceptorTests(BothTests, BothTestCase):
 
 
 class WithoutRelayTests(ProbationTestCase):
-    """There is none to fall back to."""
+    """There is no relay to fall back to."""
 
     def test_nothing_waits(self) -> None:
         self.relay.near.abortConnection()
@@ -308,7 +308,7 @@ class WithoutRelayTests(ProbationTestCase):
 
 
 class DiscardTests(ProbationTestCase):
-    """It is given to nobody."""
+    """A connection that is not used."""
 
     def test_both_are_waited_for(self) -> None:
         """In whichever order they close."""

@@ -1,6 +1,6 @@
 """
-Secured paths, of which the choice is not final: what a peer that is not there, or not the same on
-both, gets to see.
+Secured paths whose choice is not final: what a peer receives that is not live, or not the same on
+both paths.
 """
 
 from __future__ import annotations

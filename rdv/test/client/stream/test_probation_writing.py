@@ -39,7 +39,7 @@ class ReplayTestCase(WritingTestCase):
 
 
 class WritingTests(ReplayTestCase):
-    """One thing after another."""
+    """Single writes, one after the other."""
 
     def test_bounded(self) -> None:
         """

@@ -1,4 +1,6 @@
-"""Events of an attempt, and who is told; without a trace nothing is done."""
+"""
+Events of an attempt, and which traces get them; without a trace, nothing is done.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from rdv.test.client.tracing.test_trace_attempt import TraceTestCase, refused
 
 
 class AttemptTraceTests(SynchronousTestCase):
-    """Tells of one attempt."""
+    """The events of one attempt."""
 
     def test_event(self) -> None:
         """Everybody gets it, with the time and the attempt; one that fails is logged."""

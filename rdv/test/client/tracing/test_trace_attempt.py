@@ -1,4 +1,6 @@
-"""What an attempt tells: of itself, of the server, of each way to the peer."""
+"""
+The events of an attempt: about itself, the server, and each way to the peer.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ REQUEST = [
     What.REACHED,
     What.ASKED,
 ]
-#: They name a way, and may come when it has ended.
+#: Events that name a way and may follow its end.
 OUTCOMES = (What.CONNECTED, What.MOVED, What.SWITCHED)
 ANSWER = [What.ANSWERED, What.MET, What.WAY, What.STANDS]
 
@@ -39,9 +41,7 @@ def refused() -> Refused:
 
 
 class TraceTestCase(AttemptTestCase):
-    """
-    :ivar events: all that was told.
-    """
+    """:ivar events: all events."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -356,7 +356,7 @@ class WayTests(TraceTestCase):
 
 
 class BehaviourTests(TraceTestCase):
-    """A trace is a witness, and nothing else."""
+    """A trace only observes, and changes nothing."""
 
     def run_once(self, **options: Any) -> tuple[bytes, bytes, bytes]:
         """All that one attempt writes."""

@@ -1,4 +1,6 @@
-"""What is told of a stream that may move, in whatever order it comes."""
+"""
+The events of a stream that may move, in any order.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,7 @@ class AttemptTests(MoveTestCase):
 
 
 class LeftTests(SynchronousTestCase):
-    """An acceptor whose dialer ends the relay, since it has a direct path."""
+    """An acceptor whose dialer ends the relay because it has a direct path."""
 
     def test_relay(self) -> None:
         """It may do so before we have chosen that path. Without one we do not know why."""

@@ -1,4 +1,6 @@
-"""What is told after the connection is there."""
+"""
+The events after a connection is established.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from rdv.wire import Role
 
 
 class TraceTests(ProbationTestCase):
-    """What a trace is told, once."""
+    """Each event is reported once."""
 
     def told(self, role: Role, happen: Callable[[], object]) -> Event:
         """What it is told of what happens."""

@@ -1,5 +1,5 @@
 """
-A watcher without a reactor that runs, and two connections between which it moves bytes.
+A watcher without a running reactor, and two connections between which bytes are moved.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ LONG = 20
 @implementer(IReactor)
 class HandReactor(Clock):
     """
-    A reactor that only takes note.
+    A reactor that only records.
 
-    :ivar readers: what it is to watch.
-    :ivar step: by how many seconds the time goes on whenever somebody looks. With the usual one
-        whoever works for some time has worked for too long.
+    :ivar readers: the descriptors to watch.
+    :ivar step: the seconds by which the time advances at each query. With the default, any turn
+        that does some work takes too long.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class HandReactor(Clock):
             self.readers.append(reader)
 
     def removeReader(self, reader: IReadDescriptor) -> None:
-        assert reader.fileno() >= 0  # what it then could not find
+        assert reader.fileno() >= 0  # otherwise it could not be found again
         if reader in self.readers:
             self.readers.remove(reader)
 
@@ -96,8 +96,8 @@ class Side:
 
     :ivar far: the client's socket.
     :ivar near: ours.
-    :ivar end: it, watched.
-    :ivar error: what it was lost with.
+    :ivar end: the watched descriptor of ``near``.
+    :ivar error: the error with which it was lost.
     :ivar ends: how often its direction has ended.
     """
 
@@ -168,7 +168,7 @@ class SpliceTestCase(SynchronousTestCase):
     """
     Two connections.
 
-    :ivar left, right: they.
+    :ivar left, right: the connections.
     """
 
     def setUp(self) -> None:

@@ -1,4 +1,6 @@
-"""Sockets that wake us only when a good piece has come."""
+"""
+Sockets that wake us only when a large piece has arrived.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class Member:
     """
     Counts.
 
-    :ivar sweeps: how often it was asked to look.
+    :ivar sweeps: how often it was swept.
     """
 
     def __init__(self) -> None:

@@ -14,9 +14,9 @@ from rdv.test.flows.kernel.doubles import HandReactor, Side, SpliceTestCase
 
 class Recorder:
     """
-    Both what reads from an end and what writes to it.
+    A reader and a writer that records its calls.
 
-    :ivar calls: what it was told.
+    :ivar calls: the calls, in order.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Recorder:
 
 
 class Broken(Recorder):
-    """One with a mistake in it."""
+    """A reader and a writer with a bug."""
 
     def readable(self, events: int = EPOLLIN) -> None:
         super().readable()
@@ -39,9 +39,9 @@ class Broken(Recorder):
 
 class ToldByHand(Watcher):
     """
-    A watcher that finds nothing out by itself.
+    A watcher whose events come from the test.
 
-    :ivar handler: of the descriptor that is watched.
+    :ivar handler: the handler of the watched descriptor.
     """
 
     handler: Handler
@@ -80,7 +80,7 @@ class EndTestCase(SpliceTestCase):
 
 
 class WantTests(EndTestCase):
-    """What it is told of."""
+    """Which events it gets."""
 
     def test_wanted(self) -> None:
         """Each by itself, for as long as it is wanted."""
@@ -173,7 +173,7 @@ class BreakTests(EndTestCase):
         self.assertEqual((self.told(), self.told()), (["readable"], ["readable"]))
         self.end.want(EPOLLIN, False)
         self.settle()
-        # To want less of one that is not watched is no reason to watch it.
+        # Wanting fewer events does not start watching.
         self.end.want(EPOLLOUT, False)
         self.assertFalse(self.is_busy())
 
@@ -222,7 +222,7 @@ class BreakTests(EndTestCase):
 
 
 class PipeTests(EndTestCase):
-    """An end need not be a socket."""
+    """A descriptor need not be a socket."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -21,9 +21,9 @@ from rdv.test.sockets import descriptors
 
 class Owner:
     """
-    Whose descriptors they are.
+    The owner of the descriptors.
 
-    :ivar failures: what it was told.
+    :ivar failures: the errors that it was notified of.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class WatcherTestCase(SynchronousTestCase):
 
 
 class WatchingTests(WatcherTestCase):
-    """What is watched, and who is told."""
+    """What is watched, and which handler is called."""
 
     def test_double(self) -> None:
         """The reactor of these tests is one."""
@@ -193,7 +193,7 @@ class WatchingTests(WatcherTestCase):
 
 
 class NoDescriptorTests(WatcherTestCase):
-    """It cannot watch; then it is as if it had not been asked."""
+    """It cannot watch, and nothing has changed then."""
 
     def assert_nothing(self) -> None:
         """Nothing is left of the attempt, and the next one succeeds."""

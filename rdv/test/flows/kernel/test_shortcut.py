@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred
 from rdv.test.sockets import tcp_pair
 from rdv.test.stdio.doubles import PipingTestCase
 
-#: More than all buffers between the two hold before the shortcut is there.
+#: More than all buffers between the two hold before the shortcut begins.
 MUCH = 3_000_001
 CONTENT = Random(1).randbytes(MUCH)
-#: Of that, what may go through the transport: a piece is there before, and one in the same turn.
+#: How much of that may go through the transport: a piece before the shortcut begins, and one in the
+#: same turn.
 COPIED = 1 << 18
 
 

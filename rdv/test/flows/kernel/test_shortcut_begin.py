@@ -164,7 +164,7 @@ class OrderTests(PipingTestCase):
 
 
 class FinalTests(ProbationTestCase):
-    """What a connection says of its path."""
+    """When the path of a connection is final."""
 
     def test_direct(self) -> None:
         """When the peer has made the same choice."""

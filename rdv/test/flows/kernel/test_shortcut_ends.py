@@ -129,7 +129,7 @@ class BrokenTests(ShortcutTestCase):
     async def test_reader_leaves_while_much_is_held(self) -> None:
         sending = self.send(CONTENT)
         self.assertTrue(await self.read(self.reader, 100_000) == CONTENT[:100_000])
-        # No more is left there than in any other pipe: it has hardly begun.
+        # The pipe was not enlarged, because its reader has hardly begun.
         self.assertEqual(fcntl.fcntl(self.reader, fcntl.F_GETPIPE_SZ), 1 << 16)
         self.close(self.reader)
         await self.broken("cannot write the data from the peer: broken pipe")
@@ -176,7 +176,7 @@ class BrokenTests(ShortcutTestCase):
         await self.broken("interrupted")
         self.assert_no_end()
         self.assert_as_before()
-        # Whoever is first gets the error.
+        # The first to see the error gets it.
         errors = [await sending.addErrback(number_of)]
         errors.append(await deferToThread(error_of_reading, self.peer))
         self.assertIn(errno.ECONNRESET, errors)

@@ -1,4 +1,6 @@
-"""Where the kernel does not do it, or not all of it."""
+"""
+Streams that the kernel cannot move, or only in part.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ class CopyingTests(PipingTestCase):
 
 
 class FileErrorTests(PipingTestCase):
-    """What a file or a device as a sink tells."""
+    """The errors of a file or a device as a sink."""
 
     async def test_full_in_the_middle(self) -> None:
         """After a part of a piece."""
@@ -154,7 +156,7 @@ class StalledTests(PipingTestCase):
             self.assertLess(self.piping.received - len(read), 4 << 20)
         await sending
         await self.piping.done
-        # Its pipe has become larger, as it goes on.
+        # Its pipe has been enlarged, because it continues to read.
         self.assertEqual(fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ), 1 << 18)
         self.assertTrue(read == content)
 
@@ -194,7 +196,7 @@ class OneWayTests(PipingTestCase):
 
 
 class PastTests(PipingTestCase):
-    """When there is no way past the transport."""
+    """When the transport cannot be bypassed."""
 
     def test_not_a_socket(self) -> None:
         """As TLS."""

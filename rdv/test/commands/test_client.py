@@ -17,7 +17,7 @@ from rdv.commands.client import headers_of
 from rdv.commands.running import BadUsage
 from rdv.test.client.doubles import ClientReactor
 
-#: What stands before the options of each command that asks a server.
+#: The arguments before the options, for each command that contacts a server.
 COMMANDS = (
     ("dial", "http://h/", "t"),
     ("accept", "http://h/", "t"),
@@ -41,7 +41,7 @@ class MoveTests(SynchronousTestCase):
 
 
 class SeveralServersTests(SynchronousTestCase):
-    """What cannot be done with more than one."""
+    """What does not work with more than one server."""
 
     def test_local_port(self) -> None:
         """Two attempts cannot have it at the same time."""

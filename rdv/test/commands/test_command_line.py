@@ -1,4 +1,6 @@
-"""Options before and behind the command, and tokens that look like options."""
+"""
+Options before and after the command, and tokens that look like options.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,12 @@ PLACES = (
     ("connect", "-l", "8022", URL, "{}"),
     ("connect", URL, "{}", "-l", "8022"),
 )
-#: What ``secrets.token_urlsafe`` makes a token of.
+#: The characters of a token from ``secrets.token_urlsafe``.
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 class Refused(Exception):
-    """Wrong usage: what is said of it."""
+    """Wrong usage, with its error message."""
 
 
 def read(*words: str, form: Form = Form.TEXT) -> argparse.Namespace:
@@ -183,7 +185,7 @@ class TokenTests(SynchronousTestCase):
         else:
             if said.token is not None or is_option(token):
                 self.assertIn(said.token, (token, None))
-            else:  # taken for an option: who has no other token is told
+            else:  # taken for an option, so the message says what to do
                 self.assertIn("starts with a dash after --", said.hint)
 
     @given(st.text(LETTERS, min_size=20, max_size=60), st.sampled_from(PLACES))

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rdv.commands.late import late
 
-#: What the modules of a test have done, and what they wait for.
+#: What the modules of a test have done, and what they are waiting for.
 ran: list[str] = []
 begun, go_on = Event(), Event()
 
@@ -134,7 +134,7 @@ class LateTests(SynchronousTestCase):
         box = self.load("box", {"name": "a", "value": "b", "moved": "b", "gone": "c"})
         self.assertEqual([box.name, box.value, box.a.name], [1, 2, 1])
         self.assertEqual(ran, ["box.a", "box.b"])
-        for name in "moved", "gone", "else":  # what that module does not have, the package may
+        for name in "moved", "gone", "else":  # the package may have what that module does not
             self.assertFalse(hasattr(box, name))
         self.assertEqual(ran, ["box.a", "box.b", "box"])
         self.assertEqual([box.name, box.value], [1, 2])

@@ -24,7 +24,7 @@ import rdv._flows.kernel.takeover
 """
 
 #: What ``rdv dial`` does not need for an ``http`` server and a token that is no secret, by the
-#: beginning of the module's name. To load each of them takes it longer.
+#: beginning of the module's name. Loading any of them would make it slower.
 _UNWANTED = (
     "OpenSSL",
     "cryptography",

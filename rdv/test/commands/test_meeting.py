@@ -24,7 +24,7 @@ SECRET = Secret(bytes(range(16))).reveal()
 
 
 class Told(Console):
-    """Remembers what it was told."""
+    """Records what it was told."""
 
     def __init__(self, form: Form = Form.TEXT) -> None:
         super().__init__(form)

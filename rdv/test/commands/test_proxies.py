@@ -23,7 +23,7 @@ HTTP, HTTPS = "http://plain:1", "http://x:y@secure:2"
 
 
 class EnvironmentTests(SynchronousTestCase):
-    """What the environment says."""
+    """Proxies from the environment."""
 
     def proxy(self, url: str, given: str | None = None, **environment: str) -> str | None:
         self.patch(os, "environ", environment)

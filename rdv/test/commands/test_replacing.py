@@ -1,4 +1,6 @@
-"""Having a server replaced, which is a double: its file, and what its signal does."""
+"""
+Replacing a server, which is a double: its PID file, and the effect of the signal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a command logs, beside what it tells, and how a signal ends it."""
+"""
+What a command logs, in addition to what it reports, and how a signal ends it.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Told(Console):
-    """Remembers what has failed, and the statuses."""
+    """Records failures, and their statuses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Told(Console):
 
 
 class StatusTests(SynchronousTestCase):
-    """With what a command ends."""
+    """The exit status of a command."""
 
     def status(self, error: Exception | None) -> int:
         """Its exit status, when that is what the stream has ended with."""

@@ -1,4 +1,6 @@
-"""Arguments that make no sense: known before anything is done, and told in a line."""
+"""
+Invalid arguments: detected before anything is done, and reported in one line.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,7 @@ class TwistTests(SynchronousTestCase):
 
     def test_workers(self) -> None:
         """One process, or several that log what ``twist`` wants to know."""
-        # The one of the tests keeps its clock; that of a program is given another one.
+        # The tests' reactor keeps its clock; a program's reactor gets another one.
         import_module("twisted.internet.reactor")
         self.patch(internet, "reactor", MemoryReactorClock())
         options = Options()

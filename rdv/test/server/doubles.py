@@ -50,7 +50,7 @@ class Guest(HalfCloseRecorder):
 
 
 class ServerTestCase(SynchronousTestCase):
-    """A rendezvous, and clients that come to it."""
+    """A rendezvous and its clients."""
 
     def setUp(self) -> None:
         without_asyncio(self)
@@ -177,7 +177,7 @@ class Answer:
 
 
 class Browser(HalfCloseRecorder):
-    """Something that speaks HTTP, as the test wants."""
+    """An HTTP client that the test controls."""
 
     def answer(self) -> Answer:
         """The one answer it has got; it forgets it."""

@@ -30,12 +30,12 @@ from rdv.wire import Offer, Role, confirm_line, hello_line
 
 __all__ = ["Far", "HandRelay", "HandTestCase", "arrived", "block"]
 
-#: What each says first.
+#: What each sends first.
 _LINES = {Role.DIALER: confirm_line(b"token"), Role.ACCEPTOR: hello_line(b"token")}
-#: What each sends goes round in noise of this length, a prime: no two places look alike.
+#: Each sends noise that repeats after this length, a prime, so that no two positions look alike.
 _ROUND = 1_000_003
 _NOISE = {role: Random(role.name).randbytes(_ROUND) * 2 for role in Role}
-#: Turns after which a condition will not come true any more.
+#: Turns after which a condition will no longer come true.
 _TURNS = 300_000
 
 
@@ -54,7 +54,7 @@ def arrived(sock: socket.socket) -> int:
 
 class CountingLeg(Leg):
     """
-    Counts what does not stay in the kernel.
+    Counts the bytes that do not stay in the kernel.
 
     :ivar copied: bytes that its transport has read, the line among them.
     """
@@ -75,15 +75,15 @@ class Far:
     A client: a plain socket, whose other end is at the server. :meth:`pump` lets it do what it can.
 
     :ivar leg: how the server sees it.
-    :ivar answered: whether it has got its 101.
-    :ivar sent: how many bytes of the application it had to send so far.
-    :ivar received: how many have come. Each of them was the right one.
+    :ivar answered: whether it has received its 101.
+    :ivar sent: how many of the application's bytes it was given to send so far.
+    :ivar received: how many have arrived. Each of them was checked.
     :ivar reading: whether it reads; may be set.
     :ivar finished: whether it has ended its direction.
     :ivar ended: whether it has seen the end of the other direction.
     :ivar broken: whether it has seen the connection break.
     :ivar gone: whether it has closed.
-    :param buffer: bytes that the kernel shall hold at each end; 0 for as many as it likes.
+    :param buffer: bytes that the kernel shall hold at each end; 0 for the kernel's default.
     """
 
     def __init__(self, relay: HandRelay, role: Role, buffer: int) -> None:
@@ -164,7 +164,7 @@ class Far:
                 self._hear(data)
         except BlockingIOError:
             pass
-        except OSError:  # told once: afterwards a break reads like an end
+        except OSError:  # reported once: afterwards, a break reads like an end
             self.broken = True
 
     def _push(self) -> None:
@@ -196,17 +196,17 @@ class Far:
 
 class HandRelay:
     """
-    A rendezvous and two clients, which have got their 101 but have not yet sent their lines.
+    A rendezvous and two clients, which have received their 101 but have not yet sent their lines.
 
-    :ivar pair: they, as the server sees them.
-    :ivar fars: they, the dialer first.
-    :param reactor: that of a :class:`HandTestCase`.
+    :ivar pair: the two clients, as the server sees them.
+    :ivar fars: the two clients, the dialer first.
+    :param reactor: the reactor of a :class:`HandTestCase`.
     :param copy: keep the kernel from moving the bytes.
     :param buffer: see :class:`Far`.
-    :param late: let the reactor come to its other descriptors before it comes to those of the
-        kernel's flows; else it is up to the system what is first.
+    :param late: let the reactor handle its other descriptors before those of the kernel's flows;
+        otherwise the system decides the order.
     :param pipes: how many pipes there may be.
-    :param limits: what it may use; None for any amount.
+    :param limits: the limits of the pair; None for no limits.
     :param pair: attributes for the pair.
     """
 
@@ -335,9 +335,9 @@ class HandRelay:
 
 class HandTestCase(SynchronousTestCase):
     """
-    Cases with relays that are turned by hand, one at a time.
+    Tests of relays whose reactor is turned by hand, one at a time.
 
-    :ivar reactor: theirs. Nobody runs it.
+    :ivar reactor: their reactor, which is never run.
     """
 
     def setUp(self) -> None:

@@ -1,6 +1,5 @@
 """
-A server and clients on loopback, under whatever reactor the tests run, to see what becomes of the
-bytes between the clients.
+A server and clients on loopback, under any reactor, to check the bytes between the clients.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ LINES = {Role.DIALER: confirm_line(b"token"), Role.ACCEPTOR: hello_line(b"token"
 #: What clients send is cut out of this.
 NOISE = Random(7).randbytes(1 << 24)
 MEBI = 1 << 20
-#: Small buffers in the kernel: little is enough to fill all that there are on the way.
+#: Small buffers in the kernel: a little data fills all buffers on the path.
 SMALL = 1 << 16
 
 
 class _Asking(Protocol):
-    """A client until it has got its 101."""
+    """A client until it has received its 101."""
 
     def __init__(self, talker: Talker) -> None:
         self._talker = talker
@@ -66,12 +65,13 @@ class _Asking(Protocol):
 @implementer(IHalfCloseableProtocol)
 class Talker(Protocol):
     """
-    A client that has got its 101. Of what comes it keeps the number of bytes and a checksum.
+    A client that has received its 101. Of the data that arrives, it keeps the number of bytes and a
+    checksum.
 
     :ivar sent: how many bytes of the application it has sent.
-    :ivar received: how many it has got.
+    :ivar received: how many it has received.
     :ivar ended: whether the other side's direction has ended.
-    :ivar lost: why the connection is gone; None while it stands.
+    :ivar lost: why the connection is gone; None while it is established.
     """
 
     transport: StreamTransport  # type: ignore[assignment]
@@ -144,7 +144,7 @@ class Talker(Protocol):
 
 class RelaySocketsTestCase(TestCase):
     """
-    A server, and pairs that come to it.
+    A server and its pairs.
 
     :ivar rendezvous: the server's.
     :ivar pairs: all pairs so far, as the server sees them.
@@ -251,7 +251,7 @@ class RelaySocketsTestCase(TestCase):
             true, done = entry
             if true():
                 self._waiting.remove(entry)
-                # Not from here: whoever waits may well do things that a protocol may not.
+                # Not from here: the waiting code may do things that a protocol must not do.
                 REACTOR.callLater(0, done.callback, None)
 
     # People come.

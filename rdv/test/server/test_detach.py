@@ -103,7 +103,7 @@ class DetachTests(WebTestCase):
 
 
 class GuardTests(WebTestCase):
-    """Behind a resource that takes its time, as one that asks a database who may come in."""
+    """Behind a resource that takes its time, such as one that asks a database."""
 
     def setUp(self) -> None:
         super().setUp()

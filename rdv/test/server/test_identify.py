@@ -1,4 +1,6 @@
-"""Whose requests they are, and how hooks learn that."""
+"""
+The users of requests, and how hooks learn them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from rdv.wire import Role
 
 
 class IdentifyTests(WebTestCase):
-    """Whose request it is, as whoever embeds the resource says."""
+    """The user of a request, from the program that embeds the resource."""
 
     def identify(self, identify: Identify, checks: Sequence[Check] = ()) -> Browser:
         """Let a client come."""
@@ -102,7 +104,7 @@ class IdentifyTests(WebTestCase):
 
 
 class PairTests(WebTestCase):
-    """What the hook learns of a pair."""
+    """What the hook learns about a pair."""
 
     def test_users(self) -> None:
         def name(one: Visitor) -> None:

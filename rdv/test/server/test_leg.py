@@ -1,4 +1,6 @@
-"""Whether a client is silent, by what the kernel has counted or by what there is to read."""
+"""
+Whether a client is silent, from the kernel's counts or from what there is to read.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ REQUEST = b"DIAL"
 
 
 class Owner(LegOwner[Leg]):
-    """:ivar told: what has come."""
+    """:ivar told: the events, in order."""
 
     def __init__(self) -> None:
         self.told: list[object] = []

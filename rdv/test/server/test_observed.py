@@ -1,4 +1,6 @@
-"""Whose address it really is."""
+"""
+The address of the real client.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,7 @@ class ForwardedAddressTests(SynchronousTestCase):
             f'{good};host="x;for=6.6.6.6:6"',
             f'host="x;for=6.6.6.6:6";{good}',
             rf'host="x\", for=6.6.6.6:6";{good}',
-            # What the client has sent as this header itself, before the proxy's own element.
+            # What the client itself has sent in this header, before the proxy's element.
             f'for="6.6.6.6:6, {good}',
             f'for="6.6.6.6:6", for=", {good}',
             rf'for="6.6.6.6:6\, {good};host="x\""',
@@ -129,7 +131,7 @@ class ForwardedAddressTests(SynchronousTestCase):
 
 
 class NoTextTests(WebTestCase):
-    """A header that is no text: the client's own fault, and nobody else's trouble."""
+    """A header that is not text: only the client that sent it is affected."""
 
     def test_unknown(self) -> None:
         """The client waits, without an observed address, and its partner comes to it."""

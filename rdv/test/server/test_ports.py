@@ -1,5 +1,5 @@
 """
-Which other ports of the server a client is told of.
+Which other ports of the server are reported to a client.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class HeaderTests(SynchronousTestCase):
 
 
 class AnswerTests(ServerTestCase):
-    """What a rendezvous tells."""
+    """What a rendezvous reports."""
 
     def test_told(self) -> None:
         """In the one write of the answer."""

@@ -1,4 +1,6 @@
-"""Waiting for a partner: who meets whom, and who is sent away."""
+"""
+Waiting for a partner: which clients meet, and which are sent away.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ CHUNKED = request(more=b"Transfer-Encoding: chunked\r\n")
 NINE = b", ".join(b"[2001:db8:1:2:3:4:5:%x]:65535" % number for number in range(9))
 TEN = b", ".join(b"192.0.2.%d:1" % number for number in range(10))
 
-#: Each cause of section 2 that can be seen in the request alone: status, what the text has to name,
-#: and requests.
+#: Each cause of section 2 that shows in the request alone: the status, what the text must name, and
+#: requests.
 REFUSED = [
     (426, "Connection", [request(connection=c) for c in (None, b"keep-alive", b"close")]),
     (426, "Connection", [request(b"GET", connection=None, upgrade=None, rdv_token=None)]),
@@ -35,7 +35,7 @@ REFUSED = [
     (400, "bytes before the response", [CHUNKED + b"5\r\nearly\r\n0\r\n\r\n"]),
 ]
 
-#: Good ones, though perhaps not pretty.
+#: Valid requests, though some are unusual.
 GOOD = [
     *(request(method) for method in (b"DIAL", b"ACCEPT")),
     *(request(connection=each) for each in (b"UPGRADE", b"keep-alive, Upgrade", b"Upgrade,x")),
@@ -54,7 +54,7 @@ GOOD = [
 
 
 class RefusalTests(WebTestCase):
-    """An ordinary answer with one line of text in it."""
+    """An ordinary response with one line of text."""
 
     def assert_refused(self, status: int, data: bytes, why: str = "") -> Browser:
         """Assert that it gets that."""
@@ -130,7 +130,7 @@ class AcceptanceTests(WebTestCase):
         """It is a leaf like any other."""
 
         class Above(Resource):
-            """Has it far below."""
+            """A wrapper with the resource far below."""
 
             def getChild(self, path: bytes, request: object) -> Resource:
                 return below if path == b"below" else self

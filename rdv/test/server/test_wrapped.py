@@ -21,7 +21,7 @@ EARLY = refusal(400, "bytes before the response")
 
 
 class Visitor:
-    """A client that gets through whatever lies in front of the site."""
+    """A client that passes whatever is in front of the site."""
 
     def __init__(self, case: ProxiedTests) -> None:
         self._clock = case.clock

@@ -1,5 +1,5 @@
 """
-Visitors, and files to let them in by.
+Visitors, and files that decide who is let in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def visitor(
 
 
 class AccessTestCase(SynchronousTestCase):
-    """Checks, and files that are for the owner only."""
+    """Checks, and files that only their owner may read."""
 
     def file(self, *lines: str, path: str = "") -> str:
         """The name of a file with these lines."""

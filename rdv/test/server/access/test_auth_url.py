@@ -44,7 +44,7 @@ class FakeBody:
 
 
 class FakeResponse:
-    """A response whose head has come."""
+    """A response whose head has arrived."""
 
     def __init__(self, code: int, *users: str) -> None:
         self.code = code
@@ -59,10 +59,10 @@ class FakeResponse:
 
 class FakeAgent:
     """
-    Notes what is asked.
+    Records the requests.
 
     :ivar asked: the headers of each request, with all their values.
-    :ivar answers: those that are to come, in the order of the requests.
+    :ivar answers: the responses to come, in the order of the requests.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class FakeAgent:
 
 
 class AuthURLTests(AccessTestCase):
-    """``--auth-url``, with a server that does as the test says."""
+    """``--auth-url``, with a server that the test controls."""
 
     def setUp(self) -> None:
         without_asyncio(self)
@@ -292,7 +292,7 @@ class AuthURLTests(AccessTestCase):
             each = f"{prefix}:7" if prefix else ""
             for number in range(2 * OF_ONE_ADDRESS):
                 self.come(visitor(b"%d" % number, each.replace("%x", f"{number:x}")))
-            first = OF_ONE_ADDRESS * (1 if prefix else 2)  # unknown ones are not one
+            first = OF_ONE_ADDRESS * (1 if prefix else 2)  # unknown addresses do not count as one
             self.assertEqual(len(self.agent.asked), first)
             self.come(visitor(b"other", "198.51.100.1:7"))
             self.assertEqual(self.agent.asked[first][b"Rdv-Token"], [b"other"])

@@ -1,4 +1,6 @@
-"""Clients that show a token of HTTP's own."""
+"""
+Clients with an HTTP bearer token.
+"""
 
 from __future__ import annotations
 

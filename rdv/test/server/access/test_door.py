@@ -1,4 +1,6 @@
-"""Who may come in: at once, later, or not at all; by HTTP and by the short way."""
+"""
+Which clients are let in: immediately, later, or not at all; through HTTP and through the shortcut.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def visitor(token: bytes = b"token", observed: str = "192.0.2.1:7") -> Visitor:
 
 
 class Fakes:
-    """Checks that note what they are asked."""
+    """Checks that record what they are asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -274,7 +276,7 @@ class ResourceTests(WebTestCase):
 
 
 class ShortWayTests(ResourceTests):
-    """A server of its own, where clients whom the door lets in at once take the short way."""
+    """A standalone server, where clients that are let in immediately take the shortcut."""
 
     def guard(self, checks: Sequence[Check]) -> None:
         settings = ServerSettings(path="/rdv")

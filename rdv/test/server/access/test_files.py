@@ -30,7 +30,7 @@ KINDS: list[Callable[[str], Check]] = [
 
 
 class FileTests(AccessTestCase):
-    """Each is read, or it is said in a line why not; and then it lets in or refuses."""
+    """Each is read, or one line says why not; and it then admits or refuses clients."""
 
     @given(contents, st.sampled_from(KINDS))
     @example(b"\x00", KINDS[0])

@@ -23,7 +23,7 @@ from rdv.test.server.access.doubles import AccessTestCase, visitor
 
 REFUSED = (403, "this server does not serve your address")
 
-# Of few bits, so that many of them are within one another.
+# Of few bits, so that many of them contain others.
 numbers = st.integers(0, 0xFF)
 addresses4 = numbers.map(lambda number: IPv4Address(number << 24 | number))
 addresses6 = numbers.map(lambda number: IPv6Address(number << 120 | number))

@@ -1,4 +1,6 @@
-"""Turns, of which one party does not get all."""
+"""
+Turns, of which no party gets all.
+"""
 
 from __future__ import annotations
 

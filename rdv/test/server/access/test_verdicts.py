@@ -1,4 +1,6 @@
-"""What a URL has said, for a while."""
+"""
+The verdicts of an auth URL, which are kept for a while.
+"""
 
 from __future__ import annotations
 

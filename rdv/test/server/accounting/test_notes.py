@@ -1,4 +1,6 @@
-"""What the log is told of clients and pairs."""
+"""
+What is logged about clients and pairs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from rdv.test.server.doubles import ServerTestCase
 
 
 class NotesTests(ServerTestCase):
-    """Of a pair that comes and goes."""
+    """The life of a pair."""
 
     def noted(self, level: str) -> list[tuple[str, str]]:
         """The level and the text of each event, where those of ``level`` and above are seen."""
@@ -41,7 +43,7 @@ class NotesTests(ServerTestCase):
 
 
 class DrainTests(SynchronousTestCase):
-    """What is said of the end of a server."""
+    """What is logged about the end of a server."""
 
     def test_text(self) -> None:
         for pairs, drain, said in (

@@ -1,4 +1,6 @@
-"""What is known of a pair when it has ended."""
+"""
+What is known about a pair when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ from rdv.wire import Role
 
 class RecordTestCase(ServerTestCase):
     """
-    A server that tells a test of each end.
+    A server that reports the end of each pair to the test.
 
-    :ivar records: what it has told.
+    :ivar records: the records so far.
     """
 
     def open(self, **options: Any) -> None:
@@ -225,7 +227,7 @@ class ReasonTests(RecordTestCase):
 
 
 class HeldTests(HeldTestCase, RecordTestCase):
-    """One of the two has been told, and the other one not yet."""
+    """One of the two has been answered, and the other one not yet."""
 
     def test_leaves(self) -> None:
         reasons = {

@@ -1,4 +1,6 @@
-"""What a rendezvous counts, and what it tells of that."""
+"""
+What a rendezvous counts, and what it reports of that.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ class KindTests(SynchronousTestCase):
 
 
 class SampleTests(ServerTestCase):
-    """What is told, as it happens."""
+    """What is reported, as it happens."""
 
     def sample(self) -> Sample:
         """It goes through JSON as it is, and has no name that is not in the table."""

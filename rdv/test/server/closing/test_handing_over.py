@@ -1,4 +1,6 @@
-"""What becomes of the clients of a rendezvous that has a successor."""
+"""
+What happens to the clients of a rendezvous that has a successor.
+"""
 
 from __future__ import annotations
 

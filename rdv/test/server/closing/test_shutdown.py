@@ -1,4 +1,6 @@
-"""Closing a rendezvous: 503 for those who wait, time for those who are at it."""
+"""
+Closing a rendezvous: a 503 for waiting clients, and time for pairs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class CloseTests(ServerTestCase):
         self.assertFalse(self.rendezvous.closing)
         self.successResultOf(self.rendezvous.close(drain=5))
         self.assertTrue(self.rendezvous.closing)
-        # The shutdown is what matters to one who comes, whatever it sends.
+        # A client that arrives is told of the shutdown, whatever it sends.
         self.assert_refused(self.dial(early=b"x"), *SHUTDOWN)
 
     def test_waiting_clients(self) -> None:

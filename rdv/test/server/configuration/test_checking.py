@@ -1,4 +1,6 @@
-"""What settings name is looked at before a server starts."""
+"""
+Files and other things that settings name are checked before a server starts.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,7 @@ class CheckTests(SynchronousTestCase):
 
 
 class StartTests(SynchronousTestCase):
-    """A server that is started all the same says the same."""
+    """A server that is started anyway reports the same."""
 
     def test_twist_rdv(self) -> None:
         import_module("twisted.internet.reactor")

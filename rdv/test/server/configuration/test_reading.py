@@ -1,4 +1,6 @@
-"""What an operator has said, and where: which of it holds, and what is refused."""
+"""
+Settings from several sources: which ones take effect, and which are refused.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +134,7 @@ class PrecedenceTests(ConfigurationTestCase):
 
 
 class RefusalTests(ConfigurationTestCase):
-    """What cannot be: a line each, with its place."""
+    """Invalid settings: one line for each, with its place."""
 
     def test_names(self) -> None:
         self.assert_refused(
@@ -225,7 +227,7 @@ class RefusalTests(ConfigurationTestCase):
 
 
 class AnythingTests(ConfigurationTestCase):
-    """Whatever stands there, it is taken, or refused in lines."""
+    """Any contents are accepted, or refused in single lines."""
 
     def assert_lines(self, given: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         with contextlib.suppress(BadSettings):

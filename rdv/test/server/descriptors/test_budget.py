@@ -1,4 +1,7 @@
-"""Descriptors run out: clients are told so over HTTP, ports accept less, and nobody is harmed."""
+"""
+Descriptors run out: clients are refused over HTTP, ports accept fewer connections, and nothing
+breaks.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ from rdv.test.server.doubles import Browser, WebTestCase, request
 from rdv.wire import RETRY_AFTER
 
 REACTOR: Any = global_reactor
-#: A limit, and how many of them are kept free.
+#: A limit, and how many of its descriptors are reserved.
 LIMIT, RESERVE = 1024, 128
 FIRST = LIMIT - RESERVE
-#: The next descriptor of a server that accepts nobody.
+#: The next descriptor of a server that accepts no connections.
 FULL = FIRST + RESERVE // 2
 
 
@@ -47,7 +50,7 @@ def limit_descriptors(test: SynchronousTestCase) -> list[LogEvent]:
 
 
 class BudgetTests(SynchronousTestCase):
-    """Who may stay."""
+    """Which connections may stay."""
 
     def setUp(self) -> None:
         self.events = limit_descriptors(self)
@@ -87,7 +90,7 @@ class BudgetTests(SynchronousTestCase):
         turn()
         self.budget.will_close(1)
         turn()
-        self.clock.callLater(0, turn)  # what is being closed is closed in this one
+        self.clock.callLater(0, turn)  # connections that are being closed are closed in this turn
         self.clock.advance(0)
         turn()
         self.assertEqual(turns, [False, False, True, True, False])
@@ -237,7 +240,7 @@ class RefusalTests(WebTestCase):
 
 
 class ThrottleTests(TestCase):
-    """Ports of the reactor, to which nobody comes."""
+    """Ports of the reactor, without connections."""
 
     def setUp(self) -> None:
         self.events = limit_descriptors(self)

@@ -1,4 +1,6 @@
-"""Descriptors run short: who has to go, and who is not touched."""
+"""
+Descriptors run short: which connections are dropped, and which are not.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def network(host: str) -> bytes:
 
 
 class ChoiceTests(SynchronousTestCase):
-    """Whom to drop."""
+    """Which connections to drop."""
 
     def chosen(self, holders: list[Holder], number: int, *few: int) -> list[tuple[float, str]]:
         return [each[:2] for each in whom_to_drop(holders, number, few or (0,), now=100)]
@@ -127,7 +129,7 @@ class Thinking(Resource):
 
 
 class SiteTests(WebTestCase):
-    """A server of its own, whose descriptors run short now."""
+    """A standalone server whose descriptors run short."""
 
     def setUp(self) -> None:
         super().setUp()

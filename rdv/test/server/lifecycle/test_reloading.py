@@ -1,4 +1,6 @@
-"""What is read again, and what becomes of that which cannot be."""
+"""
+What is reloaded, and what happens if something cannot be read.
+"""
 
 from __future__ import annotations
 

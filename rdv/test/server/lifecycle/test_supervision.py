@@ -1,4 +1,6 @@
-"""What a server says to its service manager, and when."""
+"""
+What a server reports to its service manager, and when.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from rdv.server.lifecycle.supervision import Condition, supervise
 
 
 class Manager:
-    """A double of :class:`rdv._system.service_manager.ServiceManager` that remembers."""
+    """A double of :class:`rdv._system.service_manager.ServiceManager` that records."""
 
     def __init__(self, *, is_there: bool = True, watchdog: float | None = None) -> None:
         self.is_there = is_there
@@ -31,7 +33,7 @@ class Manager:
 
 
 class Server:
-    """As much of one as is supervised."""
+    """The part of a server that is supervised."""
 
     def __init__(self) -> None:
         self.ready: Deferred[None] = Deferred()

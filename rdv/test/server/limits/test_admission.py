@@ -1,4 +1,6 @@
-"""Who may come in."""
+"""
+Which clients are admitted.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ class _Case(SynchronousTestCase):
 
 
 class CountsTests(_Case):
-    """Three connections, two who wait, two in pairs."""
+    """Limits of three connections, two waiting clients, and two in pairs."""
 
     limits = Limits(connections=3, waiting=2, pairs=2, requests=0, failures=0)
 
@@ -149,7 +151,7 @@ class CountsTests(_Case):
 
 
 class RatesTests(_Case):
-    """Two requests a second, and other limits where it says so."""
+    """A limit of two requests a second, unless stated otherwise."""
 
     limits = Limits(0, 0, 0, requests=2, failures=0)
 

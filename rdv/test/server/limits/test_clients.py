@@ -17,7 +17,10 @@ HOG, GUEST = "192.0.2.1:5", "192.0.2.2:5"
 
 
 class ClientsTests(ServerTestCase):
-    """Two of one address may wait, and two be in pairs. Everybody has come from somewhere else."""
+    """
+    Two clients of one address may wait, and two may be in pairs. All others come from other
+    addresses.
+    """
 
     def open(self, **options: Any) -> None:
         super().open(limits=Limits(0, waiting=2, pairs=2, requests=0, failures=20), **options)

@@ -1,4 +1,6 @@
-"""Whom limits have hit."""
+"""
+Which addresses limits have hit.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rdv.server.limits.sketch import FIELD, SLOTS, Counts, KeyedHash, Place, Rat
 
 #: Keys that share some of their slots, or all, with others.
 _FEW = st.sampled_from([1, 2, 1 << 17 | 1, 1 << 17 | 2, 1 << 34 | 1, 1 << 63 | 1, (1 << 34) - 1])
-#: That many keys further there is one that shares no slot.
+#: This many keys further, there is one that shares no slot.
 _STEP = 1 | 1 << 17
 #: One more of a kind.
 _MORE = [1 << FIELD * kind for kind in range(3)]

@@ -22,7 +22,7 @@ from rdv.server.logs.addresses import (
 )
 from rdv.settings import ServerSettings
 
-#: What stands round an address.
+#: Text around an address.
 FRAMES = (
     *(
         "{}",

@@ -1,4 +1,6 @@
-"""What lasts is said now and then."""
+"""
+A lasting condition is logged from time to time.
+"""
 
 from __future__ import annotations
 

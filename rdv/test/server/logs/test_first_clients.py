@@ -1,4 +1,6 @@
-"""Clients that have too much in common."""
+"""
+The first clients of a server: a warning if their addresses look like a proxy's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is said of limits that hit."""
+"""
+What is logged about limits that hit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Sockets of which the kernel says what a test wants, and clients that are near or far."""
+"""
+Sockets for which the test decides what the kernel reports, and clients that are near or far.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def tcp_info(least: int, smoothed: int = 0) -> bytes:
 
 class KernelSocket(socket.socket):
     """
-    A TCP socket of which the kernel says what the test wants.
+    A TCP socket for which the test decides what the kernel reports.
 
     :ivar info: its ``struct tcp_info``.
     """
@@ -68,7 +70,7 @@ class HeldTestCase(ServerTestCase):
     """
     Clients with a round trip.
 
-    :ivar sockets: where the kernel's word on them comes from.
+    :ivar sockets: the source of the kernel's reports.
     :ivar pairs: all so far, when the rendezvous was opened with :meth:`remember`.
     """
 

@@ -1,4 +1,6 @@
-"""Who gives way to whom."""
+"""
+Which client gives way to which.
+"""
 
 from __future__ import annotations
 

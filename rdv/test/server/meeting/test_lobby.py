@@ -1,4 +1,6 @@
-"""Who waits for whom."""
+"""
+Which clients wait, and which meet.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ TIMEOUT = 10
 
 @dataclass(eq=False)
 class Somebody:
-    """Who waits in a lobby."""
+    """A client that waits in a lobby."""
 
     role: Role
     token: bytes = b"token"
@@ -168,10 +170,10 @@ class LobbyTests(SynchronousTestCase):
 
 class LobbyMachine(RuleBasedStateMachine):
     """
-    A model that is too simple to be wrong. People come, meet, leave and are forgotten.
+    A model that is too simple to be wrong. Clients come, meet, leave and time out.
 
-    :ivar waiting: who should be in, and since when, oldest first.
-    :ivar gone: one who is not in.
+    :ivar waiting: the clients that should be in, and since when, oldest first.
+    :ivar gone: a client that is not in.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""Who is told later than the other one, and by how much: round trips, and whose they are."""
+"""
+Which client is answered later, and by how much: round trips, and which connection they belong to.
+"""
 
 from __future__ import annotations
 
@@ -135,11 +137,11 @@ class HoldBackTests(SynchronousTestCase):
         for trips in ((10_000, 80_000), (80_000, 10_000)):
             said: dict[str, Any]
             for said in (
-                {"observed": "192.0.2.7:39841"},  # a proxy is between
+                {"observed": "192.0.2.7:39841"},  # a proxy is in between
                 {"observed": "203.0.113.9:39842"},
                 {"peer": ("127.0.0.1", 39841)},
                 {"peer": ip6, "observed": "[2001:db8::8]:39841"},
-                {"observed": ""},  # nobody looks
+                {"observed": ""},  # the address is not observed
                 {"peer": None},  # it has been dialled, not accepted
             ):
                 self.assert_plain(self.leg(trips[0]), self.leg(trips[1], **said))

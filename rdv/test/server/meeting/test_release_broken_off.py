@@ -1,4 +1,6 @@
-"""One of a pair speaks too early or leaves while the other one, or itself, has not been told."""
+"""
+One client of a pair sends too early or leaves before the other one, or itself, has been answered.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from rdv.wire import Role
 
 
 class NearerOneTests(HeldTestCase):
-    """The nearer client does something before it is told."""
+    """The nearer client does something before it is answered."""
 
     def test_early_bytes(self) -> None:
         """Its 400, though they be the right line; the other one is left alone."""
@@ -58,7 +60,7 @@ class NearerOneTests(HeldTestCase):
 
 
 class FartherOneTests(HeldTestCase):
-    """The farther client goes while the nearer one knows nothing: that one waits again."""
+    """The farther client leaves before the nearer one is answered, which then waits again."""
 
     def test_leaves(self) -> None:
         for role in Role:

@@ -1,4 +1,6 @@
-"""Ends of a pair of which one has not been told: from the server, and in any order."""
+"""
+Ends of a pair while one client has not been answered: by the server, and in any order.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,7 @@ class CutTests(HeldTestCase):
 
 
 class WatchedTests(HeldTestCase):
-    """What a hook sees of it."""
+    """What a hook sees."""
 
     def setUp(self) -> None:
         super().setUp()

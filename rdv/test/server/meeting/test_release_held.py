@@ -95,7 +95,7 @@ class HookTests(HeldTestCase):
 
 
 class MisjudgedTests(HeldTestCase):
-    """The farther client speaks while the nearer one is still held: it was not so far."""
+    """The farther client sends while the nearer one is still held: it was not as far as assumed."""
 
     def test_line(self) -> None:
         """It comes behind the 101."""
@@ -129,7 +129,7 @@ class MisjudgedTests(HeldTestCase):
 
 
 class LogTests(HeldTestCase):
-    """What is logged of it."""
+    """What is logged."""
 
     def setUp(self) -> None:
         super().setUp()

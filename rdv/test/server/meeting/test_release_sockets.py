@@ -46,14 +46,14 @@ class Caller(Protocol):
 
 
 class RealSocketTests(TestCase):
-    """Two clients and a hook, which looks at them before they are told."""
+    """Two clients, and a hook that examines them before they are answered."""
 
     timeout = 30
     if sys.platform != "linux":
         skip = "only Linux tells round trips"
 
     def setUp(self) -> None:
-        # So that whatever little the two differ by counts.
+        # So that even the smallest difference counts.
         self.patch(release, "SHORTEST_HOLD", 0.0)
         self.looked: DeferredQueue[tuple[Hold | None, list[float | None]]] = DeferredQueue()
         self.rendezvous = Rendezvous(Clock(), serve=self.look)

@@ -1,4 +1,6 @@
-"""The ``serve`` hook: watching, allowing and refusing pairs, at once or after a while."""
+"""
+The ``serve`` hook: watching, allowing and refusing pairs, immediately or after a while.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ FAILED = (500, "the server could not decide about this pair")
 
 
 class ServeTests(ServerTestCase):
-    """A hook that knows at once."""
+    """A hook that decides immediately."""
 
     def assert_both_refused(self, status: int, reason: str) -> None:
         """Let a pair come: both get that."""

@@ -17,7 +17,7 @@ from rdv.test.doubles import present
 from rdv.test.server.hand_relay import Far, HandRelay, HandTestCase
 from rdv.wire import confirm_line, hello_line
 
-#: Bytes that the kernel holds for each connection, roughly, so that little is enough to fill it.
+#: Roughly the bytes that the kernel holds for each connection; few, so that it is easily filled.
 SMALL = 4096
 CONFIRM, HELLO = len(confirm_line(b"token")), len(hello_line(b"token"))
 
@@ -145,7 +145,7 @@ class TakeOverTests(HandTestCase):
 
 
 class LossTests(HandTestCase):
-    """Of a connection that was taken over, or is in the turn of something else."""
+    """The loss of a connection that was taken over, or in the same turn as another event."""
 
     def test_line_comes_before(self) -> None:
         """Whoever is told the loss has to count on this way: its direct path was reset as well."""
@@ -252,7 +252,7 @@ class StalledTests(HandTestCase):
             relay.dialer.reading = False
             relay.acceptor.send(1)
             relay.turns()
-            # As much as there is room for, so that its end cannot be told at once.
+            # As much as there is room for, so that its end cannot be sent immediately.
             sock = present(socket_of(relay.dialer.leg.transport))
             while select.select([], [sock], [], 0)[1]:
                 relay.acceptor.send(100)

@@ -1,4 +1,6 @@
-"""What a server holds for a client that waits: one leg, and what Twisted has for any connection."""
+"""
+What a server holds for a waiting client: one leg, and what Twisted needs for any connection.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ from rdv.settings import ServerSettings
 from rdv.test.server.doubles import request
 
 REACTOR: Any = global_reactor
-#: So many clients wait, after a few for which things are loaded and made that are needed once.
+#: How many clients wait, after a few for which things are loaded that are needed once.
 NUMBER, FIRST = 400, 5
-#: What is there less often is not there for each of them.
+#: Objects that are less frequent than this do not exist for each client.
 FEW = NUMBER // 2
 
 
@@ -68,7 +70,7 @@ class Least:
 
 
 class Events:
-    """Counts, for those who wait for so many of them."""
+    """Counts events; a test can wait for a number of them."""
 
     def __init__(self) -> None:
         self._left = 0
@@ -102,7 +104,7 @@ def count_objects() -> Counter[type]:
 
 
 class WaitingCostTests(TestCase):
-    """With real connections, since those in memory are others."""
+    """With real connections, because those in memory cost something else."""
 
     timeout = 60
 

@@ -1,4 +1,6 @@
-"""Clients on their way to another worker: full inboxes, and those that nobody reads."""
+"""
+Clients in transit to another worker: full inboxes, and inboxes that nothing reads.
+"""
 
 from __future__ import annotations
 

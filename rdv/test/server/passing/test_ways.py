@@ -1,4 +1,6 @@
-"""The way to the next generation, at its end."""
+"""
+The end of the way to the next generation.
+"""
 
 from __future__ import annotations
 

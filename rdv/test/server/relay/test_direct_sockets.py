@@ -1,4 +1,7 @@
-"""Clients that have found a direct path, over real sockets: both see the server end in order."""
+"""
+Clients that have found a direct path, over real sockets: both see a clean end of the server's
+connections.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from rdv.test.server.hand_relay import Far, HandTestCase
 
 
 class DirectTests(HandTestCase):
-    """They close what they have with the server, one of them behind a line."""
+    """They close their connections to the server, one of them after a line."""
 
     def test_ends_in_order(self) -> None:
         """Also for the dialer, whom a server that is killed at that moment would reset."""

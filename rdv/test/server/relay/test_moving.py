@@ -20,7 +20,7 @@ from rdv.server import Outcome
 from rdv.test.server.loopback import MEBI, SMALL, RelaySocketsTestCase, Talker
 from rdv.test.sockets import REACTOR
 
-#: Around what a buffer and a pipe hold, and small ones before and behind large ones.
+#: About as large as a buffer and a pipe, and small ones before and after large ones.
 SIZES = (1, 1000, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1, MEBI // 4 + 1, *[1] * 12, MEBI + 1, 2)
 
 
@@ -144,7 +144,7 @@ class BytesChecks:
                 talker.transport.resumeProducing()
         for talker in talkers:
             while talker.ended and not talker.lost:
-                # It hears nothing any more, but finds out when it speaks.
+                # It does not read any more, but notices when it writes.
                 talker.say(1)
                 await self.turn()
         await self.until_lost(*talkers)
@@ -254,7 +254,7 @@ class SplicedTests(BytesChecks, RelaySocketsTestCase):
 
 
 class BatchedTests(BytesChecks, RelaySocketsTestCase):
-    """By the kernel, which waits for more bytes, as it does in a long run."""
+    """By the kernel, with batched sockets, as in a long run."""
 
     if sys.platform != "linux":
         skip = "only Linux has splice"
@@ -265,13 +265,13 @@ class BatchedTests(BytesChecks, RelaySocketsTestCase):
 
 
 class CopiedTests(BytesChecks, RelaySocketsTestCase):
-    """As on a system that has no splice."""
+    """By copying, as on a system without splice."""
 
     spliced = False
 
 
 class TappedTests(BytesChecks, RelaySocketsTestCase):
-    """Somebody looks into them."""
+    """A tap inspects the bytes."""
 
     spliced, tapped = False, True
 

@@ -70,7 +70,7 @@ class DirectTests(ServerTestCase):
 
 
 class AbandonedTests(ServerTestCase):
-    """One has gone, and nothing says that it had a path."""
+    """One has gone, and nothing shows that it had a path."""
 
     def test_before_hello(self) -> None:
         """Whoever it is, in whatever way: there was nothing to choose from."""
@@ -150,7 +150,7 @@ class AbandonedTests(ServerTestCase):
 
 
 class DialerSaidConfirmTests(SynchronousTestCase):
-    """It has chosen the relay, and does not stay for it."""
+    """The dialer has chosen the relay, and leaves."""
 
     def test_hello_comes_later(self) -> None:
         """No direct path had to do with that."""
@@ -159,7 +159,7 @@ class DialerSaidConfirmTests(SynchronousTestCase):
 
 
 class FailedTests(ServerTestCase):
-    """Something else was said, or too little."""
+    """Something else was sent, or too little."""
 
     def test_stays_though_the_acceptor_has_gone(self) -> None:
         """Not for ever."""

@@ -16,7 +16,7 @@ SHUTDOWN = (503, "shutting down, try again")
 
 class PairTestCase(ServerTestCase):
     """
-    A server that remembers its pairs.
+    A server that records its pairs.
 
     :ivar known: all so far.
     """
@@ -82,7 +82,7 @@ class LeftTests(ServerTestCase):
 
 
 class ResetTests(PairTestCase):
-    """A side that breaks off is no success of a direct path."""
+    """A side that resets its connection does not count as a direct path."""
 
     def test_acceptor_after_hello(self) -> None:
         dialer, acceptor = self.pair()
@@ -90,7 +90,7 @@ class ResetTests(PairTestCase):
         self.settle()
         acceptor.here.abortConnection()
         self.settle()
-        # Its CONFIRM may be on the way: it would take an end for that of the stream.
+        # Its CONFIRM may be in flight: it would mistake an end for the end of the stream.
         assert dialer.lost is not None
         self.assertTrue(dialer.lost.check(ConnectionLost))
         self.assertEqual(dialer.read_ended, 0)
@@ -109,7 +109,7 @@ class ResetTests(PairTestCase):
 
     def test_dialer_behind_its_end(self) -> None:
         """The acceptor, to which that end was passed on, is closed at once; both end once."""
-        self.patch(outcome, "unread", lambda transport: HELLO[:1])  # it may have said something
+        self.patch(outcome, "unread", lambda transport: HELLO[:1])  # it may have sent something
         dialer, acceptor = self.pair()
         dialer.here.loseWriteConnection()
         self.settle()
@@ -121,7 +121,7 @@ class ResetTests(PairTestCase):
 
 
 class NoDrainTests(ServerTestCase):
-    """``close()`` as it is by default: nobody gets time, but everybody an answer."""
+    """``close()`` as it is by default: no client gets time, but each gets an answer."""
 
     def test_client_that_stays(self) -> None:
         """Not for long."""

@@ -15,7 +15,7 @@ _OTHER = b"rdv/1 HELLO other\r\n"
 
 
 class SwitchingTests(ServerTestCase):
-    """What both are told."""
+    """What both clients receive."""
 
     def test_exact_bytes_in_one_write(self) -> None:
         """In either order of arrival."""
@@ -161,7 +161,7 @@ class LineTests(ServerTestCase):
 
 
 class DeadlineTests(ServerTestCase):
-    """The lines have to come in time."""
+    """The lines must arrive in time."""
 
     def test_no_line(self) -> None:
         dialer, acceptor = self.pair()

@@ -1,4 +1,6 @@
-"""Whatever both clients do: no byte is lost, no end is invented, and nothing stays behind."""
+"""
+Whatever both clients do, no byte is lost, no end is invented, and nothing is left over.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,19 @@ STEPS = st.lists(
     ),
     max_size=25,
 )
-#: What happens before both lines have come, and behind them; then what comes last, and to whom.
+#: What happens before both lines have arrived, and after them; then the last event, and whom it
+#: affects.
 SCRIPTS = st.tuples(
     STEPS, STEPS, st.sampled_from(["both_end", "reset", "leave", "abort", "shut_down"]), SIDES
 )
-#: Little room in the kernel, so that much has to wait in the server; or as much as there is.
+#: Small kernel buffers, so that much has to wait in the server; or the default size.
 BUFFERS = st.sampled_from([0, 4096])
 
 Script = tuple[list[tuple[str, int, Any]], list[tuple[str, int, Any]], str, int]
 
 
 class Play:
-    """What both do, step by step."""
+    """The actions of both, step by step."""
 
     def __init__(self, relay: HandRelay) -> None:
         self.relay = relay
@@ -135,7 +138,7 @@ class ModelTests(HandTestCase):
             self.play(relay, script)
             self.close()
         except BaseException:
-            # The next one shall not find what this one has left.
+            # The next example must not find anything of this one.
             self.forget()
             raise
         self.assertEqual(relay.rendezvous.outcomes, {Outcome.RELAYED: 1})

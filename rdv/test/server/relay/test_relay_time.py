@@ -180,7 +180,7 @@ class TimeChecks:
             relay.turns(20)
             broken, other = relay.fars[side], relay.fars[1 - side]
             broken.reset()
-            while not other.broken:  # a reactor hears nothing of one that is paused
+            while not other.broken:  # a reactor does not notice it on a paused connection
                 self.assertLess(self.clock.seconds(), 1000)
                 self.wait(relay, 10)
             relay.until_over()

@@ -1,7 +1,8 @@
 """
-Nobody is matched with a client that is gone or has spoken, though the reactor has not yet read it.
+No client is matched with one that is gone or has sent data, even if the reactor has not read that
+yet.
 
-These have real sockets under the server's ends, since the kernel's buffers are the point.
+The server's ends have real sockets, because the kernel's buffers matter here.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class FarEnd:
 
 
 class SilenceTests(ServerTestCase):
-    """Each way not to be there any more."""
+    """The ways in which a client may be gone."""
 
     ways = ("end", "close", "reset")
 

@@ -1,3 +1,3 @@
 """
-A server of its own: its site, and what it leaves to clients.
+The standalone server.
 """

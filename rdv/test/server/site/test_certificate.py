@@ -148,7 +148,7 @@ class ReadTests(FilesTestCase):
 
 
 class WarningTests(FilesTestCase):
-    """What works, but is worth a word."""
+    """What works, but is worth a warning."""
 
     def assert_warned(self, *said: str) -> None:
         found = [self.shortened(each) for each in self.load().warnings()]
@@ -203,7 +203,7 @@ class SettingsTests(SynchronousTestCase):
 
 
 class SentTests(TestCase):
-    """What a client gets."""
+    """What a client receives."""
 
     timeout = 30
 

@@ -1,4 +1,6 @@
-"""The files of a certificate are looked at, and read again when they have changed."""
+"""
+The files of a certificate are checked, and read again when they have changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Settings that change while a server runs: each goes where it belongs."""
+"""
+Settings that change while a server runs: each takes effect in its place.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ PROBES: Mapping[str, Callable[[Any], object]] = {
     "drain_replaced": lambda it: it._settings.drain_replaced,
     "health_path": lambda it: next(iter(it._site.health._checks)).decode().rpartition("/")[0],
 }
-#: Those that no server has, but its log.
+#: Settings that only the log has.
 ELSEWHERE = {"log_addresses"}
 
 

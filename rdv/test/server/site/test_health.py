@@ -75,11 +75,11 @@ class HealthTests(WebTestCase):
         self.assertEqual(self.check(b"/readyz"), (200, "ok\n"))
         number = FIRST
         self.assertEqual(self.check_both(), [(200, "ok\n"), (503, "full\n")])
-        # Or of those that there are too many wait.
+        # Or of too many connections that wait.
         number = FIRST - 1
         self.patch(self.rendezvous.present.lobby.__class__, "__len__", lambda lobby: FIRST)
         self.assertEqual(self.check(b"/readyz"), (503, "full\n"))
-        # But if most of them are somebody's, others find room.
+        # But if most of them belong to one network, others find room.
         lobby = self.rendezvous.present.lobby
         self.patch(lobby.__class__, "yielding", lambda lobby, network: object())
         self.assertEqual(self.check(b"/readyz"), (200, "ok\n"))

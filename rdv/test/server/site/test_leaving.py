@@ -1,4 +1,6 @@
-"""The end of a site: who is waited for, and how long."""
+"""
+The end of a site: what it waits for, and how long.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Limits for each address in a server of its own, and in a resource of somebody else's site."""
+"""
+Limits for each address in a standalone server, and in a resource of another site.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class SettingsTests(TestCase):
 
 
 class SiteTests(WebTestCase):
-    """A server of its own, with clients in memory."""
+    """A standalone server, with clients in memory."""
 
     def start(self, **settings: Any) -> None:
         """Begin with these settings."""
@@ -56,7 +58,7 @@ class SiteTests(WebTestCase):
         )
         self.send(first, b"nonsense\r\n")
         self.assertEqual(first.answer().status, 400)
-        self.assert_too_many(self.browse(address=HOG), "connections")  # as long as it lingers
+        self.assert_too_many(self.browse(address=HOG), "connections")  # while it lingers
         self.clock.advance(5)
         self.browse(request(rdv_token=b"3"), address=HOG)
         self.assertEqual(self.rendezvous.waiting, 1)
@@ -145,7 +147,7 @@ class SiteTests(WebTestCase):
 
 
 class EmbeddedTests(WebTestCase):
-    """In another site connections are not counted, but requests and what comes of them are."""
+    """In another site, connections are not counted, but requests and their results are."""
 
     def limited(self, **numbers: int) -> None:
         """Set limits."""
@@ -181,7 +183,7 @@ class EmbeddedTests(WebTestCase):
 
 
 class SocketTests(TestCase):
-    """The short way, over sockets: connections that never say anything to a channel."""
+    """The shortcut, over sockets: connections that never reach an HTTP channel."""
 
     timeout = 30
 

@@ -1,4 +1,6 @@
-"""Where a server listens; and ports that one process opens, and others accept from."""
+"""
+Where a server listens; and ports that one process opens and others accept from.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,7 @@ class EndpointStringTests(SynchronousTestCase):
 
 
 class ListenTests(SynchronousTestCase):
-    """What becomes of them."""
+    """Listening on them."""
 
     def listening(self, *texts: str) -> list[tuple[int, str]]:
         """Ports and interfaces of a service that is to listen there."""
@@ -136,7 +138,7 @@ class ListenTests(SynchronousTestCase):
 
 
 class SharedTests(TestCase):
-    """Opened, and then adopted by two; here all of them are this process."""
+    """Opened by one process and adopted by two; here, all of them are this process."""
 
     timeout = 30
 
@@ -283,7 +285,7 @@ class SharedTests(TestCase):
 
 
 class RefusalTests(TestCase):
-    """What cannot be shared is known at once."""
+    """Ports that cannot be shared are refused immediately."""
 
     def test_other_kinds(self) -> None:
         """It is told in one line."""

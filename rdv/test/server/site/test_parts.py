@@ -1,4 +1,6 @@
-"""What a server is made of: each setting goes where it belongs."""
+"""
+The parts of a server: each setting takes effect in its place.
+"""
 
 from __future__ import annotations
 

@@ -34,23 +34,23 @@ def second(command: int, kind: int, body: bytes) -> bytes:
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 7777 443\r\n"
 V1_IPV6 = b"PROXY TCP6 2001:db8::7 2001:db8::1 7777 443\r\n"
 V2 = second(0x21, 0x11, ADDRESSES)
-#: With a value of some type behind the addresses, as HAProxy adds them.
+#: With a type-length-value after the addresses, as HAProxy adds them.
 V2_MORE = second(0x21, 0x11, ADDRESSES + b"\x04\0\x05crc32")
-#: Those that name a client, and whom.
+#: Headers that name a client, and which one.
 CLIENTS = {
     V1: "192.0.2.7:7777",
     V1_IPV6: "[2001:db8::7]:7777",
     V2: "192.0.2.7:7777",
     V2_MORE: "192.0.2.7:7777",
 }
-#: Those that name none: health checks, clients on UNIX sockets, and what the proxy does not know.
+#: Headers that name none: health checks, clients on UNIX sockets, and what the proxy does not know.
 NOBODY = (
     *(b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN \r\n"),
     b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n",
     *(second(0x20, 0, b""), second(0x20, 0x11, ADDRESSES), second(0x21, 0, b"")),
     *(second(0x21, 0x10, ADDRESSES), second(0x21, 0x31, b"/a\0".ljust(216, b"\0"))),
 )
-#: No headers, from the first wrong byte on.
+#: Data that is not a header, up to the first wrong byte.
 WRONG = (
     *(b"DIAL /rdv HTTP/1.1\r\n", b"PROXY_", b"\r\n\r\n\0\r\nQUIX", b"\n", b"PROXY " + b"x" * 101),
 )
@@ -98,7 +98,7 @@ class HeaderTests(SynchronousTestCase):
 
 
 class ProxiedTests(WebTestCase):
-    """Connections to a ``haproxy:`` endpoint, as a server of its own makes it."""
+    """Connections to a ``haproxy:`` endpoint of a standalone server."""
 
     def mount(self, resource: Resource) -> None:
         super().mount(resource)

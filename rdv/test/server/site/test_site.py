@@ -1,4 +1,6 @@
-"""The site of a server of its own: what it refuses, and what it does not store."""
+"""
+The site of a standalone server: what it refuses, and what it does not store.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ KIB = 1 << 10
 
 
 class SiteTestCase(WebTestCase):
-    """A site of a server of its own."""
+    """The site of a standalone server."""
 
     short_way = False
 
@@ -46,7 +48,7 @@ class SiteTestCase(WebTestCase):
 LONG = request(more=b"X: %s\r\n" % (b"x" * 60 * KIB))
 LENGTH = b"Content-Length: 1025\r\n"
 CHUNKED = request(b"POST", more=b"Transfer-Encoding: chunked\r\n")
-#: What is no request of a size that anybody needs, and how it is answered.
+#: Requests that are too large or malformed, and how they are answered.
 REFUSED = [
     (431, LONG),
     (431, request(more=b"X: %s\r\n" % (b"x" * 16 * KIB))),
@@ -59,14 +61,14 @@ REFUSED = [
     (400, b"SSH-2.0-x\r\n"),
     (400, request(more=b"no colon\r\n")),
     (400, CHUNKED + b"many\r\n"),
-    # Good ones behind it: one answer is all there is.
+    # Good requests after it: there is only one answer.
     (431, LONG + request() * 3),
     (400, b"nonsense\r\n" + request(b"GET") * 3),
 ]
 
 
 class RefusalTests(SiteTestCase):
-    """It is answered, and the client may still be sending."""
+    """A request is answered while the client may still be sending."""
 
     def refused(self, status: int, data: bytes, piece: int = 0) -> Browser:
         """Assert that a client that sends this gets that answer, once, and an end behind it."""
@@ -120,7 +122,7 @@ class RefusalTests(SiteTestCase):
 
 
 class SlowTests(SiteTestCase):
-    """A byte now and then keeps nobody here."""
+    """A byte now and then does not keep a connection open."""
 
     def assert_cut(self, browser: Browser, turns: int) -> None:
         """It is, within so many pieces of three seconds, and another one."""
@@ -271,7 +273,7 @@ class AccessLogTests(SiteTestCase):
 
 
 class BodyTests(WebTestCase):
-    """What clients send behind their requests."""
+    """What clients send after their requests."""
 
     def test_no_file(self) -> None:
         """However large it may be: a file would be one descriptor more."""

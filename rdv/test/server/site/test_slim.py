@@ -1,4 +1,6 @@
-"""The short way into a server of its own leads to where the long one leads."""
+"""
+The shortcut of a standalone server has the same results as HTTP.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from rdv.test.server.site.test_head import OTHER, PLAIN
 from rdv.wire import refusal
 
 IP6 = IPv6Address("TCP", "::ffff:192.0.2.1", 4000)
-#: What heads are changed with.
+#: What heads are modified with.
 PIECES = st.sampled_from(
     [
         *(
@@ -79,7 +81,7 @@ def in_pieces(data: bytes, before: Sequence[int | float]) -> tuple[bytes, list[b
 
 class World:
     """
-    A server with or without the short way, and what one client makes of it.
+    A server with or without the shortcut, and the experience of one client.
 
     :ivar factory: what listens.
     """
@@ -199,7 +201,7 @@ class LikenessTests(WebTestCase):
 
 
 class ShortWayTests(WebTestCase):
-    """Who takes it, and who does not."""
+    """Which requests take it, and which do not."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -43,7 +43,7 @@ from rdv.test.doubles import HalfWire, present
 from rdv.test.server.doubles import request
 from rdv.test.sockets import REACTOR
 
-#: What the clients of :func:`rdv.test.server.doubles.request` say of themselves.
+#: What the clients of :func:`rdv.test.server.doubles.request` report about themselves.
 ADDRESSES = "192.168.1.16:39841, [2001:db8::7]:39841"
 
 
@@ -127,9 +127,9 @@ class WorkersTestCase(TestCase):
 
 class HoldTestCase(WorkersTestCase):
     """
-    A look at how far the clients are.
+    Records which clients are held back.
 
-    :ivar holds: who of each pair is told later.
+    :ivar holds: which client of each pair is answered later.
     """
 
     def setUp(self) -> None:
@@ -166,9 +166,9 @@ class FakeProcess:
     """
     A process that does nothing.
 
-    :ivar told: the commands it has got, but for these:
-    :ivar asked: how often it was asked whether it is there.
-    :ivar silences: what it was told of others.
+    :ivar told: the commands that it has received, except these:
+    :ivar asked: how often it was asked whether it is alive.
+    :ivar silences: what it was told about others.
     :ivar start: what it was told when it was started.
     :ivar descriptors: what it inherits.
     """
@@ -221,11 +221,11 @@ class FakeProcess:
 
 class FakeReactor(Clock):
     """
-    One with such processes and ports.
+    A reactor with such processes and ports.
 
     :ivar processes: all that were started, in their order.
     :ivar refusing: whether none can be started.
-    :ivar writers: who waits for room.
+    :ivar writers: the descriptors that wait for room.
     """
 
     def __init__(self) -> None:
@@ -277,7 +277,7 @@ class FakeReactor(Clock):
 class ParentTestCase(SynchronousTestCase):
     """Three workers."""
 
-    #: Where their operator may look.
+    #: Where their operator can look.
     admin: str | None = None
 
     def setUp(self) -> None:

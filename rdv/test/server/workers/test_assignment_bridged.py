@@ -1,4 +1,6 @@
-"""Clients whose connections cannot be passed on, as those by TLS, meet all the same."""
+"""
+Clients whose connections cannot be passed on, such as those with TLS, meet nevertheless.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from rdv.wire import confirm_line, hello_line, refusal
 
 
 class BridgedTests(HoldTestCase):
-    """A client that comes by TLS, to the wrong worker."""
+    """A client with TLS at the wrong worker."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,4 +1,6 @@
-"""A connection on loopback in the place of one that cannot be handed over."""
+"""
+A connection on loopback in place of one that cannot be passed on.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ class PairTests(SynchronousTestCase):
 
 class BridgeTestCase(TestCase):
     """
-    A client whose connection stays, and the far end that goes to another worker.
+    A client whose connection stays, and the far end of the bridge, which goes to another worker.
 
     :ivar client: the client's own end.
     :ivar far: what the other worker has.
@@ -123,7 +125,7 @@ class BridgeTestCase(TestCase):
 
 
 class BridgeTests(BridgeTestCase):
-    """It is as if the two were one connection."""
+    """The two behave like one connection."""
 
     async def test_both_ways(self) -> None:
         """At once, and each of much. It goes by itself when both have ended, in good order."""
@@ -197,7 +199,7 @@ class BridgeTests(BridgeTestCase):
 
 
 class NoBridgeTests(SynchronousTestCase):
-    """When there can be none."""
+    """When there can be no bridge."""
 
     def test_error(self) -> None:
         def no_pair() -> None:

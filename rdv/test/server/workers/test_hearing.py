@@ -1,4 +1,6 @@
-"""What a worker hears of what its parent says."""
+"""
+How a worker reads the messages of its parent.
+"""
 
 from __future__ import annotations
 

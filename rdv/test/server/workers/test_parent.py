@@ -60,7 +60,7 @@ class StartTests(ParentTestCase):
             self.assertNotIn(4 + 7, process.descriptors)  # behind the way to the next generation
         self.assertEqual(len(set(inboxes)), 3)
         self.assertEqual(len(memories), 1)
-        # One way to each, the same for all.
+        # One way to each worker, the same for all.
         self.assertEqual([len(way) for way in ways.values()], [1, 1, 1])
         # The parent accepts nothing itself.
         for port in self.reactor.ports:

@@ -1,4 +1,6 @@
-"""The numbers of several workers: asked for, added, and never falling."""
+"""
+The numbers of several workers: requested, added, and never falling.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ class PollingTestCase(ParentTestCase):
 
 
 class PollingTests(PollingTestCase):
-    """Workers of which somebody wants to know what they count."""
+    """Workers whose counts are requested."""
 
     def test_all_answer(self) -> None:
         """It is told with the last one, to all who have asked meanwhile, and asked once."""
@@ -93,7 +95,7 @@ class PollingTests(PollingTestCase):
         self.assertNoResult(asked)
         self.reactor.advance(0.2)
         self.assert_sum(asked, 33, 10, "101")
-        # It comes too late, and counts the next time.
+        # It arrives too late, and counts the next time.
         self.say(1, 50, 5)
         asked = self.ask()
         self.reactor.advance(1.1)
@@ -159,7 +161,7 @@ class PollingTests(PollingTestCase):
 
 
 class AloneTests(PollingTestCase):
-    """Workers that nobody asks."""
+    """Workers whose counts are not requested."""
 
     admin = "tcp:9180"
 

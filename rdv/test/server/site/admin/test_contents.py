@@ -1,4 +1,6 @@
-"""What the admin port says: numbers for Prometheus, for programs, and a page for people."""
+"""
+The contents of the admin port: numbers for Prometheus, for programs, and a page for people.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,7 @@ class HistoryTests(SynchronousTestCase):
 
 
 class PageTests(SynchronousTestCase):
-    """It needs nothing from anywhere."""
+    """The page needs no other resources."""
 
     def test_self_contained(self) -> None:
         text = PAGE.decode()
@@ -186,7 +188,7 @@ class FakePorts:
 
 
 class AdminTests(SynchronousTestCase):
-    """Where it listens, and when it looks."""
+    """Where it listens, and when it collects numbers."""
 
     def setUp(self) -> None:
         self.clock = Clock()

@@ -1,4 +1,6 @@
-"""The admin port: what it answers, to whom, and to how many."""
+"""
+The admin port: what it answers, to which clients, and to how many.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,9 @@ SAMPLE: Sample = {
 
 class AdminTestCase(SynchronousTestCase):
     """
-    A site whose numbers a test gives.
+    A site whose numbers come from the test.
 
-    :ivar looks: those that were asked for.
+    :ivar looks: the requests for numbers.
     """
 
     def setUp(self) -> None:
@@ -152,7 +154,7 @@ class AnswerTests(AdminTestCase):
 
 
 class BoundsTests(AdminTestCase):
-    """It is no burden, whoever asks."""
+    """No client can make it a burden."""
 
     def test_connections(self) -> None:
         """Those beyond some dozens are closed, until others have gone."""
@@ -186,7 +188,7 @@ class BoundsTests(AdminTestCase):
 
 
 class HostTests(AdminTestCase):
-    """A page elsewhere, whose own name leads here."""
+    """A page elsewhere whose own host name resolves to this port."""
 
     def test_names(self) -> None:
         for own in (

@@ -43,7 +43,8 @@ class PassedClient(NamedTuple):
     The data of a client.
 
     :ivar addresses: its self addresses, formatted.
-    :ivar observed: its observed address, formatted; empty if unknown.
+    :ivar observed: its observed address, formatted; empty if unknown. With port 0 nobody can reach
+        it, and its limits are those of this address.
     :ivar user: its user, if known.
     :ivar id: identifies it in the log; 0 if it has none yet.
     :ivar waited: seconds that it has waited for its peer; 0 if it has just connected.

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from rdv._flows.kernel.epoll import IReactor
 from rdv._transport.handover import adopt, migrate
 from rdv._until import wait_until
-from rdv.addresses import host_of
+from rdv.addresses import endpoint_text, host_of, network_text
 from rdv.server.closing.legs import ClosingLegs
 from rdv.server.leg import Leg
 from rdv.server.passing.mailbox import Outbox
@@ -37,7 +37,14 @@ def client_of(leg: Leg, waited: float = 0.0) -> PassedClient:
 
     :param waited: how many seconds it has waited in a lobby.
     """
-    return PassedClient(leg.role, leg.token, leg.addresses, leg.observed, leg.user, leg.id, waited)
+    observed = leg.observed or _place_of(leg)
+    return PassedClient(leg.role, leg.token, leg.addresses, observed, leg.user, leg.id, waited)
+
+
+def _place_of(leg: Leg) -> str:
+    """By what one is counted whom nobody can reach: an address with port 0; empty if by nothing."""
+    network = leg.lease.place.text
+    return endpoint_text(network_text(network).removesuffix("/64"), 0) if network else ""
 
 
 class Entrance:
@@ -51,7 +58,8 @@ class Entrance:
     def arrived(self, client: PassedClient, sock: socket.socket) -> None:
         """Let a client enter, or refuse it."""
         offer = Offer(client.role, client.token, client.addresses)
-        leg = Leg(offer, client.observed, self._rendezvous, client.user)
+        reached = "" if client.observed.endswith(":0") else client.observed
+        leg = Leg(offer, reached, self._rendezvous, client.user)
         leg.rename(client.id)
         with sock:
             try:

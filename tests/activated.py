@@ -1,5 +1,5 @@
 """
-``activated.py FD COMMAND...``: start a program as systemd does that listens for it. FD is the
+``activated.py FD COMMAND...``: start a program like systemd's socket activation. FD is the
 listening socket; the program has it as descriptor 3, under the name ``rdv``.
 """
 

@@ -1,5 +1,5 @@
 """
-Connections that are no clients, as many as one likes, each opened again whenever it is closed::
+Any number of connections that are not clients, each opened again whenever it is closed::
 
     python -m tests.attackers --port 8080 --kind trickle --count 500 127.0.0.9
 
@@ -20,12 +20,13 @@ from contextlib import suppress
 __all__ = ["KINDS"]
 
 _LONGEST = 120.0
-#: Seconds until one that was closed comes again; one that trickles sends a byte each so many.
+#: Seconds until a closed connection is opened again; and seconds between two bytes of one that
+#: trickles.
 _TICK, _TRICKLES = 0.3, 5
 _HEAD = b"%s /rdv HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: rdv/1\r\nRdv-Token: %s\r\n"
 _POST = b"POST /rdv HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n"
 
-#: What each sends at first.
+#: What each kind sends first.
 KINDS = {
     "silent": lambda: b"",
     "trickle": lambda: b"D",
@@ -36,10 +37,10 @@ KINDS = {
     "waiting": lambda: _HEAD % (b"DIAL", random.randbytes(16).hex().encode()) + b"\r\n",
     "guessing": lambda: _HEAD % (b"DIAL", b"%04d" % random.randrange(10_000)) + b"\r\n",
 }
-#: Who sends a byte now and then, and who does not close when it is refused.
+#: The kinds that send a byte now and then, and those that do not close when they are refused.
 _TRICKLE = ("trickle", "head", "body")
 _STAY = ("nonsense", "replaced")
-#: Who leaves at once, and comes again with another token.
+#: The kinds that leave immediately, and return with another token.
 _LEAVE = ("guessing",)
 
 
@@ -48,8 +49,8 @@ class Crowd:
     All of them.
 
     :param server: its address and port.
-    :param hosts: where they come from, in turn.
-    :param again: seconds in which all of them would come again, evenly.
+    :param hosts: their local addresses, in turn.
+    :param again: seconds over which their returns are spread evenly.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Crowd:
                 if self._kind in _LEAVE:
                     sock.shutdown(socket.SHUT_WR)
             elif not sock.recv(4096):
-                # One of those who do not close: for as long as the server lets it.
+                # One of the kinds that do not close: it stays for as long as the server lets it.
                 self._over(number, is_closed=self._kind not in _STAY)
         except OSError:
             self._over(number, is_closed=True)

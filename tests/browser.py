@@ -1,5 +1,5 @@
 """
-A real browser without a screen: what it makes of a page.
+A real browser without a screen: how it renders a page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPTIONS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--enable-logging=stderr",
-    # Nothing but files, and servers of a test, are to be asked for anything.
+    # Only files, and servers of a test, may be loaded.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 

@@ -1,5 +1,5 @@
 """
-Clients that are next to nothing, so that a test can have hundreds of them.
+Minimal clients, so that a test can have hundreds of them.
 
 ::
 
@@ -27,7 +27,7 @@ class Caller(Parting):
     """
     A connection to a server.
 
-    :ivar token: what it has asked with.
+    :ivar token: the token of its request.
     """
 
     def __init__(self, role: str = "", token: str = "") -> None:

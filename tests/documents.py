@@ -1,6 +1,6 @@
 """
 The literal blocks of the documentation, each of which belongs to a test that runs it, or compares
-it with what a program says.
+it with the output of a program.
 
 ::
 
@@ -8,7 +8,7 @@ it with what a program says.
     async def test_demo(self, command: str, output: str) -> None:
         ...
 
-A block is named by its text, or by a piece that no other block of that document has.
+A block is identified by its text, or by a part of it that no other block of that document has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REACTOR: Any = reactor
 PROGRAMS = {
     "python": "",
     "rdv": "-m rdv",
-    "trial": "-P -m twisted.trial",  # as installed, it does not look into the current folder
+    "trial": "-P -m twisted.trial",  # as installed: not from the current folder
     "twist": "-m twisted",
     "twistd": "-P -c 'from twisted.scripts.twistd import run; run()'",
 }

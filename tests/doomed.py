@@ -1,10 +1,10 @@
 """
-``rdv``, but the process is killed when it calls a certain function, or behind that::
+``rdv``, but the process is killed when it calls a certain function, or after that::
 
     python -m tests.doomed rdv.client.stream.connection:Connection.attach accept URL TOKEN
     python -m tests.doomed +rdv.client.candidates.candidate:Candidate.choose dial URL TOKEN
 
-With a ``+``: as soon as what the function has written is with the kernel.
+With a ``+``: as soon as what the function has written is in the kernel.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _doom(place: str) -> None:
         from twisted.internet import reactor
 
         result = function(*arguments, **options)
-        # Calls come before events: in the turn behind this one it is written.
+        # Calls come before events: it is written in the next turn.
         reactor.callLater(0, reactor.callLater, 0, _die)
         return result
 

@@ -1,6 +1,6 @@
 """
-``embedded.py REACTOR embedded|own``: a program with a server and clients in it. It goes on with
-each line on stdin, and says what happened.
+``embedded.py REACTOR embedded|own``: a program with a server and clients in it. It takes the next
+step at each line on stdin, and prints what happened.
 
 In the mode ``own`` it gives its reactor another clock, as our own programs do.
 """
@@ -32,7 +32,7 @@ LONG = 600.0
 
 
 class Lines(LineReceiver):
-    """Who waits for the next line on stdin."""
+    """Waits for lines on stdin."""
 
     delimiter = b"\n"
 

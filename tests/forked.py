@@ -26,7 +26,7 @@ REACTOR: Any = reactor
 
 
 class _End(FileDescriptor):
-    """Sees that a program has ended."""
+    """Detects that a program has ended."""
 
     def __init__(self, process: ForkedProcess, child: Child) -> None:
         super().__init__(REACTOR)
@@ -98,7 +98,7 @@ class ForkedProcess:
             signal.Signals[f"SIG{number}"] if isinstance(number, str) else number
         )
 
-    # What the parts tell.
+    # Notifications from the parts.
 
     def childDataReceived(self, number: int, data: bytes) -> None:
         """From a pipe."""

@@ -31,15 +31,15 @@ from tests.talker import Talker
 __all__ = ["CONNECTED", "ForwardingTestCase", "Target"]
 
 REACTOR: Any = reactor
-#: What either side says of each forward; to be formatted with its path.
+#: What each side reports about a forward; to be formatted with its path.
 CONNECTED = r"CONNECTED (\d+): {} (?:127\.0\.0\.1|\[::1\]):\d+, \d+ms"
 
 
 class Target(Factory[Talker]):
     """
-    Takes whoever comes.
+    Accepts all connections.
 
-    :ivar visitors: those who have come.
+    :ivar visitors: the connections so far.
     """
 
     noisy = False
@@ -57,10 +57,10 @@ class Target(Factory[Talker]):
 
 class ForwardingTestCase(SystemTestCase):
     """
-    Starts what forwards, on loopback.
+    Starts the forwarding commands, on loopback.
 
-    :ivar visitors: those who have come to the target.
-    :ivar where: what an exposing side is told of the target.
+    :ivar visitors: the connections to the target.
+    :ivar where: the target, as the exposing side is told.
     :ivar listening: where the connecting side listens.
     """
 

@@ -1,11 +1,11 @@
 """
-``rdv``, but it dials no peer before it gets SIGUSR1: a stream begins on the relay, and a test says
-when there is a direct path::
+``rdv``, but it does not dial a peer before SIGUSR1: a stream begins on the relay, and a test
+decides when there is a direct path::
 
     python -m tests.held dial --spaces loopback URL SECRET
 
-Both peers have to be held, and both released: each could dial the other, and does not listen to one
-that it means to dial.
+Both peers must be held, and both released: each could dial the other, and ignores one that it is
+about to dial.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Hold"]
 
 class Hold:
     """
-    Keeps those who dial waiting.
+    Keeps dials waiting.
 
     ::
 
@@ -49,7 +49,7 @@ class Hold:
         """From now on everybody may dial."""
         released, self._waiting = self._waiting or (), None
         for held in released:
-            if not held.called:  # else the race is over
+            if not held.called:  # otherwise the race is over
                 held.callback(None)
 
 

@@ -1,6 +1,6 @@
 """
-``python -m tests.impatient ARGUMENTS``: the ``rdv`` command, which gives a peer that has vanished a
-second to come back instead of two minutes.
+``python -m tests.impatient ARGUMENTS``: the ``rdv`` command, which gives a vanished peer a second
+to come back instead of two minutes.
 """
 
 from __future__ import annotations

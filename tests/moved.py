@@ -1,5 +1,5 @@
 """
-Streams that begin on the relay and move when the test says so.
+Streams that begin on the relay and move when the test lets them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.secure import SecureTestCase, secured
 
 __all__ = ["BEGUN", "MOVED", "MovedTestCase"]
 
-#: What a client says first, and then.
+#: What a client reports first, and then.
 BEGUN = secured("relay")
 MOVED = r"MOVED: p2p (?:127\.0\.0\.1|\[::1\]):\d+, (?:\d+ms|\d+\.\ds)"
 
@@ -20,7 +20,7 @@ _PEERS = ("dial", "accept", "expose", "connect")
 
 
 class MovedTestCase(SecureTestCase):
-    """Its clients dial nobody before they are let go."""
+    """Its clients do not dial before they are released."""
 
     def rdv(self, *arguments: str, **options: Any) -> Program:
         return super().rdv(*arguments, held=arguments[0] in _PEERS, **options)

@@ -1,9 +1,9 @@
 """
-Python programs without what takes them longest: their imports.
+Python programs without their slowest part, the imports.
 
-A process imports them once. Whenever a request comes it forks, and the child becomes the program
-that is asked for. A :class:`Child` makes a request, and is much like :class:`subprocess.Popen`. No
-reactor is shared: each child installs its own.
+A process imports them once. For each request it forks, and the child becomes the requested program.
+A :class:`Child` makes a request, and is much like :class:`subprocess.Popen`. No reactor is shared:
+each child installs its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _nursery() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 class Child:
     """
-    A program that runs.
+    A running program.
 
     :param argv: a module and its arguments.
     :param streams: its stdin, stdout and stderr: descriptors, ``subprocess.PIPE`` or ``STDOUT``.
@@ -157,7 +157,7 @@ def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, fds: Sequence
         os.chdir(cwd)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = [*argv]
-        if argv[0] in _MODULES:  # it runs anew
+        if argv[0] in _MODULES:  # it runs again from the start
             del sys.modules[argv[0]]
         runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
         status = 0
@@ -184,7 +184,7 @@ def _serve(control: socket.socket) -> None:
                 poll.unregister(fd)
                 os.close(fd)
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                with contextlib.suppress(OSError):  # nobody waits for it any more
+                with contextlib.suppress(OSError):  # nothing waits for it any more
                     os.write(told, str(code).encode())
                 os.close(told)
                 continue
@@ -209,9 +209,9 @@ def _serve(control: socket.socket) -> None:
 
 def main(fd: int) -> None:
     """The process from which the others come."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the one who asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the process that makes the requests
     for name in _MODULES:
         importlib.import_module(name)
     assert "twisted.internet.reactor" not in sys.modules
-    gc.freeze()  # what is not looked at, is not copied
+    gc.freeze()  # memory that is not touched is not copied
     _serve(socket.socket(fileno=fd))

@@ -2,10 +2,10 @@
 What the plain server and the plain peer have in common.
 
 The two programs speak rdv/1 as the original implementation does, with its limits and its
-weaknesses, to test interoperability against. They share no line with the product and no library
-but the standard one, so that a misreading of the protocol cannot hide on both sides. Everything
-is read straight from the socket, never more than is wanted: no byte can be lost in a buffer when
-the stream changes hands, at the price of one system call per byte of a header.
+weaknesses, to test interoperability against. They share no line with the product and no library but
+the standard one, so that the same misreading of the protocol cannot be on both sides. Everything is
+read straight from the socket, never more than is needed: no byte can be lost in a buffer when the
+stream changes hands, at the price of one system call per byte of a header.
 """
 
 from __future__ import annotations

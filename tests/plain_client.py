@@ -1,8 +1,8 @@
 """
-One attempt of the plain peer to connect, with the manners of the original: see
+One attempt of the plain peer to connect, with the behaviour of the original: see
 :mod:`tests.plain_peer`.
 
-It takes any answer of the server but 101 for final, and dials each address of its peer once and
+It takes any answer of the server except 101 as final, and dials each address of its peer once and
 never again.
 """
 
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A connection on which the peer has said its line."""
+    """A connection on which the peer has sent its line."""
 
     sock: socket.socket
     is_relay: bool
@@ -47,7 +47,7 @@ class PlainPeer:
     """
     One attempt to connect.
 
-    :param spaces: "any", "loopback" or "none": with whom direct connections are allowed.
+    :param spaces: "any", "loopback" or "none": to which hosts direct connections are allowed.
     :param self_addresses: reported as our own; port 0 stands for the shared port.
     :param port: the shared port, 0 for any free one.
     :param relay_penalty: seconds from the relay's HELLO until the relay is taken.

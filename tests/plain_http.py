@@ -33,7 +33,7 @@ TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options"
 
 
 class Refusal(Exception):
-    """A status and a reason, to be told to the client."""
+    """A status and a reason for the client."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
@@ -43,7 +43,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """A good request, and the connection it came on."""
+    """A valid request, and its connection."""
 
     sock: socket.socket
     observed: Address

@@ -1,5 +1,5 @@
 """
-A plain rdv/1 peer with the manners of the original.
+A plain rdv/1 peer with the behaviour of the original.
 
 ``python -m tests.plain_peer dial|accept URL TOKEN`` connects stdin and stdout with the peer's and
 writes one line to stderr: ``CONNECTED: p2p IP:PORT`` or ``CONNECTED: relay IP:PORT``. It reaches

@@ -1,5 +1,5 @@
 """
-A plain rdv/1 server with the manners of the original, on asyncio and raw sockets.
+A plain rdv/1 server with the behaviour of the original, on asyncio and raw sockets.
 
 ``python -m tests.plain_server --port 0`` prints ``listening 127.0.0.1:PORT`` on stdout. On stderr
 it tells what happens: ``joined``, ``matched``, ``refused`` and ``ended``, each with role and
@@ -23,7 +23,7 @@ from typing import Any
 from tests.plain import format_address, read_exactly
 from tests.plain_http import Refusal, Request, read_request, refuse_upgraded, write_101
 
-# What becomes of a client in the lobby, decided once: its partner, or why it has none.
+# The result for a client in the lobby, decided once: its partner, or why it has none.
 Fate = asyncio.Future[Request | Refusal]
 
 

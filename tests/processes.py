@@ -1,5 +1,5 @@
 """
-Programs under test: start one, talk to it, and wait for what it says, without ever polling.
+Programs under test: start one, write to it, and wait for its output, without ever polling.
 
 ::
 
@@ -8,8 +8,8 @@ Programs under test: start one, talk to it, and wait for what it says, without e
     ...
     self.assertEqual(await server.ended, 0)
 
-Every program is killed in the test's clean-up when it still runs. A wait for something that cannot
-come any more, because the program has ended, fails at once and shows what the program wrote.
+Every program is killed in the test's clean-up when it still runs. If the program has ended, so that
+the expected output cannot come any more, a wait fails immediately and shows what the program wrote.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Program(ProcessProtocol):
         return self.ended
 
     def _clean_up(self) -> Deferred[int]:
-        # The test is over: nobody is interested in what cannot come any more.
+        # The test is over: ignore what cannot come any more.
         self._waiting.clear()
         return self.kill()
 
@@ -206,7 +206,7 @@ class Program(ProcessProtocol):
             f"stdout: {len(self.stdout)} bytes, at the end {bytes(self.stdout[-SHOWN:])!r}"
         )
 
-    # What the reactor tells us.
+    # Notifications from the reactor.
 
     def outReceived(self, data: bytes) -> None:
         self.stdout += data

@@ -1,9 +1,9 @@
 """
-HAProxy, nginx and Envoy before a server, and tinyproxy before clients, on ports of this host that
-nobody else can get.
+HAProxy, nginx and Envoy in front of a server, and tinyproxy in front of clients, on ports of this
+host that no other program can get.
 
 HAProxy inherits a listening socket: a client that comes before it is ready waits in the queue. The
-others listen themselves, on a port that is kept for them.
+others listen themselves, on a port that is reserved for them.
 """
 
 from __future__ import annotations

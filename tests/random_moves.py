@@ -4,8 +4,8 @@ Streams that move from the relay to a direct path while both sides write.
 ``python -m tests.random_moves URL --runs 1000`` makes so many pairs that meet at the server at
 ``URL``, a few at a time, in one process. Their direct paths come late, each at a random moment,
 while both write random amounts in random pieces, read in fits and starts, and end. With ``--cut``
-one of the paths is reset at a random moment: then a stream may break, but whoever takes it for
-complete is right, and nothing else arrives than what was sent.
+one of the paths is reset at a random moment: then a stream may break, but if a side takes it for
+complete, it is, and only what was sent arrives.
 
 Prints one line, ``1000 runs: 958 moved, 42 stayed, 0 broken, 0 wrong``, and before it whatever was
 wrong, with a number: ``--first`` that number has the two write the same again.
@@ -31,8 +31,8 @@ from rdv import Client, Secret
 from rdv._system.sockets import bottom
 from rdv.client.dial.shared_port import SharedPort
 
-# That of epoll may take what has happened to a descriptor for what happens to the next one of that
-# number; with many pairs in one process it does so now and then.
+# The epoll reactor may deliver an event of a descriptor to the next one with the same number; with
+# many pairs in one process, this happens now and then.
 reactor: Any = selectreactor.SelectReactor()
 main.installReactor(reactor)
 #: Seconds until a dial begins, at most, and bytes of each side; pairs at a time; seconds for one.
@@ -43,7 +43,7 @@ PIECES = (1, 37, 1000, 16384, 16385, 70_000)
 @implementer(IHalfCloseableProtocol)
 class Talker(Protocol):
     """
-    Writes at random, and reads so.
+    Writes and reads at random.
 
     :ivar over: fires with whether it went well, when the connection is gone.
     """

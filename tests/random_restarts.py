@@ -1,10 +1,10 @@
 """
-Clients of a server that is replaced by new generations all the while.
+Clients of a server that is continuously replaced by new generations.
 
 ``python -m tests.random_restarts PID_FILE PORT --restarts 50`` has the server that wrote the file
 and listens on 127.0.0.1 replaced so often, one generation after the other. Meanwhile pairs meet:
 one client comes, waits for a moment or longer, its peer comes, and what both say goes through the
-relay, for a moment or longer, with every byte checked. Then each ends in good order.
+relay, for a moment or longer, with every byte checked. Then each ends cleanly.
 
 Prints one line, ``50 restarts, 1234 pairs: 0 failed``, and before it what was wrong with those that
 did.
@@ -32,7 +32,7 @@ from tests.talker import Talker
 ABREAST, WAIT, TALK = 24, 1.5, 3.0
 #: Seconds for everything that may take some time.
 LIMIT = 60
-#: After so many it is over.
+#: The limit in total.
 MOST_FAILURES = 20
 
 

@@ -18,9 +18,9 @@ def secured(path: str) -> str:
     return rf"CONNECTED: {path} (?:127\.0\.0\.1|\[::1\]):\d+, secure, \d+ms"
 
 
-#: Those with which two clients on this host are connected directly at once, however busy it is.
+#: Options with which two clients on this host connect directly and immediately, however busy it is.
 STEADY = (*DIRECT, "--no-move")
-#: The options with which a client finds a path, and what it says of that.
+#: The options with which a client finds a path, and what it reports about that.
 PATHS = ((STEADY, secured("p2p")), (RELAYED, secured("relay")))
 
 
@@ -28,7 +28,7 @@ class SecureTestCase(SystemTestCase):
     """
     Its clients share a secret.
 
-    :ivar secret: in the form in which people pass it on.
+    :ivar secret: in its text form.
     """
 
     forked = True

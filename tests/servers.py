@@ -46,11 +46,11 @@ TWIST = str(Path(PYTHON).parent / "twist")
 #: Options with which two clients on this host find a direct path, or none.
 DIRECT = ("--spaces", "loopback")
 RELAYED = ("-r",)
-#: What a server says on stderr, for each port.
+#: What a server prints on stderr, for each port.
 LISTENING = r"^LISTENING: .*(?:\]:|port=|[\d*]:)(\d+)"
 #: How an error begins.
 ERROR = "rdv: "
-#: What a client says on stderr; to be formatted with its path.
+#: What a client prints on stderr; to be formatted with its path.
 CONNECTED = r"CONNECTED: {} (?:127\.0\.0\.1|\[::1\]):\d+, \d+ms"
 P2P, RELAY = CONNECTED.format("p2p"), CONNECTED.format("relay")
 #: And if the stream did not end well.
@@ -68,8 +68,8 @@ def digest(path: str) -> str:
         return sha256(file.read()).hexdigest()
 
 
-#: Lines on stderr that say nothing of how it went. A peer that breaks off at once may look like a
-#: direct path that is dead, for which the relay is tried.
+#: Lines on stderr that say nothing about the result. A peer that resets its connection immediately
+#: may look like a dead direct path, for which the relay is tried.
 SAID_BY_THE_WAY = re.compile(
     "WAITING: for the peer$|NOTICE: this stream is not encrypted|MOVED: relay "
 )
@@ -89,8 +89,8 @@ class SystemTestCase(TestCase):
     :ivar url: of the server that was started last.
     :ivar port: its port.
     :ivar trust: the options with which a client trusts it, if it speaks TLS.
-    :cvar forked: whether ``rdv`` comes from :mod:`tests.nursery`: for tests to which it does not
-        matter how it starts, but that it does so often.
+    :cvar forked: whether ``rdv`` comes from :mod:`tests.nursery`: for tests that start it often,
+        and do not depend on how it starts.
     """
 
     timeout = 120

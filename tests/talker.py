@@ -1,5 +1,5 @@
 """
-One end of a connection that a test has for itself.
+One end of a connection, in the hands of a test.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Talker(Protocol):
     """
     One end of everything.
 
-    :ivar data: what has come.
+    :ivar data: what has arrived.
     :ivar read_ended: whether the other side has ended its direction.
-    :ivar lost: why the connection is gone; None while it stands.
+    :ivar lost: why the connection is gone; None while it is established.
     """
 
     transport: ITCPTransport
@@ -122,7 +122,7 @@ class Talker(Protocol):
 
 
 class Parting(Talker):
-    """Closes, behind what it has written, when the other side has ended its direction."""
+    """Closes, after what it has written, when the other side has ended its direction."""
 
     def readConnectionLost(self) -> None:
         super().readConnectionLost()

@@ -1,5 +1,5 @@
 """
-A terminal on which a program writes, as a person sees it, and a shell there.
+A terminal to which a program writes, as a user sees it, and a shell there.
 
 ::
 
@@ -38,8 +38,8 @@ class Screen:
     """
     A terminal.
 
-    :ivar fd: what a program is to write to. It is open here as well until :meth:`let_go`.
-    :ivar text: all that has been written.
+    :ivar fd: the descriptor for a program. It is open here as well until :meth:`let_go`.
+    :ivar text: everything that has been written.
     :ivar closed: fires when no program has it open any more.
     """
 
@@ -95,7 +95,7 @@ class Screen:
             else:
                 self._waiting.append((pattern, deferred))
 
-    # What the reactor wants.
+    # For the reactor.
 
     def fileno(self) -> int:
         return self._person

@@ -1,5 +1,5 @@
 """
-Who may use a server: as its operator says in files, and shows with real programs.
+Access control of a server, from an operator's files, with real programs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNSIGNED = "this server only accepts signed tokens: ask its operator for one"
 
 
 class AccessTestCase(SecureTestCase):
-    """Files for the server, and clients that are let in or are not."""
+    """Files for the server, and clients that are let in or refused."""
 
     def private(self, text: str) -> str:
         """A file that nobody else can read."""
@@ -178,7 +178,7 @@ class AddressTests(AccessTestCase):
 
 
 class Judge(Resource):
-    """Says who may come, and remembers what it was told of them."""
+    """Decides which clients are let in, and records what it was told about them."""
 
     isLeaf = True
 
@@ -245,7 +245,7 @@ class AuthURLTests(AccessTestCase):
 
 
 class StartTests(AccessTestCase):
-    """What is wrong with a file is said in a line, before anybody is served."""
+    """An error in a file is reported in one line, before any client is served."""
 
     async def test_bad_files(self) -> None:
         """With one process, and with several."""

@@ -1,5 +1,5 @@
 """
-What the page for operators says of who may use a server: its commands and programs are run.
+The operators' page on access control: its commands and programs are run.
 """
 
 from __future__ import annotations

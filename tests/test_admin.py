@@ -1,5 +1,5 @@
 """
-The admin port of a real server: numbers equal to those of a load, however they are asked for.
+The admin port of a real server: its numbers are those of a load, in each format.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.workers import WorkersTestCase
 CERTIFICATE = b"-----BEGIN CERTIFICATE"
 RULES = ROOT / "contrib" / "prometheus" / "rules.yml"
 DASHBOARD = ROOT / "contrib" / "grafana" / "rdv.json"
-#: Alerts, when they are looked at, their labels, what they say, and the series that bring them.
+#: Alerts: the time of evaluation, their labels, their text, and the series that trigger them.
 ALERTS = (
     (
         "RdvCertificateExpires",
@@ -258,7 +258,7 @@ class LifeTests(AdminTestCase):
         await self.serve_with_admin("--workers", "2")
         for number in range(6):
             await self.direct(b"%d direct" % number)
-        status = await self.status(True, True)  # each has said so once
+        status = await self.status(True, True)  # each has reported it once
         self.assertEqual(status["outcomes"]["direct"], 6)
         stopped = Program(self, "/bin/kill", "-STOP", str(self.processes()[1]))
         await stopped.ended
@@ -320,7 +320,7 @@ class LifeTests(AdminTestCase):
 
 
 class ContribTests(TestCase):
-    """What is offered for Prometheus and Grafana."""
+    """The files for Prometheus and Grafana."""
 
     timeout = 60
 
@@ -352,7 +352,7 @@ class ContribTests(TestCase):
         ]
         path = Path(self.mktemp()).absolute()
         content = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
-        path.write_text(json.dumps(content))  # which is YAML
+        path.write_text(json.dumps(content))  # JSON is also YAML
         await self.promtool("test", "rules", str(path))
 
     @runs("docs/monitoring.rst", "scrape_configs")

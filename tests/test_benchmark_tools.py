@@ -1,6 +1,6 @@
 """
-The programs in C that ``benchmarks/relay.py`` needs, and that a relay loses or changes no byte;
-what ``benchmarks/mutants.py`` breaks.
+The programs in C that ``benchmarks/relay.py`` needs, and that a relay neither loses nor changes a
+byte; what ``benchmarks/mutants.py`` breaks.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class RelayTests(ToolTestCase):
 
 
 class LoadTests(ToolTestCase):
-    """The load generator finds a relay out."""
+    """The load generator detects a faulty relay."""
 
     def forward(self, change: Callable[[bytes], bytes]) -> None:
         """Start a relay that changes what the first side says."""
@@ -129,7 +129,7 @@ class LoadTests(ToolTestCase):
         def change(data: bytes) -> bytes:
             begun = len(seen)
             seen.extend(data)
-            place = 8 + 40_000 - begun  # behind the 8 bytes that tell the pair
+            place = 8 + 40_000 - begun  # after the 8 bytes that identify the pair
             if 0 <= place < len(data):
                 return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
             return data

@@ -1,7 +1,7 @@
 """
-``rdv check`` on this host: what it says of servers, good and bad, and how it ends.
+``rdv check`` on this host: what it reports about good and bad servers, and how it ends.
 
-What it says of networks is in ``test_check_networks``.
+What it reports about networks is in ``test_check_networks``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ server {
     }
 }
 """
-#: The same, but the request loses what makes it an offer.
+#: The same, but the request loses the headers that make it an offer.
 NGINX_PLAIN = re.sub("(?m)^ *proxy_(http|set).*", "", NGINX)
 #: The command on a host whose name server never answers.
 SILENT_NAMES = """
@@ -209,7 +209,7 @@ class TLSTests(CheckTestCase):
 
 
 class BadTests(CheckTestCase):
-    """Servers that are none, and wrong arguments."""
+    """Servers that are not rdv servers, and wrong arguments."""
 
     async def test_unusable(self) -> None:
         """Nobody listens; no TLS; another path; no such name; a proxy that loses the upgrade."""
@@ -268,7 +268,7 @@ class BadTests(CheckTestCase):
 
 
 class OldServerTests(CheckTestCase):
-    """One with the manners of the original."""
+    """A server with the behaviour of the original."""
 
     @runs(CHECK, "- When one side")
     async def test_it(self, finding: str) -> None:
@@ -282,7 +282,7 @@ class OldServerTests(CheckTestCase):
 
 
 class ProxyTests(CheckTestCase):
-    """Proxies that do not say who the client is."""
+    """Proxies that do not report the client's address."""
 
     async def test_hidden(self) -> None:
         """And what becomes of half a connection."""

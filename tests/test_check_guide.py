@@ -1,5 +1,5 @@
 """
-What the page about ``rdv check`` says.
+The page about ``rdv check``.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-``rdv check`` in the laboratory: on the dialer's host it says the true thing of its network.
+``rdv check`` in the laboratory: on the dialer's host, it reports the truth about its network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TWO_PORTS = ("-l", "8090")
 
 
 class _Checked:
-    """What the command said."""
+    """What the command reported."""
 
     def __init__(self, status: int, described: dict[str, Any]) -> None:
         self.status = status
@@ -65,7 +65,7 @@ class NetworkTestCase(TestCase):
                     Server(lab, "rdv", server)
                 command = ("rdv", "check", "--json", "--no-throughput", url(lab), *options)
                 program = lab.dialer.namespace.fork(*command, stderr=PIPE)
-                status = program.wait(PATIENCE)  # a pipe takes all that it says
+                status = program.wait(PATIENCE)  # all its output fits into a pipe
                 assert program.stdout is not None
                 assert program.stderr is not None
                 stdout, stderr = program.stdout.read(), program.stderr.read()
@@ -98,7 +98,7 @@ proxy-nat            hidden             tell-server                hidden ports-
 proxy-wrong-nat      perhaps-hidden     tell-server                perhaps-hidden ports-untold
 proxy-unknown-public  hidden            tell-server                untold
 """
-#: A finding in a network, or its verdict, and a piece of its text.
+#: A finding in a network, or its verdict, and a part of its text.
 TEXTS = {
     "public+": ("no-nat", "203.0.113.1"),
     "v6-only": ("server-reached", "over IPv6"),
@@ -114,7 +114,7 @@ CARRIER = topology(acceptor=Site((Box(),)), shared=(Box(),))
 
 
 class EveryNetworkTests(NetworkTestCase):
-    """Peers can be served, and the true thing is said of the network."""
+    """Peers can be served, and the report on the network is true."""
 
     async def says(self, name: str, verdict: str, advice: str, found: str) -> None:
         plan = CARRIER if name == "carrier" else name.rstrip("+")
@@ -137,7 +137,7 @@ for line in CASES.strip().splitlines():
 
 
 class FarTests(NetworkTestCase):
-    """A long way to the server."""
+    """A distant server."""
 
     async def test_far(self) -> None:
         """A round trip takes 0.8 s, and so there is no time for everything."""

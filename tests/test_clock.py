@@ -1,4 +1,6 @@
-"""Programs whose wall clock is set while they run: no timeout of theirs follows it."""
+"""
+Programs whose wall clock is set while they run: their timeouts do not follow it.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ class CommandTests(ClockTestCase):
 
 
 class EmbeddedTests(ClockTestCase):
-    """Server and client in a program that somebody else wrote, under each reactor."""
+    """Server and client in another program, under each reactor."""
 
     async def check_program(self, reactor: str, mode: str) -> None:
         clock = WallClock(self)

@@ -1,5 +1,5 @@
 """
-The commands: their options, what they say of themselves, and ``twist rdv``.
+The commands: their options, their help, and ``twist rdv``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class OptionTests(SystemTestCase):
         first = self.dial("--spaces", "loopback")
         acceptor = self.accept("--spaces", "loopback")
         await self.check_exchange(first, acceptor)
-        # A port that was free a moment ago, and that the system will not give to others soon.
+        # A port that was free a moment ago, and that the system will not give to other programs
+        # soon.
         port = (await acceptor.line(r"^CONNECTED: p2p .*:(\d+),"))[1]
         dialer = self.dial("--spaces", "loopback", "--local-port", port, token="another")
         acceptor = self.accept("--spaces", "loopback", token="another")
@@ -132,7 +133,7 @@ class TwistTests(SystemTestCase):
 
 
 class HelpTests(SystemTestCase):
-    """What takes no time must not import what does."""
+    """What takes no time must not import anything slow."""
 
     async def imports(self, *arguments: str) -> set[str]:
         """The packages that the command imports, by its own account."""

@@ -1,8 +1,8 @@
 """
-Two peers meet in every topology of the laboratory, the way that the topology allows.
+Two peers meet in every topology of the laboratory, on the best path that it allows.
 
-What counts is which way the bytes came, as packet counters at the peers saw it. How soon is for
-``benchmarks/natmatrix.py`` to say.
+What counts is the path of the bytes, from packet counters at the peers. Times are measured by
+``benchmarks/natmatrix.py``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from tests import natlab
 from tests.natlab import TOPOLOGIES, Conditions, Expected, Result
 
 DIRECT = (Expected.DIRECT, Expected.PREDICTED)
-#: Where peers next to each other have to cross their SYNs at boxes that reset, for each of which
-#: there is a moment.
+#: Topologies in which peers next to each other have to cross their SYNs at boxes that reset.
 BY_CHANCE = ("carrier-hairpin-reset",)
-#: So far from each other that a SYN that leaves late still crosses the other one.
+#: So far from each other that a late SYN still crosses the other one.
 FAR = "100"
-#: Of an attempt. First dials, with retransmissions until the relay: the server, ten addresses, four
-#: guesses. And redials of what the peer only claims, of one address of IPv6 the most.
+#: The SYNs of an attempt: first dials, with retransmissions until the relay (the server, ten
+#: addresses, four guesses); and redials of claimed addresses, most of them of one IPv6 address.
 MOST_SYNS = SYN_BUDGET + 15 * 4 + OFTEN + 8 * SELDOM
 
 
@@ -60,7 +59,7 @@ def _meets(name: str, distance: str) -> Callable[[ConnectivityTestCase], object]
         if name in BY_CHANCE:
             self.assert_good(await self.meet(name, distance))
         else:
-            patient = {"penalty": 10.0}  # or a busy machine might take the relay
+            patient = {"penalty": 10.0}  # otherwise a busy machine might take the relay
             meeting = self.meet(name, distance, dialer_options=patient, acceptor_options=patient)
             self.assert_good(await meeting, "direct")
 
@@ -105,7 +104,7 @@ class ChoiceTests(ConnectivityTestCase):
 
 
 class SwitchTests(ConnectivityTestCase):
-    """What the server's alignment is good for: peers that dial once, and refusing NATs."""
+    """The benefit of the server's alignment: peers that dial once, and NATs that refuse."""
 
     async def test_not_aligned(self) -> None:
         """A server far off both, at different distances: the SYNs do not cross by themselves."""
@@ -116,8 +115,8 @@ class SwitchTests(ConnectivityTestCase):
 
 class NearTests(ConnectivityTestCase):
     """
-    In one room two SYNs hardly cross, and a NAT may let the first bytes through and no more. Direct
-    or not is a matter of luck; a connection that carries nothing is not.
+    Within one LAN, two SYNs hardly ever cross, and a NAT may pass only the first bytes. Whether the
+    path is direct is luck; whether the connection works is not.
     """
 
     async def test_refusing(self) -> None:
@@ -127,7 +126,7 @@ class NearTests(ConnectivityTestCase):
 
     async def test_old_dialer(self) -> None:
         """One that trusts its own CONFIRM meets an acceptor of ours."""
-        careful = {"half_dead_within": 1.0}  # on a busy machine nothing is near
+        careful = {"half_dead_within": 1.0}  # on a busy machine, round trips are long
         for name in ("unreachable", "prohibited"):
             results = await self.meet(name, "0", runs=3, dialer="plain", acceptor_options=careful)
             self.assert_good(results)

@@ -1,6 +1,6 @@
 """
-What ``contrib`` and the pages for operators say to a server: each command, each file of settings
-and each environment is one that it takes.
+Commands, settings files and environments in ``contrib`` and on the pages for operators: a server
+accepts each of them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tests.servers import LISTENING, SystemTestCase
 
 CONTRIB = ROOT / "contrib"
 COMMAND = re.compile(r"(?:^|[ =/`(])((?:rdv serve|twist rdv)(?: [^`\n#]*)?)", re.MULTILINE)
-#: In what stands for a command.
+#: Where a placeholder is used for a command.
 PLACEHOLDERS = re.compile(r"\.\.\.|…")
 TOML = ".. code-block:: toml"
-#: What a page says of files and modules is about its own host.
+#: Files and modules on a page are those of its own host.
 ELSEWHERE = re.compile("No such file or directory|No module named")
 
 
@@ -132,7 +132,7 @@ class ContainerTests(SettingsTestCase):
         text = (CONTRIB / "docker/Dockerfile").read_text()
         environ = dict(re.findall(r"(RDV_SERVE_\w+)=(\S+)", text))
         self.assert_taken(Configuration({}, environ), "Dockerfile")
-        self.assertEqual(environ["RDV_SERVE_LISTEN"], "8080")  # which HEALTHCHECK asks
+        self.assertEqual(environ["RDV_SERVE_LISTEN"], "8080")  # which HEALTHCHECK uses
         self.assertIn("\nUSER 65532", text)
 
 

@@ -1,8 +1,8 @@
 """
-``rdv dial`` and ``rdv accept`` between all that stdin and stdout can be, as a shell makes them.
+``rdv dial`` and ``rdv accept`` between all kinds of stdin and stdout, as a shell creates them.
 
 In a script ``"$@"`` is the command. There are the files ``content`` and ``answer``, and a ``fifo``;
-what comes out is in ``received``, or ``heard``, or else on stdout.
+the output is in ``received``, or ``heard``, or otherwise on stdout.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.processes import PYTHON, ROOT, Program
 from tests.secure import STEADY, secured
 from tests.servers import BROKEN, DIRECT, MEGABYTE, P2P, RELAY, RELAYED, SystemTestCase, noise
 
-#: What each has to send in files: so much that the kernel moves most of it, and a little.
+#: The contents of the files: so much that the kernel moves most of it, and a little.
 MUCH, ANSWER = noise(1, 9 * MEGABYTE), noise(2, 7 * MEGABYTE)
 FEW = MUCH[:100_000]
 #: Seconds in which each stream ends, while others use the machine, too.
 PATIENCE = 60.0
 AT_ONCE = 4
 PEER = "the stream broke: the peer broke the connection(, or the relay did)?"
-#: Ways from one to the other: what the clients are told, and what they say.
+#: Paths from one to the other: the options of the clients, and what they report.
 WAYS = {
     "direct": (DIRECT, P2P),
     "relayed": (RELAYED, RELAY),
@@ -47,13 +47,13 @@ class Stream:
 
     :ivar accept: the acceptor's script.
     :ivar dial: the dialer's.
-    :ivar ways: on which it goes, by their names in :data:`WAYS`.
-    :ivar typed: what comes by the dialer's own stdin, which stays open.
+    :ivar ways: its paths, by their names in :data:`WAYS`.
+    :ivar typed: what arrives on the dialer's own stdin, which stays open.
     :ivar content: what is in the dialer's file.
-    :ivar received: what the acceptor has in the end; None when it depends.
-    :ivar heard: and the dialer.
-    :ivar breaks: how each says that the stream broke, the acceptor first.
-    :ivar unheard: nobody can read what they say.
+    :ivar received: what the acceptor has in the end; None if that varies.
+    :ivar heard: what the dialer has.
+    :ivar breaks: how each reports that the stream broke, the acceptor first.
+    :ivar unheard: their messages cannot be read.
     """
 
     accept: str
@@ -100,7 +100,7 @@ FILES = {
         '{ dd bs=10 count=1 status=none >other; exec "$@"; } <content',
         received=b"first\n" + MUCH[10:] + b"last\n",
     ),
-    # Another one may append to the same file, and the kernel cannot splice to it.
+    # Another process may append to the same file, and the kernel cannot splice to it.
     "appended": Stream(
         'echo first >received; exec "$@" </dev/null >>received', FILE, received=b"first\n" + MUCH
     ),
@@ -115,7 +115,7 @@ PIPES = {
         'cat fifo >received & exec "$@" </dev/null >fifo',
         'cat content >fifo & exec "$@" <fifo',
     ),
-    # As by whom it shall not block.
+    # A descriptor that another program has made non-blocking.
     "a pipe that the acceptor opens to read and write": Stream(
         'cat fifo >received & exec "$@" </dev/null 1<>fifo', FILE
     ),
@@ -131,7 +131,7 @@ UNHEARD = {
     for name, where in (("closed", "2>&-"), ("full", "2>/dev/full"))
 }
 FAILURES = {
-    # There is no memory at its beginning. What cannot be read is not sent as nothing.
+    # There is no memory at its beginning. A read error must not look like an empty file.
     "unreadable": Stream(
         RECEIVE,
         'exec "$@" </proc/$PPID/mem',
@@ -145,7 +145,7 @@ FAILURES = {
         by="cannot write .*: no space left on device",
         content=b"x",
     ),
-    # Less than what the systems hold on the way, and more than there is room for.
+    # Less than the systems' buffers on the path hold, and more than the disk has room for.
     "a limit to the size of a file": broken(
         f"ulimit -f 1024; {RECEIVE}",
         FILE,
@@ -167,7 +167,7 @@ FAILURES = {
         by=".*broken pipe",
         typed=b"x",
     ),
-    # More than a pipe holds, and so little that the rest waits in the process; long sent.
+    # A little more than a pipe holds, so that the rest waits in the process, and was sent long ago.
     "a reader who leaves before it has everything": broken(
         'exec "$@" </dev/null > >(head -c 1 >received)', FILE, by=".*broken pipe", content=FEW
     ),

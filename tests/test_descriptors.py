@@ -1,5 +1,5 @@
 """
-A server whose descriptors run out, and how many it lets itself have.
+A server whose descriptors run out, and how it raises its limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.callers import Caller, call, first_gone, join, silent
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import LISTENING, TWIST, SystemTestCase
 
-#: What a server may have, and how many clients may wait: three quarters of what is not kept free.
+#: The limit of a server, and how many clients may wait: three quarters of what is not reserved.
 LIMIT, ROOM = 200, 102
 
 
@@ -113,7 +113,7 @@ class FullTests(LimitedTestCase):
         await first_gone(callers, len(callers) - 2 * ROOM)
         met = 0
         for caller in callers:
-            if not caller.lost:  # and it may still be
+            if not caller.lost:  # and it may still be lost
                 partner = await call(self.port, "DIAL", caller.token.decode())
                 fates = [partner.head(), caller.gone()]
                 _, fate = await DeferredList(fates, fireOnOneCallback=True, consumeErrors=True)
@@ -153,7 +153,7 @@ class FullTests(LimitedTestCase):
 
 
 class RaisedTests(LimitedTestCase):
-    """The programs take what they can get."""
+    """The programs raise their limit as far as they can."""
 
     async def assert_raised(self, server: Program) -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -1,5 +1,5 @@
 """
-What becomes of those who come to a server that is about to end.
+What happens to clients that arrive at a server that is about to end.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class OwnSocketTests(DrainingTestCase):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         talkers = [await talk_to(self, self.port) for _ in range(20)]
-        for number, talker in enumerate(talkers):  # a worker may let some wait before it is told
+        for number, talker in enumerate(talkers):  # a worker may let some wait before it knows
             talker.write(request(b"DIAL", rdv_token=b"%d" % number))
         server.signal("TERM")
         for pid in pids:

@@ -32,7 +32,7 @@ class AllTests(SynchronousTestCase):
         examples = sorted(ROOT.glob("examples/*"))
         self.assertNotEqual(examples, [])
         for path in examples:
-            # Here, or as a page has it.
+            # The description used here, or the one on a page.
             self.assertRegex(text, rf'self\.run_example\("{path.stem}"|@runs\(.*\b{path.name}')
             self.assertLess(len(path.read_text(encoding="utf-8").splitlines()), 80, path)
 
@@ -69,7 +69,7 @@ class EmbeddedServerTests(ExampleTestCase):
 
 
 class EchoTests(ExampleTestCase):
-    """``echo.py``; the guide has it at work."""
+    """``echo.py``; the guide runs it."""
 
     async def test_failure(self) -> None:
         """What goes wrong is one line."""
@@ -101,7 +101,7 @@ class PolicyTests(ExampleTestCase):
 
 
 class AuthenticatedTests(ExampleTestCase):
-    """``authenticated.py``; the page about identity has two who know each other."""
+    """``authenticated.py``; the page about identity has two peers that know each other."""
 
     def setUp(self) -> None:
         self.authority = Authority()
@@ -147,7 +147,7 @@ class AuthenticatedTests(ExampleTestCase):
 
 
 class EndpointTests(ExampleTestCase):
-    """Those that take the description of an endpoint; for others see the pages that have them."""
+    """Examples that take an endpoint description; the others are on their pages."""
 
     async def test_amp(self) -> None:
         """Two questions at once, on each kind of path."""

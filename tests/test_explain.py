@@ -33,7 +33,7 @@ def records(path: str | Path) -> list[dict[str, Any]]:
 
 
 class ExplainTestCase(SystemTestCase):
-    """Programs whose stderr is to be read."""
+    """Programs whose stderr is read."""
 
     forked = True
 
@@ -112,7 +112,7 @@ class ConnectedTests(ExplainTestCase):
 
 
 class NotConnectedTests(ExplainTestCase):
-    """There is none."""
+    """There is no connection."""
 
     async def test_refused(self) -> None:
         """The server does not want us."""
@@ -165,7 +165,7 @@ class NotConnectedTests(ExplainTestCase):
 
 
 class UsageTests(ExplainTestCase):
-    """Mistakes that are noticed before anything happens."""
+    """Mistakes that are detected before anything happens."""
 
     async def test_suffix(self) -> None:
         path = self.path(".txt")
@@ -187,7 +187,7 @@ class UsageTests(ExplainTestCase):
 
 
 class LabTests(TestCase):
-    """Networks in which no direct path can be."""
+    """Networks in which there can be no direct path."""
 
     timeout = 120
     skip = natlab.unavailable()

@@ -15,7 +15,7 @@ from rdv.explain import html, svg
 from rdv.test.explain.doubles import DIRECT, MOVED, REFUSED, RELAYED, Telling
 from tests.browser import Browser, colours
 
-#: Where everything of the picture is, in pixels of the window.
+#: Where each element of the picture is, in pixels of the window.
 PLACES = """(() => {
   const place = (each) => { const r = each.getBoundingClientRect();
     return [r.left, r.top, r.right, r.bottom]; };
@@ -75,7 +75,7 @@ class BrowserTestCase(TestCase):
 
 
 class GeometryTests(BrowserTestCase):
-    """Everything is there, inside, and beside each other."""
+    """Everything is present, inside the picture, and does not overlap."""
 
     def assert_inside(self, inner: list[float], outer: list[float], what: object) -> None:
         left, top, right, bottom = inner
@@ -149,7 +149,7 @@ class GeometryTests(BrowserTestCase):
 
 
 class LookTests(BrowserTestCase):
-    """What there is to see."""
+    """What is visible."""
 
     async def test_light_and_dark(self) -> None:
         """Each has its own background, and something on it."""

@@ -1,5 +1,5 @@
 """
-When there is no connection: one clear line, and an exit status that says so.
+Without a connection: one clear line, and the right exit status.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: rdv/1\r\n"
     b"Rdv-Peer-Addrs: \r\n\r\n"
 )
-#: Where nobody is asked, as the arguments make no sense.
+#: A server that is never contacted, because the arguments are wrong.
 NOBODY = "http://127.0.0.1:9/"
 
 
 class Canned(Protocol):
-    """Answers a request with these bytes, and closes if told so."""
+    """Answers a request with these bytes, and closes the connection if told to."""
 
     def __init__(self, answer: bytes, stays: bool) -> None:
         self.answer = answer
@@ -82,7 +82,7 @@ class FailureTestCase(SystemTestCase):
 
 
 class ServerTests(FailureTestCase):
-    """There is no server, or none for us."""
+    """There is no server, or it refuses us."""
 
     async def test_unreachable(self) -> None:
         """Nobody listens there, or there is no such host."""
@@ -133,7 +133,7 @@ class ServerTests(FailureTestCase):
         for canned, said in rows:
             url = self.canned(canned, stays=True)
             parts.append(self.assert_fails(1, said.replace("URL", url), "dial", url, "t"))
-        url = self.canned(SWITCHING)  # and it leaves
+        url = self.canned(SWITCHING)  # and then it closes
         parts.append(self.assert_fails(1, "no path to the peer: relay: .+", "dial", "-r", url, "t"))
         await together(*parts)
 
@@ -153,7 +153,7 @@ class ServerTests(FailureTestCase):
         url = self.canned(answer("409 Conflict", "replaced by another conn"))
         said = "another program dials with the same token and replaced this one"
         refused = f"{url} refused: 409 Conflict: replaced by another conn"
-        # Mostly there is no time for a further attempt. It may also run out in one.
+        # Usually there is no time for another attempt. The time may also run out during one.
         said = rf"{said} \({refused}\)"
         said = f"{said}|no connection within 2 s: {said}, then .+"
         await self.assert_fails(1, f"(?:{said})", "dial", "--timeout", "2", url, "t")
@@ -176,7 +176,7 @@ class ServerTests(FailureTestCase):
 
 
 class UsageTests(FailureTestCase):
-    """What cannot work is said before anything is tried."""
+    """Wrong arguments are reported before anything is tried."""
 
     async def test_arguments(self) -> None:
         """One row of each kind; :mod:`rdv.test.commands` has them all."""
@@ -212,7 +212,7 @@ class UsageTests(FailureTestCase):
                     (".*many.*", (*exposing, "1", "--max=many")),
                     (".*--listen.*", connecting),
                     (".*example.com.*", (*connecting, "--listen=example.com:80")),
-                    # Before anybody comes.
+                    # Before any peer arrives.
                     ("not an http:// .*", ("connect", "ftp://x/", "t", "--listen=0")),
                     ("(?:cannot listen on|not a port).*99999.*", ("serve", "-l", "99999")),
                     (

@@ -1,6 +1,6 @@
 """
-Whoever is killed, stopped or told to end, whenever, on whichever way: nobody who is left takes a
-part for the whole, and nobody waits for ever.
+Any program is killed, stopped or told to end, at any moment, on any path: none of the others takes
+a part for the whole, and none waits forever.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def ends(*, sender: bool, receiver: bool, got: bytes) -> list[End]:
 
 
 class VerdictTests(SynchronousTestCase):
-    """What is wrong, and what is not."""
+    """Which results are wrong, and which are not."""
 
     def test_nothing_wrong(self) -> None:
         for expected, found in (

@@ -1,5 +1,5 @@
 """
-``rdv expose`` and ``rdv connect``: bytes, and what is said of them.
+``rdv expose`` and ``rdv connect``: data, and what is reported.
 """
 
 from __future__ import annotations
@@ -179,7 +179,10 @@ class BytesTests(ForwardingTestCase):
 
 
 class LossTests(ForwardingTestCase):
-    """The programs at both ends break off. For those between see :mod:`tests.test_faults`."""
+    """
+    The programs at both ends reset their connections. For those in between, see
+    :mod:`tests.test_faults`.
+    """
 
     async def test_reset(self) -> None:
         """The other one sees a reset, and the next forward is well."""

@@ -88,7 +88,7 @@ class PortTests(FailureTestCase):
 
 
 class TargetTests(FailureTestCase):
-    """What ``rdv expose`` leads to."""
+    """The target of ``rdv expose``."""
 
     async def test_refuses(self) -> None:
         """That forward is reset; one that stands is not."""
@@ -157,7 +157,7 @@ class ServerTests(FailureTestCase):
         second = await self.expose()
         said = "^TROUBLE: another program accepts with the same token and replaced this one .*409"
         await first.line(said)
-        await second.line(said)  # the first one has come back
+        await second.line(said)  # the first one has returned
         await self.check_both_ways(*await self.forward(), b"new", b"one")
         await self.check_both_ways(local, visitor, b"still", b"there")
         await second.kill()
@@ -184,7 +184,7 @@ class ServerTests(FailureTestCase):
 
 
 class LeavingTests(FailureTestCase):
-    """A local program that has left before a peer has come."""
+    """A local program that leaves before a peer has arrived."""
 
     async def check(self, listen: str, leave: Callable[[Talker], object] = Talker.close) -> None:
         """Its dial is given up at once; the next one has the lobby, and the peer, for itself."""

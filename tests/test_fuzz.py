@@ -1,5 +1,5 @@
 """
-``benchmarks/fuzz.py``: that it finds what there is, and that the readers stand a second of it.
+``benchmarks/fuzz.py``: that it finds faults, and that the parsers survive a second of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _fails(data: bytes) -> None:
 
 
 class EngineTests(SynchronousTestCase):
-    """Making inputs, and making them smaller."""
+    """Generating inputs, and reducing them."""
 
     def test_shrunk(self) -> None:
         """Nothing can be left out of what is found; each place is found once."""

@@ -1,6 +1,6 @@
 """
-Servers that are replaced by a new generation: what becomes of those who wait, and of those whose
-stream goes through the old one; and new generations that fail.
+Servers that are replaced by a new generation: what happens to waiting clients, and to streams
+through the old one; and new generations that fail.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase, lef
 from tests.talker import Talker, talk_to
 from tests.test_draining import ACTIVATED
 
-#: A new generation that ends, or hangs, before it serves, as a file says.
+#: A new generation that ends or hangs before it serves, depending on a file.
 BAD = """
 import os, sys, time
 if "_RDV_HERITAGE" in os.environ and os.path.exists({path!r}):
@@ -33,7 +33,7 @@ if "_RDV_HERITAGE" in os.environ and os.path.exists({path!r}):
 class GenerationsTestCase(SystemTestCase):
     """
     :ivar server: the first generation.
-    :ivar pid_file: where the one that serves now is to be found.
+    :ivar pid_file: the file that names the serving generation.
     """
 
     timeout = 120
@@ -170,7 +170,7 @@ class OtherTests(GenerationsTestCase):
         await self.start(listen=f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}")
         self.url = self.url.replace("http:", "https:")
         acceptor = self.accept(*RELAYED, *self.trust)
-        await acceptor.line("^WAITING: ")  # after a second; who has not said so is not back
+        await acceptor.line("^WAITING: ")  # after a second; before that line, it is not back
         await self.replace()
         await acceptor.line("^BACK: waiting at ")
         dialer = self.dial(*RELAYED, *self.trust)
@@ -225,7 +225,7 @@ class OtherTests(GenerationsTestCase):
             await self.server.line(LISTENING)
             acceptor = await self.waiting(b"ACCEPT", b"waits")
             await self.server.line("waiting: acceptor")
-            for _ in range(2):  # also from one that has not got it from systemd itself
+            for _ in range(2):  # also from a generation that was not started by systemd itself
                 await self.replace()
             await self.meets(acceptor, b"waits")
             await self.all_ended()
@@ -243,7 +243,7 @@ class OtherTests(GenerationsTestCase):
 
 
 class FailureTests(GenerationsTestCase):
-    """The new generation does not serve: the old one goes on as if nothing had happened."""
+    """The new generation does not serve: the old one continues as if nothing had happened."""
 
     async def goes_on(self, acceptor: Talker) -> None:
         await self.meets(acceptor, b"waits")
@@ -299,7 +299,7 @@ class FailureTests(GenerationsTestCase):
         self.server.signal("USR2")
         await self.server.line("there already is a new generation")
         self.server.signal("TERM")
-        self.assertEqual(await self.server.ended, 0)  # its output has ended, which both had
+        self.assertEqual(await self.server.ended, 0)  # its output, which both had, has ended
         self.assertRaises(ProcessLookupError, os.kill, int(found[1]), 0)
 
     async def test_replaced_and_told_to_end(self) -> None:

@@ -80,7 +80,7 @@ class ShellTests(TestCase):
 
 
 class EndpointTests(SynchronousTestCase):
-    """What is said of endpoints, in memory."""
+    """The parts on endpoints, in memory."""
 
     @runs(GUIDE, "RendezvousServerEndpoint(client")
     def test_endpoints(self, source: str) -> None:

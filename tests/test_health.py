@@ -73,7 +73,7 @@ class HealthTests(SystemTestCase):
         one.signal("TERM")
         await haproxy.line(DOWN.format("one"))
         await self.pair("another")
-        # The first pair goes on to its end.
+        # The first pair continues to its end.
         dialer.write(b", and more")
         self.assertEqual(await acceptor.received(15), b"hello, and more")
         for client in (dialer, acceptor):
@@ -99,7 +99,7 @@ class HealthTests(SystemTestCase):
         self.assertEqual(await ask(kept, "/readyz"), (200, b"ok\n"))
         server.signal("TERM")
         await server.line("SIGTERM: ")
-        # Who has a connection is answered; it accepts no other.
+        # A balancer with an open connection is answered; the server accepts no new one.
         self.assertEqual(await ask(kept, "/readyz"), (503, b"draining\n"))
         self.assertEqual((await ask(port, "/readyz"))[0], 502)
         for client in (acceptor, dialer):

@@ -17,7 +17,7 @@ HERE = r"http\://127.0.0.1\:8080"
 
 
 class ProgramTests(TestCase):
-    """Programs that are made of the blocks."""
+    """Programs made from the blocks."""
 
     timeout = 60
 

@@ -55,7 +55,7 @@ class ApplicationTests(TestCase):
         for connection, wire in zip(pair, wires, strict=True):
             connection.attach(wire)
         program.signal("TERM")
-        # twistd dies of the signal in the end, when its services have stopped.
+        # In the end, when its services have stopped, the signal kills twistd.
         self.assertEqual(await program.ended, -signal.SIGTERM, program.report())
         await gatherResults([wire.lost() for wire in wires])
         self.assertIn(b"relayed: ", program.stdout)
@@ -91,7 +91,7 @@ class ApplicationTests(TestCase):
 
 
 class Counting(Protocol):
-    """Counts those that are connected."""
+    """Counts connected protocols."""
 
     connected_now = 0
 

@@ -79,7 +79,7 @@ class FilesTests(HowToTestCase):
 
 
 class ShownTests(DescriptorTestCase):
-    """What the page shows of a bar is how it looks."""
+    """The bar on the page looks like the real one."""
 
     @runs(FILES, "sent  45%", "received 450MB", "SENT: 1.00GB")
     def test_shown(self, known: str, unknown: str, summary: str) -> None:

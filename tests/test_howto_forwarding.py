@@ -35,7 +35,7 @@ class RedisTests(SystemTestCase):
             if shutil.which(program) is None:
                 raise SkipTest(f"{program} is not installed")
         self.shell = Shell(self)
-        # Nobody else gets the port, and Redis does: it reuses addresses, too.
+        # Only Redis can get the port, because it sets SO_REUSEADDR, too.
         reserved = socket.socket()
         self.addCleanup(reserved.close)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

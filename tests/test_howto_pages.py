@@ -71,7 +71,7 @@ class CertificateTests(TestCase):
 
 
 class ModuleTests(TestCase):
-    """Each module, as it stands, and with a mistake."""
+    """Each module as it is, and with a mistake."""
 
     timeout = 120
 
@@ -174,7 +174,7 @@ class PolicyTests(TestCase):
 
 
 class Router:
-    """One that forwards. :ivar forwarded: ports that it forwards now."""
+    """A router that forwards ports. :ivar forwarded: the ports that it currently forwards."""
 
     def __init__(self) -> None:
         self.forwarded: list[int] = []

@@ -1,6 +1,6 @@
 """
-The page about a public server, from its first command on: what belongs to a host, such as certbot
-and systemd, is a double; its folders are in the test's own.
+The page about a public server, from its first command on: programs of a host, such as certbot and
+systemd, are doubles; its folders are in the test's own.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.proxies import installed
 PAGE = "docs/howto/server.rst"
 UNIT = "contrib/systemd/rdv.service"
 
-#: Programs of the host; each notes that it was called.
+#: Programs of the host; each records its call.
 DOUBLES = {
     "apt-get": "",
     "useradd": "",
     "systemctl": "",
     "git": "",
     "journalctl": "",
-    # What it has got, and then the hook, as certbot does.
+    # The new certificate, and then the hook, like certbot.
     "certbot": 'export RENEWED_LINEAGE="$PWD/live"\neval "$6"',
     # python3 -m venv FOLDER
     "python3": """

@@ -19,7 +19,7 @@ from tests.servers import MEGABYTE, SystemTestCase, noise
 HOWTO = "docs/howto/ssh.rst"
 URL = "https://example.com/rdv"
 TOKEN = "rdv token"
-#: Where a root's server wants to have an empty folder. It stays: others may be using it.
+#: An empty folder that a server run by root requires. It is not removed: others may be using it.
 SEPARATION = Path("/run/sshd")
 SSHD = """\
 ListenAddress 127.0.0.1:{port}
@@ -92,7 +92,7 @@ class SSHTestCase(SystemTestCase):
             raise SkipTest("sshd is not installed")
         if os.getuid() == 0:
             SEPARATION.mkdir(mode=0o755, exist_ok=True)
-        # Nobody else gets the port, and sshd does: it reuses addresses, too.
+        # Only sshd can get the port, because it sets SO_REUSEADDR, too.
         reserved = socket.socket()
         self.addCleanup(reserved.close)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

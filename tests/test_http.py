@@ -1,5 +1,6 @@
 """
-What a server answers to what is no offer: over real sockets, where an answer can be lost.
+What a server answers to requests that are not offers: over real sockets, where an answer can be
+lost.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tests.servers import DIRECT, MEGABYTE, RELAY, RELAYED, SystemTestCase, nois
 
 PAGE = "docs/howto/proxy.rst"
 AT, SERVER = "proxy.example.com:3128", "https://rdv.example.com"
-#: What a proxy asks for.
+#: The credentials that a proxy requires.
 USER, PASSWORD = "user", "Passw0rd"
 
 

@@ -1,5 +1,5 @@
 """
-Ours and the original's manners, in every mix: see :mod:`tests.plain`.
+Our programs and those with the behaviour of the original, in every mix: see :mod:`tests.plain`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from tests.processes import PYTHON, Program
 from tests.servers import BROKEN, MEGABYTE, SystemTestCase, noise
 
 P2P, RELAY = "p2p", "relay"
-#: How either kind is told which path to take.
+#: The options of each kind that choose the path.
 OPTIONS = {P2P: ("--spaces", "loopback"), RELAY: ("-r",)}
 PLAIN_OPTIONS = {P2P: ("--spaces", "loopback"), RELAY: ("--relay",)}
-#: Who is plain: server, dialer, acceptor.
+#: Which ones are plain: server, dialer, acceptor.
 MIXES = [*product((False, True), repeat=3)]
 
 
@@ -42,7 +42,9 @@ class InteropTestCase(SystemTestCase):
 
 
 class MixTests(InteropTestCase):
-    """Two clients of one server: something both ways, by both paths, whoever is there first."""
+    """
+    Two clients of one server: data in both directions, on both paths, whichever client is first.
+    """
 
     timeout = 240
 
@@ -53,7 +55,7 @@ class MixTests(InteropTestCase):
             process = await self.server(server)
             for path, first, second in zip(paths, plain, reversed(plain), strict=True):
                 clients = {first: self.client(plain[first], first, path)}
-                # The first one of this role that has to wait.
+                # The first client of this role that has to wait.
                 await process.line(f"(?i)(?:joined|waiting): {first}")
                 clients[second] = self.client(plain[second], second, path)
                 await self.check_pair(clients["dial"], clients["accept"], path)
@@ -78,7 +80,9 @@ class MixTests(InteropTestCase):
 
 
 class FullCloseTests(InteropTestCase):
-    """Plain peers close both directions at once; nothing that they have sent is lost for that."""
+    """
+    Plain peers close both directions at once; nothing that they have sent is lost because of that.
+    """
 
     async def test_file(self) -> None:
         """A plain dialer sends a file and closes; the other side has said nothing."""
@@ -118,7 +122,7 @@ class FullCloseTests(InteropTestCase):
             stdin = None if sends_late else self.opened(self.file_of(content))
             dialer = self.client(False, "dial", RELAY, stdin=stdin)
             await self.connected(RELAY, acceptor, dialer)
-            if sends_late:  # an end of the acceptor's would have come through
+            if sends_late:  # an end of the acceptor would have arrived
                 dialer.write(content)
                 dialer.close_stdin()
             ended = [await dialer.ended, await acceptor.ended]

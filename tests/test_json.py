@@ -1,7 +1,7 @@
 """
-``rdv dial --json`` and ``rdv accept --json``: every line on stderr is an event, in good order.
+``rdv dial --json`` and ``rdv accept --json``: every line on stderr is an event, in order.
 
-The last one is that of the end, with the exit status: :mod:`tests.test_faults` looks at that, too.
+The last one is the end, with the exit status: :mod:`tests.test_faults` looks at that, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.processes import Program
 from tests.servers import DIRECT, MEGABYTE, RELAYED, SystemTestCase, noise
 
 JSON = ("--json",)
-#: The events of a stream, without those that a trace adds and that differ from case to case.
+#: The events of a stream, without those from the trace, which vary.
 STREAM = ["lobby", "candidates", "connected"]
 
 
@@ -98,7 +98,7 @@ class StreamTests(JSONTestCase):
         self.assert_failed(events, 3, "^the stream broke: ")
         self.assertEqual(events[-1]["sent"], 12)
         told = [(event["sent"], event["received"]) for event in self.named(events, "bytes")]
-        # The last one of all is of the end.
+        # The very last one is the end.
         self.assertEqual(len(set(told[:-1])), len(told[:-1]))
 
     async def test_log_and_notice(self) -> None:
@@ -126,13 +126,13 @@ class StreamTests(JSONTestCase):
 
 
 class FailureTests(JSONTestCase):
-    """What goes wrong is an event, and the end comes behind it."""
+    """A failure is an event, and the end follows it."""
 
     async def test_usage(self) -> None:
         """What cannot even be parsed is told as JSON, and so is what makes no sense: one event."""
         for arguments, said in (
             (("--timeout", "soon", "http://127.0.0.1:1", "t"), "--timeout"),
-            (("-q", "http://127.0.0.1:1", "t"), "not allowed with"),  # quiet JSON is no JSON
+            (("-q", "http://127.0.0.1:1", "t"), "not allowed with"),  # with --json
             (("ftp://x", "t"), "not an http:// or https:// URL"),
         ):
             bad = self.rdv("dial", *JSON, *arguments)

@@ -1,5 +1,6 @@
 """
-Limits for each address: one takes what it can get, and clients from another one still meet.
+Limits for each address: one address takes all that it can get, and clients from another one still
+meet.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from tests.processes import PYTHON, Program
 from tests.test_descriptors import open_files
 from tests.workers import WORKERS, WorkersTestCase
 
-#: How many connections an attacker has, if it is let, and at how many the server ends: 256, and
-#: those that are being told so, with what it has open anyway.
+#: How many connections an attacker tries to have, and how many the server allows: 256, plus those
+#: that are being refused, and the descriptors that are open anyway.
 MANY, AT_MOST = 600, 256 + 75 + 40
 PAIRS = 10
 HOG = "127.0.0.9"
@@ -133,6 +134,6 @@ def _guess(port: int, number: int) -> list[int]:
                 sock.shutdown(socket.SHUT_WR)
                 if b" 101 " in sock.recv(4096):
                     found.append(token)
-            except OSError:  # it was one of very many, and cut
+            except OSError:  # it was one of very many, and was reset
                 continue
     return found

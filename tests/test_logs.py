@@ -17,7 +17,7 @@ from tests.servers import TWIST, SystemTestCase
 SERVE = (PYTHON, "-m", "rdv", "serve", "--listen", "127.0.0.1:0")
 RDV = (TWIST, "rdv", "--listen", "tcp:0:interface=127.0.0.1")
 WORKERS = ("--workers", "2")
-#: What one of them says of its port, in whatever form.
+#: What they log about the port, in any form.
 PORT = r"(?:LISTENING: 127\.0\.0\.1:|\"address\": \"127\.0\.0\.1:|starting on )(\d+)\b"
 TOKEN = "5f0c6a4e-0d0f"
 
@@ -33,7 +33,7 @@ async def meet_and_part(port: int, token: str = TOKEN) -> None:
 
 
 class FormTests(SystemTestCase):
-    """What a program gets to read."""
+    """The output for a program."""
 
     forked = True
 

@@ -25,7 +25,7 @@ from tests.servers import RELAYED, SystemTestCase
 from tests.talker import Talker
 
 PAGE = "docs/howto/machines.rst"
-#: So many that each of three servers has its share, whatever its port.
+#: Enough for each of three servers to get some, whatever its port.
 TOKENS = [f"token {number}" for number in range(32)]
 
 Start = Callable[[TestCase, str], Coroutine[Any, Any, int]]
@@ -50,7 +50,7 @@ class BalancerTests(TestCase):
         changes = (
             ("8081", str(port)),
             ("twist rdv", told),
-            # Pairs that have missed each other as a server came back try again that soon.
+            # Pairs that missed each other when a server came back try again within this time.
             ("--lobby-timeout 30", "--lobby-timeout 1"),
             ("--limit-failures 300", "--no-limits"),
         )
@@ -87,12 +87,12 @@ class BalancerTests(TestCase):
         self.url = f"http://127.0.0.1:{port}/rdv"
         accepting = self.come(Role.ACCEPTOR)
         shares = [server.line("waiting: acceptor") for server, _ in servers]
-        # Each has its share. A client that has failed makes nobody wait for that.
+        # Each server gets some. A client that has failed must not block the others.
         first: list[Deferred[Any]] = [gatherResults(shares), *accepting]
         await DeferredList(first, fireOnOneCallback=True, fireOnOneErrback=True)
         killed.signal("KILL")
         await killed.ended
-        # Those that waited there wait somewhere else, and those that come look for them there.
+        # Clients that waited there wait at another server, and new ones look for them there.
         for connection in await gatherResults([*accepting, *self.come(Role.DIALER)]):
             connection.abortConnection()
         relayed = await gatherResults([*self.come(Role.ACCEPTOR), *self.come(Role.DIALER)])
@@ -144,7 +144,7 @@ class PlacementTests(TestCase):
         said = simulation.stdout.decode()
         self.assertRegex(said, r"(?m)^tokens that move when one is lost, of those it had +1\.00$")
         for times in re.findall(r"(?m)^.* +([\d.]+) s +([\d.]+) s$", said):
-            self.assertLess(max(map(float, times)), 3)  # by the simulation's own clock
+            self.assertLess(max(map(float, times)), 3)  # in the simulation's own time
 
 
 class ListTests(SystemTestCase):

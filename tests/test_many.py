@@ -26,11 +26,11 @@ from tests.servers import MEGABYTE, SystemTestCase, noise
 from tests.talker import Parting, Talker
 
 PAIRS = 200
-#: So often the server must have had the opportunity to read what it must not read: with each turn
-#: of its reactor it could take 64 KiB.
+#: How many opportunities the server must have had to read what it must not read: in each turn of
+#: its reactor it could read 64 KiB.
 TURNS = 2048
 STALLED = 20
-#: What each of those has to send: more than the kernel's buffers on the way take.
+#: What each of these sends: more than the kernel's buffers on the path hold.
 STALLED_FLOOD = 32 * MEGABYTE
 
 
@@ -105,7 +105,7 @@ class CrossTalkTests(ManyTestCase):
         """All of them at once, dialers and acceptors in any order."""
         random = Random(seed)
         clients = self.clients()
-        # Four characters are shown in the server's log: they tell the pairs apart.
+        # Four characters are shown in the server's log: they distinguish the pairs.
         tokens = [f"{seed}{number:03} pair" for number in range(count)]
         outcomes = {token: random.choice(("direct", "relayed")) for token in tokens}
         ends = [(token, role) for token in tokens for role in ("dial", "accept")]

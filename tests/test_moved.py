@@ -1,6 +1,6 @@
 """
-Streams that begin on the relay and move to a direct path, between real commands: what they say of
-it, and that everything arrives.
+Streams that begin on the relay and move to a direct path, between real commands: what they report,
+and that everything arrives.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class StreamTests(MovedTestCase):
 
 
 class TellingTests(MovedTestCase):
-    """What is told of it beside that line."""
+    """What else is reported about a move."""
 
     def events(self, program: Program, *names: str) -> list[dict[str, Any]]:
         """Those with one of these names."""
@@ -282,7 +282,7 @@ class ForwardingTests(MovedTestCase, ForwardingTestCase):
 
 
 class ProgramTests(MovedTestCase):
-    """A protocol that wants to know."""
+    """A protocol that is notified of its path."""
 
     @runs("docs/client.rst", "IPathListener")
     async def test_endpoints(self, source: str) -> None:

@@ -1,6 +1,6 @@
 """
-Streams that are under way while networks between two peers change: what begins on the relay moves
-when a direct path opens, and is not taken for complete when that dies.
+Streams while the networks between two peers change: they move from the relay when a direct path
+opens, and do not look complete when that path dies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.natlab.model import Box, Site
 from tests.natlab.programs import Server
 from tests.processes import PYTHON, Program
 
-#: Routers that drop whatever is not for the server.
+#: Routers that drop everything except packets for the server.
 _CLOSED = Site((Box(only_server=True),))
 #: What a peer writes each time, and how often, in seconds.
 _PIECE, _EVERY = 20_000, 0.02
@@ -30,10 +30,10 @@ _PIECE, _EVERY = 20_000, 0.02
 
 class Peer:
     """
-    One of two that copy something to each other, a little at a time.
+    One of two programs that copy data to each other, a little at a time.
 
     :ivar program: ``rdv``, in a network namespace of the laboratory.
-    :ivar sent: all that it was given.
+    :ivar sent: everything that it was given.
     """
 
     def __init__(self, test: TestCase, host: natlab.Host, *command: str) -> None:
@@ -111,7 +111,7 @@ class MoveTests(TestCase):
         """After three seconds; from then on not a byte goes through the server."""
         await self.begin()
         await self.open(3.0)
-        await deferLater(reactor, 0.5)  # what is on the relay has come
+        await deferLater(reactor, 0.5)  # what was on the relay has arrived
         list(self.counters())
         await deferLater(reactor, 0.5)
         for found in self.counters():

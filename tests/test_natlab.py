@@ -1,6 +1,6 @@
 """
-The laboratory proves itself: its internet and its counters do what they are asked to, and nothing
-of it stays. Real sockets in real namespaces, without any peer of rdv.
+The laboratory itself: its internet and its counters work as configured, and nothing of it is left
+over. Real sockets in real namespaces, without any peer of rdv.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.natlab.rules import MARK
 
 
 class BuildTests(Case):
-    """What is built can be used, and goes without a trace."""
+    """What is built can be used, and is removed completely."""
 
     def test_all(self) -> None:
         """In every topology both peers reach the server at once, without a packet lost."""
@@ -124,7 +124,7 @@ class InternetTests(Case):
         """Those packets are lost that the seed says, and no other."""
         random = Random(5)
         expected = [number for number in range(200) if random.random() >= 0.2]
-        self.assertEqual(expected[-1], 199)  # or nobody would notice one more
+        self.assertEqual(expected[-1], 199)  # otherwise one more would go unnoticed
         lab = self.build(topology(), natlab.Conditions(peers=1, loss=20, seed=5))
         arrived, _ = self.send(lab.dialer, lab.acceptor, 200, len(expected))
         self.assertEqual(arrived, expected)
@@ -167,7 +167,7 @@ class CounterTests(Case):
                 other.recv(100)
                 expected = {f"payload_{way}_{whom}": 1, f"data_{way}_{whom}": 1}
                 self.assertEqual(self.seen(lab), expected)
-        # What a host says to itself goes nowhere.
+        # What a host sends to itself does not count.
         listener = self.listen(lab.dialer, 9999)
         self.open(lab.dialer).connect((lab.dialer.addresses[0], 9999))
         listener.accept()[0].close()

@@ -1,5 +1,5 @@
 """
-What the pages for operators say: their commands and configurations are run, on ports of this host.
+The pages for operators: their commands and configurations are run, on ports of this host.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class OperationsTests(TestCase):
         logged = program.stderr.decode().splitlines()
         said = [line.rpartition("] ")[2] for line in logged if "server.rendezvous" in line]
         lines = re.sub(r"\n\s+", " ", lines)
-        # Whichever of the two the server has heard of first.
+        # Whichever of the two has reached the server first.
         said = [line.replace("acceptor_closed", "dialer_closed") for line in said]
         told = [re.sub("id [0-9a-f]{8}", "id 7f3a9c21", line) for line in said]
         self.assertEqual([shape(line) for line in told], shape(lines).splitlines())

@@ -1,5 +1,5 @@
 """
-What the server makes of a pair: with real clients, which are killed, give up, or find a path.
+How the server classifies a pair: with real clients that are killed, give up, or find a path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TOKEN = "a token"
 
 
 class _Silent(Factory[Protocol]):
-    """Accepts, and says nothing."""
+    """Accepts, and sends nothing."""
 
     noisy = False
 
@@ -37,7 +37,7 @@ class _Silent(Factory[Protocol]):
 
 
 class UndecidedTests(SystemTestCase):
-    """A dialer that has heard HELLO on the relay, and waits for a direct path."""
+    """A dialer that has received HELLO on the relay, and waits for a direct path."""
 
     forked = True
     timeout = 240
@@ -57,7 +57,7 @@ class UndecidedTests(SystemTestCase):
         await acceptor.until(b"\r\n\r\n")
         acceptor.write(hello_line(TOKEN.encode()))
         await silent.reached
-        # The server has read HELLO when it answers somebody who came later.
+        # The server has read HELLO when it answers a client that arrived later.
         self.assertIn(b" 426 ", await self.ask(request(b"GET", connection=b"close")))
         return server, dialer, acceptor
 

@@ -1,5 +1,5 @@
 """
-The plain programs among themselves: what they are trusted with in the interoperability tests.
+The plain programs among themselves: what the interoperability tests rely on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tests.talker import Talker, talk_to
 
 
 class PlainTestCase(TestCase):
-    """A plain server, and what it takes to start clients of it."""
+    """A plain server, with methods to start its clients."""
 
     timeout = 60
 

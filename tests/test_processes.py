@@ -1,5 +1,5 @@
 """
-The process helper itself, where a mistake would make other tests hang, or pass.
+The process helper itself: with a mistake in it, other tests would hang, or pass wrongly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.processes import PYTHON, Program, ProgramEnded
 
 
 class ProgramTests(TestCase):
-    """What a program says, does and leaves behind."""
+    """The output of a program, its status, and its removal."""
 
     timeout = 60
 

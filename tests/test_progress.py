@@ -1,5 +1,5 @@
 """
-What ``rdv dial`` and ``rdv accept`` show on a terminal while something moves.
+What ``rdv dial`` and ``rdv accept`` show on a terminal during a transfer.
 
 The receiver's stdout is a pipe that the test has not yet begun to read, so a transfer lasts until
 the test has seen enough.
@@ -23,7 +23,7 @@ NOTICE = "NOTICE: .* not encrypted.*\n"
 
 
 class ProgressTestCase(SystemTestCase):
-    """A transfer that goes on when the test wants it to."""
+    """A transfer that continues when the test lets it."""
 
     async def setUp(self) -> None:  # type: ignore[override]
         await self.serve()
@@ -79,7 +79,7 @@ class ProgressTestCase(SystemTestCase):
 
 
 class BarTests(ProgressTestCase):
-    """There is one."""
+    """There is a bar."""
 
     async def test_file(self) -> None:
         """Percentage, rate and time left; at its end a summary in its place."""
@@ -152,7 +152,7 @@ class BarTests(ProgressTestCase):
 
 
 class NoBarTests(ProgressTestCase):
-    """There is none. The receiver has one, so we know that there has been time for it."""
+    """There is no bar. The receiver has one, which shows that there was enough time for one."""
 
     async def check_silent(self, sender: Program, screen: Screen) -> None:
         """Wait until the other side has shown something, then let all go on."""

@@ -1,8 +1,8 @@
 """
-Behind reverse proxies: what becomes of the end of one direction, and of a break.
+Behind reverse proxies: what happens to the end of one direction, and to a reset.
 
-That the server knows who the client is, by PROXY or by a header, is shown where the pages about it
-are run: :mod:`tests.test_operations`, :mod:`tests.test_readme`.
+That the server knows the client's address, from a PROXY header or an HTTP header, is tested with
+the pages about it: :mod:`tests.test_operations`, :mod:`tests.test_readme`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ProxyTests(SystemTestCase):
         self.assertEqual(await dialer.received(len(back)), back)
         for client in (dialer, acceptor):
             client.close_stdin()
-            # It depends on the proxy and on the moment whether that is a good end.
+            # Whether this is a clean end depends on the proxy and on timing.
             self.assertIn(await client.ended, (0, 3), client.report())
             self.assertNotIn(b"Traceback", client.stderr)
 
@@ -184,5 +184,5 @@ class ProxyTests(SystemTestCase):
         await self.nginx()
         await self.check_one_end_for_both()
         await self.check_file(3)
-        # And it makes an end of a reset: what was cut looks complete, as proxies.rst says.
+        # And it turns a reset into an end: a truncated stream looks complete, as proxies.rst says.
         await self.assert_ended(await self.killed(), 0, RELAY)

@@ -10,15 +10,15 @@ from tests.secure import SecureTestCase
 
 class MoveTests(SecureTestCase):
     """
-    Both sides write while the stream moves, and all of it arrives, or it is known to be broken.
-    ``python -m tests.random_moves`` does the same as often as one likes.
+    Both sides write while the stream moves, and either all of it arrives, or the stream is known to
+    be broken. ``python -m tests.random_moves`` does the same any number of times.
     """
 
     timeout = 300
 
     async def check(self) -> None:
-        # Few of those that are cut move and are whole; of the others a few have ended before there
-        # was a direct path.
+        # Few of the streams that are cut move and are complete; a few of the others end before
+        # there is a direct path.
         for options, counts in (
             ((), r"[1-9]\d* moved, \d+ stayed, 0 broken"),
             (("--cut",), r"\d+ moved, \d+ stayed, [1-9]\d* broken"),

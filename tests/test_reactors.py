@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.processes import PYTHON, ROOT, Program, together
 from tests.servers import SystemTestCase
 
-#: Those that are not the default.
+#: The reactors other than the default one.
 OTHERS = ("poll", "select", "asyncio")
 #: Unit tests: each way in which a relay moves bytes, and what can happen to them.
 MOVING = "rdv.test.server.relay.test_moving"
-#: Unit tests on sockets, or on what one event does after the other.
+#: Unit tests with sockets, or for which the order of events matters.
 UNITS = (
     MOVING,
     "rdv.test.flows",

@@ -1,7 +1,7 @@
 """
-README, and the pages of a client and a server of one's own, do what they say: each of their blocks
-is run, with a server on this host in the place of example.com. This module has the commands; the
-pieces of Python are in ``test_readme_python``.
+README, and the pages on client and server, do what they say: each of their blocks is run, with a
+server on this host in place of example.com. This module has the commands; the pieces of Python are
+in ``test_readme_python``.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class ShellTests(TestCase):
         self.port = await start_nginx(self, site)
         acceptor, dialer = (self.client(command.format(role)) for role in ROLES)
         observed = (await dialer.line(r"observed as (127\.0\.0\.1:\d+)"))[1]
-        # What the dialer has reported of itself comes first, what the server has seen comes last.
+        # What the dialer has reported comes first, and what the server has observed comes last.
         await acceptor.line(rf"peer may be at \['{observed}', .*'{observed}'\]")
         for client in (acceptor, dialer):
             self.assertEqual(await client.ended, 0)
@@ -216,7 +216,7 @@ class ShellTests(TestCase):
         dialer = self.client(f"rdv dial -r {EXAMPLE}/rdv MY_TOKEN <sent")
         self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0])
         self.assertTrue(acceptor.stdout == content)
-        # A plain stream would lose what is still to come when the dialer has ended.
+        # A plain stream would lose data that is sent after the dialer has ended.
         acceptor = self.client(f"rdv accept -r {EXAMPLE}/rdv <sent")
         dialer = self.client(f"echo hello | rdv dial -r {EXAMPLE}/rdv {await made_by(acceptor)}")
         self.assertEqual([await dialer.ended, await acceptor.ended], [0, 0])

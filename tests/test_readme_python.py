@@ -36,7 +36,7 @@ LOG_TO_STDOUT = "import sys; from twisted.python import log; log.startLogging(sy
 
 
 class Words(Protocol):
-    """Says a word of five letters, and closes when it has heard one."""
+    """Sends a word of five letters, and closes when it has received one."""
 
     def __init__(self, word: bytes = b"hello") -> None:
         self.word = word

@@ -82,7 +82,7 @@ class RestartTests(ForwardingTestCase):
         for _ in range(2):
             other = self.accept(*RELAYED, token=secret.server_token.decode())
             await other.line("^WAITING: ")
-            # It is plain, and leaves when the first one is back.
+            # It has a plain token, and ends when the first one is back.
             self.assertEqual(await other.ended, 1, other.report())
         await self.check_bytes(first, self.dial(*RELAYED, token=secret.reveal()))
         self.assertEqual(first.stderr.count(b"TROUBLE: another program accepts"), 1)

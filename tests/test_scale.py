@@ -1,5 +1,5 @@
 """
-A server with many that wait and many that are relayed, at the same time.
+A server with many waiting and many relayed clients at the same time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.callers import Caller, call_all, join
 from tests.servers import SystemTestCase
 
 WAITING, PAIRS = 1000, 100
-#: So many call at once.
+#: How many connect at once.
 BATCH = 100
 
 
@@ -54,7 +54,7 @@ class ScaleTests(SystemTestCase):
         tokens = [f"token {number}" for number in range(WAITING)]
         acceptors = await self.call_batches("ACCEPT", tokens)
         await self.check_pairs(pairs)
-        # The last ones first: what has waited longest is not in their way.
+        # The last ones first: clients that have waited longer are not in their way.
         acceptors.reverse()
         for start in range(0, WAITING, BATCH):
             met = acceptors[start : start + BATCH]

@@ -1,5 +1,5 @@
 """
-Attackers from other addresses take whatever descriptors a server has, and clients still meet.
+Attackers from other addresses take all the descriptors of a server, and clients still meet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.callers import call, join
 from tests.processes import PYTHON, Program
 from tests.test_descriptors import LimitedTestCase, open_files
 
-#: What the server may have, and how many connections an attacker has: more.
+#: The limit of the server, and how many connections an attacker has: more.
 LIMIT, MANY = 300, 450
 PAIRS = 10
 

@@ -1,6 +1,6 @@
 """
-Where the commands get secrets from, and what they do without. Where secrets do not show is in
-:mod:`tests.test_secrets_hidden`.
+Where the commands get secrets from, and what they do without. For where secrets must not appear,
+see :mod:`tests.test_secrets_hidden`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.secure import STEADY, SecureTestCase, secured
 from tests.servers import CONNECTED, DIRECT, RELAYED
 
 SCRIPTS = "docs/howto/scripts.rst"
-#: What is printed, and what stands where nothing shows it.
+#: A printed secret, and the placeholder where it must not be shown.
 SECRET = r"rdvs1-[a-z2-7]{32}"
 PATH = r"(?:p2p|relay)"
 STDIN = ("--token-file", "-")
@@ -26,7 +26,10 @@ NOTICE = b"NOTICE: this stream is not encrypted"
 
 
 class MakingTests(ForwardingTestCase):
-    """Who waits without a token makes a secret, and prints a command; that one, as it is, meets."""
+    """
+    A command that waits without a token generates a secret, and prints a command for the peer; that
+    command connects as it is.
+    """
 
     def setUp(self) -> None:
         self.shell = Shell(self)
@@ -171,7 +174,7 @@ class GivenTests(SecureTestCase):
 
 
 class PlainTests(SecureTestCase):
-    """A stream that is not encrypted is refused, or said to be so."""
+    """A stream that is not encrypted is refused, or reported as such."""
 
     async def test_refused(self) -> None:
         """Before anything is asked."""

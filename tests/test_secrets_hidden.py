@@ -1,6 +1,6 @@
 """
-No part of a secret is in the list of processes, nor in anything that commands, servers and reports
-say, whether all goes well or not.
+No part of a secret is in the process list, nor in any output of commands, servers and reports, with
+or without failures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.servers import DIRECT, RELAYED
 
 
 class HiddenTests(SecureTestCase):
-    forked = False  # their arguments are looked at
+    forked = False  # their arguments are inspected
 
     async def test_nowhere(self) -> None:
         """Neither the processes' arguments nor anything that either side or the server says."""
@@ -84,7 +84,7 @@ def assert_hidden(test: TestCase, secret: str, text: str) -> None:
 
 
 class TroubleTests(SecureTestCase, ForwardingTestCase):
-    """Whatever goes wrong, with all that can be told of it, a secret is nowhere."""
+    """In any failure, with the most detailed output, a secret appears nowhere."""
 
     timeout = 180
     forked = False

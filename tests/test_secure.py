@@ -1,7 +1,6 @@
 """
-Streams that are encrypted from end to end, between real commands: what goes through them, how they
-end, and that nobody takes a part for the whole. Where secrets come from is in
-:mod:`tests.test_secrets`.
+Streams that are encrypted from end to end, between real commands: their data, their ends, and that
+no side takes a part for the whole. Where secrets come from is in :mod:`tests.test_secrets`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class BytesTests(SecureTestCase):
 
 
 class HalfCloseTests(SecureTestCase):
-    """One direction ends, and the other one goes on."""
+    """One direction ends, and the other one continues."""
 
     async def test_own_server(self) -> None:
         await self.serve()
@@ -80,7 +79,7 @@ class HalfCloseTests(SecureTestCase):
 
 
 class TruncationTests(SecureTestCase):
-    """A sender is killed; the receiver never takes what has come for everything."""
+    """A sender is killed; the receiver never takes what has arrived for everything."""
 
     timeout = 240
 

@@ -20,7 +20,7 @@ from tests.secure import SecureTestCase
 from tests.servers import DIRECT, MEGABYTE, RELAYED, noise
 from tests.talker import Talker, talk_to
 
-#: What either side says of each forward.
+#: What each side reports about a forward.
 SECURED = CONNECTED.replace(", ", ", secure, ")
 
 
@@ -134,7 +134,7 @@ class ForwardingTests(SecureTestCase, ForwardingTestCase):
 
 
 class DescribedTests(SecureTestCase):
-    """``rdv:URL:token=SECRET``, wherever Twisted takes the description of an endpoint."""
+    """``rdv:URL:token=SECRET``, wherever Twisted accepts an endpoint description."""
 
     async def fetch(self, shell: Shell, token: str) -> bytes:
         """What the site answers to a request that comes through ``rdv dial``."""

@@ -1,5 +1,5 @@
 """
-What the kernel tells of interfaces and routes, in a network namespace of the test's own.
+What the kernel reports about interfaces and routes, in the test's own network namespace.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ WANTED = """
 
 
 class LaptopTests(TestCase):
-    """A host with a dozen bridges on which nothing runs, and few networks that count."""
+    """A host with a dozen unused bridges, and few networks that matter."""
 
     timeout = 60
 

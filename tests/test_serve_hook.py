@@ -1,5 +1,5 @@
 """
-A server of its own with a hook that it is told to load, in one process and in several.
+A standalone server that loads a hook, in one process and in several.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.processes import PYTHON, ROOT, Program, together
 from tests.servers import ERROR, LISTENING, RELAYED, TWIST, SystemTestCase
 
-#: It lets alice in, whom the server knows by her token; and awaits asyncio.
+#: It admits alice, whom the server identifies by her token, and awaits an asyncio object.
 POLICY = """
 import asyncio
 

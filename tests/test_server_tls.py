@@ -1,6 +1,6 @@
 """
-A server that speaks TLS itself: the whole chain for each client, a renewed one for those who come
-later, and a bad one for nobody.
+A server that speaks TLS itself: the whole chain for each client, a renewed certificate for later
+clients, and a bad one for none.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Real servers, of which some are dead, killed or stopped, and clients that know several of them.
+Real servers, some of which are dead, killed or stopped, and clients with several of their URLs.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ from pathlib import Path
 from tests.processes import ROOT, Program
 from tests.servers import BROKEN, MEGABYTE, RELAY, RELAYED, TWIST, SystemTestCase, left, noise
 
-#: Of a client that does not come back when the server wants to be asked again.
+#: For a client that does not return when the server asks for a retry.
 IN_A_HURRY = ("--timeout", "9")
 GOING = "{} refused: 503 Service Unavailable: shutting down, try again"
 GONE = "cannot reach {}: connection refused"
 
 
 class ShutdownTests(SystemTestCase):
-    """``rdv serve``, and what others have in common with it."""
+    """``rdv serve``, and what other servers have in common with it."""
 
     timeout = 240
 
@@ -97,7 +97,7 @@ class ShutdownTests(SystemTestCase):
         workers = re.findall(rb"serves as process (\d+)", server.stderr + server.stdout)
         for name in ("HUP", "USR1"):
             server.signal(name)
-        for name in ("HUP", "USR1", "USR2"):  # the last one is an order, to a parent
+        for name in ("HUP", "USR1", "USR2"):  # to a parent, the last one is a command
             for pid in workers:
                 os.kill(int(pid), getattr(signal, f"SIG{name}"))
         dialer, acceptor = clients
@@ -168,7 +168,7 @@ class StartTests(SystemTestCase):
 
 
 class LobbyTimeoutTests(SystemTestCase):
-    """A server that lets nobody wait for long."""
+    """A server that does not let clients wait for long."""
 
     async def test_enters_again(self) -> None:
         """A client is told that nobody came, asks again, and meets its peer after all."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.processes import PYTHON, ROOT, Program
 from tests.servers import BROKEN, LISTENING, RELAY, RELAYED, SystemTestCase
 
-#: ``rdv`` with a ^C that comes at a certain place.
+#: ``rdv`` with a ^C that arrives at a certain place.
 INTERRUPTED_WHILE_LOADING = """
 import os, signal, sys
 
@@ -24,7 +24,7 @@ from rdv.commands.cli import main
 sys.exit(main())
 """
 
-#: ``rdv`` with a signal that comes when Python has let go of its handlers.
+#: ``rdv`` with a signal that arrives after Python has restored the handlers.
 TERMINATED_WHILE_ENDING = """
 import os, signal, sys
 
@@ -37,7 +37,8 @@ from rdv.commands.cli import main
 sys.exit(main())
 """
 
-#: ``rdv`` with signals that come while a server starts: a module is loaded, and a port opened.
+#: ``rdv`` with signals that arrive while a server starts: while a module is loaded, and while a
+#: port is opened.
 CALLED_WHILE_STARTING = """
 import os, signal, sys
 
@@ -60,7 +61,7 @@ from rdv.commands.cli import main
 sys.exit(main())
 """
 
-#: A worker that gets signals before it has looked at its command line.
+#: A worker that gets signals before it has parsed its command line.
 CALLED_BEFORE_START = """
 import os, signal, sys
 if "rdv.server.workers.worker" in sys.orig_argv:

@@ -1,6 +1,6 @@
 """
-``rdv dial`` and ``rdv accept`` step by step: one thing happens when another one has. For streams
-from one end to the other see :mod:`tests.test_descriptor_kinds`.
+``rdv dial`` and ``rdv accept`` step by step: each step follows another one. For streams from one
+end to the other see :mod:`tests.test_descriptor_kinds`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATHS = ((DIRECT, P2P), (RELAYED, RELAY))
 
 
 class EndTests(SystemTestCase):
-    """The end of one direction, and what comes the other way behind it."""
+    """The end of one direction, and data in the other direction after it."""
 
     forked = True
 
@@ -81,7 +81,7 @@ class EndTests(SystemTestCase):
 
 
 class ReaderTests(SystemTestCase):
-    """Who reads the acceptor's stdout."""
+    """The reader of the acceptor's stdout."""
 
     forked = True
 
@@ -95,7 +95,7 @@ class ReaderTests(SystemTestCase):
     async def test_leaves_with_everything(self) -> None:
         """Before the end has come: nobody has lost anything, and nobody says so."""
         await self.serve()
-        content = noise(3, MEGABYTE)  # so much that most of it goes past the transport
+        content = noise(3, MEGABYTE)  # so much that most of it bypasses the transport
         for options, said in PATHS:
             acceptor, reader = self.accept_to_pipe(*options)
             dialer = self.dial(*options)
@@ -121,7 +121,7 @@ class ReaderTests(SystemTestCase):
 
 
 class SharedTests(SystemTestCase):
-    """Descriptors that others have, too."""
+    """Descriptors that other processes share."""
 
     forked = True
 

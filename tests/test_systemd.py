@@ -1,5 +1,5 @@
 """
-The server under systemd: what it says to it, and the files for it.
+The server under systemd: its notifications, and the unit files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNITS = ROOT / "contrib/systemd"
 
 class Manager(DatagramProtocol):
     """
-    What systemd is to a service.
+    The part of systemd that a service sees.
 
     :ivar said: each of its messages.
     """

@@ -1,6 +1,6 @@
 """
-A person at a terminal: as one end of a stream, with a shell that has jobs, and where there is not
-much room, or nothing but lines.
+A user at a terminal: as one end of a stream, with a shell that has jobs, in a narrow terminal, and
+in one without escape sequences.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.processes import PYTHON, Program
 from tests.servers import DIRECT, MEGABYTE, P2P, SystemTestCase, noise
 from tests.terminals import Screen, shell_at
 
-#: What the shell says when it has let a job have the keys: all of its command.
+#: What the shell prints when it brings a job to the foreground: the whole command.
 FOREGROUND = r"\$ fg; echo status \$\?\s+\S+ -m rdv accept"
 
 

@@ -1,5 +1,5 @@
 """
-A server that speaks ``https``: who trusts whom. For its streams see
+A server with ``https``: which certificates are trusted. For its streams see
 :mod:`tests.test_descriptor_kinds`.
 """
 
@@ -36,7 +36,7 @@ class VerificationTests(SystemTestCase):
         await self.assert_ended(self.dial(*self.trust), 1, said)
         self.url = self.url.replace("https:", "http:")
         said = f"cannot reach {self.url}: .+"
-        # A server that stops just then would look the same, and may come back.
+        # A server that stops at that moment would look the same, and may come back.
         await self.assert_ended(self.dial(), 1, f"TROUBLE: {said}", said)
 
     async def test_client_certificates(self) -> None:

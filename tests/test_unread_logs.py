@@ -1,5 +1,5 @@
 """
-Servers whose log goes to a pipe that nobody reads, or to a full disk: they go on serving.
+Servers whose log goes to an unread pipe, or to a full disk: they continue to serve.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.processes import PYTHON, Program
 from tests.servers import TWIST, SystemTestCase
 
 REACTOR: Any = reactor
-#: More events than such a pipe takes.
+#: More events than such a pipe holds.
 MANY = 300
 
 
 class UnreadTests(SystemTestCase):
-    """Each way to run a server, at a level at which every client is told of."""
+    """Each way to run a server, at a level at which every client is logged."""
 
     async def check(self, *argv: str, on_stdout: bool = False) -> None:
         """Clients come and go, until the pipe is full, and then some; then somebody reads it."""

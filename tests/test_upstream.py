@@ -1,4 +1,6 @@
-"""What could be reported to Twisted: the change does what the page says."""
+"""
+Possible reports to Twisted: the change does what the page says.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ class ProxyHeaderTests(SynchronousTestCase):
         folder = Path(self.mktemp()).absolute()
         copy = folder / "src/twisted/protocols/haproxy"
         shutil.copytree(str(Path(str(haproxy.__file__)).parent), copy)
-        # As if there were no repository round it, in which it would leave this folder alone.
+        # As if there were no repository around it: otherwise git would ignore this folder.
         environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
         applied = subprocess.run(
             ["git", "apply", "-"],

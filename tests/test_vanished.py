@@ -1,6 +1,6 @@
 """
-Peers that vanish while something is on its way to them: real programs, whose packets are dropped
-from one moment on. They have little patience.
+Peers that vanish while data is in flight to them: real programs whose packets are dropped from a
+certain moment on. They have little patience.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tests.natlab.lab import PORT
 from tests.processes import PYTHON, Program
 from tests.servers import MEGABYTE, noise
 
-#: More than all buffers on the way to a reader who never reads.
+#: More than all buffers on the path to a reader that never reads.
 MUCH = noise(1, 8 * MEGABYTE)
 GONE = "the other side stopped responding"
-#: A target that answers each line, and who sends it lines and says what comes of them.
+#: A target that answers each line, and a program that sends it lines and reports the answers.
 TARGET = """
 import socket
 with socket.create_server(("127.0.0.1", 9000)) as listener:
@@ -134,7 +134,7 @@ class VanishedTestCase(TestCase):
 
 
 class RelayedTests(VanishedTestCase):
-    """``dial`` and ``accept`` by way of a server."""
+    """``dial`` and ``accept`` through a server."""
 
     async def test_peer(self) -> None:
         """It is the server that sees it, and tells the one that is left."""
@@ -145,7 +145,7 @@ class RelayedTests(VanishedTestCase):
 
 
 class DirectTests(VanishedTestCase):
-    """Or without; and readers who stall."""
+    """The same without a server; and readers that stall."""
 
     async def test_peer(self) -> None:
         await self.check_gone(GONE, "p2p")
@@ -179,7 +179,7 @@ class DirectTests(VanishedTestCase):
 
 
 class TLSTests(RelayedTests):
-    """The server speaks TLS, so nothing goes past the transports."""
+    """The server uses TLS, so nothing bypasses the transports."""
 
     async def setUp(self) -> None:  # type: ignore[override]
         authority = Authority()
@@ -195,8 +195,8 @@ class TLSTests(RelayedTests):
 
 class BlackHoleTests(VanishedTestCase):
     """
-    Nothing larger than 1300 bytes comes to the acceptor on the direct path, and nobody is told: the
-    handshake gets through, and a file does not.
+    Packets over 1300 bytes are silently dropped on the direct path to the acceptor: the handshake
+    gets through, but a file does not.
     """
 
     async def setUp(self) -> None:  # type: ignore[override]

@@ -32,7 +32,7 @@ class DeathTests(WorkersTestCase):
         victim = self.processes()[1]
         os.kill(victim, signal.SIGKILL)
         await self.server.line("worker 1 died: signal 9")
-        for wire in pairs[1]:  # nobody takes a part for the whole
+        for wire in pairs[1]:  # no client takes a part for the whole
             await wire.lost()
             self.assertIsNone(present(wire.reason).check(ConnectionDone))
         self.assertEqual(await waiting[1].ended(), b"")

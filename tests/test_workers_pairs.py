@@ -17,7 +17,7 @@ from tests.workers import WORKERS, WorkersTestCase
 
 
 class PairsTests(test_many.CrossTalkTests):
-    """Pairs whose clients come in any order, to whichever worker is free."""
+    """Pairs whose clients arrive in any order, at whichever worker is free."""
 
     async def test_pairs(self) -> None:
         """Direct and relayed ones, each with its own bytes; all descriptors come back."""
@@ -31,14 +31,14 @@ class PairsTests(test_many.CrossTalkTests):
         await self.check(1, 100, server)
         self.assertEqual([self.descriptors(pid) for pid in pids], before)
         self.assertNotIn(b"Traceback", server.stderr)
-        for index in range(WORKERS):  # each had its share
+        for index in range(WORKERS):  # each worker got some
             matched = rf"\[worker {index}, rdv\.server\.rendezvous#debug\] matched"
             self.assertRegex(server.stderr.decode(), matched)
         self.assertIn(b"passed on: ", server.stderr)
 
 
 class TLSTests(test_many.CrossTalkTests):
-    """Clients that come by TLS, to workers that do not own their tokens."""
+    """Clients with TLS, at workers that do not own their tokens."""
 
     async def test_pairs(self) -> None:
         """Each gets its own bytes, to the end of each direction."""
@@ -85,7 +85,7 @@ class TLSTests(test_many.CrossTalkTests):
 
 
 class ProxyTests(WorkersTestCase):
-    """Clients that come through a proxy, which says who they are."""
+    """Clients behind a proxy that reports their addresses."""
 
     preamble = PROXY_HEADER
 

@@ -8,7 +8,7 @@ A wall clock that can be set, for programs under test. The machine's own is left
         program = self.rdv("dial", ...)
     clock.step(-3600)
 
-What the program calls ``time.time()`` changes then; ``time.monotonic()`` does not.
+The program's ``time.time()`` then changes; ``time.monotonic()`` does not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ time.time = lambda: _real() + float(os.pread(_fd, 32, 0))
 
 
 class WallClock:
-    """At first it is right."""
+    """It starts with the right time."""
 
     def __init__(self, test: TestCase) -> None:
         self._folder = Path(test.mktemp()).absolute()

@@ -1,8 +1,8 @@
 """
-Faults in the middle of everything: who, what, when, and on which way, as data.
+Faults at any moment, as data: the victim, the fault, the moment and the path.
 
-:mod:`tests.faults.table` says what there is, and :mod:`tests.faults.rows` which cases are played.
-:mod:`tests.faults.stream` and :mod:`tests.faults.forward` bring one to its moment,
-:mod:`tests.faults.strike` applies the fault, and :mod:`tests.faults.verdict` judges those who are
-left. :mod:`tests.test_faults` plays them all.
+:mod:`tests.faults.table` lists the possibilities, and :mod:`tests.faults.rows` the cases that are
+run. :mod:`tests.faults.stream` and :mod:`tests.faults.forward` bring a case to its moment,
+:mod:`tests.faults.strike` applies the fault, and :mod:`tests.faults.verdict` judges the remaining
+programs. :mod:`tests.test_faults` runs them all.
 """

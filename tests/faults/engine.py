@@ -1,5 +1,5 @@
 """
-Plays cases: up to the moment, the fault, what was left to do, and what is said of it then.
+Runs cases: up to the moment, the fault, what is left to do, and what the programs report.
 """
 
 from __future__ import annotations

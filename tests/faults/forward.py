@@ -1,6 +1,6 @@
 """
-A local program sends through ``rdv connect`` and ``rdv expose``, and the target answers when all
-is there.
+A local program sends through ``rdv connect`` and ``rdv expose``, and the target answers when
+everything has arrived.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The rows of the table that are played: all combinations but those that mean nothing, or nothing new.
+The rows of the table that are run: all combinations except those that mean nothing, or nothing new.
 """
 
 from __future__ import annotations

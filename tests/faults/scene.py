@@ -1,6 +1,6 @@
 """
-What every scene has: programs, brought to a moment by what happens in it, as a line of a log, or
-bytes that come out. Nothing waits for time.
+The basis of every scene: programs that are brought to a moment by events, such as a line in a log,
+or output. Nothing waits for a time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from tests.servers import SystemTestCase, noise
 
 __all__ = ["HALF", "ROLES", "Scene"]
 
-#: Bytes that are sent before the middle, and behind it.
+#: Bytes that are sent before the middle, and after it.
 HALF = 1 << 18
-#: So few that a system takes them for somebody who sleeps, and so many that it does not.
+#: So few that the system of a suspended process accepts them, and so many that it does not.
 FEW, MUCH = 1 << 14, 1 << 23
-#: Seconds that a dialer waits for its peer, who may have to find out that something was wrong.
+#: Seconds that a dialer waits for its peer, which may first have to notice that something was
+#: wrong.
 TIMEOUT = 30
 ROLES = {
     Victim.DIALER: "dialer",
@@ -36,9 +37,9 @@ class Scene(ABC):
     """
     The programs of one case.
 
-    :ivar server: where they meet. It may be the server of others, too.
-    :ivar server_token: what the server is told of the token.
-    :ivar hint: what its log shows of that; it is nobody else's.
+    :ivar server: the server at which they meet. Other cases may use it, too.
+    :ivar server_token: the token for the server.
+    :ivar hint: what its log shows of that; no other case has the same.
     :ivar programs: those that were started last.
     """
 
@@ -55,7 +56,7 @@ class Scene(ABC):
         rest = MUCH if case.moment is Moment.FLIGHT else rest
         self.content = b"" if case.doom else noise(int(name), HALF + rest)
         self.programs: dict[Victim, Program] = {}
-        #: Who had come to a victim before the pair, and has to see a break.
+        #: A client that a victim had before the pair, which must see a break.
         self.lost: list[End] = []
 
     @property
@@ -100,7 +101,7 @@ class Scene(ABC):
         await self.start(self.first)
         await self.server.program.line(f"waiting: {ROLES[self.first]} {self.hint}")
         if self.case.moment is Moment.BEFORE:
-            if self.first is not Victim.CONNECT:  # it has many who wait, and tells of none
+            if self.first is not Victim.CONNECT:  # many clients wait there, and it reports none
                 await self.programs[self.first].line('WAITING: |"waiting"')
             return
         await self.start(self.second)
@@ -126,7 +127,7 @@ class Scene(ABC):
             return
         for program in programs:
             await program.line("MOVED.*: p2p ")
-        # All that was said on the relay has been read, too.
+        # Everything that was sent on the relay has been read, too.
         await self.server.program.line(f"relayed: {self.hint}, bytes from ")
 
     async def go_on(self) -> None:
@@ -152,7 +153,7 @@ class Scene(ABC):
         if ROLES[who] == "dialer":
             options += ("--timeout", str(TIMEOUT))
         if self.case.fault is Fault.KILL_UNSEEN:
-            descriptors["forked"] = False  # only whose child it is sees that it sleeps
+            descriptors["forked"] = False  # only its parent can see that it is stopped
         program = self.test.rdv(
             who.value,
             *(*options, self.server.url, self.token, *arguments),

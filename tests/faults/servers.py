@@ -1,5 +1,5 @@
 """
-The servers of the cases: one for all to whom nothing happens, and one for each that is a victim.
+The servers of the cases: a shared one that is never a victim, and one for each case in which it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Server:
     A running server.
 
     :ivar url: where clients find it.
-    :ivar options: with which they trust it.
+    :ivar options: the options with which they trust it.
     """
 
     program: Program

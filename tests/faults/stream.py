@@ -1,5 +1,5 @@
 """
-``rdv dial`` sends what it gets by a pipe, and ``rdv accept </dev/null`` gets it.
+``rdv dial`` sends what it gets through a pipe, and ``rdv accept </dev/null`` receives it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-Faults, as they befall a scene at its moment. Each does the rest of the scene, too: behind the
-fault, or while it lasts.
+Applies a fault to a scene at its moment. Each fault also completes the scene: after the fault, or
+while it lasts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tests.processes import Program
 __all__ = ["STRIKES"]
 
 REACTOR: Any = reactor
-#: Seconds that a stopped process sleeps; and after which one that tells JSON looks how much has
-#: moved, and a bit.
+#: Seconds for which a process is stopped; and a bit more than the seconds between two reports with
+#: JSON.
 PAUSE, LOOK = 3.0, 1.2
 
 
@@ -114,7 +114,7 @@ async def terminate(scene: Scene, servers: Servers) -> None:
         await scene.go_on()
         return
     if case.victim is Victim.SERVER and case.moment is not Moment.BEFORE:
-        await scene.go_on()  # what runs may end
+        await scene.go_on()  # running streams may end
         await gone(scene, pid)
     else:
         await gone(scene, pid)

@@ -1,9 +1,9 @@
 """
 The table of faults.
 
-Another victim, fault, moment, path, form or scheme is another member here; what it means is said
-where :mod:`tests.faults.scene` and :mod:`tests.faults.strike` look at it. :mod:`tests.faults.rows`
-says which combinations are played.
+Another victim, fault, moment, path, form or scheme is another member here;
+:mod:`tests.faults.scene` and :mod:`tests.faults.strike` define what it means.
+:mod:`tests.faults.rows` defines which combinations are run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Victim(Enum):
-    """Whom it befalls."""
+    """The program to which the fault happens."""
 
     DIALER = "dial"
     ACCEPTOR = "accept"
@@ -43,44 +43,44 @@ class Victim(Enum):
 
 
 class Fault(Enum):
-    """What befalls it."""
+    """The fault."""
 
     KILL = "kill -9"
-    #: The others sleep meanwhile, and find out when they wake up.
+    #: The others are stopped meanwhile, and notice when they continue.
     KILL_UNSEEN = "kill -9 unseen"
-    #: It sleeps, and its system takes what comes. It never wakes up.
+    #: It is stopped for good, while its system still accepts data.
     KILL_ASLEEP = "kill -9 asleep"
     STOP = "SIGSTOP, 3 s, SIGCONT"
     TERM = "SIGTERM"
     INT = "SIGINT"
-    #: The peer has its line, or it has the peer's, and the stream is to begin.
+    #: The peer has its line, or it has the peer's, and the stream is about to begin.
     KILL_ATTACHING = "kill -9 when it is connected"
-    #: A dialer has said CONFIRM.
+    #: A dialer has sent CONFIRM.
     KILL_CHOSEN = "kill -9 behind its choice"
-    #: A server has just passed on the second line.
+    #: A server has just forwarded the second line.
     KILL_JOINING = "kill -9 when it joins two"
 
 
 class Moment(Enum):
-    """When. What is still to be sent is sent after the fault, or while it lasts."""
+    """The moment of the fault. The remaining data is sent after the fault, or while it lasts."""
 
-    #: It waits in the lobby, or is where others wait.
+    #: It waits in the lobby, or is the server at which others wait.
     BEFORE = "before the pair"
     #: One half has arrived, and the other one was not yet given to the sender.
     MIDDLE = "in mid-stream"
-    #: Likewise, and much is under way.
+    #: Likewise, and much is in flight.
     FLIGHT = "in full flight"
-    #: All has arrived, and the sender's input has not ended.
+    #: Everything has arrived, and the sender's input has not ended.
     ARRIVED = "at the end, the input open"
-    #: The sender's input has just ended, whatever has become of that.
+    #: The sender's input has just ended, whether or not this has arrived.
     ENDED = "at the end, the input just closed"
 
 
 class Path(Enum):
-    """How the bytes go: with options of the clients."""
+    """The path of the bytes, as options of the clients."""
 
-    #: It begins on the relay, and moves to a direct path when one half has arrived; in full flight
-    #: it is about to.
+    #: It begins on the relay, and moves to a direct path when one half has arrived; with much in
+    #: flight, it is about to move.
     MOVED = DIRECT
     DIRECT = STEADY
     RELAY = RELAYED
@@ -88,8 +88,8 @@ class Path(Enum):
 
 class Form(Enum):
     """
-    How the clients tell what happens, and how they are told to meet. With JSON the receiver writes
-    to a file, else a pipe. What is secured has a secret for its token.
+    How the clients report what happens, and what they share. With JSON the receiver writes to a
+    file, else a pipe. A secured stream has a secret in place of a token.
     """
 
     PLAIN = ()
@@ -98,30 +98,30 @@ class Form(Enum):
 
 
 class Scheme(Enum):
-    """How the server is spoken to."""
+    """How the server is reached."""
 
     HTTP = "http"
     HTTPS = "https"
 
 
 class Expected(Enum):
-    """What becomes of the bytes."""
+    """What happens to the bytes."""
 
-    #: They arrive, and everybody says so.
+    #: They arrive, and all programs say so.
     WHOLE = "all arrives"
-    #: They do not, and everybody says that.
+    #: They do not, and all programs say that.
     BROKEN = "it breaks"
-    #: Nobody knows who was faster. Whoever says that they have arrived is right.
+    #: It depends on timing. A program that says that they have arrived is right.
     EITHER = "either"
 
 
-#: The functions in which those are killed who do not live to see a stream; see :mod:`tests.doomed`.
+#: The functions in which victims are killed before there is a stream; see :mod:`tests.doomed`.
 DOOM = {
     Fault.KILL_ATTACHING: "rdv.client.stream.connection:Connection.attach",
     Fault.KILL_CHOSEN: "+rdv.client.candidates.candidate:Candidate.choose",
     Fault.KILL_JOINING: "rdv.server.relay.pair:Pair._decide",
 }
-#: Those to whom it can happen.
+#: The victims to which it can happen.
 DOOMED = {
     Fault.KILL_ATTACHING: (Victim.DIALER, Victim.ACCEPTOR, Victim.EXPOSE),
     Fault.KILL_CHOSEN: (Victim.DIALER, Victim.CONNECT),
@@ -166,17 +166,17 @@ class Case:
 
     @property
     def expected(self) -> Expected:
-        """What becomes of the bytes."""
+        """What happens to the bytes."""
         if not self.goes_away:
             return Expected.WHOLE
         if self.doom:
             return Expected.BROKEN
-        if self.moment is Moment.BEFORE:  # somebody takes its place
+        if self.moment is Moment.BEFORE:  # another one takes its place
             return Expected.WHOLE
         if self.victim in SERVING and self.path is not Path.RELAY:
             moving = self.path is Path.MOVED and self.moment is Moment.FLIGHT
             return Expected.EITHER if moving else Expected.WHOLE
-        if self.victim is Victim.SERVER and self.fault is Fault.TERM:  # what runs may end
+        if self.victim is Victim.SERVER and self.fault is Fault.TERM:  # running streams may end
             return Expected.WHOLE
         return Expected.EITHER if self.moment is Moment.ENDED else Expected.BROKEN
 

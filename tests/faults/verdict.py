@@ -1,5 +1,5 @@
 """
-What those who are left may say, after what has arrived.
+What the remaining programs may report, given what has arrived.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ __all__ = ["End", "Told", "judge", "judge_told"]
 @dataclass(frozen=True)
 class End:
     """
-    How it ended for one who was left.
+    How it ended for one of the remaining programs.
 
-    :ivar who: its name, for messages.
-    :ivar well: whether it says, or was told, that it was a good end: status 0, a clean end.
-    :ivar got: what has come to it.
-    :ivar wanted: what would be all of that.
-    :ivar vouches: a good end says that the others have got everything, too.
+    :ivar who: the name of the program, for messages.
+    :ivar well: whether it reports, or has seen, a good end: status 0, a clean end.
+    :ivar got: what it has received.
+    :ivar wanted: what it should have received.
+    :ivar vouches: a good end also means that the others have received everything.
     :ivar as_documented: whether the exit status is the one for that end.
     """
 
@@ -66,12 +66,12 @@ def judge(expected: Expected, ends: Sequence[End]) -> list[str]:
 @dataclass(frozen=True)
 class Told:
     """
-    What a program has told.
+    What a program has reported.
 
-    :ivar status: its exit status; None when it runs on.
+    :ivar status: its exit status; None if it is still running.
     :ivar stderr: all of it.
-    :ivar is_json: whether it was to tell JSON.
-    :ivar tells_end: whether the last event tells the status.
+    :ivar is_json: whether it was to report JSON.
+    :ivar tells_end: whether the last event contains the status.
     """
 
     who: str

@@ -1,14 +1,14 @@
 """
 A laboratory of networks: peers behind NATs and firewalls, a server, an internet with delay, jitter
-and loss between them; and what becomes of their meetings.
+and loss between them; and the results of their meetings.
 
 ::
 
     python -m benchmarks.natmatrix silent reset --distances 20 --runs 5
 
 Everything is made of network namespaces, by ``ip`` and ``nft``; :data:`tests.natlab.TOPOLOGIES`
-names what there is. The path of a meeting is what packet counters at the peers saw, never what a
-program says. Nothing is left when a lab is closed.
+names what there is. The path of a meeting is what packet counters at the peers have seen, never
+what a program says. Nothing is left when a lab is closed.
 
 All calls block, so that a test does them in a thread, or in a process of their own::
 
@@ -20,9 +20,8 @@ All calls block, so that a test does them in a thread, or in a process of their 
             self.assertEqual([result.path for result in results], ["direct"] * 2)
             self.assertTrue(all(result.ok for result in results))
 
-Several meetings under the same roof are faster: programs take longer to start than labs. Whoever
-wants to change something in between uses :class:`Meetings`, and whoever has other programs,
-:class:`Lab`.
+Several meetings in one lab are faster: programs take longer to start than labs. To change something
+in between, use :class:`Meetings`; for other programs, :class:`Lab`.
 """
 
 from tests.natlab.lab import Host, Lab

@@ -1,5 +1,5 @@
 """
-The attacks on a pair, and what each comes to: the table of the page on security.
+The attacks on a pair, and the result of each: the table of the page on security.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tests.natlab.strangers import (
 
 __all__ = ["ATTACKS", "BACK", "THERE", "TWINS", "Attack", "Goes", "Scene", "became"]
 
-#: What the peers say to each other.
+#: What the peers send to each other.
 THERE, BACK = b"what the dialer says\n" * 2000, b"what the acceptor says\n" * 2000
 #: Bytes of a message in the handshake of a secured stream.
 MESSAGE_SIZE = 72
-#: Two homes with the same private network. In each is somebody who has the address of the other
-#: one's peer.
+#: Two homes with the same private network. In each, another host has the address of the peer in the
+#: other home.
 HOME = Site((Box(),), neighbour=True)
 TWINS = topology(HOME, HOME, twins=True)
 
 
 class Goes(Protocol):
-    """A stranger, of whatever kind."""
+    """Any kind of stranger."""
 
     def close(self) -> list[bytes]:
         """It is gone; what it has got, on each connection."""
@@ -50,8 +50,9 @@ class Scene:
     One attack on one pair.
 
     :param options: for both commands.
-    :param name: where there are several: behind what its peers say, and behind a plain token.
-    :ivar behind: how many bytes of a handshake are behind its lines.
+    :param name: the suffix of what its peers send and of a plain token, if there are several
+        scenes.
+    :ivar behind: how many bytes of a handshake follow its lines.
     """
 
     def __init__(
@@ -101,10 +102,10 @@ class Scene:
 
     def repeat(self, wire: Wire, hello: bytes) -> None:
         """Pose as the acceptor who has said this."""
-        if self.secured:  # nothing may come behind it
+        if self.secured:  # nothing may follow it
             wire.say(hello)
             wire.until(b"\r\n", self.behind)
-            self.release()  # that it is the peer's, the dialer only believes when the relay says so
+            self.release()  # the dialer only trusts a path that the relay confirms
             wire.rest()
         else:
             pose(wire, hello)
@@ -135,7 +136,7 @@ def became(ended: Ended, wanted: bytes, secured: bool) -> str:
     return {wanted: "whole", TROJAN: "trojan"}.get(ended.stdout, "altered")
 
 
-# What strangers do.
+# The actions of strangers.
 
 
 def neighbour_confirms(scene: Scene) -> None:
@@ -226,8 +227,8 @@ class Attack:
     """
     One row.
 
-    :ivar plain: what the strangers got, and what became of acceptor and dialer.
-    :ivar secured: the same; for a dialer that comes again, when the neighbours are gone, also then.
+    :ivar plain: what the strangers received, and the results of acceptor and dialer.
+    :ivar secured: the same; and for a dialer that returns when the neighbours are gone, also then.
     :ivar late: or that, where the relay took more than the second and a half that a peer has to
         prove itself.
     """
@@ -244,7 +245,7 @@ class Attack:
         return () if self.plan is TWINS else ("-r",)
 
 
-#: Those that take longest come first.
+#: The slowest come first.
 ATTACKS = (
     Attack(
         server_repeats,

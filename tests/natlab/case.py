@@ -14,7 +14,7 @@ from tests.natlab.model import Box, Expected, Server, Site, Topology
 
 __all__ = ["PATIENCE", "Case", "topology"]
 
-#: Seconds for what comes at once, if it comes.
+#: Seconds for anything that arrives immediately, if it does.
 PATIENCE = 10.0
 _PUBLIC = Site()
 _SERVER = Server()

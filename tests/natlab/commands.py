@@ -1,5 +1,5 @@
 """
-The real commands in a lab, and how they ended. All calls block.
+The real commands in a lab, and their results. All calls block.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Command", "Ended"]
 #: Seconds for each to end.
 _PATIENCE = 60.0
 
-#: What the last line on stderr has to say, by exit status.
+#: What the last line on stderr must say, by exit status.
 _LAST = {
     0: r"(CONNECTED|MOVED): ",
     1: r"rdv: (no path to the peer|no connection within|the peer did not prove)",
@@ -31,7 +31,7 @@ _LAST = {
 @dataclass(frozen=True)
 class Ended:
     """
-    What became of one.
+    The result of a command.
 
     :ivar lines: of its stderr.
     """
@@ -57,7 +57,7 @@ class Command:
     """
     ``rdv``, started on a host.
 
-    :param stdin: all that it can read.
+    :param stdin: everything that it can read.
     """
 
     def __init__(self, host: Host, *arguments: str, stdin: bytes = b"") -> None:

@@ -10,8 +10,8 @@ An internet with delay, jitter and loss, for which this kernel has no queueing d
      "seed": null}
 
 Packets between two sites keep their order, whatever the jitter, as they mostly do in reality. A
-packet from an address that is not of its site, or to no site's, vanishes. The program says when it
-is ready, in one line on stdout, and ends with its stdin.
+packet from an address of another site, or to an address of no site, is dropped. The program prints
+one line when it is ready, and ends with its stdin.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Routes:
 
 class Forwarder:
     """
-    What happens to a packet, without the devices.
+    Decides what happens to a packet; has no devices.
 
     :param random: a number from 0 to below 1.
     """

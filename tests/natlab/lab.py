@@ -1,5 +1,5 @@
 """
-A topology made real.
+Builds a topology.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Host:
     """
     A peer, or the server.
 
-    :ivar addresses: its own, IPv4 first, without those of any clutter.
+    :ivar addresses: its own addresses, IPv4 first, without those of dead interfaces.
     :ivar boxes: the routers between it and the internet, or the shared ones; the outermost first.
     """
 
@@ -116,7 +116,7 @@ class Lab:
         host = addresses[0] if len(addresses) == 1 else _NAME
         return f"http://[{host}]:{PORT}/" if ":" in host else f"http://{host}:{PORT}/"
 
-    # What there will be.
+    # Planning the lab.
 
     def _plan(self) -> None:
         topology, plan = self.topology, self.topology.server
@@ -201,7 +201,7 @@ class Lab:
             self._lans.append(lan)
         return inside, routers
 
-    # What is done about it.
+    # Building it.
 
     def _realize(self) -> None:
         run(["ip", "-batch", "-"], "".join(f"netns add {n.name}\n" for n in self._namespaces))
@@ -219,8 +219,8 @@ class Lab:
         self.internet.start()
         for namespace in self._namespaces:
             namespace.configure()
-        # A device without a carrier loses what it is given, and the kernel tells a bridge of one up
-        # to a second late, unless it has had it from the start.
+        # A device without a carrier drops packets, and the kernel notifies a bridge of a carrier up
+        # to a second late, unless it was there from the start.
         for namespace in self._namespaces:
             namespace.await_carriers()
         for lan in self._lans:

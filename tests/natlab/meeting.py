@@ -49,7 +49,7 @@ class Meetings:
     ) -> None:
         self.lab = Lab(topology, conditions)
         lab = self.lab
-        with ThreadPoolExecutor(3) as pool:  # they take longer to start than all else
+        with ThreadPoolExecutor(3) as pool:  # they take longer to start than anything else
             try:
                 starting = (
                     pool.submit(Server, lab, server, server_options),
@@ -107,7 +107,7 @@ class Meetings:
                 dialling = pool.submit(self.dialer.meet, "dial", *arguments)
                 dialer, acceptor = dialling.result(), accepting.result()
             except BaseException:
-                self.close()  # or the threads would go on, and we wait for them
+                self.close()  # otherwise the threads would continue, and we wait for them
                 raise
         return Result(dialer, acceptor, lab.dialer.counters(), lab.acceptor.counters())
 

@@ -1,9 +1,9 @@
 """
-What two peers say to each other, so that everybody can see that their connection works.
+What two peers send to each other, to show that their connection works.
 
 Each sends its first message as soon as it is connected, and one more whenever it has got one, until
-it has sent :data:`ROUNDS`. So the later messages are segments of their own, whatever became of the
-first, and the counters at the peers recognize them. Nobody says which role it has.
+it has sent :data:`ROUNDS`. So the later messages are segments of their own, whatever happened to
+the first, and the counters at the peers recognize them. The messages do not depend on the role.
 """
 
 from __future__ import annotations

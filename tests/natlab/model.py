@@ -29,7 +29,7 @@ class Nat(enum.Enum):
 
 
 class Stray(enum.Enum):
-    """What a SYN gets that nobody behind the router asked for."""
+    """The response to an unsolicited SYN."""
 
     SILENT = "nothing"
     RESET = "a TCP reset, from a packet filter"
@@ -46,8 +46,8 @@ class Box:
     :ivar nat: none for a firewall that leaves addresses alone. IPv6 is never translated, only
         filtered.
     :ivar hairpin: whether hosts inside reach each other through the public address.
-    :ivar only_server: whether nothing but the server can be reached from inside; anything else gets
-        what ``stray`` says.
+    :ivar only_server: whether only the server can be reached from inside; for anything else, the
+        response is that of ``stray``.
     """
 
     nat: Nat | None = Nat.PRESERVING
@@ -75,7 +75,7 @@ class Site:
 
 
 class Proxy(enum.Enum):
-    """What stands before the server and hides its clients."""
+    """A proxy in front of the server, which hides its clients."""
 
     LOOPBACK = "on the server's host: the server sees 127.0.0.1"
     PUBLIC = "with a public address, which the server takes for the client's"
@@ -95,7 +95,7 @@ class Server:
 
 
 class Expected(enum.Enum):
-    """What peers as good as can be get."""
+    """What the best possible peers achieve."""
 
     DIRECT = "direct"
     PREDICTED = "direct, if a port is predicted"
@@ -108,8 +108,8 @@ class Topology:
     """
     :ivar text: one sentence.
     :ivar shared: boxes that both peers are behind, the outermost last.
-    :ivar twins: all LANs have the same private network. The address of a peer is that of the other
-        one's neighbour.
+    :ivar twins: all LANs have the same private network. Each peer has the address of the other
+        peer's neighbour.
     """
 
     text: str
@@ -125,7 +125,7 @@ class Topology:
 class Conditions:
     """
     Distances, one way and in milliseconds; they need not obey the triangle inequality. Peers behind
-    one border are next to each other, and as far from the server as both are on the average.
+    one border are next to each other, and their distance from the server is the average of both.
 
     :ivar dialer: from the dialer's border to the server.
     :ivar acceptor: from the acceptor's.

@@ -38,7 +38,7 @@ _SYSCTLS = {
     "net/bridge/bridge-nf-call-ip6tables": "0",
 }
 
-#: Beginnings of the names of devices that are to have a carrier when they are up.
+#: Prefixes of the names of devices that must have a carrier when they are up.
 _DEVICES = ("lan", "site", "wan", "plug")
 #: Seconds for a link to come up. It takes milliseconds, on an idle machine.
 _CARRIER = 10.0
@@ -96,7 +96,7 @@ def end(process: Running) -> None:
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
-            with contextlib.suppress(OSError):  # what was written in vain
+            with contextlib.suppress(OSError):  # data that was not read
                 stream.close()
 
 
@@ -114,7 +114,7 @@ class Namespace:
     """
     A network namespace of our own: a host or a router.
 
-    Commands for it are collected in :attr:`addresses` and :attr:`rules`, and carried out by
+    Commands for it are collected in :attr:`addresses` and :attr:`rules`, and executed by
     :meth:`configure`: a call of ``ip`` for each would take most of a lab's time.
 
     :param label: what it is, for messages.
@@ -179,7 +179,7 @@ class Namespace:
             for name, value in self._sysctls.items():
                 with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6 or bridges
                     _set(name, value)
-            for control in ("cubic", "reno"):  # whichever this system lets a namespace choose
+            for control in ("cubic", "reno"):  # whichever this system allows in a namespace
                 with contextlib.suppress(OSError):
                     _set("net/ipv4/tcp_congestion_control", control)
                     break
@@ -281,7 +281,7 @@ def remove_stale() -> None:
     these had started there.
     """
     for path in _ownerless("/run/netns"):
-        with contextlib.suppress(LabError):  # somebody else does the same
+        with contextlib.suppress(LabError):  # another process does the same
             for pid in run(["ip", "netns", "pids", path.name]).split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)

@@ -27,8 +27,8 @@ NETWORKS = {
     "server": ("198.51.100.", "2001:db8:5:"),
 }
 
-#: The numbers of plugs, high ones: a pair of devices with the same number in both namespaces, the
-#: kernel takes for one device, about whose carrier there is no hurry. It waits a second.
+#: The numbers of plugs, high ones: if a pair of devices has the same number in both namespaces, the
+#: kernel takes them for one device, and reports its carrier a second late.
 _INDEX = 1000
 _ROOT = Path(__file__).resolve().parents[2]
 _TUNSETIFF = 0x400454CA

@@ -1,5 +1,5 @@
 """
-What came out of a meeting.
+The result of a meeting.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["Report", "Result"]
 @dataclass
 class Report:
     """
-    What one peer's program said. Times are the system's monotonic clock, in seconds.
+    What one peer's program reported. Times are the system's monotonic clock, in seconds.
 
     :ivar called: when it was told to connect.
-    :ivar connected: when it said that it was.
+    :ivar connected: when it reported that it was.
     :ivar first_byte: when the application got its first byte.
-    :ivar direct: when it was connected directly, be it that the stream has moved.
-    :ivar complete: whether the conversation, and the connection, came to an end in good order.
+    :ivar direct: when it was connected directly, from the start or by a move.
+    :ivar complete: whether the conversation and the connection ended cleanly.
     :ivar is_relay: which path the program believes it has.
     :ivar peer: the address at the other end.
     :ivar error: in words; empty when all went well.

@@ -63,7 +63,8 @@ def _filter(box: Box, wan4: str | None, server: Sequence[str], port: int) -> str
         )
     else:
         outward = 'iifname "lan" accept'
-    # Behind NAT no address can be meant but the router's own: what comes for one inside is dropped.
+    # Behind NAT, only the router's own address can be reached: packets for addresses inside are
+    # dropped.
     inward = "" if box.nat else f'iifname "wan" {stray}'
     inward6 = f'iifname "wan" meta nfproto ipv6 {stray}'
     own = "" if box.stray is Stray.OWN_RESET or not wan4 else f"ip daddr {wan4} {stray}"
@@ -91,15 +92,15 @@ def _nat(box: Box, wan4: str | None) -> str:
     if box.nat is Nat.RANDOM:
         translate = "masquerade fully-random"
     elif box.nat is Nat.SEQUENTIAL:
-        # A number in a packet has its bytes the other way round than one that is computed, so that
-        # a table has to translate it.
+        # A number in a packet has another byte order than a computed one, so a table has to
+        # translate it.
         ports = ", ".join(f"{n} : {_FIRST_PORT + n}" for n in range(_PORTS))
         translate = f"snat ip to {wan4} : numgen inc mod {_PORTS} map {{ {ports} }}"
     else:
         translate = "masquerade"
     hairpin_in = hairpin_out = remember = ""
     if box.hairpin:
-        # Whoever has sent from a port is reached through it, as long as ports are preserved.
+        # A host that has sent from a port is reached through it, as long as ports are preserved.
         remember = 'oifname "wan" meta l4proto tcp update @inside { tcp sport : ip saddr }'
         hairpin_in = f'iifname "lan" ip daddr {wan4} dnat ip to tcp dport map @inside'
         hairpin_out = f'iifname "lan" oifname "lan" ct status dnat snat ip to {wan4}'
@@ -168,7 +169,7 @@ def meter_rules(server: Sequence[str]) -> str:
   }}""")
         for whom in ("server", "other"):
             syns = f"tcp flags & (syn | ack) == syn counter name syn_{whom}" if way == "out" else ""
-            # A comparison that is true of any byte is not, when there is none.
+            # A comparison that is true for any byte is false if there is no byte.
             chains.insert(
                 0,
                 f"""

@@ -1,5 +1,5 @@
 """
-Those who have no business with a pair: whatever they say to whoever connects to them, or wherever
+Hosts other than the peers of a pair: what they send to any host that connects to them, or to which
 they connect. Sockets and threads, without any code of rdv.
 """
 
@@ -31,13 +31,13 @@ __all__ = [
     "pose",
 ]
 
-#: What they want to be taken for the peer's bytes.
+#: What should be mistaken for the peer's data.
 TROJAN = b"what a stranger wants to deliver\n" * 8
 _ANY_PORT = 7777
-#: Seconds for what is on its way to a stranger whose time is over. Most have their end already.
+#: Seconds for data in flight to a stranger whose time is over. Most have seen their end already.
 _LAST_WORDS = 3.0
 
-#: Whoever means any port of a host gets the stranger.
+#: A connection to any port of a host reaches the stranger.
 _REDIRECT = f"""
 table ip stranger {{
   chain prerouting {{
@@ -55,9 +55,9 @@ _SWITCH = (
 @dataclass(frozen=True)
 class Request:
     """
-    Somebody wants to meet a peer.
+    The request of a client that wants to meet a peer.
 
-    :ivar home: where it can be reached, as it says.
+    :ivar home: where it can be reached, according to itself.
     """
 
     dials: bool
@@ -67,9 +67,10 @@ class Request:
 
 class Wire:
     """
-    A connection of a stranger. Who has closed it, or waits too long, hears nothing more.
+    A connection of a stranger. After it is closed, or has waited too long, it receives nothing
+    more.
 
-    :ivar heard: all that has come, but for a head that was taken.
+    :ivar heard: everything that has arrived, except for a head that was taken.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -147,7 +148,7 @@ def pose(wire: Wire, hello: bytes, says: bytes = TROJAN) -> None:
 
 class Stranger:
     """
-    Somebody who plays the same on each connection, whoever has made it.
+    A host that does the same on each connection, whichever side has made it.
 
     :param host: where.
     """
@@ -202,7 +203,7 @@ class Stranger:
 
 
 class Crossing:
-    """Joins wires: each waits for one of the other side, and passes on what comes."""
+    """Joins wires: each waits for one of the other side, and forwards what arrives."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[object, bool], queue.Queue[Wire]] = defaultdict(queue.Queue)
@@ -229,10 +230,10 @@ class Crossing:
 
 class EvilServer(Stranger):
     """
-    A server that tells everybody at once that the peer is there. What it does the first time to a
-    dialer or acceptor of some token is its secret; from then on it is honest.
+    A server that immediately tells each client that the peer is there. The first time for each role
+    and token, it does what ``play`` says; after that it is honest.
 
-    :param play: given the wire, whether that is a dialer's, and the token.
+    :param play: called with the wire, whether it is a dialer's, and the token.
     """
 
     def __init__(self, host: Host, play: Callable[[Wire, bool, bytes], object]) -> None:

@@ -2,7 +2,7 @@
 A proxy that hides its clients: ``python -m tests.natlab.tcp_proxy PORT SOURCE BACKEND``.
 
 It listens on PORT, on all addresses, and connects each client from the address SOURCE to the port
-BACKEND there. The end of one direction is passed on; the other goes on.
+BACKEND there. The end of one direction is passed on, and the other one continues.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Strangers between the real commands, and what each of them gets.
+Strangers between the real commands, and what each of them receives.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from tests.natlab.strangers import (
 
 T = TypeVar("T")
 
-#: So far from each other, and from the server, that a stranger nearby is the first.
+#: So far from each other, and from the server, that a stranger nearby is always first.
 FAR = natlab.Conditions(dialer=50, acceptor=200, peers=250)
 AT_ONCE = 4
-#: What a target says to whoever comes.
+#: What a target sends on each connection.
 ROW = THERE[:21]
 TARGET, LOCAL = 5432, 4000
 NOBODY = 65534
@@ -69,7 +69,7 @@ class StreamTests(Case):
             dialers = [scene.dial().ended()]
             if secured and len(attack.secured) > len(dialers) + 2:
                 for stranger in scene.strangers:
-                    if not isinstance(stranger, EvilServer):  # that one is honest now
+                    if not isinstance(stranger, EvilServer):  # which is honest now
                         stranger.close()
                 dialers.append(scene.dial().ended())
             found = [became(acceptor.ended(), THERE, secured)]
@@ -127,9 +127,7 @@ def hold(wire: Wire) -> None:
 
 
 class Cotenant:
-    """
-    Another user of the acceptor's host, who has a shell and no more.
-    """
+    """Another user of the acceptor's host, with only a shell."""
 
     def __init__(self, scene: Scene, port: int) -> None:
         host = scene.lab.acceptor
@@ -145,7 +143,7 @@ class Cotenant:
                 stderr=subprocess.PIPE,
             )
         assert self._process.stderr is not None
-        self._process.stderr.readline()  # it is connected, or it is over
+        self._process.stderr.readline()  # it is connected, or has ended
 
     def close(self) -> list[bytes]:
         """It is gone; what it has got."""
@@ -179,8 +177,8 @@ class Visit:
     """
     One row.
 
-    :ivar come: is given the port.
-    :ivar plain: what the visitors get, and whether the peer gets what the target says.
+    :ivar come: called with the port.
+    :ivar plain: what the visitors receive, and whether the peer receives what the target sends.
     :ivar secured: the same.
     """
 
@@ -200,8 +198,8 @@ VISITS = (
 
 class ExposedTests(Case):
     """
-    ``rdv expose`` and ``rdv connect``: others come to the open port before the peer does, which
-    goes the long way through the relay.
+    ``rdv expose`` and ``rdv connect``: others connect to the open port before the peer, which takes
+    the longer path through the relay.
     """
 
     def play(self, plan: Topology, secured: bool) -> None:

@@ -1,5 +1,5 @@
 """
-A network without a way out, but for an HTTP proxy.
+A network without a route to the internet, except through an HTTP proxy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
 Silent connections through NATs that forget them after four seconds. Keepalive comes sooner: for a
-direct connection, for a relayed one, and for who waits for a peer.
+direct connection, for a relayed one, and for a client that waits for a peer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rdv.commands.cli import main
 sockets.KEEPALIVE_IDLE = sockets.KEEPALIVE_INTERVAL = 1
 sys.exit(main())
 """
-#: What a NAT has forgotten is not picked up in the middle, as Linux does by default.
+#: Do not pick up a forgotten connection in the middle, as Linux does by default.
 FORGETFUL = {"timeout_established": "4", "loose": "0"}
 #: Seconds for programs to start and to connect, on a busy machine.
 STARTED = 30.0
@@ -77,7 +77,7 @@ class IdleTests(Case):
         listener = self.listen(self.lab.server, CONTROL)
         control = self.open(self.lab.dialer)
         control.connect((self.lab.server.addresses[0], CONTROL))
-        accepted, _ = listener.accept()  # which stays open
+        accepted, _ = listener.accept()  # this one stays open
         self.addCleanup(accepted.close)
         end = time.monotonic() + PATIENCE
         while f"dport={CONTROL}" in self.router.run("cat", "/proc/net/nf_conntrack"):

@@ -1,5 +1,5 @@
 """
-Meetings in the laboratory, its command line, and what is left when it is stopped from outside.
+Meetings in the laboratory, its command line, and what is left when it is killed.
 """
 
 from __future__ import annotations
@@ -163,6 +163,6 @@ class KilledTests(SynchronousTestCase):
         natlab.Lab(topology()).close()
         self.assertEqual([*Path("/run/netns").glob(namespaces)], [])
         self.assertEqual([*Path("/etc/netns").glob(f"natlab{process.pid}-*")], [])
-        # Who has inherited it may not have noticed yet.
+        # The process that inherits it may not have noticed yet.
         stat = (sleeper / "stat").read_text().split()[2] if sleeper.exists() else "Z"
         self.assertEqual(stat, "Z")

@@ -35,7 +35,9 @@ ONE = packet("203.0.113.1", "192.0.2.9")
 
 
 class ForwarderTests(SynchronousTestCase):
-    """What becomes of a packet between two sites, 10 s apart one way and 20 s the other."""
+    """
+    What happens to a packet between two sites, 10 s apart in one direction and 20 s in the other.
+    """
 
     def forwarder(self, jitter: float = 0.0) -> Forwarder:
         delays = [[0.0, 10.0], [20.0, 0.0]]
@@ -107,14 +109,14 @@ class ConditionsTests(SynchronousTestCase):
 
 
 class Transport(StringTransport):
-    """One that can be half closed."""
+    """A transport that can be half-closed."""
 
     def loseWriteConnection(self) -> None:
         """It makes no difference here."""
 
 
 class ExchangeTests(SynchronousTestCase):
-    """What peers say to each other."""
+    """What peers send to each other."""
 
     def test_conversation(self) -> None:
         """However it is cut, each says as much as the other, and each message has the mark."""
@@ -188,7 +190,7 @@ RELAYED = counters(data_in_server=2, syn_server=1, syn_other=1)
 
 
 class ResultTests(SynchronousTestCase):
-    """What is made of counters and words."""
+    """The conclusions from counters and reports."""
 
     def result(self, dialer: dict[str, int], acceptor: dict[str, int]) -> Result:
         said = Report(called=1.0, connected=2.0, first_byte=3.5, is_relay=True, complete=True)
@@ -197,7 +199,7 @@ class ResultTests(SynchronousTestCase):
     def test_path(self) -> None:
         """It is what the counters saw, whatever the programs say."""
         both = counters(data_in_other=1, data_in_server=1)
-        # What was only sent, or was not the application's, has not arrived.
+        # Packets that were only sent, or were not the application's, do not count as arrived.
         sent = counters(data_out_other=3, payload_in_other=5, payload_in_server=5)
         for dialer, acceptor, path in (
             (DIRECT, DIRECT, "direct"),

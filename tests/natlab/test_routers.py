@@ -14,13 +14,13 @@ from tests.natlab.case import PATIENCE, Case, topology
 from tests.natlab.lab import PORT
 from tests.natlab.model import Box, Nat, Server, Site, Stray
 
-#: ICMP's type and code, by IP version, of what may answer a SYN.
+#: Type and code of the ICMP errors that may answer a SYN, by IP version.
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 PROHIBITED = {4: (3, 13), 6: (1, 1)}
 
 
 class StrayTests(Case):
-    """What a SYN gets that nobody asked for."""
+    """The response to an unsolicited SYN."""
 
     def answers(
         self, lab: natlab.Lab, target: str, family: socket.AddressFamily = socket.AF_INET
@@ -114,7 +114,7 @@ class StrayTests(Case):
             neighbour.run("ip", "route", "add", f"{private}/32", "via", way)
             self.listen(lab.acceptor, 9999)
             self.assertEqual(self.answers(lab, private), set())
-            # It was the router, not a wrong way.
+            # It was the router, not a missing route.
             lab.acceptor.boxes[0].run("nft", "flush", "chain", "inet", "box", "forward")
             lab.acceptor.boxes[0].run("nft", "chain inet box forward { policy accept; }")
             self.open(lab.dialer).connect((private, 9999))
@@ -126,7 +126,7 @@ def without_header(packet: bytes, family: socket.AddressFamily) -> bytes:
 
 
 class MappingTests(Case):
-    """Which port a NAT gives to a connection, and whom it lets in."""
+    """Which port a NAT gives to a connection, and which hosts it lets in."""
 
     def ports(self, nat: Nat) -> tuple[int, list[int]]:
         """A host's port, and those that four destinations see, one after the other."""

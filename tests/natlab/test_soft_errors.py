@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTENT = noise(8, 16 * MEGABYTE)
 #: Where the server is.
 SERVER = "198.51.100.1"
-#: So many seconds of errors are enough for everything that looks from time to time.
+#: Seconds of errors that are enough for everything that checks from time to time.
 LONG_ENOUGH = 0.7
 
 REJECTED = """
@@ -60,12 +60,15 @@ def unplugged(core: Namespace) -> Callable[[], object]:
 
 
 class SoftErrorTests(Case):
-    """A file on its way; after a part of it nothing gets through, and each try is answered."""
+    """
+    A file transfer; after a part of it, nothing gets through, and each attempt is answered by an
+    ICMP error.
+    """
 
     def start(self, host: Host, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
         """One of the two commands."""
         argv = [sys.executable, "-m", "rdv", *arguments]
-        # Its output is read from the descriptor too, past what a buffer would keep.
+        # Its output is also read from the descriptor, which would miss data in a buffer.
         return host.namespace.popen(
             argv,
             bufsize=0,

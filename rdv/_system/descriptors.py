@@ -79,7 +79,7 @@ def lowest_free(fd: int) -> int:
     """
     The number that the next descriptor will get, or the limit if there is none left.
 
-    :param fd: any that is open.
+    :param fd: any open descriptor.
     """
     try:
         found = os.dup(fd)

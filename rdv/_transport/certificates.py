@@ -26,8 +26,8 @@ def name_text(name: x509.Name) -> str:
 
 def names_issuer(certificate: x509.Certificate) -> bool:
     """
-    Whether it says where to get its issuer's certificate. Those from an intermediate authority do;
-    that includes all public ones.
+    Whether it says where to get its issuer's certificate. Certificates from an intermediate
+    authority, such as public ones, do.
     """
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)

@@ -149,7 +149,7 @@ class PathEnd:
         self.is_open = self._connected = False
         self._owner.path_lost(self, reason)
 
-    # What comes.
+    # Receiving.
 
     def go_on(self) -> None:
         """Process the kept data, as far as this is allowed now."""
@@ -200,7 +200,7 @@ class PathEnd:
         if wanted:
             self.go_on()
 
-    # What is said, and the end.
+    # Sending, and the end.
 
     def say(self, signal: Signal) -> None:
         """Write the record of a signal."""

@@ -106,7 +106,7 @@ class HolePuncher:
         self._ignored = {target.address for target in targets}
         self._hopeful = {each.address for each in targets if not (each.guessed or each.foreign)}
         self.refused: dict[Address, Exception] = {}
-        # When the relay stops waiting must not show a remote peer what foreign addresses answer.
+        # The time at which the relay stops waiting must not reveal what foreign addresses answer.
         foreign = any(each.foreign and route_to(each.address.ip) for each in targets)
         self._veil = self._reactor.callLater(_HOPELESS_AFTER, self._unveil) if foreign else None
         port.ignore_syns(self._ignored)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from rdv._secure.secret import Secret
     from rdv.client import Client, Connection

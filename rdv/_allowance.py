@@ -22,12 +22,12 @@ class Allowance:
         self._since = math.inf
 
     def left(self, now: float) -> float:
-        """How much there is; less than 0 when more was taken than there was."""
+        """The current amount; negative if more was taken than there was."""
         passed = max(0.0, now - self._since)
         self._since = now
         self._left = min(self.most, self._left + passed * self._per_second)
         return self._left
 
     def take(self, now: float, count: int = 1) -> None:
-        """Take some, be there any or not; what is owed is bounded by what there is at first."""
+        """Take some, even if there is not enough. The debt is at most the maximum amount."""
         self._left = max(-self.most, self.left(now) - count)

@@ -20,8 +20,8 @@ from rdv._system.sockets import socket_of
 
 __all__ = ["AsyncioTransport"]
 
-#: Bytes that are passed on at a time. A transport of Twisted's says that it is full when it holds
-#: more than that, and not how much it holds.
+#: Bytes that are passed on at a time. A Twisted transport reports that it is full when it holds
+#: more than that, but not how much it holds.
 _PIECE = 1 << 16
 
 
@@ -72,10 +72,10 @@ class AsyncioTransport(Protocol, asyncio.Transport):
             self.close()
 
     def writeConnectionLost(self) -> None:
-        """It is asyncio that has asked for it."""
+        """See :class:`IHalfCloseableProtocol`: asyncio has asked for it."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Whatever is done to it now is in vain, as asyncio's own have it."""
+        """See :class:`IProtocol`. Later calls have no effect, as with asyncio's own transports."""
         self._closing = True
         self._held.clear()
         clean = reason.check(ConnectionDone)
@@ -83,7 +83,7 @@ class AsyncioTransport(Protocol, asyncio.Transport):
         self._protocol.connection_lost(error)
 
     def pauseProducing(self) -> None:
-        """Who writes is too fast."""
+        """See :class:`IPushProducer`: the writer is too fast."""
         self._full = True
         self._pass_on()
 
@@ -175,7 +175,7 @@ class AsyncioTransport(Protocol, asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name != "socket":
             return self._names.get(name, default)
-        sock = socket_of(self.transport)  # another one, perhaps, when the path is final
+        sock = socket_of(self.transport)  # it may be another one once the path is final
         return default if sock is None else TransportSocket(sock)
 
     def is_closing(self) -> bool:
@@ -195,12 +195,12 @@ class AsyncioTransport(Protocol, asyncio.Transport):
         self.transport.abortConnection()
 
     def _force_close(self, error: Exception) -> None:
-        """As asyncio's TLS calls it."""
+        """Called by asyncio's TLS."""
         self.abort()
 
 
 def _name(address: Any) -> object:
-    """An address as asyncio shows it."""
+    """An address in asyncio's form."""
     if isinstance(address, IPv6Address):
         return address.host, address.port, address.flowInfo, address.scopeID
     if hasattr(address, "port"):

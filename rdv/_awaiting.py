@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
     """
-    Wait for ``awaitable``. Where asyncio's event loop runs, or will when its reactor does, it
-    becomes a task, and may await asyncio's futures and Twisted's Deferreds as it likes.
+    Wait for ``awaitable``. If asyncio's event loop is running, or will run with its reactor, it
+    becomes a task that may await asyncio futures and Twisted Deferreds.
 
-    :return: fires with what it returns. Cancelling it cancels that which it awaits; it errbacks
-        with Twisted's ``CancelledError`` then, also where asyncio raises its own.
+    :return: fires with its result. Cancelling it cancels what is being awaited; it then errbacks
+        with Twisted's ``CancelledError``, even if asyncio raises its own.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -35,13 +35,13 @@ def deferred_of(awaitable: Awaitable[T]) -> Deferred[T]:
             reactor = _asyncio_reactor()
             if reactor is None:
                 return Deferred.fromCoroutine(_wait(awaitable))
-            # It has not begun, as in what ``react`` calls.
+            # The loop is not running yet, as in a function that ``react`` calls.
             begun = deferLater(reactor, 0, deferred_of, awaitable)
             return begun.addBoth(_closed, awaitable)
         future = awaitable
     else:
         awaiting = _wait(awaitable)
-        # By way of _wait(), as a task takes no generator since Python 3.12.
+        # Through _wait(), because a task does not accept a generator since Python 3.12.
         future = loop.create_task(_wait(_either(awaiting, loop)))
         future.add_done_callback(lambda _: _closed(None, awaiting, awaitable))
     return Deferred.fromFuture(future).addErrback(_translated)
@@ -54,26 +54,29 @@ def _translated(failure: Failure) -> NoReturn:
 
 
 def is_asyncio(reactor: object) -> bool:
-    """Whether it is Twisted's asyncio reactor. To import its module for that would cost."""
+    """Whether it is Twisted's asyncio reactor. Does not import its module, which takes time."""
     module: Any = sys.modules.get("twisted.internet.asyncioreactor")
     return module is not None and isinstance(reactor, module.AsyncioSelectorReactor)
 
 
 def install_asyncio() -> None:
-    """Make that the reactor of this process, which has none yet."""
+    """Install the asyncio reactor in this process, which has no reactor yet."""
     from twisted.internet.asyncioreactor import install
 
     install()
 
 
 def _asyncio_reactor() -> Any:
-    """That of this process, if it is one. To import it would decide that."""
+    """The reactor of this process, if it is asyncio's. Importing the reactor would install one."""
     reactor = sys.modules.get("twisted.internet.reactor")
     return reactor if is_asyncio(reactor) else None
 
 
 def _closed(result: T, *awaited: object) -> T:
-    """One that was cancelled before it had begun shall not be said to have been forgotten."""
+    """
+    Close a coroutine that was cancelled before it began, to avoid a warning that it was never
+    awaited.
+    """
     for each in awaited:
         if asyncio.iscoroutine(each):
             each.close()
@@ -88,7 +91,7 @@ async def _wait(awaitable: Awaitable[T]) -> T:
 def _either(
     awaiting: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
 ) -> Generator[Any, Any, T]:
-    """What a task can run: it takes futures only, so it is given one for each Deferred."""
+    """A coroutine that a task can run: a task only awaits futures, so each Deferred becomes one."""
     resume: Any = awaiting.send
     value: object = None
     while True:
@@ -108,7 +111,7 @@ def _either(
             raise
         except BaseException as error:
             if isinstance(wanted, Deferred):
-                wanted.cancel()  # and see what it makes of it
+                wanted.cancel()  # and await its reaction
             else:
                 resume, value = awaiting.throw, error
 

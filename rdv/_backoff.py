@@ -11,11 +11,11 @@ __all__ = ["Backoff", "later"]
 
 def later(asked_for: float | None, longest: float, chance: Callable[[], float]) -> float:
     """
-    Seconds that a server wants us to stay away, and up to a quarter more: it has asked everybody
-    for the same, and those that it has refused together shall not come back together.
+    Seconds for which a server asks us to stay away, plus up to a quarter, because clients that it
+    has refused together should not return together.
 
-    :param asked_for: what its ``Retry-After`` says; None when it says nothing.
-    :param longest: no server keeps us away for longer.
+    :param asked_for: the value of its ``Retry-After``; None if there is none.
+    :param longest: the maximum that is respected.
     :param chance: a random number from 0 to 1.
     """
     return min((asked_for or 0.0) * (1 + chance() / 4), longest)
@@ -24,7 +24,7 @@ def later(asked_for: float | None, longest: float, chance: Callable[[], float]) 
 class Backoff:
     """
     Pauses that double, up to a bound. Each is shortened at random, by half at most, so that clients
-    that have failed together do not come back together.
+    that have failed together do not return together.
 
     :param first: seconds of the first pause, at most.
     :param longest: seconds of any pause, at most.
@@ -42,5 +42,5 @@ class Backoff:
         return pause * (1 + self._chance()) / 2
 
     def reset(self) -> None:
-        """It has gone well; begin with the first pause again."""
+        """After a success: begin with the first pause again."""
         self._pause = self._first

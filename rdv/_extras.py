@@ -1,5 +1,5 @@
 """
-What a 101 of our server contains beyond rdv/1. A client need not know any of it.
+What a 101 of our server contains in addition to rdv/1. A client may ignore all of it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def said_beyond(ports: Sequence[int], relays: bool) -> str:
 
 
 def other_ports(header: _HeaderLookup) -> list[int]:
-    """The ports that a 101 names beside the one that was asked; what is no port is ignored."""
+    """The ports that a 101 names besides the one that was contacted. Invalid ones are ignored."""
     digits = (each for each in elements(header(OTHER_PORTS)) if each.isdigit() and len(each) <= 5)
     ports = map(int, digits)
     return [port for port in ports if 0 < port <= 0xFFFF]
 
 
 def relays(header: _HeaderLookup) -> bool:
-    """Whether the server relays, by what a 101 says."""
+    """Whether the server relays, according to its 101."""
     return elements(header(RELAY)) != [b"none"]
 
 

@@ -25,12 +25,12 @@ def seconds(name: str, value: float, *, above_zero: bool = False) -> float:
 
 
 def optional_seconds(name: str, value: float | None) -> float | None:
-    """As :func:`seconds`, or None."""
+    """Like :func:`seconds`, or None."""
     return None if value is None else seconds(name, value)
 
 
 def number(name: str, value: float, unit: str, *, above_zero: bool = False) -> float:
-    """As :func:`seconds`, in another unit."""
+    """Like :func:`seconds`, in another unit."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: a number of {unit} is needed, not {_kind(value)}")
     if not (value > 0 if above_zero else value >= 0):
@@ -76,7 +76,7 @@ def instance(name: str, value: T, kind: type | tuple[type, ...], what: str) -> T
 
 def with_methods(name: str, value: T, methods: Iterable[str], what: str) -> T:
     """
-    An object that is known only by what is asked of it.
+    An object of which only some methods are needed.
 
     :param what: what is needed, in words.
     :raises TypeError: if it lacks one of ``methods``.

@@ -24,14 +24,14 @@ class LineMatcher:
 
     @property
     def started(self) -> bool:
-        """Whether any byte of the line has come."""
+        """Whether any byte of the line has arrived."""
         return self._matched > 0
 
     def feed(self, data: bytes) -> bytes | None:
         """
         Compare the next bytes.
 
-        :return: None while the line is incomplete; then what came behind it, perhaps ``b""``.
+        :return: None while the line is incomplete; then the data after it, which may be ``b""``.
         :raises ProtocolError: at the first byte that differs.
         """
         wanted = self.expected[self._matched : self._matched + len(data)]

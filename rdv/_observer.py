@@ -36,7 +36,7 @@ class OneShotObserver(Generic[T]):
         return waiter
 
     def fire(self, result: T | Failure) -> None:
-        """It happens, with this result. Only the first time counts."""
+        """The event happens, with this result. Only the first call counts."""
         if not self.fired:
             self.fired = True
             self._result = result
@@ -48,5 +48,5 @@ class OneShotObserver(Generic[T]):
     def _tell(self) -> None:
         waiting, self._waiting = self._waiting, ()
         for waiter in waiting:
-            if not waiter.called:  # one may cancel another
+            if not waiter.called:  # one waiter may cancel another
                 waiter.callback(self._result)  # type: ignore[arg-type]

@@ -12,19 +12,19 @@ from rdv.errors import RdvError
 
 __all__ = ["lines_of", "secret_lines", "signing_keys"]
 
-#: Bytes of a file at most. More is none of ours.
+#: The maximum size of a file in bytes. A larger one is not one of ours.
 _LARGEST = 1 << 24
-#: Bytes of a key at least.
+#: The minimum size of a key in bytes.
 _SHORTEST_KEY = 16
 
 
 def lines_of(path: str, *, is_secret: bool = False) -> list[tuple[int, str]]:
     """
-    The lines that say something, with their numbers: not empty ones, nor those that begin with
-    ``#``. Blanks at the ends of a line do not count.
+    The lines with contents, and their numbers: not empty ones, nor those that begin with ``#``.
+    Blanks at the ends of a line are removed.
 
     :param is_secret: refuse a file that every user of this host can read.
-    :raises RdvError: when it cannot be had; the text names the file, and nothing that is in it.
+    :raises RdvError: when it cannot be read; the text names the file, and contains nothing of it.
     """
     try:
         with Path(path).open("rb") as file:
@@ -47,7 +47,7 @@ def lines_of(path: str, *, is_secret: bool = False) -> list[tuple[int, str]]:
 
 def secret_lines(path: str) -> list[tuple[int, str]]:
     """
-    Those of a file that nobody else may read, at least one.
+    The lines of a file that no other user may read, at least one.
 
     :raises RdvError: as :func:`lines_of`.
     """
@@ -61,7 +61,7 @@ def signing_keys(path: str) -> list[bytes]:
     """
     The keys in a file. The first one is for signing, the others are those that it has replaced.
 
-    :raises RdvError: as :func:`lines_of`, or when one is too short to be any good.
+    :raises RdvError: as :func:`lines_of`, or when one is too short to be safe.
     """
     keys = [(number, line.encode()) for number, line in secret_lines(path)]
     for number, key in keys:

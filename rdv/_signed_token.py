@@ -41,7 +41,7 @@ class SignedToken(NamedTuple):
 
 def check_user(name: str) -> str:
     """
-    A user's name, as it goes to hooks and other processes.
+    Check a user's name, and encode it for hooks and other processes.
 
     :raises ValueError: when it is empty, longer than :data:`MAX_USER` bytes, or has a character
         that cannot be printed, or a blank at an end.
@@ -54,15 +54,15 @@ def check_user(name: str) -> str:
 
 
 def new_nonce() -> str:
-    """One that no other token has: 120 random bits."""
+    """A nonce that no other token has: 120 random bits."""
     return secrets.token_urlsafe(15)
 
 
 def sign(key: bytes, token: SignedToken) -> bytes:
     """
-    The token as it travels.
+    The token as it is sent.
 
-    :raises ValueError: when a part of it cannot be one.
+    :raises ValueError: when a part of it is invalid.
     """
     check_user(token.user)
     expiry, nonce = str(token.expiry).encode(), token.nonce.encode()

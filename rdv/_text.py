@@ -9,8 +9,8 @@ __all__ = ["visible"]
 
 def visible(text: str) -> str:
     """
-    The text with a question mark for each character that shows nothing by itself: what a terminal
-    would obey, what changes the direction of writing, and what XML does not allow.
+    The text with a question mark in place of each character that is not visible: terminal control
+    characters, changes of the writing direction, and characters that XML does not allow.
     """
     if text.isprintable():
         return text

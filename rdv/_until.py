@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["wait_until"]
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 _PAUSE = 0.02
 
 
@@ -19,8 +19,8 @@ def wait_until(clock: IReactorTime, over: Callable[[], bool], patience: float) -
     """
     Wait.
 
-    :param over: whether what is waited for has come.
-    :param patience: seconds after which it is no longer waited for.
+    :param over: whether the condition is true.
+    :param patience: seconds after which to stop waiting.
     :return: fires then.
     """
     end = clock.seconds() + patience

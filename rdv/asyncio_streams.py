@@ -33,7 +33,7 @@ Connected: TypeAlias = Callable[
     [asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]
 ]
 
-#: Bytes that a reader holds, as asyncio has it.
+#: Bytes that a reader holds, as in asyncio.
 _LIMIT = 1 << 16
 
 
@@ -53,7 +53,7 @@ async def open_connection(
     try:
         streams = cast(_Streams, await connecting.asFuture(loop))
     except asyncio.CancelledError:
-        # It may have been established in the same moment, and nobody else has it.
+        # It may have been established at the same moment, and no other code has it.
         for each in made:
             each.abort()
         raise
@@ -76,7 +76,7 @@ async def start_server(
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs, which has to be that of the reactor, or nothing would ever happen."""
+    """The running loop, which must be the reactor's: otherwise nothing would ever happen."""
     loop = asyncio.get_running_loop()
     reactor = _installed_reactor()
     if reactor is not None and getattr(reactor, "_asyncioEventloop", None) is not loop:
@@ -89,7 +89,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _installed_reactor() -> object | None:
-    # To import it would install one.
+    # Importing it would install one.
     return sys.modules.get("twisted.internet.reactor")
 
 
@@ -111,7 +111,7 @@ def _factory(
 
 class _Streams(AsyncioTransport):
     """
-    :ivar reader: what has come.
+    :ivar reader: the received data.
     :ivar writer: there is one as soon as there is a connection.
     """
 

@@ -129,7 +129,7 @@ class _Options:
         return self._given.pop(name, None)
 
     def one_of(self, name: str, values: dict[str, Any], default: str) -> Any:
-        """What an option's value stands for."""
+        """The meaning of an option's value."""
         text = self.take(name)
         text = default if text is None else text
         if text not in values:

@@ -4,7 +4,7 @@ Exceptions. Their text can be shown to users.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeVar
@@ -25,7 +25,7 @@ __all__ = [
     "workers",
 ]
 
-#: More than this (thirty years, for the seconds) is a slip of the finger.
+#: More than this (thirty years, for the seconds) must be a typo.
 _MOST_SECONDS, _MOST_WORKERS, _MOST_FORWARDS = 1e9, 256, 100_000
 _MOST_BYTES = 1 << 60
 _MOST_OF_ANYTHING = 1_000_000
@@ -44,7 +44,9 @@ def seconds(text: str) -> float:
 
 
 def seconds_text(value: float) -> str:
-    """A length of time as :func:`seconds` reads it, in the largest unit that has no fraction."""
+    """
+    A length of time in the form that :func:`seconds` reads, in the largest unit without a fraction.
+    """
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if value >= length and value % length == 0:
             return f"{value / length:.12g}{unit}"
@@ -66,7 +68,7 @@ def size(text: str) -> int:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """What reads one of ``words``, and raises ValueError for any other."""
+    """A parser that accepts one of ``words``, and raises ValueError for anything else."""
 
     def read(text: str) -> str:
         if text not in words:
@@ -87,9 +89,9 @@ def port(text: str) -> int:
 
 def file_name(text: str) -> str:
     """
-    The name of a file, which need not be there.
+    The name of a file, which need not exist.
 
-    :raises ValueError: if no file can be called so.
+    :raises ValueError: if it cannot be the name of a file.
     """
     if not text or "\0" in text:
         raise ValueError(f"not the name of a file: {text!r}")

@@ -274,5 +274,5 @@ class ServerSettings:
 
 
 def server_settings() -> Iterator[Setting]:
-    """The table, in its order; settings of a group stand together."""
+    """The table, in its order; the settings of a group are together."""
     return settings_of(ServerSettings)

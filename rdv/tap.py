@@ -42,7 +42,7 @@ _VALUES = [each for each in server_settings() if each.parse is not None]
 
 
 def _value_of(setting: Setting) -> Callable[[str], Any]:
-    """Reads a value; what is wrong with it says which one it is."""
+    """Reads a value; an error names the option."""
     parse = setting.parse
     assert parse is not None
 
@@ -79,21 +79,21 @@ class Options(UsageOptions):
 
     def configuration(self) -> Configuration:
         """
-        What the options, the environment and the file say to a server.
+        The settings of a server from the options, the environment and the file.
 
-        :raises BadSettings: when it cannot be.
+        :raises BadSettings: when they are invalid.
         """
         given = {each.field: self[each.flag] for each in _VALUES if self.get(each.flag) is not None}
         given |= {each.field: not each.default for each in _SWITCHES if self[each.flag]}
         return Configuration(given, os.environ)
 
     def settings(self) -> ServerSettings:
-        """As :meth:`configuration`, what holds."""
+        """Like :meth:`configuration`, but only the resulting settings."""
         return self.configuration().settings
 
 
 def _add_repeatable(setting: Setting, name: str) -> None:
-    """Twisted's options have a method for what may be given several times."""
+    """For an option that may be given several times, Twisted needs a method."""
 
     value_of = _value_of(setting)
 
@@ -120,7 +120,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     of_twist = getattr(options, "parent", None) or {}  # the options of ``twist`` itself
-    if "logFile" in of_twist:  # nobody waits for whoever reads it
+    if "logFile" in of_twist:  # never wait for its reader
         of_twist["logFile"] = log_outlet(of_twist["logFile"])
     use_monotonic_clock(reactor)
     if options.subCommand:
@@ -141,7 +141,7 @@ def makeService(options: Options) -> IService:
 
 
 def _check(reactor: Any, options: Options) -> int:
-    """Say what is wrong with the settings; the exit status."""
+    """Report what is wrong with the settings, and return the exit status."""
     lines, status = ["OK"], 0
     try:
         configuration = options.configuration()
@@ -155,9 +155,9 @@ def _check(reactor: Any, options: Options) -> int:
 
 
 def _log(settings: ServerSettings, masking: Masking, of_twist: dict[str, Any], level: str) -> None:
-    """Set what ``twist`` looks up when it begins to log."""
+    """Set the observer that ``twist`` uses when it begins to log."""
     show_from(level)
-    if settings.log_format is None:  # what twist has been told, or what suits the file
+    if settings.log_format is None:  # the form that twist was told, or one that suits the file
         of_twist["logFile"] = MaskedFile(of_twist["logFile"], masking)
     else:
         of_twist["fileLogObserverFactory"] = partial(observer, settings.log_format, masking)
@@ -188,7 +188,7 @@ def _server(
 
 
 class _SaysWhy:
-    """Says in one line why it cannot start."""
+    """Reports in one line why it cannot start."""
 
     def privilegedStartService(self) -> None:
         try:
@@ -202,7 +202,9 @@ class _ServerService(_SaysWhy, RendezvousService):
 
 
 class _WorkersService(_SaysWhy, WorkersService):
-    """Ends ``twist`` with status 1 when its workers cannot start; it has no means for that."""
+    """
+    Ends ``twist`` with status 1 when its workers cannot start, for which ``twist`` has no means.
+    """
 
     def startService(self) -> None:
         super().startService()

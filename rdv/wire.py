@@ -44,7 +44,7 @@ __all__ = [
     "token_hint",
 ]
 
-#: What a client asks to upgrade to.
+#: The protocol to which a client upgrades.
 PROTOCOL = b"rdv/1"
 
 #: How many addresses a client may report.
@@ -53,9 +53,9 @@ MAX_SELF_ADDRESSES = 9
 MAX_PEER_ADDRESSES = MAX_SELF_ADDRESSES + 1
 #: The longest token, in bytes.
 MAX_TOKEN = 8192
-#: With these a server refuses for the moment (RFC 6585, 4, and RFC 9110, 15.6.4), and says so:
+#: The statuses of a temporary refusal (RFC 6585, 4, and RFC 9110, 15.6.4), which has a Retry-After:
 RETRY_LATER = frozenset((429, 503))
-#: after so many seconds the client may ask again.
+#: seconds after which the client may retry.
 RETRY_AFTER = 10
 
 _SECRET = re.compile(r"rdvs[0-9]+-", re.IGNORECASE)
@@ -144,11 +144,11 @@ def is_secret(text: str) -> bool:
 
 def token_hint(token: bytes) -> str:
     """
-    Enough of a token to tell one from another in a log, never all of it: half of it at most. It is
-    somebody else's, so nothing of it does more than it shows.
+    Enough of a token to distinguish it in a log, but never more than half of it. It comes from a
+    client, so it is made safe to show.
     """
     signed = read_signed(token)
-    # Neither its time nor its user tells it from another one.
+    # Neither its expiry nor its user distinguishes it from other tokens.
     text = token.decode(errors="replace") if signed is None else signed.nonce
     text = text.removeprefix("rdv-secure-1-")
     return visible(text[: min(4, len(text) // 2)]) + "…"
@@ -270,7 +270,7 @@ def _only(header: HeaderLookup, name: bytes) -> bytes:
 
 
 def _listed(values: Iterable[bytes], most: int) -> list[str]:
-    """The elements of an address list; ValueError when there are more than so many."""
+    """The elements of an address list; ValueError if there are too many."""
     joined = b",".join(values).decode("ascii", "replace")
     elements = [element for element in map(str.strip, joined.split(",")) if element]
     if len(elements) > most:  # counted first: a header has room for thousands

@@ -19,7 +19,7 @@ from rdv.commands.shared_arguments import (
 )
 from rdv.options import forwards, port, seconds
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeAlias
@@ -31,9 +31,9 @@ __all__ = ["parse"]
 
 def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     """
-    Read a command line; wrong usage, and a call for help, end the program.
+    Read a command line. Wrong usage, or a request for help, ends the program.
 
-    It imports nothing of Twisted, so help comes at once.
+    It does not import Twisted, so help is immediate.
 
     :param words: without the program's own name.
     :param form: how wrong usage is reported: lines for a human, or JSON.
@@ -47,7 +47,8 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
     top.add_argument("--version", action="version", version=_version())
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     of_commands = list(_each(commands))
-    # Each option costs something. Those of other commands matter only to words before the command.
+    # Each option takes time to create. Those of other commands only matter for words before the
+    # command.
     first = commands.choices.get(words[0]) if words else None
     for parser, add in of_commands:
         if parser is first or (first is None and len(words) > 1):
@@ -65,7 +66,7 @@ def parse(words: Sequence[str], form: Form = Form.TEXT) -> argparse.Namespace:
 def _each(
     commands: _Commands,
 ) -> Iterator[tuple[CommandParser, Callable[[CommandParser], None]]]:
-    """A parser for each, and what adds its options."""
+    """A parser for each command, and the function that adds its options."""
     yield (
         _command(commands, "serve", "run a rendezvous server", _SERVE_TEXT, aliases=["s"]),
         _add_serve,
@@ -125,7 +126,7 @@ def _command(
     """
     A parser for a command, whose arguments say by which name and ``module`` to run it.
 
-    :param module: of :mod:`rdv.commands`; of the same name, if not given.
+    :param module: the module of :mod:`rdv.commands`; by default, the one with the same name.
     """
     parser = commands.add_parser(name, aliases=aliases, help=text, description=description)
     parser.set_defaults(command=name, module=module or name, hint="")
@@ -134,7 +135,7 @@ def _command(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    # Late: the table takes a third of what reading the arguments of another command does.
+    # Imported late: the table takes a third of the time to read the arguments of another command.
     from rdv.settings import FILE, PROCESSES, server_settings
 
     parser.usage = "rdv serve [OPTIONS]"  # with all options it would have 25 lines

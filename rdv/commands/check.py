@@ -30,7 +30,7 @@ __all__ = ["run"]
 
 
 async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> int:
-    """Check, and say on stdout what came of it."""
+    """Check, and write the report to stdout."""
     seen = await until_signal(reactor, _check(reactor, arguments, console))
     found, concluded = findings(seen), verdict(seen)
     as_form = as_text(found, concluded, page_columns(1))
@@ -42,13 +42,13 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
 
 def _say(text: str) -> None:
     """
-    Write to stdout, in whatever characters it takes.
+    Write to stdout, in characters that it supports.
 
     :raises RdvError: when it cannot be written: no room, no reader.
     """
     encoded = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
     try:
-        # Nothing may stay in a buffer, which the interpreter would try to write once more.
+        # Nothing may stay in a buffer, because the interpreter would try to write it again.
         with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
             stdout.write(encoded)
     except OSError as error:
@@ -79,7 +79,7 @@ async def _check(reactor: Any, arguments: argparse.Namespace, console: Console) 
 
 @asynccontextmanager
 async def _server(reactor: Any, url: str | None) -> AsyncIterator[str]:
-    """The URL of the server to be asked; without one, of our own."""
+    """The URL of the server to examine; by default, of our own."""
     if url is not None:
         if len(split_servers(url)) > 1:
             raise BadUsage("rdv check takes a single server: run it once per server")

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Nothing that is loaded is garbage; ``running`` turns the collector on again.
         gc.disable()
-        # Late: printing the help does not need Twisted.
+        # Imported late, because printing the help does not need Twisted.
         load(arguments)
         from rdv.commands import running
 

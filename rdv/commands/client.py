@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Client:
     """
-    :param options: further ones for the client.
-    :raises BadUsage: when an argument makes no sense.
+    :param options: further options for the client.
+    :raises BadUsage: when an argument is invalid.
     """
     if arguments.local_port and not isinstance(servers_of(arguments), str):
         raise BadUsage("--local-port: this works with a single server only")
@@ -48,7 +48,7 @@ def client_of(reactor: Any, arguments: argparse.Namespace, **options: Any) -> Cl
 
 
 def servers_of(arguments: argparse.Namespace) -> Servers:
-    """The server, or several, as a client takes them."""
+    """The server, or several, in the form for a client."""
     servers = split_servers(arguments.url)
     return servers if len(servers) > 1 else servers[0]
 
@@ -76,12 +76,12 @@ def _header_lines(path: str) -> list[str]:
 
 
 def tls_of(arguments: argparse.Namespace) -> IPolicyForHTTPS | None:
-    """How an ``https`` server is verified, None for the platform's way; see :func:`client_of`."""
+    """How to verify an ``https`` server; None for the platform's roots. See :func:`client_of`."""
     return _read(parsing.tls_of, arguments.ca, arguments.cert)
 
 
 def spaces_of(arguments: argparse.Namespace) -> AddressSpace:
-    """Of the addresses that are used; see :func:`client_of`."""
+    """The spaces of the addresses that are used; see :func:`client_of`."""
     return AddressSpace.NONE if arguments.relay else _read(parsing.spaces_of, arguments.spaces)
 
 
@@ -94,7 +94,7 @@ def _read(convert: Callable[..., T], *values: object) -> T:
 
 def news_of(console: Console, waiting: str, url: str, **fields: object) -> Tell:
     """
-    Tells when the server lets us wait, and as :func:`trouble_of`.
+    Reports when the server lets us wait, and trouble like :func:`trouble_of`.
 
     :param waiting: the text for a human when the server first lets us wait.
     :param url: of the server.

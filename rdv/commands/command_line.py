@@ -15,7 +15,7 @@ from itertools import islice
 
 from rdv._stdio.console import Console, Form
 
-TYPE_CHECKING = False  # that of typing takes 5 ms to load
+TYPE_CHECKING = False  # importing that of typing takes 5 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import NoReturn, TypeVar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CommandParser", "arranged", "checked", "parser_for"]
 
 _HINT = "put a token that starts with a dash after --, as in: rdv {} -- URL -TOKEN"
-#: What argparse takes for a value although it begins with a dash.
+#: What argparse accepts as a value although it begins with a dash.
 _VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
 
 
@@ -33,7 +33,7 @@ class CommandParser(argparse.ArgumentParser):
     """
     Reports wrong usage like any other error.
 
-    :ivar hint: what to tell a person who has forgotten the token.
+    :ivar hint: advice for a user who has forgotten the token.
     """
 
     hint = ""
@@ -81,7 +81,7 @@ def parser_for(form: Form) -> type[CommandParser]:
     """
     The class of a parser.
 
-    :param form: how it tells wrong usage: as lines for a person, or as JSON.
+    :param form: how it reports wrong usage: as lines for a human, or as JSON.
     """
     return _ForPrograms if form is Form.JSON else CommandParser
 
@@ -89,7 +89,7 @@ def parser_for(form: Form) -> type[CommandParser]:
 def arranged(words: Sequence[str], commands: Mapping[str, CommandParser]) -> Sequence[str]:
     """
     The words of a command line in an order that argparse understands: the command, its options, and
-    behind them what is none.
+    after them everything else.
 
     :param commands: each parser by its command.
     """
@@ -112,7 +112,7 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
     found: list[str] = []
     values: list[str] = []
     rest = iter(words)
-    token: int | None = None  # where in ``found`` stands what may be it
+    token: int | None = None  # the index in ``found`` of what may be it
     dashed = False
     for word in rest:
         if word == "--":
@@ -128,7 +128,7 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
             if takes_next:
                 value = next(rest, None)
                 if value is None:
-                    return words  # as it is: what stands behind it would be taken for its value
+                    return words  # unchanged: the next word would be taken for its value
                 found.append(value)
     if "token" in places and len(values) < len(places):
         if token is not None and len(values) == len(places) - 1:
@@ -142,13 +142,13 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
 
 
 def _options_of(parsers: Iterable[argparse.ArgumentParser]) -> dict[str, bool]:
-    """Each option of these, and whether it takes a value."""
+    """The options of a parser, and whether each takes a value."""
     actions = (action for parser in parsers for action in parser._actions)
     return {name: action.nargs != 0 for action in actions for name in action.option_strings}
 
 
 def _places_of(parser: argparse.ArgumentParser) -> list[str]:
-    """What is no option."""
+    """The positional arguments."""
     return [action.dest for action in parser._actions if not action.option_strings]
 
 
@@ -169,6 +169,6 @@ def _look_up(word: str, options: Mapping[str, bool]) -> tuple[bool, bool]:
         takes = options.get(f"-{letter}")
         if takes is None:
             return False, False
-        if takes:  # what is left is its value
+        if takes:  # the rest is its value
             return True, position == len(word) - 1
     return True, False

@@ -30,7 +30,7 @@ T = TypeVar("T")
 log = Logger()
 
 _FORMS = {".ndjson": ndjson, ".svg": svg, ".html": html}
-#: So many events are kept, the latest ones: whoever scans our port makes some too.
+#: How many events are kept, the latest ones: a port scan of our port also causes events.
 _MOST_EVENTS = 20_000
 
 
@@ -49,14 +49,14 @@ class Explaining:
         self._to_stderr = to_stderr
         self._path = path
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
-        self._moves = False  # it may, and it is not known yet whether it will
+        self._moves = False  # it may move, and it is not known yet whether it will
         self._awaited = self._is_written = False
         if path is not None:
             self._form = _FORMS.get(Path(path).suffix.lower())
             if self._form is None:
                 raise BadUsage(f"not a file of .ndjson, .svg or .html: {path}")
             try:
-                # What is in it stays until there is something else to write.
+                # Its contents are kept until there is something to write.
                 self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
@@ -76,8 +76,8 @@ class Explaining:
 
     def ended(self, result: T) -> T:
         """
-        The attempt has ended, one way or the other. If there is a connection that may move, what
-        becomes of that is awaited.
+        The attempt has ended, one way or the other. If there is a connection that may move, wait
+        for the result of that.
 
         :return: its result, as it was.
         """
@@ -87,13 +87,13 @@ class Explaining:
         return result
 
     def finish(self) -> None:
-        """There is nothing more to come, as the stream has ended, too."""
+        """The stream has ended, too: there are no further events."""
         if self._is_written:
             return
         self._is_written = True
         try:
             self._explain(list(self._events))
-        except Exception:  # is no reason to lose a connection
+        except Exception:  # must not cost a connection
             log.failure("cannot explain the attempt")
 
     def _explain(self, events: list[Event]) -> None:

@@ -34,7 +34,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     forwarder, serve = prepare(reactor, arguments, console)
 
     async def begin() -> None:
-        # Only then signals are handled, and the port's file is removed whatever happens.
+        # Signals are only handled then, and the socket file is removed in any case.
         await deferLater(reactor, 0)
         await serve()
 
@@ -46,7 +46,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     return OK
 
 
-#: Gives connections to a forwarder until it fails, or is cancelled.
+#: Passes connections to a forwarder until it fails, or is cancelled.
 _Serve = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -111,7 +111,7 @@ def _expose(
             await port.stopped
         except RdvError as error:
             if forwarder.running:
-                # They have nothing to do with it, and go on to their end.
+                # They are not affected, and continue to their end.
                 going_on = f"{forwarder.running} forwards continue"
                 console.warn("trouble", f"TROUBLE: {error}; {going_on}", message=str(error))
                 await forwarder.idle()

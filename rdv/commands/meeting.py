@@ -24,7 +24,7 @@ __all__ = ["on_the_other_side", "settle", "token_in"]
 #: A token of fewer bytes can be found by trying.
 _LEAST_UNGUESSABLE = 16
 _LEAST_UNPRIVILEGED = 1024
-#: More than this is no line with a token.
+#: A longer line does not contain a token.
 _LONGEST_LINE = 1 << 14
 
 
@@ -32,13 +32,13 @@ def settle(
     arguments: argparse.Namespace, console: Console, environment: Mapping[str, str] = os.environ
 ) -> None:
     """
-    Give the arguments a ``url`` and a ``token``. Who waits for a peer and has no token makes a
-    secret, and says what to run on the other side.
+    Give the arguments a ``url`` and a ``token``. If a command that waits for a peer has no token,
+    generate a secret, and print what to run on the other side.
 
-    :raises BadUsage: when one is missing, or there is more than one; or when another argument that
-        the other side is to have makes no sense.
-    :raises BadURL: when the URL is none.
-    :raises BadToken: when the token cannot be one, or has to be a secret and is none.
+    :raises BadUsage: when one is missing, or there is more than one; or when an argument that the
+        other side needs is invalid.
+    :raises BadURL: when the URL is invalid.
+    :raises BadToken: when the token is invalid, or must be a secret and is not.
     """
     _settle_url(arguments, environment)
     token = _given(arguments, environment)
@@ -57,7 +57,7 @@ def _settle_url(arguments: argparse.Namespace, environment: Mapping[str, str]) -
         if not default:
             raise BadUsage("no server: give its URL, or set RDV_SERVER")
         arguments.url, arguments.token = default, url
-    elif is_secret(url):  # which an error about URLs would show
+    elif is_secret(url):  # an error about URLs would show it
         raise BadUsage("a secret instead of the server's URL: the URL comes first")
     parse_servers(split_servers(arguments.url))
 
@@ -128,13 +128,13 @@ def _warn(token: str, console: Console) -> None:
 
 def on_the_other_side(arguments: argparse.Namespace, secret: str) -> str:
     """
-    What to run there, and what it takes, in one line.
+    What to run on the other side, and what it needs, in one line.
 
-    What is needed to reach the server, and which addresses are used, is the same on both sides. A
-    file is not there yet. Headers and certificates say who one is, so each side has its own, and
-    they may be secret. A proxy belongs to a network.
+    The options for reaching the server, and for the addresses that are used, are the same on both
+    sides. A file does not exist there yet. Headers and certificates identify a user, so each side
+    has its own, and they may be secret. A proxy belongs to a network.
     """
-    import shlex  # only then: few commands say it
+    import shlex  # imported late, because few commands print this
 
     options = []
     lacking = []
@@ -158,6 +158,6 @@ def on_the_other_side(arguments: argparse.Namespace, secret: str) -> str:
 
 
 def _port(target: str) -> str:
-    """To listen on: the same, if anyone may."""
+    """The port to listen on: the same one, if every user may listen on it."""
     port = target.rpartition(":")[2]
     return port if port.isdigit() and int(port) >= _LEAST_UNPRIVILEGED else "0"

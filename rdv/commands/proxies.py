@@ -1,8 +1,8 @@
 """
 Which proxy a command uses.
 
-The commands read the environment, as people expect of a program that they run (curl, git and pip do
-the same); a client within another program does not, because that program decides.
+The commands read the environment, as users expect of a command (curl, git and pip do the same); a
+client within another program does not, because that program decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def proxy_for_all(text: str, given: str | None) -> str | None:
     """
     The same for one server or several, whose URLs are joined by commas.
 
-    :raises BadUsage: also when they do not have the same.
+    :raises BadUsage: also when their proxies differ.
     """
     proxies = {proxy_for(url, given) for url in split_servers(text)}
     if len(proxies) > 1:
@@ -33,14 +33,14 @@ def proxy_for_all(text: str, given: str | None) -> str | None:
 
 def proxy_for(url: str | None, given: str | None) -> str | None:
     """
-    The proxy through which a server is reached, as :class:`rdv.client.Client` takes it.
+    The proxy through which a server is reached, in the form for :class:`rdv.client.Client`.
 
-    :param url: of the server; None for one of our own.
-    :param given: what the command line says: a proxy, or nothing, for none. Without that it is
-        ``https_proxy`` or ``http_proxy``, whichever is for the server's URL, in lower or upper
-        case, unless ``no_proxy`` names the server, or that is on this host.
-    :raises BadUsage: when it is none.
-    :raises BadURL: when the server's URL is none.
+    :param url: the server's URL; None for our own server.
+    :param given: the option on the command line: a proxy, or an empty text for none. Without it,
+        the proxy is ``https_proxy`` or ``http_proxy``, depending on the server's URL, in lower or
+        upper case, unless ``no_proxy`` names the server, or the server is on this host.
+    :raises BadUsage: when the proxy is invalid.
+    :raises BadURL: when the server's URL is invalid.
     """
     if url is None:
         return None
@@ -63,17 +63,17 @@ def proxy_for(url: str | None, given: str | None) -> str | None:
 def _in_environment() -> dict[str, str]:
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return {}
-    from urllib.request import getproxies_environment  # only then: it takes 2 ms to load
+    from urllib.request import getproxies_environment  # imported late: it takes 2 ms
 
     return getproxies_environment()
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
     """
-    Whether a server is asked without a proxy.
+    Whether a server is contacted without a proxy.
 
-    :param exceptions: ``no_proxy``: names, which stand for those within them as well, addresses and
-        networks, each perhaps with a port, or ``*``.
+    :param exceptions: ``no_proxy``: names, which include their subdomains, addresses and networks,
+        each optionally with a port; or ``*``.
     """
     try:
         ip = ip_address(host)

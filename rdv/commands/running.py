@@ -51,19 +51,19 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Exit statuses; a signal's is 128 and its number.
+#: Exit statuses; that of a signal is 128 plus its number.
 OK, NO_CONNECTION, _USAGE, BROKEN, _SIGINT = 0, 1, 2, 3, 130
 
 
 class BadUsage(RdvError):
-    """An argument that makes no sense."""
+    """An invalid argument."""
 
 
 class Interrupted(Exception):
     """
     A signal has ended the command.
 
-    :ivar status: the exit status that stands for it.
+    :ivar status: the exit status for it.
     """
 
     def __init__(self, status: int) -> None:
@@ -79,9 +79,9 @@ def status_of(error: RdvError) -> int:
 
 async def until_signal(reactor: Any, coroutine: Coroutine[Any, Any, T]) -> T:
     """
-    Await ``coroutine``, which SIGINT and SIGTERM cancel, however often they come.
+    Await ``coroutine``, which SIGINT and SIGTERM cancel, however often they arrive.
 
-    :raises Interrupted: when it has failed after one, with whatever error of ours.
+    :raises Interrupted: when it has failed after a signal, with any error of ours.
     """
     status = 0
 
@@ -115,8 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     finally:
-        # How it ended has been told. Python's own end takes a while, and would give back to the
-        # signals what they do to any process.
+        # The result has been reported. Python's own exit takes a while, and would restore the
+        # default actions of signals.
         ignore_signals()
     return OK
 
@@ -127,8 +127,8 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
     try:
         # Each command loads only what it needs.
         module = import_module(f"rdv.commands.{arguments.module}")
-        # Modules live to the end. That the collector need not go through them shortens its pauses,
-        # and the end of the process by a good part of what loading them took.
+        # Modules live to the end. Excluding them from garbage collection shortens its pauses, and
+        # the exit of the process.
         gc.freeze()
         gc.enable()
         status = await module.run(reactor, arguments, console)
@@ -143,15 +143,15 @@ async def _exit_with_status(reactor: Any, arguments: argparse.Namespace, console
     raise SystemExit(status)
 
 
-#: What logs now.
+#: The current log observer.
 _observers: list[ILogObserver] = []
 
 
 def log_to(observer: ILogObserver, level: str) -> None:
     """
-    Log there, and no longer where it was logged before.
+    Log to this observer, in place of the previous one.
 
-    :param level: the name of the level from which on events are logged.
+    :param level: the name of the lowest level that is logged.
     """
     lowest = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
     shown = cast(ILogObserver, FilteringLogObserver(observer, [unless_quiet, lowest]))
@@ -165,7 +165,7 @@ def log_to(observer: ILogObserver, level: str) -> None:
 
 
 def observer_for(console: Console) -> ILogObserver:
-    """What logs beside ``console``, in its form: lines of text, or events."""
+    """The log observer next to ``console``, in its form: lines of text, or events."""
     if console.form is not Form.JSON:
         return textFileLogObserver(lines_of(console))
 
@@ -183,9 +183,7 @@ def observer_for(console: Console) -> ILogObserver:
 
 
 def lines_of(console: Console) -> IO[str]:
-    """
-    What takes the lines of a log, as a file would. None of them goes behind what is just shown.
-    """
+    """A file-like object for the lines of a log, which replace what ``console`` is showing."""
     return cast(IO[str], _Lines(console))
 
 

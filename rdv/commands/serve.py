@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["configuration_of", "replace", "run", "settings_of"]
 
-#: Seconds between two looks at the file of a server that is to be replaced, and until it is not
-#: waited for: it says within a minute how it went, unless it cannot write the file, or is stopped.
+#: Seconds between two checks of the PID file of a server that is being replaced, and the maximum
+#: seconds to wait: the server reports the result within a minute, unless it cannot write the file,
+#: or is stopped.
 _PAUSE, _PATIENCE = 0.05, 90.0
 
 
@@ -99,9 +100,9 @@ def _log(settings: ServerSettings, console: Console, masking: Masking, verbose: 
 
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """
-    What the arguments, the environment and the file say to a server.
+    The settings of a server from the arguments, the environment and the file.
 
-    :raises BadSettings: when it cannot be.
+    :raises BadSettings: when they are invalid.
     """
     given = {each.field: getattr(arguments, each.field) for each in server_settings()}
     given = {name: value for name, value in given.items() if value is not None}
@@ -109,7 +110,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
 
 def settings_of(arguments: argparse.Namespace) -> ServerSettings:
-    """As :func:`configuration_of`, what holds."""
+    """Like :func:`configuration_of`, but only the resulting settings."""
     return configuration_of(arguments).settings
 
 
@@ -131,10 +132,11 @@ def _place(port: IListeningPort) -> str:
 
 async def replace(reactor: Any, path: str, console: Console) -> int:
     """
-    Send the signal to the process that ``path`` names, and wait until the file says how it went: it
-    is written anew, by the next generation, or else by the same one again.
+    Send the signal to the process that ``path`` names, and wait until the file shows the result: it
+    is rewritten, by the next generation or, after a failure, by the same one.
 
-    :raises RdvError: when nobody runs there, the next one did not start, or nothing is heard of it.
+    :raises RdvError: when no server is running there, the next generation did not start, or there
+        is no result in time.
     """
     before, old = _identity(path), running(path)
     if old is None:
@@ -158,7 +160,7 @@ async def replace(reactor: Any, path: str, console: Console) -> int:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Of the file that is there now; one that is written anew is another."""
+    """The identity of the current file; a rewritten file has another one."""
     try:
         found = os.stat(path)
     except OSError:

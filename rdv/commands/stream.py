@@ -34,7 +34,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
     """Dial or accept, and move bytes until both directions have ended."""
     settle(arguments, console)
     if not arguments.reads:
-        empty_stdin()  # first: whoever shows progress looks at it
+        empty_stdin()  # first, because the progress display examines it
     display = _display(console)
     if display is None:
         return await _stream(reactor, arguments, console, None)
@@ -54,7 +54,7 @@ async def run(reactor: Any, arguments: argparse.Namespace, console: Console) -> 
 
 
 def _display(console: Console) -> Display | None:
-    # Loaded only when a person can see it.
+    # Loaded only if a user can see it.
     if console.form is Form.JSON:
         from rdv._stdio.meter import StreamEvents
 
@@ -124,6 +124,6 @@ def _connecting(
 def _explaining(arguments: argparse.Namespace, console: Console) -> Explaining | None:
     if not arguments.explain and arguments.explain_to is None:
         return None
-    from rdv.commands.explaining import Explaining  # only then
+    from rdv.commands.explaining import Explaining  # imported late
 
     return Explaining(console, arguments.explain, arguments.explain_to)

@@ -32,15 +32,14 @@ from rdv.testing.transport import MemorySocket, MemoryTransport, Selector, twist
 
 __all__ = ["Host", "MemoryPort", "Syn"]
 
-#: What becomes of a SYN from an address to a port of a host, which is named by its name or address:
-#: both ends of a connection, with the port that accepts the other one between them; None when
-#: nobody answers. It raises Twisted's errors.
+#: Sends a SYN from an address to a port of a host, which is given by name or address. Returns both
+#: ends of a connection, with the port that accepts the other end between them; None if there is no
+#: response. Raises Twisted's errors.
 Syn = Callable[[Address, str, int], "tuple[MemorySocket, MemoryPort, MemorySocket] | None"]
 
-#: The ports that are given to those who ask for none: as IANA has it.
+#: The ports for code that asks for any: IANA's dynamic range.
 _EPHEMERAL = range(49152, 65536)
-#: Seconds until a SYN that nobody answers is sent again: as Linux does it, and twice as many each
-#: time.
+#: Seconds until an unanswered SYN is repeated, as in Linux; doubled each time.
 _FIRST_PAUSE = 1.0
 
 
@@ -87,7 +86,7 @@ class Host(Selector):
         return call
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        """See :class:`IReactorTime`: those of this host."""
+        """See :class:`IReactorTime`: the calls of this host."""
         return [call for call in self._clock.getDelayedCalls() if call in self._calls]
 
     # IReactorTCP.
@@ -129,7 +128,7 @@ class Host(Selector):
 
     @property
     def sockets(self) -> list[MemorySocket]:
-        """Those of its connections."""
+        """The sockets of its connections."""
         return [transport.memory for transport in self._transports]
 
 
@@ -155,7 +154,7 @@ class MemoryPort:
         return twisted_address(Address(self._host.ip, self._number))
 
     def accept(self, sock: MemorySocket) -> None:
-        """There is a connection."""
+        """A connection has arrived."""
         protocol = self.factory.buildProtocol(twisted_address(sock.peer_name))
         if protocol is None:
             sock.close()
@@ -171,7 +170,7 @@ class MemoryConnector(BaseConnector):
 
     :param host: the host from which it connects.
     :param source: its address there.
-    :param name: of the host to connect to, or its address.
+    :param name: the name of the host to connect to, or its address.
     """
 
     def __init__(
@@ -198,7 +197,7 @@ class MemoryConnector(BaseConnector):
         return IPv4Address("TCP", self._name, self._port)
 
     def failIfNotConnected(self, error: Exception) -> None:  # noqa: N802
-        """It is given up, or takes too long."""
+        """The attempt is given up, or takes too long."""
         if self._arrival.active():
             self._arrival.cancel()
         self.connectionFailed(Failure(error))
@@ -225,9 +224,11 @@ class MemoryConnector(BaseConnector):
 
 
 def _number(binding: Any) -> int:
-    """The port in what Twisted's reactors take for one: a number, a pair, or a ``Binding``."""
+    """
+    The number in what Twisted's reactors accept as a port: a number, a pair, or a ``Binding``.
+    """
     if binding is None or isinstance(binding, int):
         return binding or 0
-    # A Binding has no public way to tell; for a pair this is ``binding[1]``.
+    # A Binding has no public attribute for it; for a pair, this is ``binding[1]``.
     number: int = binding[1] if isinstance(binding, tuple) else binding._port
     return number

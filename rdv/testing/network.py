@@ -40,7 +40,7 @@ from rdv.testing.transport import MemorySocket
 
 __all__ = ["Network"]
 
-#: Turns after which what goes on has no end.
+#: Turns after which a flush counts as endless.
 _TURNS = 1_000_000
 
 
@@ -53,7 +53,8 @@ class _StandingClock(Clock):
 
     def run_due(self) -> bool:
         """
-        Make the calls that are due now, but none of those that they add. Whether there was one.
+        Make the calls that are due now, but none of those that they add. Returns whether there was
+        one.
         """
         due = [call for call in self.calls if call.getTime() <= self.seconds()]
         for call in due:

@@ -26,7 +26,7 @@ __all__ = ["MemoryRendezvous"]
 
 _NAME = "rendezvous.test"
 _SERVER = IPv4Address("192.0.2.1")
-# Local addresses: two clients with one public address would be taken for hosts behind one NAT.
+# Local addresses: two clients with one public address would look like hosts behind one NAT.
 _FIRST_CLIENT = IPv4Address("10.0.0.1")
 _PORT = 80
 
@@ -123,7 +123,7 @@ class MemoryRendezvous:
         """
         self._network.advance(seconds)
 
-    # Misfortunes.
+    # Failures.
 
     def refuse(self, status: int, reason: str) -> None:
         """
@@ -178,7 +178,7 @@ class MemoryRendezvous:
             for transport in host.transports:
                 transport.cut()
 
-    # What is left.
+    # What is left over.
 
     @property
     def _clients(self) -> list[Host]:

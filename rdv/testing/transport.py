@@ -25,7 +25,7 @@ __all__ = ["BUFFER", "MemorySocket", "MemoryTransport", "Selector", "twisted_add
 
 log = Logger()
 
-#: Bytes that are on their way in one direction at most: a sender waits behind them.
+#: The maximum number of bytes in flight in one direction; a sender waits for room.
 BUFFER = 1 << 16
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -73,10 +73,10 @@ class MemorySocket:
         """The network breaks the connection."""
         self._reset = self._peer._reset = True
 
-    # As a socket has them.
+    # The methods of a socket.
 
     def recv(self, size: int) -> bytes:
-        """What has come; ``b""`` for the end."""
+        """Received data; ``b""`` for the end."""
         data = bytes(self._incoming[:size])
         del self._incoming[:size]
         if data or self._ended:
@@ -87,7 +87,7 @@ class MemorySocket:
         """Send as much as there is room for."""
         if self._reset:
             raise _error(errno.EPIPE)
-        if data and self._peer._closed:  # which is noticed when the answer comes
+        if data and self._peer._closed:  # which is noticed when the response arrives
             self._reset = True
             return len(data)
         there = self._peer._incoming
@@ -98,12 +98,12 @@ class MemorySocket:
         return len(piece)
 
     def shutdown(self, how: int) -> None:
-        """End our direction; the other one needs nothing."""
+        """End our direction; nothing needs to be done for the other one."""
         if how != socket.SHUT_RD and not self._reset:
             self._peer._ended = True
 
     def close(self) -> None:
-        """End, or reset, as the options say. After a reset nothing more is sent."""
+        """End or reset, depending on the options. After a reset, nothing more is sent."""
         self._closed = True
         if self._reset:
             return
@@ -114,11 +114,11 @@ class MemorySocket:
             self._peer._ended = True
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Remembered, and of no effect but for ``SO_LINGER``."""
+        """Stored, but without effect except for ``SO_LINGER``."""
         self._options[level, option] = value
 
     def getsockopt(self, level: int, option: int) -> int | bytes:
-        """What was set."""
+        """The value that was set."""
         return self._options.get((level, option), 0)
 
     def setblocking(self, flag: bool) -> None:
@@ -150,11 +150,11 @@ class Selector:
         return list(self._transports)
 
     def watch(self, transport: MemoryTransport) -> None:
-        """It is open."""
+        """A connection is open."""
         self._transports[transport] = None
 
     def forget(self, transport: MemoryTransport) -> None:
-        """It is gone."""
+        """A connection is gone."""
         self._transports.pop(transport, None)
 
     def addReader(self, reader: object) -> None:
@@ -162,7 +162,7 @@ class Selector:
         self._reading.add(reader)
 
     def removeReader(self, reader: object) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reading.discard(reader)
 
     def addWriter(self, writer: object) -> None:
@@ -170,11 +170,11 @@ class Selector:
         self._writing.add(writer)
 
     def removeWriter(self, writer: object) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._writing.discard(writer)
 
     def turn(self) -> bool:
-        """Let each connection write and read once. Whether one did."""
+        """Let each connection write and read once. Returns whether one did."""
         moved = False
         for transport in self.transports:
             if transport in self._writing:
@@ -185,7 +185,7 @@ class Selector:
 
 
 def twisted_address(address: Address) -> IPv4Address:
-    """An address as Twisted has it."""
+    """An address in Twisted's form."""
     return IPv4Address("TCP", str(address.ip), address.port)
 
 
@@ -214,7 +214,7 @@ class MemoryTransport(Connection):
         self.connected = 1
 
     def begin(self) -> None:
-        """The connection stands."""
+        """The connection is established."""
         self._host.watch(self)
         self._host.addReader(self)
         self.protocol.makeConnection(self)
@@ -236,18 +236,18 @@ class MemoryTransport(Connection):
             if self._gone is not None:
                 self._gone(reason)
 
-    # What the network asks.
+    # Called by the network.
 
     def read_some(self) -> bool:
-        """Read what is there. Whether something was."""
+        """Read what has arrived. Returns whether there was anything."""
         return self.memory.readable and self._act(self.doRead, reading=True)
 
     def write_some(self) -> bool:
-        """Write what there is room for. Whether there was any."""
+        """Write what there is room for. Returns whether there was any."""
         return self.memory.writable and self._act(self.doWrite, reading=False)
 
     def _act(self, action: Callable[[], Any], *, reading: bool) -> bool:
-        """Do that, and what every reactor does with its result."""
+        """Call a method, and handle its result as every reactor does."""
         try:
             why = action()
         except Exception as error:

@@ -18,9 +18,9 @@ _hidden: set[str] = set()
 
 def show_from(level: str) -> None:
     """
-    Say that this process shows no events below a level: those about clients and pairs are not even
-    created then, which takes a good part of the CPU time of a rendezvous. A library cannot know, so
-    all are created by default. The last call counts; ``debug`` is the default.
+    Declare that this process shows no events below a level. Events about clients and pairs are then
+    not even created, which saves a good part of the CPU time of a rendezvous. A library cannot
+    know, so all are created by default. The last call counts; ``debug`` is the default.
 
     :param level: the name of a level of ``twisted.logger``, such as ``info``.
     :raises InvalidLogLevelError: when there is none of that name.

@@ -49,7 +49,7 @@ BROKEN = [
     at(600, What.STANDS, way=2, seconds=0.5, round_trip=0.1),
     at(1500, What.REFUSED, way=2, dial=1, reason="the connection was reset"),
 ]
-#: Behind CONNECTED nobody connected to us, and the list does not say what the stream moved to.
+#: The list lacks the way to which the stream has moved.
 MOVED_ELSEWHERE = [e for e in MOVED if e.fields.get("way") not in (2, 3) or e.what is What.MOVED]
 MOVED_TO_INBOUND = [
     *moving().events,

@@ -1,4 +1,6 @@
-"""A reactor whose clock is set while it runs, and one that nobody may set."""
+"""
+A reactor whose clock is set while it runs, and a view whose clock cannot be set.
+"""
 
 from __future__ import annotations
 

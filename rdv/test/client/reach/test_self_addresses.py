@@ -280,6 +280,7 @@ class RouteTests(SynchronousTestCase):
     def test_this_host(self) -> None:
         loopback = IPv4Address("127.0.0.1")
         self.assertEqual(route_to(loopback), loopback)
-        # A TCP connection to everybody, or to a link-local address of no link, is none.
+        # There is no route for TCP to a broadcast address, or to a link-local address without its
+        # link.
         self.assertIsNone(route_to(IPv4Address("255.255.255.255")))
         self.assertIsNone(route_to(IPv6Address("fe80::1")))

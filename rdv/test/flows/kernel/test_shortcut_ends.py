@@ -112,7 +112,7 @@ class EndTests(ShortcutTestCase):
 
 
 class BrokenTests(ShortcutTestCase):
-    """One of the two goes on, and the stream breaks."""
+    """A reader, the peer or this process fails, and the stream breaks."""
 
     async def test_reader_leaves(self) -> None:
         """Noticed not only at the next byte, which may never come."""

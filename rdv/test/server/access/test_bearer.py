@@ -19,7 +19,7 @@ UNKNOWN = (401, "unknown bearer token: ask the server's operator for another one
 
 
 class BearerTests(AccessTestCase):
-    """Who has one, and who has not."""
+    """Clients with and without a bearer token."""
 
     def setUp(self) -> None:
         self.path = self.file("# who may come", f"alice: {ALICE}".replace(" ", ""), "", OTHER)

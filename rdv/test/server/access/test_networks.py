@@ -1,4 +1,6 @@
-"""Networks, and who comes from them."""
+"""
+Networks, and which addresses belong to them.
+"""
 
 from __future__ import annotations
 

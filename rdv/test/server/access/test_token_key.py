@@ -21,7 +21,7 @@ def signed(key: str, expiry: int = 2000) -> bytes:
 
 
 class TokenKeyTests(AccessTestCase):
-    """Who has one, and who has not."""
+    """Clients with and without a signed token."""
 
     def setUp(self) -> None:
         self.now = 1000.0

@@ -8,7 +8,6 @@ resources of the site, and never assumed.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -41,6 +40,7 @@ __all__ = ["ShortcutFactory"]
 #: version may turn clients away there.
 _OF_SITES = ("buildProtocol", "getResourceFor", "protocol")
 _OF_REQUESTS = (
+    "__init__",
     "getClientAddress",
     "gotLength",
     "method",
@@ -54,8 +54,6 @@ _OF_REQUESTS = (
     "requestReceived",
     "uri",
 )
-#: So many classes need not be looked at again.
-_REMEMBERED = 64
 
 
 @implementer(IProtocolFactory, IProtocolNegotiationFactory, ILoggingContext)
@@ -82,7 +80,7 @@ class ShortcutFactory:
     :ivar site: the same.
     :ivar taken: how many clients have taken the shortcut.
     :raises TypeError: when it is none, or has its own way to find resources or to build protocols,
-        or a request class with its own way to process requests: the shortcut would bypass that.
+        or a request class with its own way to be made or processed: the shortcut would bypass that.
     """
 
     def __init__(self, site: Site) -> None:
@@ -172,20 +170,13 @@ def _patience(site: Site) -> float:
 
 def _detour(site: Site) -> str | None:
     """What a site does in its own way between a connection and the resource, if anything."""
+    kind, requests = type(site), cast(object, site.requestFactory)
     for name in _OF_SITES:
-        if name in vars(site):
+        if name in vars(site) or getattr(kind, name) is not getattr(Site, name):
             return name
-    kind: Any = type(site)
-    requests: Any = site.requestFactory
-    return _detour_of(kind, requests) if isinstance(requests, type) else "requestFactory"
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _detour_of(kind: type[Site], requests: type) -> str | None:
-    for name in _OF_SITES:
-        if getattr(kind, name) is not getattr(Site, name):
-            return name
-    if not issubclass(requests, Request):
+    if requests is Request:
+        return None
+    if not (isinstance(requests, type) and issubclass(requests, Request)):
         return "requestFactory"
     for name in _OF_REQUESTS:
         if getattr(requests, name, None) is not getattr(Request, name, None):
@@ -196,8 +187,7 @@ def _detour_of(kind: type[Site], requests: type) -> str | None:
 def _led_to(resource: object, target: bytes) -> IRendezvous | None:
     """The rendezvous at a path, if nothing but the path leads to it."""
     for segment in target[1:].split(b"/"):
-        kind: Any = type(resource)
-        if not _knows_children(kind) or "getChildWithDefault" in vars(resource):
+        if not _knows_children(resource):
             return None
         if getattr(resource, "isLeaf", False):
             break
@@ -205,7 +195,7 @@ def _led_to(resource: object, target: bytes) -> IRendezvous | None:
     return plain_rendezvous(resource)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _knows_children(kind: type) -> bool:
-    """Whether resources of this class look up a child as twisted.web does."""
-    return issubclass(kind, Resource) and kind.getChildWithDefault is Resource.getChildWithDefault
+def _knows_children(resource: object) -> bool:
+    """Whether a resource looks up its children as twisted.web does."""
+    look_up = type(resource).getChildWithDefault if isinstance(resource, Resource) else None
+    return look_up is Resource.getChildWithDefault and "getChildWithDefault" not in vars(resource)

@@ -146,6 +146,10 @@ class ListeningTests(ShortcutTestCase):
             def render(self, resource: object) -> None:
                 pass
 
+        class OwnMaking(Request):
+            def __init__(self, channel: Any, queued: Any = None) -> None:
+                super().__init__(channel, queued)
+
         class OwnPath(Request):
             postpath = property(lambda self: [], lambda self, value: None)
 
@@ -157,6 +161,7 @@ class ListeningTests(ShortcutTestCase):
             (OwnProtocol(page()), "protocol"),
             (changed, "getResourceFor"),
             (Site(page(), requestFactory=OwnRequest), "OwnRequest.render"),
+            (Site(page(), requestFactory=OwnMaking), "OwnMaking.__init__"),
             (Site(page(), requestFactory=OwnPath), "OwnPath.postpath"),
             (Site(page(), requestFactory=lambda channel, queued: None), "requestFactory"),
             (Site(page(), requestFactory=http.Request), "requestFactory"),
@@ -171,9 +176,7 @@ class ListeningTests(ShortcutTestCase):
         """What concerns answers, logs and sessions is the site's own business."""
 
         class OwnRequest(Request):
-            def __init__(self, *args: Any, **more: Any) -> None:
-                super().__init__(*args, **more)
-                self.more = 1
+            more = 1
 
             def finish(self) -> None:
                 super().finish()

@@ -172,11 +172,11 @@ def parse_offer(method: bytes, version: bytes, header: HeaderLookup) -> Offer:
     if version != b"HTTP/1.1":
         raise BadRequest("an upgrade needs HTTP/1.1", 426)
     _only(header, b"Host")  # RFC 9112, 3.2
-    if b"upgrade" not in elements(header(b"Connection")):
+    if not _lists(header(b"Connection"), b"upgrade"):
         raise BadRequest("missing Connection: upgrade", 426)
-    upgrades = elements(header(b"Upgrade"))
-    if PROTOCOL not in upgrades:
-        named = "another protocol" if upgrades else "none"
+    upgrades = header(b"Upgrade")
+    if not _lists(upgrades, PROTOCOL):
+        named = "another protocol" if elements(upgrades) else "none"
         raise BadRequest(f"missing Upgrade: rdv/1 (got {named})", 426)
     try:
         role = Role(method)
@@ -267,6 +267,11 @@ def _only(header: HeaderLookup, name: bytes) -> bytes:
     if len(values) != 1:
         raise BadRequest(f"{'more than one' if values else 'missing'} {name.decode()}")
     return values[0]
+
+
+def _lists(values: Sequence[bytes], element: bytes) -> bool:
+    """Whether a list-valued header has an element; most have no other."""
+    return element in values or element in elements(values)
 
 
 def _listed(values: Iterable[bytes], most: int) -> list[str]:

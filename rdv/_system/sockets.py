@@ -51,12 +51,12 @@ _LINGER = {reset: struct.pack("ii", int(reset), 0) for reset in (True, False)}
 
 def socket_of(transport: object) -> socket.socket | None:
     """The socket under a transport and its wrappers; None when there is none (in memory)."""
-    handle = _handle(transport)
+    handle = _handle(bottom(transport))
     return handle if isinstance(handle, socket.socket) else None
 
 
-def _handle(transport: object) -> Any:
-    get_handle = getattr(bottom(transport), "getHandle", None)
+def _handle(connection: object) -> Any:
+    get_handle = getattr(connection, "getHandle", None)
     try:
         return get_handle and get_handle()
     except AttributeError:  # a transport of Twisted that has lost its connection
@@ -138,10 +138,13 @@ def _has_inherited(connection: object, sock: socket.socket) -> bool:
     Whether it has inherited all options from its port. One query of a connection is enough: all
     that the port accepts after it have them, too.
     """
-    port: Any = getattr(connection, "server", None)
-    if not (isinstance(connection, Server) and port in _tuned):
+    if not isinstance(connection, Server) or connection.server is None:
         return False
-    if connection.sessionno < _tuned[port]:
+    port = connection.server
+    first = _tuned.get(port)
+    if first is None:
+        return False
+    if connection.sessionno < first:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
             return False
         _tuned[port] = connection.sessionno

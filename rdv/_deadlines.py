@@ -49,7 +49,7 @@ class Expiry(Generic[M]):
     def start(self) -> None:
         """A member has come, and there is no :attr:`call`."""
         if self.timeout:
-            self.call = self._clock.callLater(self.timeout, self._ring)
+            self.call = self._clock.callLater(max(0.0, self.timeout), self._ring)
 
     def stop(self) -> None:
         """The table is empty."""

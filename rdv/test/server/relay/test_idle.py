@@ -67,6 +67,13 @@ class IdleTests(SynchronousTestCase):
         self.clock.advance(999)
         self.assertEqual(self.cut, [])
 
+    def test_less_than_no_time(self) -> None:
+        """Nobody keeps a hook from setting that: the pair is cut in the next turn."""
+        self.begin("a", -1)
+        self.clock.advance(0)
+        self.assertEqual(self.cut, [("a", 0)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_many_times(self) -> None:
         """A hook may set another one for each pair. Few are kept, and all hold."""
         for number in range(1, 101):

@@ -140,8 +140,10 @@ class MonotonicView:
             return
         del self._inner[call]
         call.called = 1
+        function, args, kwargs = call.func, call.args, call.kw
+        del call.func, call.args, call.kw  # as when it is cancelled: they may hold the call
         try:
-            call.func(*call.args, **call.kw)
+            function(*args, **kwargs)
         finally:
             self._rest()
 

@@ -15,6 +15,7 @@ import struct
 import sys
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from rdv._system.interfaces import route_to
 from rdv.addresses import Address
@@ -50,11 +51,9 @@ def ignore_syns(sock: object, addresses: Collection[Address]) -> bool:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
             return True
         program = filter_program((address, route_to(address.ip)) for address in addresses)
-        code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-        buffer = ctypes.create_string_buffer(code)
-        sock.setsockopt(
-            socket.SOL_SOCKET, _ATTACH, struct.pack("HP", len(program), ctypes.addressof(buffer))
-        )
+        code = struct.pack("HBBI" * len(program), *chain.from_iterable(program))
+        where = ctypes.cast(ctypes.c_char_p(code), ctypes.c_void_p).value
+        sock.setsockopt(socket.SOL_SOCKET, _ATTACH, struct.pack("HP", len(program), where))
     except OSError:
         return not addresses  # there was no filter to detach
     return True

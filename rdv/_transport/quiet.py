@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import ILogFilterPredicate, LogEvent, LogLevel, PredicateResult
 from twisted.python.context import call, get
+from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
 from zope.interface import provider
 
@@ -30,8 +31,13 @@ def listen_quietly(listen: Callable[..., IListeningPort], *arguments: Any, **opt
     """
     port: Any = _quietly(listen, *arguments, **options)
     if hasattr(port, "connectionLost"):
-        port.connectionLost = partial(_quietly, port.connectionLost)
+        port.connectionLost = partial(_close_quietly, port)
     return port
+
+
+def _close_quietly(port: Any, reason: Failure) -> None:
+    del port.connectionLost  # it holds the port, too
+    _quietly(port.connectionLost, reason)
 
 
 def _quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:

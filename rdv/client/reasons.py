@@ -33,6 +33,7 @@ __all__ = [
     "printable",
     "refusal_text",
     "retry_after",
+    "without_stack",
 ]
 
 
@@ -114,3 +115,14 @@ def describe(error: BaseException | None) -> str:
     if isinstance(error, ConnectTimeoutError | DeferTimeoutError):
         return "no answer in time"
     return str(error).rstrip(".") or type(error).__name__
+
+
+def without_stack(failure: Failure) -> Failure:
+    """
+    The same failure, when nobody will ask where it was raised. Its stack holds everything that was
+    running, which may hold the failure: only the garbage collector would free all of that.
+    """
+    failure.tb = None
+    if failure.value is not None:
+        failure.value.__traceback__ = None
+    return failure

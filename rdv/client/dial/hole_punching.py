@@ -67,6 +67,10 @@ _HOPELESS_AFTER = 1.0
 SYN_BUDGET = 700
 
 
+def _to_nobody() -> None:
+    """What is told when nobody wants to know any more."""
+
+
 async def _closed(candidate: Candidate) -> None:
     gone: Deferred[None] = Deferred()
 
@@ -153,6 +157,7 @@ class HolePuncher:
                     pause = self._pause(target, error, pacing, took, now - begun)
                     if pause is None:
                         raise
+                    error.__traceback__ = None  # its stack holds it: only the collector undoes that
                 if now - begun >= _HOPELESS_AFTER:
                     if address in self._hopeful:
                         trace(What.HOPELESS)
@@ -180,6 +185,7 @@ class HolePuncher:
     def stop(self) -> None:
         """The race is over. Waiting dials are cancelled by their callers."""
         self._stopped = True
+        self._gave_up = _to_nobody
         if self._veil is not None and self._veil.active():
             self._veil.cancel()
 

@@ -140,7 +140,7 @@ def first(
     The first success among ``contenders``; the others are then cancelled.
 
     ``DeferredList`` alone does not cancel losers, succeeds when all fail, and never fires when
-    the list is empty.
+    the list is empty. Results and errors of the contenders are consumed.
 
     :param goes_on: whether this result leaves the others running.
     :return: errbacks with :class:`NoConnection` when all have failed. Cancelling it cancels them.
@@ -154,6 +154,8 @@ def first(
 
     winner: Deferred[T] = Deferred(cancel)
     race = DeferredList(contenders, fireOnOneCallback=True, consumeErrors=True)
+    for contender in contenders:
+        contender.addCallback(lambda _: None)  # or it holds the winner as long as it is held
 
     def decided(result: object) -> None:
         # (value, index) of a success; else a list of failures

@@ -26,7 +26,7 @@ from rdv.client.race.horizon import Sight, handshake_time, horizon
 from rdv.client.race.inbound import Inbound
 from rdv.client.race.joining import Stream
 from rdv.client.race.witness import Witness
-from rdv.client.reasons import NO_RELAY, describe
+from rdv.client.reasons import NO_RELAY, describe, without_stack
 from rdv.client.trace import What
 from rdv.client.tracing.candidate_trace import CandidateTrace
 from rdv.errors import NoConnection, NoRelay, NotProven
@@ -180,7 +180,7 @@ class Contest:
             if not over:
                 self._reasons[name] = describe(failure.value)
                 log.debug("{name} dropped out: {reason}", name=name, reason=self._reasons[name])
-            return failure
+            return without_stack(failure)
 
         return Deferred.fromCoroutine(contends).addErrback(dropped)
 

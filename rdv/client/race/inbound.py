@@ -26,6 +26,10 @@ __all__ = ["Inbound"]
 IP: TypeAlias = IPv4 | IPv6
 
 
+def _nobody(ip: IP) -> bool:
+    return False
+
+
 class Inbound(ServerFactory[Any]):
     """
     Listens for the peer, and keeps other hosts from getting in its way.
@@ -46,7 +50,7 @@ class Inbound(ServerFactory[Any]):
         self._context = context
         self._visitors: dict[Candidate, IP] = {}  # the oldest first
         self._known: Container[IP] = ()
-        self._may_be_peer: Callable[[IP], bool] = lambda ip: False
+        self._may_be_peer: Callable[[IP], bool] = _nobody
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
         self._contending: dict[Candidate, Deferred[Candidate]] = {}
         self._stopped = False
@@ -126,5 +130,7 @@ class Inbound(ServerFactory[Any]):
     def stop(self) -> None:
         """Accept no more connections. :attr:`first` does not fire after this."""
         self._stopped = True
+        self._contend, self._may_be_peer = None, _nobody
         for contending in list(self._contending.values()):
             contending.cancel()
+        self._contending.clear()

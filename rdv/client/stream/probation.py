@@ -47,6 +47,7 @@ from rdv._transport.secured import SecureTransport
 from rdv.client.candidates.acknowledgement import pauses, proven_within
 from rdv.client.candidates.candidate import Candidate
 from rdv.client.dial.targets import is_global
+from rdv.client.reasons import without_stack
 from rdv.client.stream.receiver import Receiver
 from rdv.client.stream.replay import LIMIT, ReplayTransport
 from rdv.wire import Role
@@ -171,6 +172,7 @@ class Probation(ReplayTransport):
         if self._over and not failure.check(CancelledError):
             log.failure("the protocol failed", failure=failure)
             self.transport.abortConnection()
+        without_stack(failure)
 
     async def _to_the_relay(self) -> None:
         await self._relay.shaken()

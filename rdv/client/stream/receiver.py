@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITransport,
 )
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
@@ -21,6 +22,9 @@ from rdv._transport.interfaces import TCPTransport
 from rdv._transport.liveness import unwatch, watch
 
 __all__ = ["IPathListener", "Receiver"]
+
+#: In the place of a protocol that has been told everything.
+_NOBODY = Protocol()
 
 
 class IPathListener(Interface):
@@ -174,5 +178,8 @@ class Receiver:
         try:
             protocol.connectionLost(reason)
         finally:
-            if self._ended is not None:
-                self._ended()
+            # It may hold us: nobody but the garbage collector would free either.
+            self._protocol = _NOBODY
+            ended, self._ended = self._ended, None
+            if ended is not None:
+                ended()

@@ -1,0 +1,68 @@
+"""
+What a connection leaves behind when it is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from rdv.addresses import AddressSpace
+from rdv.client import Client
+from rdv.test.client.doubles import here
+from rdv.test.client.loopback import LoopbackTestCase, RealServer
+from rdv.test.doubles import collect_garbage, present
+from rdv.test.sockets import REACTOR, turns
+
+TOKEN = "a token"
+
+
+class Leaves(Protocol):
+    """Hangs up. :ivar lost: fires when the connection is gone."""
+
+    def __init__(self) -> None:
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        present(self.transport).loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+
+class CycleTests(LoopbackTestCase):
+    """Objects that hold each other stay, with what they hold, until there is a collection."""
+
+    async def test_direct(self) -> None:
+        """Nothing of a direct connection is left to the collector, whichever way it has opened."""
+        options = {"spaces": AddressSpace.LOOPBACK, "self_addresses": here, "witness": False}
+        clients = [Client(REACTOR, **options) for _ in range(2)]  # type: ignore[arg-type]
+        server = RealServer(self)
+        await self.meet(server, *clients)  # the first one loads what is loaded late
+        collect_garbage()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for _ in range(8):
+            await self.meet(server, *clients)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        self.addCleanup(gc.garbage.clear)
+        self.addCleanup(gc.set_debug, 0)
+        gc.collect()
+        found = {type(each) for each in gc.garbage}
+        self.assertEqual([kind for kind in found if kind.__module__.startswith("rdv.client")], [])
+
+    async def meet(self, server: RealServer, acceptor: Client, dialer: Client) -> None:
+        """A connection, to its end."""
+        accepting = acceptor.accept(server.url, TOKEN)
+        await server.arrival()
+        connecting = gatherResults([accepting, dialer.dial(server.url, TOKEN)])
+        protocols = [Leaves(), Leaves()]
+        for connection, protocol in zip(await connecting, protocols, strict=True):
+            self.assertFalse(connection.is_relay)
+            connection.attach(protocol)
+        await gatherResults([protocol.lost for protocol in protocols])
+        await server.arrival()
+        await turns(3)

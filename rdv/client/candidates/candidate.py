@@ -233,7 +233,8 @@ class Candidate:
         self.transport = cast(StreamTransport, transport)
         self._connected = True
         self.since = self.clock.seconds()
-        tune(transport)
+        if not self.is_relay:  # the request has already set the options of that one
+            tune(transport)
         # The peer may rely on the connection as soon as it has our line: if this process is killed
         # after that, the peer must not see an end.
         linger(transport, True)

@@ -149,8 +149,8 @@ class Contest:
         contenders = [self._entrant("relay", self._relay_contends(), self._relay.trace)]
         if not self._context.settings.spaces:
             return contenders
-        contenders.append(self._inbound.first)
         self._inbound.begin(self._peer_ips, self._inbound_enters, self._may_be_peer)
+        contenders.append(self._inbound.first)
         for target in self._targets:
             trace = self._context.trace.way("dial", target.address, guessed=target.guessed)
             dial = self._puncher.dial(target, self._contend, trace)

@@ -39,10 +39,11 @@ class Inbound(ServerFactory[Any]):
     :attr:`limit` connections exist at a time from each address that the server named, and the same
     number from all others together; the oldest makes room.
 
-    :ivar first: fires with the first candidate that was chosen. Cancelling it stops the handshakes
-        of all of them.
+    :ivar first: fires with the first candidate that was chosen. It exists since :meth:`begin`.
+        Cancelling it stops the handshakes of all of them.
     """
 
+    first: Deferred[Candidate]
     noisy = False
     limit = 16
 
@@ -54,7 +55,6 @@ class Inbound(ServerFactory[Any]):
         self._contend: Callable[[Candidate], Deferred[Candidate]] | None = None
         self._contending: dict[Candidate, Deferred[Candidate]] = {}
         self._stopped = False
-        self.first: Deferred[Candidate] = Deferred(lambda _: self.stop())
 
     def buildProtocol(self, addr: IAddress | None) -> Candidate | None:
         """See :class:`IProtocolFactory`: None for an unwanted connection."""
@@ -90,6 +90,7 @@ class Inbound(ServerFactory[Any]):
         self._known = known
         self._may_be_peer = may_be_peer
         self._contend = contend
+        self.first = Deferred(lambda _: self.stop())
         for candidate, ip in list(self._visitors.items()):
             self._welcome(candidate, ip, contend)
 

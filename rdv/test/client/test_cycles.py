@@ -38,7 +38,15 @@ class CycleTests(LoopbackTestCase):
 
     async def test_direct(self) -> None:
         """Nothing of a direct connection is left to the collector, whichever way it has opened."""
-        options = {"spaces": AddressSpace.LOOPBACK, "self_addresses": here, "witness": False}
+        await self.check(AddressSpace.LOOPBACK)
+
+    async def test_relay(self) -> None:
+        """Nor of one through the server."""
+        await self.check(AddressSpace.NONE)
+
+    async def check(self, spaces: AddressSpace) -> None:
+        """Several connections leave no object of the client."""
+        options = {"spaces": spaces, "self_addresses": here, "witness": False}
         clients = [Client(REACTOR, **options) for _ in range(2)]  # type: ignore[arg-type]
         server = RealServer(self)
         await self.meet(server, *clients)  # the first one loads what is loaded late
@@ -61,7 +69,6 @@ class CycleTests(LoopbackTestCase):
         connecting = gatherResults([accepting, dialer.dial(server.url, TOKEN)])
         protocols = [Leaves(), Leaves()]
         for connection, protocol in zip(await connecting, protocols, strict=True):
-            self.assertFalse(connection.is_relay)
             connection.attach(protocol)
         await gatherResults([protocol.lost for protocol in protocols])
         await server.arrival()

@@ -1,8 +1,8 @@
 """
-One request to a URL of the operator's. Of the response only the head counts.
+A request to a URL of the operator's. Only the head of the response is used.
 
-It is Twisted's ``Agent`` by itself: treq's client would follow redirects, and send the cookies that
-came with the answer about one client when it asks about the next.
+This uses Twisted's ``Agent`` directly: treq's client would follow redirects, and would send cookies
+from the answer about one client with the request about the next.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from rdv.errors import RdvError
 
 __all__ = ["agent_for", "ask", "checked_url", "reason_of"]
 
-#: Connections that are kept for further requests.
+#: Idle connections that are kept for further requests.
 _KEPT = 8
-#: Bytes of a body that are read, and dropped, to keep its connection.
+#: Bytes of a body that are read and discarded, so that its connection can be reused.
 _LONGEST_BODY = 1 << 16
 
 
 def checked_url(text: str) -> bytes:
     """
-    A URL as a request has it.
+    Check a URL, and return it in the form in which requests use it.
 
-    :raises RdvError: when it is none, or has a password in it.
+    :raises RdvError: when it is not an HTTP URL, or contains a password.
     """
     try:
         url = URL.from_text(text)
-        # To encode a host that need not be would refuse addresses of IPv6.
+        # Encoding an ASCII host is unnecessary, and would reject IPv6 addresses.
         uri = url.replace(host="x").to_uri() if url.host.isascii() else url.to_uri()
         uri = uri.replace(host=url.host) if url.host.isascii() else uri
     except ValueError:
@@ -50,7 +50,7 @@ def checked_url(text: str) -> bytes:
 
 
 def agent_for(reactor: Any) -> IAgent:
-    """What asks."""
+    """The HTTP client that sends the requests."""
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = _KEPT
     return Agent(reactor, pool=pool)
@@ -58,9 +58,9 @@ def agent_for(reactor: Any) -> IAgent:
 
 async def ask(agent: IAgent, url: bytes, headers: Headers) -> IResponse:
     """
-    Get a response, and wait for its end. Cancelling ends the connection.
+    Send a request, and wait for the end of the response. Cancelling closes the connection.
 
-    :raises Exception: whatever keeps it from coming, also in the middle.
+    :raises Exception: any error that prevents a response, or interrupts its head.
     """
     response: IResponse = await agent.request(b"GET", url, headers, None)
     ended: Deferred[None] = Deferred(lambda _: body.stop())
@@ -71,7 +71,7 @@ async def ask(agent: IAgent, url: bytes, headers: Headers) -> IResponse:
 
 
 class _Dropped(Protocol):
-    """A body that nobody wants. One without an end is not waited for."""
+    """Discards a body. If it is too long, the connection is closed."""
 
     def __init__(self, ended: Deferred[None]) -> None:
         self._ended = ended
@@ -91,7 +91,7 @@ class _Dropped(Protocol):
 
 
 def reason_of(error: Exception) -> str:
-    """Why there was no response, for the operator."""
+    """Why there was no response, in words for the operator."""
     if isinstance(error, ResponseFailed) and error.reasons:
         return str(error.reasons[0].getErrorMessage())
     return str(error) or type(error).__name__

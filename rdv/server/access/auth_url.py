@@ -1,6 +1,5 @@
 """
-``--auth-url``: a URL of the operator's is asked about each client, as nginx does with
-``auth_request``.
+``--auth-url``: a URL of the operator's decides about each client, as with nginx's ``auth_request``.
 """
 
 from __future__ import annotations
@@ -32,30 +31,30 @@ __all__ = ["AuthURL", "Turns"]
 
 log = Logger()
 
-#: How many are asked about at once, in all and of one address; others wait. A program that takes
-#: its time to say no would else have none for others than a stranger with wrong passwords.
+#: How many requests may be open at once: in total, and for one address. Others wait. Without the
+#: second limit a stranger with wrong passwords could use up all requests if refusals are slow.
 AT_ONCE, OF_ONE_ADDRESS = 32, 8
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-#: Headers of a client that always go along.
+#: Headers of a client that are always passed on.
 _PASSED = ("Authorization", "Cookie")
 
 
 class AuthURL:
     """
-    A check: the URL answers with 2xx. With 401 or 403 the client is refused, and with anything
-    else, or none in time, it gets a 503.
+    A check: the URL must answer with 2xx. With 401 or 403 the client is refused. With any other
+    answer, or none in time, it gets a 503.
 
-    :param url: is asked with GET. It gets ``Rdv-Role`` (``dialer`` or ``acceptor``), ``Rdv-Token``,
-        ``Rdv-Observed-Addr`` if it is known, ``Rdv-User`` if an earlier check has found one, and
-        what the client says in ``Authorization`` and ``Cookie``. ``Rdv-User`` in its answer names
-        the visitor's user.
-    :param header_file: has headers to send along, one a line, in the place of a client's.
+    :param url: requested with GET. The request has ``Rdv-Role`` (``dialer`` or ``acceptor``),
+        ``Rdv-Token``, ``Rdv-Observed-Addr`` if it is known, ``Rdv-User`` if an earlier check has
+        identified the user, and the client's ``Authorization`` and ``Cookie``. ``Rdv-User`` in the
+        answer names the visitor's user.
+    :param header_file: contains headers to send, one a line, which replace those of a client.
     :param passed: further headers of a client that are passed on.
-    :param timeout: seconds for one request; 0 for as long as the door waits.
-    :param keep: seconds for which an answer holds, for all that would be asked alike from the same
-        IP address.
-    :raises RdvError: when one of them cannot be, or the file not be read.
+    :param timeout: seconds for one request; 0 means that only the door's limit applies.
+    :param keep: seconds for which an answer is reused for identical requests about clients from the
+        same IP address.
+    :raises RdvError: when a value is invalid, or the file cannot be read.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class AuthURL:
         self.reload()
 
     def reload(self) -> None:
-        """Also forget all answers, those that are still to come included."""
+        """Read the headers again, and forget all answers, including those still to come."""
         file = self._header_file
         self._own = [] if file is None else [_header(file, *line) for line in secret_lines(file)]
         self._verdicts = self._no_verdicts()
@@ -112,7 +111,7 @@ class AuthURL:
         verdicts = self._verdicts
         try:
             verdict = await self._answer(visitor, headers)
-        except CancelledError:  # the client has left, or there is no time any more
+        except CancelledError:  # the client has left, or the door's time is up
             raise
         except DeferredTimeout:
             self._complaint.tell(f"no answer within {self._timeout:g} s")
@@ -131,7 +130,7 @@ class AuthURL:
             sent.addRawHeader(b"Rdv-Observed-Addr", visitor.observed.encode())
         for name, value in self._own:
             sent.setRawHeaders(name, [value])
-        async with self._turns.turn((visitor.ip or b"")[:8]):  # a /64 of IPv6 is one
+        async with self._turns.turn((visitor.ip or b"")[:8]):  # an IPv6 /64 counts as one address
             asking = Deferred.fromCoroutine(ask(self._agent, self._url, sent))
             if self._timeout:
                 asking.addTimeout(self._timeout, self._clock)
@@ -140,9 +139,9 @@ class AuthURL:
 
 def _verdict(response: IResponse) -> Verdict:
     """
-    What a response says.
+    Translate a response.
 
-    :raises RdvError: when it says nothing of the kind.
+    :raises RdvError: when it is neither an admission nor a refusal.
     """
     if response.code in UNWANTED:
         return Verdict(response.code)
@@ -156,7 +155,7 @@ def _verdict(response: IResponse) -> Verdict:
 
 
 def _key(visitor: Visitor, headers: list[tuple[bytes, bytes]]) -> bytes:
-    said = repr((host_of(visitor.observed), headers))  # which no two of them have in common
+    said = repr((host_of(visitor.observed), headers))  # unambiguous
     return hashlib.sha256(said.encode()).digest()
 
 
@@ -175,10 +174,11 @@ def _complain(reason: str) -> None:
 
 class Turns:
     """
-    Those of one party stand in a queue of their own, so that others do not wait behind all of them.
+    Limits how many requests run at once. Each party has its own queue, so that the requests of one
+    do not delay those of others.
 
-    :param at_once: how many turns there are.
-    :param of_one: how many of them one party has at most.
+    :param at_once: the maximum of all parties together.
+    :param of_one: the maximum of one party.
     """
 
     def __init__(self, at_once: int, of_one: int) -> None:
@@ -187,15 +187,15 @@ class Turns:
         self._own: dict[bytes, DeferredSemaphore] = {}
 
     def __len__(self) -> int:
-        """How many parties are there."""
+        """The number of parties that have a turn or wait for one."""
         return len(self._own)
 
     @asynccontextmanager
     async def turn(self, party: bytes) -> AsyncIterator[None]:
         """
-        Wait for a turn, and have it.
+        Wait for a turn, and hold it while the block runs.
 
-        :param party: whose it is; nobody's when empty, who may have all.
+        :param party: identifies the party. If it is empty, only the common limit applies.
         """
         if not party:
             async with self._all:
@@ -208,5 +208,5 @@ class Turns:
                 yield
         finally:
             own.release()
-            if own.tokens == own.limit:  # nobody has one, or waits for one
+            if own.tokens == own.limit:  # no request has a turn, or waits for one
                 del self._own[party]

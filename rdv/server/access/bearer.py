@@ -1,5 +1,5 @@
 """
-``--bearer-file``: clients that show a token of HTTP's own (RFC 6750).
+``--bearer-file``: clients that present an HTTP bearer token (RFC 6750).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ __all__ = ["BearerTokens"]
 
 
 _TOKEN = re.compile(r"[-0-9A-Za-z._~+/]+=*")
-#: Bytes of a token at least.
+#: Minimum length of a token.
 _SHORTEST = 16
 
 
 class BearerTokens:
     """
-    A check: the client has shown one of the tokens in the files. If that has a name, it is the
-    visitor's user. Tokens are compared by their hashes, so the time it takes says nothing of them.
+    A check: the client has presented one of the tokens in the files. If that token has a name, it
+    is the visitor's user. Tokens are compared by their hashes, so the time it takes reveals nothing
+    about them.
 
     :param files: their names; a line is ``TOKEN`` or ``NAME:TOKEN``.
-    :raises RdvError: when one cannot be read, or has another line.
+    :raises RdvError: when a file cannot be read, or has an invalid line.
     """
 
     def __init__(self, files: Sequence[str]) -> None:

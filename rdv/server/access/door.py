@@ -28,20 +28,20 @@ __all__ = ["PATIENCE", "Check", "Door", "Later", "Visitor"]
 #: Seconds that all checks of a visitor may take.
 PATIENCE = 10.0
 
-#: An answer that is still to come: it ends for yes, and raises for no.
+#: A check whose result is still to come: it returns to admit, and raises to refuse.
 Later: TypeAlias = Coroutine[Any, Any, None]
 
 
 @dataclass(slots=True)
 class Visitor:
     """
-    A client before it is let in.
+    A client before it is admitted.
 
-    :ivar header: gives the values of a header of its request.
+    :ivar header: returns the values of a header of its request.
     :ivar observed: its address as the server sees it, formatted; empty when unknown.
     :ivar peer: the other end of its connection, which may be a proxy.
-    :ivar user: who it is, as soon as a check has found out: one that
-        :func:`rdv._signed_token.check_user` takes.
+    :ivar user: the user, once a check has identified it; valid by
+        :func:`rdv._signed_token.check_user`.
     """
 
     offer: Offer
@@ -56,15 +56,15 @@ class Visitor:
         return packed_ip(self.observed) if self.observed else None
 
 
-#: Asks one thing about a visitor; see :mod:`rdv.server.access.door`.
+#: One check of a visitor; see :mod:`rdv.server.access.door`.
 Check: TypeAlias = Callable[[Visitor], Later | None]
 
 
 class Door:
     """
-    Checks, asked in their order until one refuses.
+    Checks, called in order until one refuses.
 
-    :ivar checks: others may be put in their place; whoever is asking goes on with the old ones.
+    :ivar checks: may be replaced; visitors that are being checked continue with the old ones.
     """
 
     def __init__(self, checks: Sequence[Check]) -> None:
@@ -72,10 +72,10 @@ class Door:
 
     def ask(self, visitor: Visitor) -> Later | None:
         """
-        Ask about a visitor.
+        Check a visitor.
 
-        :return: None when it may come in, or what is to be awaited until that is known.
-        :raises BadRequest: when it may not.
+        :return: None when it is admitted, or a coroutine to await until the result is known.
+        :raises BadRequest: when it is refused.
         """
         for asked, check in enumerate(self.checks, 1):
             later = check(visitor)
@@ -91,11 +91,11 @@ class Door:
                 await further
 
     def is_open(self, visitor: Visitor) -> bool:
-        """Whether it may come in without being asked anything more. If not, nothing has begun."""
+        """Whether all checks admit a visitor immediately. If not, no check has been started."""
         for check in self.checks:
             try:
                 later = check(visitor)
-            except Exception:  # whoever asks again says why
+            except Exception:  # the refusal is reported when the visitor is checked again
                 return False
             if later is not None:
                 later.close()

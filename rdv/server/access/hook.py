@@ -1,5 +1,5 @@
 """
-``--serve``: a program's own function that decides about each pair.
+``--serve``: a function of the operator's that decides about each pair.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ __all__ = ["load_hook"]
 
 def load_hook(name: str) -> ServeHook:
     """
-    Import a ``serve`` hook. Modules are looked for where Python looks, and then in the current
-    folder.
+    Import a ``serve`` hook. The current folder is searched after the usual places.
 
-    :param name: ``MODULE:CALLABLE``, where CALLABLE may have dots, too.
-    :raises RdvError: when there is none of that name, or its module cannot be imported; in a line.
+    :param name: ``MODULE:CALLABLE``, where CALLABLE may contain dots.
+    :raises RdvError: with one line, when it does not exist or its module cannot be imported.
     """
     module, _, path = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *path.split("."))):
@@ -34,7 +33,7 @@ def load_hook(name: str) -> ServeHook:
         for attribute in path.split("."):
             found = getattr(found, attribute)
     except Exception as error:
-        # Where in the module, if it is not the module that is missing.
+        # The line of the operator's code that failed, unless the module itself is missing.
         frames = [each for each in extract_tb(error.__traceback__) if _is_theirs(each.filename)]
         where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
         text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,5 +1,5 @@
 """
-The door of a server of its own, as its settings say.
+The door of a standalone server, made from its settings.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class _FromFiles(Protocol):
 
 class ServerDoor(Door):
     """
-    The door that the settings ask for. Without a check it lets everybody in.
+    The door that the settings ask for. Without any check it admits everybody.
 
-    :raises RdvError: when a file cannot be read, or what it says makes no sense.
+    :raises RdvError: when a file cannot be read, or has invalid contents.
     """
 
     def __init__(self, reactor: Any, settings: ServerSettings) -> None:
@@ -40,9 +40,9 @@ class ServerDoor(Door):
 
     def use(self, settings: ServerSettings) -> None:
         """
-        Have what other settings ask for.
+        Apply other settings.
 
-        :raises RdvError: as the constructor does; then all is as it was.
+        :raises RdvError: as the constructor does; then nothing has changed.
         """
         if any(getattr(settings, name) != getattr(self._settings, name) for name in _FIELDS):
             self._from_files = _make_checks(self._reactor, settings)
@@ -51,9 +51,10 @@ class ServerDoor(Door):
 
     def reload(self) -> None:
         """
-        Have each check read its files anew.
+        Let each check read its files again.
 
-        :raises RdvError: when one cannot; it keeps what it had, and the others have read theirs.
+        :raises RdvError: when one fails. That check keeps its old contents; the others have the new
+            ones.
         """
         refusals = []
         for check in self._from_files:
@@ -74,7 +75,7 @@ def _make_checks(reactor: Any, settings: ServerSettings) -> list[_FromFiles]:
     if settings.token_key:
         checks.append(TokenKeys(settings.token_key))
     if settings.auth_url:
-        # It takes five megabytes, Twisted's HTTP client above all.
+        # Importing it takes 5 MB of memory, mostly for Twisted's HTTP client.
         from rdv.server.access.auth_url import AuthURL
 
         checks.append(

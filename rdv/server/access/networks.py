@@ -1,5 +1,5 @@
 """
-``--allow`` and ``--deny``: by the address from which a client comes.
+``--allow`` and ``--deny``: checks of the client's address.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ __all__ = ["AddressLists", "Networks", "parse_network"]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-#: What is meant as a network, if it is one or not, and is no name of a file.
+#: Text that is meant as a network, even if it is not a valid one, and not as the name of a file.
 _LIKE_ONE = re.compile(r"[0-9][0-9.]*(/.*)?|[0-9a-f]*:[0-9a-f:.]*(/.*)?", re.IGNORECASE)
-#: Within it IPv6 has the addresses of IPv4.
+#: IPv6 addresses that stand for IPv4 addresses.
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def parse_network(text: str) -> Network:
     """
-    Read ``192.0.2.0/24`` or ``2001:db8::/32``; an address is a network of one.
+    Parse ``192.0.2.0/24`` or ``2001:db8::/32``; an address is a network with one member.
 
-    :raises ValueError: when it is none; the text says how one looks.
+    :raises ValueError: when it is not a network; the message shows the right form.
     """
     shown = repr(text[:64])
     try:
@@ -48,12 +48,12 @@ def parse_network(text: str) -> Network:
 
 class Networks:
     """
-    A set of addresses. Whether one is in it takes as long as there are lengths of prefixes,
-    however many networks there are.
+    A set of addresses. The time of a look-up depends on the number of different prefix lengths, not
+    on the number of networks.
     """
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        # By the bytes of an address, and the bits behind a network's: what is before those.
+        # By the length of an address in bytes and the number of host bits: the network prefixes.
         self._heads: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
         for network in networks:
             base = network.network_address.packed
@@ -68,12 +68,12 @@ class Networks:
 
 class AddressLists:
     """
-    A check: the client's address is in a network that is allowed, if any is, and in none that is
-    denied. One that is not known is in no network.
+    A check: the client's address is in an allowed network, if there are any, and not in a denied
+    one. An unknown address is in no network.
 
-    :param allow: networks, and names of files that hold one a line.
+    :param allow: networks, or names of files with one network a line.
     :param deny: likewise.
-    :raises RdvError: when one is neither, or a file cannot be read.
+    :raises RdvError: when an entry is neither, or a file cannot be read.
     """
 
     def __init__(self, allow: Sequence[str], deny: Sequence[str]) -> None:

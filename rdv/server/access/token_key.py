@@ -1,5 +1,5 @@
 """
-``--token-key``: tokens that the operator has signed, and nobody else's.
+``--token-key``: only tokens that the operator has signed are accepted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["TokenKeys"]
 
 class TokenKeys:
     """
-    A check: the token is signed with one of the keys, and has not expired. Its user is the
-    visitor's.
+    A check: the token is signed with one of the keys, and has not expired. The user in it becomes
+    the visitor's.
 
-    :param files: their names; each has one or several keys.
-    :param now: the time in seconds since 1970.
+    :param files: their names; each contains one or more keys.
+    :param now: returns the time in seconds since 1970.
     :raises RdvError: when one cannot be read.
     """
 

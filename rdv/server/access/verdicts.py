@@ -1,5 +1,5 @@
 """
-What a URL has said about clients, for a while.
+A cache of the answers of the auth URL.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from rdv.server.refusals import UNWANTED, bad_request
 
 __all__ = ["Verdict", "Verdicts"]
 
-#: How many are kept at most.
+#: The maximum number of answers that are kept.
 _MOST = 10_000
-#: A no is kept for so many seconds at most: whoever has just been allowed shall not wait for long.
+#: Maximum seconds for which a refusal is kept, so that a client that has just been allowed does not
+#: wait for long.
 _LONGEST_NO = 10.0
 
 
 class Verdict(NamedTuple):
     """
-    One answer.
+    One answer of the auth URL.
 
-    :ivar refused: the status with which the client is refused; 0 if it may come in.
-    :ivar user: who it is, if that was said.
+    :ivar refused: the status with which the client is refused; 0 if it is admitted.
+    :ivar user: the user, if the answer names one.
     """
 
     refused: int
@@ -31,9 +32,9 @@ class Verdict(NamedTuple):
 
     def apply(self, visitor: Visitor) -> None:
         """
-        Let a visitor in.
+        Admit a visitor.
 
-        :raises BadRequest: or refuse it.
+        :raises BadRequest: when the visitor is refused instead.
         """
         if self.refused:
             raise bad_request(UNWANTED[self.refused])
@@ -42,10 +43,10 @@ class Verdict(NamedTuple):
 
 class Verdicts:
     """
-    The newest of them.
+    Keeps the newest answers.
 
-    :param now: the time in seconds.
-    :param keep: for how many seconds one is kept; 0 for not at all.
+    :param now: returns the time in seconds.
+    :param keep: seconds for which an answer is kept; 0 for not at all.
     """
 
     def __init__(self, now: Callable[[], float], keep: float) -> None:
@@ -57,7 +58,7 @@ class Verdicts:
         return len(self._kept)
 
     def find(self, key: bytes) -> Verdict | None:
-        """The one for ``key``, if it is still kept."""
+        """The answer for ``key``, if it is still kept."""
         until, verdict = self._kept.get(key, (0.0, None))
         if verdict is not None and until <= self._now():
             del self._kept[key]
@@ -65,7 +66,7 @@ class Verdicts:
         return verdict
 
     def keep(self, key: bytes, verdict: Verdict) -> None:
-        """Keep one, perhaps in the place of the oldest."""
+        """Keep an answer. If there are too many, the oldest is dropped."""
         seconds = min(self._keep, _LONGEST_NO) if verdict.refused else self._keep
         if not seconds:
             return

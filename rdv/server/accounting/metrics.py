@@ -1,5 +1,5 @@
 """
-The names of a server's metrics, and how those of several processes are added.
+The names of a server's metrics, and how the metrics of several processes are added.
 
 A :data:`Sample` holds all metrics of one process, or the sum of several. It contains only text and
 numbers, because it is sent through a pipe as JSON. Names and units follow Prometheus.
@@ -22,11 +22,11 @@ __all__ = [
     "lasting",
 ]
 
-#: Numbers by the name of a metric, and then by the values of its labels, joined by blanks. Of a
-#: histogram: how many were up to each bound and above the one before, and ``sum``.
+#: Numbers by the name of a metric, and then by the values of its labels, joined by blanks. A
+#: histogram has, for each bound, the number of values above the previous bound, and ``sum``.
 Sample: TypeAlias = dict[str, dict[str, float]]
 
-#: The values of the labels of what has none.
+#: The key of a metric without labels.
 NO_LABELS = ""
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
@@ -91,12 +91,12 @@ METRICS = (
 )
 
 _KINDS = {metric.name: metric.kind for metric in METRICS}
-#: Of these gauges the least one of all processes counts.
+#: Gauges of which the lowest value of all processes is taken instead of the sum.
 _LEAST = {"rdv_certificate_expiry_timestamp_seconds", "rdv_start_time_seconds"}
 
 
 def added(samples: Iterable[Sample]) -> Sample:
-    """The sum of several processes."""
+    """The sum of the samples of several processes."""
     total: Sample = {}
     for sample in samples:
         for name, values in sample.items():

@@ -74,7 +74,7 @@ def note_end(record: PairRecord) -> None:
             f"acceptor {acceptor}, id {record.id}"
         )
         fields = record._asdict()
-        del fields["worker"]  # the parent says so, of every event
+        del fields["worker"]  # the parent adds it to every event
         for name in ("dialer_user", "acceptor_user"):
             if not fields[name]:
                 del fields[name]

@@ -31,10 +31,11 @@ _DURATIONS = (0.1, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86
 _SIZES = tuple(float(1 << power) for power in range(10, 37, 2))
 _HOOK_TIMES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-#: What refusals without a word of their own are counted by: the phrase of their status.
+#: Reasons for refusals that have no word of their own: the name of the status.
 _OTHERS = {status.value: status.name.lower() for status in HTTPStatus if status >= 400}
 
-#: What addresses begin with whose space is known by that; the others are looked up.
+#: First octets of IPv4 that determine the address space; addresses with an empty entry are looked
+#: up.
 _KINDS4 = {str(first): "public4" for first in range(1, 224)} | {
     "10": "private4",
     "127": "loopback",
@@ -156,6 +157,6 @@ def kind_of(observed: str) -> str:
             return "private4"
         if kind:
             return kind
-    elif observed[1] in "23" and observed[5] == ":":  # 2000::/3, all that is public today
+    elif observed[1] in "23" and observed[5] == ":":  # 2000::/3, the only public range today
         return "public6"
     return _NAMES.get(space_of(parse_address(observed).ip), "unknown")

@@ -1,5 +1,5 @@
 """
-The time from the command to close until no connection is left.
+The time from the start of a shutdown until no connection is left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rdv.server.leg import Leg
 
 __all__ = ["Drain", "Successor"]
 
-#: Takes a client to where it is served from now on, unless it returns False.
+#: Passes a client to another process that serves it from then on; returns False if it does not.
 Successor: TypeAlias = Callable[[Leg], bool]
 
 #: Seconds that refused clients get at shutdown, however short the drain time.

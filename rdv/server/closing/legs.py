@@ -24,7 +24,7 @@ from rdv.wire import RETRY_AFTER, refusal
 
 __all__ = ["ClosingLegs", "Refusing"]
 
-#: Seconds that a refused client has to take note and close.
+#: Seconds that a refused client has to read the answer and close.
 _LINGER = 5.0
 
 
@@ -84,7 +84,7 @@ class ClosingLegs(LegOwner[Leg]):
     def _drop(self, leg: Leg, since: float) -> bool:
         if self._clock.seconds() - since < YOUNG:
             self._dropped.add(leg)
-            leg.transport.loseConnection()  # behind the answer, if that has still to be sent
+            leg.transport.loseConnection()  # after the answer, if that has not been sent yet
         else:
             self._lingering.discard(leg)
             _cut(leg)

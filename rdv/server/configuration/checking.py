@@ -29,7 +29,7 @@ def refusals(reactor: Any, configuration: Configuration) -> list[str]:
     found = [f"{configuration.place(field)}: {text}" for field, text in _wrong(reactor, settings)]
     if not found:
         try:
-            RendezvousService(reactor, settings)  # it reads what it needs
+            RendezvousService(reactor, settings)  # its constructor reads all files
         except BadSettings as error:
             found.extend(error.refusals)
         except RdvError as error:
@@ -57,7 +57,8 @@ def _wrong(reactor: Any, settings: ServerSettings) -> Iterator[tuple[str, str]]:
     certificate = None
     try:
         certificate = make_certificate(settings)
-    except BadSettings:  # what is missing has no place; the server says so
+    # a missing setting has no place in the configuration; the service reports it
+    except BadSettings:
         pass
     except RdvError as error:
         yield "cert", str(error)

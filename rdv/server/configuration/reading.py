@@ -19,10 +19,10 @@ __all__ = ["PREFIX", "Configuration"]
 
 log = Logger()
 
-#: Of the names in the environment. RDV_SERVER and RDV_TOKEN are for clients.
+#: The prefix of the environment variables. RDV_SERVER and RDV_TOKEN are for clients.
 PREFIX = "RDV_SERVE_"
 
-#: Values, and where each stands, by the fields of ServerSettings.
+#: Values and the places where they are set, by the fields of ServerSettings.
 _Found: TypeAlias = dict[str, tuple[Any, str]]
 
 _SETTINGS = list(server_settings())
@@ -93,7 +93,7 @@ class Configuration:
         places = {field: place for field, (_, place) in others.items()}
         values |= self._given
         if values.get("tls") and "listen" not in values:
-            values["listen"] = ()  # nobody has asked for a plain port
+            values["listen"] = ()  # no plain port unless it is set explicitly
         return ServerSettings(**values), places
 
 
@@ -111,7 +111,7 @@ def _in_environment(environ: Mapping[str, str], refusals: list[str]) -> _Found:
 
 
 def _in_file(path: str, refusals: list[str]) -> _Found:
-    import tomllib  # most servers have no file
+    import tomllib  # imported late: most servers have no file
 
     try:
         with open(path, "rb") as file:
@@ -119,13 +119,13 @@ def _in_file(path: str, refusals: list[str]) -> _Found:
     except OSError as error:
         refusals.append(f"{path}: {error.strerror}")
         return {}
-    except ValueError as error:  # TOMLDecodeError, or no UTF-8
+    except ValueError as error:  # TOMLDecodeError, or not UTF-8
         refusals.append(f"{path}: not TOML: {error}")
         return {}
     except RecursionError:
         refusals.append(f"{path}: not TOML: lists are nested too deeply")
         return {}
-    # A file does not name another.
+    # A file cannot name another file.
     keys = {name: each for name, each in _KEYS.items() if each.field != "config"}
     items = ((f"{path}: {name}", name, value) for name, value in content.items())
     return _values(items, keys, refusals)

@@ -24,9 +24,9 @@ log = Logger()
 
 M = TypeVar("M", bound=Member)
 
-#: Seconds for which nobody changes the limit of this process.
+#: Seconds for which the limit of this process is remembered.
 _LIMIT_STANDS = 1.0
-#: Seconds until the next look at whether a port may go on.
+#: Seconds between checks of whether a paused port may continue.
 PAUSE = 0.02
 
 
@@ -147,7 +147,7 @@ class AcceptThrottle:
         self._complaint = Complaint(clock, _complain)
         self._ports: list[Port] = []
         self._call: IDelayedCall | None = None
-        self._until_look = 0  # so many may still come
+        self._until_look = 0  # connections that may be accepted before the next check
 
     def watch(self, ports: Iterable[IListeningPort]) -> None:
         """Throttle these ports from now on."""
@@ -173,8 +173,9 @@ class AcceptThrottle:
             self._until_look = 0 if is_scarce else _between_looks()
             self._make_room(free)
             if self._call is None and (is_scarce or self._is_fast()):
-                # When the port's turn is over. It has no other before that, as it might with a
-                # reactor that has events before calls (asyncio's).
+                # Called when the port's turn is over. Pausing ensures that there is no other turn
+                # before that, which is possible with a reactor that handles events before calls
+                # (asyncio's).
                 for port in self._ports:
                     port.pauseProducing()
                 self._call = self._clock.callLater(0, self._look)
@@ -207,7 +208,7 @@ class AcceptThrottle:
             self._make_room(free)
         most = 1 if free > first else self._most_at_once()
         for port in self._ports:
-            # A port would take more each time, the more there are.
+            # Twisted raises this number as connections become more frequent.
             port.numberAccepts = min(port.numberAccepts, most)
             if full:
                 port.pauseProducing()

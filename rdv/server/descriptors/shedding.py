@@ -16,8 +16,8 @@ from rdv.addresses import network_of
 
 __all__ = ["YOUNG", "Holder", "whom_to_drop"]
 
-#: Time in seconds for a request from an address that has only a few connections, and for a response
-#: on its way to a client.
+#: Seconds that a request from an address with only a few connections may take, and a response on
+#: its way to a client.
 YOUNG = 1.0
 
 
@@ -64,7 +64,7 @@ def _choose(
     chosen: list[Holder], groups: Iterable[list[Holder]], number: int, few: int, now: float
 ) -> None:
     """Move members of the groups to ``chosen``, until it has ``number`` of them."""
-    # The number of a group decides before the groups themselves would be compared.
+    # The index in each entry is unique, so the groups themselves are never compared.
     queue = [
         (-len(members), members[-1].since, index, members) for index, members in enumerate(groups)
     ]
@@ -88,5 +88,5 @@ def _since(holder: Holder) -> float:
 def _network(host: str) -> bytes:
     try:
         return network_of(host)
-    except ValueError:  # not known; that counts as a network of its own
+    except ValueError:  # unknown; all such addresses count as one network
         return b""

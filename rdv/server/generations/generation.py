@@ -111,12 +111,13 @@ class Generation:
         self._hand_over(self.outbox)
 
     def _lost(self) -> None:
-        # The next one has ended as well: nobody else takes those who were to go there.
+        # The next one has ended as well: no process is left to serve the clients in its inbox.
         inbox = self._succession.inbox[0]
         Inbox(self._reactor, inbox, lambda _, sock: refuse(sock, *SHUTDOWN)).start()
 
     def _say_pid(self) -> None:
-        # Also when there is no next one after all: whoever waits for it sees a new file.
+        # Also when there is no next one after all: service managers that wait for it see a new
+        # file.
         if self._pid_file is not None:
             try:
                 self._pid_file.write()

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 __all__ = ["READY", "Heritage", "take_heritage"]
 
-#: Where it stands in the environment.
+#: The environment variable that contains it.
 _VARIABLE = "_RDV_HERITAGE"
-#: What a new generation says when it serves.
+#: What a new generation reports when it serves.
 READY = b"ready\n"
 
 
@@ -49,7 +49,7 @@ class Heritage:
     def say_ready(self) -> None:
         """Report to the previous generation that this one serves. Only once."""
         if self.said is not None:
-            with suppress(OSError):  # it has gone
+            with suppress(OSError):  # the previous generation has gone
                 os.write(self.said, READY)
             os.close(self.said)
 

@@ -21,7 +21,7 @@ __all__ = ["Listeners"]
 
 
 class _NotShared(RdvError, AttributeError):
-    """Another way to listen, and therefore a missing attribute."""
+    """Not a supported way to listen, and therefore a missing attribute."""
 
 
 class Listeners:
@@ -95,7 +95,7 @@ class Listeners:
         while self._inherited:
             os.close(self._inherited.pop()[1])
 
-    # What endpoints ask a reactor for.
+    # The methods of a reactor that endpoints call.
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
@@ -144,12 +144,14 @@ class Listeners:
         return self._watch(port)
 
     def _adopted(self, name: str, factory: IProtocolFactory) -> Any:
-        """The inherited socket of that name, if any; those of the same name in their order."""
+        """
+        The inherited socket of that name, if any. Those with the same name come in their order.
+        """
         for index, (each, fd) in enumerate(self._inherited):
             if each == name:
                 del self._inherited[index]
                 with socket.socket(fileno=fd) as sock:
-                    # The process that opened it has said so.
+                    # The process that opened it has already logged it.
                     return listen_quietly(self._adopt, fd, sock.family, factory)
         return None
 
@@ -166,7 +168,7 @@ class Listeners:
 
     def _watch(self, port: Any) -> IListeningPort:
         if isinstance(port, Port):
-            # Closing it would close it for all who have it.
+            # Shutting it down would close it in all processes that have it.
             port._shouldShutdown = False
         if not self._accepting:
             port.stopReading()

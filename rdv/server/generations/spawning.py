@@ -19,7 +19,8 @@ __all__ = ["first_number", "reason_of_end", "spawn"]
 
 #: The number of the first descriptor that systemd passes.
 _START = 3
-#: systemd says for which process they are. A shell knows the number of the one that it becomes.
+#: systemd's variables name the process that they are for. A shell knows the number of its own
+#: process, which the command then has.
 _FOR_ITSELF = ("/bin/sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh")
 
 

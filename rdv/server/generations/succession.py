@@ -26,11 +26,11 @@ __all__ = ["Succession"]
 
 log = Logger()
 
-#: Seconds until it must serve.
+#: Seconds within which it must serve.
 _PATIENCE = 60.0
-#: The reason of an end in good order.
+#: The reason of a clean end.
 _IN_ORDER = "exit status 0"
-#: What a terminal or a file of its own is to a process.
+#: Standard input, output and error.
 _STANDARD = (0, 1, 2)
 
 
@@ -92,7 +92,7 @@ class Succession:
     def cancel(self) -> None:
         """End a new generation that does not serve yet: it is not needed."""
         if self._successor is not None and not self.is_over:
-            self._successor.signal("KILL")  # it holds others back until it serves
+            self._successor.signal("KILL")  # other signals are blocked until it serves
 
     def _spawn(self, successor: _Successor) -> None:
         passed = self._listeners.passed
@@ -106,10 +106,10 @@ class Succession:
             first + 1: self.inbox[0].fileno(),
             **{number: each for (_, each), number in zip(named, numbers, strict=True)},
         }
-        # What its path leads to by now is what is to run.
+        # The interpreter is looked up by its path again: by now that may lead to a new version.
         command = [sys.executable, *sys.orig_argv[1:]]
         environment = Heritage(listening, first + 1, first).to_environment(os.environ)
-        environment.pop("WATCHDOG_PID", None)  # systemd's word for whose it is: the next one's
+        environment.pop("WATCHDOG_PID", None)  # set by systemd for this process only
         spawn(self._reactor, successor, command, environment, descriptors, passed)
 
     def _ready(self) -> None:
@@ -123,7 +123,7 @@ class Succession:
         self._calm()
         self._successor = None
         if self.is_over:
-            # In good order: it was told to, or has been replaced itself.
+            # A clean end: it was told to stop, or has been replaced itself.
             level = LogLevel.info if reason == _IN_ORDER else LogLevel.critical
             log.emit(level, "the new generation has ended: {reason}", reason=reason)
             self._lost()

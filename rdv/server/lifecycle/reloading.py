@@ -15,7 +15,7 @@ __all__ = ["Reload", "reload_all"]
 
 log = Logger()
 
-#: Reads something anew, or raises an :class:`RdvError` of one line and keeps what it had.
+#: Reads something again, or raises an :class:`RdvError` with one line and keeps the old contents.
 Reload: TypeAlias = Callable[[], object]
 
 

@@ -17,9 +17,9 @@ from rdv.server.lifecycle.reloading import Reload
 
 __all__ = ["Condition", "Supervised", "supervise"]
 
-#: Seconds from one word to the next.
+#: Seconds between two reports.
 _PERIOD = 5.0
-#: Seconds that a server which stops wants to have from each of them on.
+#: Seconds by which a stopping server asks to extend its time, at each report.
 _PATIENCE = 30.0
 
 

@@ -1,5 +1,5 @@
 """
-Who may come in, by how much there is of the same address already.
+Decides whether clients may come in, by what the same address already has.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from rdv.server.limits.tried import Tried
 
 __all__ = ["Admission", "TooMany", "refusal_of"]
 
-#: Seconds' worth that may come at once, of requests and of failures.
+#: How many seconds' worth of requests, and of failures, may come at once.
 _REQUESTS_WINDOW, _FAILURES_WINDOW = 10.0, 180.0
-#: How many of an address are told a second that they are too many, on average over some seconds.
-#: The others are cut: a flood is to cost little.
+#: How many refused connections of an address are answered per second, on average over some seconds.
+#: The others are closed without an answer, so that a flood costs little.
 _ANSWERS, _ANSWERS_WINDOW = 5.0, 10.0
 
-#: What keys have of addresses that are not public.
+#: This bit is set in the keys of addresses that are not public.
 _INSIDE = 1 << 63
-#: So many addresses need not be hashed again.
+#: Number of addresses whose place is cached.
 _REMEMBERED = 1024
 
 _TEXTS = {
@@ -41,15 +41,16 @@ _TEXTS = {
 
 
 def refusal_of(limit: Limit) -> tuple[int, str]:
-    """The status and the text for whom a limit hits."""
+    """The status and the text for a client that exceeds a limit."""
     return 429, _TEXTS[limit]
 
 
 class TooMany(BadRequest):
     """
-    A limit is reached.
+    A limit has been reached.
 
-    :ivar answered: whether the client should be told; if not, this costs more than it deserves.
+    :ivar answered: whether the client gets an answer; if there are too many, answering costs too
+        much.
     """
 
     def __init__(self, limit: Limit, *, answered: bool) -> None:
@@ -61,11 +62,11 @@ class Admission:
     """
     Applies limits for each address.
 
-    :param memory: where it counts, if others count as well.
-    :ivar counts: how many there are, by address.
-    :ivar most: how many there may be of what is counted, 0 for any number.
-    :ivar hits: what the limits have done.
-    :ivar hiding: which addresses are those of proxies: no limit holds for them.
+    :param memory: where the counts are kept; shared with other processes if they count as well.
+    :ivar counts: the counts by address.
+    :ivar most: the maximum of each count; 0 for no limit.
+    :ivar hits: statistics of the limits.
+    :ivar hiding: which addresses are proxies, to which no limit applies.
     """
 
     def __init__(self, clock: IReactorTime, limits: Limits, memory: Memory | None = None) -> None:
@@ -83,7 +84,8 @@ class Admission:
 
     def use(self, limits: Limits) -> None:
         """
-        Have other limits. What has been counted stays; who came while there were none is not.
+        Apply other limits. The counts stay; clients that came while there were no limits are not
+        counted.
         """
         self._is_on = bool(limits)
         self.most = (limits.connections, limits.waiting, limits.pairs)
@@ -96,11 +98,11 @@ class Admission:
 
     def admit(self, host: str) -> Lease:
         """
-        Let a connection in, and with it its first request.
+        Admit a connection, together with its first request.
 
-        :param host: from where it comes; empty when that is unknown, here and below.
-        :return: by which it is counted, to be ended with it.
-        :raises TooMany: when it may not come in.
+        :param host: its address; empty when unknown, here and below.
+        :return: what counts the connection; to be ended with it.
+        :raises TooMany: when a limit has been reached.
         """
         if not (self._is_on and host):
             return NOBODY
@@ -113,24 +115,27 @@ class Admission:
 
     def ask(self, host: str) -> None:
         """
-        There is a request on a connection that was let in.
+        Count another request on an admitted connection.
 
-        :raises TooMany: when it may not be.
+        :raises TooMany: when a limit has been reached.
         """
         if self._is_on and host:
             self._ask(self._place_of(host))
 
     def try_ask(self, host: str) -> bool:
-        """Count a request like :meth:`ask`; False if it may not be, and then nothing is counted."""
+        """
+        Like :meth:`ask`, but returns False if a limit has been reached; nothing is counted then.
+        """
         if not (self._is_on and host):
             return True
         return self._hit(self._place_of(host)) is None
 
     def lease(self, host: str, *, counted: bool = True) -> Lease:
         """
-        Count a connection that was let in elsewhere.
+        Count a connection that was admitted elsewhere.
 
-        :param counted: False when connections are not what is counted, but only what comes of them.
+        :param counted: False when connections are not counted, but only whether they wait or are in
+            pairs.
         """
         if not (self._is_on and host):
             return NOBODY
@@ -138,9 +143,9 @@ class Admission:
 
     def named(self, lease: Lease, host: str, addresses: str) -> None:
         """
-        A client says which are its own addresses.
+        A client reports its own addresses.
 
-        :param addresses: as they stand in an offer.
+        :param addresses: as formatted in an offer.
         """
         key = lease.place.key
         if key & _INSIDE and addresses:
@@ -148,7 +153,7 @@ class Admission:
 
     @property
     def proxies(self) -> list[str]:
-        """Addresses that are taken for those of proxies, so that no limit holds for them."""
+        """Addresses that are treated as proxies, to which no limit applies."""
         return self.hiding.addresses if self._is_on else []
 
     def _find_place(self, host: str) -> Place:
@@ -156,17 +161,17 @@ class Admission:
         key = self._hash(network)
         return Place(key & ~_INSIDE if is_public(network) else key | _INSIDE, network)
 
-    # What leases ask.
+    # Called by leases.
 
     def applies(self, limit: Limit, place: Place) -> bool:
-        """Whether somebody is refused for that."""
+        """Whether a client that exceeds a limit is refused. If so, this is counted."""
         if self.hiding.hides(place.key):
             return False
         self.hits.add(limit, place.text)
         return True
 
     def failed(self, place: Place, token: bytes) -> None:
-        """Somebody has met nobody, or only somebody of the same address."""
+        """A client has not met a peer, or only one at the same address."""
         if self._failures:
             now = self._clock.seconds()
             if self._tried.is_new(place.key, token, now):
@@ -177,10 +182,10 @@ class Admission:
             self._refuse(limit, place)
 
     def _hit(self, place: Place) -> Limit | None:
-        """Count a request, unless a limit is hit: then return that."""
+        """Count a request, unless a limit has been reached: then return that limit."""
         now = self._clock.seconds()
         failures, requests = self._failures, self._requests
-        # Nearly always the first row allows it, which is asked without a call.
+        # The first row nearly always allows it; checking that here saves a call.
         if (
             failures is not None
             and failures.times[place.one] > now + failures.ahead

@@ -23,23 +23,23 @@ from rdv.server.limits.memory import HIDING
 
 __all__ = ["Hiding", "is_public"]
 
-#: Seconds for which an address is remembered that has come.
+#: Seconds for which an address is remembered after its last client.
 _REMEMBERED = 3600.0
-#: Seconds in which one more client of a proxy is no news.
+#: Seconds for which further clients of a known proxy are ignored.
 _SETTLED = 60.0
-#: So many different addresses, named by clients, make theirs a proxy's.
+#: This many different addresses, reported by clients, make theirs a proxy.
 _NAMED = 8
 
 
 def is_public(network: bytes) -> bool:
-    """Whether whoever comes from there comes from far away."""
+    """Whether an address is public, so that its clients are not in the server's own network."""
     first = network[0]
     if len(network) == 4:
         return not (
             first in (10, 127)
             or (first == 172 and network[1] & 0xF0 == 16)
             or network[:2] in (b"\xc0\xa8", b"\xa9\xfe")
-            # RFC 6598, which clouds and clusters use inside.
+            # RFC 6598, used inside clouds and clusters.
             or (first == 100 and network[1] & 0xC0 == 64)
         )
     is_local = first & 0xFE == 0xFC or (first == 0xFE and network[1] & 0xC0 == 0x80)
@@ -59,10 +59,11 @@ class _Seen:
 
 class Hiding:
     """
-    Finds them out. What one worker has found out holds for all.
+    Detects proxies. What one worker has detected applies to all.
 
-    :param published: of each worker; see :meth:`rdv.server.limits.memory.Memory.hiding`.
-    :param own: which one is ours.
+    :param published: the keys that each worker has found; see
+        :meth:`rdv.server.limits.memory.Memory.hiding`.
+    :param own: the index of this worker.
     """
 
     def __init__(self, published: Sequence[memoryview[int]], own: int) -> None:
@@ -76,18 +77,18 @@ class Hiding:
         """
         A client has come from an address that is not public.
 
-        :param key: by which that is known to all workers.
+        :param key: the key of that address, the same in all workers.
         :param host: the address as text.
-        :param named: its own addresses, as they stand in an offer.
+        :param named: the client's own addresses, as formatted in an offer.
         """
         if now < self._settled.get(key, 0.0):
             return
         seen = self._seen.pop(key, None) or _Seen(host)
-        self._seen[key] = seen  # in the order in which they came last
+        self._seen[key] = seen  # ordered by the last client
         seen.last = now
         while len(self._seen) > HIDING + 1 or self._oldest.last < now - _REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        if len(self._seen) > HIDING:  # hosts that come by themselves: what they name is no matter
+        if len(self._seen) > HIDING:  # hosts connect by themselves, not through a proxy
             if self._found:
                 self._publish([])
             return
@@ -109,10 +110,10 @@ class Hiding:
             self._own[index] = key
 
     def hides(self, key: int) -> bool:
-        """Whether the address of that key is a proxy's."""
+        """Whether the address with that key is a proxy."""
         return any(key in part for part in self._published)
 
     @property
     def addresses(self) -> list[str]:
-        """Those that this worker has found out."""
+        """The proxies that this worker has detected."""
         return [network_text(network_of(self._seen[key].host)) for key in self._found]

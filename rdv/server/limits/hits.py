@@ -1,5 +1,5 @@
 """
-Whom limits have hit, and how often.
+Which addresses limits have refused, and how often.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ __all__ = ["Frequent", "HitCounts", "Hits"]
 
 class Frequent:
     """
-    The most frequent of any number of keys (space-saving counter).
+    The most frequent ones of any number of keys (space-saving counter).
 
-    A key beyond those that there is room for takes the place of the rarest, and its count. So a
-    count may be too high, by no more than the total divided by the room; a key that is more
-    frequent than that is in.
+    A key for which there is no room replaces the rarest one, and inherits its count. A count may
+    therefore be too high, by at most the total divided by the room. Every key that is more frequent
+    than that is included.
 
-    :param room: for so many keys.
+    :param room: the number of keys.
     """
 
     def __init__(self, room: int = 256) -> None:
@@ -30,7 +30,7 @@ class Frequent:
         self._counts: dict[bytes, int] = {}
 
     def add(self, key: bytes) -> None:
-        """Count one."""
+        """Count a key."""
         counts = self._counts
         if key in counts:
             counts[key] += 1
@@ -41,17 +41,17 @@ class Frequent:
             counts[key] = counts.pop(rarest) + 1
 
     def most(self, number: int) -> list[tuple[bytes, int]]:
-        """The most frequent ones with their counts, in falling order."""
+        """The most frequent keys with their counts, in descending order."""
         return Counter(self._counts).most_common(number)
 
 
 class Hits(NamedTuple):
     """
-    What a limit has done for some time.
+    The refusals of one limit in some period.
 
-    :ivar limit: its name: that of a field of :class:`rdv.server.Limits`.
-    :ivar refused: how many it has refused.
-    :ivar worst: those addresses that it hit most often, with how often, the worst first.
+    :ivar limit: its name, which is that of a field of :class:`rdv.server.Limits`.
+    :ivar refused: the number of refusals.
+    :ivar worst: the addresses that it refused most often, with their counts, in descending order.
     """
 
     limit: str
@@ -61,9 +61,9 @@ class Hits(NamedTuple):
 
 class HitCounts:
     """
-    What all limits have done.
+    The refusals of all limits.
 
-    :ivar totals: how many each has refused since the start, by its name.
+    :ivar totals: the number of refusals since the start, by the name of the limit.
     """
 
     def __init__(self) -> None:
@@ -72,9 +72,9 @@ class HitCounts:
 
     def add(self, limit: Limit, network: bytes) -> None:
         """
-        A limit has refused somebody.
+        A limit has refused a client.
 
-        :param network: of which address; see :func:`rdv.addresses.network_of`.
+        :param network: of the client's address; see :func:`rdv.addresses.network_of`.
         """
         self.totals[limit.title] += 1
         count, frequent = self._recent.get(limit) or (0, Frequent())
@@ -82,7 +82,7 @@ class HitCounts:
         self._recent[limit] = (count + 1, frequent)
 
     def take(self, worst: int = 3) -> list[Hits]:
-        """What has happened since this was asked last."""
+        """The refusals since the last call."""
         recent, self._recent = self._recent, {}
         return [
             Hits(limit.title, count, [(network_text(key), n) for key, n in frequent.most(worst)])

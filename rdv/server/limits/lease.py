@@ -1,5 +1,5 @@
 """
-What one connection counts as, as long as it is there.
+What one connection adds to the counts while it exists.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _PAIR = 1 << FIELD * Limit.PAIRS
 
 class Lease:
     """
-    A connection counts as one of its address, and as one who waits or is in a pair as well.
+    Counts a connection for its address, and also while it waits or is in a pair.
 
-    What is counted is added here, without a call: every client comes by several times.
+    The counts are changed here, without a call, because every client does this several times.
 
-    :param place: that of its address; any when that is unknown, and nothing is counted.
+    :param place: of its address. If that is unknown, any place will do, and nothing is counted.
     :param counted: whether the connection itself is counted.
     """
 
@@ -33,8 +33,8 @@ class Lease:
     def __init__(self, admission: Admission | None, place: Place, counted: bool = False) -> None:
         self._admission = admission
         self.place = place
-        self._holds = 0  # as it is added to the counts
-        self._token = b""  # with which it waits
+        self._holds = 0  # as it was added to the counts
+        self._token = b""  # the token with which it waits
         if counted and admission is not None:
             self._holds = _CONNECTION
             own = admission.counts.own
@@ -47,7 +47,7 @@ class Lease:
         return self._admission is not None
 
     def may(self, phase: Limit) -> bool:
-        """Whether its address has not too many yet that wait, or are in pairs."""
+        """Whether its address has room for one more that waits, or is in a pair."""
         admission = self._admission
         if admission is None:
             return True
@@ -58,23 +58,23 @@ class Lease:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether its address is a proxy's, which others have as well."""
+        """Whether its address is a proxy, shared with other clients."""
         return self._admission is not None and self._admission.hiding.hides(self.place.key)
 
     def waits(self, token: bytes) -> None:
-        """It waits from now on, with that token."""
+        """It waits from now on, with this token."""
         self._token = token
         self._become(_WAITING)
 
     def misses(self, token: bytes) -> None:
-        """It has asked for somebody who is not there, and may not wait."""
+        """It has asked for a peer that is not there, and may not wait."""
         if self._admission is not None:
             self._admission.failed(self.place, token)
 
     def meets(self, other: Lease, token: bytes) -> None:
         """
-        The two are a pair from now on. If both have one address it counts as a failure: whoever
-        guesses could be both peers, to end his mistakes.
+        The two are a pair from now on. If both have the same address, it counts as a failure: an
+        attacker who guesses tokens could play both peers to avoid failures.
         """
         if self.place.key == other.place.key:
             self.misses(token)
@@ -82,7 +82,7 @@ class Lease:
             lease._become(_PAIR)
 
     def leaves(self) -> None:
-        """It does neither any longer. If it has waited, it was in vain."""
+        """It no longer waits or is in a pair. If it has waited, it has failed."""
         if self._holds > _CONNECTION:
             self._has_waited()
             self._become(0)
@@ -102,7 +102,7 @@ class Lease:
             own[place.other] += change
 
     def end(self) -> None:
-        """The connection is gone, or somebody else counts it."""
+        """The connection is gone, or is counted elsewhere from now on."""
         admission = self._admission
         if admission is not None:
             holds = self._holds
@@ -114,5 +114,5 @@ class Lease:
             self._admission, self._holds = None, 0
 
 
-#: For whoever is not counted.
+#: For connections that are not counted.
 NOBODY = Lease(None, Place(0))

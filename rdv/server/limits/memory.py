@@ -1,8 +1,8 @@
 """
-The memory in which the counts of one process or several are kept.
+The memory that contains the counts of one or several processes.
 
-What all of them write comes first, then a part for each worker, which it alone writes. Pages that
-nobody has touched cost nothing.
+It begins with what all of them write, followed by a part for each worker, which no other worker
+writes. Pages that have never been used take no memory.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rdv.server.limits.sketch import SLOTS
 
 __all__ = ["HIDING", "RATES", "Memory"]
 
-#: How many rates there are.
+#: Number of rates.
 RATES = 3
-#: How many addresses a worker can say of that they are a proxy's.
+#: How many proxies a worker can publish.
 HIDING = 4
 
 _SECRET = 32
@@ -29,11 +29,11 @@ _PART_SIZE = PAGESIZE + _COUNTS_SIZE
 
 class Memory:
     """
-    For so many workers.
+    Memory for a number of workers.
 
-    :param own: which worker this is.
-    :param descriptor: that of what :meth:`to_share` has made in another process, for the caller to
-        close; None for memory that nobody else has.
+    :param own: the index of this worker.
+    :param descriptor: the one that :meth:`to_share` has returned in another process, and that the
+        caller closes; None for memory that is not shared.
     """
 
     def __init__(self, workers: int = 1, own: int = 0, descriptor: int | None = None) -> None:
@@ -47,10 +47,10 @@ class Memory:
     @classmethod
     def to_share(cls, workers: int) -> tuple[Memory, int]:
         """
-        Make some that other processes can have as well.
+        Allocate memory that can be shared with other processes.
 
-        :return: it, and its descriptor, which they inherit.
-        :raises OSError: when it cannot be had.
+        :return: the memory, and its descriptor, which they inherit.
+        :raises OSError: when the system refuses.
         """
         descriptor = _anonymous_file()
         try:
@@ -72,15 +72,15 @@ class Memory:
         return self._view[begin : begin + _TIMES_SIZE].cast("d")
 
     def counts(self) -> list[memoryview[int]]:
-        """What is counted in each worker, which alone writes it."""
+        """The counts of each worker, which only that worker changes."""
         return [part[PAGESIZE:].cast("Q") for part in self._parts]
 
     def hiding(self) -> list[memoryview[int]]:
-        """Which addresses each worker takes for those of proxies; 0 for none."""
+        """The keys of the addresses that each worker treats as proxies; 0 for none."""
         return [part[: HIDING * 8].cast("Q") for part in self._parts]
 
     def clear(self, worker: int) -> None:
-        """Forget what a worker has counted that is dead."""
+        """Clear the part of a worker that has died."""
         self._parts[worker][:] = bytes(_PART_SIZE)
 
 

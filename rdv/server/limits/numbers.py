@@ -1,5 +1,5 @@
 """
-How much one address may have.
+The limits of one address.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from rdv import _knobs as knobs
 
 __all__ = ["MOST", "NO_LIMITS", "Limit", "Limits"]
 
-#: The largest number of any limit.
+#: The maximum of any limit.
 MOST = 1_000_000
 
 
 class Limit(IntEnum):
-    """What there is a limit of. The first three are counted, and the others are rates."""
+    """The kinds of limits. The first three are for counts, the others for rates."""
 
     CONNECTIONS = 0
     WAITING = 1
@@ -26,7 +26,7 @@ class Limit(IntEnum):
 
     @property
     def title(self) -> str:
-        """What it is called: as in :class:`Limits`."""
+        """Its name, as in :class:`Limits`."""
         return self.name.lower()
 
 
@@ -36,15 +36,16 @@ class Limits:
     Limits per address (an IPv4 address, or an IPv6 /64); 0 for no limit. Clients beyond a limit get
     a 429.
 
-    :ivar connections: that are open, in a server of its own. (A ``RendezvousResource`` in another
-        ``Site`` has no say about them.)
+    :ivar connections: open connections, for a standalone server. (A ``RendezvousResource`` in
+        another ``Site`` cannot limit them.)
     :ivar waiting: clients that are waiting for their peer.
     :ivar pairs: clients that have met their peer and are still connected. A pair whose clients
         share one address counts as two.
-    :ivar requests: a second, on average over ten seconds, which may come at once.
-    :ivar failures: how many clients may come in vain, each with a token that is new, a minute, on
-        average over three minutes: this is what guessing tokens comes to.
-    :raises TypeError: when one is no whole number; the text names it.
+    :ivar requests: requests per second, averaged over ten seconds: a burst of ten times as many is
+        allowed.
+    :ivar failures: failed clients per minute, averaged over three minutes. Only tokens that are new
+        for the address count, so this bounds how many tokens can be guessed.
+    :raises TypeError: when a limit is not an integer; the message names it.
     :raises ValueError: when one is out of range; likewise.
     """
 
@@ -63,5 +64,5 @@ class Limits:
         return any(getattr(self, each.name) for each in fields(self))
 
 
-#: For whom something else counts already.
+#: For clients that are counted elsewhere.
 NO_LIMITS = Limits(0, 0, 0, 0, 0)

@@ -2,12 +2,12 @@
 Counts and rates of any number of keys in a fixed amount of memory: a count-min sketch, and the
 generic cell rate algorithm (GCRA) on top of one.
 
-A key is a number of 60 random bits or more: :class:`KeyedHash` makes one of an address. Two parts
-of it say where the key is in two rows of slots (:class:`Place`). The lesser of the two is its
-count: others may have added to it, so it is never too low. (Two long rows need half the time of
-four shorter ones, and collisions are rare enough.)
+A key is a number with at least 60 random bits: :class:`KeyedHash` makes one from an address. Two
+parts of it are its slots in two rows (:class:`Place`). The smaller number of the two is its count.
+Other keys may have added to it, so it is never too low. (Two long rows take half the time of four
+shorter ones, and collisions are rare enough.)
 
-Three counts share a slot, each with bits of its own, so that one addition changes them together.
+Three counts share a slot, each with its own bits, so that one addition changes them together.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ __all__ = ["FIELD", "SLOTS", "Counts", "KeyedHash", "Place", "Rate"]
 _BITS = 17
 _WIDTH = 1 << _BITS
 _MASK = _WIDTH - 1
-#: How many numbers a sketch takes.
+#: The number of slots in a sketch.
 SLOTS = 2 * _WIDTH
-#: Bits of one count: more than a host can have connections.
+#: Bits of one count: enough for more connections than a host can have.
 FIELD = 21
 _FIELD_MASK = (1 << FIELD) - 1
 
 
 class KeyedHash:
     """
-    Numbers for texts, which nobody can foretell who does not have the secret.
+    Hashes texts to numbers that cannot be predicted without the secret.
 
-    :param secret: 64 bytes at most.
+    :param secret: at most 64 bytes.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._empty = blake2b(key=secret, digest_size=8)
 
     def __call__(self, text: bytes) -> int:
-        """The number of ``text``, not 0."""
+        """The number of ``text``, never 0."""
         state = self._empty.copy()
         state.update(text)
         return int.from_bytes(state.digest(), "little") or 1
@@ -46,9 +46,9 @@ class KeyedHash:
 
 class Place:
     """
-    Where a key is in the two rows, ``one`` and ``other``: found out once for all that is asked.
+    The slots of a key in the two rows, ``one`` and ``other``: computed once for all operations.
 
-    :param text: what it is the key of.
+    :param text: the text whose hash is the key.
     """
 
     __slots__ = ("key", "one", "other", "text")
@@ -62,12 +62,12 @@ class Place:
 
 class Counts:
     """
-    How many there are of each key, here and elsewhere; of three kinds, 0 to 2.
+    The counts of each key in all processes, of three kinds, 0 to 2.
 
-    :param parts: the counters of each process, :data:`SLOTS` unsigned numbers of 64 bits.
-    :param own: which of them is ours; only this one is written.
-    :ivar own: ours. Whoever has a place may add to both its numbers: ``1 << FIELD * kind`` for each
-        that there is more, less that for each that there is less, which was added before.
+    :param parts: the counters of each process: :data:`SLOTS` unsigned 64-bit numbers.
+    :param own: the index of our part; no other part is written.
+    :ivar own: our part. Callers may change both slots of a place directly: add ``1 << FIELD *
+        kind`` for each one more, and subtract for each one less what was added before.
     """
 
     def __init__(self, parts: Sequence[memoryview[int]], own: int) -> None:
@@ -76,31 +76,32 @@ class Counts:
         self._others = [part for index, part in enumerate(parts) if index != own]
 
     def has(self, place: Place, kind: int, number: int) -> bool:
-        """Whether there are so many of a kind or more, in all parts together."""
+        """Whether all parts together have at least this number of a kind."""
         one = place.one
         total = self.own[one]
         for part in self._others:
             total += part[one]
-        # This row says no nearly always.
+        # This row alone is nearly always enough to say no.
         return total >> FIELD * kind & _FIELD_MASK >= number and self.count(place, kind) >= number
 
     def count(self, place: Place, kind: int) -> int:
-        """How many there are of a kind in all parts together, or more."""
+        """The count of a kind in all parts together. It may be too high."""
         sums = [sum([part[each] for part in self._parts]) for each in (place.one, place.other)]
         return min([each >> FIELD * kind & _FIELD_MASK for each in sums])
 
 
 class Rate:
     """
-    How often something happens to each key.
+    Limits how often something happens for each key.
 
-    For each there is a time until which it has used up what it may: each event moves it on by the
-    time that one event has at an even rate. It may be ahead of the present by ``window``.
+    Each key has a time until which it has used up its rate. Each event moves that time by the
+    interval of an even rate. It may be ahead of the present by up to ``window``.
 
-    :param times: :data:`SLOTS` times. Others may write them, too: then an event may get lost.
-    :param rate: so many a second.
-    :param window: so many seconds' worth may come at once.
-    :ivar ahead: how far ahead of the present a time may be, for one more to be allowed.
+    :param times: :data:`SLOTS` times. Other processes may write them, too; an event may then be
+        lost.
+    :param rate: events per second.
+    :param window: how many seconds' worth of events may happen at once.
+    :ivar ahead: how far a time may be ahead of the present for one more event.
     """
 
     def __init__(self, times: memoryview[float], rate: float, window: float) -> None:
@@ -110,26 +111,27 @@ class Rate:
         self._most = 2 * window
 
     def allows(self, place: Place, now: float) -> bool:
-        """Whether there may be one more now."""
+        """Whether one more event is allowed now."""
         times, latest = self.times, now + self.ahead
         return times[place.one] <= latest or times[place.other] <= latest
 
     def spend(self, place: Place, now: float) -> None:
         """
-        There is one now, whether it is allowed or not. However many there are, two windows later
-        all is forgotten.
+        Count an event, whether it is allowed or not. The time is at most two windows ahead, so even
+        any number of events is forgotten after that.
         """
         times, one, other = self.times, place.one, place.other
         first, second = times[one], times[other]
         until = min(max(min(first, second), now) + self._interval, now + self._most)
-        # Not more than this key has: others would have to pay for it.
+        # A slot that another key has moved further ahead stays, or that key would pay for this
+        # one's event.
         if first < until:
             times[one] = until
         if second < until:
             times[other] = until
 
     def take(self, place: Place, now: float) -> bool:
-        """Spend one if it is allowed, and say whether it was."""
+        """Count an event if it is allowed; return whether it was."""
         times, one, other = self.times, place.one, place.other
         first, second = times[one], times[other]
         used_up = first if first < second else second

@@ -15,22 +15,22 @@ __all__ = ["TOKENS", "Tried"]
 
 #: How many addresses are remembered, and how many tokens of each.
 _ADDRESSES, TOKENS = 1024, 64
-#: Seconds for which a token is, from the last time that it was tried.
+#: Seconds for which a token is remembered, from the last attempt.
 _REMEMBERED = 60.0
 
 
 class Tried:
-    """Those of one process. Each token is one process' business."""
+    """The tokens of one process. Each token belongs to one process, so no other one sees it."""
 
     def __init__(self) -> None:
-        self._times: dict[int, dict[int, float]] = {}  # in the order of the last times
+        self._times: dict[int, dict[int, float]] = {}  # each ordered by the last attempt
 
     def is_new(self, key: int, token: bytes, now: float) -> bool:
         """
         An address has tried a token.
 
-        :param key: that of the address.
-        :return: whether that is new.
+        :param key: of the address.
+        :return: whether it has not tried the token recently.
         """
         times = self._times.pop(key, None)
         if times is None:

@@ -1,5 +1,5 @@
 """
-What an operator is told of a trouble that lasts: now and then, instead of for each client.
+Logs a lasting problem only now and then, instead of for each client.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["Complaint"]
 
 P = ParamSpec("P")
 
-#: Seconds between two.
+#: Seconds between two lines.
 _SILENCE = 60.0
 
 
 class Complaint(Generic[P]):
     """
-    One kind of trouble, of which the log has a line a minute at most.
+    One kind of problem, logged at most once a minute.
 
     :param say: logs it.
     """
@@ -31,7 +31,7 @@ class Complaint(Generic[P]):
         self._said = -math.inf
 
     def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """There it is again; what is given goes to ``say``."""
+        """The problem has occurred; the arguments are passed to ``say``."""
         now = self._clock.seconds()
         if now - self._said >= _SILENCE:
             self._said = now

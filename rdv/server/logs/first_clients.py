@@ -1,8 +1,9 @@
 """
-What the first clients of a server have in common: a proxy that hides all of them, perhaps.
+Detects what the first clients of a server have in common, which may be a proxy that hides them all.
 
-Behind a proxy that nobody has told the server about, every client has the proxy's address. Peers
-then dial the proxy, no direct path comes about, and limits for each address hit everybody.
+Behind a proxy that the server has not been told about, every client has the proxy's address. Peers
+then dial the proxy, no direct path is found, and the limits per address apply to all clients
+together.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["FirstClients"]
 
 log = Logger()
 
-#: How many are looked at.
+#: The number of clients that are examined.
 _NUMBER = 50
 _PUBLIC = AddressSpace.PUBLIC4 | AddressSpace.PUBLIC6
 
@@ -34,7 +35,7 @@ _TOLD = (
 
 class FirstClients:
     """
-    Looks at them, and says once if something is wrong.
+    Examines the first clients, and logs once if something is wrong.
 
     :param settings: what the server was told about proxies.
     """
@@ -48,7 +49,7 @@ class FirstClients:
         self._is_one_expected = False
 
     def __call__(self, leg: Leg) -> None:
-        """A client has come."""
+        """A client has entered."""
         if self._left:
             self._look(leg)
 
@@ -58,7 +59,7 @@ class FirstClients:
         self._is_one_public |= _is_public(host)
         self._is_one_expected = self._is_one_expected or _expects_public(leg)
         if self._is_one_public and len(self._hosts) > 1:
-            self._left = 0  # all is well
+            self._left = 0  # nothing is wrong
             return
         self._left -= 1
         if not self._left and (finding := self._finding()):
@@ -78,12 +79,12 @@ class FirstClients:
 def _is_public(host: str) -> bool:
     try:
         return bool(space_of(parse_ip(host)) & _PUBLIC)
-    except ValueError:  # it is not known
+    except ValueError:  # unknown
         return False
 
 
 def _expects_public(leg: Leg) -> bool:
-    """Whether it has come to a public address, or says that it has one."""
+    """Whether the client has connected to a public address, or reports that it has one."""
     here = leg.transport.getHost()
     is_here = isinstance(here, (IPv4Address, IPv6Address)) and _is_public(here.host)
     return is_here or any(_is_public(host_of(each)) for each in leg.addresses.split(", "))

@@ -1,5 +1,5 @@
 """
-Where the events of a server's log go, for each form of it.
+The log observers for each format of a server's log.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ TEXT, JSON, ACCESS = "text", "json", "access"
 log = Logger()
 
 
-#: Those of a line of the form ``access``, in their order.
+#: The columns of a line in the format ``access``, in order.
 COLUMNS = (
     *("time", "id", "outcome", "reason", "waited", "lasted", "dialer_bytes", "acceptor_bytes"),
     *("dialer_host", "dialer_port", "acceptor_host", "acceptor_port"),
     *("dialer_user", "acceptor_user", "token", "worker"),
 )
 
-#: What Twisted's older log has in an event, beside all that begins with ``log_``; and what is the
-#: message.
+#: Fields that Twisted's legacy log adds to an event, besides those that begin with ``log_``, and
+#: the fields of which the message consists.
 _LEFT_OUT = frozenset(
     ("failure", "format", "isError", "line", "message", "system", "text", "time", "why")
 )
@@ -57,8 +57,8 @@ _PLAIN = (str, int, float, type(None))
 
 def json_line(event: LogEvent) -> str:
     """
-    An event as one flat JSON object, with its end. ``time`` is in seconds since 1970. A field that
-    is no text and no number is what it looks like.
+    An event as one flat JSON object and a newline. ``time`` is in seconds since 1970. A field that
+    is neither text nor a number is converted to text.
     """
     line: dict[str, object] = {
         "event": "log",
@@ -74,14 +74,14 @@ def json_line(event: LogEvent) -> str:
 
 
 def is_end_of_pair(event: LogEvent) -> bool:
-    """Whether a pair has ended."""
+    """Whether the event reports the end of a pair."""
     return event.get("event") == "ended"
 
 
 def access_line(event: LogEvent, detail: str) -> str:
     """
-    The end of a pair as :data:`COLUMNS`, with the line's end. What is unknown or empty is ``-``;
-    what would not stand in a column, such as a space, is written as in a URL.
+    The end of a pair as :data:`COLUMNS` and a newline. Unknown and empty values are ``-``;
+    characters that would break a column, such as a space, are percent-encoded.
 
     :param detail: how much of addresses is shown.
     """
@@ -102,7 +102,7 @@ def _column(value: object) -> str:
 
 
 def log_outlet(file: IO[str]) -> IO[str]:
-    """Where a log goes that must not stop a server: it loses lines when nobody reads it."""
+    """A log file that never blocks the server: it drops lines when nobody reads them."""
     return cast(IO[str], Outlet(file, _say_missing))
 
 
@@ -114,13 +114,13 @@ def observer(
     form: str, masking: Masking, file: IO[str], aside: IO[str] | None = None
 ) -> ILogObserver:
     """
-    What writes a server's log.
+    The observer that writes a server's log.
 
     :param form: :data:`TEXT`, :data:`JSON` or :data:`ACCESS`.
-    :param masking: says how much of addresses is shown.
-    :param file: writes without waiting; see :func:`log_outlet`.
-    :param aside: where with :data:`ACCESS` everything goes that is not a pair; likewise. By default
-        to stderr.
+    :param masking: determines how much of an address is shown.
+    :param file: does not block; see :func:`log_outlet`.
+    :param aside: with :data:`ACCESS`, where all other events go; does not block either. By default
+        stderr.
     """
     shown = cast(IO[str], MaskedFile(file, masking))
     if form == JSON:
@@ -134,7 +134,7 @@ def observer(
 
 @implementer(ILogObserver)
 class _Access:
-    """Pairs here, everything else there."""
+    """Sends the ends of pairs to one observer, and all other events to another."""
 
     def __init__(self, pairs: ILogObserver, others: ILogObserver) -> None:
         self._pairs = pairs

@@ -1,6 +1,6 @@
 """
-What limits for each address do, summed up: who is refused a thousand times a second does not get a
-line each time.
+Summarises what the limits per address do: a client that is refused a thousand times a second does
+not get a line each time.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["Summary"]
 
 log = Logger()
 
-#: Seconds that are summed up.
+#: Seconds between two summaries.
 _INTERVAL = 60.0
 
 
 class Summary:
     """
-    A line for each limit that has refused somebody, once a minute; and one for each address that
-    is taken for a proxy's from now on.
+    Logs a line once a minute for each limit that has refused clients, and one for each address that
+    is newly treated as a proxy.
     """
 
     def __init__(self, clock: IReactorTime, admission: Admission) -> None:
@@ -32,11 +32,11 @@ class Summary:
         self._loop.clock = clock
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
         self._loop.start(_INTERVAL, now=False)
 
     def stop(self) -> None:
-        """Say what has not been said, and end. Does nothing when it does not run."""
+        """Log what has not been logged yet, and stop. Does nothing when it does not run."""
         if self._loop.running:
             self._loop.stop()
             self._tell()
@@ -57,4 +57,4 @@ class Summary:
                 event="proxy",
                 address=address,
             )
-        self._proxies = proxies  # they are few, and forgotten when nobody comes from there
+        self._proxies = proxies  # few, and dropped when their clients stop coming

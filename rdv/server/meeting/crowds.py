@@ -26,7 +26,7 @@ __all__ = ["Crowds"]
 
 M = TypeVar("M")
 
-#: Bytes of a network: all, and those of a /48 of IPv6; an IPv4 address has four.
+#: The length of a network in bytes: all of it, and that of an IPv6 /48. An IPv4 address has four.
 _LENGTHS = (8, 6)
 
 

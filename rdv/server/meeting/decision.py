@@ -27,8 +27,8 @@ __all__ = ["Decisions", "ServeHook"]
 
 log = Logger()
 
-#: Decides about a pair before it is told; see :class:`rdv.server.relay.pair.Pair`. It may await
-#: Deferreds, and under Twisted's asyncio reactor whatever asyncio has.
+#: Decides about a pair before its clients are answered; see :class:`rdv.server.relay.pair.Pair`. It
+#: may await Deferreds, and also asyncio's awaitables under Twisted's asyncio reactor.
 ServeHook: TypeAlias = Callable[[Pair], Awaitable[object] | None]
 
 

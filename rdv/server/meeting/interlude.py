@@ -24,7 +24,7 @@ class Interlude(LegOwner[Leg]):
 
     @abstractmethod
     def interrupt(self, leg: Leg, *, spoke: bool) -> None:
-        """``leg`` has spoken, or left. Gives both another owner, who is told next."""
+        """``leg`` has sent data or left. Gives both legs another owner, which is notified next."""
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
         self.interrupt(leg, spoke=True)

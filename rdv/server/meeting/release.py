@@ -62,7 +62,7 @@ def _round_trip(leg: Leg) -> float | None:
     if leg.trip:
         return leg.trip
     trip = round_trip(leg.transport)
-    # From where a port of Twisted has accepted it.
+    # The peer address that Twisted's port got when it accepted the connection.
     client: tuple[Any, ...] | None = getattr(bottom(leg.transport), "client", None)
     if trip is None or client is None:
         return None
@@ -100,7 +100,8 @@ class HeldBack(Interlude):
 
     def interrupt(self, leg: Leg, *, spoke: bool) -> None:
         self._call.cancel()
-        if self.pair.outcome is not None or (spoke and leg is self._far):  # it was cut, or is due
+        # It was cut, or starts early.
+        if self.pair.outcome is not None or (spoke and leg is self._far):
             self.pair.start(self._far)
         else:
             self.pair.explain(EndReason.WRONG_LINE if spoke else lost(leg))

@@ -32,8 +32,8 @@ __all__ = ["PATIENCE", "Inbox", "Outbox"]
 
 log = Logger()
 
-#: Seconds that a client waits for room in an inbox before it gets a 503: a worker that is started
-#: again is there by then.
+#: Seconds that a client waits for room in an inbox before it gets a 503: long enough for a worker
+#: to be restarted.
 PATIENCE = 10.0
 
 
@@ -92,7 +92,7 @@ class Outbox:
             self._refuse(sock, status, reason)
 
     def _give_up(self, sock: socket.socket) -> None:
-        # The oldest one's time ends first.
+        # All have the same patience, so the first one is the oldest.
         log.error("a worker takes no clients: one was refused")
         self._waiting.popleft()
         self._refuse(sock, *BUSY)
@@ -146,7 +146,7 @@ class Inbox:
     :param arrived: called with each client and its connection, which the callee then owns.
     """
 
-    #: How many come in one turn.
+    #: How many are received in one turn.
     batch = 64
 
     def __init__(
@@ -195,7 +195,7 @@ class Inbox:
                 return
 
     def _take(self) -> bool:
-        """Receive one client; whether there may be another, and room for it."""
+        """Receive one client. Return whether there may be another one, and room for it."""
         try:
             message, sock = receive(self._sock)
         except BlockingIOError:
@@ -204,7 +204,7 @@ class Inbox:
             log.error("{reason}", reason=error)
             return True
         if not message:
-            self.stop()  # nobody is left who could send
+            self.stop()  # there is no sender any more
             return False
         if sock is None:
             log.error("a client was lost: too many open files")
@@ -219,7 +219,7 @@ class Inbox:
             return True
         try:
             self._arrived(client, sock)
-        except Exception:  # which must not close the inbox
+        except Exception:  # an error must not close the inbox
             log.failure("a client was lost")
             sock.close()
         if full:

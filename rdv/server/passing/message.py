@@ -27,12 +27,12 @@ __all__ = [
     "send",
 ]
 
-#: Bytes of a message at most. Addresses are ten at the most, of fifty characters each, and a user's
-#: name has 256 bytes.
+#: Maximum size of a message in bytes. There are at most ten addresses with fifty characters each,
+#: and a user's name has at most 256 bytes.
 MAX_MESSAGE = MAX_TOKEN + 1024
 
 _FIELDS = 5
-#: Role, id, seconds waited, and what a later version may say.
+#: Role, id, seconds waited, and fields of later versions.
 _FIRST = re.compile(rb"([A-Z]+)(?:\t([0-9a-f]{1,8})(?:\t([0-9]{1,9}(?:\.[0-9]{1,3})?)(?:\t.*)?)?)?")
 _RIGHTS = socket.CMSG_LEN(array.array("i").itemsize) if hasattr(socket, "CMSG_LEN") else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -65,7 +65,7 @@ def encode(client: PassedClient) -> bytes:
     added at the end of its first line, where a reader ignores unknown fields, and takes missing
     ones as 0.
     """
-    # The token comes last: whatever is in it, no field behind it is moved.
+    # The token comes last, so that no character in it can shift another field.
     first = f"{client.role.value.decode()}\t{client.id:x}\t{client.waited:.3f}"
     head = f"{first}\n{client.addresses}\n{client.observed}\n{client.user or ''}\n"
     return head.encode() + client.token
@@ -140,7 +140,7 @@ def receive(inbox: socket.socket) -> tuple[bytes, socket.socket | None]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             numbers = array.array("i")
             numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
-            for number in numbers:  # there is room for one
+            for number in numbers:  # the buffer has room for one
                 sock = _socket(number)
     if flags & socket.MSG_TRUNC:
         if sock is not None:

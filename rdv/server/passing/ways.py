@@ -27,7 +27,8 @@ __all__ = ["Entrance", "Exit", "client_of"]
 
 log = Logger()
 
-#: How many may wait at an exit, and for how many seconds: all who are in a lobby go at once.
+#: The maximum number of clients that wait to be sent, and for how many seconds: a whole lobby is
+#: sent at once.
 _CROWD, _PATIENCE = 1 << 20, 60.0
 
 
@@ -42,7 +43,7 @@ def client_of(leg: Leg, waited: float = 0.0) -> PassedClient:
 
 
 def _place_of(leg: Leg) -> str:
-    """By what one is counted whom nobody can reach: an address with port 0; empty if by nothing."""
+    """An address with port 0 for the limits of a client without an observed address; or empty."""
     network = leg.lease.place.text
     return endpoint_text(network_text(network).removesuffix("/64"), 0) if network else ""
 
@@ -100,7 +101,8 @@ class Exit:
 
         :return: False if this is impossible, because its connection is more than a socket.
         """
-        # It has been there for some time, be it a moment: whoever comes after it is newer.
+        # It has arrived earlier, if only by a moment: a client that arrived elsewhere since is
+        # newer.
         client = client_of(leg, max(0.001, self._clock.seconds() - leg.arrived))
         sock = migrate(leg.transport)
         if sock is None:
@@ -109,7 +111,7 @@ class Exit:
             "handed over: {role} {token}", role=leg.role.name.lower(), token=token_hint(leg.token)
         )
         leg.lease.end()
-        del leg.transport, leg.owner  # cycles
+        del leg.transport, leg.owner  # break reference cycles
         self._outbox.send(client, sock)
         return True
 

@@ -1,9 +1,9 @@
 """
 Several processes that act as one server.
 
-One process uses one core. With ``--workers N``, there is a parent and N workers, each a server as
-above with two differences: they share the listening sockets, and a client that reached the wrong
-worker is passed on. ::
+One process uses one core. With ``--workers N``, there is a parent and N workers. Each worker is a
+complete server with two differences: they share the listening sockets, and a client that reached
+the wrong worker is passed on. ::
 
               accept           the owner's inbox           match, relay
     client  --------> worker 0  ============>  worker 2  <========>

@@ -106,7 +106,8 @@ class Assignment(LegOwner[Leg]):
 
     def enter(self, leg: Leg, early: bytes = b"") -> None:
         owner = self._owner(leg)
-        # It does not take the owner to refuse a client that was too early, or to send it elsewhere.
+        # The owner is not needed to refuse a client that was too early, or to send it to the next
+        # generation.
         if owner == self._index or early or self._rendezvous.successor is not None:
             leg.owner = self._rendezvous
             self._rendezvous.enter(leg, early)
@@ -147,7 +148,7 @@ class Assignment(LegOwner[Leg]):
         client = client_of(leg)
         sock = migrate(leg.transport)
         if sock is not None:
-            del leg.transport, leg.owner  # cycles
+            del leg.transport, leg.owner  # break reference cycles
         else:
             try:
                 sock = self.bridges.join(leg)

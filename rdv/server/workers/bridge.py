@@ -21,7 +21,7 @@ from rdv.server.leg import Leg
 
 __all__ = ["Bridges", "loopback_pair"]
 
-#: Strangers who may come to the port of a new pair before it is given up.
+#: How many foreign connections to the port of a new pair are tolerated.
 _STRANGERS = 8
 
 
@@ -30,10 +30,10 @@ def loopback_pair() -> tuple[socket.socket, socket.socket]:
     The two ends of a new TCP connection on this host. With a pair of Unix sockets, a reset could
     not be distinguished from an end.
 
-    :raises OSError: when it cannot be made.
+    :raises OSError: when the system refuses.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
-        # All of it happens in the kernel, at once; only strangers could be in the way.
+        # This happens in the kernel, immediately. Only foreign connections could delay it.
         listener.settimeout(1.0)
         near = socket.create_connection(listener.getsockname(), timeout=1.0)
         try:
@@ -70,7 +70,7 @@ class Bridges:
 
         :param client: the client whose connection stays here.
         :return: the socket to pass on in its place, which the caller closes.
-        :raises OSError: when it cannot be made.
+        :raises OSError: when the system refuses.
         """
         near, far = loopback_pair()
         leg = PlainLeg(client.owner)
@@ -83,9 +83,9 @@ class Bridges:
         flows = Flow(client.transport, leg.transport), Flow(leg.transport, client.transport)
         bridge = Joint(self._reactor, (client, leg), flows, self._gone)
         for each in (client, leg):
-            tune(each.transport)  # also how it is found out that the far end has closed both ways
+            tune(each.transport)  # its keepalive also detects that the far end has closed both ways
             watch(self._reactor, each.transport)
-            # Should this process die, neither side shall take what it got for the whole.
+            # If this process dies, neither side may take what it has received for everything.
             each.break_on_exit(True)
         bridge.begin()
         self._bridges.add(bridge)

@@ -63,9 +63,10 @@ class Child(ProcessProtocol):
         :param passed: see :func:`rdv.server.generations.spawning.spawn`.
         :raises OSError: when the system refuses.
         """
-        # It shall find the same modules as this process, wherever that was told to look.
+        # The worker must find the same modules as this process, whatever search path that was
+        # given.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        # Other users see the arguments of a process, and settings may have secrets.
+        # Other users see command-line arguments, and settings may contain secrets.
         environment[START] = self._start.to_json()
         command = [sys.executable, "-P", "-m", "rdv.server.workers.worker", str(self.index)]
         pipes: dict[int, int | str] = {COMMANDS: "w", 1: 1, 2: 2, self._start.reports: "r"}

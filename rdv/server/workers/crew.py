@@ -35,15 +35,15 @@ __all__ = ["Crew"]
 
 log = Logger()
 
-#: Seconds from one start of a worker to its next; twice as many each time that it does not get to
-#: serve, up to this.
+#: Minimum seconds between two starts of a worker; doubled for each start after which it did not
+#: serve, up to the second number.
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-#: How often each may fail to start, when none serves.
+#: How often each may fail to start while none serves.
 _ATTEMPTS = 2
 #: Seconds beyond the drain time after which a worker that has not ended is killed.
 _PATIENCE = 10.0
-#: How often a worker is asked whether it is there, until it is killed; and how many of these are
-#: without an answer until others are told. One that starts has more time.
+#: After this many unanswered questions in a row a worker is killed; after this many the others are
+#: told that it does not answer. One that is starting gets this many times as long.
 _QUESTIONS, _SUSPICIOUS, _STARTING = 6, 2, 4
 
 
@@ -60,9 +60,9 @@ class Crew:
         if none serves and all have repeatedly failed to start.
     :ivar settings: the settings for workers that are started from now on.
     :ivar mailboxes: the two ends of each worker's inbox, which outlast the worker.
-    :ivar memory: in which they count by address, and its descriptor.
+    :ivar memory: the memory with their counts by address, and its descriptor.
     :ivar ready: fires when all of them serve.
-    :raises RdvError: when the system does not support such inboxes.
+    :raises RdvError: when the system does not support the inboxes or the shared memory.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Crew:
             lambda _: wait_until(self._reactor, lambda: not len(left), 2 * PATIENCE)
         )
 
-    # The life of a worker.
+    # Starting and restarting workers.
 
     def _start(self, index: int) -> None:
         self._restarts.pop(index, None)
@@ -220,7 +220,7 @@ class Crew:
         if not self.ready.called or self._have_all_failed():
             self._gave_up(RdvError(f"worker {index} did not start: {reason}"))
             return
-        # Its clients are lost, but those in its inbox are not: that outlasts it.
+        # Its clients are lost, except those in its inbox, which outlasts it.
         log.critical("worker {worker} died: {reason}", worker=index, reason=reason)
         wanted = min(_PAUSE * 2 ** self._failures[index], _LONGEST_PAUSE)
         pause = max(0.0, self._started[index] + wanted - self._reactor.seconds())
@@ -230,7 +230,7 @@ class Crew:
         """Whether no worker serves, and none could be started the last few times."""
         return not self.serving and min(self._failures.values()) >= _ATTEMPTS
 
-    # Whether they are there.
+    # Checking that they are alive.
 
     def _ask_later(self) -> None:
         pause = self.settings.worker_timeout / _QUESTIONS
@@ -238,7 +238,8 @@ class Crew:
 
     def _ask(self) -> None:
         for child in self._children.values():
-            # They are counted rather than timed: who has been stopped along with us may go on.
+            # This counts questions instead of seconds: if the whole server was stopped for a while,
+            # its workers are not taken for dead.
             if child.unanswered >= _QUESTIONS * (1 if child.is_ready else _STARTING):
                 log.critical("worker {worker} does not respond: killed", worker=child.index)
                 child.kill()
@@ -257,10 +258,10 @@ class Crew:
         is_one_silent = len(answering) < len(self._failures)
         if is_one_silent is not self._is_one_silent:
             self._is_one_silent = is_one_silent
-            for index in self.serving:  # a new one hears of it when it does
+            for index in self.serving:  # a new worker is told when it serves
                 self._children[index].tell(HANGING if is_one_silent else ALL_ANSWER)
 
-    # The end.
+    # Stopping.
 
     def _kill(self) -> None:
         for child in self._children.values():

@@ -1,7 +1,7 @@
 """
 Passes a certificate and its key to a worker, which may not be allowed to read the files: a parent
 that was started as root may run as another user when it restarts a worker. A command line would
-show them.
+show them to other users.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from rdv.server.site.certificate import Pem, ServerCertificate
 
 __all__ = ["inherited_pem", "pem_for_child"]
 
-#: Between the two. PEM is text.
+#: Separates the two; PEM is text.
 _BETWEEN = b"\0"
 
 
 @contextmanager
 def pem_for_child(certificate: ServerCertificate | None) -> Iterator[Sequence[int]]:
     """
-    The descriptor, if there is anything to read from it, that a child inherits. It is a pipe, which
-    holds all of it: nobody has to wait.
+    The descriptor that a child inherits, if there is a certificate. It is the end of a pipe that
+    already contains everything, so that nobody has to wait.
 
-    :raises OSError: when it does not.
+    :raises OSError: when the pipe is too small.
     """
     if certificate is None:
         yield ()
@@ -45,7 +45,7 @@ def pem_for_child(certificate: ServerCertificate | None) -> Iterator[Sequence[in
 
 
 def inherited_pem(number: int) -> Pem:
-    """What the parent has put into it."""
+    """Read what the parent has put into the pipe."""
     with os.fdopen(number, "rb") as file:
         chain, _, key = file.read().partition(_BETWEEN)
     return Pem(chain, key)

@@ -33,20 +33,20 @@ __all__ = [
     "encode_settings",
 ]
 
-#: A variable of the environment, and the number of a descriptor.
+#: The environment variable with the start parameters, and the descriptor of the commands.
 START = "RDV_WORKER_START"
 COMMANDS = 0
-#: What comes on COMMANDS: a line each.
+#: Commands, a line each.
 GO, DRAIN, HAND_OVER, ABORT, RELOAD, PING = b"g\n", b"d\n", b"o\n", b"a\n", b"r\n", b"p\n"
-#: Likewise, for the health checks: another worker does not answer; all of them do again.
+#: Commands for the health checks: another worker does not answer; all of them answer again.
 HANGING, ALL_ANSWER = b"h\n", b"H\n"
-#: Likewise: to say what it has counted.
+#: Command: report the counters.
 STATISTICS = b"s\n"
-#: What a line begins with that has the settings which hold from the next RELOAD on.
+#: The beginning of a line with the settings that take effect at the next RELOAD.
 SETTINGS = b"="
-#: What is reported beside events as JSON: a line.
+#: Reports to the parent, a line each; other reports are log events as JSON.
 READY, PONG = b"ready", b"pong"
-#: What such a line begins with that says what it has counted.
+#: The beginning of a report of the counters.
 COUNTED = b"counted "
 
 
@@ -60,7 +60,7 @@ class Start:
     :ivar reports: the number of the pipe for readiness and log, after which its descriptors begin.
     :ivar ports: the names of the listening sockets that it inherits.
     :ivar level: the name of the lowest level that is logged.
-    :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may want it.
+    :ivar asyncio: whether it runs Twisted's asyncio reactor, as the parent does: hooks may need it.
     :ivar has_arrivals: whether clients may arrive from the previous generation.
     """
 
@@ -74,23 +74,23 @@ class Start:
     has_arrivals: bool = False
 
     def to_json(self) -> str:
-        """For the variable :data:`START` of its environment."""
+        """The value of the environment variable :data:`START`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Start:
-        """What :meth:`to_json` has written."""
+        """Parse the output of :meth:`to_json`."""
         fields = json.loads(text)
         return cls(**{**fields, "settings": _settings(fields["settings"])})
 
 
 def encode_settings(settings: ServerSettings) -> bytes:
-    """A line that begins with :data:`SETTINGS`."""
+    """The command with new settings; it begins with :data:`SETTINGS`."""
     return SETTINGS + json.dumps(asdict(settings)).encode() + b"\n"
 
 
 def decode_settings(line: bytes) -> ServerSettings:
-    """What :func:`encode_settings` has written."""
+    """Parse the output of :func:`encode_settings`."""
     return _settings(json.loads(line.removeprefix(SETTINGS)))
 
 
@@ -118,7 +118,7 @@ class Hearing:
         self._unfinished = b""
 
     def write(self, data: bytes) -> None:
-        """Obey, in the order of the lines."""
+        """Execute the commands, in order."""
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
         for line in lines:
             if line.startswith(SETTINGS):

@@ -47,12 +47,13 @@ class WorkersService(Service):
 
     :param count: the number of workers.
     :param level: the name of the lowest level that they log.
-    :param handle_signals: as there, and so is the next one.
-    :param heritage: see there.
+    :param handle_signals: see :class:`rdv.server.site.service.RendezvousService`.
+    :param heritage: likewise.
     :ivar ports: the listening ports, once it runs.
     :ivar ready: fires when all workers serve; fails with an :class:`RdvError` when one cannot.
     :ivar polling: collects the workers' counters.
-    :ivar failed: fails with an :class:`RdvError` when there are no workers any more, later.
+    :ivar failed: fails with an :class:`RdvError` when later no worker is left and none can be
+        started.
     :ivar reloads: called for a reload of this process; the workers have their own lists.
     :ivar certificate: their certificate, if they listen for TLS.
     :ivar generation: this process and its workers as one of several generations.
@@ -82,11 +83,11 @@ class WorkersService(Service):
         self._signals = ServerSignals(
             reactor, handle_signals, self._signalled, self.reload, self.generation.replace
         )
-        # What is wrong with these is told here, and once.
+        # Mistakes in these are reported here, once, instead of by each worker.
         self._door = ServerDoor(reactor, settings)
         if settings.serve:
             load_hook(settings.serve)
-        # Now: what starts as root may be somebody else when it runs.
+        # Read now: a process that starts as root may run as another user later.
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
         self.reloads: list[Reload] = [self.certificate.reload] if self.certificate else []
@@ -107,7 +108,7 @@ class WorkersService(Service):
         """
         Open all ports.
 
-        :raises RdvError: when one cannot be had, or cannot be shared.
+        :raises RdvError: when one cannot be opened, or cannot be shared.
         """
         self._signals.take_others()
         self.generation.begin()
@@ -121,7 +122,7 @@ class WorkersService(Service):
             self.polling,
             self._cannot_go_on,
         )
-        site = Site(Resource())  # nobody gets there
+        site = Site(Resource())  # never used: this process accepts no connections
         site.noisy = False
         self.ports = listen(self._endpoints, site)
         if self._admin is not None:
@@ -137,15 +138,15 @@ class WorkersService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        See :class:`IService`: fires when all workers have ended, each in the way of a server that
-        has but one process, and the ports are closed.
+        See :class:`IService`: fires when the ports are closed, and all workers have ended, each
+        like a server with one process.
         """
         super().stopService()  # type: ignore[no-untyped-call]
         self._watch.stop()
         return self._stop().addCallback(lambda _: self._admin and self._admin.stop())
 
     def reload(self) -> None:
-        """See :meth:`rdv.server.site.service.RendezvousService.reload`; each worker does it."""
+        """See :meth:`rdv.server.site.service.RendezvousService.reload`; workers reload, too."""
         reload_all(self.reloads)
         self._tell(RELOAD)
 
@@ -159,7 +160,7 @@ class WorkersService(Service):
             self._crew.tell(encode_settings(self._settings))
 
     def condition(self) -> Condition:
-        """See :class:`Supervised`. It is as the workers said last time."""
+        """See :class:`Supervised`. The numbers are from the workers' last answers."""
         self.polling.sample().addCallback(self._note)
         waiting, pairs, serving = (
             int(sum(self._sample.get(name, {}).values()))
@@ -211,7 +212,7 @@ class WorkersService(Service):
             return
         log.info("{name}: stopping {workers} workers", name=name, workers=self._count)
         stopped = self._stop()
-        if not self.generation.is_replaced:  # it stops the reactor then as well
+        if not self.generation.is_replaced:  # otherwise handing over stops it
             stopped.addCallback(lambda _: self._reactor.stop())
 
     def _tell(self, command: bytes) -> None:
@@ -222,7 +223,8 @@ class WorkersService(Service):
         if not self._stopping:
             self._stopping = True
             self.generation.end()
-            # First here: the last one who has a socket answers those who are in its queue.
+            # The parent closes its sockets first: the last process that has a socket accepts the
+            # clients in its queue, which only workers can do.
             stopped: list[Deferred[Any]] = [self._listeners.close()]
             if self._crew is not None:
                 stopped.append(self._crew.stop(DRAIN, self._settings.drain))

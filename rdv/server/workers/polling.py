@@ -20,22 +20,22 @@ __all__ = ["Polling", "decode", "encode"]
 
 log = Logger()
 
-#: Seconds that workers have for an answer. Who has none is left out.
+#: Seconds that workers have for an answer. Those without one are left out.
 _PATIENCE = 1.0
-#: Seconds from one question to the next when nobody wants to know.
+#: Seconds between two questions without a request.
 _PERIOD = 1.0
 
 
 def encode(sample: Sample) -> str:
-    """An answer, as a line without its end."""
+    """An answer, as a line without its newline."""
     return json.dumps(sample)
 
 
 def decode(line: bytes) -> Sample:
     """
-    Read one.
+    Parse an answer.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is invalid.
     """
     try:
         sample = json.loads(line)
@@ -62,7 +62,7 @@ class Polling:
     each count more expensive, and would not include the pairs that are lost with it either.)
 
     :param ask: tells all workers to answer.
-    :param serving: which workers serve now.
+    :param serving: returns the workers that serve now.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class Polling:
         self._asking.clock = clock
 
     def start(self) -> None:
-        """Ask from now on."""
+        """Start asking regularly."""
         self._asking.start(_PERIOD)
 
     def stop(self) -> None:
-        """Ask only when somebody wants to know. Does nothing when that is so."""
+        """Ask only on request from now on. Does nothing when that is already so."""
         if self._asking.running:
             self._asking.stop()
 
     def sample(self) -> Deferred[Sample]:
         """
-        What all workers come to together.
+        The sum of all workers' counters.
 
-        :return: fires within a second or so. Cancelling it only forgets it.
+        :return: fires within about a second. Cancelling it has no effect on the question.
         """
         if self._polling is None:
             polling: OneShotObserver[Sample] = OneShotObserver()
@@ -111,7 +111,7 @@ class Polling:
         return self._polling.when_fired()
 
     def answered(self, index: int, line: bytes) -> None:
-        """A worker has said something; it may be late."""
+        """A worker has answered, possibly late."""
         try:
             self._last[index] = decode(line)
         except ValueError:
@@ -122,9 +122,9 @@ class Polling:
 
     def ended(self, index: int, *, died: bool) -> None:
         """
-        A worker is gone.
+        A worker has ended.
 
-        :param died: whether nobody wanted that, so that it is started again.
+        :param died: whether this was unexpected, so that it is restarted.
         """
         self._deaths += died
         self._gone = added([self._gone, lasting(self._last.pop(index, {}))])

@@ -8,14 +8,14 @@ from twisted.logger import LogEvent, eventAsJSON, eventAsText, eventFromJSON
 
 __all__ = ["report", "reported"]
 
-#: What an event keeps whose failure has become text.
+#: The fields that an event keeps when its failure is converted to text.
 _KEPT = ("log_level", "log_namespace", "log_system", "log_time")
 
 
 def report(event: LogEvent) -> str:
-    """An event as a line, without its end."""
+    """An event as a line, without its newline."""
     if event.get("log_failure") is not None:
-        # Of an exception JSON keeps the type, but not what it says.
+        # JSON would keep the type of an exception, but not its message.
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
         kept = {name: event[name] for name in _KEPT if name in event}
         event = {**kept, "log_format": "{text}", "text": text}
@@ -26,11 +26,11 @@ def reported(line: str, worker: int) -> LogEvent:
     """
     The event of a line, with the number of its worker: in ``worker`` and before its system.
 
-    :raises ValueError: when the line is not whole, or is no event.
+    :raises ValueError: when the line is incomplete, or not an event.
     """
     try:
         event = eventFromJSON(line)
-    except (LookupError, TypeError, AttributeError, RecursionError):  # JSON of something else
+    except (LookupError, TypeError, AttributeError, RecursionError):  # other JSON
         raise ValueError("no event") from None
     if not isinstance(event, dict):
         raise ValueError("no event")

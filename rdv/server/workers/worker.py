@@ -5,7 +5,7 @@ One worker of a server with several: a process of its own, started by
 It inherits, in the order of descriptor numbers: 0 is the command pipe, whose end means that the
 parent is dead; from 3 on, there may be sockets from systemd; then the pipe for readiness and log,
 the other listening sockets, its own inbox, the sending ends of the other workers' inboxes, in their
-order, the memory in which all of them count by address, the sending end to the next generation, the
+order, the shared memory with the counts by address, the sending end to the next generation, the
 inbox for clients from the previous one, if there is one, and for TLS the certificate and its key.
 """
 
@@ -76,7 +76,7 @@ from rdv.server.workers.reports import report
 
 __all__ = ["main"]
 
-#: Seconds beyond the drain time in which bridges end by themselves, since all pairs have.
+#: Seconds that bridges get beyond the drain time: they end after their pairs.
 _BRIDGES_LATER = 2.0
 
 
@@ -84,9 +84,10 @@ class Worker:
     """
     Serves from the command to start until the command to stop.
 
-    :param say: reports a line to the parent, without its end; drops it if the parent does not read.
+    :param say: reports a line to the parent, without its newline; drops it if the parent does not
+        read.
     :ivar hearing: receives the commands of the parent.
-    :raises RdvError: when it cannot.
+    :raises RdvError: when it cannot serve.
     """
 
     def __init__(self, reactor: Any, start: Start, say: Callable[[str], object]) -> None:
@@ -112,7 +113,7 @@ class Worker:
         ports_end = start.reports + 1 + len(start.ports)
         inbox, *rest, shared = range(ports_end, ports_end + start.workers + 1)
         memory = Memory(start.workers, start.index, shared)
-        os.close(shared)  # the memory has a descriptor of its own
+        os.close(shared)  # the mapping has its own descriptor
         numbers = count(shared + 1)
         self._successor = _inherited(next(numbers))
         arrivals = next(numbers) if start.has_arrivals else None
@@ -151,10 +152,12 @@ class Worker:
         self._inbox.start()
 
     def _reload(self) -> None:
-        reload_all(self._reloads, LogLevel.debug)  # the parent has said so
+        reload_all(self._reloads, LogLevel.debug)  # the parent logs it
 
     def _use(self) -> None:
-        """See :meth:`rdv.server.site.service.RendezvousService.use`; the parent has told which."""
+        """
+        See :meth:`rdv.server.site.service.RendezvousService.use`; the parent sent the settings.
+        """
         self._door.use(self._wanted)
         retune(self._rendezvous, self._site, self._wanted, self._workers)
         self._settings = self._wanted
@@ -194,7 +197,7 @@ class Worker:
                 "told to stop", drain, self._rendezvous.close(drain), self._site.leave(own)
             )
             over.addCallback(lambda _: self._reactor.stop())
-        elif self._rendezvous.successor is not None:  # it has had its time
+        elif self._rendezvous.successor is not None:  # being replaced: shorten the drain
             self._rendezvous.close(drain)
             self._site.leave([])
             self._assignment.refuse_waiting()
@@ -207,7 +210,8 @@ class Worker:
             way = Exit(self._reactor, self._rendezvous, self._successor)
             pairs = self._rendezvous.close(drain, way.send)
             over = self._end("replaced", drain, pairs, self._site.leave([], PATIENCE))
-            # By then nobody comes any more but from other workers, whose parent sees to those.
+            # After that, clients only arrive from other workers, and the parent takes those that
+            # are left.
             over.addCallback(lambda _: gatherResults([way.emptied(), self._assignment.emptied()]))
             over.addCallback(lambda _: self._reactor.stop())
 
@@ -232,8 +236,8 @@ def main() -> int:
 
     :return: its exit status.
     """
-    # Signals are for the parent, and come from there as commands. A terminal, or systemd, sends
-    # them to the whole group.
+    # Signals are handled by the parent, which sends commands. A terminal, or systemd, signals the
+    # whole process group.
     ignore_signals()
     spare_signals()
     release_signals()

@@ -32,9 +32,9 @@ from rdv.settings import ServerSettings
 
 __all__ = ["Pem", "ServerCertificate", "make_certificate"]
 
-#: How long before a certificate expires it is worth a warning.
+#: A certificate that expires within this time is worth a warning.
 _SOON = timedelta(days=14)
-#: Bytes of a file that are read: chains are some KiB.
+#: Maximum number of bytes that are read from a file: a chain has a few KiB.
 _MOST = 1 << 20
 
 
@@ -130,7 +130,7 @@ class ServerCertificate:
             raise RdvError(f"{chain_file}: OpenSSL rejects it: {reason}") from error
         except RdvError:
             raise
-        except Exception as error:  # each part of a certificate has its own
+        except Exception as error:  # the parsers raise errors of many kinds
             raise RdvError(f"{chain_file}: malformed, or of an unknown kind") from error
         self._options, self._gaps, self.expires, self.pem = options, gaps, expires, pem
 

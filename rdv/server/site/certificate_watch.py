@@ -18,9 +18,9 @@ __all__ = ["CertificateWatch"]
 
 log = Logger()
 
-#: Seconds from one look to the next.
+#: Seconds between two checks.
 _PERIOD = 10.0
-#: Seconds after which what is wrong is said again.
+#: Seconds after which a warning is repeated.
 _REMINDER = 86400.0
 
 

@@ -25,12 +25,12 @@ __all__ = ["PATIENCE", "Channel", "SmallRequest"]
 
 #: Seconds that a client has until its request is complete.
 PATIENCE = 10
-#: Bytes of the lines of a request at most, and of one of them; a line counts for so many at least,
-#: as each takes its time, be it empty.
+#: Maximum number of bytes in the lines of a request, and in one of them. A line counts as at least
+#: this many bytes, because even an empty one takes time.
 _HEAD_LIMIT, _SHORTEST_LINE = 1 << 14, 32
 #: Bytes of a request's body that are read before it is refused.
 _BODY_LIMIT = 1 << 10
-#: What is still read, and dropped, of a client that has been answered: bytes, and seconds.
+#: How much is still read, and dropped, from a client that has been answered: bytes, and seconds.
 _DROP_LIMIT = 1 << 20
 _LINGER = 5.0
 
@@ -99,7 +99,7 @@ class Channel(HTTPChannel):
         self.setTimeout(None)
         self._deadline = self.callLater(_LINGER, self._cut)  # type: ignore[no-untyped-call]
         self.idle.add(self)
-        # TLS reads on by itself, until the client has closed as well.
+        # With TLS, Twisted reads on by itself until the client has closed as well.
         self._lingers = lingering and not ISSLTransport.providedBy(self.transport)
         if self._lingers:
             self.transport.unregisterProducer()
@@ -113,7 +113,8 @@ class Channel(HTTPChannel):
 
     def holder(self, since: float, now: float) -> Holder | None:
         """The connection as a holder, idle since ``since``; None while it is being closed."""
-        # Written data may not have been sent yet, which takes a turn, or a client that reads.
+        # Written data may not have been sent yet: that takes a turn of the reactor, or a client
+        # that reads.
         if self.closed and not self._lingers and now - since < YOUNG:
             return None
         return Holder(since, self._host, self._drop)
@@ -127,7 +128,7 @@ class Channel(HTTPChannel):
             self._cut()
         return True
 
-    # What comes.
+    # Events of the connection.
 
     def connectionMade(self) -> None:
         super().connectionMade()  # type: ignore[no-untyped-call]
@@ -221,7 +222,8 @@ class SmallRequest(Request):
     """A request without a body, as rdv/1 has none. Twisted would store a body of any size."""
 
     def gotLength(self, length: int | None) -> None:
-        # In memory: a large one would be a file, and another descriptor.
+        # Length 0 keeps it in memory: Twisted stores a large body in a file, which takes a
+        # descriptor.
         super().gotLength(0)  # type: ignore[no-untyped-call]
 
     def handleContentChunk(self, data: bytes) -> None:

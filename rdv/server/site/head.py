@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 __all__ = ["PlainHead", "plain_head"]
 
-#: Bytes at most, and how many more a line counts for: an HTTP server has a limit of lines, too.
+#: Maximum size in bytes, and how many more each line counts as: HTTP servers limit lines, too.
 _LIMIT, _LINE = 1 << 14, 32
-#: Nothing in it can be read in two ways, so that it takes linear time.
+#: No text can match in two ways, so matching takes linear time.
 _HEAD = re.compile(
     rb"(DIAL|ACCEPT) (/[-.0-9A-Z_a-z~/]*) HTTP/1\.1"
     rb"((?:\r\n[-!#$%&'*+.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+)\r\n\r\n"
 )
-#: Headers that say more than what is asked for: that something follows, or what a guard looks at.
+#: Headers that need an HTTP server, because they announce a body or are checked by guards.
 _MORE = {
     b"content-length",
     b"transfer-encoding",

@@ -41,15 +41,15 @@ __all__ = [
     "server_endpoints",
 ]
 
-# A name without a dot is the type of an endpoint: tcp:8080.
+# A name without a dot is an endpoint type, as in tcp:8080.
 _HOST_AND_PORT = re.compile(
     r"(?:(?P<host>\*|\[[^]]+\]|localhost|[^:\[\]]+\.[^:\[\]]*|):)?(?P<port>\d{1,5})"
 )
-#: Connections that may wait to be accepted. With Twisted's 50 a burst of clients loses SYNs, and a
-#: second for each.
+#: Connections that may wait to be accepted. With Twisted's default of 50, a burst of clients loses
+#: SYNs, and each of these clients loses a second.
 _BACKLOG = 4096
 
-#: What to listen on, as the operator has it, and as Twisted has it.
+#: What to listen on: the operator's text, and the endpoint made from it.
 Endpoints: TypeAlias = Sequence[tuple[str, IStreamServerEndpoint]]
 
 
@@ -101,7 +101,7 @@ def make_endpoints(
                     raise ValueError("it uses TLS anyway")
                 make = proxy_endpoint if description.startswith(PREFIX) else serverFromString
                 endpoint = make(reactor, description)
-            except Exception as error:  # each parser of endpoint strings has its own
+            except Exception as error:  # each parser raises its own errors
                 reason = visible(str(error))
                 if isinstance(error, LookupError) and "systemd:" in description:
                     reason = "systemd passed no such socket"
@@ -167,7 +167,7 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
     """
     Listen on all endpoints.
 
-    :raises RdvError: when one cannot listen; :class:`BadEndpoint` when it never could.
+    :raises RdvError: when one cannot listen; :class:`BadEndpoint` when it never can.
     """
     ports: list[IListeningPort] = []
     for text, endpoint in endpoints:
@@ -177,7 +177,7 @@ def listen(endpoints: Endpoints, factory: IProtocolFactory) -> list[IListeningPo
             close_ports(ports)
             reason = getattr(failure.value, "socketError", failure.value)
             reason = getattr(reason, "strerror", None) or reason
-            # No port of such a number can be bound to.
+            # The port number is out of range.
             kind = BadEndpoint if failure.check(OverflowError) else RdvError
             raise kind(f"cannot listen on {text}: {reason}") from failure.value
     return ports

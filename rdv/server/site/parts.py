@@ -44,7 +44,7 @@ def make_rendezvous(
     The rendezvous for ``settings``.
 
     :param processes: the number of processes: each gets a part of the common limits.
-    :param memory: in which several processes count by address.
+    :param memory: shared memory for the counts by address, with several processes.
     :raises RdvError: when the ``serve`` hook does not exist.
     """
     rendezvous = Rendezvous(
@@ -119,7 +119,7 @@ def make_site(
     admission: Admission | None = rendezvous.admission
     if settings.observed_header:
         observed = forwarded_address(settings.observed_header, settings.observed_port_header)
-        short_way = admission = None  # they know of no proxies
+        short_way = admission = None  # both only use the address of the connection
     root = _at_path(RendezvousResource(rendezvous, observed, door=door), settings.path)
     health = HealthChecks(rendezvous, settings.health_path)
     return RendezvousSite(

@@ -28,12 +28,12 @@ from rdv.errors import ProtocolError
 
 __all__ = ["PREFIX", "header_size", "names_nobody", "proxy_endpoint"]
 
-#: How the descriptions of such endpoints begin.
+#: The beginning of such endpoint strings.
 PREFIX = "haproxy:"
 
 _V1, _V1_UNKNOWN, _V1_LIMIT = b"PROXY ", b"PROXY UNKNOWN", 107
 _V2, _V2_SIZE = b"\r\n\r\n\0\r\nQUIT\n", 16
-#: Whom a connection comes from when nobody says it: what has no address.
+#: The peer of a connection whose client is unknown: an address without a host.
 _NOBODY = UNIXAddress(None)
 
 
@@ -71,7 +71,7 @@ def proxy_endpoint(reactor: object, description: str) -> IStreamServerEndpoint:
 
     :raises Exception: as by ``serverFromString``.
     """
-    from twisted.protocols.haproxy import proxyEndpoint  # only who is behind a proxy needs it
+    from twisted.protocols.haproxy import proxyEndpoint  # only servers behind a proxy need it
 
     below = serverFromString(reactor, description.removeprefix(PREFIX))
     endpoint: IStreamServerEndpoint = proxyEndpoint(_Patient(below))
@@ -106,8 +106,8 @@ class _Header:
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
         self._data = b""
-        # In front of its methods, and not in a class of its own: who hands connections on has to
-        # know the class of a wrapper.
+        # These replace methods of the object, instead of a subclass: code that hands connections
+        # over must recognise the class of a wrapper.
         wrapper.dataReceived = self._received
         wrapper.getPeer = _nobody
 
@@ -125,11 +125,11 @@ class _Header:
             elif header.startswith(_V1):
                 header = _V1_UNKNOWN + b" \r\n"
             wrapper.dataReceived(header)
-        except (ProtocolError, ValueError):  # Twisted does not catch all of its own
+        except (ProtocolError, ValueError):  # Twisted does not catch all errors of its parser
             wrapper.dataReceived = _drop
             wrapper.loseConnection()
             return
-        if not wrapper.disconnecting:  # it has liked it
+        if not wrapper.disconnecting:  # it has accepted the header
             wrapper.dataReceived(rest)
 
 

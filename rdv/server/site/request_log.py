@@ -15,21 +15,21 @@ __all__ = ["note_request"]
 
 log = Logger()
 
-#: With these a browser, a scanner or a balancer asks for a page where there is none.
+#: Methods by which browsers, scanners and balancers ask for pages that do not exist.
 _READING = (b"GET", b"HEAD", b"OPTIONS")
-#: Bytes that are shown of what a stranger has chosen. A line of 16 KiB takes long to write, and a
-#: disk is soon full of them.
+#: Maximum bytes shown of each text that a client has chosen. Lines of 16 KiB take long to write,
+#: and soon fill a disk.
 _SHOWN = 256
 
 
 def note_request(request: Request) -> None:
     """
-    Log an answered request. Requests that only show that a client is there, or check whether the
-    server is, are rarely worth a line: they have level ``debug``.
+    Log an answered request. Those that are probably a browser, a scanner or a health check have
+    level ``debug``.
     """
     level = "debug" if request.code == 426 and request.method in _READING else "info"
     if is_shown(level):
-        # Twisted's own timestamp is the reactor's, whose clock is no date.
+        # Twisted's own timestamp comes from the reactor, whose clock does not show the date.
         line = combinedLogFormatter(datetimeToLogString(), _short(request))
         fields = {
             "method": _cut(request.method).decode("ascii", "replace"),
@@ -41,7 +41,7 @@ def note_request(request: Request) -> None:
 
 
 def _short(request: Request) -> SimpleNamespace:
-    """What a line is made of."""
+    """The parts of a request that a log line uses, shortened."""
 
     def header(name: bytes) -> bytes | None:
         value = request.getHeader(name)

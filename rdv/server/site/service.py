@@ -80,7 +80,7 @@ class RendezvousService(Service):
         self.ready: Deferred[None] = Deferred()
         self.failed: Deferred[None] = Deferred()
         self.rendezvous = make_rendezvous(reactor, settings)
-        # Now: what starts as root may be somebody else when it runs.
+        # Read now: a process that starts as root may run as another user later.
         self.certificate = make_certificate(settings)
         self._watch = CertificateWatch(reactor, self.certificate)
         self._summary = Summary(reactor, self.rendezvous.admission)
@@ -132,7 +132,7 @@ class RendezvousService(Service):
         self.generation.end()
         ports, self.ports = self.ports, []
         own = [port for port in ports if not self._listeners.is_passed(port)]
-        # Refused, they go elsewhere.
+        # Waiting clients are refused, so that they can go elsewhere.
         closed = self.rendezvous.close(self._settings.drain)
         return gatherResults([closed, self._site.leave(own), self._listeners.close()])
 
@@ -180,7 +180,7 @@ class RendezvousService(Service):
             self._site.leave([], PATIENCE),
             self._listeners.close(for_others=True),
         ]
-        # By then nobody comes any more.
+        # No clients arrive after that.
         over_at_last = gatherResults(over).addCallback(lambda _: way.emptied())
         over_at_last.addCallback(lambda _: self._reactor.stop())
 
@@ -193,5 +193,5 @@ class RendezvousService(Service):
         self._stopping = True
         note_drain(name, self.rendezvous.pairs, self._settings.drain)
         closed = self._close()
-        if not self.generation.is_replaced:  # it stops the reactor then as well
+        if not self.generation.is_replaced:  # otherwise handing over stops it
             closed.addCallback(lambda _: self._reactor.stop())

@@ -62,7 +62,7 @@ class ShortWay:
             if not self.door.is_open(visitor):
                 return False
             user = visitor.user
-        # A stranger may send from port 0, at which nobody can be reached. The door knows it anyway.
+        # No peer can dial a client that sends from port 0. The door has checked its address anyway.
         leg = Leg(offer, observed if peer.port else "", self.rendezvous, user)
         leg.lease, leg.heard = channel.lease, len(data)
         if self.rendezvous.has_room(leg, channel.transport):
@@ -97,7 +97,7 @@ class CountedChannel(SlimChannel):
     def makeConnection(self, transport: ITransport) -> None:
         super().makeConnection(transport)
         if not isinstance(transport, Connection):
-            return  # its channel counts it
+            return  # its HTTP channel counts it
         self.admitted = True
         try:
             self.lease = self._way.rendezvous.admission.admit(self.peer.host)
@@ -108,7 +108,7 @@ class CountedChannel(SlimChannel):
                 transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        self._asks = True  # room may be made for it, and not by dropping it
+        self._asks = True  # it must not be dropped to make room for itself
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -125,7 +125,7 @@ class CountedChannel(SlimChannel):
 
 
 def _close_full(transport: ITransport) -> None:
-    """There is no room: the client is told so, and need not close."""
+    """Tell a client that there is no room, and close without waiting for it."""
     hasten(transport)
     transport.write(refusal(*FULL))
     transport.loseConnection()

@@ -39,7 +39,7 @@ from rdv.server.site.slim import SlimChannels
 
 __all__ = ["RendezvousSite", "take_queued"]
 
-#: If connections that are not clients must be dropped, at least a sixteenth of them is.
+#: Connections that are not clients are dropped in groups: at least one in this many of them.
 _AT_ONCE = 16
 #: Time in seconds for the last responses when the site is about to end.
 _LAST_ANSWERS = 1.0
@@ -140,7 +140,7 @@ class RendezvousSite(Site):
             cast(StreamTransport, connection.transport).abortConnection()
 
     def _unanswered(self) -> list[Channel | CountedChannel]:
-        # One whose connection has become a leg's has no transport.
+        # A channel whose connection has become a leg's has no transport.
         wide = [each for each in self._channels if each.transport and each.connected]
         return [*wide, *(self._slim.waiting if self._slim else ())]
 

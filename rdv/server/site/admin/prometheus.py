@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSING", "exposition", "is_available"]
 
-#: What an operator is told who has not installed it.
+#: The message when it is not installed.
 MISSING = "/metrics needs the package prometheus-client: pip install txrdv[metrics]"
 
 
@@ -72,7 +72,7 @@ class _Collector:
             family = CounterMetricFamily if metric.kind == COUNTER else GaugeMetricFamily
             found = family(metric.name, metric.text, labels=metric.labels)
             for labels, value in values.items():
-                # Only the last one may have blanks.
+                # Only the last label value may contain blanks.
                 parts = labels.split(" ", len(metric.labels) - 1) if labels != NO_LABELS else []
                 found.add_metric(parts, value)
             yield found

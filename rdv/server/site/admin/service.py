@@ -32,7 +32,7 @@ __all__ = ["Admin"]
 
 log = Logger()
 
-#: Seconds until the next attempt to listen where somebody else still does.
+#: Seconds between two attempts to listen while another process still listens there.
 _PAUSE = 0.5
 
 
@@ -117,7 +117,7 @@ class Admin:
         return close_ports(ports)
 
     def sample(self) -> Deferred[Sample]:
-        """All metrics, and those that only this process has."""
+        """All metrics, including those that only this process has."""
         return self._look().addCallback(self._complete)
 
     def _complete(self, sample: Sample) -> Sample:

@@ -41,12 +41,12 @@ log = Logger()
 #: Connections at once; those beyond are closed.
 _MOST = 64
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:\s]*))(?::\d+)?")
-#: Nobody can have a public name below these.
+#: There are no public names below these.
 _PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
 
-#: Gets all numbers of a server.
+#: Collects all metrics of a server.
 Look: TypeAlias = Callable[[], Deferred[Sample]]
-#: Makes a body of them for a request.
+#: Makes the body of a response from them.
 _Answer: TypeAlias = Callable[[Request, Sample], bytes]
 
 _TEXT = "text/plain; charset=utf-8"
@@ -99,7 +99,7 @@ class AdminResource(Resource):
         request = cast(Request, request)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")
-        # Who reads slowly is cut some seconds behind the answer.
+        # The connection of a slow reader is cut some seconds after the response.
         request.setHeader("Connection", "close")
         channel: Any = request.channel
         channel.persistent = False
@@ -163,7 +163,7 @@ class AdminSite(RendezvousSite):
     """Requests here do not belong in the access log of the public ports."""
 
     def log(self, request: http.Request) -> None:
-        """A request has been answered."""
+        """Log nothing."""
 
 
 class AdminConnections(WrappingFactory):

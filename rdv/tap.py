@@ -93,7 +93,7 @@ class Options(UsageOptions):
 
 
 def _add_repeatable(setting: Setting, name: str) -> None:
-    """For an option that may be given several times, Twisted needs a method."""
+    """Add a method for an option that may be given several times, as Twisted requires."""
 
     value_of = _value_of(setting)
 
@@ -116,11 +116,11 @@ for _setting in _VALUES:
 
 
 def makeService(options: Options) -> IService:
-    """Make what the options ask for."""
+    """Create the service that the options ask for."""
     from twisted.internet import reactor
 
     of_twist = getattr(options, "parent", None) or {}  # the options of ``twist`` itself
-    if "logFile" in of_twist:  # never wait for its reader
+    if "logFile" in of_twist:  # its reader must not block the server
         of_twist["logFile"] = log_outlet(of_twist["logFile"])
     use_monotonic_clock(reactor)
     if options.subCommand:
@@ -157,7 +157,7 @@ def _check(reactor: Any, options: Options) -> int:
 def _log(settings: ServerSettings, masking: Masking, of_twist: dict[str, Any], level: str) -> None:
     """Set the observer that ``twist`` uses when it begins to log."""
     show_from(level)
-    if settings.log_format is None:  # the form that twist was told, or one that suits the file
+    if settings.log_format is None:  # the format that twist was told, or one that suits the file
         of_twist["logFile"] = MaskedFile(of_twist["logFile"], masking)
     else:
         of_twist["fileLogObserverFactory"] = partial(observer, settings.log_format, masking)
@@ -203,7 +203,8 @@ class _ServerService(_SaysWhy, RendezvousService):
 
 class _WorkersService(_SaysWhy, WorkersService):
     """
-    Ends ``twist`` with status 1 when its workers cannot start, for which ``twist`` has no means.
+    Ends ``twist`` with status 1 when its workers cannot start: ``twist`` itself has no means for
+    that.
     """
 
     def startService(self) -> None:

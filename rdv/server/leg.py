@@ -19,7 +19,7 @@ from rdv.wire import Offer, Role
 
 __all__ = ["Leg"]
 
-#: Seconds in which a client that need not do anything else enters the lobby.
+#: A client that enters the lobby within this many seconds of its arrival did so immediately.
 _AT_ONCE = 0.001
 
 
@@ -33,7 +33,8 @@ class Leg(PlainLeg):
         connection is the client's own and carried nothing else; 0 if unknown.
     :ivar lease: counts the connection, and ends with it.
     :ivar owner: is notified of events.
-    :ivar since: when the client entered the lobby for the last time, likewise.
+    :ivar since: when the client last entered the lobby, in seconds of the same clock as
+        ``arrived``.
     :ivar trip: the round-trip time to the client in seconds when it was last found silent; 0 if
         unknown.
     :ivar user: the user that the access check reported; None if it reported none.
@@ -60,7 +61,7 @@ class Leg(PlainLeg):
         self, offer: Offer, observed: str, owner: LegOwner[Leg], user: str | None = None
     ) -> None:
         super().__init__(owner)
-        self._id = 0  # made when it is asked for
+        self._id = 0  # generated when it is first used
         self.arrived = self.since = 0.0
         self.role: Role = offer.role
         self.token: bytes = offer.token
@@ -95,9 +96,9 @@ class Leg(PlainLeg):
 
     def shrink(self) -> None:
         """In the lobby, before a long wait: forget whatever can be looked up again."""
-        if self.since - self.arrived < _AT_ONCE:  # one number for both
+        if self.since - self.arrived < _AT_ONCE:  # both then refer to one float
             self.arrived = self.since
-        if self.heard and self._observed:  # where it is unknown it stays so
+        if self.heard and self._observed:  # an unknown address cannot be looked up
             self._observed = None
             name(self.transport, "client")
 
@@ -109,12 +110,13 @@ class Leg(PlainLeg):
     @property
     def network(self) -> bytes:
         """
-        The client's network; see :func:`rdv.addresses.network_of`. Empty if it is unknown, or that
-        of a proxy that hides the client.
+        The client's network; see :func:`rdv.addresses.network_of`. Empty if it is unknown, or if a
+        proxy hides the client.
         """
         if self.lease.is_hidden:
             return b""
-        # What it is counted by, if it is: somebody at port 0 has no observed address.
+        # The network by which it is counted, if it is: a client that was passed on with port 0 has
+        # no observed address.
         known = self.lease.place.text
         return known or (network_of(host_of(self.observed)) if self.observed else b"")
 
@@ -127,7 +129,7 @@ class Leg(PlainLeg):
         Whether the client is still connected and has sent nothing, as far as the kernel knows. If
         not, the owner is notified.
         """
-        if self.heard:  # what is asked then is wanted anyway
+        if self.heard:  # this also measures the round-trip time, which is needed anyway
             seen = arrival(self.transport)
             if seen is not None and seen[0] == self.heard:
                 self.trip = seen[1]
@@ -142,5 +144,5 @@ class Leg(PlainLeg):
         return False
 
     def connectionLost(self, reason: Failure) -> None:
-        self.lease.end()  # before anybody is told that all have gone
+        self.lease.end()  # before the owner is notified that the client has gone
         super().connectionLost(reason)

@@ -22,8 +22,8 @@ ObservedAddress: TypeAlias = Callable[[IRequest], Address | None]
 
 #: Text, and a quoted string, in which commas and semicolons separate nothing.
 _PLAIN, _QUOTED = r'[^",;\\]', r'"(?:[^"\\]|\\.)*"'
-#: The last element of a list. The proxy closes its quotes, so one that a client has left open in
-#: front of that ends before it.
+#: The last element of a list, which the proxy has added. Its quotes are balanced, so a quote that
+#: the client has left open does not reach into it.
 _LAST = re.compile(rf"(?:^|,)((?:{_PLAIN}|;|{_QUOTED})*)$", re.DOTALL)
 _FORWARDED_FOR = re.compile(
     rf'(?:(?:{_PLAIN}|{_QUOTED})*;)*?\s*for=(?:"([^"\\]*)"\s*|({_PLAIN}*))(?:;|$)', re.IGNORECASE
@@ -37,23 +37,23 @@ def peer_address(request: IRequest) -> Address | None:
     """
     client = request.getClientAddress()
     if isinstance(client, (IPv4Address, IPv6Address)):
-        with suppress(ValueError):  # some PROXY header says so
+        with suppress(ValueError):  # a PROXY header may contain something else
             return parse_address(endpoint_text(client.host, client.port))
     return None
 
 
 def forwarded_address(header: str, port_header: str | None = None) -> ObservedAddress:
     """
-    Trust a header that a reverse proxy sets. Name one only if every request comes through that
-    proxy, and it overwrites or appends to what clients send.
+    Trust a header that a reverse proxy sets. Use this only if every request comes through that
+    proxy, and if the proxy overwrites the header or appends to it.
 
-    The last element counts: the one that the nearest proxy has added. It has to hold the port too
+    The last element counts, which the nearest proxy has added. It must include the port
     (``1.2.3.4:5678``, or ``for="1.2.3.4:5678"`` in ``Forwarded``, RFC 7239), unless ``port_header``
-    names the header that does. Without the client's port the address is unknown; a port is never
+    names a header with the port. Without the client's port the address is unknown; a port is never
     guessed. (``X-Forwarded-Port`` is commonly the *server's* port.)
 
     :param header: for instance ``X-Forwarded-For``.
-    :param port_header: for instance ``X-Real-Port``; must hold the client's source port.
+    :param port_header: for instance ``X-Real-Port``; must contain the client's source port.
     :raises TypeError: when one of them is not text.
     """
     knobs.instance("header", header, str, "the name of a header")

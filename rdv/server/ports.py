@@ -49,7 +49,7 @@ class Ports(NamedTuple):
             return ()
         try:
             here = transport.getHost()
-        except OSError:  # some systems do not tell behind a reset
+        except OSError:  # on some systems, after a reset
             return ()
         if not isinstance(here, (IPv4Address, IPv6Address)) or here.port not in ports:
             return ()

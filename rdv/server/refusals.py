@@ -44,7 +44,7 @@ FULL = (503, "no room for more clients, try again later")
 BUSY = (503, "the server is busy, try again")
 UNDECIDED_PAIR = (500, "the server could not decide about this pair")
 
-# At the door.
+# Refusals by access checks.
 TOO_LATE = (503, "could not check your access in time, try again")
 UNDECIDED = (500, "the server could not decide about this client")
 DENIED = (403, "this server does not serve your address")
@@ -60,12 +60,12 @@ UNSIGNED = (403, "this server only accepts signed tokens: ask its operator for o
 FORGED = (403, "the token's signature is wrong: ask the server's operator for a new one")
 EXPIRED = (403, "the token has expired: ask the server's operator for a new one")
 UNANSWERED = (503, "could not check your access, try again")
-#: By status, as it was asked about.
+#: By the status of the auth URL's response.
 UNWANTED = {
     status: (status, "you may not use this server: ask its operator") for status in (401, 403)
 }
 
-#: By what those that are worth it are counted.
+#: The words by which refusals are counted; all others are counted by status.
 WORDS: dict[Refusal, str] = {
     NOBODY: "nobody_came",
     REPLACED: "replaced",

@@ -156,13 +156,13 @@ class Rendezvous(LegOwner[Leg]):
 
     def _take_in(self, leg: Leg, early: bytes = b"", *, has_waited: bool) -> None:
         if has_waited and self._lobby.rival(leg) is not None:
-            self._refuse(leg, *REPLACED)  # whoever came meanwhile is the newer one
+            self._refuse(leg, *REPLACED)  # the one that arrived meanwhile is newer
         elif early and not self.closing:
             self._refuse(leg, *EARLY)
         elif self._drain.has_begun:
             self._send_away(leg)
         elif not self._lobby.knows(leg.token):
-            self._wait(leg)  # what it has done since then, the reactor reads next
+            self._wait(leg)  # if it has sent data or left since, the reactor reads that next
         elif leg.is_silent():
             waiting = self._lobby.partner(leg)
             # A client that has just gone is still in the lobby until the reactor reads its end.
@@ -228,7 +228,7 @@ class Rendezvous(LegOwner[Leg]):
     def _send_away(self, leg: Leg) -> None:
         if self.successor is None:
             self._refuse(leg, *SHUTDOWN)
-        elif not self.successor(leg):  # nothing keeps it from coming again at once
+        elif not self.successor(leg):  # it may come again immediately
             self._refuse(leg, *ELSEWHERE, later=0)
 
     def _meet(self, first: Leg, second: Leg) -> None:
@@ -245,13 +245,13 @@ class Rendezvous(LegOwner[Leg]):
             self._closing_legs.close(other)
         else:
             self._wait_again(other)
-        if told is not None:  # no success of a direct path: one of them knew of none
+        if told is not None:  # it has failed: one of them was not told about a peer
             self.pair_ended(pair)
         pair.conclude()
         self._check_empty()
 
     def _wait_again(self, leg: Leg) -> None:
-        leg.rename()  # what it meets next is another pair
+        leg.rename()  # its next pair is another one
         self._take_in(leg, has_waited=True)
 
     def _decided(self, pair: Pair) -> None:

@@ -129,7 +129,7 @@ class RendezvousResource(Resource):
         fires.
         """
         request = cast(Request, request)
-        if request.channel is None:  # the client has left while some guard was thinking
+        if request.channel is None:  # the client has left while a guard was deciding
             return NOT_DONE_YET
         try:
             visitor = self._visitor(request)
@@ -176,7 +176,7 @@ class RendezvousResource(Resource):
         """Answer as soon as the access check has decided; not at all if the client leaves."""
 
         def answered(result: object) -> None:
-            # It has left, or has been refused meanwhile.
+            # The client has left, or was refused meanwhile.
             if getattr(request.channel, "closed", request.channel is None):
                 return
             if isinstance(result, Failure):
@@ -192,7 +192,7 @@ class RendezvousResource(Resource):
         answering.addTimeout(PATIENCE, self._rendezvous.clock).addBoth(answered)
 
     def _let_in(self, request: Request, visitor: Visitor) -> int | bytes:
-        # At port 0 nobody can be reached; the door, and limits, know whose it is anyway.
+        # No peer can dial port 0; the door and the limits use the address anyway.
         reached = "" if visitor.observed.endswith(":0") else visitor.observed
         leg = Leg(visitor.offer, reached, self._rendezvous, visitor.user)
         admission, host = self._rendezvous.admission, host_of(visitor.observed)
@@ -219,8 +219,8 @@ class RendezvousResource(Resource):
 
 def plain_rendezvous(resource: object) -> IRendezvous | None:
     """
-    The rendezvous of a resource that admits whoever sends a valid offer, and knows clients by the
-    addresses of their connections. None for any other, which has to be asked.
+    The rendezvous of a resource without access checks, and with clients' addresses as their
+    connections have them. None for any other resource, which has to be asked.
     """
     if type(resource) is not RendezvousResource or "render" in vars(resource):
         return None
@@ -256,7 +256,7 @@ def _refuse(request: Request, error: BadRequest) -> bytes:
         request.setHeader("Upgrade", "rdv/1")
     if error.status in RETRY_LATER:
         request.setHeader("Retry-After", str(RETRY_AFTER))
-        # Nor is there anything else for this client.
+        # There is nothing else here for this client.
         request.setHeader("Connection", "close")
         channel: Any = request.channel
         channel.persistent = False
@@ -282,7 +282,7 @@ def _detach(request: Request, leg: Leg) -> bytes:
     """
     channel: Any = request.channel
     behind: list[bytes] = []
-    # To the channel the request is done, and it takes up what it kept back meanwhile.
+    # For the channel, the request is done; it then processes the data that it has held back.
     channel.persistent = True
     channel.dataReceived = behind.append
     channel.requestDone(request)

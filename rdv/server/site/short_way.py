@@ -48,6 +48,7 @@ class ShortWay:
 
     def take(self, channel: CountedChannel, data: bytes) -> bool:
         """See :class:`SlimChannels`."""
+        channel.asks = True  # it must not be dropped to make room for itself
         head = plain_head(data)
         if head is None or self.path not in (b"/", head.target) or self.rendezvous.closing:
             return False
@@ -80,9 +81,10 @@ class CountedChannel(SlimChannel):
 
     :ivar lease: counts the connection.
     :ivar admitted: whether it has been admitted, or refused.
+    :ivar asks: whether data has arrived.
     """
 
-    __slots__ = ("_asks", "_way", "admitted", "lease")
+    __slots__ = ("_way", "admitted", "asks", "lease")
 
     lease: Lease
 
@@ -91,7 +93,7 @@ class CountedChannel(SlimChannel):
     ) -> None:
         super().__init__(channels, peer)
         self._way = way
-        self._asks = self.admitted = False
+        self.asks = self.admitted = False
         self.lease = NOBODY
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -107,17 +109,13 @@ class CountedChannel(SlimChannel):
             else:
                 transport.abortConnection()
 
-    def dataReceived(self, data: bytes) -> None:
-        self._asks = True  # it must not be dropped to make room for itself
-        super().dataReceived(data)
-
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)
         self.lease.end()
 
     def drop(self) -> bool:
         """Tell the client to retry, and close immediately; not if unread data is there."""
-        if self._asks or unread(self.transport):
+        if self.asks or unread(self.transport):
             return False
         self._channels.waiting.discard(self)
         _close_full(self.transport)

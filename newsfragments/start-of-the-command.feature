@@ -1,2 +1,2 @@
-``rdv dial`` and ``rdv accept`` start a quarter faster with an ``http`` server, because they do not
+``rdv dial`` and ``rdv accept`` start a third faster with an ``http`` server, because they do not
 load TLS for it.

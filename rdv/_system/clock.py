@@ -141,7 +141,7 @@ class MonotonicView:
         del self._inner[call]
         call.called = 1
         function, args, kwargs = call.func, call.args, call.kw
-        del call.func, call.args, call.kw  # as when it is cancelled: they may hold the call
+        del call.func, call.args, call.kw  # may refer to the call: a cycle
         try:
             function(*args, **kwargs)
         finally:

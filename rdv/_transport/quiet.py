@@ -36,7 +36,7 @@ def listen_quietly(listen: Callable[..., IListeningPort], *arguments: Any, **opt
 
 
 def _close_quietly(port: Any, reason: Failure) -> None:
-    del port.connectionLost  # it holds the port, too
+    del port.connectionLost  # breaks a reference cycle
     _quietly(port.connectionLost, reason)
 
 

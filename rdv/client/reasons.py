@@ -119,8 +119,9 @@ def describe(error: BaseException | None) -> str:
 
 def without_stack(failure: Failure) -> Failure:
     """
-    The same failure, when nobody will ask where it was raised. Its stack holds everything that was
-    running, which may hold the failure: only the garbage collector would free all of that.
+    The same failure, for when it does not matter where it was raised. The stack refers to
+    everything that was running, which may refer to the failure: a cycle that only the garbage
+    collector can free.
     """
     failure.tb = None
     if failure.value is not None:

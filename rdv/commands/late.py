@@ -1,8 +1,8 @@
 """
-Modules that are imported now, and run when something in them is first used.
+Modules that are imported now, but whose code runs when something in them is first used.
 
-What is imported is the module itself, under its own name, so nobody has to know: code that uses it
-at once runs it at once.
+The imported object is the module itself, so the importing code does not change: if it uses the
+module immediately, the module's code runs immediately.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["late"]
 
-#: What runs those that have not run yet, and the names that do not need it; see :func:`late`.
+#: For each module that has not run yet, its loader, and the names that do not need it to run.
 _waiting: dict[str, tuple[SourceFileLoader, Mapping[str, str]]] = {}
 _NOTHING: Mapping[str, str] = {}
 _running = RLock()
@@ -31,10 +31,11 @@ _running = RLock()
 @contextmanager
 def late(names: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
     """
-    What is imported in the meantime, and is one of ``names``, runs late.
+    Modules that are named here, and imported for the first time within this context, run late.
 
-    :param names: of modules; and for a package, names that it imports from modules of its own, each
-        with that module. Using these, or a module of the package, does not run the package.
+    :param names: the modules. For a package, also names that it imports from its own modules, each
+        with the module it comes from: using such a name, or a module of the package, does not run
+        the package's own code.
     """
     finder = _Finder(names)
     sys.meta_path.insert(0, finder)

@@ -5,7 +5,8 @@ A third of that time is TLS, which Twisted loads wherever pyOpenSSL is installed
 elsewhere; the same applies to ``http.client``, if Python was built without it. A command that will
 not need TLS therefore loads both as if this host had none.
 
-Some more modules are imported for what is seldom used: :mod:`rdv.commands.late`.
+Some modules are imported with Twisted for something that a stream hardly ever uses. They run late:
+:mod:`rdv.commands.late`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 _TLS = ("OpenSSL", "ssl")
-#: Of streams.
+#: What the commands for streams need.
 _NEEDED = ("twisted.internet.reactor", "rdv.commands.running", "rdv.commands.stream")
-#: What is imported with these, and hardly ever used by a stream.
+#: Imported by these, but hardly ever used by a stream. If Twisted begins to use one of them
+#: immediately, the entry no longer saves anything, but does no harm.
 _SELDOM_USED: dict[str, dict[str, str]] = {
-    # By Twisted, for an event loop that asks it for a Future of its own.
+    # Twisted imports these three names, to convert between Deferreds and asyncio's futures.
     "asyncio": {"AbstractEventLoop": "events", "Future": "futures", "iscoroutine": "coroutines"},
     "concurrent.futures": {},
     "email.header": {},
@@ -47,11 +49,11 @@ _SELDOM_USED: dict[str, dict[str, str]] = {
 
 def load(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> None:
     """
-    Load what a stream needs, if that is no TLS without it. What is loaded after that may have TLS
-    again; the reactor, and what is loaded with it, has none.
+    Load what a stream needs; without TLS, if it needs none. Modules that are loaded later may have
+    TLS again; the reactor, and modules loaded with it, have none.
     """
     if arguments.module != "stream" or "twisted.internet.tcp" in sys.modules:
-        return  # the others run for long
+        return  # the other commands run for a long time
     from rdv.commands.late import late
 
     with _hidden(() if _may_need_tls(arguments, environment) else _TLS), late(_SELDOM_USED):

@@ -68,7 +68,7 @@ SYN_BUDGET = 700
 
 
 def _to_nobody() -> None:
-    """What is told when nobody wants to know any more."""
+    """Called instead of ``gave_up`` when the race is over."""
 
 
 async def _closed(candidate: Candidate) -> None:
@@ -157,7 +157,7 @@ class HolePuncher:
                     pause = self._pause(target, error, pacing, took, now - begun)
                     if pause is None:
                         raise
-                    error.__traceback__ = None  # its stack holds it: only the collector undoes that
+                    error.__traceback__ = None  # breaks a reference cycle
                 if now - begun >= _HOPELESS_AFTER:
                     if address in self._hopeful:
                         trace(What.HOPELESS)

@@ -155,7 +155,7 @@ def first(
     winner: Deferred[T] = Deferred(cancel)
     race = DeferredList(contenders, fireOnOneCallback=True, consumeErrors=True)
     for contender in contenders:
-        contender.addCallback(lambda _: None)  # or it holds the winner as long as it is held
+        contender.addCallback(lambda _: None)  # or its result keeps the winner alive
 
     def decided(result: object) -> None:
         # (value, index) of a success; else a list of failures

@@ -23,7 +23,7 @@ from rdv._transport.liveness import unwatch, watch
 
 __all__ = ["IPathListener", "Receiver"]
 
-#: In the place of a protocol that has been told everything.
+#: Replaces a protocol that has been told of the loss.
 _NOBODY = Protocol()
 
 
@@ -178,7 +178,7 @@ class Receiver:
         try:
             protocol.connectionLost(reason)
         finally:
-            # It may hold us: nobody but the garbage collector would free either.
+            # It refers to us through its transport: this breaks the cycle.
             self._protocol = _NOBODY
             ended, self._ended = self._ended, None
             if ended is not None:

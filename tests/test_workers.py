@@ -5,6 +5,7 @@ Servers of several processes: how they start, die and end.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -85,6 +86,23 @@ class HangTests(WorkersTestCase):
         await self.exchange((acceptor, dialer), b"words")
         for pair in others:
             await self.exchange(pair, b"words")
+
+
+class ReportsTests(WorkersTestCase):
+    async def test_burst(self) -> None:
+        """Nothing is lost of what a worker logs while the parent is busy for a moment."""
+        await self.serve_with_workers("--no-limits")
+        tokens = [token_of(0, WORKERS, f"{number} of many") for number in range(1000, 1060)]
+        await self.relayed(b"the workers accept")
+        self.server.signal("STOP")
+        for token in tokens[:-1]:
+            _, dialer = [await self.ask(method, token) for method in (b"ACCEPT", b"DIAL")]
+            await dialer.until(b"HTTP/1.1 101 ")
+        self.server.signal("CONT")
+        await self.relayed(tokens[-1])
+        await self.server.line("matched: dialer 1059")
+        found = re.findall(rb"matched: dialer (\d+)", self.server.stderr)
+        self.assertEqual(found, [token[:4] for token in tokens])
 
 
 class EndTests(WorkersTestCase):

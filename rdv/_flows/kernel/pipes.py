@@ -84,7 +84,7 @@ class Pipes:
 
 def enlarge(fd: int) -> None:
     """Enlarge another program's pipe beyond the usual 64 KiB, if allowed; never shrink it."""
-    with suppress(OSError):
+    with suppress(AttributeError, OSError):  # only Linux has sizes of pipes
         if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < _CAPACITY_OF_MORE:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CAPACITY_OF_MORE)
 

@@ -30,6 +30,7 @@ from twisted.logger import (
 )
 
 from rdv._awaiting import install_asyncio
+from rdv._flows.kernel.pipes import enlarge
 from rdv._flows.sources import open_source
 from rdv._system.clock import use_monotonic_clock
 from rdv._system.process import ignore_signals, release_signals, spare_signals
@@ -242,6 +243,7 @@ def main() -> int:
     spare_signals()
     release_signals()
     start = Start.from_json(os.environ.pop(START))
+    enlarge(start.reports)  # a burst of events, while the parent does something else
     reports = os.fdopen(start.reports, "w", buffering=1)
     level = LogLevel.levelWithName(start.level)
     show_from(start.level)

@@ -113,7 +113,7 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
     values: list[str] = []
     rest = iter(words)
     token: int | None = None  # the index in ``found`` of what may be it
-    dashed = False
+    dashed, whole = False, True
     for word in rest:
         if word == "--":
             values.extend(rest)
@@ -127,15 +127,16 @@ def _arranged(command: str, parser: CommandParser, words: list[str]) -> list[str
             found.append(word)
             if takes_next:
                 value = next(rest, None)
-                if value is None:
-                    return words  # unchanged: the next word would be taken for its value
-                found.append(value)
+                whole = value is not None
+                found.extend([] if value is None else [value])
     if "token" in places and len(values) < len(places):
         if token is not None and len(values) == len(places) - 1:
             values.insert(places.index("token"), found.pop(token))
         elif dashed:
             parser.hint = _HINT.format(command)
             parser.set_defaults(hint=parser.hint)
+    if not whole:
+        return words  # unchanged: the next word would be taken for the missing value
     if any(value.startswith("-") for value in values):
         found.append("--")
     return found + values

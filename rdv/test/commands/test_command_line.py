@@ -170,6 +170,8 @@ class TokenTests(SynchronousTestCase):
     @example("--", PLACES[0])
     @example("-5", PLACES[2])
     @example("l0", PLACES[-1])
+    @example("-l", PLACES[0])
+    @example("-p", PLACES[0])
     def test_any(self, text: str, place: tuple[str, ...]) -> None:
         """It is taken as it is, or one is told how to write it."""
         token = f"-{text}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeGuard, cast
 
 from twisted.internet.error import ConnectionAborted
@@ -30,6 +31,9 @@ from rdv._flows.kernel.splice import Splice
 from rdv._flows.rate import Limit
 
 __all__ = ["SplicedFlow", "Splicer", "is_plain"]
+
+#: Shared by all connections, as in the reactor.
+_DONE = Failure(CONNECTION_DONE)
 
 
 class Splicer:
@@ -194,13 +198,10 @@ class SplicedFlow:
             self._splice = self._splicer.splice(
                 self._source_end,
                 self._sink_end,
-                self._source_ended,
+                partial(self._source.readConnectionLost, _DONE),  # no method of ours: a cycle
                 self._before,
                 self._limit,
             )
-
-    def _source_ended(self) -> None:
-        self._source.readConnectionLost(Failure(CONNECTION_DONE))
 
     def end(self) -> None:
         """The source has ended, and all its data is written: end the sink too."""

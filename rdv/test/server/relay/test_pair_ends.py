@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from unittest import skipUnless
 
 from twisted.internet.error import ConnectionLost
 
+from rdv._flows.kernel.takeover import SplicedFlow
 from rdv.server import Outcome, Pair
 from rdv.server.relay import outcome
 from rdv.test.server.doubles import CONFIRM, HELLO, ServerTestCase
+from rdv.test.server.hand_relay import HandTestCase
 
 SHUTDOWN = (503, "shutting down, try again")
 
@@ -79,6 +83,32 @@ class LeftTests(ServerTestCase):
         self.clock.pump([599] * 3)  # silent
         self.assertEqual(self.rendezvous.pairs, 0)
         self.assertEqual(list(self.left), [])
+
+
+@skipUnless(sys.platform == "linux", "only Linux has splice")
+class SplicedLeftTests(HandTestCase):
+    """The same for a pair whose bytes the kernel has moved."""
+
+    def flows(self) -> int:
+        """How many there are."""
+        return [type(each) for each in gc.get_objects()].count(SplicedFlow)
+
+    def test_nothing(self) -> None:
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        relay = self.relay()
+        relay.join()
+        for _ in range(2):
+            for far in relay.fars:
+                far.send(1000)
+            relay.deliver()
+        self.assertEqual(self.flows(), 2)
+        for far in relay.fars:
+            far.end()
+        self.close()
+        del relay.pair
+        self.assertEqual(self.flows(), 0)
 
 
 class ResetTests(PairTestCase):

@@ -25,7 +25,9 @@ __all__ = ["late"]
 #: For each module that has not run yet, its loader, and the names that do not need it to run.
 _waiting: dict[str, tuple[SourceFileLoader, Mapping[str, str]]] = {}
 _NOTHING: Mapping[str, str] = {}
-_running = RLock()
+#: For each of these modules, what lets one thread run it. One lock for all would be held while a
+#: module imports others, and wait for a thread that imports one of those and needs a second module.
+_locks: dict[str, RLock] = {}
 
 
 @contextmanager
@@ -72,6 +74,7 @@ class _LateLoader:
         spec = module.__spec__
         assert spec is not None
         module.__loader__ = spec.loader = self._loader
+        _locks[spec.name] = RLock()
         _waiting[spec.name] = self._loader, self._homes
 
 
@@ -104,7 +107,10 @@ def _has_module(module: ModuleType, name: str) -> bool:
 
 
 def _run(module: ModuleType) -> None:
-    with _running:
+    lock = _locks.get(module.__name__)
+    if lock is None:  # it is being imported
+        return
+    with lock:
         found = _waiting.pop(module.__name__, None)
         if found is None:  # another thread was first, or this is its own code
             return

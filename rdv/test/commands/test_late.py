@@ -166,3 +166,20 @@ class LateTests(SynchronousTestCase):
         for thread in threads:
             thread.join(60)
         self.assertEqual([found, ran], [[1, 1], ["lazy"]])
+
+    def test_threads_with_two_modules(self) -> None:
+        """A module can run while another thread runs another one."""
+        begun.clear()
+        go_on.clear()
+        self.write(
+            lazy=f"from {__name__} import begun, go_on\nbegun.set()\ngo_on.wait(10)\nvalue = 1\n",
+            other="value = 2\n",
+        )
+        module, other = self.load("lazy"), self.load("other")
+        thread = Thread(target=lambda: module.value)
+        thread.start()
+        begun.wait(60)
+        self.assertEqual(other.value, 2)
+        self.assertTrue(thread.is_alive())
+        go_on.set()
+        thread.join(60)

@@ -67,8 +67,8 @@ MUTANTS = [
         ("if self.pair.outcome is not None or (spoke", "if (spoke"),
         ("seconds = min(abs(one_trip - other_trip) / 2, LONGEST_HOLD)", "seconds = LONGEST_HOLD"),
         ("if seconds < SHORTEST_HOLD:", "if False:"),
-        ("if end > now or len(due) == self.batch:", "if end > now:"),
-        ("if self._ends.get(member, math.inf) <= now:", "if True:"),
+        ("> now or len(due) == self.batch:", "> now:"),
+        ("if self._since.get(member) == since:", "if True:"),
         ('if request.method != b"HEAD":', "if True:"),
         ("if address is None or not space_of(address.ip):", "if address is None:"),
         # several processes

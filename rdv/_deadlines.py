@@ -24,10 +24,10 @@ class Expiry(Generic[M]):
     the reactor's other work in between.
 
     :param timeout: seconds; 0 means that no member ever expires.
-    :param begun: returns the members of the table, the oldest first, and when each of them came.
-    :param expire: called with a member whose time is over, and when it came. Removes it, unless
-        another one's end has removed it already, or put it in anew.
-    :ivar call: the delayed call; None if there is nobody to wait for, or no timeout.
+    :param begun: returns the members of the table, the oldest first, each with its time of entry.
+    :param expire: called with a member whose time is over, and its time of entry. Removes it,
+        unless another call has already removed it, or entered it again.
+    :ivar call: the delayed call; None if there are no members, or no timeout.
     """
 
     #: How many members expire in one turn of the reactor.
@@ -47,7 +47,7 @@ class Expiry(Generic[M]):
         self.call: IDelayedCall | None = None
 
     def start(self) -> None:
-        """A member has come, and there is no :attr:`call`."""
+        """A member has entered, and there is no :attr:`call`."""
         if self.timeout:
             self.call = self._clock.callLater(max(0.0, self.timeout), self._ring)
 
@@ -58,7 +58,7 @@ class Expiry(Generic[M]):
             self.call = None
 
     def retime(self, timeout: float) -> None:
-        """Have another timeout, counted from when each member came."""
+        """Change the timeout, counted from when each member entered."""
         self.timeout = timeout
         self.stop()
         self._go_on()
@@ -102,34 +102,34 @@ class Deadlines(Generic[T]):
         return len(self._since)
 
     def __iter__(self) -> Iterator[T]:
-        """In a copy that may be worked through while members leave."""
+        """Iterate over a copy, so that members may leave meanwhile."""
         return iter(list(self._since))
 
     def begun(self) -> Iterable[tuple[T, float]]:
-        """Members, and when they came; nobody may come or leave while that is worked through."""
+        """The members with their times of entry. They must not change during the iteration."""
         return self._since.items()
 
     def add(self, member: T) -> None:
         """Start the member's time now."""
-        self._since.pop(member, None)  # to the end of the queue, if it is in
+        self._since.pop(member, None)  # moves it to the end of the queue
         self._since[member] = self._clock.seconds()
         if self._expiry.call is None:
             self._expiry.start()
 
     def left(self, member: T) -> float:
         """
-        Seconds until the member's time ends, 0 for one that is only to be told of it; all of it for
-        one that is not in.
+        Seconds until the member's time ends: 0 if it is over but not reported yet, and the whole
+        time if it is not a member.
         """
         now = self._clock.seconds()
         return max(0.0, self._since.get(member, now) + self._expiry.timeout - now)
 
     def retime(self, timeout: float) -> None:
-        """Have another timeout, counted from when each member came; also for those that are in."""
+        """Change the timeout, counted from when each member entered, also for current members."""
         self._expiry.retime(timeout)
 
     def discard(self, member: T) -> None:
-        """Forget the member, if it is in."""
+        """Remove the member, if it is one."""
         self._since.pop(member, None)
         if not self._since:
             self._expiry.stop()

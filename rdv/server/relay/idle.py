@@ -14,7 +14,8 @@ from rdv._flows.joint import Joint
 
 __all__ = ["IdleTimes", "IdleWatch"]
 
-#: How many different times share timers: one or two are in use, unless a ``serve`` hook sets more.
+#: How many different idle times share timers: there are one or two, unless a ``serve`` hook sets
+#: more.
 _SHARED = 8
 
 
@@ -22,7 +23,7 @@ class IdleTimes:
     """
     The idle times of relayed pairs.
 
-    :ivar first: by the time in seconds, the watches that have not looked yet. One timer serves all
+    :ivar first: by the time in seconds, the watches before their first check. One timer serves all
         of them, and most pairs end before it expires.
     """
 
@@ -65,7 +66,7 @@ class IdleWatch:
             self._call.cancel()
 
     def look(self) -> None:
-        """Its time may be over."""
+        """Check whether the idle time is over."""
         left = self._joint.active + self._timeout - self._clock.seconds()
         if left <= 0:
             self._expired()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PairOwner", "Tap", "idle_time", "join", "tell"]
 
-#: Seconds for strangers, and for those whom the server knows.
+#: Idle times in seconds for strangers, and for clients with a known user.
 _STRANGERS, _KNOWN = 600.0, 3600.0
 #: Called with each piece of data in one direction as it passes.
 Tap: TypeAlias = Callable[[bytes], object]

@@ -51,7 +51,7 @@ class RelayLimits:
 
 class Relaying:
     """
-    What the pairs of a rendezvous share.
+    The limits and timers that the pairs of a rendezvous share.
 
     :param limits: None for no limits.
     :raises TypeError: when it is of another type.
@@ -79,7 +79,7 @@ class Relaying:
 
     def flow_limits(self, pair: Pair) -> tuple[Limit | None, Limit | None]:
         """The limits for the two flows of a pair. A pair that exceeds its quota is cut."""
-        # Not in the middle of what has just moved.
+        # Later, so that the pair is not cut while its flows are moving data.
         spent = partial(self._clock.callLater, 0, pair.abort, EndReason.QUOTA)
         common = Quota(pair.quota, spent) if pair.quota else None
         share = None if self._total is None else self._total.share()

@@ -21,18 +21,19 @@ __all__ = ["EndReason", "Outcome", "lost", "tells_more", "without_lines"]
 class Outcome(enum.Enum):
     """How a pair ended."""
 
-    # A member is equal to itself only. Enum's own is a function of Python, and counters ask it
-    # several times for each pair.
+    # A member is only equal to itself. Enum's own ``__hash__`` is a Python function, and counters
+    # call it several times for each pair.
     __hash__ = object.__hash__
 
-    #: The acceptor had said HELLO, and the dialer closed in good order without a word: it had
-    #: chosen a direct path.
+    #: The acceptor has sent HELLO, and the dialer has closed cleanly without a line: it has chosen
+    #: a direct path.
     DIRECT = "direct"
-    #: Both lines came, and the relay carried the stream.
+    #: Both lines have arrived, and the relay has carried the stream.
     RELAYED = "relayed"
-    #: A wrong or incomplete line, none in time, or refused; or one left before both had been told.
+    #: A line was wrong, incomplete, or late; the pair was refused; or a client left before both
+    #: were answered.
     FAILED = "failed"
-    #: One left, or was reset, before a path was chosen, as far as the server knows.
+    #: A client left, or was reset, before a path was chosen, as far as the server knows.
     ABANDONED = "abandoned"
 
 
@@ -108,7 +109,7 @@ def tells_more(other: Leg, hello: LineMatcher | None) -> bool:
 
     :param hello: as for :func:`without_lines`.
     """
-    if other.role is Role.DIALER:  # the acceptor may hear of a direct path before we do
+    if other.role is Role.DIALER:  # the acceptor may notice a direct path before we do
         return hello is None
-    # HELLO may be there unread: the system tells of several connections in any order.
+    # HELLO may be unread: the system reports events of different connections in any order.
     return hello is not None and bool(unread(other.transport))

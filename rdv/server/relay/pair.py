@@ -102,7 +102,7 @@ class Pair(LegOwner[Leg]):
             self.dialer: LineMatcher(confirm_line(self.token)),
             self.acceptor: LineMatcher(hello_line(self.token)),
         }
-        self._living: tuple[Leg, ...] = ()  # as long as a line is missing
+        self._living: tuple[Leg, ...] = ()  # while a line is missing
         self._one_has_ended = False
         self._joint: Joint | None = None
         self._idle: IdleWatch | None = None
@@ -138,15 +138,16 @@ class Pair(LegOwner[Leg]):
         A new Deferred that fires with this pair when both connections are closed. Cancelling it has
         no other effect.
         """
-        return self._ended.when_fired().addCallback(lambda _: self)  # not its result: a cycle
+        # The result of this one is None: the pair would be a cycle.
+        return self._ended.when_fired().addCallback(lambda _: self)
 
     def tell(self, leg: Leg) -> None:
-        """Tell a client about the other one, in one write."""
+        """Answer a client with the addresses of the other one, in one write."""
         self._living = (self.dialer, self.acceptor)
         tell(leg, self.other(leg), self._owner.ports, self._owner.relaying.limits.allowed)
 
     def start(self, told: Leg | None = None) -> None:
-        """Tell both about each other, except the one ``told`` already, and read what they send."""
+        """Answer both, except the one ``told`` already, and read what they send."""
         self.dialer.owner = self.acceptor.owner = self
         for leg in (self.dialer, self.acceptor):
             if leg is not told:
@@ -200,7 +201,7 @@ class Pair(LegOwner[Leg]):
     def _line_came(self, leg: Leg, line: bytes, rest: bytes) -> None:
         del self._lines[leg]
         if self._owner.relaying.limits.allowed:
-            # Whoever has a line counts on this relay: should our process die, that is no end.
+            # A client with a line relies on this relay: if our process dies, that is not its end.
             self.other(leg).break_on_exit(True)
             self.other(leg).transport.write(line)
             if rest:
@@ -215,7 +216,7 @@ class Pair(LegOwner[Leg]):
         self._end_without_lines(dialer_closed=leg is self.acceptor)
         if leg is self.acceptor:
             self._close()
-        else:  # it has chosen the relay, and must not take the acceptor's end for the stream's
+        else:  # it chose the relay, and must not take the acceptor's end for the stream's
             self.abort()
 
     def _joined(self) -> Joint:
@@ -225,7 +226,7 @@ class Pair(LegOwner[Leg]):
 
     def _relay(self) -> None:
         self._decide(Outcome.RELAYED)
-        # The kernel takes over with the next bytes: many a pair never sends more than its end.
+        # The kernel takes over with the next bytes: many pairs never send more than their ends.
         splicer = self._owner.splicer
         self._joined().begin(None if splicer is None else splicer.take_over)
         watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
@@ -243,13 +244,13 @@ class Pair(LegOwner[Leg]):
             self._end_without_lines(dialer_closed=leg is self.dialer)
             self._close()
             return
-        # The dialer is not told: it may be choosing the relay, and that is no end of a stream.
+        # The dialer is not notified: it may be choosing the relay, and this is not a stream's end.
         self._one_has_ended = True
         if leg is self.dialer:
             self._joined().flow_of(leg).end()
 
     def leg_lost(self, leg: Leg, reason: Failure) -> None:
-        # Closing the other one may lose it at once.
+        # Closing the other one may lose it immediately.
         living = self._living = tuple(each for each in self._living if each is not leg)
         self.end_reason = self.end_reason or lost(leg, reason)
         if self.outcome is None:
@@ -258,7 +259,8 @@ class Pair(LegOwner[Leg]):
             if in_order or leg in self._lines:
                 self._close()
             else:
-                # A reset: of its direct path too, perhaps, and its peer's line can be on the way.
+                # A reset may be that of its direct path, too, and its peer's line may be on the
+                # way.
                 push(self.other(leg).transport)
                 self.abort()
         if not living:
@@ -287,7 +289,7 @@ class Pair(LegOwner[Leg]):
     def _end(self) -> None:
         if self._idle is not None:
             self._idle.stop()
-            self._idle = None  # a cycle
+            self._idle = None  # break a reference cycle
         self._owner.pair_ended(self)
         self.conclude()
 

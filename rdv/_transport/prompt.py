@@ -28,11 +28,11 @@ __all__ = ["PromptServer", "hasten"]
 
 log = Logger()
 
-#: What the kernel says when it takes it later.
+#: Errors that mean that the kernel has no room at the moment.
 _NO_ROOM = (EWOULDBLOCK, ENOBUFS)
-#: One for all, as in the reactor: what Twisted asks of a failure it has to find out only once.
+#: One for all, as in the reactor: Twisted looks up its properties only once.
 _DONE = Failure(CONNECTION_DONE)
-#: Connections of a reactor that are to go on in its next turn: one call for all of them.
+#: Connections with actions for the next turn of a reactor, and one call for all of them.
 _due: dict[object, tuple[IDelayedCall, list[PromptServer]]] = {}
 
 
@@ -42,8 +42,8 @@ def hasten(transport: object) -> None:
     above it, no producer, and nothing left to write, including an end. Otherwise it stays as it is.
     """
     if type(transport) is Server and not transport.TLS and not transport.disconnecting:
-        # Twisted does not say in public what is buffered, and whether an end is; should it call
-        # these otherwise one day, we are as slow as it is.
+        # Twisted has no public way to tell what is buffered, and whether an end is. If these
+        # attributes ever change, a connection is only as slow as Twisted's.
         waiting = getattr(transport, "_tempDataLen", None)
         is_ending = getattr(transport, "_writeDisconnecting", None)
         is_idle = waiting == 0 and is_ending is False and transport.producer is None
@@ -63,10 +63,10 @@ class PromptServer(Server):
     """
 
     _is_filled = False  # bytes are buffered
-    _is_buffering = False  # they may be in a moment
-    _is_due = False  # the next turn sees to it
+    _is_buffering = False  # bytes are being added to the buffer
+    _is_due = False  # there are actions for the next turn
     _is_cut = False  # it is being aborted
-    _has_failed = False  # to write
+    _has_failed = False  # a write has failed
 
     def write(self, data: bytes) -> None:
         if not self._can_send():
@@ -74,7 +74,7 @@ class PromptServer(Server):
             return
         if not data:
             return
-        try:  # what ``writeSomeData`` does by way of four others
+        try:  # the same as ``writeSomeData``, with four calls less
             sent = self.socket.send(data)
         except OSError as error:
             if error.errno not in _NO_ROOM:
@@ -91,8 +91,8 @@ class PromptServer(Server):
         return (
             not (self._is_filled or self._is_due or self._writeDisconnecting or self._is_cut)
             and bool(self.connected)
-            # Who asks for more, or is paused, hears of it when bytes are gone. And of what flows
-            # the kernel is read by others: see below.
+            # A producer is notified when buffered bytes are gone. And a relayed stream has other
+            # readers, from which an immediate write could hide a reset: see ``_fail``.
             and self.producer is None
         )
 
@@ -125,7 +125,7 @@ class PromptServer(Server):
         super().abortConnection()  # type: ignore[no-untyped-call]
 
     def startWriting(self) -> None:
-        if self._is_buffering:  # Twisted takes nothing behind an end, and no nothing
+        if self._is_buffering:  # Twisted ignores empty writes, and writes after an end
             self._is_filled = True
         if self._is_filled:
             super().startWriting()  # type: ignore[no-untyped-call]
@@ -133,7 +133,7 @@ class PromptServer(Server):
             self._is_due = True
             reactor: Any = self.reactor
             call, due = _due.get(reactor, (None, []))
-            if call is None or not call.active():  # somebody may have cancelled it: a test's end
+            if call is None or not call.active():  # the end of a test may have cancelled it
                 _due[reactor] = reactor.callLater(0, _turn, reactor), due
             due.append(self)
 
@@ -145,7 +145,7 @@ class PromptServer(Server):
 
     def go_on(self) -> None:
         """Do the deferred actions, in the turn in which they are due."""
-        # If not, it is done, or something was written behind which the reactor will do it.
+        # Otherwise it is done, or data was written meanwhile, after which the reactor does it.
         if not (self._is_due and self.connected) or self._is_filled:
             return
         self._is_due = False

@@ -36,8 +36,8 @@ from rdv.wire import parse_offer
 
 __all__ = ["ShortcutFactory"]
 
-#: What leads a request from its connection to a resource. A site or a request class with its own
-#: version may turn clients away there.
+#: The attributes by which a request gets from its connection to a resource. A site or a request
+#: class with its own version of one may turn clients away there.
 _OF_SITES = ("buildProtocol", "getResourceFor", "protocol")
 _OF_REQUESTS = (
     "__init__",
@@ -103,13 +103,13 @@ class ShortcutFactory:
         return prefix
 
     def doStart(self) -> None:
-        """A port begins to listen."""
+        """A port starts to listen."""
         self.site.doStart()
         if self._view is not None:
             self._view.keep_alarm()
 
     def doStop(self) -> None:
-        """A port listens no longer."""
+        """A port stops listening."""
         if self._view is not None:
             self._view.release_alarm()
         self.site.doStop()
@@ -136,7 +136,7 @@ class ShortcutFactory:
 
     def _widen(self, slim: SlimChannel, expired: bool) -> IProtocol:
         wide: Any = self._build(slim.peer)
-        if expired:  # if not, there is data, and twisted.web counts from that
+        if expired:  # otherwise there is data, and twisted.web counts from that
             wide.timeOut = 0
         return cast(IProtocol, wide)
 
@@ -164,12 +164,12 @@ class ShortcutFactory:
 
 
 def _patience(site: Site) -> float:
-    """The seconds that a site gives a request, as a slim channel has it."""
+    """The time limit of a site for a request in seconds, in the form that a slim channel uses."""
     return 0.0 if site.timeOut is None else max(site.timeOut, 1e-9)
 
 
 def _detour(site: Site) -> str | None:
-    """What a site does in its own way between a connection and the resource, if anything."""
+    """The attribute in which a site deviates between a connection and the resource, if any."""
     kind, requests = type(site), cast(object, site.requestFactory)
     for name in _OF_SITES:
         if name in vars(site) or getattr(kind, name) is not getattr(Site, name):
@@ -185,7 +185,7 @@ def _detour(site: Site) -> str | None:
 
 
 def _led_to(resource: object, target: bytes) -> IRendezvous | None:
-    """The rendezvous at a path, if nothing but the path leads to it."""
+    """The rendezvous at a path, if only the path leads to it."""
     for segment in target[1:].split(b"/"):
         if not _knows_children(resource):
             return None

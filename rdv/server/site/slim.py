@@ -83,13 +83,13 @@ class SlimChannel:
         """See :class:`IProtocol`."""
 
     def dataReceived(self, data: bytes) -> None:
-        if self._wide is not None:  # not every transport lets another protocol receive
+        if self._wide is not None:  # not every transport can get another protocol
             self._wide.dataReceived(data)
             return
         try:
             taken = self._channels.take(self, data)
         except BaseException:
-            self._channels.waiting.discard(self)  # nobody else would, as this is a leg by now
+            self._channels.waiting.discard(self)  # this is a leg by now, and does not do it
             raise
         if taken:
             self._channels.waiting.discard(self)

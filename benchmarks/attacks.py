@@ -1,17 +1,17 @@
 """
 Do honest clients notice that a server is attacked?
 
-A real ``rdv serve`` on 127.0.0.1 with so many descriptors, all else by default, is attacked in each
-of the ways of ``tests/attackers.py``, from one address and from a hundred: by more connections than
-it has descriptors. Those that are closed come again, ``--rate`` a second. ``hogs`` are relayed
-pairs through which as much goes as can, and ``limited hogs`` the same with ``--relay-rate-total``.
-Honest pairs come from other addresses meanwhile, one at a time, each at its first attempt, in turns
-with pairs at a second server that nobody attacks. So what the attackers take of the machine holds
-for both, and the ratio is what the attacked server does to its clients.
+A real ``rdv serve`` on 127.0.0.1 with a given number of descriptors, and defaults otherwise, is
+attacked in each of the ways of ``tests/attackers.py``, from one address and from a hundred: by more
+connections than it has descriptors. Those that are closed return, ``--rate`` per second. ``hogs``
+are relayed pairs that transfer as much as they can, and ``limited hogs`` the same with
+``--relay-rate-total``. Meanwhile honest pairs come from other addresses, one at a time, each with a
+single attempt. They alternate with pairs at a second server that is not attacked. CPU time that the
+attackers take affects both, so the ratio shows what the attack on the server itself costs.
 
-``in`` is how many of them met, ``x median`` the median of their times from the first SYN to the
-last FIN as a ratio to that at the other server, ``within 2x`` how many took no longer than two of
-those. Memory and CPU are the attacked server's. ::
+``in`` is how many of them met, ``x median`` the ratio of the median time from the first SYN to the
+last FIN to that at the other server, ``within 2x`` how many took at most twice that. Memory and CPU
+are the attacked server's. ::
 
     python -m benchmarks.attacks
     python -m benchmarks.attacks --descriptors 2048 --kinds trickle waiting --pairs 20
@@ -39,24 +39,24 @@ __all__: list[str] = []
 
 _NOTHING, _HOGS, _LIMITED = "nothing", "hogs", "limited hogs"
 _LIMIT = ("--relay-rate-total", "50M")
-#: How many relayed pairs there are of hogs, and how many an address may have.
+#: The number of relayed pairs of hogs, and the maximum for one address.
 _HOG_PAIRS, _HOGS_OF_ONE = 64, 32
-#: How many connections attack a descriptor, and how many one process has at most.
+#: The number of attacking connections per descriptor, and the maximum for one process.
 _OVERLOAD, _PROCESS = 1.2, 12_000
-#: Seconds between two honest pairs, and until an attack counts as begun.
+#: Seconds between two honest pairs, and from the start of an attack to the first measurement.
 _PAUSE, _BEGIN = 0.1, 2.0
 _CHUNK = 1 << 18
 
 
 class _Honest(Clients):
-    """A pair that comes once."""
+    """A pair that makes one attempt."""
 
     def token(self) -> bytes:
         return os.urandom(16).hex().encode()
 
 
 def _meet(port: int) -> float | None:
-    """Seconds of a pair from its beginning to its end; None when it did not meet."""
+    """The duration of a pair in seconds; None if it did not meet."""
     begun = time.perf_counter()
     try:
         _Honest(port).meet(1, direct=True)
@@ -103,7 +103,7 @@ def _receive(sock: socket.socket) -> None:
 
 
 def _hogs(port: int, hosts: Sequence[str]) -> None:
-    """Be all of them, until stdin ends."""
+    """Run all hogs until stdin ends."""
     number = min(_HOG_PAIRS, _HOGS_OF_ONE * len(hosts))
     for acceptor, dialer in [_hog(port, hosts[n % len(hosts)]) for n in range(number)]:
         Thread(target=_send, args=[dialer], daemon=True).start()
@@ -135,7 +135,7 @@ def _attacked(
 
 
 def _row(descriptors: int, kind: str, addresses: int, pairs: int, rate: float) -> list[str]:
-    """What an attack does, and what it costs."""
+    """The effect of an attack, and its cost."""
     count = int(descriptors * _OVERLOAD)
     hosts = [f"127.7.0.{number}" for number in range(1, addresses + 1)]
     limited = ("/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$0" "$@"')
@@ -173,7 +173,7 @@ def _row(descriptors: int, kind: str, addresses: int, pairs: int, rate: float) -
 
 
 def main() -> None:
-    """Attack, and print what it does."""
+    """Attack, and print the effects."""
     kinds = [_NOTHING, *KINDS, _HOGS, _LIMITED]
     parser = argparse.ArgumentParser(description="Do honest clients notice an attack?")
     parser.add_argument("--descriptors", type=int, nargs="+", default=[2048, 20_000])

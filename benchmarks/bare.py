@@ -1,8 +1,8 @@
 """
-The least that a rendezvous on ``twisted.web`` can do, to compare the real server with.
+The minimum that a rendezvous on ``twisted.web`` can do, for comparison with the real server.
 
-It takes each request's connection away from HTTP, joins two with the same token, and copies bytes
-and ends. It checks nothing, knows no addresses, has no timeouts and breaks at the first surprise.
+It detaches each request's connection from HTTP, joins two with the same token, and copies bytes and
+ends. It checks nothing, handles no addresses, has no timeouts, and fails at anything unexpected.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Leg(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if hasattr(self, "other"):
-            del self.other  # a cycle
+            del self.other  # break a reference cycle
 
 
 class _Meeting(Resource):
@@ -63,7 +63,7 @@ class _Meeting(Resource):
         transport.unregisterProducer()
         channel.setTimeout(None)
         channel.transport = None
-        channel.requests.clear()  # a cycle
+        channel.requests.clear()  # break a reference cycle
         leg = transport.protocol = _Leg()
         leg.transport = transport
         other = self._waiting.pop(token, None)

@@ -1,5 +1,5 @@
 """
-Clients of a rendezvous that do as little as they can: plain sockets and epoll, in this process.
+Minimal clients of a rendezvous: plain sockets and epoll, in this process.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from rdv.wire import confirm_line, hello_line
 
 __all__ = ["PATIENCE", "Clients"]
 
-#: A client address has 28,000 ports, and each is out of use for a minute after its connection.
+#: A client address has 28,000 ports, and each is unusable for a minute after its connection.
 _SOURCES = [f"127.0.1.{number}" for number in range(1, 255)]
-#: Binding to an address must not take a port yet. Python has a name for it since 3.12.
+#: Binding to an address must not allocate a port yet. The name of the option is new in Python 3.12.
 _IP_BIND_ADDRESS_NO_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 #: Seconds without any event after which the server counts as stuck.
 PATIENCE = 10.0
-#: So many clients come to wait between two pairs that show that the server has kept up.
+#: After each group of this many waiting clients, a pair checks that the server has kept up.
 _BATCH = 32
 
 
 class _Pair:
-    """One pair. Its two sockets tell it when they are readable."""
+    """One pair. Its methods are called when its sockets are readable."""
 
     __slots__ = (
         "_acceptor",
@@ -68,7 +68,7 @@ class _Pair:
 
     def dialer_readable(self) -> None:
         data = self._dialer.recv(4096)
-        self._heard += data  # the answer and HELLO may come as one
+        self._heard += data  # the answer and HELLO may arrive together
         if self._heard.endswith(self._hello):
             self._clients.latencies.append(time.perf_counter() - self._begun)
             self._heard = b"done"
@@ -87,7 +87,7 @@ class Clients:
     """
     Clients of one server.
 
-    :ivar latencies: for each pair the seconds to HELLO.
+    :ivar latencies: for each pair, the seconds until HELLO.
     """
 
     def __init__(self, port: int) -> None:
@@ -102,11 +102,11 @@ class Clients:
         self.latencies: list[float] = []
 
     def token(self) -> bytes:
-        """One that was not used before."""
+        """A token that was not used before."""
         return b"%032x" % next(self._tokens)
 
     def open(self) -> socket.socket:
-        """A connection to the server."""
+        """Open a connection to the server."""
         sock = socket.socket()
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,7 +115,7 @@ class Clients:
         return sock
 
     def request(self, method: bytes, token: bytes) -> bytes:
-        """What a client sends, with three addresses that no other client has."""
+        """A client's request, with three addresses that no other client has."""
         high, low = divmod(next(self._requests), 256)
         return (
             b"%b /rdv HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: upgrade\r\n"
@@ -135,17 +135,17 @@ class Clients:
         sock.close()
 
     def next(self) -> None:
-        """Begin another pair, if there is one left."""
+        """Start another pair, if one is left."""
         if self._left:
             self._left -= 1
             _Pair(self, self._direct)
 
     def meet(self, pairs: int, at_once: int = 1, direct: bool = False) -> None:
         """
-        Let so many pairs meet, each place taken again as soon as its pair has ended.
+        Let this many pairs meet. Whenever one ends, the next one starts.
 
         :param direct: whether they leave after HELLO.
-        :raises RuntimeError: when the server does anything but what it should.
+        :raises RuntimeError: when the server does not do what it should.
         """
         self._left = pairs
         self._direct = direct
@@ -159,7 +159,7 @@ class Clients:
                 self._handlers[fd]()
 
     def wait(self, number: int) -> list[tuple[bytes, socket.socket]]:
-        """So many acceptors that wait for their partners, each with its token."""
+        """Open this many acceptors that wait for their peers; return each with its token."""
         waiting = []
         for index in range(number):
             token, sock = self.token(), self.open()
@@ -167,5 +167,5 @@ class Clients:
             waiting.append((token, sock))
             if index % _BATCH == 0:
                 self.meet(1)
-        self.meet(1)  # the server works in order: now it has seen them all
+        self.meet(1)  # the server works in order, so it has seen all of them by now
         return waiting

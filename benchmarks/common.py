@@ -1,5 +1,5 @@
 """
-What the benchmarks share: programs under test, what the system says of them, and tables.
+Shared by the benchmarks: programs under test, measurements of processes, and tables.
 
 The benchmarks need Linux: they read ``/proc`` and connect from many addresses of ``127.0.0.0/8``.
 """
@@ -41,17 +41,17 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: What the installed ``rdv`` script does, with the interpreter that runs the benchmark.
+#: The same as the installed ``rdv`` script, with the interpreter that runs the benchmark.
 COMMAND = (sys.executable, "-c", "import sys; from rdv.commands.cli import main; sys.exit(main())")
 
-#: Seconds after which a program that is waited for is stuck.
+#: Seconds after which a program counts as stuck.
 _PATIENCE = 60.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Program:
     """
-    A program under test, ended when the ``with`` block ends.
+    A program under test, terminated at the end of the ``with`` block.
 
     :param fds: descriptors that it inherits, under the same numbers.
     """
@@ -93,9 +93,9 @@ class Program:
 
     def line(self, pattern: str) -> re.Match[str]:
         """
-        Read on to the first line in which *pattern* is found.
+        Read up to the first line in which *pattern* is found.
 
-        :raises RuntimeError: when the program ends before, or takes too long.
+        :raises RuntimeError: when the program ends before that, or takes too long.
         """
         seen = []
         with kill_when_late(self._process):
@@ -106,25 +106,25 @@ class Program:
         raise RuntimeError(f"no {pattern!r} in: {''.join(seen[-20:])}")
 
     def ignore_output(self) -> None:
-        """Read whatever it says from now on, so that it never has to wait for that."""
+        """Read and drop its further output, so that it never blocks."""
         Thread(target=self._pipe(self._process.stdout).read, daemon=True).start()
 
     def keep_output(self) -> list[str]:
-        """The same, and keep the lines, in a list that grows by itself."""
+        """Like :meth:`ignore_output`, but collect the lines in the returned list as they arrive."""
         lines: list[str] = []
         Thread(target=lines.extend, args=[self._pipe(self._process.stdout)], daemon=True).start()
         return lines
 
     def cpu(self) -> float:
-        """Seconds of CPU that it has used so far, in user and in kernel mode together."""
+        """Seconds of CPU that it has used so far, in user and kernel mode."""
         stat = Path(f"/proc/{self.pid}/stat").read_text()
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def resident(self) -> int:
         """
-        Bytes of memory that it occupies, it and the processes that it has started; what these
-        share counts once. What the kernel holds for its sockets is not in it.
+        Bytes of memory that the program and its descendants occupy; shared memory counts once.
+        Kernel memory for its sockets is not included.
         """
         pids = _family(self.pid)
         if len(pids) > 1:
@@ -134,16 +134,16 @@ class Program:
 
     def open_files(self, pipes: bool = True) -> int:
         """
-        How many descriptors are in use by it and the processes that it has started.
+        The number of descriptors in use by the program and its descendants.
 
-        :param pipes: whether those of pipes count as well.
+        :param pipes: whether pipes count as well.
         """
         links = (link for pid in _family(self.pid) for link in Path(f"/proc/{pid}/fd").iterdir())
         return sum(pipes or not _names_pipe(link) for link in links)
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
@@ -162,7 +162,7 @@ def _names_pipe(link: Path) -> bool:
 
 
 def _share(pid: int) -> int:
-    """Bytes of memory of a process, where what *n* processes share counts one *n*-th."""
+    """Bytes of memory of a process; memory shared by *n* processes counts as one *n*-th."""
     with suppress(OSError):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         if match := re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE):
@@ -172,7 +172,7 @@ def _share(pid: int) -> int:
 
 @contextmanager
 def kill_when_late(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """No benchmark waits for ever: a program that takes too long is killed."""
+    """Kill a program that takes too long, so that no benchmark waits forever."""
     timer = Timer(_PATIENCE, process.kill)
     timer.start()
     try:
@@ -183,14 +183,14 @@ def kill_when_late(process: subprocess.Popen[Any]) -> Iterator[None]:
 
 @contextmanager
 def listening(*argv: str) -> Iterator[tuple[Program, int]]:
-    """A server that says where on 127.0.0.1 it listens, and its port."""
+    """A server that reports where on 127.0.0.1 it listens, and its port."""
     with Program(*argv) as server:
         yield server, int(server.line(r"LISTENING: .*:(\d+)")[1])
 
 
 @contextmanager
 def told_where(*argv: str) -> Iterator[tuple[Program, int]]:
-    """A server that is told at which port of 127.0.0.1 to listen: ``{port}`` in its command."""
+    """A server whose command contains ``{port}``, the port of 127.0.0.1 on which it must listen."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -211,8 +211,8 @@ def told_where(*argv: str) -> Iterator[tuple[Program, int]]:
 @contextmanager
 def environment() -> Iterator[dict[str, str]]:
     """
-    An environment in which Python finds compiled modules after the first run, as it does when a
-    package is installed, whatever our own says and without a file left behind.
+    An environment in which Python finds compiled modules after the first run, as in an installed
+    package, whatever the current environment says. No files are left behind.
     """
     with tempfile.TemporaryDirectory() as folder:
         unwanted = {"PYTHONDONTWRITEBYTECODE"}
@@ -222,9 +222,9 @@ def environment() -> Iterator[dict[str, str]]:
 
 def allow_files(number: int) -> int:
     """
-    Raise the limit of open files, for this process and the server that it starts.
+    Raise the limit on open files for this process and the server that it starts.
 
-    :return: how many clients fit in.
+    :return: the number of clients that is possible.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
@@ -236,13 +236,13 @@ def allow_files(number: int) -> int:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that so many percent of *values* do not exceed."""
+    """The value that *percent* percent of *values* do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def machine() -> str:
-    """What a reader has to know of this machine to compare."""
+    """The facts about this machine that a reader needs for comparisons."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
     load = os.getloadavg()[0]
     return (
@@ -253,7 +253,7 @@ def machine() -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they must be; all but the first to the right."""
+    """Columns of minimal width, all but the first right-aligned."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -265,5 +265,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def of_medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """For each name the median over the runs."""
+    """The median over the runs for each name."""
     return {name: median(run[name] for run in runs) for name in runs[0]}

@@ -1,22 +1,22 @@
 """
-How long does it take to get a connection?
+How long does it take to connect?
 
 Dialler, acceptor and server are three processes on this host, and the acceptor is already waiting.
 
-``Client.dial``: from the call until the connection is there, in a process that has dialled before;
-directly over loopback, and through the relay with no address space allowed. ``first`` is the first
-one in the process.
+``Client.dial``: from the call until the connection exists, in a process that has dialled before;
+directly over loopback, and through the relay, with no address space allowed. ``first`` is the first
+dial in the process.
 
-Programs: from start to exit, with the modules compiled, as they are when a package is installed.
-``rdv dial`` has an empty stdin, so it ends when it has connected and both sides have said that they
-are done. ``python -c pass`` is what every Python program takes here, for comparison.
+Programs: from start to exit, with compiled modules, as in an installed package. ``rdv dial`` has an
+empty stdin, so it ends when it has connected and both sides have reported that they are done.
+``python -c pass`` is the minimum for any Python program here, for comparison.
 
 Run it from the checkout, on a quiet machine with two cores or more::
 
     python -m benchmarks.connect
     python -m benchmarks.connect --dials 50 --starts 5
 
-It ends by itself, after half a minute or so.
+It ends by itself, after about half a minute.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ async def dial(reactor: Any, other: OtherSide, path: str, number: int) -> list[s
 
 def start(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
     """
-    Run a program to its end.
+    Run a program until it exits.
 
-    :return: seconds that it took, and seconds of CPU that it used.
+    :return: its duration, and its CPU time, in seconds.
     """
     begun = time.perf_counter()
     process = subprocess.Popen(
@@ -128,7 +128,7 @@ def start(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
 
 
 def starts(other: OtherSide, env: dict[str, str], number: int) -> list[list[str]]:
-    """Time programs, in turns so that all have the same weather."""
+    """Time programs, alternating, so that changes of the machine's load affect all of them."""
     python = [sys.executable, "-c"]
     spaces = str(SPACES.name).lower()
     programs: dict[str, Callable[[], list[str]]] = {

@@ -1,10 +1,10 @@
 """
-A rendezvous in somebody's site: a page, the resource at ``/rdv``, and nothing else.
+A rendezvous inside another site: a page, the resource at ``/rdv``, and nothing else.
 
 ``python benchmarks/embedded.py [--shortcut] [--quiet] [PORT]``
 
-Without options it uses only what every version of rdv has, so that ``PYTHONPATH`` may name another
-one.
+Without options it only uses the API that every version of rdv has, so ``PYTHONPATH`` may select
+another version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rdv.server import Rendezvous, RendezvousResource
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until a signal comes. Other versions have none of what the options need."""
+    """Serve until a signal arrives. Older versions lack what the options need."""
     some_reactor: Any = reactor
     root = Resource()
     root.putChild(b"rdv", RendezvousResource(Rendezvous(some_reactor)))

@@ -1,26 +1,27 @@
 """
-What does the endpoint cost, beside a bare TCP endpoint?
+What does the endpoint cost, compared with a bare TCP endpoint?
 
 The same factories are connected through ``TCP4ClientEndpoint`` and through ``RendezvousEndpoint``,
 from this process to another one on this host; with rdv directly over loopback, and through the
 relay. The rendezvous server is a third process.
 
-``connect``: milliseconds from ``endpoint.connect`` until the first byte of the peer has come, one
-connection after the other. With rdv that is two requests to the server, ports opened on both sides,
-and the race.
+``connect``: milliseconds from ``endpoint.connect`` until the peer's first byte has arrived, one
+connection after the other. With rdv this includes two requests to the server, ports opened on both
+sides, and the race.
 
-``throughput``: MiB a second of one stream, from the first byte to the last one's echo of its count;
-the sender is a push producer of pieces of 64 KiB. ``CPU`` is that of both sides for one GiB.
+``throughput``: MiB per second of one stream, from the first byte to the arrival of the answer to
+the last one; the sender is a push producer of 64 KiB pieces. ``CPU`` is that of both sides for one
+GiB.
 
-All runs take turns, and a run with rdv is compared with the one over TCP beside it, so that all
-have the same weather; the ratio is the median of those. Run it from the checkout, on a machine with
-two cores or more::
+All runs alternate, and each run with rdv is compared with the TCP run next to it, so that changes
+of the machine's load affect both; the ratio is the median of these. Run it from the checkout, on a
+machine with at least two cores::
 
     python -m benchmarks.endpoint
     python -m benchmarks.endpoint --dials 20 --runs 3 --size 256
     python -m benchmarks.endpoint --congestion cubic
 
-It ends by itself, after a minute or so.
+It ends by itself, after about a minute.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _PATHS = {"direct": SPACES, "relay": AddressSpace.NONE}
 
 
 async def _other_side(reactor: Any, url: str) -> None:
-    """Listen in every way, and say so."""
+    """Listen in every way, and report it."""
     factory = Factory.forProtocol(Counter)
     factory.noisy = False
     port: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory)
@@ -95,7 +96,7 @@ async def _report_throughput(
     results: dict[str, list[list[float]]] = {name: [] for name in endpoints}
     names = list(endpoints)
     for number in range(runs):
-        # The order changes: whoever comes behind the relay is not always the same.
+        # Change the order, so that the run after the relay's is not always the same one.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             results[name].append(await throughput(endpoints[name], other, size))
     rows = []

@@ -1,15 +1,16 @@
 """
-How fast does a file, or a pipe, go through the commands?
+How fast do the commands transfer a file, or a pipe?
 
 ``rdv dial`` has the file as its stdin, or a pipe from ``cat``; ``rdv accept`` has another file as
-its stdout, or a pipe to ``cat >/dev/null``. The one is timed from the moment at which both say that
-they are connected until both have ended; CPU is what the two use in that time, in user and kernel
-mode, per GB, and what the relay uses. What the two ``cat`` use is not in it, but they have to have
-their share of the cores.
+its stdout, or a pipe to ``cat >/dev/null``. The time is measured from the moment when both have
+reported that they are connected until both have ended; CPU is what the two use in that time, in
+user and kernel mode, per GB, and what the relay uses. The CPU of the two ``cat`` is not included,
+although they share the cores.
 
-``socat`` does the same with plain TCP and buffers of 256 KiB, which suit it best; behind ``relay``
-a third ``socat`` is between the two. Files are in memory, if there is a ``/dev/shm``; the one that
-is written to has its size before, as what it takes to allocate memory depends on who ran last.
+``socat`` does the same with plain TCP and buffers of 256 KiB, which are best for it; with
+``relay``, a third ``socat`` is between the two. Files are in memory, if there is a ``/dev/shm``.
+The target file has its full size before, because the time to allocate memory depends on earlier
+runs.
 
 Run it from the checkout, on a quiet machine with two cores or more and with ``socat``::
 
@@ -19,7 +20,7 @@ Run it from the checkout, on a quiet machine with two cores or more and with ``s
 
 The last one is for a system whose default is BBR, which paces even over loopback.
 
-It ends by itself, after a minute or so.
+It ends by itself, after about a minute.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ from benchmarks.namespace import run_inside
 
 _MEGABYTE = 1_000_000
 _SOCAT = ("socat", "-u", "-b", "262144")
-#: What stdin and stdout are.
+#: The kinds of stdin and stdout.
 _KINDS = (("file", "file"), ("file", "pipe"), ("pipe", "file"), ("pipe", "pipe"))
 
 
 class Result(NamedTuple):
-    """Of one run: seconds, and seconds of CPU."""
+    """One run: seconds, and seconds of CPU."""
 
     wall: float
     sender: float
@@ -65,7 +66,7 @@ class Running:
         self._before = 0.0
 
     def connected(self) -> None:
-        """Wait until it says so; time it from then on."""
+        """Wait until it reports a connection; measure from then on."""
         assert self._process.stderr is not None
         seen = ""
         with kill_when_late(self._process):
@@ -102,7 +103,7 @@ def cpu(pid: int) -> float:
 
 @contextmanager
 def source(kind: str, path: Path) -> Iterator[IO[bytes]]:
-    """A stdin."""
+    """Open a stdin."""
     if kind == "file":
         with path.open("rb") as file:
             yield file
@@ -115,9 +116,9 @@ def source(kind: str, path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def target(kind: str, files: Files) -> Iterator[int]:
     """
-    A stdout; what is written there has been read when the block has ended.
+    Open a stdout. At the end of the block, everything written there has been read.
 
-    :raises RuntimeError: when that is not all.
+    :raises RuntimeError: when bytes are missing.
     """
     if kind == "file":
         with files.target.open("r+b") as file:
@@ -135,7 +136,7 @@ def target(kind: str, files: Files) -> Iterator[int]:
 
 
 class Files(NamedTuple):
-    """Where the bytes come from, and where they go."""
+    """The source and the target of the bytes."""
 
     source: Path
     target: Path
@@ -187,13 +188,13 @@ def socat(files: Files, kinds: tuple[str, str], relay: bool, env: dict[str, str]
 
 
 def free_port() -> int:
-    """One that nobody listens to now."""
+    """A port on which no program listens now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def wait_for_listener(port: int) -> None:
-    """socat does not say that it listens, and takes only one connection."""
+    """Wait for socat, which does not report that it listens, and takes only one connection."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"
     until = time.monotonic() + 10
     while wanted not in Path("/proc/net/tcp").read_text():
@@ -203,7 +204,7 @@ def wait_for_listener(port: int) -> None:
 
 
 def measure(files: Files, runs: int, env: dict[str, str]) -> list[list[str]]:
-    """All rows: programs in turns, so that they have the same weather."""
+    """All rows. The programs alternate, so that changes of the machine's load affect both."""
     programs: dict[str, Callable[[Files, tuple[str, str], bool, dict[str, str]], Result]]
     programs = {"rdv": rdv, "socat": socat}
     rows = []

@@ -1,5 +1,5 @@
 """
-The servers of ``benchmarks/machines.py``, and what may stand before them.
+The servers of ``benchmarks/machines.py``, and the balancers in front of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.proxies import NGINX
 __all__ = ["FRONTS", "Fleet"]
 
 _PAGE = "docs/howto/machines.rst"
-#: The servers' ports there, the last one of which is not the last one here.
+#: The servers' ports in that page. Here there is one more server.
 _PORTS = ("8081", "8082", "8083")
 
-#: Thousands wait.
+#: More connections, because thousands of clients wait.
 _NGINX = replaced(
     NGINX,
     ("events {{}}", "worker_rlimit_nofile 10000;\nevents {{ worker_connections 4000; }}"),
@@ -33,10 +33,10 @@ _NGINX = replaced(
 
 class Fleet:
     """
-    Servers on ports of this host, of which each may be started and ended.
+    Servers on ports of this host, each of which can be started and stopped.
 
-    :param options: for each of them.
-    :ivar urls: theirs.
+    :param options: the options of each server.
+    :ivar urls: their URLs.
     """
 
     def __init__(self, stack: ExitStack, number: int, *options: str) -> None:
@@ -47,13 +47,13 @@ class Fleet:
         self._programs: dict[int, Program] = {}
 
     def start(self, index: int) -> None:
-        """Without waiting for it."""
+        """Start a server, without waiting until it listens."""
         listen = ("-l", f"127.0.0.1:{self.ports[index]}")
         program = self._stack.enter_context(Program(*COMMAND, "serve", *listen, *self._options))
         self._programs[index] = program
 
     def listens(self, index: int) -> None:
-        """Wait until it does."""
+        """Wait until a server listens."""
         self._programs[index].line("LISTENING")
 
     def kill(self, index: int) -> None:
@@ -65,7 +65,7 @@ class Fleet:
 
 
 def _reserve(stack: ExitStack, option: int = socket.SO_REUSEADDR) -> int:
-    """A port that nobody else gets meanwhile, and at which nobody answers yet."""
+    """A port that no other program gets meanwhile, and on which nothing listens yet."""
     sock = stack.enter_context(socket.socket())
     sock.setsockopt(socket.SOL_SOCKET, option, 1)
     sock.bind(("127.0.0.1", 0))
@@ -74,7 +74,7 @@ def _reserve(stack: ExitStack, option: int = socket.SO_REUSEADDR) -> int:
 
 
 def _config(name: str, fleet: Fleet) -> str:
-    """A configuration of the page, with one server more."""
+    """A configuration from the page, with one more server."""
     config = named_block(_PAGE, name)
     last = next(line for line in config.splitlines() if _PORTS[-1] in line)
     more = replaced(last, (_PORTS[-1], "MORE")).replace(" three ", " four ")
@@ -85,7 +85,7 @@ def _config(name: str, fleet: Fleet) -> str:
 
 @contextmanager
 def _urls(fleet: Fleet) -> Iterator[list[str]]:
-    """Nothing stands before them."""
+    """No balancer: clients know all URLs."""
     yield fleet.urls
 
 
@@ -104,7 +104,7 @@ def _haproxy(fleet: Fleet, *dropped: str) -> Iterator[list[str]]:
 
 @contextmanager
 def _haproxy_unchecked(fleet: Fleet) -> Iterator[list[str]]:
-    """Without anything that notices that a server is gone."""
+    """Without health checks and retries, so that a lost server is not noticed."""
     with _haproxy(fleet, "httpchk", "default-server", "redispatch", "retry-on") as urls:
         yield urls
 
@@ -136,7 +136,7 @@ def _envoy(fleet: Fleet) -> Iterator[list[str]]:
         yield [f"http://127.0.0.1:{port}/rdv"]
 
 
-#: By their names.
+#: The balancers by name.
 FRONTS = {
     "urls": _urls,
     "haproxy": _haproxy,

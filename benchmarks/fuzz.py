@@ -1,14 +1,14 @@
 """
-Tries the readers of what strangers send and operators write on inputs that nobody thought of::
+Tests the parsers of data from clients, peers and operators with generated inputs::
 
     python -m benchmarks.fuzz                          # every target for ten seconds
     python -m benchmarks.fuzz site head --seconds 600
     python -m benchmarks.fuzz --list
 
-Each target is a process. Where atheris can be imported, inputs that come to new lines of ``rdv``
-are changed further; elsewhere, or with ``--plain``, they are made of good ones by chance. A target
-says what has to hold; whatever breaks it is made as small as possible and printed, and the exit
-status is 1. What is found becomes a test of the module that it is about.
+Each target runs in its own process. If atheris can be imported, inputs that reach new lines of
+``rdv`` are mutated further; otherwise, or with ``--plain``, valid inputs are mutated at random. A
+target asserts what must hold. An input that violates this is reduced to a minimal one and printed,
+and the exit status is 1. A test for each finding belongs to the module that it is about.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.fuzzing.engine import Report, Target, guided, plain
 
-#: The modules of ``benchmarks/fuzzing`` with targets, and those.
+#: The targets by their modules in ``benchmarks/fuzzing``.
 TARGETS = {
     "wire": ("offer", "answer", "address", "line", "token", "passing"),
     "server": ("head", "shortcut", "site", "observed", "proxy"),
@@ -35,12 +35,12 @@ TARGETS = {
     "client": ("response", "tunnel"),
 }
 NAMES = [name for names in TARGETS.values() for name in names]
-#: Seconds that a process may take beside those of its target: to begin, and for one input.
+#: Seconds that a process may take in addition to those of its target: to start, and for one input.
 _BESIDE = 120
 
 
 def target_of(name: str) -> Target:
-    """The one with that name."""
+    """The target with that name."""
     from importlib import import_module
 
     (module,) = (module for module, names in TARGETS.items() if name in names)
@@ -49,7 +49,7 @@ def target_of(name: str) -> Target:
 
 
 def instrumented(name: str) -> Target:
-    """The same, if nothing of ``rdv`` has been imported yet, with lines that atheris sees."""
+    """The same, instrumented for atheris, if nothing of ``rdv`` has been imported yet."""
     import atheris
 
     with atheris.instrument_imports(include=["rdv"], exclude=["rdv.test"]):
@@ -57,13 +57,13 @@ def instrumented(name: str) -> Target:
 
 
 def told(report: Report) -> dict[str, Any]:
-    """As JSON."""
+    """A report as JSON."""
     findings = [(each.place, each.text, each.data.hex()) for each in report.findings.values()]
     return {"inputs": report.inputs, "seconds": report.seconds, "findings": findings}
 
 
 def one(name: str, seconds: float, *, is_plain: bool) -> None:
-    """Run a target in this process, and end it."""
+    """Run a target in this process, and exit."""
 
     def done(report: Report) -> None:
         print(json.dumps(told(report)), flush=True)
@@ -86,7 +86,7 @@ def has_atheris() -> bool:
 
 
 def run(name: str, seconds: float, *, is_plain: bool) -> dict[str, Any]:
-    """Run a target in a process of its own; what it has told."""
+    """Run a target in its own process; return its report."""
     command = [sys.executable, "-m", "benchmarks.fuzz", name, "--one", "--seconds", str(seconds)]
     root = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def run(name: str, seconds: float, *, is_plain: bool) -> dict[str, Any]:
         if done.returncode == 0 and lines:
             found: dict[str, Any] = json.loads(lines[-1])
             return found
-        # libFuzzer has ended it: too slow, too large, or a crash of something in C.
+        # libFuzzer has ended the process: too slow, too much memory, or a crash in C code.
         kept = [each.read_bytes().hex() for each in Path(folder).glob("**/stopped-*")]
     said = [each for each in done.stderr.decode(errors="replace").splitlines() if each.strip()]
     text = " / ".join(each.strip() for each in said[-3:])
@@ -110,7 +110,7 @@ def run(name: str, seconds: float, *, is_plain: bool) -> dict[str, Any]:
 
 
 def line(name: str, result: dict[str, Any]) -> str:
-    """What has come of a target."""
+    """The result of a target, as a line."""
     rate = result["inputs"] / result["seconds"]
     found = result["findings"]
     text = f"{len(found)} found" if found else "nothing found"
@@ -118,7 +118,7 @@ def line(name: str, result: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """The program; returns the exit status: 0 when nothing was found."""
+    """Run the program; return the exit status: 0 when nothing was found."""
     parser = argparse.ArgumentParser(description=__doc__, prog="fuzz")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
     parser.add_argument("--list", action="store_true", help="name the targets")

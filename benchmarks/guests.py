@@ -1,9 +1,9 @@
 """
-Whoever comes to the server of ``benchmarks/soak.py``: each behaviour is one visit, which raises
-:class:`Wrong` when a byte, an answer or an end is not what it has to be.
+The visitors of the server in ``benchmarks/soak.py``. Each behaviour is one visit, which raises
+:class:`Wrong` when a byte, an answer or an end is not what it should be.
 
-They are spread over a few addresses for each behaviour, within the limits for an address. So what a
-server forgets to count down would, after some minutes, refuse those who are to be let in.
+The visits of each behaviour come from a few addresses, within the limits per address. If the server
+failed to count some of them down, it would therefore refuse later visits after some minutes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from rdv.wire import confirm_line, hello_line
 
 __all__ = ["BEHAVIOURS", "House", "Wrong"]
 
-#: Seconds within which anything has to happen: more than the server's longest deadline.
+#: Seconds within which any event must happen: more than the server's longest time limit.
 _PATIENCE = 40.0
-#: How many addresses the visits of one behaviour have.
+#: The number of addresses of each behaviour.
 _ADDRESSES = 8
 _RESET = struct.pack("ii", 1, 0)
-#: More than an address may have at a time.
+#: More connections than an address may have at once.
 _FLOOD = 270
 
 
 class Wrong(Exception):
-    """What a server did that it must not do."""
+    """The server did something that it must not do."""
 
 
 class House:
@@ -44,8 +44,8 @@ class House:
     A server.
 
     :param admin: the path of its admin port.
-    :param key: with which its tokens are signed.
-    :ivar seen: how many visits there were of each kind, and what else was counted.
+    :param key: the key that signs its tokens.
+    :ivar seen: the number of visits of each kind, and other counts.
     """
 
     def __init__(self, port: int, admin: str, key: bytes) -> None:
@@ -56,14 +56,14 @@ class House:
         self.seen: Counter[str] = Counter()
 
     def token(self) -> bytes:
-        """One that was not used before."""
+        """A token that was not used before."""
         return sign(self._key, SignedToken(int(time.time()) + 600, "guest", new_nonce()))
 
     async def open(self, kind: str, number: int | None = None) -> Guest:
         """
         A connection from one of the addresses of a behaviour.
 
-        :param number: which; any by default.
+        :param number: which address; any by default.
         """
         third = 1 + list(BEHAVIOURS).index(kind)
         fourth = 1 + (next(self._turn) if number is None else number) % _ADDRESSES
@@ -71,7 +71,7 @@ class House:
         return Guest(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=source))
 
     async def ask(self, kind: str, method: bytes, token: bytes) -> Guest:
-        """One with an offer."""
+        """A connection with an offer."""
         guest = await self.open(kind)
         guest.write(
             b"%b /rdv HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: rdv/1\r\n"
@@ -81,7 +81,7 @@ class House:
         return guest
 
     async def pair(self, kind: str) -> tuple[Guest, Guest, bytes]:
-        """An acceptor and a dialer that were told of each other, and their token."""
+        """An acceptor and a dialer that have been introduced, and their token."""
         token = self.token()
         acceptor = await self.ask(kind, b"ACCEPT", token)
         dialer = await self.ask(kind, b"DIAL", token)
@@ -90,7 +90,7 @@ class House:
         return acceptor, dialer, token
 
     async def relayed(self, kind: str) -> tuple[Guest, Guest]:
-        """The two of a pair that is relayed."""
+        """The two clients of a relayed pair."""
         acceptor, dialer, token = await self.pair(kind)
         for source, sink, line in (
             (acceptor, dialer, hello_line(token)),
@@ -101,7 +101,7 @@ class House:
         return acceptor, dialer
 
     async def status(self) -> dict[str, Any]:
-        """What the server says of itself."""
+        """The server's own status report."""
         guest = Guest(*await asyncio.open_unix_connection(self._admin))
         guest.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         await guest.answered(200)
@@ -118,12 +118,12 @@ class Guest:
         self.write = writer.write
 
     async def send(self, data: bytes) -> None:
-        """All of it, as fast as it is taken."""
+        """Send all data, as fast as the server accepts it."""
         self._writer.write(data)
         await asyncio.wait_for(self._writer.drain(), _PATIENCE)
 
     async def hears(self, data: bytes) -> None:
-        """Exactly that comes."""
+        """Expect exactly this data."""
         try:
             heard = await asyncio.wait_for(self._reader.readexactly(len(data)), _PATIENCE)
         except asyncio.IncompleteReadError as error:
@@ -133,7 +133,7 @@ class Guest:
             raise Wrong(f"the byte at {place} of {len(data)} is wrong")
 
     async def answer(self) -> int:
-        """The status of an answer; 0 when the connection is cut instead."""
+        """The status of the answer; 0 if the connection is cut instead."""
         try:
             head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), _PATIENCE)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -141,43 +141,43 @@ class Guest:
         return int(head.split(b" ", 2)[1])
 
     async def answered(self, status: int) -> None:
-        """The answer is that."""
+        """Expect an answer with this status."""
         found = await self.answer()
         if found != status:
             raise Wrong(f"the answer is {found}, not {status}")
 
     async def rest(self) -> bytes:
-        """What comes to the end."""
+        """All data up to the end."""
         return await asyncio.wait_for(self._reader.read(), _PATIENCE)
 
     async def refused(self, status: int) -> None:
-        """The answer is that, and the connection ends."""
+        """Expect an answer with this status, and the end of the connection."""
         await self.answered(status)
         await self.rest()
         self.close()
 
     def end(self) -> None:
-        """Our direction ends."""
+        """End our direction."""
         self._writer.write_eof()
 
     async def ended(self) -> None:
-        """The other direction ends, and nothing comes before."""
+        """Expect the end of the other direction, with no data before it."""
         if rest := await self.rest():
             raise Wrong(f"{len(rest)} bytes more than were sent")
         self.close()
 
     async def gone(self) -> None:
-        """It ends one way or the other."""
+        """Expect the end of the connection, clean or not."""
         with suppress(ConnectionError):
             await self.rest()
         self.close()
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._writer.close()
 
     def reset(self) -> None:
-        """Leave as a program that is killed."""
+        """Reset the connection, as when a program is killed."""
         if not self._writer.is_closing():
             sock = self._writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -206,7 +206,7 @@ async def _stalled(house: House) -> None:
 async def _both_ways(
     house: House, pair: tuple[Guest, Guest], size: int, stall: float = 0.0
 ) -> None:
-    """Bytes in both directions, of which each ends in its own time."""
+    """Send bytes in both directions, each of which ends at its own time."""
     there, back = random.randbytes(size), random.randbytes(size // 2)
 
     async def carry(source: Guest, sink: Guest, data: bytes) -> None:
@@ -316,17 +316,17 @@ async def _health(house: House) -> None:
 
 
 async def _flood(house: House) -> None:
-    """One address has more than it may have; the others must not notice."""
+    """One address exceeds its limits; the others must not notice."""
     guests = []
     for _ in range(_FLOOD):
-        with suppress(ConnectionError):  # beyond some refusals it is cut
+        with suppress(ConnectionError):  # after some refusals the connection is cut
             guests.append(await house.open("flood", 0))
     await asyncio.sleep(0.5)
     for guest in guests:
         guest.reset()
 
 
-#: Each, and how many seconds lie between two visits of it, at the usual pace.
+#: Each behaviour, and the seconds between two of its visits at the usual rate.
 BEHAVIOURS: dict[str, tuple[Callable[[House], Awaitable[None]], float]] = {
     "direct": (_direct, 0.1),
     "relayed": (_relayed, 0.1),

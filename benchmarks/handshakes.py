@@ -1,6 +1,6 @@
 """
 Handshakes in memory, for :mod:`benchmarks.secure`: ours, and that of TLS 1.3 through pyOpenSSL, as
-Twisted speaks it, with an ECDSA certificate that is checked on each side.
+Twisted uses it, with an ECDSA certificate that is verified on each side.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["report_handshake"]
 
 
 def _certificate(authority: Authority) -> tuple[CertificateOptions, CertificateOptions]:
-    """What two sides need to speak TLS with each other, each with a certificate."""
+    """TLS options for two sides, each with a certificate."""
     trusted = Certificate.loadPEM(authority.pem)
     issued = (authority.issue("127.0.0.1") for _ in range(2))
     client, server = (PrivateCertificate.loadPEM(pem).options(trusted) for pem in issued)
@@ -31,7 +31,7 @@ def _certificate(authority: Authority) -> tuple[CertificateOptions, CertificateO
 
 
 def _secure_handshake(secret: Secret) -> None:
-    """Both sides, to the record that proves the acceptor."""
+    """Run both sides, up to the record that authenticates the acceptor."""
     acceptor, dialer = (
         SecureAttempt(role, secret).exchange(is_relay=False)
         for role in (Role.ACCEPTOR, Role.DIALER)
@@ -65,7 +65,7 @@ def _tls_handshake(options: tuple[CertificateOptions, CertificateOptions]) -> No
 
 
 def report_handshake(runs: int) -> None:
-    """Measure and print; the two take turns."""
+    """Measure and print. The two alternate."""
     secret, options = Secret.generate(), _certificate(Authority())
     kinds: dict[str, Callable[[], None]] = {
         "secured": lambda: _secure_handshake(secret),

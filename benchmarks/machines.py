@@ -1,21 +1,22 @@
 """
-Several servers, of which one is killed, one drains, and one is added, while pairs come.
+Several servers, one of which is killed, one drains, and one is added, while pairs connect.
 
 ``python -m benchmarks.machines [--fronts urls haproxy nginx envoy] [--pairs 200] [--seconds 40]``
 
-Four servers on this host, of which three run at first. After a quarter of the time the first is
-killed and stays away; after 45 % the second gets SIGTERM, and has 5 seconds for the streams that it
-relays; at 65 % the fourth is started. All that time pairs come: one of the two waits up to six
-seconds for the other, both try for 30 seconds as ``rdv dial`` and ``rdv accept`` do, and what they
-get through the relay lasts up to four seconds. The clients are in one process, and are real ones.
+There are four servers on this host, three of which run at first. After a quarter of the time the
+first one is killed, and not restarted; after 45 % the second one gets SIGTERM, and has 5 seconds
+for the streams that it relays; at 65 % the fourth one is started. Pairs connect all the time: one
+of the two waits up to six seconds for the other, both try for 30 seconds as ``rdv dial`` and ``rdv
+accept`` do, and a relayed stream lasts up to four seconds. The clients are real ones, in one
+process.
 
 ``urls``: clients know all four URLs. The others: one URL, that of a balancer with the configuration
-of ``docs/howto/machines.rst``. ``haproxy-unchecked`` has no health checks and no second try.
+from ``docs/howto/machines.rst``. ``haproxy-unchecked`` has no health checks and no retries.
 
-A pair is ``late`` when it has a connection more than a second after its second peer has come, and
-``hurt`` when it is late or fails: for each event how many were, and how many seconds after it the
-last of them came. A stream is ``cut`` when it was lost before its time; those of the killed server
-cannot be helped.
+A pair is ``late`` when it connects more than a second after its second peer has arrived, and
+``hurt`` when it is late or fails. For each event, the table shows how many pairs were hurt, and how
+many seconds after it the last of them arrived. A stream is ``cut`` when it was lost before its
+time; those of the killed server cannot be saved.
 """
 
 from __future__ import annotations
@@ -45,16 +46,16 @@ from rdv.wire import Role
 
 REACTOR = cast(Any, reactor)
 
-#: Seconds that each of a pair tries, waits for the other at most, and streams at most.
+#: Seconds for which each peer tries, waits for the other one at most, and streams at most.
 TIMEOUT, APART, STREAM = 30.0, 6.0, 4.0
-#: When what happens, as a share of the time.
+#: The times of the events, as fractions of the whole time.
 KILLED, DRAINS, ADDED = 0.25, 0.45, 0.65
 
 
 @dataclass
 class Pair:
     """
-    :ivar begun: when the second one of the two began.
+    :ivar begun: when the second peer started.
     :ivar took: seconds from then to a connection on both sides.
     :ivar failed: why there was none.
     :ivar cut: whether the stream was lost before its time.
@@ -67,7 +68,7 @@ class Pair:
 
 
 class _Stream(Protocol):
-    """Notices whether it is lost before it is told to end."""
+    """Detects whether it is lost before it is closed."""
 
     def __init__(self) -> None:
         self.lost = False
@@ -116,7 +117,7 @@ async def _pair(client: Client, urls: list[str], number: int, chance: random.Ran
 
 
 async def _run(name: str, pairs: int, seconds: float, seed: int) -> tuple[list[Pair], float]:
-    """:return: the pairs, and when the first one came."""
+    """:return: the pairs, and when the first one started."""
     chance = random.Random(seed)
     client = Client(REACTOR, spaces=AddressSpace.NONE)
     proxied = () if name == "urls" else _BEHIND_A_BALANCER

@@ -1,14 +1,14 @@
 """
-Breaks one line of the product at a time, and sees whether the unit tests notice::
+Breaks one line of the product at a time, and checks whether the unit tests notice::
 
     python benchmarks/mutants.py                 # all, each in a copy, two at once
     python benchmarks/mutants.py --list
     python benchmarks/mutants.py --only linger --jobs 1
 
-It takes some twenty minutes of two processors. A mutant that survives is a line that no test in
-``rdv.test`` needs. One whose text is gone, or is there more than once, is reported as stale. They
-are known by their text and not by their file, so that code may move: the counts before and after
-a restructuring can be compared.
+It takes about twenty minutes on two processors. A mutant that survives is a line that no test in
+``rdv.test`` needs. A mutant whose text does not occur exactly once is reported as stale. Mutants
+are found by text instead of by file, so that code can move: the counts before and after a
+restructuring can be compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COPIED = ("rdv", "twisted", "tests", "docs", "README.rst", "setup.py", "pyprojec
 
 
 class Mutant(NamedTuple):
-    """Text that occurs once in the product, and what is to stand in its place."""
+    """Text that occurs once in the product, and its replacement."""
 
     old: str
     new: str
@@ -136,7 +136,7 @@ MUTANTS = [
 
 
 def product(root: Path) -> dict[Path, str]:
-    """Its files, and what is in them."""
+    """The product's files and their contents."""
     files = sorted((root / "rdv").rglob("*.py"))
     others = ("test", "testing")
     return {
@@ -150,7 +150,9 @@ def places(root: Path, text: str) -> list[Path]:
 
 
 def try_out(mutant: Mutant | None) -> str:
-    """What becomes of it, or of what is not broken: ``killed``, ``survived`` or ``stale``."""
+    """
+    The result for a mutant, or for the unbroken product: ``killed``, ``survived`` or ``stale``.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in COPIED:
@@ -173,7 +175,7 @@ def try_out(mutant: Mutant | None) -> str:
 
 
 def report(mutants: Iterable[Mutant], jobs: int) -> Counter[str]:
-    """Try them, say what becomes of each, and count."""
+    """Try all mutants, print each result, and count them."""
     counts: Counter[str] = Counter()
     mutants = list(mutants)
     with ThreadPoolExecutor(jobs) as pool:
@@ -184,7 +186,7 @@ def report(mutants: Iterable[Mutant], jobs: int) -> Counter[str]:
 
 
 def main() -> int:
-    """The program; returns the exit status: 0 when none was stale."""
+    """Run the program; return the exit status: 0 when no mutant is stale."""
     parser = argparse.ArgumentParser(description=__doc__, prog="mutants")
     parser.add_argument("--list", action="store_true", help="say which there are, and where")
     parser.add_argument("--only", default="", metavar="TEXT", help="those with this text")

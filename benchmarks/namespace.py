@@ -1,9 +1,9 @@
 """
-A network namespace of its own for a benchmark.
+A separate network namespace for a benchmark.
 
-In it loopback may have another congestion control than the system's. BBR, which some systems have
-as their default, paces: over loopback its timers are then measured, not the programs. Nothing else
-of the host sees any of the traffic.
+In it, loopback may use another congestion control than the system's. BBR, which is the default of
+some systems, paces: over loopback, the result then depends on its timers instead of the programs.
+The rest of the host sees none of the traffic.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _MARK = "RDV_BENCHMARK_NAMESPACE"
 
 def run_inside(module: str, arguments: Sequence[str], congestion: str) -> int | None:
     """
-    Run this benchmark again in a namespace where loopback has that congestion control.
+    Run this benchmark again, in a namespace whose loopback uses that congestion control.
 
-    :return: its exit status; None in the namespace itself, and where it cannot be made: without
-        root or ``ip``, which is said on stderr.
+    :return: its exit status; None in the namespace itself, and where none can be created, without
+        root or ``ip``; this is reported on stderr.
     """
     if _MARK in os.environ:
         return None
@@ -36,7 +36,7 @@ def run_inside(module: str, arguments: Sequence[str], congestion: str) -> int | 
     subprocess.run([ip, "netns", "add", name], check=True)
     try:
         subprocess.run([ip, "-n", name, "link", "set", "lo", "up"], check=True)
-        # There is a route for the network and one for the address.
+        # There is a route for the network, and one for the address.
         for destination in ("127.0.0.0/8", "127.0.0.1"):
             route = ["local", destination, "dev", "lo", "proto", "kernel", "scope", "host"]
             how = ["src", "127.0.0.1", "table", "local", "congctl", congestion]

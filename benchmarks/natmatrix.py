@@ -1,19 +1,19 @@
 """
-Do two peers meet directly, and how soon?
+Do two peers connect directly, and how fast?
 
-``python -m benchmarks.natmatrix`` lets peers meet again and again in every topology of the
-laboratory (``tests/natlab``) and at several distances, and prints for each how often the
-application's bytes went the direct way, and the median and the worst time from the dialer's start
-to the first byte that its application got. The way is what packet counters at the peers saw.
+``python -m benchmarks.natmatrix`` connects peers repeatedly in every topology of the laboratory
+(``tests/natlab``) and at several distances. For each, it prints how often the application's bytes
+took the direct path, and the median and the maximum time from the dialer's start to the first byte
+for its application. Packet counters at the peers determine the path.
 
 ``--streams`` compares kinds of streams: ``plain``, ``secured`` ones that do not move, and those
-that do (``moved``). Here the dialer's program says which way a stream goes, as no counter sees into
-it. What is printed is the median time to the first byte and, where that is later, the median time
-until the stream went directly, for which it stays open for some seconds.
+that do (``moved``). Here the dialer's program reports the path, because counters cannot see that.
+It prints the median time to the first byte and, if that is later, the median time until the stream
+used the direct path; the stream stays open for some seconds for this.
 
 It needs Linux, root, ``ip`` and ``nft``, a quiet machine, and most of an hour; topologies and
-distances can be chosen. ``--dialer plain`` and ``--acceptor plain`` put peers in that dial once and
-know rdv/1 only.
+distances can be selected. ``--dialer plain`` and ``--acceptor plain`` use peers that dial once and
+only know rdv/1.
 """
 
 from __future__ import annotations
@@ -31,22 +31,25 @@ from benchmarks.common import machine, table
 from rdv import Secret
 from tests.natlab import TOPOLOGIES, Conditions, Expected, Meetings, Result, unavailable
 
-#: Distances: one way between the peers in milliseconds, with the server in the middle, or named.
+#: Distances: one-way delays between the peers in milliseconds, with the server in the middle; or
+#: names.
 DISTANCES = ("0", "20", "80", "unequal", "far")
 
 #: Kinds of streams.
 STREAMS = ("plain", "secured", "moved")
 
-#: Labs at once where all that counts is a wait of seconds.
+#: The number of simultaneous labs where the result mainly depends on a wait of seconds.
 _AT_ONCE = 4
-#: Seconds in which a stream is to have moved.
+#: Seconds within which a stream should have moved.
 _SETTLE = 2.5
 
 
 def measure(
     name: str, conditions: Conditions, options: argparse.Namespace, stream: str = "plain"
 ) -> list[Result]:
-    """All meetings in one topology at one distance; the first, in which all is cold, is dropped."""
+    """
+    All runs in one topology at one distance, without the first one, in which nothing is cached.
+    """
     settle = _SETTLE if stream == "moved" else 0.0
     moves = {} if stream == "plain" else {"move": stream == "moved"}
     with Meetings(
@@ -125,13 +128,13 @@ _RELAYED = (Expected.RELAY, Expected.LUCK)
 
 
 def say(line: str) -> None:
-    """How far it is, for whoever waits."""
+    """Report the progress."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     parser = argparse.ArgumentParser(prog="natmatrix", description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="TOPOLOGY", help="default: all")
     parser.add_argument("--runs", type=int, default=10)

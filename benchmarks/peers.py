@@ -1,11 +1,11 @@
 """
-The other programs of a connection that is timed, each told by lines on stdin what to do.
+The other programs of a timed connection. They get their orders as lines on stdin.
 
 ``server``
-    a rendezvous server. For each line it says ``waiting`` as soon as a client waits.
+    a rendezvous server. For each line it prints ``waiting`` as soon as a client waits.
 ``acceptor URL``
-    accepts with each token that it is told, directly and through the relay; it sends nothing and
-    ends a connection when the other side does.
+    accepts with each token that it is given, directly and through the relay. It sends nothing, and
+    closes a connection when the other side does.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Orders(LineOnlyReceiver):
 
 @implementer(IHalfCloseableProtocol)
 class _Ending(Protocol):
-    """Ends our direction at once, and the connection when the other side ends."""
+    """Ends our direction immediately, and the connection when the other side ends."""
 
     def connectionMade(self) -> None:
         self.transport.loseWriteConnection()  # type: ignore[union-attr]

@@ -1,15 +1,15 @@
 """
-Which of a thousand servers a token comes to, what changes when one is lost or added, and how long
-two peers miss each other then. A simulation: nothing is sent.
+Which of a thousand servers a token is assigned to, what changes when one is lost or added, and how
+long two peers then fail to meet. This is a simulation: nothing is sent.
 
 ``python -m benchmarks.placement [--servers 1000] [--tokens 1000000] [--runs 300]``
 
-The hash is measured with fewer servers and tokens, as it takes a microsecond for each of both; what
-is shown for all of them is drawn at random, as that is what the hash comes to.
+The hash is measured with fewer servers and tokens, because it takes a microsecond for each
+combination. The results for all of them use random numbers, to which the hash is equivalent.
 
-The times are those of the client's own scheduling (``rdv.client.servers.several``) on a clock of
-its own, with servers and ways that are reduced to what concerns it, and 10 to 100 ms from each peer
-to each server: from when the second peer comes, or from what happens, to a connection.
+The times result from the client's own scheduling (``rdv.client.servers.several``) on a simulated
+clock, with simplified servers and paths, and 10 to 100 ms from each peer to each server. They last
+from the arrival of the second peer, or from the event, to the connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rdv.test.client.servers.test_several_model import SERVERS, Peer, Way, World
 
 Ways = list[tuple[Way, Way]]
 
-#: Servers that each pair is told.
+#: The number of servers in each pair's list.
 _LIST = 3
 _OPEN, _GONE, _SILENT = Way.OPEN, Way.REFUSED, Way.SILENT
 
@@ -35,7 +35,7 @@ def _first(token: bytes, servers: Sequence[str]) -> str:
 
 
 def _hash(servers: int, tokens: int) -> list[list[str]]:
-    """What the hash does to tokens when a server is lost."""
+    """How many tokens the hash reassigns when a server is lost."""
     names = [f"https://rdv{number}.example:443/rdv" for number in range(servers)]
     keys = [b"token %d" % number for number in range(tokens)]
     firsts = {key: _first(key, names) for key in keys}
@@ -55,7 +55,7 @@ def _hash(servers: int, tokens: int) -> list[list[str]]:
 
 
 def _places(servers: int, tokens: int) -> list[list[str]]:
-    """A list of three for each token, at random."""
+    """A list of three servers for each token, at random."""
     chance = random.Random(1)
     lists = [chance.sample(range(servers), _LIST) for _ in range(tokens)]
     firsts = Counter(each[0] for each in lists)
@@ -78,13 +78,13 @@ def _places(servers: int, tokens: int) -> list[list[str]]:
 
 
 def _versions(servers: int, tokens: int) -> list[list[str]]:
-    """Peers of which one knows servers that the other does not."""
+    """Peers one of which knows servers that the other one does not."""
     rows = []
     chance = random.Random(2)
     for more in (1, servers // 10, servers):
         apart = 0
         for _ in range(tokens):
-            # Of the best three of all, those that are new push as many of the old ones out.
+            # Each new server among the best three displaces an old one.
             new = sum(chance.random() < more / (servers + more) for _ in range(_LIST))
             apart += new == _LIST
         rows.append(
@@ -95,10 +95,10 @@ def _versions(servers: int, tokens: int) -> list[list[str]]:
 
 def _time(before: Ways, then: Ways, late: float, runs: int) -> list[str]:
     """
-    :param before: the ways to the servers when the acceptor comes.
-    :param then: those from when something happens, ten seconds after that.
-    :param late: seconds from then until the dialer comes.
-    :return: the median and the longest time to a connection of both.
+    :param before: the paths to the servers when the acceptor arrives.
+    :param then: the paths after the event, ten seconds later.
+    :param late: seconds from the event until the dialer arrives.
+    :return: the median and the maximum time until both are connected.
     """
     took = []
     for seed in range(runs):

@@ -1,6 +1,6 @@
 """
-Draws what ``benchmarks/relay.py --json FILE`` has found: throughput and CPU time against the number
-of pairs, one line for each relay, as an SVG that needs nothing else::
+Draws the results of ``benchmarks/relay.py --json FILE``: throughput and CPU time by the number of
+pairs, one line for each relay, as a self-contained SVG::
 
     python -m benchmarks.plot FILE docs/relay.svg
 """
@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 _Lines: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
 
 _WIDTH, _HEIGHT = 900, 440
-#: Can be told apart by those who see fewer colours, too.
+#: Distinguishable with colour blindness, too.
 _COLOURS = {
     "rdv": "#d55e00",
     "haproxy": "#0072b2",
@@ -38,7 +38,7 @@ _MARK = 3.5
 
 @dataclass(frozen=True)
 class _Axis:
-    """From a value to a place between *start* and *end*, in pixels."""
+    """Maps a value to a position between *start* and *end*, in pixels."""
 
     low: float
     high: float
@@ -47,7 +47,7 @@ class _Axis:
     logarithmic: bool
 
     def place(self, value: float) -> float:
-        """Where a value is."""
+        """The position of a value."""
         low, high = self.low, self.high
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -82,7 +82,7 @@ def panel(left: float, width: float, title: str, lines: _Lines, logarithmic: boo
     """
     One diagram.
 
-    :param logarithmic: the vertical axis; the horizontal one always is.
+    :param logarithmic: whether the vertical axis is logarithmic; the horizontal one always is.
     """
     top, bottom, right = 124.0, _HEIGHT - 52.0, left + width
     values = [value for points in lines.values() for _, value in points]
@@ -101,7 +101,7 @@ def panel(left: float, width: float, title: str, lines: _Lines, logarithmic: boo
         _line(left, bottom, right, bottom, "#666"),
         _text((left + right) / 2, bottom + 42, "pairs at once"),
     ]
-    for relay in reversed(list(lines)):  # the first one lies on top
+    for relay in reversed(list(lines)):  # so that the first one is on top
         colour = _COLOURS.get(relay, "#888888")
         points = [(across.place(number), up.place(value)) for number, value in lines[relay]]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

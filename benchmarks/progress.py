@@ -1,18 +1,19 @@
 """
-What does it cost to see how far a file is?
+What does it cost to show the progress of a file?
 
 A file goes from ``rdv dial`` to ``rdv accept``, directly over loopback, as in ``benchmarks.files``:
-with stderr a pipe, where nothing is shown; with stderr a terminal, where both have a progress bar;
-and with ``--json``. All in turns, so that they have the same weather. CPU is what the sender uses
-from the connection to its end, loading of ``tqdm`` included, per GB. Figures are medians; the ratio
-is that of the ratios to the run with nothing shown of the same turn.
+with stderr a pipe, where nothing is shown; with stderr a terminal, where both show a progress bar;
+and with ``--json``. The three alternate, so that changes of the machine's load affect all of them.
+CPU is what the sender uses from the connection to its end, including the loading of ``tqdm``, per
+GB. Figures are medians. The ratio is the median of the ratios to the run of the same round in which
+nothing is shown.
 
 Run it from the checkout, on a quiet machine with two cores or more::
 
     python -m benchmarks.progress
     python -m benchmarks.progress --megabytes 500 --runs 3
 
-It ends by itself, after half a minute or so.
+It ends by itself, after about half a minute.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from benchmarks.files import Files, cpu
 
 _MEGABYTE = 1_000_000
 _OPTIONS = ("--spaces", "loopback")
-#: What is compared: whether stderr is a terminal, and further options.
+#: The compared ways: whether stderr is a terminal, and further options.
 _WAYS: dict[str, tuple[bool, tuple[str, ...]]] = {
     "nothing shown": (False, ()),
     "progress bar": (True, ()),
@@ -61,7 +62,7 @@ class Watched:
 
     def _read(self, reader: int) -> None:
         said = b""
-        with suppress(OSError):  # what a terminal says at its end
+        with suppress(OSError):  # a terminal reports its end as an error
             while data := os.read(reader, 1 << 16):
                 said += data
                 if not self._connected.is_set() and b"connected" in said.lower():
@@ -72,7 +73,7 @@ class Watched:
         self._connected.set()
 
     def connected(self) -> None:
-        """Wait until it is."""
+        """Wait until it is connected."""
         with kill_when_late(self._process):
             self._connected.wait()
 

@@ -1,26 +1,27 @@
 """
-What does the relay cost, and how fast is it, beside those that one could take instead?
+What does the relay cost, and how fast is it, compared with the alternatives?
 
 Each relay in turn gets the same load, from ``benchmarks/load.c``: *rdv* (``rdv serve``), *haproxy*
 in TCP mode with splicing, *transit* (magic-wormhole-transit-relay), *socat*, and the *C loop*,
-which is ``benchmarks/splice.c``: what the kernel gives to whoever just uses it. Each has one
-thread, but socat, which forks for every pair and is left out where that are too many. *limited*,
-which has to be asked for, is rdv with limits of bandwidth that are never reached; *other* is a
-server of rdv/1 whose command ``--other`` gives.
+which is ``benchmarks/splice.c``: the performance of the plain kernel interface. Each has one
+thread, except socat, which forks for every pair and is omitted where that would be too many.
+*limited*, which is optional, is rdv with bandwidth limits that are never reached; *other* is
+another server of rdv/1, whose command is given with ``--other``.
 
-``GB/s`` is what arrived, both directions together, 1 GB being 10^9 bytes. ``CPU s/GB`` is the user
+``GB/s`` is what arrived, in both directions together; 1 GB is 10^9 bytes. ``CPU s/GB`` is the user
 and system time of the relay for that, and ``generator`` that of the load generator; the two share
-the machine. ``busy`` is the same by the clock: whoever is at 100 % is the limit, and where that is
-the generator the relay could do more. ``fairness`` is what the pair that got least got, divided by
-the mean.
+the machine. ``busy`` is the same as a share of the elapsed time: a program at 100 % is the
+bottleneck, and if that is the generator, the relay could do more. ``fairness`` is the throughput of
+the slowest pair, divided by the mean.
 
-``p50`` and ``p99`` are of the time from a message to its answer, so of two trips through the relay,
-in two settings: with generator and relay on one core, where the time is what they compute, and on
-one each, where it is mostly what it takes to wake a core. Left to themselves they change between
-the two as they like, and nothing could be compared. A pair makes two messages of each round.
+``p50`` and ``p99`` are for the time from a message to its answer, which takes two trips through the
+relay, in two settings: with generator and relay on one core, where it is mostly computation, and on
+one core each, where it is mostly the wake-up of a core. Without such a setting the scheduler
+changes between the two, and results would not be comparable. A round of a pair consists of two
+messages.
 
-``KiB`` is by how much a pair makes the resident memory of the relay grow; what the kernel holds for
-its sockets and pipes is not in it.
+``KiB`` is the growth of the relay's resident memory for each pair; kernel memory for its sockets
+and pipes is not included.
 
 It needs Linux, a C compiler, haproxy, socat and, in an environment of its own, the PyPI package
 magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with two cores or more::
@@ -31,7 +32,7 @@ magic-wormhole-transit-relay. Run it from the checkout, on a quiet machine with 
 
 The last one is for a system whose default is BBR, which paces even over loopback.
 
-It ends by itself, after half an hour or so; with ``--quick`` after one.
+It ends by itself, after about half an hour, or about one minute with ``--quick``.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ from benchmarks.relays import RELAYS, Running, Tools, build, missing
 
 #: socat has a process for every pair.
 _MOST_FORKS = 100
-#: MiB each way through a pair whose memory is looked at.
+#: MiB each way through a pair whose memory is measured.
 _TRAFFIC = 1
 
 
@@ -64,8 +65,7 @@ class Case:
     A row for each relay.
 
     :ivar size: bytes of a message, for ping-pong.
-    :ivar cores: 1 when generator and relay share one, 2 when each has its own, 0 when they run
-        where they like.
+    :ivar cores: 1 if generator and relay share a core, 2 if each has its own, 0 for no setting.
     :ivar copies: whether the generator copies what it receives.
     """
 
@@ -79,7 +79,8 @@ class Case:
         """One run."""
         if self.group == "memory":
             return _memory(running, self.pairs)
-        # Buffers of a thousand pairs take time to fill, and a virtual machine to give the memory.
+        # Buffers of a thousand pairs take time to fill, and a virtual machine takes time to
+        # allocate memory.
         many = self.pairs >= 1000
         warmup, seconds = (4.0, 1.5 * seconds) if many else (seconds / 3, seconds)
         times = ("--warmup", f"{warmup:.1f}", "--seconds", f"{seconds:.1f}")
@@ -101,13 +102,13 @@ CASES = (
     Case("memory", 100),
     Case("memory", 1000),
 )
-#: For each :attr:`Case.cores` that of the generator and that of the relay.
+#: The cores of the generator and of the relay for each value of :attr:`Case.cores`.
 _CORES = {0: None, 1: (0, 0), 2: (0, 1)}
 
 
 def _memory(running: Running, pairs: int) -> dict[str, float]:
-    """By how many KiB each of so many pairs makes the relay grow, idle and after traffic."""
-    # What is loaded and allocated once is not to be counted.
+    """By how many KiB each pair makes the relay grow, idle and after traffic."""
+    # One-time allocations should not count.
     running.load("--mode", "idle", "--pairs", "10", "--mib", str(_TRAFFIC))
     before = running.program.resident()
     mib = ("--mib", str(_TRAFFIC))
@@ -126,9 +127,9 @@ def measure(
     cases: Sequence[Case], relays: Sequence[str], tools: Tools, runs: int, seconds: float
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """
-    All runs, in turns so that all have the same weather.
+    All runs, alternating, so that changes of the machine's load affect all of them.
 
-    :return: a row for each case and relay, and what went wrong.
+    :return: a row for each case and relay, and the errors.
     """
     found: dict[tuple[Case, str], list[dict[str, float]]] = {}
     failures = []

@@ -1,7 +1,7 @@
 """
-What ``benchmarks/relay.py`` prints: tables with ratios, and which aims are met.
+The report of ``benchmarks/relay.py``: tables with ratios, and which targets are met.
 
-``python -m benchmarks.relay_report FILE`` prints it again from what ``--json`` has written.
+``python -m benchmarks.relay_report FILE`` prints it again from the output of ``--json``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.common import table
 
 __all__ = ["report"]
 
-#: The medians of a relay in a case, by (group, pairs, size, cores) and relay.
+#: The medians for each case, by (group, pairs, size, cores), and each relay.
 _Results: TypeAlias = Mapping[tuple[str, int, int, int], Mapping[str, Mapping[str, float]]]
 
 _WORDS = {"oneway": "one way", "both": "both ways"}
@@ -26,10 +26,10 @@ _WORDS = {"oneway": "one way", "both": "both ways"}
 @dataclass(frozen=True)
 class _Aim:
     """
-    A ratio of rdv's figure and another's, or rdv's figure itself.
+    The ratio of rdv's figure to another one, or rdv's figure itself.
 
     :ivar other: the relay to compare with, or None.
-    :ivar least: whether *bound* is the least that is good enough, else it is the most.
+    :ivar least: whether *bound* is a minimum instead of a maximum.
     """
 
     what: str
@@ -61,7 +61,7 @@ _AIMS = (
 
 
 def _ratio(figure: str, other: str, relays: Mapping[str, Mapping[str, float]], relay: str) -> str:
-    """How a relay's figure compares with another's, as ``1.25x``."""
+    """The ratio of a relay's figure to another one's, as ``1.25x``."""
     if other not in relays or not relays[other][figure]:
         return ""
     return f"{relays[relay][figure] / relays[other][figure]:.2f}x"
@@ -147,7 +147,7 @@ def _tables(results: _Results) -> list[str]:
 
 
 def _of_other(results: _Results) -> str:
-    """How rdv's figures compare with those of the other server, where it was measured."""
+    """The ratios of rdv's figures to those of the other server, if that was measured."""
     figures = {
         "GB/s": "gb_per_second",
         "CPU s/GB": "relay_cpu_per_gb",
@@ -193,7 +193,7 @@ def _aims(results: _Results) -> str:
 
 
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Everything that there is to say of the rows, as text."""
+    """The whole report of the rows, as text."""
     results: dict[tuple[str, int, int, int], dict[str, Mapping[str, float]]] = {}
     for row in rows:
         where = (row["group"], row["pairs"], row["size"], row["cores"])

@@ -1,8 +1,8 @@
 """
 The relays that ``benchmarks/relay.py`` compares, and the load generator that drives them.
 
-Each relay is started afresh for a measurement, on a free port of 127.0.0.1. Those that know nothing
-of pairs connect to a backend for every connection that they get; the load generator is that
+Each relay is started anew for a measurement, on a free port of 127.0.0.1. Those without a concept
+of pairs connect to a backend for every connection that they accept; the load generator is that
 backend, on a listening socket that it inherits.
 """
 
@@ -23,9 +23,9 @@ from benchmarks.common import COMMAND, ROOT, Program, told_where
 
 __all__ = ["RELAYS", "Running", "Tools", "build", "missing", "rdv"]
 
-#: Where Debian has what is not for everybody.
+#: Where Debian installs programs for administrators.
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
-#: Seconds after which a run of the load generator is stuck: far more than any takes.
+#: Seconds after which a run of the load generator counts as stuck: far more than any takes.
 _PATIENCE = 120.0
 
 _HAPROXY = """
@@ -51,12 +51,12 @@ backend generator
 @dataclass(frozen=True)
 class Tools:
     """
-    What the measurements share.
+    Shared by the measurements.
 
-    :ivar folder: where the compiled programs are, and room for files.
+    :ivar folder: contains the compiled programs, and has room for files.
     :ivar transit_python: an interpreter that has magic-wormhole-transit-relay.
-    :ivar cores: on which core the generator runs, and on which the relay; None: on any.
-    :ivar other: the command of another server of rdv/1, with ``{port}``.
+    :ivar cores: the cores of the generator and of the relay; None for any.
+    :ivar other: the command of another server of rdv/1, which contains ``{port}``.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Tools:
 
     @property
     def backend_port(self) -> int:
-        """Where relays connect to."""
+        """The port to which relays connect."""
         port: int = self.backend.getsockname()[1]
         return port
 
@@ -89,9 +89,9 @@ def _on(core: int | None, argv: tuple[str, ...]) -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Running:
     """
-    A relay that runs.
+    A running relay.
 
-    :ivar kind: what the load generator calls its sort.
+    :ivar kind: its kind, as the load generator calls it.
     """
 
     tools: Tools
@@ -111,7 +111,7 @@ class Running:
         Run the load generator to its end.
 
         :return: the numbers of its report.
-        :raises RuntimeError: with what it said, when it failed.
+        :raises RuntimeError: with its output, when it failed.
         """
         done = subprocess.run(
             self._command(*arguments),
@@ -127,7 +127,7 @@ class Running:
         return {name: float(value) for name, value in report.items() if not isinstance(value, str)}
 
     def holding(self, *arguments: str) -> Program:
-        """The load generator as a program to talk to."""
+        """Start the load generator for a dialogue."""
         return Program(*self._command(*arguments), fds=[self.tools.backend.fileno()])
 
 
@@ -161,7 +161,7 @@ def rdv(tools: Tools, *options: str) -> Iterator[Running]:
 
 
 def _limited(tools: Tools) -> AbstractContextManager[Running]:
-    """The same with limits that are never reached."""
+    """``rdv serve`` with limits that are never reached."""
     return rdv(tools, *(f"--relay-{what}=100T" for what in ("rate", "rate-total", "quota")))
 
 
@@ -194,14 +194,14 @@ def _haproxy(tools: Tools) -> Iterator[Running]:
         argv = (_which("haproxy") or "haproxy", "-db", "-f", str(file))
         program = tools.relay(*argv, fds=[listener.fileno()])
         port = listener.getsockname()[1]
-    with program:  # who connects before it is ready waits in the queue
+    with program:  # clients that connect before it is ready wait in the queue
         yield Running(tools, program, "tcp", port)
 
 
 @contextmanager
 def _socat(tools: Tools) -> Iterator[Running]:
     backend = f"TCP4:127.0.0.1:{tools.backend_port},nodelay"
-    with socket.socket() as holder:  # nobody else gets the port
+    with socket.socket() as holder:  # so that no other program gets the port
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
@@ -213,7 +213,7 @@ def _socat(tools: Tools) -> Iterator[Running]:
 
 
 def _await_listener(port: int) -> None:
-    """Wait for a program that does not say when it is ready, without connecting to it."""
+    """Wait for a program that does not report when it is ready, without connecting to it."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A "
     until = time.monotonic() + 10
     while wanted not in Path("/proc/net/tcp").read_text():
@@ -222,7 +222,7 @@ def _await_listener(port: int) -> None:
         time.sleep(0.01)
 
 
-#: How to start each; what is measured comes first.
+#: How to start each relay; the one that is measured comes first.
 RELAYS: dict[str, Callable[[Tools], AbstractContextManager[Running]]] = {
     "rdv": rdv,
     "limited": _limited,
@@ -239,7 +239,7 @@ def _which(program: str) -> str | None:
 
 
 def missing(name: str, tools: Tools) -> str | None:
-    """Why a relay cannot be measured here; None when it can."""
+    """Why a relay cannot be measured here; None if it can."""
     if name in ("haproxy", "socat") and _which(name) is None:
         return f"{name} is not installed"
     if name == "transit":

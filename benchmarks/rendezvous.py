@@ -1,29 +1,28 @@
 """
 What does a rendezvous cost the server?
 
-A real ``rdv serve`` process on 127.0.0.1, and in this process clients of plain sockets and epoll
-that do as little as they can. A pair is two connections, ACCEPT and DIAL, and the acceptor's HELLO
-through the relay. Then, when it is ``direct``, both close, as clients do that have found a direct
-path; when it is ``relayed``, the dialer's CONFIRM goes through the relay, and the end of each
-direction, one after the other.
+There is a real ``rdv serve`` process on 127.0.0.1, and in this process minimal clients with plain
+sockets and epoll. A pair is two connections, ACCEPT and DIAL, and the acceptor's HELLO through the
+relay. Then, if it is ``direct``, both close, as clients do that have found a direct path; if it is
+``relayed``, the dialer's CONFIRM goes through the relay, and the end of each direction, one after
+the other.
 
-``pairs/s`` is of one server process. ``server CPU`` is its user and system time for the whole life
-of a pair. ``HELLO`` is the time from both requests sent until the dialer has the acceptor's HELLO
-line: the match, and one trip through the relay. ``server busy`` and ``clients busy`` tell which of
-the two had no time left: where it is the clients, the throughput is theirs.
+``pairs/s`` is for one server process. ``server CPU`` is its user and system time for the whole life
+of a pair. ``HELLO`` is the time from both requests until the dialer has the acceptor's HELLO line:
+the match, and one trip through the relay. ``server busy`` and ``clients busy`` show which of the
+two is the bottleneck: if it is the clients, the throughput is theirs.
 
-Then, in a fresh server, clients that wait for a partner: by how much each of them makes the
-server's resident memory grow.
+Then a new server gets waiting clients: by how much does each of them make its resident memory grow?
 
-For comparison the same with ``benchmarks/bare.py``: what is left when a server does nothing but
-read the request with ``twisted.web``, join two connections and copy.
+For comparison, the same with ``benchmarks/bare.py``: a server that only reads the request with
+``twisted.web``, joins two connections and copies.
 
-With ``--other`` another server, or another version of this one, is measured in turns with it, for
-instance ``--other "env PYTHONPATH=../main python -m rdv -l 127.0.0.1:{port} serve"``.
+With ``--other``, another server, or another version of this one, is measured as well, alternating
+with it, for instance ``--other "env PYTHONPATH=../main python -m rdv -l 127.0.0.1:{port} serve"``.
 
-With ``--embedded`` the server is a rendezvous in somebody's site, ``benchmarks/embedded.py``,
-instead of ``rdv serve``: ``site`` listens itself, ``shortcut`` by a ``ShortcutFactory``, and
-``quiet`` creates no events below ``info`` besides. Another version of it is measured in turns with
+With ``--embedded``, the server is a rendezvous inside another site, ``benchmarks/embedded.py``,
+instead of ``rdv serve``: ``site`` listens itself, ``shortcut`` through a ``ShortcutFactory``, and
+``quiet`` also creates no events below ``info``. Another version of it is measured as well with
 ``--other "env PYTHONPATH=../main python benchmarks/embedded.py {port}"``.
 
 With ``--workers`` it compares numbers of worker processes instead: see ``benchmarks/workers.py``.
@@ -34,7 +33,7 @@ Run it from the checkout, on a quiet machine with two cores or more::
     python -m benchmarks.rendezvous --pairs 500 --waiting 1000 --runs 1
     python -m benchmarks.rendezvous --workers 1 2
 
-It ends by itself, after half a minute or so.
+It ends by itself, after about half a minute.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ from benchmarks.common import (
 )
 from benchmarks.workers import compare
 
-#: What is measured, and what it is compared with.
+#: The servers that are compared; the one that is measured comes first.
 _SERVERS = {
     "rdv": (*COMMAND, "-l", "127.0.0.1:0", "serve", "--lobby-timeout", "600", "--no-limits"),
     "bare": (sys.executable, "-m", "benchmarks.bare"),
@@ -80,7 +79,7 @@ def _server(name: str) -> AbstractContextManager[tuple[Program, int]]:
 
 
 def _compared(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> list[str]:
-    """Ours as parts of theirs: the medians of neighbouring runs."""
+    """Our figures as fractions of theirs: the medians over neighbouring runs."""
     return [
         f"{median(one[name] / other[name] for one, other in zip(ours, theirs, strict=True)):.2f}x"
         for name in ("rate", "cpu", "p50", "p99")
@@ -88,7 +87,7 @@ def _compared(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float
 
 
 def rendezvous(name: str, pairs: int, at_once: int, direct: bool) -> dict[str, float]:
-    """One run: pairs that come and go, *at_once* of them at any time."""
+    """One run: pairs that connect and leave, *at_once* of them at any time."""
     with _server(name) as (server, port):
         clients = Clients(port)
         clients.meet(max(pairs // 10, at_once), at_once, direct)
@@ -108,14 +107,14 @@ def rendezvous(name: str, pairs: int, at_once: int, direct: bool) -> dict[str, f
 
 
 def memory(name: str, number: int) -> float:
-    """One run: by how many bytes each of *number* waiting clients makes a server grow."""
+    """One run: by how many bytes does each of *number* waiting clients make a server grow?"""
     with _server(name) as (server, port):
         clients = Clients(port)
-        clients.meet(200)  # what is loaded and allocated once is not to be counted
+        clients.meet(200)  # one-time allocations should not count
         before = server.resident()
         waiting = clients.wait(number)
         grown = server.resident() - before
-        # They are really there, the first as well as the last.
+        # Check that the clients are still waiting, the first as well as the last.
         for token, acceptor in [waiting[0], *waiting[: 0 : -max(1, number // 100)]]:
             dialer = clients.open()
             dialer.send(clients.request(b"DIAL", token))
@@ -160,7 +159,7 @@ def main() -> None:
     cases = [(name, *kind) for name in [*ours, *others] for kind in kinds]
     cases += [("bare", "relayed", 1), ("bare", "relayed", many)]
     runs: dict[tuple[str, str, int], list[dict[str, float]]] = {case: [] for case in cases}
-    for _ in range(options.runs):  # in turns, so that all have the same weather
+    for _ in range(options.runs):  # alternating, so that changes of the load affect all
         for name, kind, at_once in cases:
             run = rendezvous(name, options.pairs, at_once, kind == "direct")
             runs[name, kind, at_once].append(run)

@@ -1,27 +1,27 @@
 """
-Does a server that is full work as one that is empty?
+Does a full server work as well as an empty one?
 
-A real ``rdv serve`` process on 127.0.0.1. Step by step it gets relayed pairs that are silent, and
-acceptors that wait for a partner, up to as many as it has descriptors for: a pair takes two of
-them, a client that waits one. They are held by processes of their own (``crowd`` below), as each
+A real ``rdv serve`` process on 127.0.0.1 gets, step by step, silent relayed pairs, and acceptors
+that wait for a peer, up to the number that it has descriptors for: a pair takes two of them, a
+waiting client one. The clients are in processes of their own (``crowd`` below), because every
 process, server or crowd, has the same limit: ``ulimit -Hn``.
 
-At each step this process lets fresh pairs meet, one at a time, and looks at what that costs. All
-other clients are silent meanwhile. ``HELLO`` is the time from both requests sent until the dialer
-has the acceptor's HELLO line, through the relay. The columns with an ``x`` are ratios to another
-server that stays empty, measured in turns with the full one, so that both have the same weather.
+At each step this process measures new pairs, one at a time, while all other clients are silent.
+``HELLO`` is the time from both requests until the dialer has the acceptor's HELLO line, through the
+relay. The columns with an ``x`` are ratios to another server that stays empty; the two alternate,
+so that changes of the machine's load affect both.
 
-Then nobody does anything for some seconds, and the server's CPU time is looked at. Each of the
-relayed pairs moves a byte both ways. The clients of one crowd leave at once while fresh pairs go on
-meeting: ``longest HELLO`` is what the worst of those had to wait. At last the server is told to
-stop and refuses everybody who waits.
+Then everything is idle for some seconds, and the server's CPU time is measured. Each relayed pair
+moves a byte both ways. The clients of one crowd leave at once while new pairs continue to meet:
+``longest HELLO`` is the maximum for these. Finally the server is told to stop, and refuses all
+waiting clients.
 
 Run it from the checkout, on a quiet machine with two cores or more::
 
     python -m benchmarks.scale
     python -m benchmarks.scale --waiting 2000 --pairs 200
 
-It ends by itself, after a minute or so.
+It ends by itself, after about a minute.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ from benchmarks.common import (
 from rdv._system.descriptors import first_reserved
 from rdv.wire import confirm_line, hello_line
 
-#: Seconds within which anything has to happen.
+#: Seconds within which any event must happen.
 _PATIENCE = 30.0
-#: So often full and empty are looked at in turns.
+#: How often the full and the empty server are measured in turn.
 _TURNS = 3
-#: Descriptors that a process needs for itself, and for a fresh pair.
+#: Descriptors that a process needs for itself and for a new pair.
 _OWN = 64
 
 
 class Crowd(Clients):
-    """Clients that stay, in a process of their own, told what to do line by line."""
+    """Clients that stay, in a process of their own that gets orders line by line."""
 
     def __init__(self, port: int, name: str) -> None:
         super().__init__(port)
@@ -68,11 +68,11 @@ class Crowd(Clients):
         self._waiting: list[socket.socket] = []
 
     def token(self) -> bytes:
-        """One that no other process uses either."""
+        """A token that no other process uses either."""
         return self._name + super().token()
 
     def obey(self) -> None:
-        """Do what stdin says, until it ends."""
+        """Execute the orders on stdin, until it ends."""
         orders: dict[str, Callable[[int], None]] = {
             "pairs": self._join,
             "wait": lambda number: self._waiting.extend(s for _, s in self.wait(number)),
@@ -86,7 +86,7 @@ class Crowd(Clients):
             print(f"DONE: {order}", flush=True)
 
     def _join(self, number: int) -> None:
-        """So many pairs that are relayed, and then silent."""
+        """Start this many relayed pairs that are then silent."""
         for _ in range(number):
             token = self.token()
             acceptor, dialer = pair = self.open(), self.open()
@@ -101,14 +101,14 @@ class Crowd(Clients):
             self._pairs.append(pair)
 
     def _move(self, _: int) -> None:
-        """A byte through each pair, both ways."""
+        """Move a byte through each pair, both ways."""
         for pair in self._pairs:
             for source, sink in (pair, pair[::-1]):
                 source.sendall(b"x")
                 _expect(sink, b"x")
 
     def _refused(self, _: int) -> None:
-        """Those who wait are told that the server stops."""
+        """Expect that the waiting clients are refused because the server stops."""
         for sock in self._waiting:
             sock.settimeout(_PATIENCE)
             if not sock.recv(4096).startswith(b"HTTP/1.1 503 "):
@@ -133,10 +133,10 @@ def _expect(sock: socket.socket, end: bytes) -> None:
 
 
 class _Fresh(Clients):
-    """Pairs that come and go."""
+    """Pairs that connect and leave."""
 
     def measure(self, server: Program, pairs: int) -> dict[str, float]:
-        """What *pairs* of them cost, one at a time: us, ms, ms."""
+        """The cost of *pairs* pairs, one at a time: us, ms, ms."""
         self.meet(pairs // 10)
         self.latencies.clear()
         cpu = server.cpu()
@@ -149,7 +149,7 @@ class _Fresh(Clients):
 
 
 class _Steps:
-    """The table of fresh pairs, each row beside a server that is empty at the same time."""
+    """The table of new pairs; each row compares with a server that is empty at the same time."""
 
     def __init__(self, full: tuple[Program, int], empty: tuple[Program, int], pairs: int) -> None:
         self._sides = [(server, _Fresh(port)) for server, port in (full, empty)]
@@ -157,7 +157,7 @@ class _Steps:
         self.rows: list[list[str]] = []
 
     def measure(self, name: str) -> None:
-        """One row: medians of both, in turns."""
+        """Add a row: the medians of both servers, alternating."""
         runs: list[list[dict[str, float]]] = [[], []]
         for _ in range(_TURNS):
             for side, (server, fresh) in enumerate(self._sides):
@@ -173,7 +173,7 @@ class _Steps:
 
 
 def _all(crowds: list[Program], order: str, number: int) -> None:
-    """Let the crowds share it, all at the same time."""
+    """Divide this number among the crowds, which work at the same time."""
     for index, crowd in enumerate(crowds):
         crowd.tell(f"{order} {number // len(crowds) + (index < number % len(crowds))}")
     for crowd in crowds:
@@ -181,7 +181,7 @@ def _all(crowds: list[Program], order: str, number: int) -> None:
 
 
 def scale(pairs: int, waiting: int, each: int, processes: int, idle: float) -> None:
-    """Fill a server, look at it, and empty it; print what was seen."""
+    """Fill a server, measure it, and empty it; print the results."""
     with ExitStack() as stack:
         options = (
             "-l",

@@ -1,25 +1,26 @@
 """
-What does a secured stream cost, beside a plain one and beside TLS?
+What does a secured stream cost, compared with a plain one and with TLS?
 
 ``handshake``: CPU of both sides together, in memory.
 
-``dial``: milliseconds until the first byte of the peer has come: over loopback, one dial after the
+``dial``: milliseconds until the peer's first byte has arrived: over loopback, one dial after the
 other; with ``--distance`` also in the laboratory (``tests/natlab``: Linux, root, ``ip``, ``nft``),
 where the peers have public addresses and the server is halfway between them.
 
-``throughput``: of one stream from this process to another, directly over loopback, in pieces of
-64 KiB. ``CPU`` is that of both sides for one GB; the ratios are those of neighbours, their median.
+``throughput``: one stream from this process to another, directly over loopback, in pieces of 64
+KiB. ``CPU`` is that of both sides for one GB; the ratios are medians over neighbouring runs.
 ``socat`` sends as much from ``/dev/zero`` to ``/dev/null``, through its own TLS.
 
 ``files``: a file in memory through the commands, and with ``--wormhole`` through magic-wormhole
-with its mailbox server and its relay on this host. The folder is that of its programs, as in::
+with its mailbox server and its relay on this host. The option names the folder with its programs,
+from::
 
     python -m venv /tmp/wormhole
     /tmp/wormhole/bin/pip install magic-wormhole magic-wormhole-{mailbox-server,transit-relay}
 
-``memory``: what the process at the other side grows by for each connection that is open and silent.
+``memory``: by how much each open and silent connection makes the process on the other side grow.
 
-All take turns. Run it from the checkout, on a machine with two cores or more and with ``socat``::
+All alternate. Run it from the checkout, on a machine with at least two cores and with ``socat``::
 
     python -m benchmarks.secure --congestion cubic
     python -m benchmarks.secure --only throughput --runs 5 --size 256
@@ -105,7 +106,7 @@ def _print_dials(title: str, times: dict[str, list[float]]) -> None:
 
 
 def _socat(folder: str, size: int) -> list[float]:
-    """As :func:`throughput`."""
+    """Like :func:`throughput`."""
     port, env = free_port(), dict(os.environ)
     common = ["socat", "-u", "-b", "65536"]
     listen = f"OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,cert={folder}/pem,verify=0"
@@ -144,7 +145,7 @@ async def _report_throughput(
 
 
 async def _other_side(reactor: Any, url: str, folder: str) -> None:
-    """Listen in every way, and say so."""
+    """Listen in every way, and report it."""
     factory = Factory.forProtocol(Counter)
     factory.noisy = False
     pem = PrivateCertificate.loadPEM(Path(folder, "pem").read_bytes())
@@ -165,7 +166,7 @@ async def _other_side(reactor: Any, url: str, folder: str) -> None:
 def _started(
     reactor: Any, env: dict[str, str], url: str, folder: str
 ) -> Iterator[tuple[Program, dict[str, Any]]]:
-    """The other side, and an endpoint for each kind of connection to it."""
+    """Start the other side; return it, and an endpoint for each kind of connection to it."""
     argv = (sys.executable, "-m", "benchmarks.secure", "--other-side", url, folder)
     with Program(*argv, env=env) as other:
         ports = [int(port) for port in other.line(r"PORTS: (.*)")[1].split()]
@@ -182,7 +183,7 @@ async def _report_memory(started: Callable[[], Any], number: int) -> None:
     rows = []
     for name in _KINDS:
         with started() as (other, endpoints):
-            # What is needed once is there after the first ones.
+            # One-time allocations happen with the first connections.
             senders = [(await connect(endpoints[name]))[0] for _ in range(50)]
             before = other.resident()
             for _ in range(number):

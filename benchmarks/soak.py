@@ -1,17 +1,18 @@
 """
-Is a server after ten minutes what it was after two?
+Is a server after ten minutes in the same state as after two?
 
-A real ``rdv serve`` on 127.0.0.1 for each number of workers, all at the same time, with the default
-limits for each address and signed tokens. Guests of many kinds come and go (``guests.py``): pairs
-that find a direct path, relayed ones whose bytes are all checked, readers that stall, clients that
-leave, are reset, replaced, refused, or wait in vain, half heads, bodies, wrong lines, health
-checks, and an address that floods. Every five seconds the server gets a SIGHUP.
+For each number of workers, there is a real ``rdv serve`` on 127.0.0.1, all at the same time, with
+the default limits per address and signed tokens. Guests of many kinds connect and leave
+(``guests.py``): pairs that find a direct path, relayed ones whose bytes are all checked, readers
+that stall, clients that leave, are reset, replaced, refused, or wait in vain, incomplete heads,
+bodies, wrong lines, health checks, and an address that floods. Every five seconds the server gets a
+SIGHUP.
 
-At the end everybody has left, and the server has to be as it was at the start: no client waits, no
-pair is there, the same descriptors are open, and it has counted each pair as the guests did. Its
-memory may not have grown since the warm-up, which is the first fifth, by more than five percent (if
-it ran for a minute at least), nor may anybody have got a wrong byte, answer or end. Otherwise the
-status is 1. ::
+At the end all have left, and the server must be in the same state as at the start: no waiting
+clients, no pairs, the same number of open descriptors, and the same counts of pairs as the guests
+have. Its memory must not have grown by more than five percent since the warm-up, which is the first
+fifth (if it ran for at least a minute), and no guest may have got a wrong byte, answer or end.
+Otherwise the exit status is 1. ::
 
     python -m benchmarks.soak
     python -m benchmarks.soak --seconds 60 --workers 2
@@ -39,17 +40,17 @@ from benchmarks.guests import BEHAVIOURS, House, Wrong
 
 __all__: list[str] = []
 
-#: By how many percent its memory may grow after the warm-up, which is that part of the time.
+#: The maximum growth of memory in percent after the warm-up, and the warm-up's share of the time.
 _GROWTH = 5.0
 _WARM_UP = 0.2
-#: Seconds after which a server has what it needs.
+#: Seconds after which a server should not need more memory.
 _LONG = 60.0
-#: Seconds between two SIGHUPs, and between two looks.
+#: Seconds between two SIGHUPs, and between two samples.
 _RELOADS = 5.0
 _LOOKS = 1.0
-#: How many seconds a server may need to be rid of all clients.
+#: Seconds within which a server must be rid of all clients.
 _CLEARING = 30.0
-#: How many rows the table has.
+#: The number of rows in the table.
 _ROWS = 10
 _OUTCOMES = ("direct", "relayed", "failed", "abandoned")
 
@@ -57,9 +58,9 @@ _OUTCOMES = ("direct", "relayed", "failed", "abandoned")
 @dataclass(frozen=True)
 class Look:
     """
-    What a server is at a moment.
+    The state of a server at a moment.
 
-    :ivar files: without pipes, of which it keeps some when they are empty.
+    :ivar files: without pipes, because it keeps some that are empty.
     """
 
     at: float
@@ -101,7 +102,7 @@ class Soak:
         self.looks: list[Look] = []
 
     async def run(self) -> None:
-        """Until the time is over and everybody has left."""
+        """Run until the time is over and all have left."""
         self._begun = time.monotonic()
         self._until = self._begun + self._seconds
         start = await self._look()
@@ -115,7 +116,7 @@ class Soak:
         return time.monotonic() >= self._until
 
     async def _visits(self, kind: str) -> None:
-        """The visits of one behaviour, beside each other as they come."""
+        """Start the visits of one behaviour, which overlap."""
         there: set[asyncio.Task[None]] = set()
         while not self._is_over():
             task = asyncio.ensure_future(self._visit(kind))
@@ -148,9 +149,9 @@ class Soak:
 
     async def _clears(self, files: int) -> Look:
         """
-        What it is when nobody is there, or when it is too late for that.
+        The state when all clients have left, or when the time for that is over.
 
-        :param files: how many are open then.
+        :param files: the number of open files that is expected then.
         """
         late = time.monotonic() + _CLEARING
         while True:
@@ -179,7 +180,9 @@ class Soak:
 
     @property
     def growth(self) -> float:
-        """Percent of memory: medians of the fifth behind the warm-up and of the last one."""
+        """
+        Growth of memory in percent: from the median of the fifth after the warm-up to the last one.
+        """
         looks = self.looks[:-1]
         fifth = max(1, int(len(looks) * _WARM_UP))
         first, last = looks[fifth : 2 * fifth] or looks, looks[-fifth:]
@@ -190,7 +193,7 @@ class Soak:
         return sum(float(each["cpu_seconds"]) for each in self.looks[-1].status["workers"])
 
     def report(self) -> str:
-        """Some of the looks, and what was seen."""
+        """Some of the samples, and the findings."""
         step = max(1, len(self.looks) // _ROWS)
         looks = [*self.looks[:-1:step], self.looks[-1]]
         head = ["at", "memory", "descriptors", "waiting", "pairs", "ended", "MiB", "refused"]

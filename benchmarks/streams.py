@@ -1,6 +1,6 @@
 """
-One stream to another process, for the benchmarks that time one: a sender, who is the other side,
-and how much goes through for how much CPU.
+One stream to another process, for benchmarks: a sender, the other side, and measurements of
+throughput and CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE = bytes(1 << 16)
 
 
 class Counter(Protocol):
-    """The other side: greets, and answers each ``size`` bytes with one."""
+    """The other side: sends a greeting, and a byte for each ``size`` received bytes."""
 
     transport: Any
 
@@ -33,7 +33,8 @@ class Counter(Protocol):
         self._head = b""
 
     def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)  # as rdv does; it makes a tenth and more
+        # As rdv does; it makes a difference of more than a tenth.
+        self.transport.setTcpNoDelay(True)
         self.transport.write(b"!")
 
     def dataReceived(self, data: bytes) -> None:
@@ -51,7 +52,7 @@ class Counter(Protocol):
 
 @implementer(IPushProducer)
 class _Sender(Protocol):
-    """This side: tells of the greeting, and sends."""
+    """This side: reports the greeting, and sends."""
 
     transport: Any
 
@@ -69,7 +70,7 @@ class _Sender(Protocol):
         self._waiter.callback(None)
 
     def send(self, size: int) -> Deferred[None]:
-        """Fires when all has arrived."""
+        """Fires when everything has arrived."""
         self._waiter = Deferred()
         self._missing = size
         self.transport.write(b"%d\n" % size)
@@ -104,14 +105,14 @@ class _Orders(Protocol):
 
 
 async def stdin_ended() -> None:
-    """Wait until whoever started this process has had enough of it."""
+    """Wait until the parent process closes stdin."""
     orders = _Orders()
     StandardIO(orders)
     await orders.ended
 
 
 async def connect(endpoint: IStreamClientEndpoint) -> tuple[_Sender, float]:
-    """A connection, and the seconds until the peer has been heard."""
+    """A connection, and the seconds until the peer's greeting has arrived."""
     factory = Factory.forProtocol(_Sender)
     factory.noisy = False
     begun = time.perf_counter()
@@ -126,9 +127,9 @@ async def close(sender: _Sender) -> None:
 
 
 async def throughput(endpoint: IStreamClientEndpoint, other: Program, size: int) -> list[float]:
-    """MiB a second, and seconds of CPU for a GiB, of this side and of the other."""
+    """MiB per second, and the CPU seconds per GiB of both sides together."""
     sender, _ = await connect(endpoint)
-    await sender.send(MIB * 4)  # slow start, and probation, are over
+    await sender.send(MIB * 4)  # slow start and probation are over after this
     cpu, own, begun = other.cpu(), time.process_time(), time.perf_counter()
     await sender.send(size)
     took = time.perf_counter() - begun

@@ -1,9 +1,9 @@
 """
-A file from one program to another, encrypted end to end, for :mod:`benchmarks.secure`: with the
-commands and a secret, and with magic-wormhole, its servers on this host.
+An end-to-end encrypted transfer of a file between two programs, for :mod:`benchmarks.secure`: with
+the commands and a secret, and with magic-wormhole and its servers on this host.
 
-Both programs of a pair are run with a small file and with a large one. The differences are taken,
-so that what it takes to start, to meet and to end is not in them.
+Both programs of a pair are run with a small file and with a large one. The results are differences,
+so they do not include the time to start, to meet and to end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rdv import Secret
 
 __all__ = ["report_transfers"]
 
-#: Sends one file to another one, and gives the seconds and those of CPU that it takes.
+#: Transfers one file to another one; returns the seconds and CPU seconds that it takes.
 _Transfer: TypeAlias = Callable[[Path, Path], tuple[float, float]]
 
 _SMALL = 1_000_000
@@ -73,7 +73,7 @@ def _wormhole(
 
 @contextmanager
 def _wormhole_servers(folder: Path, where: str) -> Iterator[list[int]]:
-    """A mailbox server, and a relay: their ports."""
+    """Start a mailbox server and a relay; return their ports."""
     ports = [free_port(), free_port()]
     at = [f"--port=tcp:{port}:interface=127.0.0.1" for port in ports]
     twist = str(folder / "twist")
@@ -87,7 +87,7 @@ def _wormhole_servers(folder: Path, where: str) -> Iterator[list[int]]:
 def report_transfers(wormhole: Path | None, runs: int, size: int, env: dict[str, str]) -> None:
     """
     :param wormhole: the folder with its programs, and ``twist`` with its servers.
-    :param size: bytes of the large file.
+    :param size: the size of the large file in bytes.
     """
     memory = Path("/dev/shm")
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def _print(
 ) -> None:
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in transfers}
     more = sources[1].stat().st_size - sources[0].stat().st_size
-    for transfer in transfers.values():  # what is compiled once is compiled then
+    for transfer in transfers.values():  # the first run compiles modules
         transfer(sources[0], target)
     for _ in range(runs):
         for name, transfer in transfers.items():

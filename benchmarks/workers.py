@@ -2,9 +2,9 @@
 The part of ``benchmarks/rendezvous.py`` that compares numbers of worker processes.
 
 Pairs meet in ``rdv serve --workers N`` and leave as soon as they have HELLO. The clients here are
-``benchmarks/load.c``, built by ``cc``: those in Python would be the limit. ``server CPU`` is that
-of all processes of the server. Where ``machine busy`` comes near to 100 % one worker more cannot
-help, as the clients need a part of the machine, too.
+``benchmarks/load.c``, built by ``cc``: clients in Python would be the bottleneck. ``server CPU`` is
+that of all processes of the server. If ``machine busy`` is close to 100 %, another worker cannot
+help, because the clients need a part of the machine, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def compare(counts: Sequence[int], pairs: int, at_once: int, runs: int) -> str:
     """
     Measure each number of workers.
 
-    :param runs: of each, in turns; the medians count.
+    :param runs: the number of runs of each, alternating; the result is the median.
     :return: a table.
     """
     with tempfile.TemporaryDirectory() as folder:

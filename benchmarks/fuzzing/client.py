@@ -1,5 +1,5 @@
 """
-What servers and proxies answer to a client.
+Answers from servers and proxies to a client.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS = [
 
 
 def _outcome(deferred: Deferred[Any], transport: Any, pieces: list[bytes]) -> str:
-    """How it ends when that comes, and then the end of the connection."""
+    """How the Deferred ends when this data arrives, followed by the end of the connection."""
     found: list[str] = []
 
     def failed(failure: Any) -> None:
@@ -42,7 +42,7 @@ def _outcome(deferred: Deferred[Any], transport: Any, pieces: list[bytes]) -> st
             raise error
         text = str(error)
         assert text.isprintable() and len(text) < 1000, "not fit to be shown"
-        found.append(type(error).__name__)  # h11's words depend on the pieces
+        found.append(type(error).__name__)  # the words of h11's errors depend on the pieces
 
     mistakes: list[Any] = []
     deferred.addCallbacks(lambda _: found.append("made"), failed).addErrback(mistakes.append)
@@ -57,7 +57,7 @@ def _outcome(deferred: Deferred[Any], transport: Any, pieces: list[bytes]) -> st
 
 
 def response(data: bytes) -> None:
-    """A server's, to a whole request. It fails as all requests do, or it leads to a candidate."""
+    """A server's answer to a request. It fails as all requests do, or results in a candidate."""
     pieces, whole = cut(data)
     outcomes = [_asked(each) for each in (pieces, [whole] if whole else [])]
     assert outcomes[0] == outcomes[1], outcomes
@@ -74,7 +74,7 @@ def _asked(pieces: list[bytes]) -> str:
 
 
 def tunnel(data: bytes) -> None:
-    """A proxy's, to CONNECT. What comes behind a yes is for the protocol behind it."""
+    """A proxy's answer to CONNECT. Data after a success is for the protocol inside."""
     pieces, whole = cut(data)
     outcomes = [_tunnelled(each) for each in (pieces, [whole] if whole else [])]
     assert outcomes[0] == outcomes[1], outcomes

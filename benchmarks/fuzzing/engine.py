@@ -1,5 +1,5 @@
 """
-Runs one target on ever new inputs, and shrinks those that it cannot stand.
+Runs one target on ever new inputs, and minimises those that it fails on.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 
 __all__ = ["Finding", "Report", "Target", "cut", "guided", "plain", "shrunk"]
 
-#: Tries at most to make an input smaller.
+#: Maximum number of attempts to make an input smaller.
 _PATIENCE = 2000
 
 
 class Target(NamedTuple):
     """
-    What is tried.
+    A function under test.
 
-    :ivar run: takes an input; whatever it raises is a finding.
-    :ivar seeds: inputs to begin with.
-    :ivar words: what inputs are made of, beside bytes.
-    :ivar longest: bytes of an input at most.
+    :ivar run: takes an input; any exception is a finding.
+    :ivar seeds: initial inputs.
+    :ivar words: parts of inputs, in addition to single bytes.
+    :ivar longest: maximum length of an input in bytes.
     """
 
     run: Callable[[bytes], object]
@@ -35,10 +35,10 @@ class Target(NamedTuple):
 
 class Finding(NamedTuple):
     """
-    An input that a target cannot stand.
+    An input that a target fails on.
 
-    :ivar place: of the exception: its type, and the innermost line of the product.
-    :ivar text: what it says.
+    :ivar place: identifies the exception: its type, and the innermost line of the product.
+    :ivar text: its message.
     """
 
     place: str
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 class Report:
-    """What has come of a run."""
+    """The result of a run."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -57,11 +57,11 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The time since the start."""
         return time.monotonic() - self._begun
 
     def take(self, data: bytes) -> None:
-        """Try an input. One that fails where another one did is not looked at again."""
+        """Try an input. If it fails at a known place, it is ignored."""
         self.inputs += 1
         finding = attempt(self._target, data)
         if finding is not None and finding.place not in self.findings:
@@ -69,7 +69,7 @@ class Report:
 
 
 def attempt(target: Target, data: bytes) -> Finding | None:
-    """What comes of one input; None when all is well."""
+    """The finding for one input; None if it passes."""
     try:
         target.run(data)
     except Exception as error:
@@ -81,7 +81,7 @@ def attempt(target: Target, data: bytes) -> Finding | None:
 
 
 def shrunk(target: Target, finding: Finding) -> Finding:
-    """The same finding with an input from which nothing can be left out."""
+    """The same finding with an input from which nothing can be removed."""
     left, size = _PATIENCE, len(finding.data)
     while size:
         start = 0
@@ -99,8 +99,8 @@ def shrunk(target: Target, finding: Finding) -> Finding:
 
 def cut(data: bytes) -> tuple[list[bytes], bytes]:
     """
-    The pieces of an input whose first two bytes say how it is cut, and all of it: the length of the
-    first piece, and that of the others. 0 is for all that is left.
+    Divide an input into pieces. Its first two bytes are the lengths of the first piece and of the
+    others; 0 means all that is left. Returns the pieces, and the rest of the input as a whole.
     """
     first, size, data = data[:1], data[1:2], data[2:]
     start = (first[0] if first else 0) or len(data)
@@ -110,7 +110,7 @@ def cut(data: bytes) -> tuple[list[bytes], bytes]:
 
 
 def plain(target: Target, seconds: float, source: random.Random) -> Report:
-    """Run for so long on seeds, and on what becomes of them by chance."""
+    """Run for this long on the seeds, and on random mutations of them."""
     report = Report(target)
     for data in _changed(target, source):
         report.take(data)
@@ -143,11 +143,11 @@ def _changed(target: Target, source: random.Random) -> Iterator[bytes]:
 
 def guided(target: Target, seconds: float, folder: Path, done: Callable[[Report], Any]) -> None:
     """
-    Run for so long, or a little longer, on inputs that atheris makes: those that come to new lines
-    of instrumented modules are changed further. A process can do this once.
+    Run for this long, or a little longer, on inputs from atheris, which mutates those that reach
+    new lines of instrumented modules. A process can do this once.
 
-    :param folder: for what it knows, and for an input that ends the process or takes too long.
-    :param done: takes the report. It has to end the process.
+    :param folder: for the corpus, and for an input that ends the process or takes too long.
+    :param done: takes the report. It must end the process.
     """
     import atheris
 

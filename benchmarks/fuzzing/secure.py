@@ -1,5 +1,5 @@
 """
-What comes on a secured stream: from a stranger, and from somebody who knows the secret.
+Data on a secured stream: from a stranger, and from a peer that knows the secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rdv.wire import Role, confirm_line, hello_line
 __all__ = ["TARGETS"]
 
 _LIMIT = 4
-#: Lengths of plaintexts, of which a byte tells the number.
+#: Lengths of plaintexts, selected by one byte of the input.
 _SIZES = (0, 1, 2, 3, 100, 1 << 14)
 
 
@@ -29,7 +29,9 @@ def _sealer() -> Sealer:
 
 
 def _heard(feed: Callable[[bytes], Iterable[object]], pieces: Iterable[bytes]) -> list[object]:
-    """What comes of them, and whether it ends with a refusal. Data are joined."""
+    """
+    The results for these pieces, and whether they end with a refusal. Adjacent data is joined.
+    """
     heard: list[object] = []
     try:
         for piece in pieces:
@@ -46,7 +48,7 @@ def _heard(feed: Callable[[bytes], Iterable[object]], pieces: Iterable[bytes]) -
 
 
 def records(data: bytes) -> None:
-    """Of a stranger: refused, or what the peer has sealed; however it is cut."""
+    """From a stranger: refused, or what the peer has sealed, in any pieces."""
     pieces, whole = cut(data)
     found = []
     for each in (pieces, [whole] if whole else []):
@@ -58,7 +60,7 @@ def records(data: bytes) -> None:
 
 
 def path(data: bytes) -> None:
-    """Of a peer: three bytes a record tell its type, its first byte, and its length."""
+    """From a peer: three bytes per record select its type, its first byte, and its length."""
     pieces, orders = cut(data)
     cuts = [len(each) for each in pieces]
     for role in Role:
@@ -96,8 +98,8 @@ def _follow(role: Role, orders: bytes, cuts: list[int], *, joins: bool) -> None:
 
 def handshake(data: bytes) -> None:
     """
-    Of a stranger: the line and the message behind it, in pieces. The first byte tells to whom they
-    are said, and on what candidate.
+    From a stranger: the line and the message after it, in pieces. The first byte selects which side
+    gets them, and on which candidate.
     """
     flags, (pieces, _) = data[:1] or b"\0", cut(data[1:])
     role = Role.DIALER if flags[0] & 1 else Role.ACCEPTOR
@@ -116,7 +118,7 @@ def handshake(data: bytes) -> None:
 
 
 def payload(data: bytes) -> None:
-    """Of a peer: any payload, well sealed, and any public key."""
+    """From a peer: any payload, correctly sealed, and any public key."""
     data = data.ljust(57, b"\0")
     acceptor, dialer = handshakes()
     public, text = data[1:33], data[33:57]

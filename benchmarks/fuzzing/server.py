@@ -1,5 +1,5 @@
 """
-What strangers send to a server, as a whole site in memory.
+Data from strangers to a server, which is a whole site in memory.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from rdv.test.server.test_shortcut import SiteWorld
 
 __all__ = ["TARGETS"]
 
-#: Between what one client sends and what the other one does, and how one ends.
+#: Separate what the two clients send; end a direction; close; let time pass.
 _OTHER, _END, _CLOSE, _WAIT = b"\xfe", b"\xfd", b"\xfc", b"\xfb"
 _ORDERS = frozenset((_OTHER, _END, _CLOSE, _WAIT))
-#: Seconds in which everything is over.
+#: Seconds after which everything must be over.
 _FOR_EVER = 1000
 _STATUS = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9] ")
 
@@ -59,7 +59,7 @@ _WORDS = [
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing that is logged meanwhile is a mistake of the product's."""
+    """Fail if a failure is logged in the block."""
     failures: list[Any] = []
 
     @implementer(ILogObserver)
@@ -77,14 +77,14 @@ def quiet() -> Iterator[None]:
 
 
 def head(data: bytes) -> None:
-    """The short way and the long one come to the same."""
+    """The shortcut and the usual way have the same result."""
     with quiet():
         short, long = [OwnWorld(each).outcome(data) for each in (True, False)]
     assert short == long, f"{short} is not {long}"
 
 
 def shortcut(data: bytes) -> None:
-    """Likewise in somebody's own site, however what is sent is cut."""
+    """The same for a shortcut in another site, in any pieces."""
     pieces, _ = cut(data)
     *before, last = pieces or [b""]
     with quiet():
@@ -101,7 +101,7 @@ def _settled(clock: Clock, rendezvous: Rendezvous) -> None:
 
 
 def _check_answers(received: bytes, sent: bytes) -> None:
-    """Whole answers, and none behind one that is the last."""
+    """Complete answers, and none after one that closes the connection."""
     last = False
     while _STATUS.match(received):
         first, _, rest = received.partition(b"\r\n\r\n")
@@ -154,13 +154,13 @@ def _visit(settings: ServerSettings, data: bytes) -> None:
 
 
 def site(data: bytes) -> None:
-    """Two clients say what they like, in any pieces: no traceback, whole answers, nothing left."""
+    """Two clients send anything, in any pieces: no tracebacks, complete answers, nothing left."""
     with quiet():
         _visit(ServerSettings(), data)
 
 
 def observed(data: bytes) -> None:
-    """Likewise, behind a proxy that tells where clients come from."""
+    """The same behind a proxy that reports clients' addresses."""
     with quiet():
         for port in (None, "X-Real-Port"):
             _visit(
@@ -169,7 +169,9 @@ def observed(data: bytes) -> None:
 
 
 def proxy(data: bytes) -> None:
-    """A PROXY header is the same however it is cut, and nothing is left of one that is none."""
+    """
+    A PROXY header has the same result in any pieces, and an invalid one leaves nothing behind.
+    """
     pieces, whole = cut(data)
     with suppress(ProtocolError):
         if (size := header_size(whole)) is not None:

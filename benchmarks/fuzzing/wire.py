@@ -1,5 +1,5 @@
 """
-What strangers write in heads and lines, and what of it goes from one process to another.
+Heads and lines from strangers, and the parts of them that are passed between processes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _lookup(headers: dict[bytes, list[bytes]]) -> HeaderLookup:
 
 
 def offer(data: bytes) -> None:
-    """It is refused in one line, or says the same again when it is written anew."""
+    """It is refused in one line, or results in the same offer when it is formatted again."""
     headers = _headers(data)
     for role in Role:
         try:
@@ -82,7 +82,7 @@ def offer(data: bytes) -> None:
 
 
 def answer(data: bytes) -> None:
-    """Likewise."""
+    """The same for an answer."""
     headers = _headers(data)
     with suppress(ProtocolError):
         read = parse_answer(_lookup(headers))
@@ -92,7 +92,7 @@ def answer(data: bytes) -> None:
 
 
 def address(data: bytes) -> None:
-    """All who read one agree."""
+    """All parsers of addresses agree."""
     text = data.decode("utf-8", "surrogateescape")
     with suppress(ValueError):
         network_text(network_of(text))
@@ -118,7 +118,7 @@ def address(data: bytes) -> None:
 
 
 def line(data: bytes) -> None:
-    """However it is cut."""
+    """A line has the same result in any pieces."""
     pieces, whole = cut(data)
     expected = hello_line(b"token")
     matcher, rest = LineMatcher(expected), b""
@@ -138,7 +138,7 @@ def line(data: bytes) -> None:
 
 
 def token(data: bytes) -> None:
-    """A plain one, a signed one, a secret. No error repeats a secret."""
+    """A plain token, a signed one, or a secret. No error repeats a secret."""
     if (read := read_signed(data)) is not None:
         expiry, rest = data.split(b":", 1)
         assert int(expiry) == read.expiry and rest.startswith(read.user.encode())
@@ -156,7 +156,7 @@ def token(data: bytes) -> None:
 
 
 def passed(data: bytes) -> None:
-    """It is refused, or says the same again."""
+    """It is refused, or results in the same message when it is formatted again."""
     with suppress(ProtocolError):
         client = decode(data)
         assert decode(encode(client))[:5] == client[:5]

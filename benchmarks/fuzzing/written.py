@@ -1,6 +1,6 @@
 """
-What an operator or a user writes: files, variables, flags, addresses; and what one process of a
-server writes to another.
+Text from operators and users: files, variables, flags, addresses; and messages between the
+processes of a server.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _is_line(text: str) -> None:
 
 
 def files(data: bytes) -> None:
-    """Files with networks and secrets: read, or refused in a line."""
+    """Files with networks and secrets: accepted, or refused with one line."""
     path = _file(data)
     for make in _CHECKS:
         try:
@@ -78,7 +78,7 @@ def files(data: bytes) -> None:
 
 
 def toml(data: bytes) -> None:
-    """A configuration: read, or refused in lines; and again when nothing has changed."""
+    """A configuration: accepted, or refused with lines; reading it again changes nothing."""
     try:
         configuration = Configuration({"config": _file(data)}, {})
     except BadSettings as error:
@@ -95,7 +95,7 @@ def _unexpected(settings: object) -> None:
 
 
 def environment(data: bytes) -> None:
-    """The same, a variable a line."""
+    """The same for environment variables, one a line."""
     text = data.decode("utf-8", "surrogateescape").replace("\0", "")
     lines = [each.partition("=") for each in text.split("\n")]
     variables = {f"{PREFIX}{name}": value for name, _, value in lines if name != "CONFIG"}
@@ -120,7 +120,7 @@ def values(data: bytes) -> None:
 
 
 def listening(data: bytes) -> None:
-    """What to listen on; nobody does."""
+    """Text that names where to listen; nothing listens."""
     text = data.decode("utf-8", "surrogateescape")
     if not text.startswith(("ssl:", "tls:", "txrdv", "rdv", "stdio")):  # these open files
         try:
@@ -130,7 +130,7 @@ def listening(data: bytes) -> None:
 
 
 def polling(data: bytes) -> None:
-    """What a worker has counted: numbers, or a complaint."""
+    """The counters of a worker: accepted, or an error in the log."""
     said: list[str] = []
     clock = Clock()
     numbers = Polling(clock, lambda: None, lambda: [0, 1], 2)
@@ -146,7 +146,7 @@ def polling(data: bytes) -> None:
 
 
 def reports(data: bytes) -> None:
-    """What a worker logs. An observer that fails is no concern of who publishes."""
+    """A log event of a worker. If an observer fails, that is not the publisher's fault."""
     with suppress(ValueError):  # as the parent does
         formatEvent(reported(data.decode(), 7))
 

@@ -1,8 +1,8 @@
 """
 ``check_api.py HTML``: the built documentation describes every public name.
 
-A name in ``__all__`` that has no docstring, or a package that the API page forgets, is left out by
-Sphinx without a word.
+Sphinx silently omits a name in ``__all__`` that has no docstring, or a package that the API page
+forgets.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import zlib
 from pathlib import Path
 
-#: What people import from. The rest is private.
+#: The packages for users. All others are private.
 PUBLIC = (
     "rdv.addresses",
     "rdv.asyncio_streams",
@@ -25,23 +25,23 @@ PUBLIC = (
     "rdv.testing",
     "rdv.wire",
 )
-#: Names in those that are not for everybody, or are described where they come from.
+#: Names in these that are private, or are described at their origin.
 PRIVATE = {"rdv.endpoints.IClient", "rdv.endpoints.Trouble"}
 
 
 def described(inventory: bytes) -> set[str]:
-    """The names in an ``objects.inv`` of Sphinx: four lines, then compressed ones."""
+    """The names in an ``objects.inv`` of Sphinx: four lines of text, then compressed ones."""
     body = zlib.decompress(inventory.split(b"\n", 4)[4])
     return {line.split(" ", 1)[0] for line in body.decode().splitlines()}
 
 
 def missing(names: set[str]) -> list[str]:
-    """The public names that are none of these."""
+    """The public names that are not among these."""
     found = []
     for module in PUBLIC:
         for name in importlib.import_module(module).__all__:
             full = f"{module}.{name}"
-            # A type alias is described in the module that defines it, as its comment is there.
+            # A type alias is described in the module that defines it, because its comment is there.
             deeper = any(
                 each.startswith(f"{module}.") and each.endswith(f".{name}") for each in names
             )

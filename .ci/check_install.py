@@ -1,9 +1,9 @@
 """
-Check an installed rdv, run with the Python that has it, in a folder that is not a checkout.
+Check an installed rdv. Run this with its Python, in a folder that is not a checkout.
 
-It is the distribution txrdv. Every module can be imported with nothing but the declared
-dependencies, ``twist`` lists the plugin without a word on stderr, both commands can show their
-help, and Twisted understands the descriptions of endpoints.
+It is the distribution txrdv. Every module must be importable with only the declared dependencies,
+``twist`` must list the plugin without output on stderr, both commands must show their help, and
+Twisted must understand the endpoint strings.
 """
 
 import importlib
@@ -32,7 +32,7 @@ def run(*command: str) -> str:
 
 def import_everything() -> None:
     """
-    Import all modules but the tests, which may use more than the package declares, and
+    Import all modules except the tests, which may use more than the package declares, and
     ``__main__``, which is a program.
     """
     package = importlib.import_module("rdv")
@@ -42,7 +42,7 @@ def import_everything() -> None:
 
 
 def describe_endpoints() -> None:
-    """Have Twisted find the parsers."""
+    """Check that Twisted finds the parsers."""
     description = r"rdv:http\://localhost/rdv:token=abc"
     for function in ("clientFromString", "serverFromString"):
         done = run(

@@ -1,6 +1,6 @@
 """
-``check_types.py``: what a program that uses rdv is told by ``mypy --strict``, with and without the
-plugin for zope.interface. Run with the Python that has both installed, and rdv.
+``check_types.py``: the errors that ``mypy --strict`` reports for programs that use rdv, with and
+without the plugin for zope.interface. Run this with a Python that has both and rdv.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLUGIN = "plugins = mypy_zope:plugin\n"
 
 
 def wanted() -> set[str]:
-    """The errors that the programs ask for: ``wrong.py:7 arg-type``."""
+    """The errors that the programs expect: ``wrong.py:7 arg-type``."""
     return {
         f"{path.name}:{number} {found[1]}"
         for path in TYPED.glob("*.py")
@@ -26,7 +26,7 @@ def wanted() -> set[str]:
 
 
 def told(folder: Path, plugin: str) -> set[str]:
-    """Those that there are."""
+    """The errors that mypy reports."""
     settings = folder / "mypy.ini"
     settings.write_text(f"[mypy]\nstrict = True\n{plugin}")
     command = [sys.executable, "-m", "mypy", "--config-file", str(settings)]

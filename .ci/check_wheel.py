@@ -1,7 +1,7 @@
 """
-``check_wheel.py WHEEL CHECKOUT``: the wheel holds every file of the package and nothing else.
+``check_wheel.py WHEEL CHECKOUT``: the wheel contains every file of the package and nothing else.
 
-The packages are listed by hand in setup.py, so that one could be forgotten.
+The packages are listed by hand in setup.py, where one could be forgotten.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def differences(wheel: Path, checkout: Path) -> list[str]:
-    """One line per file that is missing or too many."""
+    """One line for each file that is missing or superfluous."""
     sources = [
         *checkout.glob("rdv/**/*.py"),
         *checkout.glob("rdv/**/*.html"),

@@ -1,10 +1,10 @@
 """
-What the installed txrdv says that it requires, run with a Python that has it.
+Check the requirements of the installed txrdv. Run this with a Python that has it.
 
-``requirements.py check CHECKOUT``: whatever is imported is required by name, and the other way
-round. What comes along with something else may be gone with its next release.
+``requirements.py check CHECKOUT``: every imported distribution is required by name, and every
+required one is imported. A dependency of a dependency may be gone with its next release.
 
-``requirements.py lowest``: the lowest versions of what it requires, as constraints for pip.
+``requirements.py lowest``: the lowest versions of the requirements, as constraints for pip.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OWN = {"rdv", "tests", "benchmarks", "examples"}
 
 
 def name_of(requirement: str) -> str:
-    """The distribution's, in the one form that names have."""
+    """The name of the distribution, normalised."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     if found is None:
         raise ValueError(f"not a requirement: {requirement!r}")
@@ -37,7 +37,7 @@ def name_of(requirement: str) -> str:
 
 
 def required(requirements: Iterable[str], extras: Container[str] = ()) -> list[str]:
-    """Those that are needed always, or for one of these extras."""
+    """The requirements that are needed always, or for one of these extras."""
     kept = []
     for each in requirements:
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", each)
@@ -48,7 +48,7 @@ def required(requirements: Iterable[str], extras: Container[str] = ()) -> list[s
 
 def lowest(requirements: Iterable[str]) -> list[str]:
     """
-    A constraint for each.
+    A constraint for each requirement.
 
     :raises ValueError: when one has no lower bound.
     """
@@ -62,7 +62,7 @@ def lowest(requirements: Iterable[str]) -> list[str]:
 
 
 def imported(source: str) -> Iterator[str]:
-    """The modules that a module imports, anywhere in it."""
+    """The modules that a module imports, anywhere in its source."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -71,19 +71,19 @@ def imported(source: str) -> Iterator[str]:
 
 
 def owner(module: str, distributions: Mapping[str, Sequence[str]]) -> str | None:
-    """The distribution that a module is from, or None for the standard library and ourselves."""
+    """The distribution of a module; None for the standard library and for our own modules."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in OWN:
         return None
     names = sorted({name_of(each) for each in distributions.get(top, ())})
-    # Several have a package of this name: zope is a namespace, twisted.plugins is everybody's.
+    # Several distributions may have this package: zope is a namespace, and so is twisted.plugins.
     fitting = [each for each in names if f"{module}.".startswith(f"{each.replace('-', '.')}.")]
     found = fitting if len(names) > 1 else names
     return found[0] if found else f"an unknown one ({module})"
 
 
 def complaints(checkout: Path, requirements: Sequence[str]) -> list[str]:
-    """One line for each requirement that is missing or too many."""
+    """One line for each requirement that is missing or superfluous."""
     distributions = packages_distributions()
     found: set[str] = set()
     wrong: set[str] = set()

@@ -1,9 +1,9 @@
 """
-Read the log of one or more trial runs, and judge it.
+Read the log of one or more trial runs, and check it.
 
-``summary.py check LOG ALLOWED [MODULE...]`` exits 1 and says why when a test failed, no test ran, a
-test was skipped that the file ALLOWED does not name, a test is marked todo, or a MODULE that holds
-tests does not occur. ``summary.py count LOG`` prints ``N passed, N failed``.
+``summary.py check LOG ALLOWED [MODULE...]`` exits with 1 and reports why when a test failed, no
+test ran, a test was skipped that the file ALLOWED does not name, a test is marked todo, or a MODULE
+that contains tests does not occur. ``summary.py count LOG`` prints ``N passed, N failed``.
 """
 
 import re
@@ -27,7 +27,7 @@ class Run:
 
     @property
     def failures(self) -> int:
-        """How often something went wrong; one test may fail and, besides, leave an error."""
+        """The number of problems; one test may fail and also leave an error."""
         bad = sum(self.counts.get(k, 0) for k in ("failures", "errors", "unexpectedSuccesses"))
         return bad if self.passed else max(bad, 1)
 
@@ -60,7 +60,7 @@ def skipped(log: str) -> list[str]:
 
 
 def complaints(log: str, allowed: Iterable[str], modules: Iterable[str]) -> list[str]:
-    """Everything that is wrong with the log, each as one line; empty when all is well."""
+    """All problems of the log, one line each; empty if there are none."""
     found = runs(log)
     wrong = []
     if not found:
@@ -87,7 +87,7 @@ def read_allowed(text: str) -> set[str]:
 
 
 def _sections(log: str, title: str) -> Iterator[list[str]]:
-    """The lines of each section of this title, without the title."""
+    """The lines of each section with this title, without the title."""
     lines = log.splitlines()
     starts = [
         number + 2

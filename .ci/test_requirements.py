@@ -25,7 +25,7 @@ DISTRIBUTIONS = {
 
 
 class RequirementTests(unittest.TestCase):
-    """Lines as a distribution has them."""
+    """Requirements in the form that a distribution has them."""
 
     def test_required(self) -> None:
         self.assertEqual(required(LISTED), LISTED[:3])
@@ -38,7 +38,7 @@ class RequirementTests(unittest.TestCase):
 
 
 class ImportTests(unittest.TestCase):
-    """Modules and what they are from."""
+    """Modules and their distributions."""
 
     def test_imported(self) -> None:
         source = "import a.b, c\nfrom d.e import f\nfrom . import g\ndef h():\n    import i\n"
@@ -61,7 +61,7 @@ class CheckTests(unittest.TestCase):
     """A checkout with two modules."""
 
     def check(self, program: str, test: str) -> list[str]:
-        """What there is to complain about."""
+        """The complaints about these files."""
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (("a.py", program), ("test/test_a.py", test)):
                 path = Path(folder, "rdv", name)

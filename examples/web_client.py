@@ -43,7 +43,7 @@ async def show(http: HTTPClient, path: str) -> None:
 
 async def main(reactor: Any, description: str, *paths: str) -> None:
     """Get all pages concurrently, each on its own connection."""
-    pool = HTTPConnectionPool(reactor)  # which are used again
+    pool = HTTPConnectionPool(reactor)  # which keeps connections for further requests
     endpoint = Always(clientFromString(reactor, description))
     http = HTTPClient(Agent.usingEndpointFactory(reactor, endpoint, pool))
     await gatherResults([Deferred.fromCoroutine(show(http, path)) for path in paths])

@@ -18,7 +18,7 @@ def ask(url: str, token: str) -> Deferred[Connection]:
 
 
 async def main() -> None:
-    """Each of the ways in."""
+    """Uses each entry point."""
     connection = await ask(URL, "token")
     connection.attach(Protocol())
     print(connection.is_relay, connection.peer_address.port)

@@ -1,4 +1,4 @@
-"""What a program may get wrong: each line with an error that is found says which."""
+"""Mistakes that a program may make: each line with an error that is found names it."""
 
 from twisted.internet import reactor
 

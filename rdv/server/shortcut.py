@@ -1,9 +1,9 @@
 """
-The shortcut to a rendezvous in somebody's own site.
+The shortcut to a rendezvous inside another site.
 
-It leads past everything between a connection and the resource, so it is only taken where nothing is
-there but what ``twisted.web`` itself does: whether that is so is looked up for each client, in the
-resources of the site, and never assumed.
+It skips everything between a connection and the resource, so it is only taken if there is only
+what ``twisted.web`` itself does. This is checked for each client, in the resources of the site, and
+never assumed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _OF_REQUESTS = (
 @implementer(IProtocolFactory, IProtocolNegotiationFactory, ILoggingContext)
 class ShortcutFactory:
     """
-    Listens in the place of a site: clients of its :class:`RendezvousResource` cost less.
+    Listens in place of a site, so that clients of its :class:`RendezvousResource` cost less.
 
     ::
 
@@ -67,20 +67,21 @@ class ShortcutFactory:
 
     A client whose first data is one complete plain request is taken over without a channel and a
     request of ``twisted.web``. Everything else, and silence, is left to the site, which answers as
-    if it were listening itself. Nothing is bypassed: such a client must be led to the resource by
-    children (``putChild``) of plain resources alone, and a resource with ``identify`` or
-    ``observed_address`` has to be asked. Behind a guard, a virtual host or any other resource that
-    decides for itself, clients take the usual way, and so they do through TLS, a PROXY header, a
-    Unix socket or a wrapping factory. None of this has to be configured.
+    if it were listening itself. No check is bypassed: only children (``putChild``) of plain
+    resources may lead such a client to the resource, and a resource with ``identify`` or
+    ``observed_address`` is always asked. Clients take the usual way if a guard, a virtual host or
+    another resource makes its own decisions, and also through TLS, a PROXY header, a Unix socket or
+    a wrapping factory. None of this needs configuration.
 
-    Connections of a TCP port whose clients take the shortcut inherit ``TCP_NODELAY`` and keepalive
-    from it on Linux: those of other requests, too.
+    On Linux, connections of a TCP port whose clients take the shortcut inherit ``TCP_NODELAY`` and
+    keepalive from it, including those with other requests.
 
     :param site: a ``twisted.web`` site, with any resources.
     :ivar site: the same.
     :ivar taken: how many clients have taken the shortcut.
-    :raises TypeError: when it is none, or has its own way to find resources or to build protocols,
-        or a request class with its own way to be made or processed: the shortcut would bypass that.
+    :raises TypeError: when it is not a site, or finds resources or builds protocols in its own way,
+        or has a request class that is made or processed in its own way: the shortcut would bypass
+        that.
     """
 
     def __init__(self, site: Site) -> None:

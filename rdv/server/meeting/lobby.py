@@ -41,7 +41,7 @@ class Member(Hashable, Protocol):
 
 M = TypeVar("M", bound=Member)
 
-#: A network of multicast addresses, from which nobody can come.
+#: A network of multicast addresses, from which no client can come.
 _ELSEWHERE = b"\xff" * 8
 
 

@@ -2,8 +2,8 @@
 The shortcut for a client of a standalone server.
 
 A client whose first data is one plain head becomes a leg without an HTTP channel, unless the server
-is stopping, or the door does not admit it immediately: see :mod:`rdv.server.site.slim`. A server
-that is full says so without a channel, too: many clients may come then, and come again.
+is stopping, or the door does not admit it immediately: see :mod:`rdv.server.site.slim`. A full
+server also refuses clients without a channel, because many may come then, and retry.
 """
 
 from __future__ import annotations

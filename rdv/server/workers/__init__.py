@@ -61,7 +61,7 @@ What can go wrong:
 * The parent dies: the pipe ends. The workers act as if they had been told to stop, so that another
   parent can have the ports.
 * A client is in the queue of a port at the end: the parent closes the port first, and each worker
-  accepts the clients that are there and then closes it. The last one leaves nobody behind.
+  accepts the queued clients and then closes it, so the last one leaves an empty queue.
 * An inbox is full, because its owner is dead or busy: clients wait at the sender, at most 1024 and
   for at most ten seconds; the others get 503. So do those that the kernel does not accept (too many
   descriptors in messages on this host).

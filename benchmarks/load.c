@@ -352,7 +352,7 @@ static void begin_next(void)
 static void set_ready(struct end *end)
 {
     end->state = READY;
-    set_events(end, 0); /* a reset is told all the same */
+    set_events(end, 0); /* a reset is still reported */
     if (other_of(end)->fd >= 0 && other_of(end)->state == READY) {
         ready_pairs++;
         begin_next();
@@ -468,7 +468,7 @@ static double set_up(void)
     return now() - begun;
 }
 
-/* ---- what the JSON says --------------------------------------------------------------------- */
+/* ---- the JSON report ------------------------------------------------------------------------ */
 
 static void report_begin(double setup)
 {
@@ -535,7 +535,7 @@ static void report_fairness(void)
            mean ? worst / mean : 0);
 }
 
-/* Leave nothing behind: what is under way would keep the kernel and the relay busy for a while. */
+/* Discard data in transit, which would keep the kernel and the relay busy for a while. */
 static void reset_all(void)
 {
     struct linger at_once = {.l_onoff = 1};
@@ -547,7 +547,7 @@ static void reset_all(void)
 
 /* ---- flood: oneway and both ----------------------------------------------------------------- */
 
-/* A connection has ended before its time. result: of the call that has told, or 0. */
+/* A connection has ended too early. result: of the call that reported it, or 0. */
 static void lost(struct end *end, ssize_t result)
 {
     int failure = result < 0 ? errno : 0;
@@ -590,7 +590,7 @@ static uint64_t all_received(int side)
     return total;
 }
 
-/* Handle events for so long; *seconds: how long it really was. */
+/* Handle events for this time; *seconds: the actual time. */
 static void run_for(double duration, void (*handle)(struct end *, uint32_t), double *seconds)
 {
     struct epoll_event events[EVENTS];
@@ -601,7 +601,7 @@ static void run_for(double duration, void (*handle)(struct end *, uint32_t), dou
         for (int i = 0; i < number; i++)
             handle(ends + events[i].data.u64, events[i].events);
         double time = now();
-        if (time - seen > 0.5) { /* looking at all pairs is not free */
+        if (time - seen > 0.5) { /* checking all pairs takes time */
             uint64_t total = all_received(0) + all_received(1);
             seen = time;
             if (total != before)
@@ -890,7 +890,7 @@ static void rendezvous_event(struct end *end, uint32_t happened)
     (void)happened;
 }
 
-/* Let so many pairs meet. */
+/* Let this many pairs meet. */
 static void meet(int number)
 {
     struct epoll_event events[EVENTS];

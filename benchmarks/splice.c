@@ -1,5 +1,5 @@
 /*
- * A plain relay in C, to compare with: what the kernel's splice() gives to whoever just uses it.
+ * A plain relay in C, to compare with: the performance of plain splice() calls.
  *
  *     cc -O2 -o splice benchmarks/splice.c
  *     ./splice 9001              every connection is passed on to 127.0.0.1:9001
@@ -38,7 +38,7 @@ struct side {
     bool ended;      /* nothing will come from fd any more */
     bool passed_on;  /* and the other side knows it */
     bool connecting; /* fd is not connected yet */
-    bool dead;       /* closed, and freed behind the events of this turn */
+    bool dead;       /* closed, and freed after the events of this turn */
     unsigned events; /* what epoll was told */
     struct side *next_dead;
 };
@@ -59,7 +59,7 @@ static struct sockaddr_in loopback(int port)
     return address;
 }
 
-/* What epoll has to say of a side follows from the state of both directions. */
+/* The events to watch on a side follow from the state of both directions. */
 static void update(struct side *side)
 {
     unsigned events = 0;
@@ -71,7 +71,7 @@ static void update(struct side *side)
     }
     if (events == side->events)
         return;
-    /* Out of the set while there is nothing to wait for: a hang-up is told again and again. */
+    /* Remove it while there is nothing to wait for: a hang-up would be reported repeatedly. */
     struct epoll_event event = {.events = events, .data.ptr = side};
     int how = !events ? EPOLL_CTL_DEL : side->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (epoll_ctl(poller, how, side->fd, &event))

@@ -57,9 +57,7 @@ class LateTests(SynchronousTestCase):
         """Importing it twice does not run it; using it does, once; then it is like any other."""
         self.write(lazy="value = 1\n")
         module = self.load("lazy")
-        import lazy  # type: ignore[import-not-found]
-
-        self.assertIs(lazy, module)
+        self.assertIs(import_module("lazy"), module)
         self.assertEqual([module.__name__, ran], ["lazy", []])
         self.assertEqual([module.value, module.value, ran], [1, 1, ["lazy"]])
         self.assertIs(type(module), ModuleType)
@@ -94,9 +92,8 @@ class LateTests(SynchronousTestCase):
         """Who is not named runs at once, and so does who is named and imported afterwards."""
         self.write(other="", lazy="")
         with late({"lazy": {}}):
-            import other  # type: ignore[import-not-found] # noqa: F401
-        import lazy  # noqa: F401
-
+            import_module("other")
+        import_module("lazy")
         self.assertEqual(ran, ["other", "lazy"])
 
     def test_not_python(self) -> None:

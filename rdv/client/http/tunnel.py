@@ -72,8 +72,10 @@ class TunnelEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         clock, timeout = self._context.reactor, self._context.settings.server_timeout
         ends = clock.seconds() + timeout
-        self._context.trace(What.PROXIED, proxy=str(self._proxy))
-        log.debug("{target}: through the proxy {proxy}", target=self._target, proxy=self._proxy)
+        # Its text: a JSON log would contain the whole tuple, with the password.
+        proxy = str(self._proxy)
+        self._context.trace(What.PROXIED, proxy=proxy)
+        log.debug("{target}: through the proxy {proxy}", target=self._target, proxy=proxy)
         try:
             tunnel = await self._below.connect(Factory.forProtocol(_Tunnel))
         except (ConnectError, DNSLookupError, DeferTimeoutError) as error:

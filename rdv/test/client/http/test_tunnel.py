@@ -13,6 +13,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
 from twisted.internet.tcp import makeBinding
+from twisted.logger import capturedLogs, eventAsJSON
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI
 
@@ -109,6 +110,14 @@ class RequestTests(TunnelTestCase):
     def test_credentials(self) -> None:
         request = self.ask("http://x:y@192.0.2.3:3128")
         self.assertIn(b"\r\nProxy-Authorization: Basic eDp5\r\n", request)
+
+    def test_log(self) -> None:
+        """The credentials are in no event of the log, whatever form it is written in."""
+        with capturedLogs() as events:
+            self.ask("http://user:pa%20ss@192.0.2.3:3128")
+        (event,) = [each for each in events if each["log_namespace"].endswith("tunnel")]
+        self.assertEqual(event["proxy"], PROXY)
+        self.assertNotIn("dXNlcjpwYSBzcw", eventAsJSON(event))
 
 
 class AnswerTests(TunnelTestCase):

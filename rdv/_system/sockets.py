@@ -41,9 +41,10 @@ RETRY_INTERVAL = 30
 _TCP_RTO_MAX_MS = 44
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
-#: Ports whose connections inherit all these options, and the number of the first connection that is
-#: known to have done so. Those that were queued before the port had the options have lower numbers.
-_tuned: WeakKeyDictionary[Port, float] = WeakKeyDictionary()
+#: Ports whose connections inherit all these options, with the socket that has them (a port that
+#: stops and listens again has another one), and the number of the first connection that is known to
+#: have inherited. Those that were queued before the port had the options have lower numbers.
+_tuned: WeakKeyDictionary[Port, tuple[socket.socket, float]] = WeakKeyDictionary()
 
 #: Values of SO_LINGER: whether to reset on close.
 _LINGER = {reset: struct.pack("ii", int(reset), 0) for reset in (True, False)}
@@ -141,13 +142,16 @@ def _has_inherited(connection: object, sock: socket.socket) -> bool:
     if not isinstance(connection, Server) or connection.server is None:
         return False
     port = connection.server
-    first = _tuned.get(port)
-    if first is None:
+    tuned = _tuned.get(port)
+    if tuned is None:
+        return False
+    listening, first = tuned
+    if getattr(port, "socket", listening) is not listening:  # a closed port has none
         return False
     if connection.sessionno < first:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
             return False
-        _tuned[port] = connection.sessionno
+        _tuned[port] = listening, connection.sessionno
     return True
 
 
@@ -158,13 +162,17 @@ def tune_port(port: object) -> None:
     """
     if isinstance(port, Port) and sys.platform == "linux" and port.socket.family in _INTERNET:
         _set_options(port.socket)
-        _tuned[port] = math.inf
+        _tuned[port] = port.socket, math.inf
 
 
 def tune_port_of(connection: Connection) -> None:
-    """Do that, unless it has been done, for the port that has accepted this connection."""
+    """
+    Do that, unless it has been done, for the port that has accepted this connection, if it is still
+    listening.
+    """
     port: Any = getattr(connection, "server", None)
-    if port not in _tuned:
+    sock = getattr(port, "socket", None)
+    if sock is not None and _tuned.get(port, (None,))[0] is not sock:
         tune_port(port)
 
 

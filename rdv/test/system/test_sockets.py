@@ -227,6 +227,39 @@ class PortTests(TestCase):
         tune(second)
         await self.leave(first, second)
 
+    async def test_closed_port(self) -> None:
+        """One whose port has closed meanwhile gets its own options; the port gets none."""
+        plain = await self.accepted(is_tuned=False)
+        tune_port_of(plain)
+        tune(plain)
+        tuned = await self.accepted(is_tuned=True)
+        self.assertEqual(self.values(plain), self.values(tuned))
+        await self.leave(plain, tuned)
+
+    async def test_port_that_listens_again(self) -> None:
+        """It has another socket: a connection gets its own options until that has them, too."""
+        protocols = [Protocol() for _ in range(3)]
+        factory: Any = Factory()
+        factory.noisy, factory.buildProtocol = False, lambda addr: protocols[len(self.clients) - 1]
+        port: Any = REACTOR.listenTCP(0, factory, interface="127.0.0.1")
+        tune_port(port)
+        for protocol in protocols:
+            self.clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
+            await until(lambda: protocol.transport)  # noqa: B023
+            tune(protocol.transport)
+            if protocol is protocols[0]:
+                await port.stopListening()
+                port.startListening()
+            else:
+                tune_port_of(cast(Any, protocol.transport))
+        await port.stopListening()
+        transports = [each.transport for each in protocols]
+        first, *others = map(self.values, transports)
+        self.assertEqual(others, [first, first])
+        self.patch(sockets, "_set_options", self.fail)
+        tune(transports[2])
+        await self.leave(*transports)
+
     async def test_in_the_queue(self) -> None:
         """Who was there before the port had them is given them."""
         plain, early = [await self.accepted(later, later=later) for later in (False, True)]

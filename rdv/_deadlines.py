@@ -74,6 +74,7 @@ class Expiry(Generic[M]):
             for member, since in due:
                 self._expire(member, since)
         finally:
+            self.stop()  # one of them may have changed the timeout
             self.call = None
             self._go_on()
 

@@ -103,6 +103,15 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.expired, ["a", "b"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_other_timeout_while_it_expires(self) -> None:
+        """There is still only one timer."""
+        deadlines: Deadlines[str] = Deadlines(self.clock, 10, lambda _: deadlines.retime(15))
+        deadlines.add("a")
+        self.clock.advance(1)
+        deadlines.add("b")
+        self.clock.advance(9)
+        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [16.0])
+
     def test_again_starts_anew(self) -> None:
         """Adding one that is in restarts its time, and delays nobody else's."""
         self.deadlines.add("a")

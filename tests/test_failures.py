@@ -207,7 +207,7 @@ class UsageTests(FailureTestCase):
                     (".*65536.*", ("dial", "--local-port", "65536", NOBODY, "t")),
                     (".*host:70000'", (*exposing, "host:70000")),
                     (".*TARGET", ("expose",)),
-                    ("not HOST:PORT or unix:PATH: 't'", exposing),
+                    ("not PORT, HOST:PORT or unix:PATH: 't'", exposing),
                     ("the token is empty", ("expose", NOBODY, "", "1")),
                     (".*many.*", (*exposing, "1", "--max=many")),
                     (".*--listen.*", connecting),

@@ -25,6 +25,7 @@ from rdv._system.socket_files import remove_stale
 from rdv.addresses import parse_ip
 from rdv.errors import BadEndpoint, RdvError
 from rdv.forwarding.host_endpoint import HostEndpoint
+from rdv.wire import is_secret
 
 __all__ = ["BadPlace", "HostPlace", "SocketFile", "UnixPlace", "parse_place"]
 
@@ -113,9 +114,11 @@ def parse_place(text: str, *, any_port: bool = False) -> HostPlace | UnixPlace:
     """
     if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
         return UnixPlace(text.removeprefix("unix:"))
+    if is_secret(text):  # the other error would show it
+        raise BadPlace("a secret instead of PORT, HOST:PORT or unix:PATH")
     found = _PLACE.fullmatch(text)
     if found is None or not (0 if any_port else 1) <= int(found["port"]) <= 0xFFFF:
-        raise BadPlace(f"not HOST:PORT or unix:PATH: {text!r}")
+        raise BadPlace(f"not PORT, HOST:PORT or unix:PATH: {text!r}")
     host = found["host"] or "127.0.0.1"
     if host.startswith("["):
         host = host[1:-1]

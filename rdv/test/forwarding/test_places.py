@@ -8,6 +8,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from rdv._secure.secret import Secret
 from rdv.forwarding.places import BadPlace, HostPlace, UnixPlace, parse_place
 from rdv.test.client.doubles import ClientReactor
 from rdv.test.doubles import Wire
@@ -52,6 +53,13 @@ class PlacesTests(SynchronousTestCase):
             ),
         ):
             self.assertRaises(BadPlace, parse_place, text)
+
+    def test_a_secret_is_not_shown(self) -> None:
+        """It takes the place of a target that was left out."""
+        secret = Secret.generate().reveal()
+        for text in (secret, f"{secret}@token", secret[:-1]):
+            error = self.assertRaises(BadPlace, parse_place, text)
+            self.assertEqual(str(error), "a secret instead of PORT, HOST:PORT or unix:PATH")
 
     def test_any_port(self) -> None:
         """Only where it makes sense."""

@@ -44,14 +44,17 @@ def read(ca: bytes | None, certificate: bytes | None) -> tuple[Any, PrivateCerti
 
     :raises RdvError: when one of them cannot be read.
     """
+    roots = own = None
+    expected = "certificate"
     try:
-        roots = None
         if ca is not None:
             found = x509.load_pem_x509_certificates(ca)
             roots = trustRootFromCertificates(Certificate(X509.from_cryptography(x)) for x in found)
-        own = None if certificate is None else PrivateCertificate.loadPEM(certificate)
-    except (ValueError, CryptoError) as error:
-        raise RdvError(f"not a PEM certificate: {error}") from error
+        if certificate is not None:
+            expected = "certificate with its private key"
+            own = PrivateCertificate.loadPEM(certificate)
+    except (ValueError, CryptoError) as error:  # its text is that of a library's internals
+        raise RdvError(f"not a PEM {expected}") from error
     return roots, own
 
 

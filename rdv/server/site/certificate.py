@@ -148,7 +148,7 @@ def make_certificate(settings: ServerSettings, pem: Pem | None = None) -> Server
                 raise BadSettings([f"{name}: needs tls"])
         return None
     if settings.cert is None:
-        raise BadSettings(["tls: needs cert, the certificate file, and key"])
+        raise BadSettings(["tls: needs cert, a file of the certificate and its key"])
     return ServerCertificate(settings.cert, settings.key or settings.cert, pem)
 
 

@@ -30,11 +30,13 @@ class PolicyTests(SynchronousTestCase):
 
     def test_no_certificates(self) -> None:
         for pem in (b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
-            self.assertRaises(RdvError, tls_policy, ca=pem)
+            error = self.assertRaises(RdvError, tls_policy, ca=pem)
+            self.assertEqual(str(error), "not a PEM certificate")
             self.assertRaises(RdvError, tls_policy, certificate=pem)
 
     def test_certificate_without_its_key(self) -> None:
-        self.assertRaises(RdvError, tls_policy, certificate=Authority().pem)
+        error = self.assertRaises(RdvError, tls_policy, certificate=Authority().pem)
+        self.assertEqual(str(error), "not a PEM certificate with its private key")
 
     def test_unreadable_issuer(self) -> None:
         """What a server shows may be anything."""

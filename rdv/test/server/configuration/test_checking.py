@@ -47,7 +47,7 @@ class CheckTests(SynchronousTestCase):
         files = CertificateFiles(self.mktemp())
         good = {"CERT": files.chain, "KEY": files.key, "TLS": "443"}
         self.assertEqual(self.check(**good), [])
-        said = "tls: needs cert, the certificate file, and key"
+        said = "tls: needs cert, a file of the certificate and its key"
         self.assertEqual(self.check(TLS="443"), [said])
         self.assertEqual(self.check(KEY=files.key), ["key: needs tls"])
         self.assertEqual(

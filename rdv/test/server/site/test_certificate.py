@@ -139,7 +139,7 @@ class ReadTests(FilesTestCase):
         """What is only good together."""
         self.assertIsNone(make_certificate(ServerSettings()))
         for settings, said in (
-            (ServerSettings(tls=["443"]), "tls: needs cert, the certificate file, and key"),
+            (ServerSettings(tls=["443"]), "tls: needs cert, a file of the certificate and its key"),
             (ServerSettings(cert=self.files.chain), "cert: needs tls"),
             (ServerSettings(key=self.files.key), "key: needs tls"),
         ):

@@ -189,13 +189,14 @@ def _throughput(o: Observations) -> Iterator[Finding]:
     if o.throughput is None:
         return
     amount, seconds = o.throughput.bytes / 1e6, o.throughput.seconds
+    size = _digits(amount)
     if not amount:
         yield found("throughput/none", time=_time(seconds))
         return
     if seconds > 0:
-        yield found("throughput", rate=amount / seconds, amount=amount, time=_time(seconds))
+        yield found("throughput", rate=_digits(amount / seconds), amount=size, time=_time(seconds))
     else:  # it arrived in one piece
-        yield found("throughput/at-once", amount=amount)
+        yield found("throughput/at-once", amount=size)
     if o.throughput.broken:
         yield found("relay-broke")
 
@@ -206,7 +207,12 @@ def _times(meetings: Iterable[Meeting]) -> list[float]:
 
 def _time(seconds: float) -> str:
     """In milliseconds or seconds, to three digits."""
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{_digits(seconds * 1000)} ms" if seconds < 0.9995 else f"{_digits(seconds)} s"
+
+
+def _digits(number: float) -> str:
+    """Three digits; all of them before the point, where ``g`` would write an exponent."""
+    return f"{number:.3g}" if number < 999.5 else f"{number:.0f}"
 
 
 def _count(number: int, thing: str) -> str:

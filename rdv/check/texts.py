@@ -132,9 +132,9 @@ _FINDINGS = {
     "leaving this host.",
     "direct-none": "- Dialer and acceptor used the relay although both are on this host.",
     "direct-failed": "- One of {count} within this host failed: {problem}.",
-    "throughput": "  The relay carries {rate:.3g} MB/s from this host to itself, up and down the "
-    "same line ({amount:.3g} MB in {time}).",
-    "throughput/at-once": "  The relay works from this host to itself ({amount:.3g} MB).",
+    "throughput": "  The relay carries {rate} MB/s from this host to itself, up and down the "
+    "same line ({amount} MB in {time}).",
+    "throughput/at-once": "  The relay works from this host to itself ({amount} MB).",
     "throughput/none": "- Nothing sent through the relay arrived within {time}.",
     "relay-broke": "- The relayed connection broke during the throughput test: perhaps the server "
     "limits how much it relays.",

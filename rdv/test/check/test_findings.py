@@ -131,6 +131,8 @@ FOUND = (
     (public(half_close={"dialer": PASSED, "acceptor": BOTH}), "-half-close", "When the acceptor"),
     (public(throughput=Throughput(3_000_000, 1.5)), " throughput", "carries 2 MB/s"),
     (public(throughput=Throughput(3_000_000, 0.5)), " throughput", "(3 MB in 500 ms)"),
+    (public(throughput=Throughput(64_000_000, 0.02)), " throughput", "carries 3200 MB/s"),
+    (public(throughput=Throughput(3_000_000, 0.9996)), " throughput", "(3 MB in 1 s)"),
     (public(throughput=Throughput(5_000, 0.0)), " throughput", "The relay works"),
     (public(throughput=Throughput(0, 1.5)), "-throughput", "within 1.5 s"),
     (public(throughput=Throughput(5, 0.0, broken=True)), "-relay-broke", "broke"),

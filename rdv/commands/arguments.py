@@ -280,7 +280,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "--no-throughput",
         dest="throughput",
         action="store_false",
-        help="do not measure throughput, which takes 1.5 s or up to 4 MB each way",
+        help="do not measure throughput, which sends up to 4 MB each way, for at most 1.5 s",
     )
     parser.add_argument(
         "--token-file",

@@ -71,13 +71,14 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
     add_header(parser)
     add_spaces(parser)
-    add_seconds(parser, "--penalty", 2.0, "maximum time that a ready relay waits for a direct path")
+    penalty = "maximum time that a ready relay waits for a direct path, unless the stream can move"
+    add_seconds(parser, "--penalty", 2.0, penalty)
     parser.add_argument(
         "--no-move",
         dest="move",
         action="store_false",
-        help="do not move a secured stream from the relay to a direct path later; first wait for "
-        "one, for --penalty",
+        help="keep a secured stream on the path it starts on: a ready relay then first waits for a "
+        "direct path, for --penalty",
     )
     add_tls(parser)
     add_proxy(parser)

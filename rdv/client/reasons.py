@@ -52,6 +52,8 @@ def loss_text(reason: Failure) -> str:
         return "TLS: the certificate is not for this name"
     if reason.check(ConnectionDone):
         return "the connection ended without an answer"
+    if reason.type is ConnectionLost:
+        return _without_preface(error)
     return reason.getErrorMessage().rstrip(".")
 
 
@@ -114,7 +116,15 @@ def describe(error: BaseException | None) -> str:
         return os.strerror(number).lower()
     if isinstance(error, ConnectTimeoutError | DeferTimeoutError):
         return "no answer in time"
+    if type(error) is ConnectionLost:
+        return _without_preface(error)
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _without_preface(error: ConnectionLost) -> str:
+    """What it says after Twisted's "Connection to the other side was lost in a ..."."""
+    text = " ".join(str(each) for each in error.args).rstrip(".")
+    return "the connection was lost" if text in ("", "Connection lost") else text
 
 
 def without_stack(failure: Failure) -> Failure:

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rdv._transport.liveness import PeerVanished
 from rdv._transport.path_end import FirstPathLost
 from rdv._transport.secured import PeerNotProven
-from rdv.client.reasons import break_text
+from rdv.client.reasons import break_text, describe, loss_text
 
 
 class BreakTests(SynchronousTestCase):
@@ -44,3 +44,18 @@ class BreakTests(SynchronousTestCase):
         said = break_text(lost, relayed=True)
         self.assertEqual(said, "the peer broke the connection, or the relay did")
         self.assertEqual(break_text(Failure(FirstPathLost("while it moved"))), said)
+
+
+class LossTests(SynchronousTestCase):
+    """Why a connection was lost before it was established."""
+
+    def test_text(self) -> None:
+        """What Twisted says, without its preface."""
+        for error, text in (
+            (ConnectionLost(), "the connection was lost"),
+            (ConnectionLost("Connection lost"), "the connection was lost"),
+            (ConnectionLost("[Errno 104]"), "[Errno 104]"),
+            (PeerVanished(), "the other side stopped responding"),
+        ):
+            self.assertEqual(loss_text(Failure(error)), text)
+            self.assertEqual(describe(error), text)

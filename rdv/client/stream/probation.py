@@ -172,7 +172,8 @@ class Probation(ReplayTransport):
         if self._over and not failure.check(CancelledError):
             log.failure("the protocol failed", failure=failure)
             self.transport.abortConnection()
-        without_stack(failure)
+        else:  # nobody shows its stack
+            without_stack(failure)
 
     async def _to_the_relay(self) -> None:
         await self._relay.shaken()

@@ -64,17 +64,19 @@ class Expiry(Generic[M]):
         self._go_on()
 
     def _ring(self) -> None:
-        now = self._clock.seconds()
+        now, timeout = self._clock.seconds(), self.timeout
         due: list[tuple[M, float]] = []
         for member, since in self._begun():
-            if since + self.timeout > now or len(due) == self.batch:
+            if since + timeout > now or len(due) == self.batch:
                 break
             due.append((member, since))
         try:
             for member, since in due:
+                if self.timeout != timeout:  # the others may have more time now
+                    break
                 self._expire(member, since)
         finally:
-            self.stop()  # one of them may have changed the timeout
+            self.stop()  # a new timeout has started another call
             self.call = None
             self._go_on()
 

@@ -104,13 +104,21 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_other_timeout_while_it_expires(self) -> None:
-        """There is still only one timer."""
-        deadlines: Deadlines[str] = Deadlines(self.clock, 10, lambda _: deadlines.retime(15))
-        deadlines.add("a")
-        self.clock.advance(1)
-        deadlines.add("b")
-        self.clock.advance(9)
-        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [16.0])
+        """It holds for the others that were due, too, and there is still only one timer."""
+
+        def expired(member: str) -> None:
+            self.expired.append(member)
+            deadlines.retime(15)
+
+        deadlines = Deadlines(self.clock, 10, expired)
+        for member in "abc":
+            deadlines.add(member)
+        self.clock.advance(10)
+        self.assertEqual(self.expired, ["a"])
+        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [15.0])
+        self.clock.advance(5)
+        self.assertEqual(self.expired, ["a", "b", "c"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_again_starts_anew(self) -> None:
         """Adding one that is in restarts its time, and delays nobody else's."""

@@ -40,7 +40,14 @@ __all__ = ["ShortcutFactory"]
 #: class with its own version of one may turn clients away there.
 _OF_SITES = ("buildProtocol", "getResourceFor", "protocol")
 _OF_REQUESTS = (
+    "__getattribute__",
     "__init__",
+    "__new__",
+    "__setattr__",
+    "channel",
+    "client",
+    "clientproto",
+    "content",
     "getClientAddress",
     "gotLength",
     "method",
@@ -52,6 +59,7 @@ _OF_REQUESTS = (
     "render",
     "requestHeaders",
     "requestReceived",
+    "site",
     "uri",
 )
 
@@ -179,9 +187,13 @@ def _detour(site: Site) -> str | None:
         return None
     if not (isinstance(requests, type) and issubclass(requests, Request)):
         return "requestFactory"
-    for name in _OF_REQUESTS:
-        if getattr(requests, name, None) is not getattr(Request, name, None):
-            return f"{requests.__name__}.{name}"
+    if type(requests) is not type(Request):
+        return f"{type(requests).__name__} of {requests.__name__}"
+    for each in requests.__mro__:
+        if each not in Request.__mro__:
+            for name in _OF_REQUESTS:
+                if name in vars(each):
+                    return f"{each.__name__}.{name}"
     return None
 
 
@@ -192,7 +204,10 @@ def _led_to(resource: object, target: bytes) -> IRendezvous | None:
             return None
         if getattr(resource, "isLeaf", False):
             break
-        resource = getattr(resource, "children", {}).get(segment)
+        children = getattr(resource, "children", None)
+        if type(children) is not dict:  # another mapping may have a look-up of its own
+            return None
+        resource = children.get(segment)
     return plain_rendezvous(resource)
 
 

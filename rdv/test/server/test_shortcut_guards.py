@@ -25,7 +25,6 @@ from twisted.web.vhost import NameVirtualHost
 
 from rdv._system.clock import Alarm, monotonic
 from rdv.server import RendezvousResource, ShortcutFactory
-from rdv.server.shortcut import _OF_REQUESTS
 from rdv.test.doubles import CLIENT, present
 from rdv.test.server.doubles import request
 from rdv.test.server.test_shortcut import ShortcutTestCase, page
@@ -83,9 +82,15 @@ class GuardTests(ShortcutTestCase):
             def getChild(self, path: bytes, request: object) -> Resource:
                 return page()
 
+        class Odd(dict[bytes, Resource]):
+            def __getitem__(self, path: bytes) -> Resource:
+                return page()
+
+        odd = Resource()
+        odd.children = Odd()
         one_choosy = Resource()
         one_choosy.getChildWithDefault = lambda path, request: page()  # type: ignore[method-assign]
-        for root in (Choosy(), one_choosy):
+        for root in (Choosy(), one_choosy, odd):
             root.putChild(b"rdv", resource)
             self.serve(root)
             self.assert_guarded(501)
@@ -142,17 +147,6 @@ class ListeningTests(ShortcutTestCase):
         class OwnProtocol(Site):
             protocol = http.HTTPChannel  # type: ignore[assignment]
 
-        class OwnRequest(Request):
-            def render(self, resource: object) -> None:
-                pass
-
-        class OwnMaking(Request):
-            def __init__(self, channel: Any, queued: Any = None) -> None:
-                super().__init__(channel, queued)
-
-        class OwnPath(Request):
-            postpath = property(lambda self: [], lambda self, value: None)
-
         changed = Site(page())
         changed.getResourceFor = lambda request: page()  # type: ignore[method-assign]
         wrong: list[tuple[Any, str]] = [
@@ -160,9 +154,6 @@ class ListeningTests(ShortcutTestCase):
             (OwnProtocols(page()), "buildProtocol"),
             (OwnProtocol(page()), "protocol"),
             (changed, "getResourceFor"),
-            (Site(page(), requestFactory=OwnRequest), "OwnRequest.render"),
-            (Site(page(), requestFactory=OwnMaking), "OwnMaking.__init__"),
-            (Site(page(), requestFactory=OwnPath), "OwnPath.postpath"),
             (Site(page(), requestFactory=lambda channel, queued: None), "requestFactory"),
             (Site(page(), requestFactory=http.Request), "requestFactory"),
             (LimitTotalConnectionsFactory(), "a Site is needed"),
@@ -189,22 +180,6 @@ class ListeningTests(ShortcutTestCase):
         self.factory = self.shortcut
         self.assert_waiting(self.browse(request()))
         self.assertEqual(self.shortcut.taken, 1)
-
-    def test_lead_to_resources(self) -> None:
-        """All methods by which twisted.web leads an offer to its resource are known."""
-        called: set[str] = set()
-
-        class Watched(Request):
-            def __getattribute__(self, name: str) -> Any:
-                value = super().__getattribute__(name)
-                if callable(value) and not name.startswith("__"):
-                    called.add(name)
-                return value
-
-        self.site = Site(self.site.resource, requestFactory=Watched, reactor=self.clock)
-        self.factory = self.site
-        self.assert_waiting(self.browse(request()))
-        self.assertEqual(called - {"setHeader"} - set(_OF_REQUESTS), set())
 
     def test_starts_and_stops(self) -> None:
         """The site does, once for all ports; and says so if it would."""

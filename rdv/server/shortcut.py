@@ -78,8 +78,8 @@ class ShortcutFactory:
     if it were listening itself. No check is bypassed: only children (``putChild``) of plain
     resources may lead such a client to the resource, and a resource with ``identify`` or
     ``observed_address`` is always asked. Clients take the usual way if a guard, a virtual host or
-    another resource makes its own decisions, and also through TLS, a PROXY header, a Unix socket or
-    a wrapping factory. None of this needs configuration.
+    another resource makes its own decisions, and also through TLS, a PROXY header, a Unix socket,
+    or a wrapping factory or protocol. None of this needs configuration.
 
     On Linux, connections of a TCP port whose clients take the shortcut inherit ``TCP_NODELAY`` and
     keepalive from it, including those with other requests.

@@ -76,7 +76,7 @@ class SlimChannel:
     def makeConnection(self, transport: ITransport) -> None:
         self.transport = transport
         self._channels.waiting.add(self)
-        if not isinstance(transport, Connection):
+        if not self._receives(transport):
             self.widen()
 
     def connectionMade(self) -> None:
@@ -101,6 +101,10 @@ class SlimChannel:
         if self._wide is not None:
             self._wide.connectionLost(reason)
 
+    def _receives(self, transport: ITransport) -> bool:
+        """Whether it is a connection whose data arrives here, and not at a protocol in front."""
+        return isinstance(transport, Connection) and transport.protocol is self
+
     def expire(self) -> None:
         """Nothing has arrived in time."""
         self.widen(expired=True)
@@ -110,8 +114,10 @@ class SlimChannel:
         wide: IProtocol = self._channels.widen(self, expired)
         self._channels.waiting.discard(self)
         self._wide = wide
-        if isinstance(self.transport, (Connection, ProtocolWrapper)):
-            receive_from(self.transport, wide)
+        wrapper = self.transport
+        is_wrapped = isinstance(wrapper, ProtocolWrapper) and wrapper.wrappedProtocol is self
+        if is_wrapped or self._receives(wrapper):
+            receive_from(wrapper, wide)
         wide.makeConnection(self.transport)
         return wide
 

@@ -12,10 +12,11 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.interfaces import (
     IProtocolNegotiationFactory,
 )
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.protocols.policies import LimitTotalConnectionsFactory, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.guard import BasicCredentialFactory, HTTPAuthSessionWrapper
 from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
@@ -260,6 +261,34 @@ class ListeningTests(ShortcutTestCase):
             protocol.connectionLost(connectionDone)
         self.assertEqual(answers, [b"HTTP/1.1 404 Not Fou"] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_sniffed(self) -> None:
+        """A protocol that looks at the data, and passes it on, keeps its place."""
+        seen: list[bytes] = []
+        make = self.shortcut.buildProtocol
+
+        class Sniffing(Protocol):
+            def connectionMade(self) -> None:
+                self.inner = present(make(CLIENT))
+                self.inner.makeConnection(present(self.transport))
+
+            def dataReceived(self, data: bytes) -> None:
+                seen.append(data)
+                self.inner.dataReceived(data)
+
+            def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+                seen.append(b"")
+                self.inner.connectionLost(reason)
+
+        self.factory = Factory.forProtocol(Sniffing)
+        page = request(b"GET", path=b"/nowhere")
+        browser = self.browse(page)
+        self.send(browser, page)
+        self.at_client.loseConnection()
+        self.clock.advance(0)
+        self.assertEqual(seen, [page, page, b""])
+        self.assert_waiting(self.browse(request()))
+        self.assertEqual(self.shortcut.taken, 0)
 
     def test_wrapped(self) -> None:
         """Behind another factory, the site answers."""

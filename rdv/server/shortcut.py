@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IProtocolNegotiationFactory,
 )
+from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -130,7 +131,7 @@ class ShortcutFactory:
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """See :class:`IProtocolFactory`."""
-        if not isinstance(addr, (IPv4Address, IPv6Address)):
+        if not isinstance(addr, (IPv4Address, IPv6Address)) or _detour(self.site):
             return self._build(addr)
         if self._slim.patience != _patience(self.site):
             self._slim = self._channels()
@@ -145,6 +146,9 @@ class ShortcutFactory:
 
     def _widen(self, slim: SlimChannel, expired: bool) -> IProtocol:
         wide: Any = self._build(slim.peer)
+        if wide is None:  # the site has been changed meanwhile
+            slim.transport.loseConnection()
+            return Protocol()
         if expired:  # otherwise there is data, and twisted.web counts from that
             wide.timeOut = 0
         return cast(IProtocol, wide)

@@ -115,21 +115,6 @@ class GuardTests(ShortcutTestCase):
         self.assert_waiting(self.browse(request()))
         self.assertEqual(self.shortcut.taken, 0)
 
-    def test_afterwards(self) -> None:
-        """The site is changed after it has begun to listen."""
-
-        class Closed(Request):
-            def process(self) -> None:
-                self.setResponseCode(403)
-                self.setHeader(b"Content-Length", b"0")
-                self.finish()
-
-        browser = self.browse()
-        self.site.requestFactory = Closed
-        self.send(browser, request())
-        self.assertEqual(browser.answer().status, 403)
-        self.assertEqual((self.rendezvous.waiting, self.shortcut.taken), (0, 0))
-
 
 class ListeningTests(ShortcutTestCase):
     """It stands in for the site."""

@@ -1,4 +1,4 @@
-"""The shortcut bypasses no request class that may look at requests itself."""
+"""The shortcut bypasses no request class that decides itself, and no change of the site."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from twisted.web.server import Request, Site
 
 from rdv.server import ShortcutFactory
 from rdv.server.shortcut import _OF_REQUESTS
+from rdv.test.doubles import CLIENT
 from rdv.test.server.doubles import request
 from rdv.test.server.test_shortcut import ShortcutTestCase, page
 
@@ -90,3 +91,34 @@ class RequestClassTests(ShortcutTestCase):
         self.assert_waiting(self.browse(request()))
         known = {*_OF_REQUESTS, *UNDECISIVE}
         self.assertEqual({name for name in used - known if not name.startswith("_")}, set())
+
+
+class ChangeTests(ShortcutTestCase):
+    """A site is changed after it has begun to listen."""
+
+    def test_request_class(self) -> None:
+        """Its requests do something else from now on."""
+
+        class Closed(Request):
+            def process(self) -> None:
+                self.setResponseCode(403)
+                self.setHeader(b"Content-Length", b"0")
+                self.finish()
+
+        browser = self.browse()
+        self.site.requestFactory = Closed
+        self.send(browser, request())
+        self.assertEqual(browser.answer().status, 403)
+        self.assertEqual((self.rendezvous.waiting, self.shortcut.taken), (0, 0))
+
+    def test_turned_away(self) -> None:
+        """The site turns all connections away, also those it does not know yet."""
+        early, silent = self.browse(), self.browse()
+        self.site.buildProtocol = lambda addr: None  # type: ignore[method-assign]
+        self.assertIsNone(self.shortcut.buildProtocol(CLIENT))
+        self.send(early, request())
+        self.clock.advance(60)
+        self.clock.advance(0)
+        self.assertEqual([each.received for each in (early, silent)], [b"", b""])
+        self.assertTrue(early.read_ended and silent.read_ended)
+        self.assertEqual(self.rendezvous.waiting, 0)

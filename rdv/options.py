@@ -38,8 +38,10 @@ def seconds(text: str) -> float:
     :raises ValueError: if it is none, negative, or too large.
     """
     value = _with_unit(text, {"s": 1, "m": 60, "h": 3600, "d": 86400})
-    if value is None or not 0 <= value < _MOST_SECONDS:
-        raise ValueError(f"not a time such as 90, 5m, 2h or 1d, below 1e9 s: {text!r}")
+    if value is None or not value >= 0:
+        raise ValueError(f"not a time such as 90, 5m, 2h or 1d: {text!r}")
+    if value >= _MOST_SECONDS:
+        raise ValueError(f"not a time below 1e9 s: {text!r}")
     return value
 
 

@@ -157,12 +157,14 @@ class RefusalTests(ConfigurationTestCase):
         self.assert_refused("l = 5", "FILE: l: no such setting; rdv serve --help lists them")
 
     def test_values(self) -> None:
-        length = "not a time such as 90, 5m, 2h or 1d, below 1e9 s"
+        length = "not a time such as 90, 5m, 2h or 1d"
         neither = "not a number or a quoted string"
         for content, said in (
             ('drain = "5x"', f"drain: {length}: '5x'"),
             ("drain = -1", f"drain: {length}: '-1'"),
             ("drain = nan", f"drain: {length}: 'nan'"),
+            ("drain = inf", "drain: not a time below 1e9 s: 'inf'"),
+            ("drain = 1e9", "drain: not a time below 1e9 s: '1000000000.0'"),
             ('drain = "a\\nb"', f"drain: {length}: 'a\\nb'"),
             ("drain = true", f"drain: a switch, {neither}"),
             ("drain = [1]", f"drain: a list, {neither}"),

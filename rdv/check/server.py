@@ -29,23 +29,13 @@ from rdv.check.ends import Closing, End, all_of
 from rdv.check.observations import Dial, Tls
 from rdv.client.dial.socket import dial
 from rdv.client.http.server_endpoint import resolve
-from rdv.client.http.verification import NO_ISSUER, check_name, issuer_problem
+from rdv.client.http.verification import check_name, problem_of
 from rdv.client.reasons import describe, loss_text, printable
 
 __all__ = ["dial_all", "examine", "lookup"]
 
 #: No more addresses of a server than this are dialled.
 _MOST = 6
-
-#: OpenSSL's error numbers, in words.
-_PROBLEMS = {
-    9: "it is not valid yet",
-    10: "it has expired",
-    18: "it is self-signed",
-    19: "its chain ends in a self-signed certificate that is not trusted",
-    23: "it was revoked",
-    26: "it is not meant for a server",
-}
 
 
 def _host_of(url: URL) -> str:
@@ -171,12 +161,10 @@ class _Recorder:
 
     def _verified(self, *result: Any) -> bool:
         _, certificate, number, depth, good = result
-        if not good and number in NO_ISSUER:
-            problem = issuer_problem(certificate, depth)
+        if not good:
+            problem = problem_of(number, certificate, depth)
             self._problems[problem.text] = None
             self._incomplete = self._incomplete or problem.is_unsent
-        elif not good:
-            self._problems[_PROBLEMS.get(number, f"verification error {number} of OpenSSL")] = None
         return True
 
     def told(self, handshake: _Handshake, host: str) -> Tls:

@@ -11,7 +11,11 @@ from ipaddress import ip_address
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
@@ -70,9 +74,11 @@ class Authority:
             access = x509.AccessDescription(method, where)
             extensions.append(x509.AuthorityInformationAccess([access]))
         certificate = self._sign(_name(name), key.public_key(), extensions, days=days)
-        return certificate.public_bytes(Encoding.PEM) + key.private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-        )
+        return certificate.public_bytes(Encoding.PEM) + _key_pem(key)
+
+    def self_signed(self) -> bytes:
+        """Its own certificate and key in PEM."""
+        return self.pem + _key_pem(self._key)
 
     def server_context(
         self, name: str, *, wants_certificate: bool = False, names: bytes | None = None
@@ -147,6 +153,10 @@ class CertificateFiles:
             file.write(content)
         os.chmod(f"{path}.new", 0o600)
         os.replace(f"{path}.new", path)
+
+
+def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _general(name: str) -> x509.GeneralName:

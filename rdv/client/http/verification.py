@@ -31,10 +31,19 @@ from rdv._transport.certificates import name_text, names_issuer
 from rdv.addresses import parse_ip
 from rdv.errors import RdvError
 
-__all__ = ["NO_ISSUER", "IssuerProblem", "check_name", "creator", "issuer_problem", "read"]
+__all__ = ["Problem", "check_name", "creator", "issuer_problem", "problem_of", "read"]
 
 #: OpenSSL's error numbers when the issuer of a certificate is unknown.
-NO_ISSUER = (20, 21)
+_NO_ISSUER = (20, 21)
+#: Others, in words.
+_PROBLEMS = {
+    9: "it is not valid yet",
+    10: "it has expired",
+    18: "it is self-signed",
+    19: "its chain ends in a self-signed certificate that is not trusted",
+    23: "it was revoked",
+    26: "it is not meant for a server",
+}
 
 
 def read(ca: bytes | None, certificate: bytes | None) -> tuple[Any, PrivateCertificate | None]:
@@ -99,10 +108,10 @@ class _Named:
             return False
 
         def verified(_: object, certificate: Any, error: int, depth: int, good: int) -> bool:
-            if not good and error in NO_ISSUER:
-                return fail(_Untrusted(issuer_problem(certificate, depth).text))
-            if depth or not good:
-                return bool(good)
+            if not good:
+                return fail(_Untrusted(problem_of(error, certificate, depth).text))
+            if depth:
+                return True
             try:
                 check_name(certificate.to_cryptography(), host)
             except Exception as failure:
@@ -122,9 +131,9 @@ class _Untrusted(SSL.Error):
         super().__init__([("SSL routines", "", f"certificate verify failed: {problem}")])
 
 
-class IssuerProblem(NamedTuple):
+class Problem(NamedTuple):
     """
-    What is wrong when the issuer of a certificate is unknown.
+    Why a certificate is not trusted.
 
     :ivar text: for a human.
     :ivar is_unsent: whether the server should have sent the issuer's certificate: the problem is
@@ -135,8 +144,21 @@ class IssuerProblem(NamedTuple):
     is_unsent: bool
 
 
-def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
+def problem_of(number: int, certificate: Any, depth: int) -> Problem:
     """
+    :param number: OpenSSL's error number.
+    :param certificate: as pyOpenSSL has it.
+    :param depth: its position in the chain; 0 for the server's own.
+    """
+    if number in _NO_ISSUER:
+        return issuer_problem(certificate, depth)
+    return Problem(_PROBLEMS.get(number, f"verification error {number} of OpenSSL"), False)
+
+
+def issuer_problem(certificate: Any, depth: int) -> Problem:
+    """
+    What is wrong when the issuer is unknown.
+
     :param certificate: as pyOpenSSL has it.
     :param depth: its position in the chain; 0 for the server's own.
     """
@@ -145,11 +167,11 @@ def issuer_problem(certificate: Any, depth: int) -> IssuerProblem:
         issuer = name_text(found.issuer)
         is_unsent = not depth and names_issuer(found)
     except Exception:  # the certificate may be malformed in any way
-        return IssuerProblem("its issuer is not trusted", False)
+        return Problem("its issuer is not trusted", False)
     if is_unsent:
         text = f"its chain is incomplete: the server does not send the certificate of {issuer}"
-        return IssuerProblem(text, True)
-    return IssuerProblem(f"its issuer, {issuer}, is not trusted", False)
+        return Problem(text, True)
+    return Problem(f"its issuer, {issuer}, is not trusted", False)
 
 
 def check_name(certificate: x509.Certificate, host: str) -> None:

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from rdv.addresses import AddressSpace
 from rdv.client import tls_policy
-from rdv.client.http.verification import IssuerProblem, issuer_problem
+from rdv.client.http.verification import Problem, issuer_problem
 from rdv.client.trace import Event, What
 from rdv.errors import AttemptTimeout, RdvError, ServerUnreachable
 from rdv.test.certificates import Authority
@@ -45,7 +45,7 @@ class PolicyTests(SynchronousTestCase):
             def to_cryptography(self) -> None:
                 raise ValueError("error parsing asn1 value")
 
-        said = IssuerProblem("its issuer is not trusted", False)
+        said = Problem("its issuer is not trusted", False)
         self.assertEqual(issuer_problem(Unreadable(), 0), said)
 
 
@@ -114,6 +114,17 @@ class TLSTests(LoopbackTestCase):
             text = await self.error(self.server(), tls=policy)
             said = "certificate verify failed: its issuer, test authority, is not trusted"
             self.assertTrue(text.endswith(f": TLS: {said}"), text)
+
+    async def test_other_problems(self) -> None:
+        """The words of OpenSSL's error numbers, for the client and the check."""
+        expired = self.authority.issue("127.0.0.1", days=-1)
+        for pem, said in (
+            (expired, "it has expired"),
+            (Authority().self_signed(), "it is self-signed"),
+        ):
+            server = RealServer(self, PrivateCertificate.loadPEM(pem).options())
+            text = await self.error(server, tls=tls_policy(ca=self.authority.pem))
+            self.assertTrue(text.endswith(f": TLS: certificate verify failed: {said}"), text)
 
     async def test_incomplete_chain(self) -> None:
         """As of a server that sends ``cert.pem`` instead of ``fullchain.pem``."""

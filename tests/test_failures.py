@@ -197,7 +197,7 @@ class UsageTests(FailureTestCase):
                     ("the token contains a control character", ("accept", NOBODY, "a\nb")),
                     ("the token is not valid UTF-8", ("accept", NOBODY, "\udcff")),
                     (
-                        "not an address space: 'moon'",
+                        "not an address space: 'moon'; there are public4, .*all",
                         ("dial", "--spaces", "loopback,moon", NOBODY, "t"),
                     ),
                     # The value of a header is not repeated.

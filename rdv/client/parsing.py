@@ -63,7 +63,8 @@ def spaces_of(names: str) -> AddressSpace:
         try:
             spaces |= AddressSpace[name.strip().upper()]
         except KeyError:
-            raise ValueError(f"not an address space: {name!r}") from None
+            known = ", ".join(each.lower() for each in AddressSpace.__members__)
+            raise ValueError(f"not an address space: {name!r}; there are {known}") from None
     return spaces
 
 

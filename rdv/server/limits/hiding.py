@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rdv.addresses import host_of, network_of, network_text
+from rdv.addresses import endpoint_text, host_of, network_of, network_text
 from rdv.server.limits.memory import HIDING
 
 __all__ = ["Hiding", "is_public"]
@@ -92,9 +92,11 @@ class Hiding:
             if self._found:
                 self._publish([])
             return
-        first = host_of(named.partition(", ")[0])
-        if first and len(seen.named) < _NAMED and host not in named:
-            seen.named.add(first)
+        hosts = [host_of(each) for each in named.split(", ")]
+        # A port for both kinds of IP has IPv4 addresses inside IPv6 ones.
+        is_own = host_of(endpoint_text(host, 0)) in hosts
+        if hosts[0] and len(seen.named) < _NAMED and not is_own:
+            seen.named.add(hosts[0])
         found = [key for key, seen in self._seen.items() if len(seen.named) == _NAMED]
         if found != self._found:
             self._publish(found)

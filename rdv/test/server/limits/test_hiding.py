@@ -63,6 +63,19 @@ class HidingTests(SynchronousTestCase):
             self.come(GATEWAY, "")
         self.assertEqual(self.hidden("10.0.0.5") + self.hidden(GATEWAY), [False] * 4)
 
+    def test_own_in_another_form(self) -> None:
+        """Likewise on a port for both kinds of IP, and within a link."""
+        for host, own in (("::ffff:10.0.0.5", "10.0.0.5:7"), ("fe80::5%eth0", "[fe80::5]:7")):
+            for number in range(20):
+                self.come(host, f"10.9.9.{number}:7, {own}")
+            self.assertEqual(self.hidden(host), [False, False])
+
+    def test_similar(self) -> None:
+        """An address that begins with that of the gateway is another one."""
+        for number in range(100, 108):
+            self.come("192.168.1.1", f"192.168.1.{number}:7")
+        self.assertEqual(self.hidden("192.168.1.1"), [True, True])
+
     def test_same(self) -> None:
         """Not for one host, however often and at whatever ports it comes."""
         for port in range(20):

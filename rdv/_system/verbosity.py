@@ -8,7 +8,9 @@ event for each client has to check this.
 
 from __future__ import annotations
 
-from twisted.logger import LogLevel
+from typing import Any
+
+from twisted.logger import InvalidLogLevelError, LogLevel
 
 __all__ = ["is_shown", "show_from"]
 
@@ -16,16 +18,21 @@ __all__ = ["is_shown", "show_from"]
 _hidden: set[str] = set()
 
 
-def show_from(level: str) -> None:
+def show_from(level: Any) -> None:
     """
     Declare that this process shows no events below a level. Events about clients and pairs are then
     not even created, which saves a good part of the CPU time of a rendezvous. A library cannot
     know, so all are created by default. The last call counts; ``debug`` is the default.
 
-    :param level: the name of a level of ``twisted.logger``, such as ``info``.
-    :raises InvalidLogLevelError: when there is none of that name.
+    :param level: a level of ``twisted.logger``, such as ``LogLevel.info``, or its name.
+    :raises ValueError: when there is none of that name.
     """
-    lowest = LogLevel.levelWithName(level)
+    name = getattr(level, "name", level)
+    try:
+        lowest = LogLevel.levelWithName(name)
+    except InvalidLogLevelError:
+        known = ", ".join(each.name for each in LogLevel.iterconstants())
+        raise ValueError(f"no log level {name!r}: use one of {known}") from None
     _hidden.clear()
     _hidden.update(each.name for each in LogLevel.iterconstants() if each < lowest)
 

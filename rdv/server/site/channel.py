@@ -33,6 +33,8 @@ _BODY_LIMIT = 1 << 10
 #: How much is still read, and dropped, from a client that has been answered: bytes, and seconds.
 _DROP_LIMIT = 1 << 20
 _LINGER = 5.0
+#: The first byte of a TLS handshake (RFC 8446, 5.1), which no method begins with.
+_HANDSHAKE = b"\x16"
 
 
 class Channel(HTTPChannel):
@@ -68,6 +70,7 @@ class Channel(HTTPChannel):
         super().__init__()  # type: ignore[no-untyped-call]
         self._head_size = 0
         self._dropped = 0
+        self._begun = False
         self._lingers = False
         self._deadline: IDelayedCall | None = None
 
@@ -153,7 +156,11 @@ class Channel(HTTPChannel):
         """Do nothing: data does not extend the time; a request must be complete in time."""
 
     def dataReceived(self, data: bytes) -> None:
-        if not self.closed:
+        is_first, self._begun = not self._begun, True
+        if is_first and data.startswith(_HANDSHAKE):
+            # It would wait for a line, and the client for a handshake, until the time is over.
+            self.refuse(HTTPStatus.BAD_REQUEST, "TLS on a port without TLS: use http")
+        elif not self.closed:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
             return
         self._dropped += len(data)

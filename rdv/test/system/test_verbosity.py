@@ -29,7 +29,16 @@ class VerbosityTests(SynchronousTestCase):
         for level, shown in (
             ("critical", ["critical"]),
             ("info", ["info", "warn", "error", "critical"]),
+            (LogLevel.error, ["error", "critical"]),
             ("debug", ["debug", "info", "warn", "error", "critical"]),
         ):
             show_from(level)
             self.assertEqual(self.shown(), shown)
+
+    def test_unknown(self) -> None:
+        """Then nothing changes."""
+        show_from("error")
+        error = self.assertRaises(ValueError, show_from, "warning")
+        known = "debug, info, warn, error, critical"
+        self.assertEqual(str(error), f"no log level 'warning': use one of {known}")
+        self.assertEqual(self.shown(), ["error", "critical"])

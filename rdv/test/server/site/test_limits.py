@@ -63,6 +63,17 @@ class SiteTests(WebTestCase):
         self.browse(request(rdv_token=b"3"), address=HOG)
         self.assertEqual(self.rendezvous.waiting, 1)
 
+    def test_tls(self) -> None:
+        """A handshake on a port without TLS is refused at once; it could never be a request."""
+        self.start()
+        browser = self.browse(b"\x16")
+        answer = browser.answer()
+        self.assertEqual(
+            (answer.status, answer.body), (400, "TLS on a port without TLS: use http\n")
+        )
+        for data in b"\x17", b"\r\n\x16", b"D\x16":
+            self.assertEqual(self.browse(data).received, b"")
+
     def test_all_end(self) -> None:
         """Whatever becomes of them, when they are gone they are not counted."""
         self.start(limit_connections=1, limit_requests=0, limit_failures=0, lobby_timeout=30)

@@ -1,2 +1,2 @@
 A client with an ``https`` URL is refused immediately on a port without TLS, instead of after ten
-seconds.
+seconds, and told why.

@@ -46,8 +46,10 @@ def loss_text(reason: Failure) -> str:
     error: Any = reason.value
     if _is_one(error, "OpenSSL.SSL", "Error"):
         # Its arguments are a list of (library, function, reason).
-        details = error.args[0] if error.args else []
-        return "TLS: " + (", ".join(str(detail[-1]) for detail in details) or "handshake failed")
+        details = [str(detail[-1]) for detail in (error.args[0] if error.args else [])]
+        if "wrong version number" in details:  # what OpenSSL calls an answer in plain text
+            return "the server does not use TLS at this port"
+        return "TLS: " + (", ".join(details) or "handshake failed")
     if _is_one(error, "service_identity", "VerificationError"):
         return "TLS: the certificate is not for this name"
     if reason.check(ConnectionDone):

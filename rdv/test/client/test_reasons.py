@@ -4,6 +4,7 @@ The reasons of failures, as text for humans.
 
 from __future__ import annotations
 
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -59,3 +60,13 @@ class LossTests(SynchronousTestCase):
         ):
             self.assertEqual(loss_text(Failure(error)), text)
             self.assertEqual(describe(error), text)
+
+    def test_tls(self) -> None:
+        """OpenSSL's reason; of an answer in plain text, what it means."""
+        for reason, text in (
+            ("unknown ca", "TLS: unknown ca"),
+            ("wrong version number", "the server does not use TLS at this port"),
+        ):
+            error = TLSError([("SSL routines", "", reason)])
+            self.assertEqual(loss_text(Failure(error)), text)
+        self.assertEqual(loss_text(Failure(TLSError())), "TLS: handshake failed")

@@ -48,7 +48,7 @@ def loss_text(reason: Failure) -> str:
         # Its arguments are a list of (library, function, reason).
         details = [str(detail[-1]) for detail in (error.args[0] if error.args else [])]
         if "wrong version number" in details:  # what OpenSSL calls an answer in plain text
-            return "the server does not use TLS at this port"
+            details = ["the server does not use it at this port"]
         return "TLS: " + (", ".join(details) or "handshake failed")
     if _is_one(error, "service_identity", "VerificationError"):
         return "TLS: the certificate is not for this name"

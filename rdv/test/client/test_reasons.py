@@ -65,7 +65,7 @@ class LossTests(SynchronousTestCase):
         """OpenSSL's reason; of an answer in plain text, what it means."""
         for reason, text in (
             ("unknown ca", "TLS: unknown ca"),
-            ("wrong version number", "the server does not use TLS at this port"),
+            ("wrong version number", "TLS: the server does not use it at this port"),
         ):
             error = TLSError([("SSL routines", "", reason)])
             self.assertEqual(loss_text(Failure(error)), text)

@@ -27,6 +27,8 @@ __all__ = ["CommandParser", "arranged", "checked", "parser_for"]
 _HINT = "put a token that starts with a dash after --, as in: rdv {} -- URL -TOKEN"
 #: What argparse accepts as a value although it begins with a dash.
 _VALUE = re.compile(r"-\d+$|-\d*\.\d+$|.* ", re.DOTALL)
+#: A secret in an error message, of any version (see :func:`rdv.wire.is_secret`): its first part.
+_SECRET = re.compile(r"(rdvs[0-9]+-)[-\w]*", re.IGNORECASE)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -44,6 +46,7 @@ class CommandParser(argparse.ArgumentParser):
             self.print_usage(sys.stderr)
         if self.hint:
             message = f"{message} ({self.hint})"
+        message = _SECRET.sub(r"\1…", message)  # argparse quotes the words that it does not know
         Console(self.form).fail(message, 2)
         self.exit(2)
 

@@ -51,6 +51,25 @@ def read(*words: str, form: Form = Form.TEXT) -> argparse.Namespace:
     raise Refused(stderr.getvalue())
 
 
+class SecretTests(SynchronousTestCase):
+    """A secret at the wrong place."""
+
+    def test_not_shown(self) -> None:
+        secret = "rdvs1-" + LETTERS[:43]
+        for line in (
+            f"{secret}",
+            f"--{secret} dial {URL} x",
+            f"dial {URL} x {secret}",
+            f"serve --{secret}",
+            f"dial {URL} x --penal={secret.upper()}",
+            f"dial {URL} x --penalty {secret}",
+            f"serve {secret}",
+        ):
+            for form in (Form.TEXT, Form.JSON):
+                error = str(self.assertRaises(Refused, read, *line.split(), form=form))
+                self.assertNotIn(LETTERS[:3], error.upper())
+
+
 class OptionTests(SynchronousTestCase):
     """Where options may stand."""
 

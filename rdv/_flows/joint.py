@@ -112,7 +112,6 @@ class Joint:
     ``break_on_exit`` on both.
 
     :param flows: from the first leg to the second one, and back. May be set, to replace them.
-    :param gone: called with this object, once, when both connections are gone.
     :ivar broken: the first leg that was lost too early, and why; None as long as none was.
     :ivar first: the leg that first ended cleanly; None as long as none did.
     :ivar active: when the last piece arrived, or the joint began, in seconds of ``clock``.
@@ -136,12 +135,10 @@ class Joint:
         clock: IReactorTime,
         legs: tuple[PlainLeg, PlainLeg],
         flows: Flows,
-        gone: Callable[[Joint], object],
     ) -> None:
         self._clock = clock
         self._legs = legs
         self.flows = flows
-        self._gone = gone
         self._take_over: TakeOver | None = None
         self._living: tuple[PlainLeg, ...] = legs
         self._active = 0.0
@@ -149,14 +146,15 @@ class Joint:
         self.broken: tuple[PlainLeg, Failure] | None = None
         self.first: PlainLeg | None = None
 
-    def begin(self, take_over: TakeOver | None = None) -> None:
+    def begin(self, gone: Callable[[Joint], object], take_over: TakeOver | None = None) -> None:
         """
         Become the owner of both legs.
 
+        :param gone: called with this object, once, when both connections are gone.
         :param take_over: called with both flows after each piece that arrives from now on, until it
             returns the flows that replace them.
         """
-        self._take_over = take_over
+        self._gone, self._take_over = gone, take_over
         self._active = self._clock.seconds()
         for leg in self._legs:
             leg.owner = self

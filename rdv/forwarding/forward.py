@@ -163,8 +163,8 @@ class Forward(LegOwner[PlainLeg]):
         self._leave()
         near, far = self.near.transport, self.far.transport
         flows = Flow(near, far), Flow(far, near)
-        self._joint = joint = Joint(self._clock, (self.near, self.far), flows, self._gone)
-        joint.begin(self._shorten if self._splicer is not None else None)
+        self._joint = joint = Joint(self._clock, (self.near, self.far), flows)
+        joint.begin(self._gone, self._shorten if self._splicer is not None else None)
         near.resumeProducing()
         far.resumeProducing()  # if it was lost while it was paused, this reports it
 

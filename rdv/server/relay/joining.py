@@ -29,18 +29,14 @@ _STRANGERS, _KNOWN = 600.0, 3600.0
 Tap: TypeAlias = Callable[[bytes], object]
 
 
-def join(pair: Pair, owner: PairOwner, gone: Callable[[Joint], object]) -> Joint:
-    """
-    Join the legs, the dialer's first. No data is moved before ``begin`` is called.
-
-    :param gone: see :class:`Joint`.
-    """
+def join(pair: Pair, owner: PairOwner) -> Joint:
+    """Join the legs, the dialer's first. No data is moved before ``begin`` is called."""
     limits = owner.relaying.flow_limits(pair)
     legs = (pair.dialer, pair.acceptor)
     one, other = (leg.transport for leg in legs)
     there = Flow(one, other, pair.tap_dialer, limits[0])
     back = Flow(other, one, pair.tap_acceptor, limits[1])
-    return Joint(owner.clock, legs, (there, back), gone)
+    return Joint(owner.clock, legs, (there, back))
 
 
 def idle_time(wanted: float | None, user: str | None) -> float:

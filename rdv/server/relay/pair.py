@@ -221,14 +221,15 @@ class Pair(LegOwner[Leg]):
 
     def _joined(self) -> Joint:
         if self._joint is None:
-            self._joint = join(self, self._owner, self._joint_gone)
+            self._joint = join(self, self._owner)
         return self._joint
 
     def _relay(self) -> None:
         self._decide(Outcome.RELAYED)
         # The kernel takes over with the next bytes: many pairs never send more than their ends.
         splicer = self._owner.splicer
-        self._joined().begin(None if splicer is None else splicer.take_over)
+        take_over = None if splicer is None else splicer.take_over
+        self._joined().begin(self._joint_gone, take_over)
         watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
         self._owner.pair_joined(self)
         if self.idle_timeout:

@@ -81,13 +81,13 @@ class Bridges:
             far.close()
             raise
         flows = Flow(client.transport, leg.transport), Flow(leg.transport, client.transport)
-        bridge = Joint(self._reactor, (client, leg), flows, self._gone)
+        bridge = Joint(self._reactor, (client, leg), flows)
         for each in (client, leg):
             tune(each.transport)  # its keepalive also detects that the far end has closed both ways
             watch(self._reactor, each.transport)
             # If this process dies, neither side may take what it has received for everything.
             each.break_on_exit(True)
-        bridge.begin()
+        bridge.begin(self._gone)
         self._bridges.add(bridge)
         return far
 

@@ -79,6 +79,10 @@ class LeftTests(ServerTestCase):
                 getattr(guests[0].here, end)()
                 self.settle()
                 self.close_all(*guests)
+        guests = self.pair()
+        guests[1].here.write(HELLO + b"a secured stream's opening")  # which is relayed
+        self.settle()
+        self.close_all(*guests)
         self.relayed_pair()
         self.clock.pump([599] * 3)  # silent
         self.assertEqual(self.rendezvous.pairs, 0)

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
 )
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -62,7 +63,10 @@ class EndingTransport(TCPForwarding):
     def _lose(self, reason: Failure) -> None:
         if self.connected:
             self.connected = False
-            self.protocol.connectionLost(reason)
+            try:
+                self.protocol.connectionLost(reason)
+            finally:
+                self.protocol = Protocol()  # breaks a reference cycle
 
     def loseWriteConnection(self) -> None:
         """

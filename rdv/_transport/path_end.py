@@ -148,6 +148,7 @@ class PathEnd:
         self.go_on()  # early data is still unprocessed if it is lost in the turn of the handover
         self.is_open = self._connected = False
         self._owner.path_lost(self, reason)
+        del self._owner  # breaks a reference cycle
 
     # Receiving.
 
@@ -168,14 +169,15 @@ class PathEnd:
 
     def _look_at(self, events: Iterator[Event]) -> None:
         """Process events. Data between two signals is delivered in one piece."""
+        owner = self._owner  # the connection may be lost meanwhile
         plain: list[memoryview] = []
         failure = None
         try:
             for event in events:
                 if isinstance(event, Signal):
-                    self._owner.path_received(plain)
-                    self._owner.path_signalled(self, event)
-                    if not self._owner.path_reads(self):
+                    owner.path_received(plain)
+                    owner.path_signalled(self, event)
+                    if not owner.path_reads(self):
                         self._held = events
                         return
                 else:
@@ -183,9 +185,9 @@ class PathEnd:
         except ProtocolError as error:
             reason = str(error) if self.path.ready else f"{NO_PROOF}: {error}"
             failure = Failure(PeerNotProven(reason))
-        self._owner.path_received(plain)
+        owner.path_received(plain)
         if failure is not None:
-            self._owner.path_forged(self, failure)
+            owner.path_forged(self, failure)
 
     def read(self, wanted: bool) -> None:
         """Set whether to read; kept data is processed first."""

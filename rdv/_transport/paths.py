@@ -45,7 +45,6 @@ class Paths:
         self.first = self.writing = PathEnd(clock, owner, path, early)
         self.role = path.order.role
         self._clock = clock
-        self._owner = owner
         self._ends = [self.first]
         self._reset_on_exit: bool | None = None
         self._limited = False
@@ -65,7 +64,7 @@ class Paths:
     def _end_of(self, order: Order) -> PathEnd:
         return next(end for end in self._ends if end.path.order is order)
 
-    def join(self, path: SecurePath, early: bytes) -> Joining:
+    def join(self, owner: PathOwner, path: SecurePath, early: bytes) -> Joining:
         """
         Let ``path``, whose handshake is complete, take over as soon as it can.
 
@@ -79,7 +78,7 @@ class Paths:
         """
         if len(self.stream.joins) >= _MOST_JOINS[self.role]:
             raise RuntimeError("too many paths want to join the stream")
-        joining = Joining(self._clock, self._owner, path, early, self._waits_no_longer)
+        joining = Joining(self._clock, owner, path, early, self._waits_no_longer)
         self._ends.append(joining)
         self.stream.join(path.order)
         return joining

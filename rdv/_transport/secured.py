@@ -108,7 +108,7 @@ class SecureTransport(EndingTransport):
         """
         if not (self.can_move and self.path.ready):
             raise RuntimeError("no path can join the stream now")
-        return self._paths.join(path, early)
+        return self._paths.join(self, path, early)
 
     def expect_move(self) -> None:
         """

@@ -205,6 +205,11 @@ class Probation(ReplayTransport):
         super()._finish()
         if self._timer.active():
             self._timer.cancel()
+        if (
+            isinstance(self.transport, SecureTransport)
+            and self.transport.on_ready == self._look_now
+        ):
+            del self.transport.on_ready  # breaks a reference cycle
 
     def _leave(self) -> None:
         """Step out: connect the transport below and the protocol directly."""

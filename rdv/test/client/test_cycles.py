@@ -10,14 +10,13 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from rdv._secure.secret import Secret
 from rdv.addresses import AddressSpace
 from rdv.client import Client
 from rdv.test.client.doubles import here
 from rdv.test.client.loopback import LoopbackTestCase, RealServer
 from rdv.test.doubles import collect_garbage, present
 from rdv.test.sockets import REACTOR, turns
-
-TOKEN = "a token"
 
 
 class Leaves(Protocol):
@@ -36,6 +35,8 @@ class Leaves(Protocol):
 class CycleTests(LoopbackTestCase):
     """Objects that hold each other stay, with what they hold, until there is a collection."""
 
+    token: Secret | str = "a token"
+
     async def test_direct(self) -> None:
         """Nothing of a direct connection is left to the collector, whichever way it has opened."""
         await self.check(AddressSpace.LOOPBACK)
@@ -44,8 +45,14 @@ class CycleTests(LoopbackTestCase):
         """Nor of one through the server."""
         await self.check(AddressSpace.NONE)
 
+    async def test_secured(self) -> None:
+        """Nor of a secured one; the server keeps nothing either."""
+        for spaces in (AddressSpace.LOOPBACK, AddressSpace.NONE):
+            self.token = Secret.generate()
+            await self.check(spaces)
+
     async def check(self, spaces: AddressSpace) -> None:
-        """Several connections leave no object of the client."""
+        """Several connections leave no object of the client, or of the server."""
         options = {"spaces": spaces, "self_addresses": here, "witness": False}
         clients = [Client(REACTOR, **options) for _ in range(2)]  # type: ignore[arg-type]
         server = RealServer(self)
@@ -59,14 +66,15 @@ class CycleTests(LoopbackTestCase):
         self.addCleanup(gc.garbage.clear)
         self.addCleanup(gc.set_debug, 0)
         gc.collect()
-        found = {type(each) for each in gc.garbage}
-        self.assertEqual([kind for kind in found if kind.__module__.startswith("rdv.client")], [])
+        found = {f"{type(each).__module__}.{type(each).__name__}" for each in gc.garbage}
+        ours = ("rdv.client", "rdv.server", "rdv._transport", "rdv._secure", "rdv._flows")
+        self.assertEqual(sorted(name for name in found if name.startswith(ours)), [])
 
     async def meet(self, server: RealServer, acceptor: Client, dialer: Client) -> None:
         """A connection, to its end."""
-        accepting = acceptor.accept(server.url, TOKEN)
+        accepting = acceptor.accept(server.url, self.token)
         await server.arrival()
-        connecting = gatherResults([accepting, dialer.dial(server.url, TOKEN)])
+        connecting = gatherResults([accepting, dialer.dial(server.url, self.token)])
         protocols = [Leaves(), Leaves()]
         for connection, protocol in zip(await connecting, protocols, strict=True):
             connection.attach(protocol)

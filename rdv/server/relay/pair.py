@@ -228,8 +228,7 @@ class Pair(LegOwner[Leg]):
         self._decide(Outcome.RELAYED)
         # The kernel takes over with the next bytes: many pairs never send more than their ends.
         splicer = self._owner.splicer
-        take_over = None if splicer is None else splicer.take_over
-        self._joined().begin(self._joint_gone, take_over)
+        self._joined().begin(self._joint_gone, None if splicer is None else splicer.take_over)
         watch(self._owner.clock, self.dialer.transport, self.acceptor.transport)
         self._owner.pair_joined(self)
         if self.idle_timeout:

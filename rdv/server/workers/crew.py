@@ -27,7 +27,7 @@ from rdv.server.refusals import SHUTDOWN
 from rdv.server.site.certificate import ServerCertificate
 from rdv.server.workers.child import Child
 from rdv.server.workers.key_pipe import pem_for_child
-from rdv.server.workers.orders import ALL_ANSWER, GO, HAND_OVER, HANGING, Start
+from rdv.server.workers.orders import ALL_ANSWER, DRAIN, GO, HAND_OVER, HANGING, Start
 from rdv.server.workers.polling import Polling
 from rdv.settings import ServerSettings
 
@@ -94,7 +94,7 @@ class Crew:
         self._stopped: OneShotObserver[None] = OneShotObserver()
         self.ready: Deferred[None] = Deferred()
         self.mailboxes: list[tuple[socket, socket]] = []
-        self._left: list[Inbox] = []
+        self._left: dict[int, Inbox] = {}
         self._forward: Callable[[PassedClient, socket], object] = _refuse
         try:
             self._outbox = generation.outbox
@@ -134,6 +134,9 @@ class Crew:
             self._kill_call.cancel()
         self._kill_call = self._reactor.callLater(drain + _PATIENCE, self._kill)
         self.tell(command)
+        if command == DRAIN:  # then workers leave their inboxes to us
+            for index in self._children:
+                self._take_all_left(index)
         self._check_ended()
         return self._stopped.when_fired()
 
@@ -274,7 +277,7 @@ class Crew:
         for call in (self._kill_call, self._question):
             if call is not None and call.active():
                 call.cancel()
-        for inbox in self._left:
+        for inbox in self._left.values():
             inbox.finish()
         for mailbox in self.mailboxes:
             for end in mailbox:
@@ -284,12 +287,12 @@ class Crew:
         self._stopped.fire(None)
 
     def _take_all_left(self, index: int) -> None:
-        """Take all clients that were passed on to a worker that has ended."""
-        # A worker that is slower to stop may still send clients there.
-        left = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
-        left.start()
-        left.doRead()
-        self._left.append(left)
+        """Take all clients that were passed on to a worker that takes none any more."""
+        if index not in self._left:
+            # A worker that is slower to stop may still send clients there.
+            self._left[index] = Inbox(self._reactor, self.mailboxes[index][0], self._take_left)
+            self._left[index].start()
+        self._left[index].doRead()
 
     def _take_left(self, client: PassedClient, sock: socket) -> None:
         self._forward(client, sock)

@@ -191,6 +191,8 @@ class Worker:
     def _stop(self) -> None:
         drain = self._settings.drain
         if not self._stopping:
+            # The parent refuses those who come now: nothing here would wait for them.
+            self._inbox.stop()
             self._assignment.refuse_waiting()
             ports = self._listeners.ports
             own = [port for port in ports if not self._listeners.is_passed(port)]

@@ -337,6 +337,21 @@ class StopTests(ParentTestCase):
         third.end(killed_by=9)
         self.successResultOf(done)
 
+    def test_passed_on_to_one_that_stops(self) -> None:
+        """It takes nobody any more, so the parent refuses who is in its inbox, at once."""
+        processes = self.start()
+        client, server = tcp_pair()
+        with client:
+            message = encode(PassedClient(Role.DIALER, b"token", "", ""))
+            send(self.crew.mailboxes[1][1], message, server)
+            server.close()
+            client.settimeout(10)
+            done = self.service.stopService()
+            self.assertEqual(client.recv(4096), refusal(503, "shutting down, try again"))
+        for process in processes:
+            process.end()
+        self.successResultOf(done)
+
     def test_left_in_an_inbox(self) -> None:
         """Who was passed on to a worker that has ended is told so, as soon as that is known."""
         first, second, third = self.start()

@@ -46,7 +46,8 @@ class BalancerTests(TestCase):
 
     async def serve(self, command: str, port: int = 0) -> tuple[Program, int]:
         """Start a server as the page does, but for its port."""
-        told = "twist --log-level debug --log-format text rdv"
+        # A stream has to go on until it is looked at, however long that takes.
+        told = "twist --log-level debug --log-format text rdv --drain 600"
         changes = (
             ("8081", str(port)),
             ("twist rdv", told),

@@ -7,6 +7,7 @@ import os
 import signal
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from rdv.errors import RdvError
@@ -312,17 +313,22 @@ class StopTests(ParentTestCase):
         self.reactor.advance(2)
         self.assertEqual(len(self.reactor.processes), 3)
 
-    def test_passed_on_to_a_dead_one(self) -> None:
-        """Who is in its inbox is told so at once."""
-        self.start()[1].end(killed_by=9)
+    def assert_refused_at_stop(self) -> Deferred[None]:
+        """A client in the second worker's inbox is, at once. Returns what stopping returned."""
         client, server = tcp_pair()
         with client:
             message = encode(PassedClient(Role.DIALER, b"token", "", ""))
             send(self.crew.mailboxes[1][1], message, server)
             server.close()
             client.settimeout(10)
-            self.service.stopService()
+            stopped = self.service.stopService()
             self.assertEqual(client.recv(4096), refusal(503, "shutting down, try again"))
+        return stopped
+
+    def test_passed_on_to_a_dead_one(self) -> None:
+        """Who is in its inbox is told so at once."""
+        self.start()[1].end(killed_by=9)
+        self.assert_refused_at_stop()
 
     def test_one_does_not_end(self) -> None:
         """It is killed, well after the time in which it should have ended."""
@@ -340,14 +346,7 @@ class StopTests(ParentTestCase):
     def test_passed_on_to_one_that_stops(self) -> None:
         """It takes nobody any more, so the parent refuses who is in its inbox, at once."""
         processes = self.start()
-        client, server = tcp_pair()
-        with client:
-            message = encode(PassedClient(Role.DIALER, b"token", "", ""))
-            send(self.crew.mailboxes[1][1], message, server)
-            server.close()
-            client.settimeout(10)
-            done = self.service.stopService()
-            self.assertEqual(client.recv(4096), refusal(503, "shutting down, try again"))
+        done = self.assert_refused_at_stop()
         for process in processes:
             process.end()
         self.successResultOf(done)
